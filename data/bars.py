@@ -1,0 +1,221 @@
+"""Bars: a regular grid of OHLCV bars of one or many symbols."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from data.errors import DataError
+from data.interval import Duration, format_duration, parse_duration
+
+PRICES = ("open", "high", "low", "close")
+FIELDS = (*PRICES, "volume")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """OHLCV bars on a regular time grid.
+
+    Every row is one interval after the row before it, so that a number of rows is a duration. A bar in which a symbol
+    did not trade, or that the source lacks, is NaN in all five fields.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_bars,)
+        Open time of each bar, UTC without a zone.
+    symbols : tuple of str
+    open, high, low, close, volume : ndarray of float64, shape (n_bars, n_symbols)
+        Prices in quote currency, volume in base currency.
+    interval : timedelta64[us]
+    extras : dict of str to ndarray of float64, shape (n_bars, n_symbols)
+        Further columns such as ``trade_count``, ``quote_volume``, ``taker_buy_volume`` or ``funding_rate``.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, time is not a regular grid, a price is not positive, a number is infinite, a volume is
+        negative, or a bar has some of its prices but not all.
+    """
+
+    time: np.ndarray
+    symbols: tuple[str, ...]
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    interval: np.timedelta64
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
+        set_(self, "symbols", tuple(map(str, self.symbols)))
+        set_(self, "interval", self.interval.astype("timedelta64[us]"))
+        shape = (len(self.time), len(self.symbols))
+        for name in FIELDS:
+            set_(self, name, _matrix(getattr(self, name), shape, name))
+        set_(self, "extras", {name: _matrix(values, shape, name) for name, values in self.extras.items()})
+        if not shape[0] or not shape[1]:
+            raise DataError(f"bars need at least one row and one symbol, got {shape[0]} rows and {shape[1]} symbols")
+        if len(set(self.symbols)) != shape[1]:
+            raise DataError(f"symbols must differ, got {self.symbols}")
+        self._check_grid()
+        self._check_values()
+
+    def _check_grid(self) -> None:
+        steps = np.diff(self.time)
+        wrong = np.flatnonzero(steps != self.interval)
+        if wrong.size:
+            row = int(wrong[0])
+            raise DataError(
+                f"bar times must rise by {format_duration(self.interval)} from row to row, "
+                f"got {self.time[row]} followed by {self.time[row + 1]}; use Bars.from_frame, which puts bars on a grid"
+            )
+
+    def _check_values(self) -> None:
+        known = ~np.isnan(self.close)
+        for name in PRICES:
+            values = getattr(self, name)
+            self._refuse(known != ~np.isnan(values), name, "known in every price of a bar or in none")
+            self._refuse(values <= 0, name, "positive")
+        self._refuse(self.volume < 0, "volume", "zero or more")
+        for name in FIELDS:
+            self._refuse(np.isinf(getattr(self, name)), name, "finite")
+
+    def _refuse(self, wrong: np.ndarray, name: str, expected: str) -> None:
+        if wrong.any():
+            row, col = map(int, np.argwhere(wrong)[0])
+            raise DataError(
+                f"{name} must be {expected}, got {getattr(self, name)[row, col]} for {self.symbols[col]} at "
+                f"{self.time[row]} ({int(wrong.sum())} such bars); mend the source, or give the table to fs.clean, "
+                f"which removes such bars and counts them"
+            )
+
+    @property
+    def n_bars(self) -> int:
+        return len(self.time)
+
+    @property
+    def n_symbols(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n_bars, self.n_symbols
+
+    def __len__(self) -> int:
+        return self.n_bars
+
+    def __repr__(self) -> str:
+        return (
+            f"Bars({self.n_bars} x {format_duration(self.interval)}, {', '.join(self.symbols)}, "
+            f"{str(self.time[0])[:16]} to {str(self.time[-1])[:16]} UTC)"
+        )
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, interval: Duration | None = None) -> Bars:
+        """Bars from a long table: one row per bar and symbol.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns ``open high low close volume``, a time column (``ts time timestamp date datetime open_time``) or a
+            DatetimeIndex, optionally ``symbol``; names in any case. Integer times are epochs in s, ms, us or ns.
+        interval : str, optional
+            Such as ``"1h"``; by default the most common step between the bars of a symbol.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, a time is unsorted, doubled or off the grid, or a value is refused by ``Bars``.
+        """
+        from data.files import bars_from_frame
+
+        return bars_from_frame(frame, interval)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Long table ``time symbol open high low close volume`` and the extras, without the bars that are NaN."""
+        columns = {name: getattr(self, name).ravel() for name in FIELDS}
+        columns |= {name: values.ravel() for name, values in self.extras.items()}
+        frame = pd.DataFrame(
+            {
+                "time": np.repeat(self.time, self.n_symbols),
+                "symbol": np.tile(np.asarray(self.symbols, dtype=object), self.n_bars),
+                **columns,
+            }
+        )
+        return frame[~np.isnan(self.close).ravel()].reset_index(drop=True)
+
+    def _rows(self, rows: slice) -> Bars:
+        fields = {name: getattr(self, name)[rows] for name in FIELDS}
+        extras = {name: values[rows] for name, values in self.extras.items()}
+        return replace(self, time=self.time[rows], **fields, extras=extras)
+
+    def head(self, n: int) -> Bars:
+        """The first ``n`` bars."""
+        return self._rows(slice(0, n))
+
+    def between(self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None) -> Bars:
+        """Bars that open at or after ``start`` and before ``end``."""
+        first = 0 if start is None else int(np.searchsorted(self.time, np.datetime64(start, "us")))
+        stop = self.n_bars if end is None else int(np.searchsorted(self.time, np.datetime64(end, "us")))
+        if first >= stop:
+            raise DataError(
+                f"no bar between {start} and {end}; the bars run from {self.time[0]} to {self.time[-1]}, widen the range"
+            )
+        return self._rows(slice(first, stop))
+
+    def select(self, symbols: str | Sequence[str]) -> Bars:
+        """The bars of the named symbols, in that order."""
+        names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+        missing = [name for name in names if name not in self.symbols]
+        if missing:
+            raise DataError(f"no such symbol: {', '.join(missing)}; the bars have {', '.join(self.symbols)}")
+        cols = [self.symbols.index(name) for name in names]
+        fields = {name: getattr(self, name)[:, cols] for name in FIELDS}
+        extras = {name: values[:, cols] for name, values in self.extras.items()}
+        return replace(self, symbols=names, **fields, extras=extras)
+
+    def returns(self, log: bool = True) -> np.ndarray:
+        """Close-to-close returns, shape (n_bars, n_symbols); the first row, and any across an unknown bar, is NaN."""
+        moves = np.full(self.shape, np.nan)
+        ratio = self.close[1:] / self.close[:-1]
+        moves[1:] = np.log(ratio) if log else ratio - 1
+        return moves
+
+    def fingerprint(self) -> str:
+        """SHA-256 of times, symbols and values: equal for equal bars."""
+        digest = hashlib.sha256()
+        digest.update("\x00".join(self.symbols).encode())
+        digest.update(self.time.astype("<i8").tobytes())
+        for name in FIELDS:
+            # Adding zero turns -0.0 into 0.0, and NaN payloads are made one, so that equal values have equal bytes.
+            values = getattr(self, name) + 0.0
+            digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+        return digest.hexdigest()
+
+
+def _matrix(values: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
+    matrix = np.ascontiguousarray(values, dtype=np.float64)
+    if matrix.ndim == 1 and shape[1] == 1:
+        matrix = matrix[:, None]
+    if matrix.shape != shape:
+        raise DataError(f"{name} must have the shape (n_bars, n_symbols) = {shape}, got {matrix.shape}")
+    return matrix
+
+
+def regular_interval(time: np.ndarray, interval: Duration | None) -> np.timedelta64:
+    """The interval asked for, or the most common step of ascending times (ties go to the shorter)."""
+    if interval is not None:
+        return parse_duration(interval, "interval")
+    steps = np.diff(time)
+    steps = steps[steps > np.timedelta64(0, "us")]
+    if not steps.size:
+        raise DataError("the interval cannot be told from a single bar; pass interval, such as interval='1h'")
+    values, counts = np.unique(steps, return_counts=True)
+    return values[np.argmax(counts)]

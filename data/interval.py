@@ -1,0 +1,78 @@
+"""Durations: ``"1h"``, ``"20s"``, ``"365D"`` to microseconds and back.
+
+Everything inside foreshock is a ``numpy.timedelta64[us]``. Calendar months and years have no fixed
+length and are refused.
+"""
+
+import re
+from datetime import timedelta
+
+import numpy as np
+
+from data.errors import ConfigError
+
+UNITS_US = {
+    "us": 1,
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "min": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+    "w": 604_800_000_000,
+}
+YEAR = np.timedelta64(365 * UNITS_US["d"], "us")
+
+Duration = str | timedelta | np.timedelta64
+
+
+def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
+    """A positive duration as ``timedelta64[us]``.
+
+    >>> parse_duration("6h")
+    np.timedelta64(21600000000,'us')
+    """
+    if isinstance(value, timedelta | np.timedelta64):
+        micros = int(np.timedelta64(value).astype("timedelta64[us]").astype(np.int64))
+    else:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(value))
+        # ccxt writes "1M" for a month, which is no fixed duration; every other unit may be in either case.
+        unit = match and (match[2] if match[2] == "M" else match[2].lower())
+        if not match or unit not in UNITS_US:
+            raise ConfigError(
+                f"{name} must be a number and one of the units s, m, h, d, w, such as '6h' or '90D', got {value!r}"
+            )
+        micros = round(float(match[1]) * UNITS_US[unit])
+    if micros <= 0:
+        raise ConfigError(f"{name} must be positive, got {value!r}")
+    return np.timedelta64(micros, "us")
+
+
+def format_duration(value: np.timedelta64) -> str:
+    """The shortest exact spelling of a duration.
+
+    >>> format_duration(np.timedelta64(3600, "s"))
+    '1h'
+    """
+    micros = int(value.astype("timedelta64[us]").astype(np.int64))
+    for unit in ("d", "h", "m", "s", "ms"):
+        if micros % UNITS_US[unit] == 0:
+            return f"{micros // UNITS_US[unit]}{unit}"
+    return f"{micros}us"
+
+
+def bars_in(duration: Duration, interval: np.timedelta64, name: str = "duration") -> int:
+    """How many bars of ``interval`` the duration spans; it must be a whole number of them."""
+    span = parse_duration(duration, name)
+    n_bars, rest = divmod(int(span.astype(np.int64)), int(interval.astype("timedelta64[us]").astype(np.int64)))
+    if rest or n_bars < 1:
+        raise ConfigError(
+            f"{name} must be a whole number of {format_duration(interval)} bars, got {duration!r}; "
+            f"use a multiple of {format_duration(interval)}"
+        )
+    return n_bars
+
+
+def bars_per_year(interval: np.timedelta64) -> float:
+    """Bars in 365 days: crypto markets never close."""
+    return float(YEAR / interval)

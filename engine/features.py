@@ -1,0 +1,59 @@
+"""Features: what detectors see, whatever it was computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Features:
+    """Named features on the rows and symbols of their source.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_rows,)
+        Open of each row; its features are known one interval later.
+    symbols : tuple of str
+    names : tuple of str
+    values : ndarray of float64, shape (n_rows, n_symbols, n_features)
+        NaN means not known.
+    interval : timedelta64[us]
+    """
+
+    time: np.ndarray
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    values: np.ndarray
+    interval: np.timedelta64
+
+    def __post_init__(self) -> None:
+        shape = (len(self.time), len(self.symbols), len(self.names))
+        if self.values.shape != shape:
+            raise DataError(f"features must have the shape (n_rows, n_symbols, n_features) = {shape}, got {self.values.shape}")
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.time)
+
+    def rows(self, rows: slice) -> Features:
+        """The features of a run of rows, without a copy."""
+        return replace(self, time=self.time[rows], values=self.values[rows])
+
+    def column(self, name: str) -> np.ndarray:
+        """One feature, shape (n_rows, n_symbols)."""
+        return np.ascontiguousarray(self.values[:, :, self.index(name)])
+
+    def index(self, name: str) -> int:
+        if name not in self.names:
+            raise ConfigError(f"no such feature: {name!r}; these features have {', '.join(self.names)}")
+        return self.names.index(name)
+
+    def select(self, names: Sequence[str]) -> Features:
+        """The named features, in that order."""
+        cols = [self.index(name) for name in names]
+        return replace(self, names=tuple(names), values=self.values[:, :, cols])

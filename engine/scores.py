@@ -1,0 +1,137 @@
+"""Scores of a detector, and the signals that a threshold makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from data.errors import DataError
+from data.interval import Duration, bars_in
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """What one walk-forward fold learned from: the rows it scored, and the scores of its own training rows.
+
+    Parameters
+    ----------
+    test : slice
+        Rows of the scored block.
+    train : slice
+        Rows the detector was fitted on.
+    train_values : ndarray, shape (n_train_rows, n_symbols), or None
+        In-sample scores, for thresholds that need them; never reported.
+    """
+
+    train: slice
+    test: slice
+    train_values: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Anomaly scores, higher means more anomalous.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_rows,)
+        Open of each row; its score is known one interval later.
+    symbols : tuple of str
+    values : ndarray of float64, shape (n_rows, n_symbols)
+        NaN where a row is not scored.
+    interval : timedelta64[us]
+    folds : tuple of FoldScores
+        Empty unless the scores come from ``walk_forward``.
+    """
+
+    time: np.ndarray
+    symbols: tuple[str, ...]
+    values: np.ndarray
+    interval: np.timedelta64
+    folds: tuple[FoldScores, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = (len(self.time), len(self.symbols))
+        if self.values.shape != shape:
+            raise DataError(f"scores must have the shape (n_rows, n_symbols) = {shape}, got {self.values.shape}")
+
+    def signals(self, policy: Threshold, cooldown: Duration | None = None) -> Signals:
+        """Rows where the score exceeds the policy's threshold.
+
+        Parameters
+        ----------
+        policy : Threshold
+            ``TrainQuantile``, ``RollingQuantile`` or ``Fixed``.
+        cooldown : str, optional
+            After an alert no further one of the same symbol for this long.
+        """
+        threshold = policy.threshold(self)
+        # NaN compares false: a row without a score or without a threshold is never an alert.
+        active = self.values > threshold
+        if cooldown is not None:
+            active = thin(active, bars_in(cooldown, self.interval, "cooldown"))
+        decided = ~np.isnan(self.values) & ~np.isnan(threshold)
+        return Signals(self.time, self.symbols, active, threshold, decided, self.interval, policy.nominal_rate)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Alerts: row t is known at the close of t and can be traded at the open of t + 1.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_rows,)
+    symbols : tuple of str
+    active : ndarray of bool, shape (n_rows, n_symbols)
+    threshold : ndarray of float64, shape (n_rows, n_symbols)
+    decided : ndarray of bool, shape (n_rows, n_symbols)
+        True where both a score and a threshold were known.
+    interval : timedelta64[us]
+    nominal_rate : float
+        The alert rate that the threshold aims at (a fraction); NaN if it aims at none.
+    """
+
+    time: np.ndarray
+    symbols: tuple[str, ...]
+    active: np.ndarray
+    threshold: np.ndarray
+    decided: np.ndarray
+    interval: np.timedelta64
+    nominal_rate: float = float("nan")
+
+    @property
+    def prediction(self) -> np.ndarray:
+        """-1 for an anomaly, 1 for normal, 0 where nothing could be decided; shape (n_rows, n_symbols)."""
+        return np.where(self.active, -1, np.where(self.decided, 1, 0)).astype(np.int8)
+
+    @property
+    def alert_rate(self) -> float:
+        """Alerts over decided rows, as a fraction; NaN if no row was decided."""
+        n_decided = int(self.decided.sum())
+        return float(self.active.sum() / n_decided) if n_decided else float("nan")
+
+
+class Threshold(Protocol):
+    """A causal rule that turns scores into a threshold for every row and symbol."""
+
+    @property
+    def nominal_rate(self) -> float: ...
+
+    @property
+    def needs_train_scores(self) -> bool: ...
+
+    def threshold(self, scores: Scores) -> np.ndarray: ...
+
+
+def thin(active: np.ndarray, n_bars: int) -> np.ndarray:
+    """The alerts left when each silences the next ``n_bars - 1`` rows of its symbol."""
+    kept = np.zeros_like(active)
+    for col in range(active.shape[1]):
+        free_from = 0
+        for row in np.flatnonzero(active[:, col]):
+            if row >= free_from:
+                kept[row, col] = True
+                free_from = row + n_bars
+    return kept
