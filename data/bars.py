@@ -151,14 +151,15 @@ class Bars:
         )
         return frame[~np.isnan(self.close).ravel()].reset_index(drop=True)
 
-    def _rows(self, rows: slice) -> Bars:
+    def rows(self, rows: slice) -> Bars:
+        """A run of bars, without a copy."""
         fields = {name: getattr(self, name)[rows] for name in FIELDS}
         extras = {name: values[rows] for name, values in self.extras.items()}
         return replace(self, time=self.time[rows], **fields, extras=extras)
 
     def head(self, n: int) -> Bars:
         """The first ``n`` bars."""
-        return self._rows(slice(0, n))
+        return self.rows(slice(0, n))
 
     def between(self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None) -> Bars:
         """Bars that open at or after ``start`` and before ``end``."""
@@ -168,7 +169,7 @@ class Bars:
             raise DataError(
                 f"no bar between {start} and {end}; the bars run from {self.time[0]} to {self.time[-1]}, widen the range"
             )
-        return self._rows(slice(first, stop))
+        return self.rows(slice(first, stop))
 
     def select(self, symbols: str | Sequence[str]) -> Bars:
         """The bars of the named symbols, in that order."""

@@ -1,0 +1,1 @@
+"""Features, scores, thresholds, walk-forward, validation and risk."""

@@ -1,0 +1,121 @@
+"""The detector: scikit-learn conventions, Features in, Scores out, saved without pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from data.errors import ConfigError, DataError
+from engine.features import Features
+from engine.scores import Scores
+
+FORMAT = 1
+
+
+class Detector(BaseEstimator):
+    """Base of all detectors.
+
+    A subclass takes its parameters in ``__init__``, names its learned attributes in ``learned``, sets them in ``fit`` and scores
+    in ``_score``. Scores are higher for stranger rows, NaN where a row is not scored, and use no later row.
+    """
+
+    name: ClassVar[str]
+    learned: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def lookback(self) -> int:
+        """Rows before t that the score of t depends on."""
+        return 0
+
+    def fit(self, features: Features) -> Self:
+        """Learn from the rows of ``features``; all of them are training data."""
+        self._fit(features)
+        return self
+
+    def score(self, features: Features) -> Scores:
+        """Scores of every row, shape (n_rows, n_symbols).
+
+        Raises
+        ------
+        ConfigError
+            If the detector was not fitted, or the features are others than those it was fitted on.
+        """
+        unfitted = [name for name in self.learned if not hasattr(self, name)]
+        if unfitted:
+            raise ConfigError(f"{self.name} is not fitted; call fit(features) before score(features)")
+        return Scores(features.time, features.symbols, self._score(features), features.interval)
+
+    def _fit(self, features: Features) -> None:
+        """Nothing is learned unless a subclass does so."""
+
+    @abstractmethod
+    def _score(self, features: Features) -> np.ndarray:
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> None:
+        """Write parameters and learned arrays as one safetensors file; loading it can run no code."""
+        from safetensors.numpy import save
+
+        arrays, plain = {}, {}
+        for name in self.learned:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                arrays[name] = np.ascontiguousarray(value)
+            else:
+                plain[name] = list(value) if isinstance(value, tuple) else value
+        card = json.dumps({"format": FORMAT, "detector": self.name, "params": self.get_params(), "learned": plain}, sort_keys=True)
+        # safetensors wants at least one array.
+        arrays = arrays or {"none": np.zeros(1)}
+        content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
+        path = Path(path)
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Name, parameters and learned state of a saved detector, checked against its digest.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, truncated, changed since it was written, or of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no such file: {path}; give a detector saved with Detector.save")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        card = metadata["foreshock"]
+        if metadata["sha256"] != _digest(card, arrays):
+            raise DataError(f"{path} was changed after it was saved; its digest does not match, so it is not loaded")
+        content = json.loads(card)
+    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+        raise DataError(f"{path} is not a whole detector file: {error}; save the detector again") from error
+    if content["format"] > FORMAT:
+        raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in content["learned"].items()}
+    params = {name: tuple(value) if isinstance(value, list) else value for name, value in content["params"].items()}
+    return content["detector"], params, {**arrays, **plain}
+
+
+def _digest(card: str, arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(card.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()

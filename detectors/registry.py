@@ -1,0 +1,78 @@
+"""Names of detectors, and how one is built or loaded by its name."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from data.errors import ConfigError, DataError
+from detectors.base import Detector, read_saved
+from detectors.isolation_forest import IsolationForest
+from detectors.pca import PCA
+from detectors.random import Random
+from detectors.statistical import InterquartileRange, MedianAbsoluteDeviation, RollingVolatility, VolatilityOnly, ZScore
+
+_CLASSES: tuple[type[Detector], ...] = (
+    ZScore,
+    InterquartileRange,
+    MedianAbsoluteDeviation,
+    RollingVolatility,
+    IsolationForest,
+    PCA,
+    Random,
+    VolatilityOnly,
+)
+_REGISTRY: dict[str, type[Detector]] = {cls.name: cls for cls in _CLASSES}
+
+
+def detectors() -> list[str]:
+    """The registered names, baselines last.
+
+    >>> detectors()[:3]
+    ['zscore', 'iqr', 'mad']
+    """
+    return list(_REGISTRY)
+
+
+def detector_class(name: str) -> type[Detector]:
+    """The class behind a name."""
+    if name not in _REGISTRY:
+        near = difflib.get_close_matches(name, _REGISTRY, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "see foreshock detectors"
+        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_REGISTRY)}; {hint}")
+    return _REGISTRY[name]
+
+
+def make_detector(name: str, **params: Any) -> Detector:
+    """A detector by name.
+
+    Raises
+    ------
+    ConfigError
+        If the name, or a parameter of it, is unknown.
+    """
+    cls = detector_class(name)
+    known = list(cls().get_params())
+    unknown = [key for key in params if key not in known]
+    if unknown:
+        raise ConfigError(f"unknown parameter of {name}: {', '.join(unknown)}; expected some of {', '.join(known) or 'none'}")
+    return cls(**params)
+
+
+def load_detector(path: str | Path) -> Detector:
+    """A fitted detector from a file that ``Detector.save`` wrote. Nothing is unpickled.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, was changed, or is of a newer format.
+    """
+    name, params, learned = read_saved(path)
+    detector = make_detector(name, **params)
+    missing = [key for key in detector.learned if key not in learned]
+    if missing:
+        raise DataError(f"{path} lacks {', '.join(missing)}, which a {name} needs; save the detector again")
+    for key in detector.learned:
+        setattr(detector, key, learned[key])
+    return detector

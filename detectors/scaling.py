@@ -1,0 +1,74 @@
+"""Per-symbol standardisation learned on the training rows, for detectors that pool symbols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.errors import ConfigError, DataError
+from engine.features import Features
+
+MIN_ROWS = 100
+CLIP = 10.0
+
+
+@dataclass(frozen=True)
+class RobustScaler:
+    """Subtracts the median and divides by the interquartile range over 1.349, each symbol and feature by its own.
+
+    Features such as Amihud illiquidity differ between symbols by orders of magnitude; without this, a pooled detector would
+    call the small symbol itself an anomaly. A symbol with fewer than 100 complete training rows gets NaN: not scored.
+
+    Parameters
+    ----------
+    symbols, names : tuple of str
+    center, scale : ndarray, shape (n_symbols, n_features)
+    """
+
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    center: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def learn(cls, features: Features) -> RobustScaler:
+        """Quartiles of the complete rows of each symbol; a feature that is constant there has scale 1.
+
+        Raises
+        ------
+        DataError
+            If no symbol has enough complete rows.
+        """
+        shape = (len(features.symbols), len(features.names))
+        center, scale = np.full(shape, np.nan), np.full(shape, np.nan)
+        complete = ~np.isnan(features.values).any(axis=2)
+        for i in range(shape[0]):
+            rows = features.values[complete[:, i], i]
+            if len(rows) >= MIN_ROWS:
+                low, center[i], high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
+                scale[i] = np.where(high > low, (high - low) / 1.349, 1.0)
+        if np.isnan(center).all():
+            raise DataError(
+                f"no symbol has {MIN_ROWS} training rows with all of {', '.join(features.names)} known, "
+                f"of {features.n_rows} rows at most {int(complete.sum(axis=0).max())}; lengthen train or shorten the feature windows"
+            )
+        return cls(features.symbols, features.names, center, scale)
+
+    def transform(self, features: Features) -> np.ndarray:
+        """Standardised features, shape (n_rows, n_symbols, n_features); symbols that were not learned are NaN."""
+        if features.names != self.names:
+            raise ConfigError(
+                f"the detector was fitted on the features {', '.join(self.names)}, got {', '.join(features.names)}; "
+                f"score the same features, or fit again"
+            )
+        rows = [self.symbols.index(name) if name in self.symbols else -1 for name in features.symbols]
+        unknown = np.full((1, len(self.names)), np.nan)
+        center, scale = (np.vstack([array, unknown])[rows] for array in (self.center, self.scale))
+        return (features.values - center) / scale
+
+
+def complete_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows without NaN, symbols pooled: (n_complete, n_features), and their mask, shape (n_rows, n_symbols)."""
+    mask = ~np.isnan(x).any(axis=2)
+    return x[mask], mask

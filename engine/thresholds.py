@@ -1,0 +1,116 @@
+"""Causal thresholds: from scores to alerts without a look at the future."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.errors import ConfigError
+from data.interval import bars_in
+from engine.kernels.robust import rolling_quantiles_nb
+from engine.scores import Scores
+
+
+@dataclass(frozen=True)
+class TrainQuantile:
+    """The q-quantile of the training scores of each walk-forward fold, per symbol.
+
+    Raises
+    ------
+    ConfigError
+        If q is not in (0, 1), or the scores carry no training scores.
+    """
+
+    q: float = 0.99
+    needs_train_scores = True
+
+    def __post_init__(self) -> None:
+        _check_quantile(self.q)
+
+    @property
+    def nominal_rate(self) -> float:
+        return 1 - self.q
+
+    def threshold(self, scores: Scores) -> np.ndarray:
+        """Threshold for each row and symbol, NaN where a symbol has too few training scores for the quantile."""
+        out = np.full(scores.values.shape, np.nan)
+        for fold in scores.folds:
+            if fold.train_values is None:
+                break
+            known = (~np.isnan(fold.train_values)).sum(axis=0)
+            enough = known >= min_known(self.q)
+            if enough.any():
+                out[fold.test, enough] = np.nanquantile(fold.train_values[:, enough], self.q, axis=0)
+        if not scores.folds or any(fold.train_values is None for fold in scores.folds):
+            raise ConfigError(
+                "TrainQuantile needs the scores of the training rows; use walk_forward(..., train_scores=True), "
+                "or RollingQuantile, which needs none"
+            )
+        return out
+
+
+@dataclass(frozen=True)
+class RollingQuantile:
+    """The q-quantile of a symbol's own scores over the window before a row, the row itself left out.
+
+    A threshold is known once 1 / (1 - q) scores are (100 for q = 0.99).
+
+    Parameters
+    ----------
+    q : float
+        In (0, 1).
+    window : str
+        A duration such as ``"60D"``, at least 1 / (1 - q) bars.
+    """
+
+    q: float = 0.99
+    window: str = "60D"
+    needs_train_scores = False
+
+    def __post_init__(self) -> None:
+        _check_quantile(self.q)
+
+    @property
+    def nominal_rate(self) -> float:
+        return 1 - self.q
+
+    def threshold(self, scores: Scores) -> np.ndarray:
+        """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        window = bars_in(self.window, scores.interval, "threshold window")
+        least = min_known(self.q)
+        if window < least:
+            raise ConfigError(
+                f"threshold window must hold at least {least} bars for q={self.q}, got {window} ({self.window}); "
+                f"lengthen the window or lower q"
+            )
+        quantile = rolling_quantiles_nb(scores.values, window, np.array([self.q]), least)[0]
+        out = np.full_like(quantile, np.nan)
+        out[1:] = quantile[:-1]
+        return out
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One threshold for every row and symbol, for scores in known units."""
+
+    value: float
+    needs_train_scores = False
+
+    @property
+    def nominal_rate(self) -> float:
+        return float("nan")
+
+    def threshold(self, scores: Scores) -> np.ndarray:
+        """The value, in the shape of the scores."""
+        return np.full(scores.values.shape, float(self.value))
+
+
+def min_known(q: float) -> int:
+    """The fewest observations of which at least one is expected beyond the q-quantile."""
+    return int(np.ceil(round(1 / (1 - q), 9)))
+
+
+def _check_quantile(q: float) -> None:
+    if not 0 < q < 1:
+        raise ConfigError(f"q must lie between 0 and 1, such as 0.99, got {q}")

@@ -1,0 +1,240 @@
+"""Forward moves: what follows an alert, against other rows and against rows that were just as volatile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+from data.bars import Bars
+from data.errors import ConfigError, DataError
+from data.interval import Duration, bars_in, format_duration, parse_duration
+from engine.scores import Signals, thin
+from engine.validation.inference import RowSums, bootstrap_ratios, hac_dummy_p, hac_mean_p, welch_p
+from engine.validation.moves import Moves, expected_log_path, moves_after
+
+N_NEIGHBOURS = 50
+
+
+@dataclass(frozen=True)
+class HorizonMoves:
+    """Moves over one horizon after events and after other rows; NaN means not known.
+
+    Parameters
+    ----------
+    horizon : str
+    n_events, n_others : int
+        Rows whose forward move is known.
+    n_effective : int
+        Events at least a horizon apart, symbols taken together: what overlapping events are worth.
+    event_move, other_move, matched_move : float
+        Mean absolute log move: after events, after other rows, and expected of rows with the events' volatility.
+    event_signed, other_signed : float
+        Mean log move.
+    abs_move_ratio, path_ratio, variance_ratio : float
+        Event over other: of the absolute move, of the sum of absolute moves, of the realised variance.
+    abs_move_ratio_ci, ci : tuple of float
+        95 % block-bootstrap intervals of ``abs_move_ratio`` and of ``matched_ratio``.
+    matched_ratio : float
+        Events' absolute move over that of the nearest other rows by expected volatility.
+    p_naive, p_hac, p_matched : float
+        Two-sided: Welch (the naive test, shown as a warning); event dummy, and event minus match, both with Newey-West and
+        Driscoll-Kraay errors.
+    """
+
+    horizon: str
+    n_events: int
+    n_others: int
+    n_effective: int
+    event_move: float
+    other_move: float
+    matched_move: float
+    event_signed: float
+    other_signed: float
+    abs_move_ratio: float
+    abs_move_ratio_ci: tuple[float, float]
+    path_ratio: float
+    variance_ratio: float
+    matched_ratio: float
+    ci: tuple[float, float]
+    p_naive: float
+    p_hac: float
+    p_matched: float
+
+
+@dataclass(frozen=True)
+class ForwardMoves:
+    """Forward moves for each horizon, in the order asked for."""
+
+    horizons: dict[str, HorizonMoves]
+    delay: int
+
+    def __getitem__(self, horizon: str) -> HorizonMoves:
+        return self.horizons[horizon]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each horizon."""
+        return pd.DataFrame([asdict(moves) for moves in self.horizons.values()]).set_index("horizon")
+
+
+class MoveTable:
+    """Forward moves and expected volatility of some bars, computed once and shared by the detectors of a study."""
+
+    def __init__(self, bars: Bars, horizons: Sequence[Duration], delay: int = 1) -> None:
+        if delay < 1:
+            raise ConfigError(f"delay must be at least 1 bar, because a score is known at the close of its bar, got {delay}")
+        self.bars, self.delay = bars, delay
+        self.entries: dict[str, tuple[Moves, np.ndarray]] = {}
+        for horizon in horizons:
+            n_bars = bars_in(horizon, bars.interval, "horizon")
+            if n_bars + delay > bars.n_bars:
+                raise ConfigError(
+                    f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
+                    f"shorten the horizon, or give more data"
+                )
+            moves = moves_after(bars, n_bars, delay)
+            name = horizon if isinstance(horizon, str) else format_duration(parse_duration(horizon))
+            self.entries[name] = (moves, expected_log_path(bars, moves))
+
+
+def forward_moves(
+    bars: Bars,
+    signals: Signals,
+    horizons: Sequence[Duration],
+    delay: int = 1,
+    cooldown: Duration | None = None,
+    n_bootstrap: int = 999,
+    seed: int = 0,
+    table: MoveTable | None = None,
+) -> ForwardMoves:
+    """Moves after alerts against moves after other rows, over each horizon.
+
+    An alert at row t is measured from the open of row t + delay. Other rows are those with a decision and no alert. The
+    matched ratio divides the events' absolute moves by what the 50 nearest other rows of the same symbol lead one to expect,
+    nearest by the volatility forecast at the close of t (``expected_log_path``), the remaining difference in forecast divided
+    out as in the bias-corrected matching estimator [1]_.
+
+    Parameters
+    ----------
+    bars : Bars
+    signals : Signals
+        On the rows and symbols of ``bars``.
+    horizons : sequence of str
+        Durations such as ``"6h"``.
+    delay : int
+        Bars from signal to entry, at least 1.
+    cooldown : str, optional
+        After an event, alerts of the same symbol within this time are neither events nor other rows.
+    n_bootstrap : int
+        Draws of the block bootstrap; a block is twice the horizon, or n_rows^(1/3) if that is longer.
+    seed : int
+    table : MoveTable, optional
+        The bars' moves if they are at hand; its horizons and delay then hold.
+
+    Raises
+    ------
+    ConfigError
+        If a horizon is longer than the data or not a whole number of bars, or delay is below 1.
+    DataError
+        If signals and bars do not cover the same rows.
+
+    References
+    ----------
+    .. [1] Abadie and Imbens (2011), Bias-corrected matching estimators for average treatment effects.
+    """
+    if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
+        raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
+    table = table or MoveTable(bars, horizons, delay)
+    events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
+    others = signals.decided & ~signals.active
+    results = {
+        name: _one_horizon(name, moves, forecast, events, others, n_bootstrap, seed)
+        for name, (moves, forecast) in table.entries.items()
+    }
+    return ForwardMoves(results, table.delay)
+
+
+def _one_horizon(
+    name: str, moves: Moves, forecast: np.ndarray, events: np.ndarray, others: np.ndarray, n_bootstrap: int, seed: int
+) -> HorizonMoves:
+    y = moves.absolute
+    known = ~np.isnan(y)
+    events, others = events & known, others & known
+    expected = matched_expectation(y, forecast, events, others)
+    matched = events & ~np.isnan(expected)
+    span = np.flatnonzero((events | others).any(axis=1))
+    rows = slice(span[0], span[-1] + 1) if span.size else slice(0, 0)
+    sums = RowSums(
+        *(
+            np.where(mask, values, 0.0)[rows].sum(axis=1)
+            for mask, values in (
+                (events, y),
+                (events, np.ones_like(y)),
+                (others, y),
+                (others, np.ones_like(y)),
+                (matched, y),
+                (matched, expected),
+            )
+        )
+    )
+    # A move overlaps its neighbours over one horizon; twice that, or the usual n^(1/3), covers the tail of their dependence.
+    reach = 2 * (moves.horizon + moves.delay - 1)
+    block = max(reach, math.ceil(len(sums.event_move) ** (1 / 3)))
+    nan = (float("nan"), float("nan"))
+    raw_ci, ci = bootstrap_ratios(sums, block, n_bootstrap, seed) if span.size else (nan, nan)
+    return HorizonMoves(
+        horizon=name,
+        n_events=int(events.sum()),
+        n_others=int(others.sum()),
+        n_effective=_count_apart(events.any(axis=1), moves.horizon),
+        event_move=_mean(y[events]),
+        other_move=_mean(y[others]),
+        matched_move=_mean(expected[matched]),
+        event_signed=_mean(moves.signed[events]),
+        other_signed=_mean(moves.signed[others]),
+        abs_move_ratio=sums.raw_ratio(),
+        abs_move_ratio_ci=raw_ci,
+        path_ratio=_divide(_mean(moves.path[events]), _mean(moves.path[others])),
+        variance_ratio=_divide(_mean(moves.variance[events]), _mean(moves.variance[others])),
+        matched_ratio=sums.matched_ratio(),
+        ci=ci,
+        p_naive=welch_p(y[events], y[others]),
+        p_hac=hac_dummy_p(y, events, events | others, reach),
+        p_matched=hac_mean_p(y - expected, matched, reach),
+    )
+
+
+def matched_expectation(y: np.ndarray, forecast: np.ndarray, events: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The move expected of each event from the other rows of its symbol with the nearest log forecast; NaN elsewhere.
+
+    exp(forecast of the event) times the mean of y / exp(forecast) over its nearest neighbours, shape (n_rows, n_symbols).
+    """
+    expected = np.full(y.shape, np.nan)
+    for i in range(y.shape[1]):
+        pool = np.flatnonzero(others[:, i] & ~np.isnan(forecast[:, i]))
+        rows = np.flatnonzero(events[:, i] & ~np.isnan(forecast[:, i]))
+        if len(pool) < N_NEIGHBOURS or not rows.size:
+            continue
+        pool = pool[np.argsort(forecast[pool, i], kind="stable")]
+        scaled = np.concatenate([[0.0], np.cumsum(y[pool, i] / np.exp(forecast[pool, i]))])
+        position = np.searchsorted(forecast[pool, i], forecast[rows, i])
+        first = np.clip(position - N_NEIGHBOURS // 2, 0, len(pool) - N_NEIGHBOURS)
+        neighbours = (scaled[first + N_NEIGHBOURS] - scaled[first]) / N_NEIGHBOURS
+        expected[rows, i] = np.exp(forecast[rows, i]) * neighbours
+    return expected
+
+
+def _count_apart(rows: np.ndarray, distance: int) -> int:
+    return int(thin(rows[:, None], distance).sum())
+
+
+def _mean(x: np.ndarray) -> float:
+    return float(x.mean()) if x.size else float("nan")
+
+
+def _divide(top: float, bottom: float) -> float:
+    return top / bottom if bottom > 0 else float("nan")
