@@ -28,6 +28,8 @@ class Detector(BaseEstimator):
 
     name: ClassVar[str]
     learned: ClassVar[tuple[str, ...]] = ()
+    # Largest relative change that deleting later rows may make: 0 unless BLAS or a network sits between.
+    tolerance: ClassVar[float] = 0.0
 
     @property
     def lookback(self) -> int:

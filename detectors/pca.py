@@ -22,6 +22,7 @@ class PCA(Detector):
     """
 
     name = "pca"
+    tolerance = 1e-9
     learned = ("symbols_", "names_", "center_", "scale_", "mean_", "components_")
 
     def __init__(self, n_components: int = 4) -> None:

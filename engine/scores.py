@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,11 +23,15 @@ class FoldScores:
         Rows the detector was fitted on.
     train_values : ndarray, shape (n_train_rows, n_symbols), or None
         In-sample scores, for thresholds that need them; never reported.
+    fit_seconds, score_seconds : float
+        Time spent on fitting and on scoring the block.
     """
 
     train: slice
     test: slice
     train_values: np.ndarray | None = None
+    fit_seconds: float = 0.0
+    score_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,12 @@ class Signals:
         """Alerts over decided rows, as a fraction; NaN if no row was decided."""
         n_decided = int(self.decided.sum())
         return float(self.active.sum() / n_decided) if n_decided else float("nan")
+
+
+    def rows(self, rows: slice) -> Signals:
+        """The signals of a run of rows, without a copy."""
+        fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}
+        return replace(self, **fields)
 
 
 class Threshold(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Protocol, Self
 
 import numpy as np
@@ -59,12 +60,15 @@ def walk_forward(
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
     folds = []
     for fold in splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback):
+        began = perf_counter()
         fitted = clone(detector).fit(features.rows(fold.train))
+        fit_seconds = perf_counter() - began
         first = max(fold.test.start - detector.lookback, 0)
         block = fitted.score(features.rows(slice(first, fold.test.stop)))
         values[fold.test] = block.values[fold.test.start - first :]
+        score_seconds = perf_counter() - began - fit_seconds
         kept = fitted.score(features.rows(fold.train)).values if train_scores else None
-        folds.append(FoldScores(fold.train, fold.test, kept))
+        folds.append(FoldScores(fold.train, fold.test, kept, fit_seconds, score_seconds))
         if on_fold is not None:
             on_fold()
     if np.isnan(values).all():

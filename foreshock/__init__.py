@@ -1,0 +1,97 @@
+"""foreshock: is the anomaly a foreshock, or only an aftershock?
+
+Backtesting and signal validation for crypto-market anomaly detectors. The public names are loaded when they are first
+used, because vectorbt and scikit-learn take seconds to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from data.bars import Bars as Bars
+    from data.errors import ConfigError as ConfigError
+    from data.errors import DataError as DataError
+    from data.errors import ExchangeError as ExchangeError
+    from data.errors import ForeshockError as ForeshockError
+    from data.files import read_bars as read_bars
+    from data.quality import QualityReport as QualityReport
+    from data.quality import clean as clean
+    from data.simulate import SimulatedMarket as SimulatedMarket
+    from data.simulate import simulate_market as simulate_market
+    from detectors.base import Detector as Detector
+    from detectors.registry import detectors as detectors
+    from detectors.registry import load_detector as load_detector
+    from detectors.registry import make_detector as make_detector
+    from engine.causality import Audit as Audit
+    from engine.causality import audit as audit
+    from engine.features import Features as Features
+    from engine.ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
+    from engine.ohlcv import ohlcv_features as ohlcv_features
+    from engine.risk.performance import performance as performance
+    from engine.risk.value_at_risk import risk_report as risk_report
+    from engine.scores import Scores as Scores
+    from engine.scores import Signals as Signals
+    from engine.splits import WalkForward as WalkForward
+    from engine.thresholds import Fixed as Fixed
+    from engine.thresholds import RollingQuantile as RollingQuantile
+    from engine.thresholds import TrainQuantile as TrainQuantile
+    from engine.validation.forward import ForwardMoves as ForwardMoves
+    from engine.validation.forward import forward_moves as forward_moves
+    from engine.validation.verdict import Verdict as Verdict
+    from engine.walk_forward import walk_forward as walk_forward
+    from foreshock.config import StudyConfig as StudyConfig
+    from foreshock.config import load_study as load_study
+    from foreshock.study import Study as Study
+    from foreshock.study import StudyResult as StudyResult
+    from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
+    from strategies.baselines import BuyAndHold as BuyAndHold
+    from strategies.baselines import EqualWeight as EqualWeight
+    from strategies.baselines import RandomAvoidance as RandomAvoidance
+    from strategies.costs import Costs as Costs
+    from strategies.portfolio import backtest as backtest
+    from strategies.result import BacktestResult as BacktestResult
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "data.bars": ("Bars",),
+    "data.errors": ("ConfigError", "DataError", "ExchangeError", "ForeshockError"),
+    "data.files": ("read_bars",),
+    "data.quality": ("QualityReport", "clean"),
+    "data.simulate": ("SimulatedMarket", "simulate_market"),
+    "detectors.base": ("Detector",),
+    "detectors.registry": ("detectors", "load_detector", "make_detector"),
+    "engine.causality": ("Audit", "audit"),
+    "engine.features": ("Features",),
+    "engine.ohlcv": ("OHLCV_FEATURES", "ohlcv_features"),
+    "engine.risk.performance": ("performance",),
+    "engine.risk.value_at_risk": ("risk_report",),
+    "engine.scores": ("Scores", "Signals"),
+    "engine.splits": ("WalkForward",),
+    "engine.thresholds": ("Fixed", "RollingQuantile", "TrainQuantile"),
+    "engine.validation.forward": ("ForwardMoves", "forward_moves"),
+    "engine.validation.verdict": ("Verdict",),
+    "engine.walk_forward": ("walk_forward",),
+    "foreshock.config": ("StudyConfig", "load_study"),
+    "foreshock.study": ("Study", "StudyResult"),
+    "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
+    "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
+    "strategies.costs": ("Costs",),
+    "strategies.portfolio": ("backtest",),
+    "strategies.result": ("BacktestResult",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = list(_HOME_OF)  # noqa: PLE0605 - the names are in _HOMES
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'foreshock' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

@@ -1,0 +1,148 @@
+"""The command line: it parses, calls, prints, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data.errors import ForeshockError
+
+if TYPE_CHECKING:
+    from data.bars import Bars
+    from foreshock.config import StudyConfig
+    from foreshock.study import StudyResult
+
+app = typer.Typer(
+    help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study; see examples/study.toml.")]
+DataPath = Annotated[Path | None, typer.Option("--data", help="Bars, instead of data.path of the study.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet, trades.parquet.")]
+
+
+@app.callback()
+def _root() -> None:
+    # A callback keeps verbs as verbs, however many there are.
+    pass
+
+
+@app.command()
+def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Of the simulated market.")] = 7) -> None:
+    """The whole job on a simulated market with planted events, offline."""
+    from foreshock.demo import demo_study
+
+    result = demo_study(seed).run(progress=True)
+    _finish(result, out, f"foreshock demo --seed {seed}")
+
+
+@app.command()
+def run(study: StudyFile, data: DataPath = None, out: OutDir = Path("foreshock-out/study")) -> None:
+    """A study from a file: walk-forward scores, verdicts, backtests, report."""
+    from foreshock.config import load_study
+
+    config = load_study(study)
+    bars = _bars(config, study, data)
+    from foreshock.study import Study
+
+    result = Study.from_config(config, bars).run(progress=True)
+    _finish(result, out, f"foreshock run {study.name}" + (f" --data {data.name}" if data else ""))
+
+
+@app.command()
+def audit(
+    study: StudyFile,
+    data: DataPath = None,
+    cuts: Annotated[int, typer.Option(help="Random cut points.", min=1)] = 20,
+) -> None:
+    """The causality gate: features, detectors, threshold and strategies on truncated and corrupted histories."""
+    from foreshock.config import load_study
+
+    config = load_study(study)
+    bars = _bars(config, study, data)
+    from foreshock.study import Study
+
+    found = Study.from_config(config, bars).audit(cuts, progress=True)
+    for result in found.results:
+        state = "ok  " if result.passed else "LEAK"
+        typer.echo(f"{state} {result.name:<40} worst {result.worst:.1e}, allowed {result.tolerance:.0e}  {result.first_leak or ''}")
+    n_leaks = sum(not result.passed for result in found.results)
+    typer.echo(f"{len(found.results)} computations, {cuts} cuts: {f'{n_leaks} leak' if n_leaks else 'no leak'}")
+    if n_leaks:
+        raise typer.Exit(1)
+
+
+@app.command()
+def detectors() -> None:
+    """The registered detectors, what they do, and their parameters."""
+    from detectors.registry import detector_class
+    from detectors.registry import detectors as names
+
+    for name in names():
+        cls = detector_class(name)
+        params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
+        typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
+
+
+def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
+    """The bars that the study's data section asks for."""
+    from data.errors import ConfigError
+    from data.files import read_bars
+
+    wanted = config.data
+    if data is None and wanted.path is None:
+        raise ConfigError(f"no data: {study} has no key 'data.path'; add it, or pass --data PATH")
+    bars = read_bars(data or study.parent / str(wanted.path), wanted.interval)
+    bars = bars.select(wanted.symbols) if wanted.symbols else bars
+    try:
+        return bars.between(wanted.start, wanted.end)
+    except ValueError as error:
+        if isinstance(error, ForeshockError):
+            raise
+        raise ConfigError(f"keys 'data.start' and 'data.end' must be ISO dates, got {wanted.start!r} and {wanted.end!r}") from error
+
+
+def _finish(result: StudyResult, out: Path, command: str) -> None:
+    folder = result.save(out, command)
+    _print_summary(result)
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _print_summary(result: StudyResult) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=result.title, title_justify="left")
+    columns = ("detector", "verdict", "horizon", "events", "move ratio", "volatility-matched", "alert rate", "avoidance")
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=i < 2)
+    for row in result.summary().itertuples():
+        matched = f"{row.matched_ratio:.2f} ({row.ci_low:.2f} to {row.ci_high:.2f})" if row.ci_low == row.ci_low else "–"
+        raw = f"{row.abs_move_ratio:.2f}" if row.abs_move_ratio is not None else "–"
+        rate = f"{row.alert_rate:.2%}" if row.alert_rate is not None else "–"
+        table.add_row(
+            row.Index, row.verdict, row.horizon, str(row.n_events), raw, matched, rate, f"{row.avoidance_return:+.1%}"
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    try:
+        app()
+    except ForeshockError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or ''}; check the path, its rights and the free space", file=sys.stderr)  # noqa: T201
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,414 @@
+"""A study: detectors over one history, out of sample, through every layer to the results."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import bars_in
+from data.quality import QualityReport, clean
+from detectors.base import Detector
+from detectors.registry import make_detector
+from engine.causality import Audit, audit
+from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
+from engine.scores import Scores, Signals, Threshold
+from engine.splits import WalkForward
+from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
+from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
+from engine.validation.inference import benjamini_hochberg
+from engine.validation.verdict import Verdict, decide
+from engine.walk_forward import walk_forward
+from foreshock import results as sections
+from foreshock.config import DetectorConfig, StudyConfig
+from foreshock.progress import progress_bar
+from strategies.anomaly_avoidance import AnomalyAvoidance
+from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
+from strategies.costs import Costs
+from strategies.portfolio import backtest, backtest_many
+from strategies.result import BacktestResult
+
+BASELINES = ("random", "volatility_only")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is to be run on which bars.
+
+    Parameters
+    ----------
+    bars : Bars
+    detectors : sequence of str or Detector, or dict of label to Detector
+        The baselines ``random`` and ``volatility_only`` are added, so that every table shows them.
+    splits : WalkForward
+    threshold : Threshold
+    horizons : sequence of str
+        Durations of the forward moves; the longest is purged before each test block.
+    features : sequence of str
+        See ``ohlcv_features``.
+    delay : int
+        Bars from a signal to the first bar measured.
+    cooldown : str, optional
+        After an event, further alerts of the symbol are no events for this long; by default the longest horizon. Strategies see
+        every alert.
+    costs : Costs
+    hold, exposure, rebalance : str, float, str
+        Of ``AnomalyAvoidance``.
+    random_draws : int
+        Random timings that each avoidance strategy is held against.
+    n_bootstrap : int
+    seed : int
+    title : str
+    """
+
+    bars: Bars
+    detectors: Sequence[str | Detector] | Mapping[str, Detector]
+    splits: WalkForward = field(default_factory=WalkForward)
+    threshold: Threshold = field(default_factory=RollingQuantile)
+    horizons: Sequence[str] = ("1h", "6h", "24h")
+    features: Sequence[str] = OHLCV_FEATURES
+    delay: int = 1
+    cooldown: str | None = None
+    costs: Costs = field(default_factory=Costs)
+    hold: str = "24h"
+    exposure: float = 0.0
+    rebalance: str = "1d"
+    random_draws: int = 20
+    n_bootstrap: int = 999
+    seed: int = 0
+    title: str = "foreshock study"
+
+    @classmethod
+    def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
+        """The study that a configuration describes, on bars already selected by its data section."""
+        detectors: dict[str, Detector] = {}
+        for entry in config.detectors:
+            wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+            label = wanted.label or wanted.name
+            if label in detectors:
+                raise ConfigError(f"key 'detectors': {label!r} stands there twice; give one of them a label")
+            detectors[label] = make_detector(wanted.name, **(wanted.model_extra or {}))
+        return cls(
+            bars,
+            detectors,
+            WalkForward(**config.splits.model_dump()),
+            _threshold(config),
+            config.horizons,
+            config.features or OHLCV_FEATURES,
+            config.delay,
+            config.cooldown,
+            Costs(**config.costs.model_dump()),
+            **config.avoidance.model_dump(),
+            n_bootstrap=config.n_bootstrap,
+            seed=config.seed,
+            title=config.title,
+        )
+
+    def labelled_detectors(self) -> dict[str, Detector]:
+        """Detectors by label, the baselines among them."""
+        if isinstance(self.detectors, Mapping):
+            labelled = dict(self.detectors)
+        else:
+            built = [make_detector(entry) if isinstance(entry, str) else entry for entry in self.detectors]
+            labelled = {detector.name: detector for detector in built}
+            if len(labelled) < len(built):
+                raise ConfigError("two detectors have the same name; pass a dict of label to detector")
+        if not labelled:
+            raise ConfigError("a study needs at least one detector; see fs.detectors()")
+        return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
+
+    def config(self) -> dict[str, Any]:
+        """Every parameter in plain values, for results.json."""
+        detectors = {label: {"name": d.name, **d.get_params()} for label, d in self.labelled_detectors().items()}
+        return {
+            "title": self.title,
+            "features": list(self.features),
+            "detectors": detectors,
+            "splits": asdict(self.splits),
+            "threshold": {"kind": type(self.threshold).__name__, **vars(self.threshold)},
+            "horizons": list(self.horizons),
+            "delay": self.delay,
+            "cooldown": self.event_cooldown,
+            "costs": asdict(self.costs),
+            "avoidance": {"hold": self.hold, "exposure": self.exposure, "rebalance": self.rebalance, "random_draws": self.random_draws},
+            "n_bootstrap": self.n_bootstrap,
+            "seed": self.seed,
+        }
+
+    @property
+    def event_cooldown(self) -> str:
+        return self.cooldown or max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
+
+    def run(self, progress: bool = False) -> StudyResult:
+        """Score, judge and backtest every detector out of sample.
+
+        Parameters
+        ----------
+        progress : bool
+            Show a progress bar on standard error.
+
+        Raises
+        ------
+        ConfigError
+            If a window or horizon does not fit into the data.
+        DataError
+            If nothing can be scored.
+        """
+        detectors = self.labelled_detectors()
+        bars, quality = clean(self.bars)
+        # Costless checks first: a horizon that does not fit should not wait for the detectors.
+        horizons = {horizon: bars_in(horizon, bars.interval, "horizon") for horizon in self.horizons}
+        label_bars = max(horizons.values()) + self.delay
+        table = MoveTable(bars, self.horizons, self.delay)
+        n_folds = len(self.splits.folds(bars.n_bars, bars.interval, label_bars))
+        n_backtests = 2 + len(detectors) * (1 + self.random_draws)
+        with progress_bar(1 + len(detectors) * (n_folds + 1) + n_backtests, progress) as step:
+            features = ohlcv_features(bars, self.features)
+            step("features")
+            scores, signals, forward = {}, {}, {}
+            for label, detector in detectors.items():
+                scores[label] = walk_forward(
+                    detector,
+                    features,
+                    self.splits,
+                    label_bars=label_bars,
+                    train_scores=self.threshold.needs_train_scores,
+                    on_fold=lambda label=label: step(f"walk-forward {label}"),
+                )
+                signals[label] = scores[label].signals(self.threshold)
+                forward[label] = forward_moves(
+                    bars,
+                    signals[label],
+                    self.horizons,
+                    self.delay,
+                    self.event_cooldown,
+                    self.n_bootstrap,
+                    self.seed,
+                    table,
+                )
+                step(f"forward moves {label}")
+            first = min(s.folds[0].test.start for s in scores.values())
+            tested = bars.rows(slice(first, None))
+            backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
+        q_values = _q_values(forward)
+        verdicts = {label: decide(forward[label], q_values[label]) for label in detectors}
+        content = {
+            "version": sections.SCHEMA_VERSION,
+            "config": self.config(),
+            "data": sections.data_section(bars, first),
+            "detectors": {
+                label: sections.detector_section(scores[label], signals[label], forward[label], verdicts[label], q_values[label])
+                for label in detectors
+            },
+            "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
+            "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
+            "random_draws": draws,
+            "seeds": {"study": self.seed},
+            "versions": sections.versions(),
+        }
+        return StudyResult(self.title, sections.plain(content), scores, signals, forward, verdicts, backtests, quality)
+
+    def _backtests(
+        self, bars: Bars, signals: dict[str, Signals], step: Callable[[str], None]
+    ) -> tuple[dict[str, BacktestResult], dict[str, dict[str, Any]]]:
+        """Avoidance by each detector, its random timings, and the two passive baselines, all on the test rows."""
+        backtests: dict[str, BacktestResult] = {}
+        draws: dict[str, dict[str, Any]] = {}
+        avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
+        chance = RandomAvoidance(self.random_draws, self.seed, self.hold, self.exposure, self.rebalance)
+        for passive in (BuyAndHold(), EqualWeight(self.rebalance)):
+            backtests[passive.name] = backtest(bars, passive.weights(bars), self.costs, passive.name)
+            step(passive.name)
+        for label, alerts in signals.items():
+            name = f"{avoidance.name}[{label}]"
+            backtests[name] = backtest(bars, avoidance.weights(bars, alerts), self.costs, name)
+            step(name)
+            random_name = f"{chance.name}[{label}]"
+            drawn: list[BacktestResult] = []
+            for result in backtest_many(bars, chance.draws(bars, alerts), self.costs, random_name):
+                drawn.append(result)
+                step(random_name)
+            # The draw in the middle stands for chance in the tables; all of them give the percentile.
+            drawn.sort(key=lambda result: result.equity[-1])
+            backtests[random_name] = drawn[(len(drawn) - 1) // 2]
+            totals = [result.equity[-1] - 1 for result in drawn]
+            below = np.mean([total < backtests[name].equity[-1] - 1 for total in totals])
+            draws[name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": float(below)}
+        return backtests, draws
+
+    def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
+        """The causality gate over the study's features, detectors, threshold and strategies.
+
+        Detectors are fitted on the first training window and score truncated and corrupted histories; the threshold and the
+        strategy are held to the walk-forward scores of ``volatility_only``, refitted on every history.
+        """
+        bars, _ = clean(self.bars)
+        label_bars = bars_in(self.event_cooldown, bars.interval, "horizon") + self.delay
+        first = self.splits.folds(bars.n_bars, bars.interval, label_bars)[0].test.start
+        trained = ohlcv_features(bars.head(first), self.features)
+        fitted = {label: detector.fit(trained) for label, detector in self.labelled_detectors().items()}
+        avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
+        passive = (BuyAndHold(), EqualWeight(self.rebalance))
+
+        def compute(history: Bars) -> dict[str, np.ndarray]:
+            features = ohlcv_features(history, self.features)
+            found = {f"feature {name}": features.column(name) for name in features.names}
+            found |= {f"detector {label}": detector.score(features).values for label, detector in fitted.items()}
+            scores = walk_forward(
+                make_detector("volatility_only"),
+                features,
+                self.splits,
+                label_bars=label_bars,
+                train_scores=self.threshold.needs_train_scores,
+            )
+            signals = scores.signals(self.threshold)
+            found["walk-forward scores"] = scores.values
+            found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
+            found[f"strategy {avoidance.name}"] = avoidance.weights(history, signals)
+            return found | {f"strategy {rule.name}": rule.weights(history) for rule in passive}
+
+        tolerance = {f"detector {label}": detector.tolerance for label, detector in fitted.items()}
+        with progress_bar(n_cuts, progress) as step:
+            # Cuts start one row into the first test block, so that every history has something to score.
+            return audit(compute, bars, n_cuts, first + 1, tolerance, self.seed, lambda: step("causality gate"))
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found; everything is out of sample.
+
+    Parameters
+    ----------
+    title : str
+    results : dict
+        The content of results.json.
+    scores, signals, forward, verdicts : dict
+        By detector label.
+    backtests : dict of str to BacktestResult
+        By strategy, on the rows from the first test block on.
+    quality : QualityReport
+    """
+
+    title: str
+    results: dict[str, Any]
+    scores: dict[str, Scores]
+    signals: dict[str, Signals]
+    forward: dict[str, ForwardMoves]
+    verdicts: dict[str, Verdict]
+    backtests: dict[str, BacktestResult]
+    quality: QualityReport
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each detector: verdict, its horizon, events, ratios with interval, q, alert rate, avoidance's total return."""
+        rows = []
+        for label, verdict in self.verdicts.items():
+            entry = self.results["detectors"][label]
+            moves = entry["forward"][verdict.horizon]
+            low, high = (float("nan") if x is None else x for x in moves["ci"])
+            rows.append(
+                {
+                    "detector": label,
+                    "verdict": verdict.label,
+                    "horizon": verdict.horizon,
+                    "n_events": moves["n_events"],
+                    "abs_move_ratio": moves["abs_move_ratio"],
+                    "matched_ratio": moves["matched_ratio"],
+                    "ci_low": low,
+                    "ci_high": high,
+                    "q": moves["q"],
+                    "alert_rate": entry["alert_rate"]["realised"],
+                    "avoidance_return": self.results["backtests"][f"anomaly_avoidance[{label}]"]["total_return"],
+                }
+            )
+        return pd.DataFrame(rows).set_index("detector")
+
+    @property
+    def equity(self) -> pd.DataFrame:
+        """Equity of each strategy at the bar closes (UTC without a zone), starting from 1."""
+        first = next(iter(self.backtests.values()))
+        index = pd.DatetimeIndex(first.time + first.interval, name="time")
+        return pd.DataFrame({name: result.equity for name, result in self.backtests.items()}, index=index)
+
+    def scores_frame(self) -> pd.DataFrame:
+        """Long table of the decided rows: time, symbol, detector, score, threshold, alert."""
+        parts = []
+        for label, signals in self.signals.items():
+            rows, cols = np.nonzero(signals.decided)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "time": signals.time[rows],
+                        "symbol": pd.Categorical.from_codes(cols, categories=list(signals.symbols)),
+                        "detector": pd.Categorical.from_codes(np.full(len(rows), len(parts)), categories=list(self.signals)),
+                        "score": self.scores[label].values[rows, cols],
+                        "threshold": signals.threshold[rows, cols],
+                        "alert": signals.active[rows, cols],
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def trades_frame(self) -> pd.DataFrame:
+        """Long table of all fills, with the strategy's name in front."""
+        parts = [result.trades.assign(strategy=name) for name, result in self.backtests.items()]
+        trades = pd.concat(parts, ignore_index=True)
+        return trades[["strategy", *trades.columns.drop("strategy")]]
+
+    def report(self, path: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
+        """Write the self-contained HTML report; an earlier file stays until the new one is whole."""
+        from reports.study_report import StudyReport
+
+        path = Path(path)
+        draws = self.results["random_draws"]
+        StudyReport(self.title, self.results, self.equity, self.quality.table, draws, command).save(path)
+        return path
+
+    def save(self, folder: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
+        """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
+
+        All four are written under other names first and renamed when the last is whole.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        names = ("report.html", "results.json", "scores.parquet", "trades.parquet")
+        partial = {name: folder / f".{name}.partial" for name in names}
+        try:
+            self.report(partial["report.html"], command)
+            partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
+            self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
+            self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
+            for name in names:
+                os.replace(partial[name], folder / name)
+        finally:
+            for path in partial.values():
+                path.unlink(missing_ok=True)
+        return folder
+
+
+def _threshold(config: StudyConfig) -> Threshold:
+    wanted = config.threshold
+    if wanted.kind == "fixed":
+        if wanted.value is None:
+            raise ConfigError("key 'threshold.value' is missing; a fixed threshold needs one")
+        return Fixed(wanted.value)
+    if wanted.kind == "train_quantile":
+        return TrainQuantile(wanted.q)
+    return RollingQuantile(wanted.q, wanted.window)
+
+
+def _q_values(forward: dict[str, ForwardMoves]) -> dict[str, dict[str, float]]:
+    """Benjamini-Hochberg q of p_matched over every detector and horizon of the study."""
+    keys = [(label, horizon) for label, moves in forward.items() for horizon in moves.horizons]
+    q = benjamini_hochberg(np.array([forward[label][horizon].p_matched for label, horizon in keys]))
+    out: dict[str, dict[str, float]] = {label: {} for label in forward}
+    for (label, horizon), value in zip(keys, q, strict=True):
+        out[label][horizon] = float(value)
+    return out
