@@ -1,0 +1,297 @@
+"""Figures as plotly JSON: the home of plotly.
+
+Colours are the names of style sheet variables, `var(--ink)`; the page's script replaces them by their values, so that a chart
+follows light, dark and print. Names are escaped, because plotly reads a subset of HTML in every text. Titles stand in the page.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from reports import format as fmt
+from reports.study_tables import (
+    detector_of,
+    detectors_by_verdict,
+    draw_quantiles,
+    ratio_range,
+    strategies_in_order,
+    strategy_kind,
+)
+
+N_POINTS = 1500
+N_POINTS_IN_ALL = 60_000
+N_COLOURS = 8
+N_SHOWN = 6
+DASHES = ("solid", "dash", "dashdot")
+ROW = 34
+AXIS = {
+    "gridcolor": "var(--grid)", "zeroline": False, "linecolor": "var(--axis)", "tickcolor": "var(--axis)",
+    "fixedrange": True, "automargin": True, "showgrid": False,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One entry of a legend: the traces it switches, and how its line looks."""
+
+    name: str
+    traces: tuple[int, ...]
+    colour: str
+    dash: str
+    shown: bool
+    last: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plotly figure as JSON, with what the page says about it."""
+
+    name: str
+    title: str
+    note: str
+    spec: str
+    height: int
+    legend: tuple[Line, ...] = ()
+
+
+def safe(name: object, longest: int = 28) -> str:
+    """A name that plotly shows as it is, shortened for an axis."""
+    text = str(name)
+    return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+
+
+def forward_charts(results: Mapping[str, Any]) -> list[Chart]:
+    """For each horizon, raw and volatility-matched ratio of every detector with their intervals."""
+    names = detectors_by_verdict(results)
+    forward = {name: results["detectors"][name].get("forward") or {} for name in names}
+    horizons = list(dict.fromkeys(horizon for rows in forward.values() for horizon in rows))
+    every = [moves for rows in forward.values() for moves in rows.values()]
+    points = [moves.get(key) for moves in every for key in ("abs_move_ratio", "matched_ratio")]
+    bounds = [bound for moves in every for key in ("abs_move_ratio_ci", "ci") for bound in moves.get(key) or ()]
+    limits = ratio_range([x for x in points if fmt.known(x)], [x for x in bounds if fmt.known(x)])
+    return [_forward_chart(i, horizon, names, forward, limits) for i, horizon in enumerate(horizons)]
+
+
+def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[str, Any], limits: Sequence[float]) -> Chart:
+    figure = _figure(len(names) * ROW + 56)
+    _reference(figure, 1.0, len(names))
+    rows = [forward[name].get(horizon, {}) for name in names]
+    looks = (
+        ("Raw", "abs_move_ratio", "abs_move_ratio_ci", -0.16, {"symbol": "circle-open", "size": 8, "color": "var(--raw)"}),
+        ("Matched", "matched_ratio", "ci", 0.16, {"symbol": "diamond", "size": 9, "color": "var(--matched)"}),
+    )
+    for label, key, bounds, shift, marker in looks:
+        height = [place + shift for place in range(len(names))]
+        figure.add_scatter(
+            x=[x for moves in rows for x in (*(moves.get(bounds) or (None, None)), None)],
+            y=[x for y in height for x in (y, y, None)],
+            mode="lines", line={"color": marker["color"], "width": 2}, hoverinfo="skip",
+        )
+        texts = [
+            f"{safe(name, 60)}<br>{label} ratio {fmt.ratio(moves.get(key))} {fmt.interval(moves.get(bounds))}"
+            f"<br>n = {fmt.count(moves.get('n_events'))}, effective {fmt.count(moves.get('n_effective'))}"
+            for name, moves in zip(names, rows, strict=True)
+        ]
+        figure.add_scatter(
+            x=[moves.get(key) for moves in rows], y=height, mode="markers", hovertext=texts, hoverinfo="text",
+            marker={**marker, "line": {"width": 2, "color": marker["color"]}},
+        )
+    figure.update_xaxes(range=limits, nticks=6, showgrid=True)
+    _rows(figure, names)
+    n = sum(moves.get("n_events") or 0 for moves in rows)
+    return Chart(
+        f"forward-{i}", f"|move| over {horizon} after a signal ÷ after other bars",
+        f"ratio, 1.0 = no difference; bars are 95 % intervals; n = {fmt.count(n)} events of {len(names)} detectors",
+        _json(figure), _height(figure),
+    )
+
+
+def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | None:
+    """Equity of every strategy, and its drawdown below; None when there is no equity."""
+    if equity.empty:
+        return None
+    names = strategies_in_order(equity.columns, results)
+    thin, drawdown = thinned(equity)
+    figure = _figure(560)
+    lines, shown = _dress(names), 0
+    legend = []
+    for place, name in enumerate(names):
+        colour, dash, width = lines[name]
+        kind = strategy_kind(name)
+        visible = kind == "baseline" or (kind == "strategy" and shown < N_SHOWN)
+        shown += kind == "strategy"
+        for values, axis in ((thin[name], "y"), (drawdown[name], "y2")):
+            figure.add_scatter(
+                y=_numbers(values.to_numpy()), yaxis=axis, name=safe(name, 60), mode="lines", visible=visible,
+                line={"color": colour, "dash": dash, "width": width},
+                hovertemplate="%{y:.3f}" if axis == "y" else "%{y:.1%}",
+            )
+        total = equity[name].dropna()
+        last = fmt.percent(total.iloc[-1] - 1) if len(total) else fmt.DASH
+        legend.append(Line(name, (2 * place, 2 * place + 1), colour, dash, visible, last))
+    times = list(pd.DatetimeIndex(thin.index).strftime("%Y-%m-%d %H:%M"))
+    # All traces share these times; the script hands them out, which keeps one copy in the page.
+    figure.update_layout(
+        meta={"x": times}, hovermode="x unified", dragmode="zoom",
+        yaxis={"domain": [0.36, 1], "title": {"text": "equity, start = 1"}, "tickformat": ".3~g", "nticks": 8},
+        yaxis2=AXIS | {"domain": [0, 0.29], "title": {"text": "drawdown"}, "tickformat": ".0%", "nticks": 5},
+        margin={"l": 56}, xaxis={
+            "anchor": "y2", "type": "date", "fixedrange": False, "spikecolor": "var(--ink-2)", "spikethickness": -1,
+        },
+    )
+    figure.update_yaxes(showgrid=True)
+    figure.add_scatter(
+        x=[times[0], times[-1]], y=[1, 1], mode="lines", hoverinfo="skip",
+        line={"color": "var(--ink-2)", "width": 1, "dash": "dot"},
+    )
+    return Chart(
+        "equity", "Equity and drawdown of each strategy, after costs, out of sample",
+        f"start = 1; below, the fall from the running peak; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
+        "points, each with the deepest drawdown since the last; press a name to show or hide it",
+        _json(figure), _height(figure), tuple(legend),
+    )
+
+
+def thinned(equity: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Equity at the end of each stretch of bars, and the deepest drawdown (negative) within it; first and last bar stay."""
+    values = equity.to_numpy(dtype=float)
+    drawdown = values / np.maximum(np.fmax.accumulate(values, axis=0), 1.0) - 1
+    n_points = min(N_POINTS, max(N_POINTS_IN_ALL // max(equity.shape[1], 1), 50))
+    ends = np.unique(np.linspace(0, len(equity) - 1, min(n_points, len(equity))).round().astype(int))
+    deepest = np.fmin.reduceat(drawdown, np.r_[0, ends[:-1] + 1], axis=0)
+    return equity.iloc[ends], pd.DataFrame(deepest, index=equity.index[ends], columns=equity.columns)
+
+
+def _dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+    """Colour, dash and width per strategy; random timing has the colour of the strategy it is held against."""
+    lines = {"buy_and_hold": ("var(--ink)", "solid", 2.2), "equal_weight": ("var(--ink-2)", "dash", 1.8)}
+    for place, name in enumerate(name for name in names if name not in lines and strategy_kind(name) != "random timing"):
+        lines[name] = (f"var(--series-{place % N_COLOURS + 1})", DASHES[place // N_COLOURS % len(DASHES)], 1.7)
+    for name in names:
+        partner = name.replace("random_avoidance", "anomaly_avoidance", 1)
+        lines.setdefault(name, (lines.get(partner, ("var(--ink-2)",))[0], "dot", 1.4))
+    return lines
+
+
+def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, Any]]) -> Chart | None:
+    """Total return of each avoidance strategy within the spread of random timing; None without draws."""
+    names = strategies_in_order(draws, results)
+    spread = [draw_quantiles(draws[name], (0.05, 0.25, 0.5, 0.75, 0.95)) for name in names]
+    if not names:
+        return None
+    figure = _figure(len(names) * ROW + 56)
+    hold = (results["backtests"].get("buy_and_hold") or {}).get("total_return")
+    totals = [(results["backtests"].get(name) or {}).get("total_return") for name in names]
+    if hold is not None and fmt.known(hold):
+        _reference(figure, hold, len(names))
+    for low, high, width in ((0, 4, 3), (1, 3, 9)):
+        figure.add_scatter(
+            x=[x for levels in spread for x in (levels[low], levels[high], None)],
+            y=[x for place in range(len(names)) for x in (place, place, None)],
+            mode="lines", line={"color": "var(--band)", "width": width}, hoverinfo="skip",
+        )
+    figure.add_scatter(
+        x=[levels[2] for levels in spread], y=list(range(len(names))), mode="markers", hoverinfo="skip",
+        marker={"symbol": "line-ns", "size": 13, "line": {"color": "var(--raw)", "width": 2}},
+    )
+    figure.add_scatter(
+        x=totals, y=list(range(len(names))), mode="markers", hoverinfo="text",
+        marker={"symbol": "diamond", "size": 11, "color": "var(--matched)"},
+        hovertext=[
+            f"{safe(name, 60)}<br>return {fmt.percent(total)}, beats {fmt.percent(draws[name].get('percentile'))} "
+            f"of {fmt.count(draws[name].get('n_draws'))} draws"
+            for name, total in zip(names, totals, strict=True)
+        ],
+    )
+    every = [*totals, hold, *(level for levels in spread for level in levels)]
+    shown = [x for x in every if x is not None and fmt.known(x)] or [0.0]
+    margin = 0.04 * (max(shown) - min(shown)) or 0.01
+    figure.update_xaxes(tickformat=".0%", nticks=6, showgrid=True, range=[min(shown) - margin, max(shown) + margin])
+    _rows(figure, [detector_of(name) for name in names])
+    n_draws = sorted({fmt.count(draws[name].get("n_draws")) for name in names})
+    return Chart(
+        "timing", "Total return of anomaly avoidance against random timing of the same exposure",
+        f"◆ strategy; thin band 5 to 95 %, thick band 25 to 75 %, tick the median of n = {' or '.join(n_draws)} random draws; "
+        "vertical line buy_and_hold",
+        _json(figure), _height(figure),
+    )
+
+
+def alert_chart(results: Mapping[str, Any]) -> Chart | None:
+    """Realised against nominal alert rate of each detector; None without detectors."""
+    names = detectors_by_verdict(results)
+    rates = [results["detectors"][name].get("alert_rate") or {} for name in names]
+    if not names:
+        return None
+    places = list(range(len(names)))
+    figure = _figure(len(names) * ROW + 56)
+    nominal, realised = ([rate.get(key) for rate in rates] for key in ("nominal", "realised"))
+    figure.add_scatter(
+        x=[x for pair in zip(nominal, realised, strict=True) for x in (*pair, None)],
+        y=[x for place in places for x in (place, place, None)],
+        mode="lines", line={"color": "var(--band)", "width": 3}, hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=nominal, y=places, mode="markers", hoverinfo="skip",
+        marker={"symbol": "line-ns", "size": 15, "line": {"color": "var(--raw)", "width": 2}},
+    )
+    figure.add_scatter(
+        x=realised, y=places, mode="markers", hoverinfo="text", cliponaxis=False,
+        marker={"symbol": "circle", "size": 10, "color": "var(--matched)"},
+        hovertext=[
+            f"{safe(name, 60)}<br>realised {fmt.percent(rate.get('realised'), 2)} of {fmt.percent(rate.get('nominal'), 2)}"
+            for name, rate in zip(names, rates, strict=True)
+        ],
+    )
+    figure.update_xaxes(tickformat=".1%", nticks=6, rangemode="tozero", showgrid=True)
+    _rows(figure, names)
+    n = sum(results["detectors"][name].get("n_alerts") or 0 for name in names)
+    return Chart(
+        "alerts", "Realised against nominal alert rate of each detector",
+        f"share of scored bars; ● realised, tick nominal; n = {fmt.count(n)} alerts of {len(names)} detectors",
+        _json(figure), _height(figure),
+    )
+
+
+def _figure(height: int) -> go.Figure:
+    return go.Figure(layout={
+        "template": go.layout.Template(), "height": height, "showlegend": False, "dragmode": False, "hovermode": "closest",
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "var(--ink-2)", "size": 12.5},
+        "margin": {"l": 8, "r": 14, "t": 8, "b": 34}, "xaxis": AXIS, "yaxis": AXIS,
+        "hoverlabel": {
+            "bgcolor": "var(--paper)", "bordercolor": "var(--axis)", "font": {"color": "var(--ink)"},
+            "align": "left", "namelength": -1,
+        },
+    })
+
+
+def _rows(figure: go.Figure, names: Sequence[str]) -> None:
+    figure.update_layout(yaxis={
+        "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [safe(name) for name in names],
+        "range": [len(names) - 0.4, -0.6], "tickfont": {"color": "var(--ink)"},
+    })
+
+
+def _reference(figure: go.Figure, value: float, n_rows: int) -> None:
+    # A trace, because plotly draws shapes below the traces under the grid as well.
+    figure.add_scatter(
+        x=[value, value], y=[-0.6, n_rows - 0.4], mode="lines", line={"color": "var(--ink-2)", "width": 1.3}, hoverinfo="skip"
+    )
+
+
+def _numbers(values: np.ndarray) -> list[float | None]:
+    """Five digits are finer than a screen; lists, because plotly writes arrays as base64."""
+    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
+
+
+def _height(figure: go.Figure) -> int:
+    return int(figure.to_plotly_json()["layout"]["height"])
+
+
+def _json(figure: go.Figure) -> str:
+    return str(figure.to_json(validate=False))

@@ -1,0 +1,163 @@
+"""The report of one study: verdicts, evidence, returns and provenance on one page."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from data.errors import ConfigError
+from reports import figures, html, study_tables
+from reports import format as fmt
+from reports.tables import quality_table, settings_table
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """One self-contained HTML page about a study.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    results : dict
+        Content of results.json: JSON types only, fractions, losses positive, None where not known. Every interval is a
+        95 % interval. `detectors[NAME]["verdict_horizon"]` names the horizon a verdict is about; without it, the last listed.
+    equity : DataFrame, shape (n_bars, n_strategies)
+        Value of each strategy per bar, 1.0 at the start; index UTC-naive bar closes.
+    quality : DataFrame
+        Any counts per symbol, which is the index.
+    random_draws : dict
+        Per avoidance strategy "n_draws", "total_returns" (of the draws, fractions) and "percentile": the share of draws with a
+        lower total return, between 0 and 1, or None.
+    command : str
+        How to run the study again.
+
+    Raises
+    ------
+    ConfigError
+        When a percentile is not a fraction, or an equity column is not a name.
+    """
+
+    title: str
+    results: dict[str, Any]
+    equity: pd.DataFrame
+    quality: pd.DataFrame
+    random_draws: dict[str, dict[str, Any]]
+    command: str
+
+    def __post_init__(self) -> None:
+        for name, drawn in self.random_draws.items():
+            share = drawn.get("percentile")
+            if share is not None and not 0 <= share <= 1:
+                raise ConfigError(f"percentile of {name} must be a fraction between 0 and 1, got {share}")
+        if not isinstance(self.equity.index, pd.DatetimeIndex) and len(self.equity):
+            raise ConfigError(f"equity must be indexed by time, got {type(self.equity.index).__name__}")
+
+    def to_html(self) -> str:
+        """The page as text."""
+        results = self.results
+        charts = {
+            "forward": figures.forward_charts(results),
+            "equity": figures.equity_chart(self.equity, results),
+            "timing": figures.timing_chart(results, self.random_draws),
+            "alerts": figures.alert_chart(results),
+        }
+        tables = {
+            "verdicts": study_tables.verdict_table(results),
+            "forward": study_tables.forward_table(results),
+            "detection": study_tables.detection_table(results),
+            "returns": study_tables.returns_table(results),
+            "risk": study_tables.risk_table(results),
+            "timing": study_tables.timing_table(results, self.random_draws),
+            "alerts": study_tables.alert_table(results),
+            "quality": quality_table(self.quality),
+            "config": settings_table("config", "Configuration", results.get("config") or {}),
+            "data": settings_table("data-set", "Data", results.get("data") or {}),
+            "seeds": settings_table("seeds", "Seeds", {"seeds": results.get("seeds")}),
+            "versions": settings_table("versions", "Versions", results.get("versions") or {}),
+        }
+        return html.render("study.html.j2", {
+            "title": self.title, "headline": headline(results, self.random_draws), "facts": facts(results),
+            "surrogates": _any_surrogate(results), "charts": charts, "tables": tables, "command": self.command,
+        })
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
+        html.save(self.to_html(), path)
+
+
+def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
+    """What the study found, in sentences: the first is the answer, the others qualify it."""
+    names = study_tables.detectors_by_verdict(results)
+    tested = [name for name in names if name not in study_tables.DETECTOR_BASELINES]
+    by_verdict = {label: [name for name in tested if results["detectors"][name].get("verdict") == label]
+                  for label in study_tables.VERDICTS}
+    adding = by_verdict["adds information"]
+    count = f"{len(adding)} of {len(tested)} detectors" if adding else f"None of {len(tested)} detectors"
+    verb = "adds" if len(adding) <= 1 else "add"
+    sentences = [f"{count} {verb} information beyond volatility" + (f": {_listed(adding)}." if adding else ".")]
+    others = [
+        f"{len(by_verdict[label])} {one if len(by_verdict[label]) == 1 else many}"
+        for label, one, many in (
+            ("echoes volatility", "echoes volatility", "echo volatility"),
+            ("no information", "shows no information", "show no information"),
+            ("too few events", "has too few events", "have too few events"),
+        ) if by_verdict[label]
+    ]
+    if others:
+        sentences.append(f"{'Of the others, ' if adding else 'Of these, '}{_listed(others)}.")
+    sentences += [
+        f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
+        for name in names if name not in tested and results["detectors"][name].get("verdict") == "adds information"
+    ]
+    return sentences + _trading_sentence(results, draws, tested)
+
+
+def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
+    """Returns of the strongest verdict's avoidance strategy: chosen by the verdict, not by its return."""
+    strategies = [f"anomaly_avoidance[{name}]" for name in tested]
+    strategy = next((name for name in strategies if name in results["backtests"]), None)
+    if strategy is None:
+        return []
+    backtest, hold = results["backtests"][strategy], results["backtests"].get("buy_and_hold")
+    sentence = (f"{strategy}, the strategy of the strongest verdict, returned {fmt.percent(backtest.get('total_return'))} "
+                f"with a largest drawdown of {fmt.percent(backtest.get('max_drawdown'))}")
+    drawn = draws.get(strategy) or {}
+    if fmt.known(drawn.get("percentile")):
+        sentence += (f", and beat {fmt.percent(drawn['percentile'])} of {fmt.count(drawn.get('n_draws'))} "
+                     "random timings of the same exposure")
+    if hold:
+        sentence += (f"; buy_and_hold returned {fmt.percent(hold.get('total_return'))} "
+                     f"with a largest drawdown of {fmt.percent(hold.get('max_drawdown'))}")
+    return [sentence + "."]
+
+
+def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """The data set in a few words, for the head of the page."""
+    data = results.get("data") or {}
+    symbols = data.get("symbols") or []
+    listed = _listed([str(symbol) for symbol in symbols[:4]]) if len(symbols) <= 4 else (
+        ", ".join(str(symbol) for symbol in symbols[:3]) + f" and {fmt.count(len(symbols) - 3)} more")
+    test = [data.get("test_start"), data.get("test_end")]
+    return [
+        ("Symbols", listed or fmt.DASH),
+        ("Bars", f"{fmt.count(data.get('n_bars'))} of {fmt.literal(data.get('interval'))}"),
+        ("Tested", " to ".join(_day(time) for time in test)),
+        ("Data hash", fmt.literal(data.get("hash"))[:12]),
+    ]
+
+
+def _day(time: object) -> str:
+    return fmt.literal(time)[:10]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
+
+
+def _any_surrogate(results: dict[str, Any]) -> bool:
+    return any(
+        fmt.known(moves.get("p_surrogate")) for detector in results["detectors"].values()
+        for moves in (detector.get("forward") or {}).values()
+    )

@@ -1,0 +1,391 @@
+"""The study report: what stands on the page is what stands in the results, and nothing else gets in."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.errors import ConfigError
+from reports import figures, study_tables
+from reports import format as fmt
+from reports.html import embed
+from reports.study_report import StudyReport
+
+DETECTORS = (
+    "zscore", "mad", "rolling_volatility", "isolation_forest", "pca", "seq2seq_autoencoder", "random", "volatility_only",
+)
+HOSTILE = "<img src=x onerror=alert(1)>\"'&</script><!--"
+
+
+def _results() -> dict:
+    rng = np.random.default_rng(7)
+    matched = dict(zip(DETECTORS, (1.24, 1.03, 1.02, 1.31, 1.08, 1.17, 0.99, 1.01), strict=True))
+    raw = dict(zip(DETECTORS, (1.83, 1.71, 2.12, 1.66, 1.52, 1.38, 1.02, 2.31), strict=True))
+    detectors = {}
+    for name in DETECTORS:
+        forward = {}
+        for scale, horizon in zip((1.15, 1.05, 1.0), ("1h", "6h", "24h"), strict=True):
+            centre, width = 1 + (matched[name] - 1) * scale, 0.09 + 0.05 * rng.random()
+            p = float(np.exp(-20 * abs(centre - 1)))
+            n_events = int(rng.integers(180, 260))
+            forward[horizon] = {
+                "n_events": n_events, "n_effective": n_events // 3, "n_controls": 18_500,
+                "event_move": 0.0213 * raw[name] * scale, "other_move": 0.0213 * scale,
+                "matched_move": 0.0213 * raw[name] * scale / centre,
+                "abs_move_ratio": raw[name] * scale, "abs_move_ratio_ci": [raw[name] * scale - 0.21, raw[name] * scale + 0.24],
+                "matched_ratio": centre, "ci": [centre - width, centre + width],
+                "p_naive": p / 50, "p_hac": p / 5, "p_matched": p, "p_shift": None, "p_surrogate": None, "q": min(1.0, 2 * p),
+            }
+        low = forward["24h"]["ci"][0]
+        verdict = ("adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information")
+        detectors[name] = {
+            "alert_rate": {"nominal": 0.01, "realised": float(0.01 + rng.normal(0, 0.003))},
+            "n_alerts": int(rng.integers(700, 1300)), "forward": forward, "verdict": verdict,
+            "fit_seconds": float(rng.exponential(2)), "score_seconds": float(rng.exponential(0.3)),
+            "sentence": {
+                "adds information": "Moves after a signal are larger than volatility alone explains.",
+                "echoes volatility": "Moves after a signal are larger, but not beyond the volatility that was already visible.",
+                "no information": "Moves after a signal are as large as after any other bar.",
+            }[verdict],
+            "detection": {"event_recall": 0.62, "event_precision": 0.31, "false_per_day": 0.42},
+        }
+    detectors["anogan"] = {
+        "alert_rate": {"nominal": 0.01, "realised": 0.0}, "n_alerts": 0, "verdict": "too few events",
+        "sentence": "There are 0 events, too few to judge.", "fit_seconds": 93.2, "score_seconds": 1.2,
+        "forward": {horizon: {
+            "n_events": 0, "n_effective": 0, "n_controls": 0, **dict.fromkeys((
+                "event_move", "other_move", "matched_move", "abs_move_ratio", "abs_move_ratio_ci", "matched_ratio", "ci",
+                "p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q")),
+        } for horizon in ("1h", "6h", "24h")},
+    }
+    strategies = ["buy_and_hold", "equal_weight", *(f"anomaly_avoidance[{name}]" for name in detectors),
+                  *(f"random_avoidance[{name}]" for name in detectors)]
+    backtests = {
+        name: {
+            "total_return": float(rng.normal(0.38, 0.12)), "annual_return": float(rng.normal(0.15, 0.05)),
+            "annual_volatility": 0.61, "sharpe": 0.58, "sharpe_ci": [-0.72, 1.88], "sortino": 0.81, "calmar": 0.31,
+            "max_drawdown": float(rng.uniform(0.3, 0.5)), "var_95": 0.0091, "cvar_95": 0.0139, "var_99": 0.0162,
+            "cvar_99": 0.0247, "turnover": 41.2, "costs": 0.0288, "exposure": 0.91, "deflated_sharpe": None,
+        } for name in strategies
+    }
+    estimators = ("historical", "gaussian", "cornish_fisher", "filtered_historical", "evt_pot", "garch_t")
+    risk = {
+        name: [
+            {"estimator": estimator, "level": level, "period": period, "var": size * level, "cvar": size * level * 1.4,
+             "valid": estimator != "cornish_fisher" or level < 0.99}
+            for estimator in estimators for period, size in (("bar", 0.012), ("day", 0.051)) for level in (0.95, 0.99)
+        ] for name in strategies[:4]
+    }
+    return {
+        "version": 1,
+        "config": {
+            "detectors": list(DETECTORS), "splits": {"train": "365D", "test": "90D", "embargo": "2D", "mode": "rolling"},
+            "threshold": {"policy": "rolling_quantile", "q": 0.99, "window": "60D"}, "horizons": ["1h", "6h", "24h"],
+            "costs": {"maker": None, "taker": 0.0005, "slippage": 0.0002}, "delay": 1,
+        },
+        "data": {
+            "hash": "9f2c41d07be85a3316ad", "symbols": ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT"],
+            "start": "2022-01-01T00:00:00", "end": "2024-04-13T08:00:00", "interval": "1h", "n_bars": 20_000,
+            "test_start": "2023-01-01T00:00:00", "test_end": "2024-04-13T08:00:00",
+        },
+        "detectors": detectors, "backtests": backtests, "risk": risk, "seeds": {"study": 0, "surrogates": None},
+        "versions": {"foreshock": "0.1.0", "numpy": "2.4.6", "torch": None},
+    }
+
+
+def _report() -> StudyReport:
+    rng = np.random.default_rng(3)
+    results = _results()
+    n_bars, names = 20_000, list(results["backtests"])
+    market = rng.standard_t(4, (n_bars, 1)) * 0.004 + 0.00003
+    steps = market * rng.uniform(0.7, 1.0, len(names)) + rng.normal(0, 0.0012, (n_bars, len(names)))
+    steps[0] = 0.0
+    equity = pd.DataFrame(
+        np.exp(np.cumsum(steps, axis=0)), index=pd.date_range("2022-01-01 01:00", periods=n_bars, freq="h"), columns=names
+    )
+    quality = pd.DataFrame(
+        {"n_bars": 20_000, "missing": [0, 3, 12, 0, 7], "duplicates": 0, "missing_share": [0.0, 0.00015, 0.0006, 0.0, None]},
+        index=pd.Index(results["data"]["symbols"], name="symbol"),
+    )
+    draws = {}
+    for name in names:
+        if name.startswith("anomaly_avoidance"):
+            drawn = rng.normal(0.3, 0.1, 200)
+            share = float(np.mean(drawn < results["backtests"][name]["total_return"]))
+            draws[name] = {"n_draws": 200, "total_returns": drawn.tolist(), "percentile": share}
+    title = "Nine detectors on five coins, 2022 to 2024"
+    return StudyReport(title, results, equity, quality, draws, "foreshock run study.toml")
+
+
+@pytest.fixture(scope="module")
+def report() -> StudyReport:
+    return _report()
+
+
+@pytest.fixture(scope="module")
+def page(report: StudyReport) -> str:
+    return report.to_html()
+
+
+def _text(page: str) -> str:
+    """What a reader sees of the tables: scripts and styles out, tags out, entities read."""
+    bare = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"[ \n]+", " ", html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"</(td|th|span|p|caption)>", " ", bare))))
+
+
+def _rows(page: str, table: str) -> dict[str, list[str]]:
+    """Text cells of each row of a table, by the row's header."""
+    body = re.search(rf'<table id="{table}">.*?<tbody>(.*?)</tbody>', page, flags=re.DOTALL)
+    assert body
+    rows = re.findall(r"<tr>(.*?)</tr>", body[1], flags=re.DOTALL)
+    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in rows]
+    cells = [[_text(cell.replace("<span", " <span")).strip() for cell in row] for row in found]
+    return {row[0].split(" ")[0]: row[1:] for row in cells}
+
+
+def _specs(page: str) -> dict[str, dict]:
+    found = re.findall(r'<script type="application/json" id="([^"]+)-spec">(.*?)</script>', page, flags=re.DOTALL)
+    return {name: json.loads(spec) for name, spec in found}
+
+
+def _renamed(report: StudyReport, old: str, new: str) -> StudyReport:
+    """The report with a detector renamed wherever its name stands."""
+
+    def swap(node: object) -> object:
+        if isinstance(node, dict):
+            return {swap(key): swap(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [swap(part) for part in node]
+        return node.replace(old, new) if isinstance(node, str) else node
+
+    return replace(
+        report, title=new, command=new, results=swap(report.results), random_draws=swap(report.random_draws),
+        equity=report.equity.rename(columns=lambda name: name.replace(old, new)),
+        quality=report.quality.rename(index={"BTC/USDT": new}, columns={"missing": new}),
+    )
+
+
+def test_policy_admits_exactly_the_scripts_of_the_page(page):
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)">', page)
+    assert policy
+    rules = dict(rule.strip().split(" ", 1) for rule in html.unescape(policy[1]).split(";"))
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts]
+    assert len(hashes) == 2
+    assert rules["script-src"].split() == hashes
+    assert rules["default-src"] == "'none'"
+    assert page.index("Content-Security-Policy") < page.index("<style>") < page.index("<script>")
+
+
+def test_page_loads_nothing_and_is_small(page):
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)", page)
+    assert not re.findall(r"<(?:script|img|iframe|object|embed)[^>]+\b(?:src|data)\s*=", page)
+    assert not re.findall(r"(?:@import|url\()", re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1])  # pyright: ignore
+    assert len(page.encode()) < 3e6
+
+
+def test_every_number_of_the_verdict_table_is_the_formatted_result(report, page):
+    rows = _rows(page, "verdicts")
+    assert set(rows) == set(report.results["detectors"])
+    for name, detector in report.results["detectors"].items():
+        moves, rate = detector["forward"]["24h"], detector["alert_rate"]
+        verdict, matched, _, raw, p, q, n_events, n_effective, alerts = rows[name]
+        assert verdict == f"{detector['verdict']} {detector['sentence']}"
+        assert matched == f"{fmt.ratio(moves['matched_ratio'])} {fmt.interval(moves['ci'])}"
+        assert raw == f"{fmt.ratio(moves['abs_move_ratio'])} {fmt.interval(moves['abs_move_ratio_ci'])}"
+        assert (p, q) == (fmt.p_value(moves["p_matched"]), fmt.p_value(moves["q"]))
+        assert (n_events, n_effective) == (fmt.count(moves["n_events"]), fmt.count(moves["n_effective"]))
+        assert alerts == f"{fmt.percent(rate['realised'], 2)} of {fmt.percent(rate['nominal'], 2)}"
+
+
+def test_a_verdict_is_shown_at_the_horizon_it_names(report):
+    results = json.loads(json.dumps(report.results))
+    results["detectors"]["zscore"]["verdict_horizon"] = "1h"
+    matched = _rows(replace(report, results=results).to_html(), "verdicts")["zscore"][1]
+    assert matched.startswith(fmt.ratio(results["detectors"]["zscore"]["forward"]["1h"]["matched_ratio"]))
+    assert results["detectors"]["zscore"]["forward"]["1h"]["matched_ratio"] != pytest.approx(1.24)
+
+
+def test_detectors_stand_in_the_order_of_their_verdicts(report, page):
+    shown = list(_rows(page, "verdicts"))
+    assert shown[:3] == ["isolation_forest", "zscore", "seq2seq_autoencoder"]
+    assert shown[-1] == "anogan"
+
+
+def test_a_detector_without_events_shows_dashes_and_counts(page):
+    verdict, matched, _, raw, p, q, n_events, *_ = _rows(page, "verdicts")["anogan"]
+    assert verdict.startswith("too few events")
+    assert (matched, raw, p, q, n_events) == ("– –", "– –", "–", "–", "0")
+
+
+def test_a_detector_without_any_forward_move_and_a_study_without_strategies_still_render(report):
+    results = {**report.results, "backtests": {}, "risk": {}, "config": {}, "seeds": {}, "versions": {}}
+    results["detectors"] = {"silent": {"alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}}
+    bare = replace(report, results=results, equity=pd.DataFrame(), quality=pd.DataFrame(), random_draws={})
+    rows = _rows(bare.to_html(), "verdicts")
+    assert rows["silent"] == ["–", "– –", "", "– –", "–", "–", "–", "–", "– of –"]
+
+
+def test_missing_values_are_dashes_and_never_words(report, page):
+    assert report.results["backtests"]["buy_and_hold"]["deflated_sharpe"] is None
+    assert _rows(page, "returns")["buy_and_hold"][4] == fmt.DASH
+    assert _rows(page, "versions")["torch"] == [fmt.DASH]
+    assert _rows(page, "quality")["DOGE/USDT"][-1] == fmt.DASH
+    seen = _text(page)
+    assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b(?! of)", seen)
+    assert "NaN" not in "".join(json.dumps(spec) for spec in _specs(page).values())
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+@pytest.mark.parametrize(
+    "write", [fmt.percent, fmt.ratio, fmt.bps, fmt.p_value, fmt.count, fmt.number, fmt.seconds, fmt.literal]
+)
+def test_an_unknown_value_is_a_dash_in_every_format(write, unknown):
+    assert write(unknown) == "–"
+    assert fmt.quantity("share", unknown) == fmt.interval([unknown, unknown]) == "–"
+
+
+def test_rounding_never_turns_a_p_value_or_a_loss_into_something_else():
+    assert fmt.p_value(0.0009999) == "< 0.001"
+    assert fmt.p_value(0.001) == "0.001"
+    assert fmt.percent(-0.00001) == "0.0\u202f%"
+    assert fmt.percent(-0.1234) == "−12.3\u202f%"
+
+
+def test_hostile_names_are_text_everywhere(report):
+    page = _renamed(report, "zscore", HOSTILE).to_html()
+    clean = report.to_html()
+    assert "<img" not in page
+    assert "onerror=alert(1)>" not in page
+    for tag in ("<script", "</script", "<!--", "<tr>", "<td", "<button"):
+        assert page.count(tag) == clean.count(tag), tag
+    assert f"<title>{html.escape(HOSTILE).replace('&quot;', '&#34;').replace('&#x27;', '&#39;')}</title>" in page
+    assert HOSTILE in _text(page)
+    plotted = [text for spec in _specs(page).values() for text in _strings(spec) if "onerror" in text]
+    assert plotted
+    assert not any(re.search(r"<(?!br>)", text) for text in plotted)
+
+
+def _strings(node: object) -> list[str]:
+    if isinstance(node, dict):
+        return [text for part in node.values() for text in _strings(part)]
+    if isinstance(node, list):
+        return [text for part in node for text in _strings(part)]
+    return [node] if isinstance(node, str) else []
+
+
+def test_json_cannot_end_its_script_element():
+    document = json.dumps([HOSTILE, "\u2028"], ensure_ascii=False)
+    embedded = str(embed(document))
+    assert not set("<>&\u2028") & set(embedded)
+    assert json.loads(embedded) == json.loads(document)
+
+
+def test_a_report_that_cannot_be_rendered_leaves_the_earlier_one(report, tmp_path):
+    path = tmp_path / "report.html"
+    report.save(path)
+    before = path.read_bytes()
+    broken = replace(report, results={key: value for key, value in report.results.items() if key != "backtests"})
+    with pytest.raises(KeyError):
+        broken.save(path)
+    assert path.read_bytes() == before
+    assert [child.name for child in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_write_that_fails_leaves_the_earlier_report(report, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("earlier")
+    monkeypatch.setattr("reports.html.os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        report.save(path)
+    assert path.read_text() == "earlier"
+    assert [child.name for child in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_reader_of_the_earlier_report_is_not_disturbed(report, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("earlier")
+    with path.open() as reader:
+        report.save(path)
+        assert reader.read() == "earlier"
+    assert path.read_text(encoding="utf-8") == report.to_html()
+
+
+def test_thinned_equity_keeps_the_ends_and_the_deepest_drawdown(report):
+    thin, drawdown = figures.thinned(report.equity)
+    full = report.equity / report.equity.cummax().clip(lower=1.0) - 1
+    assert len(thin) <= figures.N_POINTS
+    assert list(thin.index[[0, -1]]) == list(report.equity.index[[0, -1]])
+    pd.testing.assert_frame_equal(thin, report.equity.loc[thin.index])
+    pd.testing.assert_series_equal(drawdown.min(), full.min())
+    pd.testing.assert_series_equal(drawdown.iloc[-1], full.iloc[-13:].min(), check_names=False)
+
+
+def test_a_first_bar_below_the_start_is_a_drawdown():
+    equity = pd.DataFrame({"x": [0.8, 0.9]}, index=pd.date_range("2024-01-01", periods=2, freq="h"))
+    _, drawdown = figures.thinned(equity)
+    assert drawdown["x"].tolist() == pytest.approx([-0.2, -0.1])
+
+
+def test_charts_hold_plain_lists_and_the_results(report, page):
+    specs = _specs(page)
+    assert set(specs) == {"forward-0", "forward-1", "forward-2", "equity", "timing", "alerts"}
+    assert "bdata" not in json.dumps(specs)
+    order = study_tables.detectors_by_verdict(report.results)
+    *_, matched = specs["forward-2"]["data"]
+    assert matched["x"] == [report.results["detectors"][name]["forward"]["24h"]["matched_ratio"] for name in order]
+    strategy = specs["timing"]["data"][-1]
+    assert strategy["x"] == [report.results["backtests"][f"anomaly_avoidance[{name}]"]["total_return"] for name in order]
+
+
+def test_legend_switches_the_traces_of_its_own_strategy(report, page):
+    data = _specs(page)["equity"]["data"]
+    entries = re.findall(r'data-chart="equity" data-traces="(\d+) (\d+)">.*?</svg>\s*(\S+) <span', page, flags=re.DOTALL)
+    assert {name for *_, name in entries} == set(report.equity.columns)
+    for equity, drawdown, name in entries:
+        assert data[int(equity)]["name"] == data[int(drawdown)]["name"] == name
+        assert data[int(equity)]["y"][-1] == pytest.approx(report.equity[name].iloc[-1], rel=1e-4)
+        assert data[int(drawdown)]["yaxis"] == "y2"
+
+
+def test_a_ratio_axis_shows_every_point_and_cuts_only_far_intervals():
+    low, high = study_tables.ratio_range([0.8, 1.6], [0.7, 40.0])
+    assert low < 0.7
+    assert 1.6 < high < 3
+    low, high = study_tables.ratio_range([], [])
+    assert low < 1.0 < high
+
+
+def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
+    seen = _text(report.to_html())
+    assert "3 of 7 detectors add information beyond volatility: isolation_forest, zscore and seq2seq_autoencoder." in seen
+    assert "Of the others, 3 echo volatility and 1 has too few events." in seen
+    assert "with suspicion" not in seen
+    results = json.loads(json.dumps(report.results))
+    results["detectors"]["random"]["verdict"] = "adds information"
+    assert "The baseline random is also judged to add information" in _text(replace(report, results=results).to_html())
+
+
+def test_the_weakness_of_the_verdict_is_told_until_a_surrogate_test_was_run(report):
+    assert "wrong in 16 to 31 %" in _text(report.to_html())
+    results = json.loads(json.dumps(report.results))
+    results["detectors"]["zscore"]["forward"]["24h"]["p_surrogate"] = 0.03
+    assert "wrong in 16 to 31 %" not in _text(replace(report, results=results).to_html())
+
+
+def test_a_percentile_in_percent_is_refused(report):
+    draws = {"anomaly_avoidance[zscore]": {"n_draws": 10, "total_returns": [0.1], "percentile": 97.0}}
+    with pytest.raises(ConfigError, match="fraction between 0 and 1, got 97"):
+        replace(report, random_draws=draws)
+
+
+def test_fifty_strategies_still_make_a_small_page(report):
+    names = [f"strategy_{i}" for i in range(50)]
+    equity = pd.concat([report.equity.iloc[:, 0]] * 50, axis=1, keys=names)
+    assert len(replace(report, equity=equity).to_html().encode()) < 3e6
