@@ -115,15 +115,16 @@ def _finish(result: StudyResult, out: Path, command: str) -> None:
 
 
 def _print_summary(result: StudyResult) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=result.title, title_justify="left")
+    table = Table(title=result.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     columns = ("detector", "verdict", "horizon", "events", "move ratio", "volatility-matched", "alert rate", "avoidance")
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=i < 2)
+        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
     for row in result.summary().itertuples():
-        matched = f"{row.matched_ratio:.2f} ({row.ci_low:.2f} to {row.ci_high:.2f})" if row.ci_low == row.ci_low else "–"
+        matched = f"{row.matched_ratio:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]" if row.ci_low == row.ci_low else "–"
         raw = f"{row.abs_move_ratio:.2f}" if row.abs_move_ratio is not None else "–"
         rate = f"{row.alert_rate:.2%}" if row.alert_rate is not None else "–"
         table.add_row(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.fft import next_fast_len
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,13 @@ def hac_variance(x: np.ndarray, lags: int) -> float:
     .. [1] Newey and West (1987), A simple, positive semi-definite, heteroskedasticity and autocorrelation consistent
        covariance matrix.
     """
-    total = float(x @ x)
-    for lag in range(1, min(lags, len(x) - 1) + 1):
-        total += 2 * (1 - lag / (lags + 1)) * float(x[lag:] @ x[:-lag])
-    return total
+    lags = min(lags, len(x) - 1)
+    # All autocovariances at once; the padding keeps the circular convolution of the FFT from wrapping around.
+    size = next_fast_len(len(x) + lags, real=True)
+    spectrum = np.abs(np.fft.rfft(x, size)) ** 2
+    products = np.fft.irfft(spectrum, size)[: lags + 1]
+    weights = 1 - np.arange(1, lags + 1) / (lags + 1)
+    return float(products[0] + 2 * weights @ products[1:])
 
 
 def hac_dummy_p(y: np.ndarray, event: np.ndarray, known: np.ndarray, lags: int) -> float:

@@ -1,0 +1,163 @@
+"""The causality gate: it passes everything of ours on real data, and catches leaks planted here."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data.errors import ConfigError
+from data.files import read_bars
+from detectors.registry import detectors
+from engine.causality import audit
+from engine.ohlcv import ohlcv_features
+from engine.splits import WalkForward
+from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
+from foreshock.study import Study
+from strategies.anomaly_avoidance import AnomalyAvoidance
+from strategies.portfolio import backtest
+from tests.market import make_bars
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return make_bars(n_bars=1_200, n_symbols=2, seed=8)
+
+
+def leaky_centred_window(bars):
+    return pd.DataFrame(bars.returns()).rolling(21, center=True).mean().to_numpy()
+
+
+def leaky_full_sample_scaler(bars):
+    r = bars.returns()
+    return (r - np.nanmean(r, axis=0)) / np.nanstd(r, axis=0)
+
+
+def leaky_in_sample_quantile(bars):
+    r = np.abs(bars.returns())
+    return r > np.nanquantile(r, 0.99, axis=0)
+
+
+def leaky_unshifted_equity(bars):
+    """Equity of weights that are filled at the open of the bar whose close they were decided on."""
+    weights = np.repeat((bars.close[:, :1] > bars.open[:, :1]).astype(float), bars.n_symbols, axis=1) / bars.n_symbols
+    # The weight of row t earns the move of row t: at its own row it needs the row after what was known then.
+    early = np.vstack([weights[1:], weights[-1:]])
+    return early
+
+
+@pytest.mark.parametrize("leak", [leaky_centred_window, leaky_full_sample_scaler, leaky_in_sample_quantile, leaky_unshifted_equity])
+def test_a_planted_leak_is_caught(leak, bars):
+    found = audit(leak, bars, n_cuts=20)
+    assert not found.passed
+    assert found.results[0].first_leak is not None
+
+
+def test_every_planted_leak_is_caught_by_deleted_rows_and_by_corrupted_rows_alone(bars, monkeypatch):
+    assert "deleted" in str(audit(leaky_centred_window, bars).results[0].first_leak)
+    monkeypatch.setattr(type(bars), "head", lambda self, n: self)
+    # With nothing deleted the truncated run is the full run: only the corrupted future is left to show the leak.
+    assert "corrupted" in str(audit(leaky_centred_window, bars).results[0].first_leak)
+
+
+def test_one_leak_among_honest_computations_is_named(bars):
+    def compute(history):
+        return {"honest": ohlcv_features(history, ["volatility_20"]).values, "leaky": leaky_full_sample_scaler(history)}
+
+    found = audit(compute, bars)
+    assert found["honest"].passed
+    assert not found["leaky"].passed
+    assert found["honest"].worst == 0.0
+
+
+def test_a_value_that_appears_or_vanishes_is_a_leak(bars):
+    def last_row_unknown(history):
+        out = history.close.copy()
+        out[-3:] = np.nan
+        return out
+
+    found = audit(last_row_unknown, bars)
+    assert found.results[0].worst == np.inf
+
+
+def test_the_tolerance_is_relative_and_zero_by_default(bars):
+    def slightly_off(history):
+        return history.close * (1 + 1e-12 * len(history))
+
+    assert not audit(slightly_off, bars).passed
+    assert audit(slightly_off, bars, tolerance=1e-8).passed
+
+
+def test_an_audit_that_cannot_cut_is_refused(bars):
+    with pytest.raises(ConfigError, match="give more data"):
+        audit(lambda b: b.close, bars, first_cut=1_200)
+    with pytest.raises(ConfigError, match="one row for each"):
+        audit(lambda b: b.close[5:], bars)
+
+
+@pytest.mark.parametrize("threshold", [RollingQuantile(0.98, "10D"), TrainQuantile(0.98), Fixed(0.01)])
+def test_a_study_passes_with_every_threshold(threshold, bars):
+    study = Study(bars, detectors(), WalkForward("20D", "5D", "1D"), threshold, horizons=["1h", "6h"], hold="6h")
+    found = study.audit(n_cuts=4)
+    assert found.passed, found.table[found.table.first_leak.notna()]
+    assert len(found.results) > 20
+
+
+@pytest.mark.parametrize(
+    ("broken", "leak"),
+    [
+        ("engine.ohlcv.rolling_mean_nb", lambda x, w: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy()),
+        ("engine.thresholds.rolling_quantiles_nb", lambda x, w, q, k: np.full((1, *x.shape), np.nanquantile(x, q[0]))),  # noqa: ARG005
+    ],
+)
+def test_a_leak_inside_the_engine_fails_the_study_audit(broken, leak, bars, monkeypatch):
+    monkeypatch.setattr(broken, leak)
+    study = Study(bars, ["zscore"], WalkForward("20D", "5D"), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h")
+    assert not study.audit(n_cuts=4).passed
+
+
+def test_weights_that_are_not_shifted_are_caught_in_the_equity(bars):
+    """The adapter's equity up to a row is the same when later rows go; with weights moved one row ahead it is not."""
+
+    def honest(history):
+        direction = (history.close > history.open).astype(float) / history.n_symbols
+        return backtest(history, direction).equity
+
+    def ahead(history):
+        direction = (history.close > history.open).astype(float) / history.n_symbols
+        return backtest(history, np.vstack([direction[1:], direction[-1:]])).equity
+
+    assert audit(honest, bars, n_cuts=10).passed
+    assert not audit(ahead, bars, n_cuts=10).passed
+
+
+@pytest.mark.real_data
+def test_every_feature_detector_threshold_and_strategy_passes_on_real_bars_at_twenty_cuts(shared_data):
+    real = read_bars(shared_data / "ohlcv_1h_8assets.parquet").between("2022-01-01", "2022-08-01")
+    for threshold in (RollingQuantile(0.98, "20D"), TrainQuantile(0.98)):
+        study = Study(real, detectors(), WalkForward("60D", "30D", "2D"), threshold, horizons=["1h", "24h"])
+        found = study.audit(n_cuts=20)
+        assert found.passed, found.table[found.table.first_leak.notna()]
+
+
+def test_strategy_weights_do_not_see_signals_that_come_later(bars):
+    rng = np.random.default_rng(0)
+
+    def compute(history):
+        # Signals drawn by row: the same rows have the same signals in every history.
+        active = np.random.default_rng(3).random((len(bars), 2))[: len(history)] < 0.02
+        from engine.scores import Signals
+
+        signals = Signals(history.time, history.symbols, active, np.ones(active.shape), np.ones(active.shape, bool), history.interval)
+        return AnomalyAvoidance("6h").weights(history, signals)
+
+    assert audit(compute, bars, seed=int(rng.integers(100))).passed
+
+
+def test_corrupted_bars_stay_valid_bars(bars):
+    from engine.causality import corrupt_from
+
+    changed = corrupt_from(bars, 900, np.random.default_rng(1))
+    assert np.array_equal(changed.close[:900], bars.close[:900])
+    assert (changed.close[900:] != bars.close[900:]).all()
+    replace(changed)  # the checks of Bars run again

@@ -1,0 +1,50 @@
+"""The packages of this repository are the ones that are imported, and importing them is quick."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import foreshock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("name", ["foreshock", "data", "engine", "detectors", "strategies", "reports"])
+def test_each_root_package_resolves_inside_this_repository(name):
+    module = importlib.import_module(name)
+    assert Path(str(module.__file__)).resolve().parent == ROOT / name
+
+
+def test_every_public_name_can_be_loaded_and_is_known_to_type_checkers():
+    for name in foreshock.__all__:
+        assert getattr(foreshock, name) is not None
+    face = (ROOT / "foreshock" / "__init__.py").read_text()
+    assert sorted(foreshock.__all__) == sorted(line.split(" as ")[1] for line in face.splitlines() if line.startswith("    from ") and " as " in line)
+    with pytest.raises(AttributeError, match="no attribute 'bear'"):
+        foreshock.bear  # noqa: B018
+
+
+def test_importing_the_face_loads_no_heavy_package():
+    heavy = ("vectorbt", "torch", "sklearn", "plotly", "ccxt", "numba", "pandas", "scipy")
+    code = f"import sys, foreshock, foreshock.cli; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_version_is_the_same_everywhere():
+    import tomllib
+
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == foreshock.__version__
+
+
+def test_no_file_names_a_machine_path():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    wanted = [ROOT / name for name in listed if name.endswith((".py", ".toml", ".md", ".j2", ".css", "run")) and "assets/plotly" not in name]
+    own = Path(__file__)
+    assert len(wanted) > 30
+    for path in wanted:
+        if path.exists() and path != own:
+            assert "/work/" not in path.read_text(encoding="utf-8"), path

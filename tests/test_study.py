@@ -1,0 +1,198 @@
+"""A whole study on a small simulated market, and that it is reproducible and complete."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import foreshock as fs
+from foreshock.config import parse_study
+from foreshock.demo import demo_study
+
+RESULT_KEYS = {"version", "config", "data", "detectors", "backtests", "seeds", "versions"}
+FORWARD_KEYS = {"n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_naive", "p_hac", "p_shift", "p_surrogate", "q"}
+BACKTEST_KEYS = {
+    "total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_ci", "sortino", "calmar", "max_drawdown", "var_95", "cvar_95",
+    "var_99", "cvar_99", "turnover", "costs", "exposure", "deflated_sharpe",
+}  # fmt: skip
+
+
+def small_study(**changes) -> fs.Study:
+    settings = {
+        "bars": fs.simulate_market(seed=5, n_symbols=3, n_bars=3_000).bars,
+        "detectors": ["zscore", "pca"],
+        "splits": fs.WalkForward("40D", "20D", "1D"),
+        "threshold": fs.RollingQuantile(0.98, "15D"),
+        "horizons": ["1h", "12h"],
+        "random_draws": 3,
+        "n_bootstrap": 199,
+    }
+    return fs.Study(**settings | changes)
+
+
+@pytest.fixture(scope="module")
+def result() -> fs.StudyResult:
+    return small_study().run()
+
+
+def test_results_have_every_key_of_the_contract_and_no_number_that_json_lacks(result, tmp_path):
+    result.save(tmp_path)
+    content = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)
+    assert set(content) >= RESULT_KEYS
+    assert list(content["detectors"]) == ["zscore", "pca", "random", "volatility_only"]
+    for detector in content["detectors"].values():
+        assert set(detector) >= {"alert_rate", "forward", "verdict", "fit_seconds", "score_seconds"}
+        assert set(detector["alert_rate"]) == {"nominal", "realised"}
+        assert list(detector["forward"]) == ["1h", "12h"]
+        assert all(set(moves) >= FORWARD_KEYS for moves in detector["forward"].values())
+    assert set(content["backtests"]) == {"buy_and_hold", "equal_weight"} | {
+        f"{kind}_avoidance[{name}]" for kind in ("anomaly", "random") for name in content["detectors"]
+    }
+    assert all(set(backtest) >= BACKTEST_KEYS for backtest in content["backtests"].values())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "results.json", "scores.parquet", "trades.parquet"]
+
+
+def test_the_files_hold_what_the_results_say(result, tmp_path):
+    result.save(tmp_path)
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    by_detector = scores.groupby("detector", observed=True)["alert"].agg(["sum", "mean"])
+    for name, detector in result.results["detectors"].items():
+        assert by_detector.loc[name, "sum"] == detector["n_alerts"]
+        assert by_detector.loc[name, "mean"] == pytest.approx(detector["alert_rate"]["realised"])
+    assert (scores["alert"] == (scores["score"] > scores["threshold"])).all()
+    trades = pd.read_parquet(tmp_path / "trades.parquet")
+    counts = trades.groupby("strategy").size()
+    for name, backtest in result.results["backtests"].items():
+        assert counts[name] == backtest["n_trades"]
+
+
+def test_everything_reported_starts_at_the_first_test_block(result):
+    first = result.scores["zscore"].folds[0].test.start
+    start = result.results["data"]["test_start"]
+    assert str(result.scores["zscore"].time[first]) == start
+    assert str(result.backtests["equal_weight"].time[0]) == start
+    for scores in result.scores.values():
+        assert np.isnan(scores.values[:first]).all()
+        # The longest horizon, the delay and the embargo lie between what was learned and what is scored.
+        assert all(fold.test.start - fold.train.stop >= 12 + 1 + 24 for fold in scores.folds)
+
+
+def test_the_same_seed_gives_the_same_results_and_another_does_not(result):
+    again = small_study().run().results
+    for name, detector in result.results["detectors"].items():
+        assert again["detectors"][name]["forward"] == detector["forward"]
+    assert again["backtests"] == result.results["backtests"]
+    other = small_study(seed=1).run().results
+    assert other["detectors"]["zscore"]["forward"]["12h"]["ci"] != result.results["detectors"]["zscore"]["forward"]["12h"]["ci"]
+    assert other["backtests"]["anomaly_avoidance[zscore]"] == result.results["backtests"]["anomaly_avoidance[zscore]"]
+
+
+def test_reported_returns_are_those_of_the_equity_curve(result):
+    for name, backtest in result.results["backtests"].items():
+        curve = result.equity[name]
+        assert backtest["total_return"] == pytest.approx(curve.iloc[-1] / curve.iloc[0] - 1, rel=1e-12)
+        returns = curve.pct_change().fillna(0).to_numpy()
+        assert backtest["var_95"] == pytest.approx(-np.quantile(returns, 0.05, method="inverted_cdf"), abs=2e-4)
+        assert backtest["max_drawdown"] == pytest.approx((1 - curve / curve.cummax()).max(), rel=1e-9)
+
+
+def test_random_timing_has_the_exposure_of_the_strategy_it_stands_beside(result):
+    for name in result.results["detectors"]:
+        own = result.results["backtests"][f"anomaly_avoidance[{name}]"]["exposure"]
+        chance = result.results["backtests"][f"random_avoidance[{name}]"]["exposure"]
+        assert chance == pytest.approx(own, abs=0.02)
+
+
+def test_the_summary_has_one_row_for_each_detector(result):
+    summary = result.summary()
+    assert list(summary.index) == ["zscore", "pca", "random", "volatility_only"]
+    for name, row in summary.iterrows():
+        assert row["verdict"] == result.verdicts[name].label
+        assert row["matched_ratio"] == result.forward[name][row["horizon"]].matched_ratio
+
+
+def test_the_bars_later_than_a_cut_change_no_earlier_score_or_trade():
+    whole = small_study()
+    cut = 2_400
+    early = small_study(bars=whole.bars.head(cut)).run()
+    full = whole.run()
+    for name in ("zscore", "random", "volatility_only"):
+        assert np.array_equal(early.scores[name].values, full.scores[name].values[:cut], equal_nan=True)
+        assert np.array_equal(early.signals[name].active, full.signals[name].active[:cut])
+    np.testing.assert_allclose(early.scores["pca"].values, full.scores["pca"].values[:cut], rtol=1e-9)
+    n = len(early.backtests["anomaly_avoidance[zscore]"].equity)
+    equity = full.backtests["anomaly_avoidance[zscore]"].equity[:n]
+    np.testing.assert_allclose(early.backtests["anomaly_avoidance[zscore]"].equity, equity, rtol=1e-12)
+
+
+def test_a_study_with_train_quantiles_and_a_detector_object_runs():
+    study = small_study(detectors={"short": fs.make_detector("zscore", window=48)}, threshold=fs.TrainQuantile(0.98))
+    found = study.run().results
+    assert found["config"]["detectors"]["short"] == {"name": "zscore", "window": 48, "columns": ["log_return", "volume_ratio_20"]}
+    assert 0.005 < found["detectors"]["short"]["alert_rate"]["realised"] < 0.05
+
+
+def test_a_study_file_and_a_script_describe_the_same_study():
+    toml = parse_study(
+        {
+            "detectors": ["zscore", {"name": "pca"}],
+            "splits": {"train": "40D", "test": "20D", "embargo": "1D"},
+            "threshold": {"q": 0.98, "window": "15D"},
+            "horizons": ["1h", "12h"],
+            "avoidance": {"random_draws": 3},
+            "n_bootstrap": 199,
+        }
+    )
+    study = small_study()
+    assert fs.Study.from_config(toml, study.bars).config() == study.config()
+
+
+def test_the_defaults_of_a_study_file_are_those_of_a_study():
+    bars = fs.simulate_market(seed=5, n_symbols=1, n_bars=500).bars
+    from_file = fs.Study.from_config(parse_study({"detectors": ["zscore"]}), bars)
+    assert from_file.config() == fs.Study(bars, ["zscore"], fs.WalkForward(embargo="2D")).config()
+
+
+def test_two_detectors_of_one_name_need_labels():
+    with pytest.raises(fs.ConfigError, match="same name"):
+        small_study(detectors=["zscore", fs.make_detector("zscore", window=20)]).run()
+    with pytest.raises(fs.ConfigError, match="'zscore' stands there twice; give one of them a label"):
+        fs.Study.from_config(parse_study({"detectors": ["zscore", "zscore"]}), small_study().bars)
+
+
+def test_a_failed_save_leaves_the_earlier_files(result, tmp_path, monkeypatch):
+    result.save(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr(fs.StudyResult, "trades_frame", lambda self: 1 / 0)  # noqa: ARG005
+    with pytest.raises(ZeroDivisionError):
+        result.save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_the_demo_tells_the_planted_foreshocks_from_chance():
+    found = demo_study().run()
+    truth, chance = found.results["detectors"]["planted_foreshocks"], found.results["detectors"]["random"]
+    assert truth["verdict"] == "adds information"
+    assert all(truth["forward"][horizon]["ci"][0] > 1 for horizon in ("6h", "24h"))
+    assert all(low <= 1 <= high for low, high in (moves["ci"] for moves in chance["forward"].values()))
+    assert chance["verdict"] == "no information"
+    assert len(found.summary()) == 9
+    assert all(math.isfinite(b["total_return"]) for b in found.results["backtests"].values())
+
+
+@pytest.mark.real_data
+def test_a_study_runs_on_real_bars_with_late_listings_and_a_delisting(shared_data: Path):
+    bars = fs.read_bars(shared_data / "ohlcv_1h_8assets.parquet").between("2023-09-01", "2024-09-01")
+    study = small_study(bars=bars, splits=fs.WalkForward("90D", "60D", "2D"), threshold=fs.RollingQuantile(0.99, "30D"))
+    found = study.run()
+    assert found.quality.count("missing") == 0
+    matic = bars.symbols.index("MATICUSDT")
+    ended = np.searchsorted(bars.time, np.datetime64("2024-06-16T12:00"))
+    for name, signals in found.signals.items():
+        assert not signals.decided[ended:, matic].any()
+        rate = found.results["detectors"][name]["alert_rate"]["realised"]
+        assert 0.005 < rate < 0.03, (name, rate)
+    assert all(math.isfinite(b["sharpe"]) for b in found.results["backtests"].values())
