@@ -165,10 +165,10 @@ class Study:
         detectors = self.labelled_detectors()
         bars, quality = clean(self.bars)
         # Costless checks first: a horizon that does not fit should not wait for the detectors.
-        horizons = {horizon: bars_in(horizon, bars.interval, "horizon") for horizon in self.horizons}
-        label_bars = max(horizons.values()) + self.delay
         table = MoveTable(bars, self.horizons, self.delay)
-        n_folds = len(self.splits.folds(bars.n_bars, bars.interval, label_bars))
+        purge = self._purge(detectors)
+        folds = self.splits.folds(bars.n_bars, bars.interval, purge)
+        first, n_folds = folds[0].test.start, len(folds)
         n_backtests = 2 + len(detectors) * (1 + self.random_draws)
         with progress_bar(1 + len(detectors) * (n_folds + 1) + n_backtests, progress) as step:
             features = ohlcv_features(bars, self.features)
@@ -179,7 +179,7 @@ class Study:
                     detector,
                     features,
                     self.splits,
-                    label_bars=label_bars,
+                    label_bars=purge - detector.lookback,
                     train_scores=self.threshold.needs_train_scores,
                     on_fold=lambda label=label: step(f"walk-forward {label}"),
                 )
@@ -195,7 +195,6 @@ class Study:
                     table,
                 )
                 step(f"forward moves {label}")
-            first = min(s.folds[0].test.start for s in scores.values())
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
         q_values = _q_values(forward)
@@ -215,6 +214,11 @@ class Study:
             "versions": sections.versions(),
         }
         return StudyResult(self.title, sections.plain(content), scores, signals, forward, verdicts, backtests, quality)
+
+    def _purge(self, detectors: Mapping[str, Detector]) -> int:
+        """Bars between training and test rows: one for all detectors, so that they are judged on the same rows."""
+        longest = max(bars_in(horizon, self.bars.interval, "horizon") for horizon in self.horizons)
+        return longest + self.delay + max(detector.lookback for detector in detectors.values())
 
     def _backtests(
         self, bars: Bars, signals: dict[str, Signals], step: Callable[[str], None]
@@ -248,13 +252,16 @@ class Study:
         """The causality gate over the study's features, detectors, threshold and strategies.
 
         Detectors are fitted on the first training window and score truncated and corrupted histories; the threshold and the
-        strategy are held to the walk-forward scores of ``volatility_only``, refitted on every history.
+        strategy are held to the walk-forward scores of ``volatility_only``, refitted on every history. What a strategy fills
+        at an open must not depend on the bar that opens.
         """
         bars, _ = clean(self.bars)
-        label_bars = bars_in(self.event_cooldown, bars.interval, "horizon") + self.delay
-        first = self.splits.folds(bars.n_bars, bars.interval, label_bars)[0].test.start
+        detectors = self.labelled_detectors()
+        purge = self._purge(detectors)
+        first = self.splits.folds(bars.n_bars, bars.interval, purge)[0].test.start
         trained = ohlcv_features(bars.head(first), self.features)
-        fitted = {label: detector.fit(trained) for label, detector in self.labelled_detectors().items()}
+        fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
+        rule = fitted["volatility_only"]
         avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
         passive = (BuyAndHold(), EqualWeight(self.rebalance))
 
@@ -263,22 +270,24 @@ class Study:
             found = {f"feature {name}": features.column(name) for name in features.names}
             found |= {f"detector {label}": detector.score(features).values for label, detector in fitted.items()}
             scores = walk_forward(
-                make_detector("volatility_only"),
+                rule,
                 features,
                 self.splits,
-                label_bars=label_bars,
+                label_bars=purge - rule.lookback,
                 train_scores=self.threshold.needs_train_scores,
             )
             signals = scores.signals(self.threshold)
             found["walk-forward scores"] = scores.values
             found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
-            found[f"strategy {avoidance.name}"] = avoidance.weights(history, signals)
-            return found | {f"strategy {rule.name}": rule.weights(history) for rule in passive}
+            weights = {avoidance.name: avoidance.weights(history, signals)} | {idle.name: idle.weights(history) for idle in passive}
+            found |= {f"strategy {name}": values for name, values in weights.items()}
+            return found | {f"fills {name}": backtest(history, values, self.costs).turnover for name, values in weights.items()}
 
+        at_open = [f"fills {strategy.name}" for strategy in (avoidance, *passive)]
         tolerance = {f"detector {label}": detector.tolerance for label, detector in fitted.items()}
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
-            return audit(compute, bars, n_cuts, first + 1, tolerance, self.seed, lambda: step("causality gate"))
+            return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
 
 
 @dataclass(frozen=True)

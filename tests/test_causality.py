@@ -38,15 +38,7 @@ def leaky_in_sample_quantile(bars):
     return r > np.nanquantile(r, 0.99, axis=0)
 
 
-def leaky_unshifted_equity(bars):
-    """Equity of weights that are filled at the open of the bar whose close they were decided on."""
-    weights = np.repeat((bars.close[:, :1] > bars.open[:, :1]).astype(float), bars.n_symbols, axis=1) / bars.n_symbols
-    # The weight of row t earns the move of row t: at its own row it needs the row after what was known then.
-    early = np.vstack([weights[1:], weights[-1:]])
-    return early
-
-
-@pytest.mark.parametrize("leak", [leaky_centred_window, leaky_full_sample_scaler, leaky_in_sample_quantile, leaky_unshifted_equity])
+@pytest.mark.parametrize("leak", [leaky_centred_window, leaky_full_sample_scaler, leaky_in_sample_quantile])
 def test_a_planted_leak_is_caught(leak, bars):
     found = audit(leak, bars, n_cuts=20)
     assert not found.passed
@@ -116,19 +108,35 @@ def test_a_leak_inside_the_engine_fails_the_study_audit(broken, leak, bars, monk
     assert not study.audit(n_cuts=4).passed
 
 
-def test_weights_that_are_not_shifted_are_caught_in_the_equity(bars):
-    """The adapter's equity up to a row is the same when later rows go; with weights moved one row ahead it is not."""
+def follow_the_bar(history):
+    """Long while the bar rises: known at its close."""
+    return (history.close > history.open).astype(float) / history.n_symbols
 
-    def honest(history):
-        direction = (history.close > history.open).astype(float) / history.n_symbols
-        return backtest(history, direction).equity
 
-    def ahead(history):
-        direction = (history.close > history.open).astype(float) / history.n_symbols
-        return backtest(history, np.vstack([direction[1:], direction[-1:]])).equity
+def test_weights_that_are_not_shifted_are_caught_at_the_open(bars):
+    """Filling at the open of the very bar that decided: no deleted row shows it, only what is known at an open does."""
 
-    assert audit(honest, bars, n_cuts=10).passed
-    assert not audit(ahead, bars, n_cuts=10).passed
+    def shifted(history):
+        return {"fills": backtest(history, follow_the_bar(history)).turnover}
+
+    def unshifted(history):
+        weights = follow_the_bar(history)
+        return {"fills": backtest(history, np.vstack([weights[1:], weights[-1:]])).turnover}
+
+    assert audit(shifted, bars, at_open=["fills"]).passed
+    leaking = audit(unshifted, bars, at_open=["fills"])
+    assert not leaking.passed
+    assert audit(unshifted, bars).passed, "the plain gate cannot see this leak; if it can, at_open is not needed"
+
+
+def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypatch):
+    def forgetful(history, weights, costs):
+        return backtest(history, np.vstack([weights[1:], weights[-1:]]), costs)
+
+    study = Study(bars, ["zscore"], WalkForward("20D", "5D"), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h")
+    monkeypatch.setattr("foreshock.study.backtest", forgetful)
+    found = study.audit(n_cuts=20)
+    assert [result.name for result in found.results if not result.passed] == ["fills anomaly_avoidance"]
 
 
 @pytest.mark.real_data
@@ -159,5 +167,7 @@ def test_corrupted_bars_stay_valid_bars(bars):
 
     changed = corrupt_from(bars, 900, np.random.default_rng(1))
     assert np.array_equal(changed.close[:900], bars.close[:900])
+    assert np.array_equal(changed.open[:901], bars.open[:901])
+    assert (changed.open[901:] != bars.open[901:]).all()
     assert (changed.close[900:] != bars.close[900:]).all()
     replace(changed)  # the checks of Bars run again
