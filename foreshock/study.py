@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.errors import ConfigError
@@ -147,6 +148,8 @@ class Study:
     def event_cooldown(self) -> str:
         return self.cooldown or max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
 
+    # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
+    @threadpool_limits.wrap(limits=1)
     def run(self, progress: bool = False) -> StudyResult:
         """Score, judge and backtest every detector out of sample.
 
@@ -248,6 +251,7 @@ class Study:
             draws[name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": float(below)}
         return backtests, draws
 
+    @threadpool_limits.wrap(limits=1)
     def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
         """The causality gate over the study's features, detectors, threshold and strategies.
 
