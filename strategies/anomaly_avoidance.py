@@ -1,0 +1,82 @@
+"""Stand aside for a while after an anomaly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import Duration, bars_in, parse_duration
+from engine.scores import Signals
+from strategies.base import changed, check_signals, equal_weights, within
+
+
+@dataclass(frozen=True)
+class AnomalyAvoidance:
+    """Equal weight, except in symbols that had a signal within the last ``hold``.
+
+    With ``b[t]`` = 1 / (number of listed symbols), the target of a symbol is ``exposure * b[t]`` at the rows t0 to
+    t0 + hold - 1 after a signal at t0, and ``b[t]`` elsewhere; a further signal starts the hold anew. What is not
+    invested is cash.
+
+    Orders go out at the rows where ``EqualWeight(rebalance)`` has them, for every listed symbol, and besides at the rows
+    where a symbol is left or entered again, for that symbol alone. So without signals this is ``EqualWeight``, and the
+    turnover beyond it is that of the exits and re-entries. A symbol re-entered between two rebalances gets at most the
+    cash there is.
+
+    Parameters
+    ----------
+    hold : str
+        How long to stand aside, counted from the signal's row.
+    exposure : float
+        Fraction of the base weight that is kept meanwhile, 0 to 1.
+    rebalance : str
+        How often equal weights are restored, in periods of UTC.
+
+    Raises
+    ------
+    ConfigError
+        If a duration is not a whole number of bars, exposure is outside 0 to 1, or the signals do not fit the bars.
+
+    Examples
+    --------
+    A signal at 01:00 is known at 02:00; two bars later the symbol is entered again.
+
+    >>> from data.interval import parse_duration
+    >>> hour, ones = parse_duration("1h"), np.ones((5, 1))
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * hour
+    >>> bars = Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)
+    >>> active = np.array([[False], [True], [False], [False], [False]])
+    >>> signals = Signals(time, ("BTC",), active, ones, np.full((5, 1), True), hour)
+    >>> AnomalyAvoidance(hold="2h").weights(bars, signals).ravel()
+    array([ 1.,  0., nan,  1., nan])
+    """
+
+    hold: Duration = "24h"
+    exposure: float = 0.0
+    rebalance: Duration = "1d"
+    name: ClassVar[str] = "anomaly_avoidance"
+
+    def __post_init__(self) -> None:
+        parse_duration(self.hold, "hold")
+        parse_duration(self.rebalance, "rebalance")
+        if not 0 <= self.exposure <= 1:
+            raise ConfigError(f"exposure must be a fraction from 0 to 1, got {self.exposure!r}")
+
+    def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
+        """Target weights, shape (n_bars, n_symbols); undecided rows count as no signal."""
+        return self.weights_outside(bars, self.outside(bars, signals))
+
+    def outside(self, bars: Bars, signals: Signals) -> np.ndarray:
+        """True where a signal is less than ``hold`` old, shape (n_bars, n_symbols)."""
+        check_signals(bars, signals)
+        return within(signals.active & signals.decided, bars_in(self.hold, bars.interval, "hold"))
+
+    def weights_outside(self, bars: Bars, outside: np.ndarray) -> np.ndarray:
+        """Target weights of a book that stands aside where ``outside`` is True."""
+        base, listed, due = equal_weights(bars, self.rebalance)
+        target = np.where(outside, self.exposure * base, base)
+        return np.where(listed & (due[:, None] | changed(outside)), target, np.nan)

@@ -1,0 +1,72 @@
+"""What a strategy is, and the equal weights with a rebalance calendar that strategies share."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import Duration, bars_in, parse_duration
+from engine.scores import Signals
+
+
+class Strategy(Protocol):
+    """A rule that turns bars and signals into target weights.
+
+    ``weights`` returns an array of shape (n_bars, n_symbols). Row t holds what is wanted at the close of row t, as
+    fractions of the equity from 0 to 1 that sum to at most 1; the rest is cash. It trades at the open of t + 1. NaN is
+    no order: hold what is there. Row t must be the same, bit for bit, when the rows after t are deleted.
+    """
+
+    name: ClassVar[str]
+
+    def weights(self, bars: Bars, signals: Signals) -> np.ndarray: ...
+
+
+def check_signals(bars: Bars, signals: Signals) -> None:
+    """Refuse signals that do not cover the rows and symbols of the bars."""
+    if signals.symbols != bars.symbols:
+        raise ConfigError(f"signals must have the symbols of the bars {bars.symbols}, got {signals.symbols}; use bars.select")
+    if not np.array_equal(signals.time, bars.time):
+        raise ConfigError(
+            f"signals must cover the rows of the bars, {len(bars)} from {bars.time[0]}, "
+            f"got {len(signals.time)} from {signals.time[0] if len(signals.time) else 'none'}; use bars.between"
+        )
+
+
+def within(events: np.ndarray, n_bars: int) -> np.ndarray:
+    """True where an event lies in the row or in the ``n_bars - 1`` rows before it; shape (n_rows, n_symbols)."""
+    rows = np.arange(len(events))[:, None]
+    last = np.maximum.accumulate(np.where(events, rows, -n_bars), axis=0)
+    return rows - last < n_bars
+
+
+def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Equal weights over the listed symbols, and the rows at which they are restored.
+
+    A symbol is listed at row t if it traded in row t or less than one rebalance period before: a bar without a trade
+    is no delisting, and a delisting is known only by silence. Weights are restored at the last close before each
+    multiple of ``rebalance`` since 1970-01-01 UTC (so that the calendar does not depend on the first row), and at each
+    row where a symbol is listed or falls silent.
+
+    Returns
+    -------
+    weights : ndarray of float64, shape (n_bars, n_symbols)
+        1 / (number of listed symbols), 0 where not listed.
+    listed : ndarray of bool, shape (n_bars, n_symbols)
+    due : ndarray of bool, shape (n_bars,)
+        Rows at which every listed symbol gets an order.
+    """
+    listed = within(~np.isnan(bars.close), bars_in(rebalance, bars.interval, "rebalance"))
+    weights = listed / np.maximum(listed.sum(axis=1, keepdims=True), 1)
+    opens = bars.time.astype(np.int64)
+    interval, period = (int(span.astype(np.int64)) for span in (bars.interval, parse_duration(rebalance)))
+    due = (opens + interval) // period > opens // period
+    return weights, listed, due | changed(listed).any(axis=1)
+
+
+def changed(state: np.ndarray) -> np.ndarray:
+    """True where a boolean state differs from the row before; before the first row it is False."""
+    return state != np.vstack([np.zeros_like(state[:1]), state[:-1]])
