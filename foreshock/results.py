@@ -84,7 +84,7 @@ def backtest_section(result: BacktestResult) -> dict[str, Any]:
 
 
 def risk_section(result: BacktestResult) -> list[dict[str, Any]]:
-    return risk_report(result.returns, interval=result.interval).reset_index().to_dict("records")
+    return risk_report(result.returns, interval=result.interval, time=result.time).reset_index().to_dict("records")
 
 
 def versions() -> dict[str, str]:
