@@ -1,5 +1,7 @@
 """Isolation forest: grown by scikit-learn, walked by numba."""
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
@@ -45,7 +47,8 @@ class IsolationForest(Detector):
         scaler = RobustScaler.learn(features)
         rows, _ = complete_rows(scaler.transform(features))
         n_samples = min(self.max_samples, len(rows))
-        grower = Grower(n_estimators=self.n_estimators, max_samples=n_samples, random_state=self.seed, n_jobs=1).fit(rows)
+        options: dict[str, Any] = {"n_estimators": self.n_estimators, "max_samples": n_samples, "random_state": self.seed}
+        grower = Grower(**options, n_jobs=1).fit(rows)
         self.symbols_, self.names_, self.center_, self.scale_ = scaler.symbols, scaler.names, scaler.center, scaler.scale
         trees = [estimator.tree_ for estimator in grower.estimators_]
         self.root_ = np.concatenate([[0], np.cumsum([tree.node_count for tree in trees])[:-1]]).astype(np.int64)
@@ -56,7 +59,7 @@ class IsolationForest(Detector):
             for side in ("children_left", "children_right")
         )
         sizes = np.concatenate([tree.n_node_samples for tree in trees])
-        self.depth_ = _node_depths_nb(self.left_, self.right_, self.feature_, self.root_) + average_path_length(sizes)
+        self.depth_ = _node_depths_nb(self.left_, self.right_, self.feature_) + average_path_length(sizes)
         self.norm_ = self.n_estimators * average_path_length(np.array([n_samples]))
 
     def _score(self, features: Features) -> np.ndarray:
@@ -78,7 +81,7 @@ def average_path_length(n: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def _node_depths_nb(left, right, feature, root):
+def _node_depths_nb(left, right, feature):
     """Depth of every node below its root; children stand behind their parents."""
     depth = np.zeros(len(left))
     for node in range(len(left)):

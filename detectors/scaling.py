@@ -42,7 +42,7 @@ class RobustScaler:
         """
         shape = (len(features.symbols), len(features.names))
         center, scale = np.full(shape, np.nan), np.full(shape, np.nan)
-        complete = ~np.isnan(features.values).any(axis=2)
+        complete = known_rows(features.values)
         for i in range(shape[0]):
             rows = features.values[complete[:, i], i]
             if len(rows) >= MIN_ROWS:
@@ -51,7 +51,8 @@ class RobustScaler:
         if np.isnan(center).all():
             raise DataError(
                 f"no symbol has {MIN_ROWS} training rows with all of {', '.join(features.names)} known, "
-                f"of {features.n_rows} rows at most {int(complete.sum(axis=0).max())}; lengthen train or shorten the feature windows"
+                f"of {features.n_rows} rows at most {int(complete.sum(axis=0).max())}; "
+                f"lengthen train or shorten the feature windows"
             )
         return cls(features.symbols, features.names, center, scale)
 
@@ -68,7 +69,12 @@ class RobustScaler:
         return (features.values - center) / scale
 
 
+def known_rows(x: np.ndarray) -> np.ndarray:
+    """True where every feature is known: (n_rows, n_symbols, n_features) to (n_rows, n_symbols)."""
+    return np.logical_not(np.isnan(x).any(axis=2))
+
+
 def complete_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows without NaN, symbols pooled: (n_complete, n_features), and their mask, shape (n_rows, n_symbols)."""
-    mask = ~np.isnan(x).any(axis=2)
+    mask = known_rows(x)
     return x[mask], mask

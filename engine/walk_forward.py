@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -61,7 +61,8 @@ def walk_forward(
     folds = []
     for fold in splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback):
         began = perf_counter()
-        fitted = clone(detector).fit(features.rows(fold.train))
+        fresh: Any = clone(detector)
+        fitted: FitsAndScores = fresh.fit(features.rows(fold.train))
         fit_seconds = perf_counter() - began
         first = max(fold.test.start - detector.lookback, 0)
         block = fitted.score(features.rows(slice(first, fold.test.stop)))

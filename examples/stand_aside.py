@@ -19,6 +19,8 @@ for number, weights in enumerate(fs.RandomAvoidance(n_draws=3, hold="24h").draws
 for name, weights in strategies.items():
     result = fs.backtest(bars, weights, costs)
     found = fs.performance(result.returns, bars.interval)
-    print(f"{name:18} {found.total_return:+8.1%}  Sharpe {found.sharpe:5.2f}  largest drawdown {found.max_drawdown:6.1%}  costs {result.costs:.2%}")
+    risk = f"Sharpe {found.sharpe:5.2f}  largest drawdown {found.max_drawdown:6.1%}  costs {result.costs:.2%}"
+    print(f"{name:18} {found.total_return:+8.1%}  {risk}")
 
-print(fs.risk_report(result.returns, interval=bars.interval).to_string())
+avoidance = fs.backtest(bars, strategies["anomaly avoidance"], costs)
+print(fs.risk_report(avoidance.returns, interval=bars.interval, time=bars.time).to_string())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from data.errors import ForeshockError
+from data.errors import ConfigError, ForeshockError
 
 if TYPE_CHECKING:
     from data.bars import Bars
@@ -36,6 +36,7 @@ def _root() -> None:
 @app.command()
 def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Of the simulated market.")] = 7) -> None:
     """The whole job on a simulated market with planted events, offline."""
+    _check_out(out)
     from foreshock.demo import demo_study
 
     result = demo_study(seed).run(progress=True)
@@ -45,6 +46,7 @@ def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Op
 @app.command()
 def run(study: StudyFile, data: DataPath = None, out: OutDir = Path("foreshock-out/study")) -> None:
     """A study from a file: walk-forward scores, verdicts, backtests, report."""
+    _check_out(out)
     from foreshock.config import load_study
 
     config = load_study(study)
@@ -90,9 +92,21 @@ def detectors() -> None:
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
 
 
+def _check_out(out: Path) -> None:
+    """Refuse a folder that cannot be written before hours of work go into it; nothing is created yet."""
+    from tempfile import TemporaryFile
+
+    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise ConfigError(f"--out must be a folder, got {out}, where {nearest} is a file; give another folder")
+    try:
+        TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise ConfigError(f"--out must be a folder that can be written, got {out}: {error.strerror}; give another folder") from error
+
+
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
     """The bars that the study's data section asks for."""
-    from data.errors import ConfigError
     from data.files import read_bars
 
     wanted = config.data
@@ -100,12 +114,7 @@ def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
         raise ConfigError(f"no data: {study} has no key 'data.path'; add it, or pass --data PATH")
     bars = read_bars(data or study.parent / str(wanted.path), wanted.interval)
     bars = bars.select(wanted.symbols) if wanted.symbols else bars
-    try:
-        return bars.between(wanted.start, wanted.end)
-    except ValueError as error:
-        if isinstance(error, ForeshockError):
-            raise
-        raise ConfigError(f"keys 'data.start' and 'data.end' must be ISO dates, got {wanted.start!r} and {wanted.end!r}") from error
+    return bars.between(wanted.start, wanted.end)
 
 
 def _finish(result: StudyResult, out: Path, command: str) -> None:
@@ -123,14 +132,13 @@ def _print_summary(result: StudyResult) -> None:
     columns = ("detector", "verdict", "horizon", "events", "move ratio", "volatility-matched", "alert rate", "avoidance")
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
-    for row in result.summary().itertuples():
-        matched = f"{row.matched_ratio:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}]" if row.ci_low == row.ci_low else "–"
-        raw = f"{row.abs_move_ratio:.2f}" if row.abs_move_ratio is not None else "–"
-        rate = f"{row.alert_rate:.2%}" if row.alert_rate is not None else "–"
-        table.add_row(
-            row.Index, row.verdict, row.horizon, str(row.n_events), raw, matched, rate, f"{row.avoidance_return:+.1%}"
-        )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for label, row in result.summary().to_dict("index").items():
+        matched = f"{row['matched_ratio']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+        figures = (str(row["n_events"]), f"{row['abs_move_ratio']:.2f}", matched, f"{row['alert_rate']:.2%}")
+        shown = [cell.replace("nan", "–") for cell in (*figures, f"{row['avoidance_return']:+.1%}")]
+        table.add_row(str(label), row["verdict"], row["horizon"], *shown)
+    # Labels are the user's: a bracket in one is no markup.
+    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
 
 
 def main() -> None:
@@ -138,11 +146,16 @@ def main() -> None:
     try:
         app()
     except ForeshockError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
     except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or ''}; check the path, its rights and the free space", file=sys.stderr)  # noqa: T201
-        sys.exit(3)
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}; check the path, its rights and the free space", 3)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    # Names and values in a message come from the user's files: they get no line of their own and no say over the terminal.
+    print("error:", "".join(char if char.isprintable() else " " for char in message), file=sys.stderr)  # noqa: T201
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -4,48 +4,67 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from data.errors import ConfigError
+from data.interval import parse_duration, parse_instant
+
+
+def _iso(value: Any) -> Any:
+    """TOML's own dates as text; a text that is no date is refused."""
+    text = value.isoformat() if isinstance(value, date) else value
+    if isinstance(text, str):
+        parse_instant(text, "it")
+    return text
+
+
+def _span(text: str) -> str:
+    parse_duration(text, "it")
+    return text
+
+
+IsoDate = Annotated[str, BeforeValidator(_iso)]
+Span = Annotated[str, AfterValidator(_span)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataConfig(_Section):
     """Which bars: ``path`` is relative to the study file; ``--data`` takes its place."""
 
     path: str | None = None
-    interval: str | None = None
-    symbols: list[str] | None = None
-    start: str | None = None
-    end: str | None = None
+    interval: Span | None = None
+    symbols: list[str] | None = Field(default=None, min_length=1)
+    start: IsoDate | None = None
+    end: IsoDate | None = None
 
 
 class DetectorConfig(BaseModel):
     """A detector by name, with its parameters beside it, and a label if a name is used twice."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     name: str
     label: str | None = None
 
 
 class SplitsConfig(_Section):
-    train: str = "365D"
-    test: str = "90D"
-    embargo: str | None = "2D"
+    train: Span = "365D"
+    test: Span = "90D"
+    embargo: Span | None = "2D"
     mode: Literal["rolling", "expanding"] = "rolling"
 
 
 class ThresholdConfig(_Section):
     kind: Literal["rolling_quantile", "train_quantile", "fixed"] = "rolling_quantile"
     q: float = Field(default=0.99, gt=0, lt=1)
-    window: str = "60D"
+    window: Span = "60D"
     value: float | None = None
 
 
@@ -55,9 +74,9 @@ class CostsConfig(_Section):
 
 
 class AvoidanceConfig(_Section):
-    hold: str = "24h"
+    hold: Span = "24h"
     exposure: float = Field(default=0.0, ge=0, le=1)
-    rebalance: str = "1d"
+    rebalance: Span = "1d"
     random_draws: int = Field(default=20, ge=1)
 
 
@@ -66,13 +85,13 @@ class StudyConfig(_Section):
 
     title: str = "foreshock study"
     data: DataConfig = DataConfig()
-    features: list[str] | None = None
+    features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = ThresholdConfig()
-    horizons: list[str] = Field(default=["1h", "6h", "24h"], min_length=1)
+    horizons: list[Span] = Field(default=["1h", "6h", "24h"], min_length=1)
     delay: int = Field(default=1, ge=1)
-    cooldown: str | None = None
+    cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
     n_bootstrap: int = Field(default=999, ge=99)
@@ -89,12 +108,14 @@ def load_study(path: str | Path) -> StudyConfig:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"no such study file: {path}; give a TOML file, see examples/study.toml") from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path} is a folder; give a TOML file, see examples/study.toml") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text; give a TOML file, see examples/study.toml") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; mend the line") from error
     return parse_study(content, str(path))
 
@@ -108,14 +129,20 @@ def parse_study(content: dict[str, Any], source: str = "study") -> StudyConfig:
 
 
 def _explain(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    # A detector that is a table should not be told to be a string; and a misspelt key is often why another one is missing.
+    problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
+    problem = min(problems or error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     # A detector may be a string or a table; pydantic names the branch, which no user wrote.
     where = ".".join(str(part) for part in problem["loc"] if part not in ("str", "DetectorConfig"))
     if problem["type"] == "extra_forbidden":
         return _unknown_key([str(part) for part in problem["loc"]], where)
     if problem["type"] == "missing":
         return f"key {where!r} is missing; add it"
-    return f"key {where!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}, got {problem['input']!r}"
+    if isinstance(problem.get("ctx", {}).get("error"), ConfigError):
+        return f"key {where!r}: {problem['ctx']['error']}"
+    said = "input should be a table" if problem["type"] == "model_type" else problem["msg"].replace(" after validation", "")
+    got = repr(problem["input"])
+    return f"key {where!r}: {said[0].lower()}{said[1:]}, got {got[:80]}{'…' * (len(got) > 80)}; change it"
 
 
 def _unknown_key(loc: list[str], where: str) -> str:

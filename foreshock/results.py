@@ -52,7 +52,9 @@ def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
     }
 
 
-def detector_section(scores: Scores, signals: Signals, forward: ForwardMoves, verdict: Verdict, q: Mapping[str, float]) -> dict[str, Any]:
+def detector_section(
+    scores: Scores, signals: Signals, forward: ForwardMoves, verdict: Verdict, q: Mapping[str, float]
+) -> dict[str, Any]:
     return {
         "alert_rate": {"nominal": signals.nominal_rate, "realised": signals.alert_rate},
         "n_alerts": int(signals.active.sum()),
@@ -84,7 +86,8 @@ def backtest_section(result: BacktestResult) -> dict[str, Any]:
 
 
 def risk_section(result: BacktestResult) -> list[dict[str, Any]]:
-    return risk_report(result.returns, interval=result.interval, time=result.time).reset_index().to_dict("records")
+    table = risk_report(result.returns, interval=result.interval, time=result.time).reset_index()
+    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
 
 
 def versions() -> dict[str, str]:

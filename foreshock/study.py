@@ -139,7 +139,12 @@ class Study:
             "delay": self.delay,
             "cooldown": self.event_cooldown,
             "costs": asdict(self.costs),
-            "avoidance": {"hold": self.hold, "exposure": self.exposure, "rebalance": self.rebalance, "random_draws": self.random_draws},
+            "avoidance": {
+                "hold": self.hold,
+                "exposure": self.exposure,
+                "rebalance": self.rebalance,
+                "random_draws": self.random_draws,
+            },
             "n_bootstrap": self.n_bootstrap,
             "seed": self.seed,
         }
@@ -320,12 +325,11 @@ class StudyResult:
     quality: QualityReport
 
     def summary(self) -> pd.DataFrame:
-        """One row for each detector: verdict, its horizon, events, ratios with interval, q, alert rate, avoidance's total return."""
+        """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, avoidance's total return."""
         rows = []
         for label, verdict in self.verdicts.items():
             entry = self.results["detectors"][label]
             moves = entry["forward"][verdict.horizon]
-            low, high = (float("nan") if x is None else x for x in moves["ci"])
             rows.append(
                 {
                     "detector": label,
@@ -334,14 +338,16 @@ class StudyResult:
                     "n_events": moves["n_events"],
                     "abs_move_ratio": moves["abs_move_ratio"],
                     "matched_ratio": moves["matched_ratio"],
-                    "ci_low": low,
-                    "ci_high": high,
+                    "ci_low": moves["ci"][0],
+                    "ci_high": moves["ci"][1],
                     "q": moves["q"],
                     "alert_rate": entry["alert_rate"]["realised"],
                     "avoidance_return": self.results["backtests"][f"anomaly_avoidance[{label}]"]["total_return"],
                 }
             )
-        return pd.DataFrame(rows).set_index("detector")
+        table = pd.DataFrame(rows).set_index("detector")
+        numbers = table.columns.drop(["verdict", "horizon", "n_events"])
+        return table.astype(dict.fromkeys(numbers, float))
 
     @property
     def equity(self) -> pd.DataFrame:
@@ -352,15 +358,17 @@ class StudyResult:
 
     def scores_frame(self) -> pd.DataFrame:
         """Long table of the decided rows: time, symbol, detector, score, threshold, alert."""
-        parts = []
+        parts: list[pd.DataFrame] = []
+        labels = pd.CategoricalDtype(list(self.signals))
         for label, signals in self.signals.items():
+            symbols = pd.CategoricalDtype(list(signals.symbols))
             rows, cols = np.nonzero(signals.decided)
             parts.append(
                 pd.DataFrame(
                     {
                         "time": signals.time[rows],
-                        "symbol": pd.Categorical.from_codes(cols, categories=list(signals.symbols)),
-                        "detector": pd.Categorical.from_codes(np.full(len(rows), len(parts)), categories=list(self.signals)),
+                        "symbol": pd.Categorical.from_codes(cols, dtype=symbols),
+                        "detector": pd.Categorical.from_codes(np.full(len(rows), len(parts)), dtype=labels),
                         "score": self.scores[label].values[rows, cols],
                         "threshold": signals.threshold[rows, cols],
                         "alert": signals.active[rows, cols],

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from reports import format as fmt
 from reports.tables import Cell, Column, Strip, Table, cell, header, measure, words
@@ -233,8 +233,8 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
 
 def draw_quantiles(drawn: Mapping[str, Any], levels: tuple[float, ...]) -> list[float | None]:
     """Quantiles of the random draws' total returns, None where no draw is known."""
-    returns = pd.Series(drawn.get("total_returns") or [], dtype=float).dropna()
-    return [float(returns.quantile(level)) if len(returns) else None for level in levels]
+    returns = np.array([value for value in drawn.get("total_returns") or [] if value is not None], dtype=float)
+    return [float(value) for value in np.quantile(returns, levels)] if returns.size else [None] * len(levels)
 
 
 def alert_table(results: Mapping[str, Any]) -> Table:
