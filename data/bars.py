@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import DataError
-from data.interval import Duration, format_duration, parse_duration
+from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 
 PRICES = ("open", "high", "low", "close")
 FIELDS = (*PRICES, "volume")
@@ -55,7 +55,7 @@ class Bars:
         set_ = object.__setattr__
         set_(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         set_(self, "symbols", tuple(map(str, self.symbols)))
-        set_(self, "interval", self.interval.astype("timedelta64[us]"))
+        set_(self, "interval", parse_duration(self.interval, "interval"))
         shape = (len(self.time), len(self.symbols))
         for name in FIELDS:
             set_(self, name, _matrix(getattr(self, name), shape, name))
@@ -68,8 +68,9 @@ class Bars:
         self._check_values()
 
     def _check_grid(self) -> None:
-        steps = np.diff(self.time)
-        wrong = np.flatnonzero(steps != self.interval)
+        if np.isnat(self.time).any():
+            raise DataError(f"bar times must be known, got NaT in row {int(np.argmax(np.isnat(self.time)))}; remove that bar")
+        wrong = np.flatnonzero(np.diff(self.time) != self.interval)
         if wrong.size:
             row = int(wrong[0])
             raise DataError(
@@ -125,14 +126,17 @@ class Bars:
         ----------
         frame : DataFrame
             Columns ``open high low close volume``, a time column (``ts time timestamp date datetime open_time``) or a
-            DatetimeIndex, optionally ``symbol``; names in any case. Integer times are epochs in s, ms, us or ns.
+            DatetimeIndex, optionally ``symbol``; names in any case, columns or index levels. Times are timestamps, ISO 8601
+            strings or epochs in s, ms, us or ns between the years 2000 and 2100; without a zone they are UTC. Further columns
+            of numbers become ``extras``; columns of text are left out.
         interval : str, optional
             Such as ``"1h"``; by default the most common step between the bars of a symbol.
 
         Raises
         ------
         DataError
-            If a column is missing, a time is unsorted, doubled or off the grid, or a value is refused by ``Bars``.
+            If a column is missing, a time is unsorted, doubled or off the grid, a symbol has no name, a bar without prices has
+            a volume, or a value is refused by ``Bars``.
         """
         from data.files import bars_from_frame
 
@@ -158,17 +162,18 @@ class Bars:
         return replace(self, time=self.time[rows], **fields, extras=extras)
 
     def head(self, n: int) -> Bars:
-        """The first ``n`` bars."""
+        """The first ``n`` bars, at least one."""
+        if n < 1:
+            raise DataError(f"head takes at least 1 bar, got {n}")
         return self.rows(slice(0, n))
 
-    def between(self, start: str | np.datetime64 | None = None, end: str | np.datetime64 | None = None) -> Bars:
+    def between(self, start: Instant | None = None, end: Instant | None = None) -> Bars:
         """Bars that open at or after ``start`` and before ``end``."""
-        first = 0 if start is None else int(np.searchsorted(self.time, np.datetime64(start, "us")))
-        stop = self.n_bars if end is None else int(np.searchsorted(self.time, np.datetime64(end, "us")))
+        first = 0 if start is None else int(np.searchsorted(self.time, parse_instant(start, "start")))
+        stop = self.n_bars if end is None else int(np.searchsorted(self.time, parse_instant(end, "end")))
         if first >= stop:
-            raise DataError(
-                f"no bar between {start} and {end}; the bars run from {self.time[0]} to {self.time[-1]}, widen the range"
-            )
+            wanted = f"from {start or 'the first bar'} to before {end or 'the end'}"
+            raise DataError(f"no bar {wanted}; the bars run from {self.time[0]} to {self.time[-1]}, widen the range")
         return self.rows(slice(first, stop))
 
     def select(self, symbols: str | Sequence[str]) -> Bars:
@@ -190,14 +195,15 @@ class Bars:
         return moves
 
     def fingerprint(self) -> str:
-        """SHA-256 of times, symbols and values: equal for equal bars."""
+        """SHA-256 of times, symbols, values and extras: equal for equal bars."""
         digest = hashlib.sha256()
         digest.update("\x00".join(self.symbols).encode())
         digest.update(self.time.astype("<i8").tobytes())
-        for name in FIELDS:
+        named = [("", getattr(self, name)) for name in FIELDS] + sorted(self.extras.items(), key=lambda item: item[0])
+        for name, values in named:
+            digest.update(name.encode())
             # Adding zero turns -0.0 into 0.0, and NaN payloads are made one, so that equal values have equal bytes.
-            values = getattr(self, name) + 0.0
-            digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+            digest.update(np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         return digest.hexdigest()
 
 
@@ -210,11 +216,10 @@ def _matrix(values: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray
     return matrix
 
 
-def regular_interval(time: np.ndarray, interval: Duration | None) -> np.timedelta64:
-    """The interval asked for, or the most common step of ascending times (ties go to the shorter)."""
+def regular_interval(steps: np.ndarray, interval: Duration | None) -> np.timedelta64:
+    """The interval asked for, or the most common of some steps between bars (ties go to the shorter)."""
     if interval is not None:
         return parse_duration(interval, "interval")
-    steps = np.diff(time)
     steps = steps[steps > np.timedelta64(0, "us")]
     if not steps.size:
         raise DataError("the interval cannot be told from a single bar; pass interval, such as interval='1h'")

@@ -1,26 +1,27 @@
 """Bars from CSV, Parquet and Feather files, and from tables."""
 
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data.bars import FIELDS, Bars, regular_interval
+from data.bars import FIELDS, PRICES, Bars, regular_interval
 from data.errors import DataError
 from data.interval import Duration, format_duration
 
 TIME_NAMES = ("ts", "time", "timestamp", "date", "datetime", "open_time")
-READERS = {
-    ".csv": pd.read_csv,
-    ".gz": pd.read_csv,
-    ".parquet": pd.read_parquet,
-    ".pq": pd.read_parquet,
-    ".feather": pd.read_feather,
-    ".arrow": pd.read_feather,
-}
-# A grid far larger than the table it came from means that the interval or a time is wrong.
-MAX_GRID_ROWS_PER_BAR = 100
+# A grid far larger than the table it came from means that the interval, a time or the symbols are wrong.
+MAX_GRID_CELLS_PER_BAR = 20
+SMALL_GRID_CELLS = 1_000_000
+# Units per second, and the numbers that are taken for them: 1e11 s is the year 5138, 1e11 ms is 1973.
+EPOCHS = (("s", 10**0, 1e11), ("ms", 10**3, 1e14), ("us", 10**6, 1e17), ("ns", 10**9, np.inf))
+# The years 2000 and 2100 in s. Outside lie row numbers, dates such as 20240131, and columns whose unit changes.
+EARLIEST_EPOCH, LATEST_EPOCH = 946_684_800, 4_102_444_800
 
 
 def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
@@ -30,7 +31,7 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
     ----------
     path : str or Path
         CSV (also ``.csv.gz``), Parquet or Feather, long (with a ``symbol`` column) or of a single symbol, which is then
-        named after the file; or a folder of such files.
+        named after the file; or a folder of such files. Columns are those of ``Bars.from_frame``.
     interval : str, optional
         Such as ``"1h"``; by default the most common step.
 
@@ -39,111 +40,239 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
     DataError
         If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` does that, and counts.
     """
-    return bars_from_frame(read_table(path), interval)
+    table = read_table(path)
+    with _naming(path):
+        return _bars_from_table(table, interval)
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """The files' rows as one table with a ``symbol`` column, unchecked."""
+    """The files' rows as one ``bar_table``, their order and values unchecked."""
     path = Path(path)
     if not path.exists():
         raise DataError(f"no such file or folder: {path}; give a CSV, Parquet or Feather file")
     if not path.is_dir():
         return _read_one(path)
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in READERS)
+    visible = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    files = sorted(file for file in visible if _suffix(file))
     if not files:
-        raise DataError(f"no CSV, Parquet or Feather file in the folder {path}")
+        raise DataError(f"the folder {path} has no file that ends in {', '.join(READERS)}; give a file, or another folder")
+    stems = [_stem(file) for file in files]
+    for stem in stems:
+        if stems.count(stem) > 1:
+            named = ", ".join(file.name for file in files if _stem(file) == stem)
+            raise DataError(f"the folder {path} has {stem} more than once: {named}; keep one of them")
     return pd.concat([_read_one(file) for file in files], ignore_index=True)
 
 
+def _suffix(path: Path) -> str:
+    return next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), "")
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(_suffix(path))]
+
+
+@contextmanager
+def _naming(path: str | Path) -> Iterator[None]:
+    """Puts the path in front of what is wrong with it."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
 def _read_one(path: Path) -> pd.DataFrame:
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    suffix = _suffix(path)
+    if not suffix:
         raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); expected a table of bars")
-    try:
-        frame = reader(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0][:160]
-        raise DataError(f"{path} cannot be read as {path.suffix[1:]}: {reason}; check that it is what its name says") from error
-    frame = _lower_columns(frame)
-    if "symbol" not in frame.columns:
-        frame = frame.assign(symbol=path.name.split(".")[0])
-    return frame
+    with _naming(path):
+        try:
+            frame = READERS[suffix](path)
+        except DataError:
+            raise
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{error.object[error.start]:02x} at {error.start}"
+            raise DataError(f"not UTF-8 text ({byte}); save it as UTF-8, or check that it is a CSV file") from error
+        except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
+            # pandas' parser errors are ValueErrors, and what it makes of damaged metadata is any of these.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+            raise DataError(f"cannot be read as {suffix[1:]}: {reason}; check that it is what its name says") from error
+        return bar_table(frame, _stem(path))
 
 
-def _lower_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    lowered = [str(name).strip().lower() for name in frame.columns]
-    doubled = {name for name in lowered if lowered.count(name) > 1}
-    if doubled:
-        raise DataError(f"columns differ only in case or are doubled: {', '.join(sorted(doubled))}; rename one")
-    return frame.set_axis(lowered, axis=1)
+def _read_csv(path: Path) -> pd.DataFrame:
+    # The first row is read by itself, because pandas renames doubled columns and takes surplus fields for an index.
+    first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig").iloc[0]
+    header = first.to_numpy(dtype=object)
+    foreign = next((mark for mark in ";\t|" if mark in header[0]), None)
+    if len(header) == 1 and foreign:
+        raise DataError(f"fields must be separated by commas, got {foreign!r}; save it with commas and decimal points")
+    frame = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise DataError(f"rows have more fields than the {len(header)} of the header ({_names(header)}); name every column")
+    frame = frame.set_axis(header, axis=1)
+    return frame.iloc[:, np.flatnonzero(header != "")]
+
+
+READERS = {
+    ".csv": _read_csv,
+    ".csv.gz": _read_csv,
+    # A folder named such as symbol=BTC is no column.
+    ".parquet": partial(pd.read_parquet, partitioning=None),
+    ".pq": partial(pd.read_parquet, partitioning=None),
+    ".feather": pd.read_feather,
+    ".arrow": pd.read_feather,
+}
 
 
 def bars_from_frame(frame: pd.DataFrame, interval: Duration | None = None) -> Bars:
     """See ``Bars.from_frame``."""
-    table = bar_table(frame)
-    for symbol, rows in table.groupby("symbol", sort=False)["time"]:
-        steps = np.diff(rows.to_numpy())
-        _refuse_times(steps < np.timedelta64(0, "us"), rows, symbol, "unsorted", "ascending times")
-        _refuse_times(steps == np.timedelta64(0, "us"), rows, symbol, "doubled", "each time once")
+    return _bars_from_table(bar_table(frame), interval)
+
+
+def _bars_from_table(table: pd.DataFrame, interval: Duration | None) -> Bars:
+    steps = table.groupby("symbol", sort=False)["time"].diff().to_numpy()
+    mend = "mend the source, or give the table to fs.clean, which sorts, keeps the last of doubled bars, and counts them"
+    _refuse_rows(table, steps < np.timedelta64(0, "us"), f"expected the times of a symbol in ascending order; {mend}", "unsorted")
+    _refuse_rows(table, steps == np.timedelta64(0, "us"), f"expected each time of a symbol once; {mend}", "doubled")
+    bare = table[list(PRICES)].isna().all(axis=1) & table["volume"].notna()
+    mend = "remove them, or give the table to fs.clean, which does, and counts them"
+    _refuse_rows(table, bare.to_numpy(), f"expected no volume where no price is known; {mend}", "incomplete")
     return grid(table, interval)
 
 
-def _refuse_times(wrong: np.ndarray, times: pd.Series, symbol: object, what: str, expected: str) -> None:
+def _refuse_rows(table: pd.DataFrame, wrong: np.ndarray, expected: str, what: str) -> None:
     if wrong.any():
-        row = int(np.argmax(wrong)) + 1
-        raise DataError(
-            f"{symbol} has {int(wrong.sum())} {what} times, the first {times.iloc[row]} in its row {row}; expected {expected}; "
-            f"mend the source, or give the table to fs.clean, which sorts, keeps the last of doubled bars, and counts them"
-        )
+        first = table.iloc[int(np.argmax(wrong))]
+        raise DataError(f"got {int(wrong.sum())} {what} bars, the first {first['symbol']} at {first['time']}; {expected}")
 
 
-def bar_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns ``time symbol open high low close volume`` and numeric extras, with times parsed and numbers float64."""
-    frame = _lower_columns(frame)
-    if isinstance(frame.index, pd.DatetimeIndex) and not set(TIME_NAMES) & set(frame.columns):
-        frame = frame.assign(time=frame.index)
+def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
+    """Columns ``time symbol open high low close volume`` and numeric extras, with times parsed and numbers float64.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        See ``Bars.from_frame``.
+    symbol : str
+        The symbol of a table without a symbol column.
+    """
+    frame = _named_columns(frame)
     time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
     missing = [name for name in FIELDS if name not in frame.columns]
     missing += [] if time_name else [f"a time column ({', '.join(TIME_NAMES)})"]
     if missing:
-        raise DataError(f"missing column: {', '.join(missing)}; got {', '.join(map(str, frame.columns))}; rename or add it")
+        raise DataError(f"missing column: {', '.join(missing)}; got {_names(frame.columns) or 'none'}; rename or add it")
+    doubled = frame.columns[frame.columns.duplicated()].unique()
+    if len(doubled):
+        raise DataError(f"columns are doubled, or differ only in case: {_names(doubled)}; rename or remove one")
     if not len(frame):
         raise DataError("the table of bars is empty; expected at least one row")
     columns: dict[str, object] = {"time": parse_times(frame[time_name])}
-    columns["symbol"] = frame["symbol"].astype(str).to_numpy(dtype=object) if "symbol" in frame else "asset"
-    for name in FIELDS:
-        try:
-            columns[name] = frame[name].to_numpy(dtype=np.float64)
-        except (ValueError, TypeError) as error:
-            raise DataError(f"column {name} must hold numbers, got {frame[name].dtype}: {error}; clean the column") from error
+    columns["symbol"] = _symbols(frame["symbol"]) if "symbol" in frame else symbol
+    columns |= {name: _numbers(frame[name]) for name in FIELDS}
     for name in frame.columns.difference([*columns, *TIME_NAMES], sort=False):
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            columns[str(name)] = frame[name].to_numpy(dtype=np.float64)
+        if pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_complex_dtype(frame[name]):
+            columns[name] = frame[name].to_numpy(dtype=np.float64)
     return pd.DataFrame(columns)
 
 
+def _named_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with lower-case column names, and its index levels of time and symbol as columns."""
+    lowered = [str(name).strip().lower() for name in frame.columns]
+    frame = frame.set_axis(lowered, axis=1)
+    levels = {str(level).strip().lower(): frame.index.get_level_values(i) for i, level in enumerate(frame.index.names)}
+    frame = frame.assign(**{name: levels[name] for name in (*TIME_NAMES, "symbol") if name in levels and name not in lowered})
+    if isinstance(frame.index, pd.DatetimeIndex) and not set(TIME_NAMES) & set(frame.columns):
+        frame = frame.assign(time=frame.index)
+    return frame
+
+
+def _names(columns: Iterable[object]) -> str:
+    """Column names for a message, at most a dozen, none long, none unprintable."""
+    names = [str(name)[:40] for name in columns]
+    shown = [name if name.isprintable() else ascii(name)[:40] for name in names[:12]]
+    return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _symbols(values: pd.Series) -> np.ndarray:
+    names = values.astype(str)
+    nameless = (values.isna() | (names.str.strip() == "")).to_numpy(dtype=bool)
+    if nameless.any():
+        raise DataError(
+            f"column symbol must have a name in every row, got {int(nameless.sum())} without, the first in row "
+            f"{int(np.argmax(nameless))}; fill them in, or remove those rows"
+        )
+    return names.to_numpy(dtype=object)
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    types = pd.api.types
+    # numpy would take these for numbers: True is 1.0, and a date its epoch.
+    if values.dtype.kind not in "bcmM" and not types.is_bool_dtype(values):
+        try:
+            return values.to_numpy(dtype=np.float64)
+        except (ValueError, TypeError, OverflowError):
+            pass
+    wrong = (pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()).to_numpy(dtype=bool)
+    got = f"{str(values.iloc[int(np.argmax(wrong))])[:40]!r} in row {int(np.argmax(wrong))}" if wrong.any() else str(values.dtype)
+    raise DataError(f"column {values.name} must hold numbers, got {got}; mend or convert the column")
+
+
 def parse_times(values: pd.Series) -> np.ndarray:
-    """UTC times as datetime64[us], from timestamps, ISO strings, or integer epochs in s, ms, us or ns."""
-    name = values.name
-    if values.isna().any():
-        raise DataError(f"column {name} has {int(values.isna().sum())} missing times; remove those rows")
+    """UTC times as datetime64[us], from timestamps, ISO strings, or epochs in s, ms, us or ns.
+
+    Raises
+    ------
+    DataError
+        If a time is missing, of another kind, or an epoch outside the years 2000 to 2100.
+    """
+    name = str(values.name)
+    _refuse_missing(values, name)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    kind = pd.api.types.infer_dtype(values)
+    if kind in ("integer", "floating") or (kind == "string" and values.str.fullmatch(r"\d{9,}").all()):
+        # A float64 holds every epoch of this century to the microsecond.
+        return _from_epochs(values.to_numpy(dtype=np.float64), name)
+    if kind not in ("string", "datetime64", "datetime", "date"):
+        got = f"{kind} values such as {str(values.iloc[0])[:40]!r}"
+        raise DataError(f"column {name} must hold times, got {got}; use ISO 8601, or epochs in s, ms, us or ns")
+    # pandas takes "now" and "today" for the moment of reading.
+    values = values.mask(values.isin(["now", "today"]), "no date") if kind == "string" else values
     try:
-        if pd.api.types.is_numeric_dtype(values):
-            parsed = pd.to_datetime(values, unit=_epoch_unit(values), utc=True)
-        else:
-            parsed = pd.to_datetime(values, utc=True)
+        times = pd.to_datetime(values, utc=True, format="ISO8601" if kind == "string" else None)
     except (ValueError, TypeError, OverflowError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise DataError(f"column {name} cannot be read as times: {reason}; use ISO 8601 or integer epochs") from error
-    return parsed.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
+        reason = str(error).splitlines()[0].split(". You might")[0][:160]
+        raise DataError(f"column {name} cannot be read as times: {reason}; use ISO 8601, or epochs in s, ms, us or ns") from error
+    # Blank strings are read as no time.
+    _refuse_missing(times, name)
+    return times.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
 
 
-def _epoch_unit(values: pd.Series) -> str:
-    # 1e11 s is the year 5138 and 1e11 ms is 1973: between them no instant of a crypto market is ambiguous.
-    largest = float(values.abs().max())
-    return next((unit for unit, limit in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if largest < limit), "ns")
+def _refuse_missing(times: pd.Series, name: str) -> None:
+    missing = times.isna().to_numpy(dtype=bool)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise DataError(
+            f"column {name} must have a time in every row, got {int(missing.sum())} without, the first in row {row}; "
+            f"remove those rows"
+        )
+
+
+def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
+    largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    unit, per_second = next((unit, scale) for unit, scale, limit in EPOCHS if largest < limit or unit == "ns")
+    outside = (values < EARLIEST_EPOCH * per_second) | (values >= LATEST_EPOCH * per_second)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"column {name} must hold epochs of the years 2000 to 2099, got {values[row]:.15g} in row {row}, read in {unit}; use "
+            f"ISO 8601, or one of s, ms, us and ns for the whole column"
+        )
+    return np.round(values * (10**6 / per_second)).astype(np.int64).astype("datetime64[us]")
 
 
 def grid(table: pd.DataFrame, interval: Duration | None) -> Bars:
@@ -152,11 +281,10 @@ def grid(table: pd.DataFrame, interval: Duration | None) -> Bars:
     Parameters
     ----------
     table : DataFrame
-        As ``bar_table`` gives it, each (time, symbol) at most once.
+        As ``bar_table`` gives it, the times of each symbol ascending.
     """
     time = table["time"].to_numpy()
-    first_symbol = table["symbol"].iloc[0]
-    step = regular_interval(np.sort(time[(table["symbol"] == first_symbol).to_numpy()]), interval)
+    step = regular_interval(table.groupby("symbol", sort=False)["time"].diff().to_numpy(), interval)
     start = time.min()
     rows, off = np.divmod((time - start).astype(np.int64), int(step.astype(np.int64)))
     if off.any():
@@ -164,23 +292,22 @@ def grid(table: pd.DataFrame, interval: Duration | None) -> Bars:
             f"{int((off != 0).sum())} bars are off the {format_duration(step)} grid that starts at {start}, "
             f"the first at {time[off != 0][0]}; pass the right interval, or align the times"
         )
-    n_rows = int(rows.max()) + 1
-    if n_rows > MAX_GRID_ROWS_PER_BAR * max(len(table), 100):
+    cols, symbols = pd.factorize(table["symbol"])
+    shape = (int(rows.max()) + 1, len(symbols))
+    if shape[0] * shape[1] > max(SMALL_GRID_CELLS, MAX_GRID_CELLS_PER_BAR * len(table)):
         raise DataError(
-            f"a {format_duration(step)} grid from {start} to {time.max()} would have {n_rows} rows for {len(table)} bars; "
-            f"check the times, or pass the right interval"
+            f"a {format_duration(step)} grid from {start} to {time.max()} would have {shape[0]} rows and {shape[1]} symbols for "
+            f"{len(table)} bars; check the times and symbols, or pass the right interval"
         )
-    symbols = tuple(dict.fromkeys(table["symbol"]))
-    cols = table["symbol"].map({name: i for i, name in enumerate(symbols)}).to_numpy()
 
     def spread(name: str) -> np.ndarray:
-        matrix = np.full((n_rows, len(symbols)), np.nan)
+        matrix = np.full(shape, np.nan)
         matrix[rows, cols] = table[name].to_numpy()
         return matrix
 
     return Bars(
-        time=start + np.arange(n_rows) * step,
-        symbols=symbols,
+        time=start + np.arange(shape[0]) * step,
+        symbols=tuple(symbols),
         interval=step,
         **{name: spread(name) for name in FIELDS},
         extras={str(name): spread(name) for name in table.columns[2 + len(FIELDS) :]},

@@ -1,13 +1,14 @@
-"""Durations: ``"1h"``, ``"20s"``, ``"365D"`` to microseconds and back.
+"""Durations such as ``"1h"``, ``"20s"``, ``"365D"`` to microseconds and back, and instants.
 
-Everything inside foreshock is a ``numpy.timedelta64[us]``. Calendar months and years have no fixed
-length and are refused.
+Everything inside foreshock is a ``numpy.timedelta64[us]`` or ``numpy.datetime64[us]``. Calendar months and years have no
+fixed length and are refused as durations.
 """
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
+import pandas as pd
 
 from data.errors import ConfigError
 
@@ -22,8 +23,10 @@ UNITS_US = {
     "w": 604_800_000_000,
 }
 YEAR = np.timedelta64(365 * UNITS_US["d"], "us")
+LONGEST_YEARS = 100
 
 Duration = str | timedelta | np.timedelta64
+Instant = str | date | np.datetime64
 
 
 def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
@@ -32,6 +35,8 @@ def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
     >>> parse_duration("6h")
     np.timedelta64(21600000000,'us')
     """
+    if isinstance(value, np.timedelta64) and np.datetime_data(value)[0] in ("Y", "M", "generic"):
+        raise ConfigError(f"{name} must have a fixed length, got {value!r}; use days or weeks, such as '365D'")
     if isinstance(value, timedelta | np.timedelta64):
         micros = int(np.timedelta64(value).astype("timedelta64[us]").astype(np.int64))
     else:
@@ -39,13 +44,31 @@ def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
         # ccxt writes "1M" for a month, which is no fixed duration; every other unit may be in either case.
         unit = match and (match[2] if match[2] == "M" else match[2].lower())
         if not match or unit not in UNITS_US:
-            raise ConfigError(
-                f"{name} must be a number and one of the units s, m, h, d, w, such as '6h' or '90D', got {value!r}"
-            )
-        micros = round(float(match[1]) * UNITS_US[unit])
+            raise ConfigError(f"{name} must be a number and one of the units s, m, h, d, w, such as '6h' or '90D', got {value!r}")
+        # The bound comes before the rounding, which an infinite float has not.
+        micros = round(min(float(match[1]) * UNITS_US[unit], 2.0**62))
     if micros <= 0:
         raise ConfigError(f"{name} must be positive, got {value!r}")
+    if micros > LONGEST_YEARS * YEAR.astype(np.int64):
+        raise ConfigError(f"{name} must be at most {LONGEST_YEARS} years, got {str(value)[:40]!r}; check the number and its unit")
     return np.timedelta64(micros, "us")
+
+
+def parse_instant(value: Instant, name: str = "time") -> np.datetime64:
+    """A point in time as ``datetime64[us]`` in UTC; without a zone it is taken as UTC.
+
+    >>> parse_instant("2024-06-01T02:00+02:00")
+    np.datetime64('2024-06-01T00:00:00.000000')
+    """
+    # pandas also knows "now" and "today", which would make a study depend on the day it is run.
+    known = isinstance(value, date | np.datetime64) or (isinstance(value, str) and re.match(r"\s*\d{4}", value))
+    try:
+        instant = pd.to_datetime(value, utc=True, format="ISO8601") if known else pd.NaT
+    except (ValueError, TypeError, OverflowError):
+        instant = pd.NaT
+    if pd.isna(instant):
+        raise ConfigError(f"{name} must be an ISO date or time, such as '2024-01-31' or '2024-01-31T12:00Z', got {value!r}")
+    return instant.tz_convert(None).to_datetime64().astype("datetime64[us]")
 
 
 def format_duration(value: np.timedelta64) -> str:

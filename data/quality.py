@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import FIELDS, PRICES, Bars
-from data.errors import DataError
+from data.errors import ConfigError, DataError
 from data.files import bar_table, grid
 from data.interval import Duration
 
@@ -40,7 +40,7 @@ class QualityReport:
     findings : DataFrame
         One row for each bar found: ``symbol``, ``time``, ``kind``, ``done``.
     bars : dict of str to int
-        Known bars of each symbol after cleaning.
+        Known bars of each symbol after cleaning, 0 for a symbol that lost them all.
     gaps : dict of str to int
         Runs of missing bars between a symbol's first and last known bar.
     """
@@ -50,9 +50,18 @@ class QualityReport:
     gaps: dict[str, int]
 
     def count(self, kind: str, symbol: str | None = None) -> int:
-        """How many bars of a kind were found, in one symbol or in all."""
+        """How many bars of a kind were found, in one symbol or in all.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such kind or symbol.
+        """
+        for name, value, known in (("kind", kind, DONE), ("symbol", symbol, self.bars)):
+            if value is not None and value not in known:
+                raise ConfigError(f"no such {name}: {value!r}; expected one of {', '.join(known)}")
         rows = self.findings["kind"] == kind
-        return int((rows & (self.findings["symbol"] == symbol)).sum() if symbol else rows.sum())
+        return int(rows.sum() if symbol is None else (rows & (self.findings["symbol"] == symbol)).sum())
 
     @property
     def table(self) -> pd.DataFrame:
@@ -78,14 +87,15 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     Returns
     -------
     Bars, QualityReport
-        Removed bars are NaN, as are missing ones. ``stale`` (12 or more bars in a row with one and the same price),
+        Removed bars are NaN, as are missing ones; ``missing`` counts every unknown bar between a symbol's first and last known
+        one, those removed among them. ``stale`` (12 or more bars in a row that only repeat the close before them),
         ``zero_volume`` and ``jump`` (threefold or more from one known close to the next: a relisted or redenominated symbol) are
         reported and kept, because they can be real.
 
     Raises
     ------
     DataError
-        If a column is missing or nothing is left.
+        If a column is missing, a time or number cannot be read, a time is off the grid, or nothing is left.
     """
     found: list[pd.DataFrame] = []
     if isinstance(bars, pd.DataFrame):
@@ -105,17 +115,22 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     missing = listed & ~known
     _note(found, bars, missing, "missing")
     _note(found, bars, _stale(bars), "stale")
-    _note(found, bars, bars.volume == 0, "zero_volume")
+    _note(found, bars, known & (bars.volume == 0), "zero_volume")
     _note(found, bars, _jumps(bars), "jump")
     starts = missing & ~np.vstack([np.zeros((1, bars.n_symbols), bool), missing[:-1]])
-    findings = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["symbol", "time", "kind"])
+    nothing = pd.DataFrame({"symbol": np.empty(0, object), "time": bars.time[:0], "kind": np.empty(0, object)})
+    findings = pd.concat(found or [nothing], ignore_index=True)
     findings["done"] = findings["kind"].map(DONE)
-    counts = dict(zip(bars.symbols, known.sum(axis=0).tolist(), strict=True))
-    return bars, QualityReport(findings, counts, dict(zip(bars.symbols, starts.sum(axis=0).tolist(), strict=True)))
+    lost = dict.fromkeys(name for name in findings["symbol"] if name not in bars.symbols)
+    counts = dict(zip(bars.symbols, known.sum(axis=0).tolist(), strict=True)) | dict.fromkeys(lost, 0)
+    gaps = dict(zip(bars.symbols, starts.sum(axis=0).tolist(), strict=True)) | dict.fromkeys(lost, 0)
+    return bars, QualityReport(findings, counts, gaps)
 
 
 def _mend_table(table: pd.DataFrame, interval: Duration | None, found: list[pd.DataFrame]) -> Bars:
     prices, volume = table[list(PRICES)].to_numpy(), table["volume"].to_numpy()
+    # A row without any number says no more than a missing row.
+    empty = np.isnan(prices).all(axis=1) & np.isnan(volume)
     infinite = np.isinf(prices).any(axis=1) | np.isinf(volume)
     later = table.groupby("symbol")["time"].cummax().to_numpy() > table["time"].to_numpy()
     checks = {
@@ -123,9 +138,9 @@ def _mend_table(table: pd.DataFrame, interval: Duration | None, found: list[pd.D
         "infinite": infinite,
         "not_positive": (prices <= 0).any(axis=1) & ~infinite,
         "negative_volume": (volume < 0) & ~infinite,
-        "incomplete": np.isnan(prices).any(axis=1),
+        "incomplete": np.isnan(prices).any(axis=1) & ~empty,
     }
-    remove = np.zeros(len(table), bool)
+    remove = empty.copy()
     for kind, rows in checks.items():
         _note_rows(found, table[rows], kind)
         remove |= rows if DONE[kind] == "removed" else False

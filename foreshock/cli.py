@@ -96,13 +96,13 @@ def _check_out(out: Path) -> None:
     """Refuse a folder that cannot be written before hours of work go into it; nothing is created yet."""
     from tempfile import TemporaryFile
 
-    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not nearest.is_dir():
-        raise ConfigError(f"--out must be a folder, got {out}, where {nearest} is a file; give another folder")
     try:
+        nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"--out must be a folder, got {out}, where {nearest} is a file; give another folder")
         TemporaryFile(dir=nearest).close()
     except OSError as error:
-        raise ConfigError(f"--out must be a folder that can be written, got {out}: {error.strerror}; give another folder") from error
+        raise ConfigError(f"--out must be a folder that can be written, got {out}: {error.strerror}; give another one") from error
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:

@@ -31,6 +31,10 @@ IsoDate = Annotated[str, BeforeValidator(_iso)]
 Span = Annotated[str, AfterValidator(_span)]
 
 
+# What the types of a detector's parameters are called in a message.
+KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", tuple: "a list of strings"}
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -123,9 +127,29 @@ def load_study(path: str | Path) -> StudyConfig:
 def parse_study(content: dict[str, Any], source: str = "study") -> StudyConfig:
     """A configuration from plain values; see ``load_study``."""
     try:
-        return StudyConfig.model_validate(content)
+        config = StudyConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
+    for i, entry in enumerate(config.detectors):
+        if isinstance(entry, DetectorConfig) and entry.model_extra:
+            _check_parameters(f"{source}: key 'detectors.{i}", entry.name, entry.model_extra)
+    return config
+
+
+def _check_parameters(where: str, name: str, params: dict[str, Any]) -> None:
+    """Refuse a detector's parameter that is of another type than its default; unknown names are left to ``make_detector``."""
+    from detectors.registry import detector_class
+
+    defaults = detector_class(name)().get_params()
+    for key, value in params.items():
+        kind = type(defaults.get(key))
+        if kind is tuple:
+            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        else:
+            fits = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+        if kind in KINDS and not fits:
+            such_as = list(defaults[key]) if kind is tuple else defaults[key]
+            raise ConfigError(f"{where}.{key}' must be {KINDS[kind]}, such as {such_as!r}, got {value!r}; change it")
 
 
 def _explain(error: ValidationError) -> str:
@@ -138,8 +162,9 @@ def _explain(error: ValidationError) -> str:
         return _unknown_key([str(part) for part in problem["loc"]], where)
     if problem["type"] == "missing":
         return f"key {where!r} is missing; add it"
-    if isinstance(problem.get("ctx", {}).get("error"), ConfigError):
-        return f"key {where!r}: {problem['ctx']['error']}"
+    refusal = problem.get("ctx", {}).get("error")
+    if isinstance(refusal, ConfigError):
+        return f"key {where!r}: {refusal}"
     said = "input should be a table" if problem["type"] == "model_type" else problem["msg"].replace(" after validation", "")
     got = repr(problem["input"])
     return f"key {where!r}: {said[0].lower()}{said[1:]}, got {got[:80]}{'…' * (len(got) > 80)}; change it"
