@@ -11,7 +11,7 @@ from data.errors import ConfigError
 from detectors.base import Detector
 from engine.features import Features
 from engine.kernels.robust import rolling_mad_nb, rolling_quantiles_nb
-from engine.kernels.rolling import rolling_moments_nb
+from engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
 
 DEFAULT_COLUMNS = ("log_return", "volume_ratio_20")
 
@@ -58,8 +58,8 @@ class ZScore(_RollingDetector):
     name = "zscore"
 
     def _score_column(self, x: np.ndarray) -> np.ndarray:
-        mean, _, std, _ = rolling_moments_nb(x, self.window)
-        return _divide(np.abs(x - _lag(mean)), _lag(std))
+        _, std = rolling_moments_nb(x, self.window, 2)
+        return _divide(np.abs(x - _lag(rolling_mean_nb(x, self.window))), _lag(std))
 
 
 class InterquartileRange(_RollingDetector):
@@ -120,7 +120,7 @@ class RollingVolatility(Detector):
         _check_window("short", self.short, 2)
         _check_window("long", self.long, self.short + 1)
         returns = features.column("log_return")
-        return _divide(rolling_moments_nb(returns, self.short)[2], rolling_moments_nb(returns, self.long)[2])
+        return _divide(rolling_moments_nb(returns, self.short, 2)[1], rolling_moments_nb(returns, self.long, 2)[1])
 
 
 class VolatilityOnly(Detector):
@@ -146,7 +146,7 @@ class VolatilityOnly(Detector):
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
-        return rolling_moments_nb(features.column("log_return"), self.window)[2]
+        return rolling_moments_nb(features.column("log_return"), self.window, 2)[1]
 
 
 def _check_window(name: str, window: int, least: int) -> None:

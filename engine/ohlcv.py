@@ -1,17 +1,30 @@
-"""The OHLCV feature set: what each bar feature is, and ``ohlcv_features``."""
+"""The OHLCV feature set: what each bar feature is, in batch and row by row."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 
 import numpy as np
 
-from data.bars import Bars
+from data.bars import FIELDS, Bars
 from data.errors import ConfigError
 from engine.features import Features
-from engine.kernels.rolling import rolling_max_nb, rolling_mean_nb, rolling_moments_nb
+from engine.kernels.recursive import EwmaStream, ewma_nb
+from engine.kernels.robust import RankStream, rolling_rank_nb
+from engine.kernels.rolling import (
+    CovarianceStream,
+    MaxStream,
+    MeanStream,
+    MomentsStream,
+    rolling_covariance_nb,
+    rolling_max_nb,
+    rolling_mean_nb,
+    rolling_moments_nb,
+)
 
 OHLCV_FEATURES = (
     "log_return",
@@ -28,9 +41,14 @@ OHLCV_FEATURES = (
     "amihud_20",
     "skew_168",
 )
+# Rows computed at a time: what they need stays in a core's cache.
+CHUNK_ROWS = 16_384
+# Chunks start where the blocks of every window do; beyond this many rows between such places, chunks do not pay.
+MAX_ALIGNMENT = 65_536
+GARMAN_KLASS_BODY = 2 * math.log(2) - 1
 
 
-def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES) -> Features:
+def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threads: int = 1) -> Features:
     """Causal features of OHLCV bars.
 
     Row t uses bars up to and including t. A feature is NaN until its window is full, in every window that contains an unknown
@@ -50,6 +68,8 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES) -> Feat
             log(volume / previous volume).
         ``volatility_w``
             Standard deviation of log_return (sample, divisor w - 1), per bar.
+        ``ewma_volatility_w``
+            sqrt of the exponentially weighted mean of squared log_return, smoothing 2 / (w + 1), from the first return on.
         ``parkinson_w``
             sqrt(mean(log(high / low)^2) / (4 log 2)) [1]_.
         ``garman_klass_w``
@@ -58,6 +78,8 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES) -> Feat
             volume / mean(volume).
         ``return_zscore_w``, ``volume_zscore_w``
             (x - mean(x)) / std(x) of log_return and volume, the current bar included.
+        ``return_rank_w``, ``volume_rank_w``
+            Rank of the bar among the last w, in (0, 1].
         ``return_w``
             log(close / close w bars before).
         ``drawdown_w``
@@ -66,6 +88,10 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES) -> Feat
             mean(abs(log_return) / (close * volume)), per unit of quote currency [3]_.
         ``skew_w``
             Sample skewness of log_return, adjusted for bias.
+        ``market_correlation_w``, ``market_beta_w``
+            Correlation with, and slope on, the mean log_return over the symbols known in the bar.
+    n_threads : int
+        The result is the same, bit for bit, for any number.
 
     Returns
     -------
@@ -83,100 +109,54 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES) -> Feat
     .. [2] Garman and Klass (1980), On the estimation of security price volatilities from historical data.
     .. [3] Amihud (2002), Illiquidity and stock returns.
     """
-    source = _Source(bars)
-    values = np.empty((*bars.shape, len(features)))
-    for i, name in enumerate(features):
-        values[:, :, i] = _compute(source, name)
-    return Features(bars.time, bars.symbols, tuple(features), values, bars.interval)
+    parsed = [_parse(name) for name in features]
+    # One contiguous plane for each feature; the view below has the features last.
+    planes = np.empty((len(features), *bars.shape))
+
+    def fill(first: int, stop: int) -> None:
+        origin = max(first - _warm_up(parsed, step), 0)
+        rows = _Batch([getattr(bars, name)[origin:stop] for name in FIELDS], _skewed(parsed))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for plane, (name, window) in zip(planes, parsed, strict=True):
+                plane[first:stop] = _formula(rows, name, window)[first - origin :]
+
+    step = _chunk_step(parsed, bars.n_bars)
+    starts = range(0, bars.n_bars, step)
+    if n_threads > 1:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(lambda first: fill(first, min(first + step, bars.n_bars)), starts))
+    else:
+        for first in starts:
+            fill(first, min(first + step, bars.n_bars))
+    return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
 
 
-class _Source:
-    """What several features share: bar-wise quantities, and rolling moments once for each window."""
+class OhlcvStream:
+    """``ohlcv_features`` one bar at a time, with the same bits: what a live monitor needs.
 
-    def __init__(self, bars: Bars) -> None:
-        self.bars = bars
-        self._moments: dict[tuple[str, int], tuple[np.ndarray, ...]] = {}
+    Parameters
+    ----------
+    n_symbols : int
+    features : sequence of str
+        As for ``ohlcv_features``.
+    """
 
-    @cached_property
-    def log_return(self) -> np.ndarray:
-        return self.bars.returns()
+    def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES) -> None:
+        self.names = tuple(features)
+        self._parsed = [_parse(name) for name in features]
+        self._rows = _Streaming(n_symbols, _skewed(self._parsed))
 
-    @cached_property
-    def volume(self) -> np.ndarray:
-        return self.bars.volume
-
-    @cached_property
-    def log_range(self) -> np.ndarray:
-        return np.log(self.bars.high / self.bars.low)
-
-    def moments(self, name: str, window: int) -> tuple[np.ndarray, ...]:
-        if (name, window) not in self._moments:
-            self._moments[name, window] = rolling_moments_nb(getattr(self, name), window)
-        return self._moments[name, window]
+    def update(self, bar: Sequence[np.ndarray]) -> np.ndarray:
+        """Features, shape (n_symbols, n_features), of the next bar: open, high, low, close, volume, each (n_symbols,)."""
+        self._rows.take(bar)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
 
 
-def _zscore(source: _Source, name: str, window: int) -> np.ndarray:
-    _, deviation, std, _ = source.moments(name, window)
-    return np.divide(deviation, std, out=np.full_like(std, np.nan), where=std > 0)
-
-
-def _volume_change(source: _Source) -> np.ndarray:
-    volume = np.where(source.volume > 0, source.volume, np.nan)
-    change = np.full_like(volume, np.nan)
-    change[1:] = np.log(volume[1:] / volume[:-1])
-    return change
-
-
-def _parkinson(source: _Source, window: int) -> np.ndarray:
-    return np.sqrt(rolling_mean_nb(source.log_range**2, window) / (4 * np.log(2)))
-
-
-def _garman_klass(source: _Source, window: int) -> np.ndarray:
-    body = np.log(source.bars.close / source.bars.open)
-    daily = 0.5 * source.log_range**2 - (2 * np.log(2) - 1) * body**2
-    # Rounding can take the mean of a window of dojis a hair below zero.
-    return np.sqrt(np.maximum(rolling_mean_nb(daily, window), 0.0))
-
-
-def _volume_ratio(source: _Source, window: int) -> np.ndarray:
-    mean = rolling_mean_nb(source.volume, window)
-    return np.divide(source.volume, mean, out=np.full_like(mean, np.nan), where=mean > 0)
-
-
-def _return_over(source: _Source, window: int) -> np.ndarray:
-    close = source.bars.close
-    move = np.full_like(close, np.nan)
-    move[window:] = np.log(close[window:] / close[:-window])
-    return move
-
-
-def _amihud(source: _Source, window: int) -> np.ndarray:
-    traded = np.where(source.volume > 0, source.bars.close * source.volume, np.nan)
-    return rolling_mean_nb(np.abs(source.log_return) / traded, window)
-
-
-_PLAIN: dict[str, Callable[[_Source], np.ndarray]] = {
-    "log_return": lambda s: s.log_return,
-    "range": lambda s: (s.bars.high - s.bars.low) / s.bars.close,
-    "volume_change": _volume_change,
-}
-_WINDOWED: dict[str, Callable[[_Source, int], np.ndarray]] = {
-    "volatility": lambda s, w: s.moments("log_return", w)[2],
-    "parkinson": _parkinson,
-    "garman_klass": _garman_klass,
-    "volume_ratio": _volume_ratio,
-    "return_zscore": lambda s, w: _zscore(s, "log_return", w),
-    "volume_zscore": lambda s, w: _zscore(s, "volume", w),
-    "return": _return_over,
-    "drawdown": lambda s, w: s.bars.close / rolling_max_nb(s.bars.close, w) - 1,
-    "amihud": _amihud,
-    "skew": lambda s, w: s.moments("log_return", w)[3],
-}
-
-
-def _compute(source: _Source, name: str) -> np.ndarray:
+def _parse(name: str) -> tuple[str, int]:
+    """Formula and window (0 for features without one)."""
     if name in _PLAIN:
-        return _PLAIN[name](source)
+        return name, 0
     match = re.fullmatch(r"([a-z_]+)_(\d+)", name)
     if match is None or match[1] not in _WINDOWED:
         known = ", ".join([*_PLAIN, *(f"{key}_<window>" for key in _WINDOWED)])
@@ -184,4 +164,220 @@ def _compute(source: _Source, name: str) -> np.ndarray:
     window, least = int(match[2]), 3 if match[1] == "skew" else 2
     if window < least:
         raise ConfigError(f"the window of {match[1]} must be at least {least} bars, got {window} in {name!r}")
-    return _WINDOWED[match[1]](source, window)
+    return match[1], window
+
+
+def _chunk_step(parsed: Sequence[tuple[str, int]], n_bars: int) -> int:
+    """Rows of a chunk: a multiple of every window, so that chunks cut no block; all rows where that cannot be."""
+    alignment = math.lcm(*(window for _, window in parsed if window))
+    if any(name in _RECURSIVE for name, _ in parsed) or alignment > MAX_ALIGNMENT:
+        return max(n_bars, 1)
+    return alignment * max(CHUNK_ROWS // alignment, 1)
+
+
+def _warm_up(parsed: Sequence[tuple[str, int]], step: int) -> int:
+    """Rows before a chunk that its first row may look at, cut where blocks start."""
+    alignment = math.lcm(*(window for _, window in parsed if window))
+    return min(-(-(max(window for _, window in parsed) + 1) // alignment) * alignment, step)
+
+
+class _Rows(Protocol):
+    """What a formula may ask for: series of shape (n_rows, n_symbols) by name, and rolling statistics of them."""
+
+    def series(self, name: str) -> np.ndarray: ...
+
+    def lagged(self, name: str, n: int) -> np.ndarray: ...
+
+    def moments(self, name: str, window: int) -> np.ndarray: ...
+
+    def mean(self, name: str, window: int) -> np.ndarray: ...
+
+    def highest(self, name: str, window: int) -> np.ndarray: ...
+
+    def rank(self, name: str, window: int) -> np.ndarray: ...
+
+    def ewma(self, name: str, window: int) -> np.ndarray: ...
+
+    def with_market(self, name: str, window: int) -> np.ndarray: ...
+
+
+class _Batch:
+    """All rows at once; series and moments that several features share are computed once."""
+
+    def __init__(self, fields: Sequence[np.ndarray], skewed: frozenset[int]) -> None:
+        self.skewed = skewed
+        self._series: dict[str, np.ndarray] = dict(zip(FIELDS, fields, strict=True))
+        self._moments: dict[tuple[str, int], np.ndarray] = {}
+
+    def series(self, name: str) -> np.ndarray:
+        if name not in self._series:
+            self._series[name] = _SERIES[name](self)
+        return self._series[name]
+
+    def lagged(self, name: str, n: int) -> np.ndarray:
+        x = self.series(name)
+        out = np.full_like(x, np.nan)
+        out[n:] = x[:-n]
+        return out
+
+    def moments(self, name: str, window: int) -> np.ndarray:
+        if (name, window) not in self._moments:
+            order = _moment_order(name, window, self.skewed)
+            self._moments[name, window] = rolling_moments_nb(self.series(name), window, order)
+        return self._moments[name, window]
+
+    def mean(self, name: str, window: int) -> np.ndarray:
+        return rolling_mean_nb(self.series(name), window)
+
+    def highest(self, name: str, window: int) -> np.ndarray:
+        return rolling_max_nb(self.series(name), window)
+
+    def rank(self, name: str, window: int) -> np.ndarray:
+        return rolling_rank_nb(self.series(name), window)
+
+    def ewma(self, name: str, window: int) -> np.ndarray:
+        return ewma_nb(self.series(name), 2.0 / (window + 1.0))
+
+    def with_market(self, name: str, window: int) -> np.ndarray:
+        return rolling_covariance_nb(self.series(name), self.series("market"), window)[:, :, 0]
+
+
+class _Streaming:
+    """The current row only, shape (1, n_symbols); whatever looks back keeps its own state."""
+
+    def __init__(self, n_symbols: int, skewed: frozenset[int]) -> None:
+        self.n_symbols, self.skewed = n_symbols, skewed
+        self._streams: dict[tuple[object, ...], Any] = {}
+        self._known: dict[tuple[object, ...], np.ndarray] = {}
+
+    def take(self, bar: Sequence[np.ndarray]) -> None:
+        self._known = {("series", name): np.array(row, dtype=np.float64)[None] for name, row in zip(FIELDS, bar, strict=True)}
+
+    def _once(self, key: tuple[object, ...], make: Callable[[], Any], *names: str) -> np.ndarray:
+        """The stream's value for this row: made at the first row, moved on exactly once a row."""
+        if key not in self._known:
+            if key not in self._streams:
+                self._streams[key] = make()
+            self._known[key] = self._streams[key].update(*(self.series(name)[0] for name in names))
+        return self._known[key]
+
+    def series(self, name: str) -> np.ndarray:
+        key = ("series", name)
+        if key not in self._known:
+            self._known[key] = _SERIES[name](self)
+        return self._known[key]
+
+    def lagged(self, name: str, n: int) -> np.ndarray:
+        return self._once(("lag", name, n), lambda: _Lag(n, self.n_symbols), name)[None]
+
+    def moments(self, name: str, window: int) -> np.ndarray:
+        order = _moment_order(name, window, self.skewed)
+        width = self.series(name).shape[1]
+        return self._once(("moments", name, window), lambda: MomentsStream(window, width, order), name)[:, None]
+
+    def mean(self, name: str, window: int) -> np.ndarray:
+        return self._once(("mean", name, window), lambda: MeanStream(window, self.n_symbols), name)[None]
+
+    def highest(self, name: str, window: int) -> np.ndarray:
+        return self._once(("max", name, window), lambda: MaxStream(window, self.n_symbols), name)[None]
+
+    def rank(self, name: str, window: int) -> np.ndarray:
+        return self._once(("rank", name, window), lambda: RankStream(window, self.n_symbols), name)[None]
+
+    def ewma(self, name: str, window: int) -> np.ndarray:
+        return self._once(("ewma", name, window), lambda: EwmaStream(2.0 / (window + 1.0), self.n_symbols), name)[None]
+
+    def with_market(self, name: str, window: int) -> np.ndarray:
+        stream = lambda: CovarianceStream(window, self.n_symbols, 1)  # noqa: E731
+        return self._once(("market", name, window), stream, name, "market")[None, :, 0]
+
+
+class _Lag:
+    """The row n rows ago."""
+
+    def __init__(self, n: int, n_symbols: int) -> None:
+        self._ring = np.full((n, n_symbols), np.nan)
+        self._row = 0
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        at = self._row % len(self._ring)
+        old = self._ring[at].copy()
+        self._ring[at] = row
+        self._row += 1
+        return old
+
+
+def _moment_order(name: str, window: int, skewed: frozenset[int]) -> int:
+    return 3 if name == "log_return" and window in skewed else 2
+
+
+def _skewed(parsed: Sequence[tuple[str, int]]) -> frozenset[int]:
+    """Windows whose third moment is needed."""
+    return frozenset(window for name, window in parsed if name == "skew")
+
+
+def _positive(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, np.nan)
+
+
+def _market(rows: _Rows) -> np.ndarray:
+    """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where none is."""
+    returns = rows.series("log_return")
+    known = ~np.isnan(returns)
+    return (np.where(known, returns, 0.0).sum(axis=1) / known.sum(axis=1))[:, None]
+
+
+# Series that features are made of; each is (n_rows, n_symbols) but for the market's single column.
+_SERIES: dict[str, Callable[[_Rows], np.ndarray]] = {
+    "log_return": lambda rows: np.log(rows.series("close") / rows.lagged("close", 1)),
+    "absolute": lambda rows: np.abs(rows.series("log_return")),
+    "squared_return": lambda rows: rows.series("log_return") ** 2,
+    "squared_range": lambda rows: np.log(rows.series("high") / rows.series("low")) ** 2,
+    "traded_volume": lambda rows: _positive(rows.series("volume")),
+    "garman_klass": lambda rows: (
+        0.5 * rows.series("squared_range") - GARMAN_KLASS_BODY * np.log(rows.series("close") / rows.series("open")) ** 2
+    ),
+    "illiquidity": lambda rows: rows.series("absolute") / (rows.series("close") * rows.series("traded_volume")),
+    "market": _market,
+}
+
+
+def _zscore(rows: _Rows, name: str, window: int) -> np.ndarray:
+    deviation, std = rows.moments(name, window)[:2]
+    return deviation / _positive(std)
+
+
+def _market_correlation(rows: _Rows, window: int) -> np.ndarray:
+    scale = rows.moments("log_return", window)[1] * rows.moments("market", window)[1]
+    return rows.with_market("log_return", window) / _positive(scale)
+
+
+_PLAIN: dict[str, Callable[[_Rows], np.ndarray]] = {
+    "log_return": lambda rows: rows.series("log_return"),
+    "range": lambda rows: (rows.series("high") - rows.series("low")) / rows.series("close"),
+    "volume_change": lambda rows: np.log(rows.series("traded_volume") / rows.lagged("traded_volume", 1)),
+}
+_WINDOWED: dict[str, Callable[[_Rows, int], np.ndarray]] = {
+    "volatility": lambda rows, w: rows.moments("log_return", w)[1],
+    "ewma_volatility": lambda rows, w: np.sqrt(rows.ewma("squared_return", w)),
+    "parkinson": lambda rows, w: np.sqrt(rows.mean("squared_range", w) / (4 * math.log(2))),
+    # Rounding can take the mean of a window of dojis a hair below zero.
+    "garman_klass": lambda rows, w: np.sqrt(np.maximum(rows.mean("garman_klass", w), 0.0)),
+    "volume_ratio": lambda rows, w: rows.series("volume") / rows.mean("volume", w),
+    "return_zscore": lambda rows, w: _zscore(rows, "log_return", w),
+    "volume_zscore": lambda rows, w: _zscore(rows, "volume", w),
+    "return_rank": lambda rows, w: rows.rank("log_return", w),
+    "volume_rank": lambda rows, w: rows.rank("volume", w),
+    "return": lambda rows, w: np.log(rows.series("close") / rows.lagged("close", w)),
+    "drawdown": lambda rows, w: rows.series("close") / rows.highest("close", w) - 1,
+    "amihud": lambda rows, w: rows.mean("illiquidity", w),
+    "skew": lambda rows, w: rows.moments("log_return", w)[2],
+    "market_correlation": _market_correlation,
+    "market_beta": lambda rows, w: rows.with_market("log_return", w) / _positive(rows.moments("market", w)[1] ** 2),
+}
+# Their value depends on all rows before, so that they cannot be computed in chunks.
+_RECURSIVE = ("ewma_volatility",)
+
+
+def _formula(rows: _Rows, name: str, window: int) -> np.ndarray:
+    return _WINDOWED[name](rows, window) if window else _PLAIN[name](rows)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def rolling_quantiles_nb(x, window, quantiles, min_known):
     """Quantiles of the known values among the last ``window`` rows, NaN where fewer than ``min_known`` are known.
 
@@ -19,14 +19,15 @@ def rolling_quantiles_nb(x, window, quantiles, min_known):
         ordered = np.empty(window)
         n = 0
         for row in range(n_rows):
-            n = _slide(x, i, row, window, ordered, n)
+            old = x[row - window, i] if row >= window else np.nan
+            n = _slide(ordered, n, old, x[row, i])
             if n >= min_known and n > 0:
                 for k in range(len(quantiles)):
                     out[k, row, i] = _quantile(ordered, n, quantiles[k])
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def rolling_mad_nb(x, window, min_known):
     """Median and median absolute deviation of the known values among the last ``window`` rows.
 
@@ -41,24 +42,22 @@ def rolling_mad_nb(x, window, min_known):
         ordered = np.empty(window)
         n = 0
         for row in range(n_rows):
-            n = _slide(x, i, row, window, ordered, n)
+            old = x[row - window, i] if row >= window else np.nan
+            n = _slide(ordered, n, old, x[row, i])
             if n >= min_known and n > 0:
                 median[row, i] = _quantile(ordered, n, 0.5)
                 mad[row, i] = _mad(ordered, n, median[row, i])
     return median, mad
 
 
-@njit(cache=True)
-def _slide(x, i, row, window, ordered, n):
-    """Take row - window out of ``ordered[:n]`` and put row in; returns the new n."""
-    if row >= window:
-        old = x[row - window, i]
-        if not np.isnan(old):
-            at = np.searchsorted(ordered[:n], old)
-            for k in range(at, n - 1):
-                ordered[k] = ordered[k + 1]
-            n -= 1
-    new = x[row, i]
+@njit(cache=True, nogil=True)
+def _slide(ordered, n, old, new):
+    """Take ``old`` out of ``ordered[:n]`` and put ``new`` in, NaN being nothing; returns the new n."""
+    if not np.isnan(old):
+        at = np.searchsorted(ordered[:n], old)
+        for k in range(at, n - 1):
+            ordered[k] = ordered[k + 1]
+        n -= 1
     if not np.isnan(new):
         at = np.searchsorted(ordered[:n], new)
         for k in range(n, at, -1):
@@ -68,7 +67,7 @@ def _slide(x, i, row, window, ordered, n):
     return n
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _quantile(ordered, n, q):
     rank = q * (n - 1)
     below = int(np.floor(rank))
@@ -80,7 +79,7 @@ def _quantile(ordered, n, q):
     return low if low == high else low + share * (high - low)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _mad(ordered, n, median):
     """Median of |x - median|: walk outwards from the median, always to the nearer neighbour."""
     right = np.searchsorted(ordered[:n], median)
@@ -96,3 +95,93 @@ def _mad(ordered, n, median):
             last = median - ordered[left]
             left -= 1
     return last if n % 2 else 0.5 * (before_last + last)
+
+
+@njit(cache=True, nogil=True)
+def rolling_rank_nb(x, window):
+    """Rank of the last row among the last ``window`` rows, in (0, 1], ties at their mean.
+
+    Equals ``pandas.DataFrame(x).rolling(window).rank(pct=True)``, NaN where the window has a NaN.
+
+    x : (n_rows, n_symbols). Returns that shape.
+    """
+    n_rows, n_symbols = x.shape
+    out = np.full((n_rows, n_symbols), np.nan)
+    for i in range(n_symbols):
+        ordered = np.empty(window)
+        n = 0
+        for row in range(n_rows):
+            old = x[row - window, i] if row >= window else np.nan
+            n = _slide(ordered, n, old, x[row, i])
+            if n == window:
+                out[row, i] = _rank(ordered, n, x[row, i])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _rank(ordered, n, value):
+    below = np.searchsorted(ordered[:n], value)
+    equal = np.searchsorted(ordered[:n], value, side="right") - below
+    return (below + 0.5 * (equal + 1)) / n
+
+
+class _OrderedStream:
+    """A sorted copy of the last ``window`` rows of each symbol."""
+
+    def __init__(self, window: int, n_symbols: int) -> None:
+        self.window = window
+        self._rows = np.full((window, n_symbols), np.nan)
+        self._ordered = np.empty((n_symbols, window))
+        self._n = np.zeros(n_symbols, dtype=np.int64)
+        self._row = 0
+
+    def _take(self, row: np.ndarray) -> None:
+        at = self._row % self.window
+        for i, new in enumerate(row):
+            self._n[i] = _slide(self._ordered[i], self._n[i], self._rows[at, i], new)
+        self._rows[at] = row
+        self._row += 1
+
+
+class RankStream(_OrderedStream):
+    """``rolling_rank_nb`` one row at a time."""
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        """Take the next row, shape (n_symbols,)."""
+        self._take(row)
+        full = self._n == self.window
+        ranks = [_rank(self._ordered[i], self.window, row[i]) if full[i] else np.nan for i in range(len(row))]
+        return np.array(ranks)
+
+
+class QuantilesStream(_OrderedStream):
+    """``rolling_quantiles_nb`` one row at a time."""
+
+    def __init__(self, window: int, n_symbols: int, quantiles: np.ndarray, min_known: int) -> None:
+        super().__init__(window, n_symbols)
+        self.quantiles, self.min_known = quantiles, max(min_known, 1)
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        """Take the next row, shape (n_symbols,); returns (n_quantiles, n_symbols)."""
+        self._take(row)
+        out = np.full((len(self.quantiles), len(row)), np.nan)
+        for i in np.flatnonzero(self._n >= self.min_known):
+            out[:, i] = [_quantile(self._ordered[i], self._n[i], q) for q in self.quantiles]
+        return out
+
+
+class MadStream(_OrderedStream):
+    """``rolling_mad_nb`` one row at a time."""
+
+    def __init__(self, window: int, n_symbols: int, min_known: int) -> None:
+        super().__init__(window, n_symbols)
+        self.min_known = max(min_known, 1)
+
+    def update(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take the next row, shape (n_symbols,); returns median and median absolute deviation."""
+        self._take(row)
+        median, mad = np.full(len(row), np.nan), np.full(len(row), np.nan)
+        for i in np.flatnonzero(self._n >= self.min_known):
+            median[i] = _quantile(self._ordered[i], self._n[i], 0.5)
+            mad[i] = _mad(self._ordered[i], self._n[i], median[i])
+        return median, mad
