@@ -144,7 +144,7 @@ def _print_summary(result: StudyResult) -> None:
 def main() -> None:
     """Entry point of the command line."""
     try:
-        app()
+        app(prog_name="foreshock")
     except ForeshockError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

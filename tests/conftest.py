@@ -1,18 +1,31 @@
 """The shared market data, where there is any."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for the shared data is marked ``real_data``."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.real_data)
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real market data: FORESHOCK_SHARED_DATA, or ``shared/data`` beside the repository."""
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-    folder = Path(os.environ.get("FORESHOCK_SHARED_DATA", default))
+    return find_shared_data(os.environ)
+
+
+def find_shared_data(environ: Mapping[str, str]) -> Path:
+    folder = Path(environ.get("FORESHOCK_SHARED_DATA") or BESIDE)
     if not folder.is_dir():
-        reason = f"no market data at {folder}; set FORESHOCK_SHARED_DATA"
+        reason = f"no market data at {folder}; set FORESHOCK_SHARED_DATA to its folder"
         # Continuous integration has the data and must not skip.
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        (pytest.fail if environ.get("CI") else pytest.skip)(reason)
     return folder
