@@ -6,8 +6,8 @@ accumulates, and deleting later rows changes no bit of earlier results. Sums are
 which lies in every window that ends there: at a price of 6e4 with noise of 0.01 the differences are exact, a flat window
 sums to exactly zero, and if the anchor is NaN then so is every one of those windows, rightly.
 
-A batch kernel and its stream share the two steps of the arithmetic, ``_begin_*`` at the start of a block and ``_advance_*``
-for a row, so they give the same bits. Blocks start at multiples of the window, counted from the first row: a batch over rows
+A batch kernel and its stream share the steps of the arithmetic, ``_begin_*`` at the start of a block, ``_advance_*`` for a
+row and ``_give_*`` for its result, so they give the same bits. Blocks start at multiples of the window, counted from the first row: a batch over rows
 that start at such a multiple gives the same bits as one over all rows.
 """
 
@@ -25,56 +25,71 @@ def rolling_moments_nb(x, window, order):
     x : (n_rows, n_symbols); window >= 2. Returns (order, n_rows, n_symbols).
     """
     n_rows, n_symbols = x.shape
-    out = np.full((order, n_rows, n_symbols), np.nan)
-    tail = np.zeros((order, window, n_symbols))
-    for start in range(0, n_rows, window):
-        if start > 0:
-            _begin_moments(x[start - window : start], x[start], tail, order)
-        head = np.zeros((order, n_symbols))
-        for j in range(min(window, n_rows - start)):
-            _advance_moments(x, start + j, start, tail, head, j, start > 0, order, out, start + j)
+    out = np.empty((order, n_rows, n_symbols))
+    out[:, : window - 1] = np.nan
+    for lane in range(0, n_symbols, 4):
+        # The compiler makes vector code of the branch whose width it knows.
+        if n_symbols - lane >= 4:
+            _moments_lane(x, window, order, lane, lane + 4, out)
+        else:
+            _moments_lane(x, window, order, lane, n_symbols, out)
     return out
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _begin_moments(previous, anchor, tail, order):
-    """Suffix sums of the previous block about the new anchor; tail[:, j] sums its last window - 1 - j rows."""
-    window, n_symbols = previous.shape
-    for j in range(window - 2, -1, -1):
-        for i in range(n_symbols):
-            d = previous[j + 1, i] - anchor[i]
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _moments_lane(x, window, order, lane, stop, out):
+    n_rows, n_symbols = x.shape
+    tail = np.zeros((order, window, n_symbols))
+    head = np.zeros((order, n_symbols))
+    for start in range(0, n_rows, window):
+        if start > 0:
+            _begin_moments(x, start - window, start, tail, order, lane, stop)
+        head[:] = 0.0
+        for j in range(min(window, n_rows - start)):
+            _advance_moments(x, start + j, start, head, order, lane, stop)
+            if start > 0 or j == window - 1:
+                _give_moments(x, start + j, start, tail, head, j, order, lane, stop, out, start + j)
+
+
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _begin_moments(x, first, anchor, tail, order, lane, stop):
+    """Suffix sums of the block from row ``first`` about the new anchor; tail[:, j] sums its last window - 1 - j rows."""
+    for j in range(tail.shape[1] - 2, -1, -1):
+        for i in range(lane, stop):
+            d = x[first + j + 1, i] - x[anchor, i]
             tail[0, j, i] = tail[0, j + 1, i] + d
             tail[1, j, i] = tail[1, j + 1, i] + d * d
         if order == 3:
-            for i in range(n_symbols):
-                d = previous[j + 1, i] - anchor[i]
+            for i in range(lane, stop):
+                d = x[first + j + 1, i] - x[anchor, i]
                 tail[2, j, i] = tail[2, j + 1, i] + d * d * d
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _advance_moments(x, row, start, tail, head, j, full, order, out, to):
-    window, n_symbols = tail.shape[1:]
-    n = float(window)
-    for i in range(n_symbols):
-        d = x[row, i] - x[start, i]
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _advance_moments(x, row, anchor, head, order, lane, stop):
+    for i in range(lane, stop):
+        d = x[row, i] - x[anchor, i]
         head[0, i] += d
         head[1, i] += d * d
     if order == 3:
-        for i in range(n_symbols):
-            d = x[row, i] - x[start, i]
+        for i in range(lane, stop):
+            d = x[row, i] - x[anchor, i]
             head[2, i] += d * d * d
-    if not full and j < window - 1:
-        return
-    for i in range(n_symbols):
+
+
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _give_moments(x, row, anchor, tail, head, j, order, lane, stop, out, to):
+    n = float(tail.shape[1])
+    for i in range(lane, stop):
         offset = (tail[0, j, i] + head[0, i]) / n
         m2 = tail[1, j, i] + head[1, i] - n * offset * offset
         # Written so that NaN, for which every comparison is false, stays NaN.
         m2 = 0.0 if m2 < 0.0 else m2
-        out[0, to, i] = x[row, i] - x[start, i] - offset
+        out[0, to, i] = x[row, i] - x[anchor, i] - offset
         out[1, to, i] = np.sqrt(m2 / (n - 1.0))
     if order == 3:
         factor = np.sqrt(n * (n - 1.0)) / (n - 2.0)
-        for i in range(n_symbols):
+        for i in range(lane, stop):
             offset = (tail[0, j, i] + head[0, i]) / n
             s2 = tail[1, j, i] + head[1, i]
             s3 = tail[2, j, i] + head[2, i]
@@ -89,33 +104,49 @@ def _advance_moments(x, row, start, tail, head, j, full, order, out, to):
 def rolling_mean_nb(x, window):
     """Equals ``pandas.DataFrame(x).rolling(window).mean()``; x : (n_rows, n_symbols), window >= 1."""
     n_rows, n_symbols = x.shape
-    out = np.full((n_rows, n_symbols), np.nan)
-    tail = np.zeros((window, n_symbols))
-    for start in range(0, n_rows, window):
-        if start > 0:
-            _begin_mean(x[start - window : start], x[start], tail)
-        head = np.zeros(n_symbols)
-        for j in range(min(window, n_rows - start)):
-            _advance_mean(x, start + j, start, tail, head, j, start > 0, out, start + j)
+    out = np.empty((n_rows, n_symbols))
+    out[: window - 1] = np.nan
+    for lane in range(0, n_symbols, 4):
+        if n_symbols - lane >= 4:
+            _mean_lane(x, window, lane, lane + 4, out)
+        else:
+            _mean_lane(x, window, lane, n_symbols, out)
     return out
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _begin_mean(previous, anchor, tail):
-    window, n_symbols = previous.shape
-    for j in range(window - 2, -1, -1):
-        for i in range(n_symbols):
-            tail[j, i] = tail[j + 1, i] + (previous[j + 1, i] - anchor[i])
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _mean_lane(x, window, lane, stop, out):
+    n_rows, n_symbols = x.shape
+    tail = np.zeros((window, n_symbols))
+    head = np.zeros(n_symbols)
+    for start in range(0, n_rows, window):
+        if start > 0:
+            _begin_mean(x, start - window, start, tail, lane, stop)
+        head[:] = 0.0
+        for j in range(min(window, n_rows - start)):
+            _advance_mean(x, start + j, start, head, lane, stop)
+            if start > 0 or j == window - 1:
+                _give_mean(x, start, tail, head, j, lane, stop, out, start + j)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _advance_mean(x, row, start, tail, head, j, full, out, to):
-    window, n_symbols = tail.shape
-    for i in range(n_symbols):
-        head[i] += x[row, i] - x[start, i]
-    if full or j == window - 1:
-        for i in range(n_symbols):
-            out[to, i] = x[start, i] + (tail[j, i] + head[i]) / window
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _begin_mean(x, first, anchor, tail, lane, stop):
+    for j in range(tail.shape[0] - 2, -1, -1):
+        for i in range(lane, stop):
+            tail[j, i] = tail[j + 1, i] + (x[first + j + 1, i] - x[anchor, i])
+
+
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _advance_mean(x, row, anchor, head, lane, stop):
+    for i in range(lane, stop):
+        head[i] += x[row, i] - x[anchor, i]
+
+
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _give_mean(x, anchor, tail, head, j, lane, stop, out, to):
+    n = float(tail.shape[0])
+    for i in range(lane, stop):
+        out[to, i] = x[anchor, i] + (tail[j, i] + head[i]) / n
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -125,36 +156,51 @@ def rolling_max_nb(x, window):
     The block merge of van Herk (1992): the larger of a suffix maximum and a prefix maximum.
     """
     n_rows, n_symbols = x.shape
-    out = np.full((n_rows, n_symbols), np.nan)
-    tail = np.full((window, n_symbols), -np.inf)
-    for start in range(0, n_rows, window):
-        if start > 0:
-            _begin_max(x[start - window : start], tail)
-        head = np.full(n_symbols, -np.inf)
-        for j in range(min(window, n_rows - start)):
-            _advance_max(x, start + j, tail, head, j, start > 0, out, start + j)
+    out = np.empty((n_rows, n_symbols))
+    out[: window - 1] = np.nan
+    for lane in range(0, n_symbols, 4):
+        if n_symbols - lane >= 4:
+            _max_lane(x, window, lane, lane + 4, out)
+        else:
+            _max_lane(x, window, lane, n_symbols, out)
     return out
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _begin_max(previous, tail):
-    window, n_symbols = previous.shape
-    for j in range(window - 2, -1, -1):
-        for i in range(n_symbols):
-            tail[j, i] = _nan_max(tail[j + 1, i], previous[j + 1, i])
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _max_lane(x, window, lane, stop, out):
+    n_rows, n_symbols = x.shape
+    tail = np.full((window, n_symbols), -np.inf)
+    head = np.empty(n_symbols)
+    for start in range(0, n_rows, window):
+        if start > 0:
+            _begin_max(x, start - window, tail, lane, stop)
+        head[:] = -np.inf
+        for j in range(min(window, n_rows - start)):
+            _advance_max(x, start + j, head, lane, stop)
+            if start > 0 or j == window - 1:
+                _give_max(tail, head, j, lane, stop, out, start + j)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _advance_max(x, row, tail, head, j, full, out, to):
-    window, n_symbols = tail.shape
-    for i in range(n_symbols):
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _begin_max(x, first, tail, lane, stop):
+    for j in range(tail.shape[0] - 2, -1, -1):
+        for i in range(lane, stop):
+            tail[j, i] = _nan_max(tail[j + 1, i], x[first + j + 1, i])
+
+
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _advance_max(x, row, head, lane, stop):
+    for i in range(lane, stop):
         head[i] = _nan_max(head[i], x[row, i])
-    if full or j == window - 1:
-        for i in range(n_symbols):
-            out[to, i] = _nan_max(tail[j, i], head[i])
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
+def _give_max(tail, head, j, lane, stop, out, to):
+    for i in range(lane, stop):
+        out[to, i] = _nan_max(tail[j, i], head[i])
+
+
+@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
 def _nan_max(a, b):
     """The larger; NaN if either is."""
     return a if a > b or a != a else b
@@ -226,27 +272,66 @@ def _advance_covariance(
             out[a, b] = (tail_xy[j, a, b] + head_xy[a, b] - sum_x * sum_y / n) / (n - 1.0)
 
 
+@njit(cache=True, error_model="numpy", nogil=True)
+def _stream_moments(block, row, count, tail, head, order, out):
+    j = count % len(block)
+    n_symbols = block.shape[1]
+    if j == 0 and count > 0:
+        # The block still holds the rows before; the new anchor goes below them for the time of the sums.
+        both = np.vstack((block, row.reshape(1, -1)))
+        _begin_moments(both, 0, len(block), tail, order, 0, n_symbols)
+    if j == 0:
+        head[:] = 0.0
+    block[j] = row
+    _advance_moments(block, j, 0, head, order, 0, n_symbols)
+    if count >= len(block) - 1:
+        _give_moments(block, j, 0, tail, head, j, order, 0, n_symbols, out, 0)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _stream_mean(block, row, count, tail, head, out):
+    j = count % len(block)
+    n_symbols = block.shape[1]
+    if j == 0 and count > 0:
+        both = np.vstack((block, row.reshape(1, -1)))
+        _begin_mean(both, 0, len(block), tail, 0, n_symbols)
+    if j == 0:
+        head[:] = 0.0
+    block[j] = row
+    _advance_mean(block, j, 0, head, 0, n_symbols)
+    if count >= len(block) - 1:
+        _give_mean(block, 0, tail, head, j, 0, n_symbols, out, 0)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _stream_max(block, row, count, tail, head, out):
+    j = count % len(block)
+    n_symbols = block.shape[1]
+    if j == 0 and count > 0:
+        _begin_max(block, 0, tail, 0, n_symbols)
+    if j == 0:
+        head[:] = -np.inf
+    block[j] = row
+    _advance_max(block, j, head, 0, n_symbols)
+    if count >= len(block) - 1:
+        _give_max(tail, head, j, 0, n_symbols, out, 0)
+
+
 class MomentsStream:
     """``rolling_moments_nb`` one row at a time; ``update`` gives (order, n_symbols)."""
 
     def __init__(self, window: int, n_symbols: int, order: int = 2) -> None:
-        self.window, self.order = window, order
+        self._order = order
         self._block = np.empty((window, n_symbols))
         self._tail = np.zeros((order, window, n_symbols))
         self._head = np.zeros((order, n_symbols))
-        self._row = 0
+        self._count = 0
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        j = self._row % self.window
-        if j == 0:
-            if self._row:
-                _begin_moments(self._block, row, self._tail, self.order)
-            self._head[:] = 0.0
-        self._block[j] = row
-        out = np.full((self.order, 1, len(row)), np.nan)
-        _advance_moments(self._block, j, 0, self._tail, self._head, j, self._row >= self.window, self.order, out, 0)
-        self._row += 1
+        out = np.full((self._order, 1, len(row)), np.nan)
+        _stream_moments(self._block, row, self._count, self._tail, self._head, self._order, out)
+        self._count += 1
         return out[:, 0]
 
 
@@ -254,23 +339,16 @@ class MeanStream:
     """``rolling_mean_nb`` one row at a time."""
 
     def __init__(self, window: int, n_symbols: int) -> None:
-        self.window = window
         self._block = np.empty((window, n_symbols))
         self._tail = np.zeros((window, n_symbols))
         self._head = np.zeros(n_symbols)
-        self._row = 0
+        self._count = 0
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        j = self._row % self.window
-        if j == 0:
-            if self._row:
-                _begin_mean(self._block, row, self._tail)
-            self._head[:] = 0.0
-        self._block[j] = row
         out = np.full((1, len(row)), np.nan)
-        _advance_mean(self._block, j, 0, self._tail, self._head, j, self._row >= self.window, out, 0)
-        self._row += 1
+        _stream_mean(self._block, row, self._count, self._tail, self._head, out)
+        self._count += 1
         return out[0]
 
 
@@ -278,23 +356,16 @@ class MaxStream:
     """``rolling_max_nb`` one row at a time."""
 
     def __init__(self, window: int, n_symbols: int) -> None:
-        self.window = window
         self._block = np.empty((window, n_symbols))
         self._tail = np.full((window, n_symbols), -np.inf)
         self._head = np.empty(n_symbols)
-        self._row = 0
+        self._count = 0
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        j = self._row % self.window
-        if j == 0:
-            if self._row:
-                _begin_max(self._block, self._tail)
-            self._head[:] = -np.inf
-        self._block[j] = row
         out = np.full((1, len(row)), np.nan)
-        _advance_max(self._block, j, self._tail, self._head, j, self._row >= self.window, out, 0)
-        self._row += 1
+        _stream_max(self._block, row, self._count, self._tail, self._head, out)
+        self._count += 1
         return out[0]
 
 
