@@ -16,7 +16,9 @@ from data.errors import ConfigError, DataError
 from engine.features import Features
 from engine.scores import Scores
 
-FORMAT = 1
+FORMAT = 2
+# In a saved card, {ARRAY: name} stands for the array of that name.
+ARRAY = "$array"
 
 
 class Detector(BaseEstimator):
@@ -49,10 +51,22 @@ class Detector(BaseEstimator):
         ConfigError
             If the detector was not fitted, or the features are others than those it was fitted on.
         """
-        unfitted = [name for name in self.learned if not hasattr(self, name)]
-        if unfitted:
-            raise ConfigError(f"{self.name} is not fitted; call fit(features) before score(features)")
+        self._check_fitted()
         return Scores(features.time, features.symbols, self._score(features), features.interval)
+
+    def _check_fitted(self) -> None:
+        if not all(hasattr(self, name) for name in self.learned):
+            raise ConfigError(f"{self.name} is not fitted; call fit(features) before score(features)")
+
+    def state(self) -> dict[str, Any]:
+        """What was learned: arrays, numbers, strings, and tuples and dicts of them."""
+        return {name: getattr(self, name) for name in self.learned}
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        """Take what another detector of the same parameters has learned."""
+        for name in self.learned:
+            setattr(self, name, state[name])
+        return self
 
     def _fit(self, features: Features) -> None:
         """Nothing is learned unless a subclass does so."""
@@ -62,16 +76,17 @@ class Detector(BaseEstimator):
         raise NotImplementedError
 
     def save(self, path: str | Path) -> None:
-        """Write parameters and learned arrays as one safetensors file; loading it can run no code."""
+        """Write parameters and learned arrays as one safetensors file; loading it can run no code.
+
+        Raises
+        ------
+        ConfigError
+            If the detector has learned something that is neither an array nor plain values, as ``pyod:`` models do.
+        """
         from safetensors.numpy import save
 
-        arrays, plain = {}, {}
-        for name in self.learned:
-            value = getattr(self, name)
-            if isinstance(value, np.ndarray):
-                arrays[name] = np.ascontiguousarray(value)
-            else:
-                plain[name] = list(value) if isinstance(value, tuple) else value
+        arrays: dict[str, np.ndarray] = {}
+        plain = {name: _pack(value, name, arrays) for name, value in self.state().items()}
         card = json.dumps({"format": FORMAT, "detector": self.name, "params": self.get_params(), "learned": plain}, sort_keys=True)
         # safetensors wants at least one array.
         arrays = arrays or {"none": np.zeros(1)}
@@ -110,9 +125,29 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         raise DataError(f"{path} is not a whole detector file: {error}; save the detector again") from error
     if content["format"] > FORMAT:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in content["learned"].items()}
-    params = {name: tuple(value) if isinstance(value, list) else value for name, value in content["params"].items()}
-    return content["detector"], params, {**arrays, **plain}
+    # In format 1 the arrays were not named in the card.
+    learned = arrays | {name: _unpack(value, arrays) for name, value in content["learned"].items()}
+    return content["detector"], _unpack(content["params"], {}), learned
+
+
+def _pack(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Plain JSON values; each array goes into ``arrays`` and leaves its name there."""
+    if isinstance(value, np.ndarray):
+        arrays[where] = np.ascontiguousarray(value)
+        return {ARRAY: where}
+    if isinstance(value, dict):
+        return {key: _pack(item, f"{where}/{key}", arrays) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_pack(item, f"{where}/{i}", arrays) for i, item in enumerate(value)]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise ConfigError(f"a {type(value).__name__} cannot be saved without pickle; fit the detector again where it is needed")
+
+
+def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, dict):
+        return arrays[value[ARRAY]] if ARRAY in value else {key: _unpack(item, arrays) for key, item in value.items()}
+    return tuple(_unpack(item, arrays) for item in value) if isinstance(value, list) else value
 
 
 def _digest(card: str, arrays: dict[str, np.ndarray]) -> str:

@@ -8,9 +8,14 @@ from typing import Any
 
 from data.errors import ConfigError, DataError
 from detectors.base import Detector, read_saved
+from detectors.ensemble import Ensemble
+from detectors.half_space_trees import HalfSpaceTrees
 from detectors.isolation_forest import IsolationForest
+from detectors.one_class_svm import OneClassSVM
 from detectors.pca import PCA
+from detectors.pyod_adapter import PREFIX, pyod_class
 from detectors.random import Random
+from detectors.regimes import KMeansRegime
 from detectors.statistical import InterquartileRange, MedianAbsoluteDeviation, RollingVolatility, VolatilityOnly, ZScore
 
 _CLASSES: tuple[type[Detector], ...] = (
@@ -19,7 +24,11 @@ _CLASSES: tuple[type[Detector], ...] = (
     MedianAbsoluteDeviation,
     RollingVolatility,
     IsolationForest,
+    OneClassSVM,
     PCA,
+    KMeansRegime,
+    HalfSpaceTrees,
+    Ensemble,
     Random,
     VolatilityOnly,
 )
@@ -27,7 +36,7 @@ _REGISTRY: dict[str, type[Detector]] = {cls.name: cls for cls in _CLASSES}
 
 
 def detectors() -> list[str]:
-    """The registered names, baselines last.
+    """The registered names, baselines last. ``pyod:<Name>`` works besides, for every model of PyOD.
 
     >>> detectors()[:3]
     ['zscore', 'iqr', 'mad']
@@ -37,10 +46,12 @@ def detectors() -> list[str]:
 
 def detector_class(name: str) -> type[Detector]:
     """The class behind a name."""
+    if name.startswith(PREFIX):
+        return pyod_class(name)
     if name not in _REGISTRY:
         near = difflib.get_close_matches(name, _REGISTRY, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see foreshock detectors"
-        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_REGISTRY)}; {hint}")
+        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_REGISTRY)}, {PREFIX}<Name>; {hint}")
     return _REGISTRY[name]
 
 
@@ -73,6 +84,7 @@ def load_detector(path: str | Path) -> Detector:
     missing = [key for key in detector.learned if key not in learned]
     if missing:
         raise DataError(f"{path} lacks {', '.join(missing)}, which a {name} needs; save the detector again")
-    for key in detector.learned:
-        setattr(detector, key, learned[key])
-    return detector
+    try:
+        return detector.restore(learned)
+    except (KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{path} is not a whole {name}: {error}; save the detector again") from error

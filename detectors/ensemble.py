@@ -1,0 +1,116 @@
+"""Rank average of several detectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from data.errors import ConfigError, DataError
+from detectors.base import Detector
+from engine.features import Features
+
+
+class Ensemble(Detector):
+    """Mean over the members of the rank that a row's score has among the member's training scores, in (0, 1).
+
+    score = mean_k F_k(s_k), with F_k the distribution function of the k-th member's training scores: i / (n + 1) at the i-th of
+    the n sorted scores, linear between them. Beyond the largest, F = 1 - 1 / ((n + 1) (1 + d)) with d the distance to it
+    in standard deviations of the training scores, so that stranger rows still rank higher; below the smallest likewise.
+    Ranks are taken in the past: those of a row do not change when later rows come.
+
+    A row is scored where every member scores it.
+
+    Parameters
+    ----------
+    members : sequence of str
+        Names of detectors.
+    params : dict of str to dict, optional
+        Parameters by member.
+    pool : bool
+        Rank among the training scores of all symbols, or of the symbol itself. Whether a member pools is its own parameter.
+    """
+
+    name = "ensemble"
+    # Members may use BLAS; ranks carry its rounding on.
+    tolerance = 1e-9
+    learned = ("symbols_", "states_", "ranked_")
+
+    def __init__(
+        self,
+        members: Sequence[str] = ("zscore", "isolation_forest", "pca"),
+        params: Mapping[str, Mapping[str, Any]] | None = None,
+        pool: bool = True,
+    ) -> None:
+        self.members = members
+        self.params = params
+        self.pool = pool
+
+    @property
+    def lookback(self) -> int:
+        return max(member.lookback for member in self._members())
+
+    def _members(self) -> list[Detector]:
+        # The registry knows this class.
+        from detectors.registry import make_detector
+
+        if isinstance(self.members, str) or len(self.members) < 2 or len(set(self.members)) < len(self.members):
+            raise ConfigError(f"members must be at least two different names, such as ['zscore', 'pca'], got {self.members!r}")
+        if self.name in self.members:
+            raise ConfigError("an ensemble cannot be a member of an ensemble; list its members instead")
+        params = self.params or {}
+        strangers = [name for name in params if name not in self.members]
+        if strangers:
+            raise ConfigError(f"params has {', '.join(strangers)}, which is no member; the members are {', '.join(self.members)}")
+        return [make_detector(name, **params.get(name, {})) for name in self.members]
+
+    def _fit(self, features: Features) -> None:
+        members = [member.fit(features) for member in self._members()]
+        ranked = [self._ranked(member.name, member.score(features).values) for member in members]
+        self.symbols_ = features.symbols
+        self.states_ = tuple(member.state() for member in members)
+        self.ranked_ = tuple(ranked)
+
+    def _ranked(self, name: str, scores: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Sorted known scores: of all symbols together, or of each."""
+        groups = [scores] if self.pool else list(scores.T)
+        ranked = tuple(np.sort(group[~np.isnan(group)]) for group in groups)
+        if not any(len(group) for group in ranked):
+            raise DataError(f"{name} scored no training row, so nothing can be ranked; give more training rows than its lookback")
+        return ranked
+
+    def _score(self, features: Features) -> np.ndarray:
+        total = np.zeros((features.n_rows, len(features.symbols)))
+        for member, state, ranked in zip(self._members(), self.states_, self.ranked_, strict=True):
+            scores = member.restore(state).score(features).values
+            for i, symbol in enumerate(features.symbols):
+                known = symbol in self.symbols_
+                total[:, i] += rank(scores[:, i], ranked[0 if self.pool else self.symbols_.index(symbol)]) if known else np.nan
+        return total / len(self.states_)
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        super().restore(state)
+        if len(self.states_) != len(self.members) or len(self.ranked_) != len(self.members):
+            raise DataError("the saved ensemble does not fit together; save the detector again")
+        return self
+
+
+def rank(x: np.ndarray, ranked: np.ndarray) -> np.ndarray:
+    """Place of x among sorted training scores, in (0, 1); NaN where x is, or where there are no training scores.
+
+    >>> rank(np.array([-1.0, 1.0, 1.5, 3.0, 9.0]), np.array([1.0, 2.0, 3.0])).round(3)
+    array([0.072, 0.25 , 0.375, 0.75 , 0.97 ])
+    """
+    n = len(ranked)
+    if n == 0:
+        return np.full_like(x, np.nan)
+    # Equal training scores share the mean of their places.
+    values, first, count = np.unique(ranked, return_index=True, return_counts=True)
+    places = (first + (count + 1) / 2) / (n + 1)
+    out = np.interp(x, values, places)
+    unit = ranked.std() or 1.0
+    above, below = x > values[-1], x < values[0]
+    out[above] = 1 - (1 - places[-1]) / (1 + (x[above] - values[-1]) / unit)
+    out[below] = places[0] / (1 + (values[0] - x[below]) / unit)
+    return out
