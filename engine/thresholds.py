@@ -34,19 +34,17 @@ class TrainQuantile:
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, NaN where a symbol has too few training scores for the quantile."""
-        out = np.full(scores.values.shape, np.nan)
-        for fold in scores.folds:
-            if fold.train_values is None:
-                break
-            known = (~np.isnan(fold.train_values)).sum(axis=0)
-            enough = known >= min_known(self.q)
-            if enough.any():
-                out[fold.test, enough] = np.nanquantile(fold.train_values[:, enough], self.q, axis=0)
-        if not scores.folds or any(fold.train_values is None for fold in scores.folds):
+        trained = [(fold.test, fold.train_values) for fold in scores.folds if fold.train_values is not None]
+        if not trained or len(trained) < len(scores.folds):
             raise ConfigError(
                 "TrainQuantile needs the scores of the training rows; use walk_forward(..., train_scores=True), "
                 "or RollingQuantile, which needs none"
             )
+        out = np.full(scores.values.shape, np.nan)
+        for test, values in trained:
+            enough = (~np.isnan(values)).sum(axis=0) >= min_known(self.q)
+            if enough.any():
+                out[test, enough] = np.nanquantile(values[:, enough], self.q, axis=0)
         return out
 
 
@@ -96,6 +94,10 @@ class Fixed:
 
     value: float
     needs_train_scores = False
+
+    def __post_init__(self) -> None:
+        if np.isnan(self.value):
+            raise ConfigError(f"value must be a number, got {self.value}; give the score above which a row is an alert")
 
     @property
     def nominal_rate(self) -> float:

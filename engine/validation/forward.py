@@ -41,8 +41,8 @@ class HorizonMoves:
     matched_ratio : float
         Events' absolute move over that of the nearest other rows by expected volatility.
     p_naive, p_hac, p_matched : float
-        Two-sided: Welch (the naive test, shown as a warning); event dummy, and event minus match, both with Newey-West and
-        Driscoll-Kraay errors.
+        Two-sided: Welch (the naive test, shown as a warning); event dummy, and event minus match, both with Driscoll-Kraay
+        errors over as many lags as the bootstrap's blocks are long.
     """
 
     horizon: str
@@ -114,9 +114,10 @@ def forward_moves(
     """Moves after alerts against moves after other rows, over each horizon.
 
     An alert at row t is measured from the open of row t + delay. Other rows are those with a decision and no alert. The
-    matched ratio divides the events' absolute moves by what the 50 nearest other rows of the same symbol lead one to expect,
-    nearest by the volatility forecast at the close of t (``expected_log_path``), the remaining difference in forecast divided
-    out as in the bias-corrected matching estimator [1]_.
+    matched ratio divides the events' absolute moves by what the 50 nearest other rows of the same symbol lead one to expect:
+    nearest by the volatility forecast at the close of t (``expected_log_path``), 25 on either side where there are as many, the
+    remaining difference in forecast divided out as in the bias-corrected matching estimator [1]_. Interval and p-value allow for
+    how well the expectation is known from those rows.
 
     Parameters
     ----------
@@ -164,7 +165,7 @@ def _one_horizon(
     y = moves.absolute
     known = ~np.isnan(y)
     events, others = events & known, others & known
-    expected = matched_expectation(y, forecast, events, others)
+    expected, match_error = matched_expectation(y, forecast, events, others)
     matched = events & ~np.isnan(expected)
     span = np.flatnonzero((events | others).any(axis=1))
     rows = slice(span[0], span[-1] + 1) if span.size else slice(0, 0)
@@ -178,19 +179,19 @@ def _one_horizon(
                 (others, np.ones_like(y)),
                 (matched, y),
                 (matched, expected),
+                (others, match_error),
             )
         )
     )
     # A move overlaps its neighbours over one horizon; twice that, or the usual n^(1/3), covers the tail of their dependence.
-    reach = 2 * (moves.horizon + moves.delay - 1)
-    block = max(reach, math.ceil(len(sums.event_move) ** (1 / 3)))
+    block = max(2 * moves.horizon, math.ceil(len(sums.event_move) ** (1 / 3)))
     nan = (float("nan"), float("nan"))
     raw_ci, ci = bootstrap_ratios(sums, block, n_bootstrap, seed) if span.size else (nan, nan)
     return HorizonMoves(
         horizon=name,
         n_events=int(events.sum()),
         n_others=int(others.sum()),
-        n_effective=_count_apart(events.any(axis=1), moves.horizon),
+        n_effective=_count_apart(np.any(events, axis=1), moves.horizon),
         event_move=_mean(y[events]),
         other_move=_mean(y[others]),
         matched_move=_mean(expected[matched]),
@@ -203,29 +204,48 @@ def _one_horizon(
         matched_ratio=sums.matched_ratio(),
         ci=ci,
         p_naive=welch_p(y[events], y[others]),
-        p_hac=hac_dummy_p(y, events, events | others, reach),
-        p_matched=hac_mean_p(y - expected, matched, reach),
+        p_hac=hac_dummy_p(y, events, events | others, block),
+        p_matched=hac_mean_p(y - expected, matched, block, -match_error),
     )
 
 
-def matched_expectation(y: np.ndarray, forecast: np.ndarray, events: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The move expected of each event from the other rows of its symbol with the nearest log forecast; NaN elsewhere.
+def matched_expectation(
+    y: np.ndarray, forecast: np.ndarray, events: np.ndarray, others: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The move expected of each event from the other rows of its symbol with the nearest log forecast, and its error by row.
 
-    exp(forecast of the event) times the mean of y / exp(forecast) over its nearest neighbours, shape (n_rows, n_symbols).
+    Expected: exp(forecast of the event) times the mean of y / exp(forecast) over its nearest neighbours; NaN elsewhere. Error: for
+    each other row the sum, over the events it is a neighbour of, of its deviation from that mean, times exp(forecast of the event)
+    over the number of neighbours: its influence on the sum of all expectations [1]_. Both have the shape (n_rows, n_symbols).
+
+    References
+    ----------
+    .. [1] Abadie and Imbens (2006), Large sample properties of matching estimators for average treatment effects.
     """
-    expected = np.full(y.shape, np.nan)
+    expected, error = np.full(y.shape, np.nan), np.zeros(y.shape)
     for i in range(y.shape[1]):
         pool = np.flatnonzero(others[:, i] & ~np.isnan(forecast[:, i]))
         rows = np.flatnonzero(events[:, i] & ~np.isnan(forecast[:, i]))
         if len(pool) < N_NEIGHBOURS or not rows.size:
             continue
         pool = pool[np.argsort(forecast[pool, i], kind="stable")]
-        scaled = np.concatenate([[0.0], np.cumsum(y[pool, i] / np.exp(forecast[pool, i]))])
+        ratio = y[pool, i] / np.exp(forecast[pool, i])
         position = np.searchsorted(forecast[pool, i], forecast[rows, i])
         first = np.clip(position - N_NEIGHBOURS // 2, 0, len(pool) - N_NEIGHBOURS)
-        neighbours = (scaled[first + N_NEIGHBOURS] - scaled[first]) / N_NEIGHBOURS
-        expected[rows, i] = np.exp(forecast[rows, i]) * neighbours
-    return expected
+        level = np.exp(forecast[rows, i])
+        total = np.concatenate([[0.0], np.cumsum(ratio)])
+        mean = (total[first + N_NEIGHBOURS] - total[first]) / N_NEIGHBOURS
+        expected[rows, i] = level * mean
+        error[pool, i] = (_over_runs(level, first, len(pool)) * ratio - _over_runs(level * mean, first, len(pool))) / N_NEIGHBOURS
+    return expected, error
+
+
+def _over_runs(values: np.ndarray, first: np.ndarray, n: int) -> np.ndarray:
+    """For each of n places the sum of the values whose run of N_NEIGHBOURS places, from ``first`` on, covers it."""
+    change = np.zeros(n + 1)
+    np.add.at(change, first, values)
+    np.subtract.at(change, first + N_NEIGHBOURS, values)
+    return np.cumsum(change[:-1])
 
 
 def _count_apart(rows: np.ndarray, distance: int) -> int:

@@ -13,8 +13,8 @@ from scipy.fft import next_fast_len
 class RowSums:
     """Sums over the symbols of each row, the unit that is resampled: symbols of one moment stay together.
 
-    All arrays have the shape (n_rows,): moves and counts of events, of other rows, and of events that found a match with
-    the moves expected of them.
+    All arrays have the shape (n_rows,): moves and counts of events, of other rows, of events that found a match with the moves
+    expected of them, and what the row's neighbours add to the error of those expectations (sums to 0 over all rows).
     """
 
     event_move: np.ndarray
@@ -23,6 +23,7 @@ class RowSums:
     other_count: np.ndarray
     matched_event_move: np.ndarray
     matched_expected: np.ndarray
+    match_error: np.ndarray
 
     def raw_ratio(self) -> float:
         return float(_ratio(self.event_move.sum() * self.other_count.sum(), self.event_count.sum() * self.other_move.sum()))
@@ -52,7 +53,8 @@ def bootstrap_ratios(
             sums.other_move,
             sums.other_count,
             sums.matched_event_move,
-            sums.matched_expected,
+            # Events share neighbours: drawing those too lets the interval know how well the expectation is known.
+            sums.matched_expected + sums.match_error,
         ]
     )
     n_rows = len(columns)
@@ -118,13 +120,16 @@ def hac_dummy_p(y: np.ndarray, event: np.ndarray, known: np.ndarray, lags: int) 
     return _two_sided(slope, hac_variance(influence, lags) / spread**2)
 
 
-def hac_mean_p(x: np.ndarray, known: np.ndarray, lags: int) -> float:
-    """Two-sided p of a zero mean of the known entries of a panel, shape (n_rows, n_symbols), standard error as above."""
+def hac_mean_p(x: np.ndarray, known: np.ndarray, lags: int, error: np.ndarray | float = 0.0) -> float:
+    """Two-sided p of a zero mean of the known entries of a panel, shape (n_rows, n_symbols), standard error as above.
+
+    ``error`` is what an entry adds to the error of the sum beyond its own deviation, known or not.
+    """
     n = int(known.sum())
     if n < 2:
         return float("nan")
     mean = float(x[known].mean())
-    centred = np.where(known, np.where(known, x, 0.0) - mean, 0.0).sum(axis=1)
+    centred = (np.where(known, np.where(known, x, 0.0) - mean, 0.0) + error).sum(axis=1)
     return _two_sided(mean, hac_variance(centred, lags) / n**2)
 
 

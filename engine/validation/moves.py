@@ -63,12 +63,10 @@ def _sum_before(x: np.ndarray, n: int) -> np.ndarray:
 def expected_log_path(bars: Bars, moves: Moves) -> np.ndarray:
     """Log of the path expected at the close of each row from the volatility visible there: the matching score.
 
-    A log-linear heterogeneous autoregression per symbol [1]_: the expected path depends on the log mean absolute return of the
-    last 1, 6, 24 and 96 bars, the bar itself included, on the squared distance of the shorter three from the longest, on the log
-    range of the bar, on hour of day and on weekend. It is fitted by QLIKE [2]_, the loss whose minimum is the conditional mean
-    whatever the shape of the noise. Regressors are causal; coefficients are fitted on all rows, which gives the control more than
-    a forecaster could have known and so is the conservative side. It is a prognostic score [3]_: events are compared with other
-    rows that had the same one.
+    A log-linear heterogeneous autoregression per symbol [1]_ on ``volatility_regressors``, hour of day and weekend, fitted by
+    QLIKE [2]_, the loss whose minimum is the conditional mean whatever the shape of the noise. Regressors are causal; their one
+    scale a symbol and the coefficients are fitted on all rows, which gives the control more than a forecaster could have known
+    and so is the conservative side. It is a prognostic score [3]_: events are compared with other rows that had the same one.
 
     Returns
     -------
@@ -81,25 +79,52 @@ def expected_log_path(bars: Bars, moves: Moves) -> np.ndarray:
     .. [2] Patton (2011), Volatility forecast comparison using imperfect volatility proxies.
     .. [3] Hansen (2008), The prognostic analogue of the propensity score.
     """
-    absolute = np.abs(bars.returns())
-    lags = [rolling_mean_nb(absolute, window) for window in HAR_WINDOWS]
-    span = np.log(bars.high / bars.low)
+    typical = typical_move(bars)
+    visible = volatility_regressors(bars, typical)
     season = _season_dummies(bars)
     out = np.full(bars.shape, np.nan)
     for i in range(bars.n_symbols):
-        typical = np.nanmedian(absolute[:, i]) if np.any(absolute[:, i] > 0) else 0.0
-        if not typical > 0:
-            continue
-        # A twentieth of the typical return keeps the log of an unchanged price finite.
-        logs = [np.log(lag[:, i] / typical + 0.05) for lag in lags]
-        bends = [(log - logs[-1]) ** 2 for log in logs[:-1]]
-        x = np.column_stack([*logs, *bends, np.log(span[:, i] / typical + 0.05), season])
+        x = np.column_stack([visible[:, i], season])
         y = moves.path[:, i]
         known = ~np.isnan(x).any(axis=1)
         fit = known & ~np.isnan(y)
         if fit.sum() > 2 * x.shape[1]:
-            out[known, i] = x[known] @ _fit_qlike(x[fit], y[fit], typical)
+            out[known, i] = x[known] @ _fit_qlike(x[fit], y[fit], typical[i])
     return out
+
+
+def typical_move(bars: Bars) -> np.ndarray:
+    """Median absolute log return of the bars in which the price changed, shape (n_symbols,); NaN if it never did."""
+    absolute = np.abs(bars.returns())
+    changes = [column[column > 0] for column in absolute.T]
+    return np.array([np.median(change) if change.size else np.nan for change in changes])
+
+
+def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
+    """What was visible of volatility at the close of each row, shape (n_bars, n_symbols, 13).
+
+    Log mean absolute return and log root mean square return of the last 1, 6, 24 and 96 bars, the bar itself included; the
+    squared distance of the shorter windows from the longest; log range of the bar. Both kinds of mean are needed: a single large
+    return raises the second more than the first, and markets differ in how much of it lasts [1]_ (with the first alone,
+    z-score alerts on GARCH histories that hold no information have a matched ratio of 1.03; with the second alone it is 0.96
+    where volatility does not respond to returns; with both, 1.00 and 0.98).
+
+    References
+    ----------
+    .. [1] Andersen, Bollerslev, Diebold (2007), Roughing it up: including jump components in the measurement, modeling, and
+       forecasting of return volatility.
+    """
+    absolute = np.abs(bars.returns())
+
+    def log(x: np.ndarray) -> np.ndarray:
+        # A twentieth of the typical return keeps the log of an unchanged price finite.
+        return np.log(x / typical + 0.05)
+
+    mean = [log(rolling_mean_nb(absolute, window)) for window in HAR_WINDOWS]
+    # Rounding can take the mean of squares a hair below zero; over one bar the two means are the same.
+    root = [log(np.sqrt(np.maximum(rolling_mean_nb(absolute**2, window), 0.0))) for window in HAR_WINDOWS[1:]]
+    bends = [(short - logs[-1]) ** 2 for logs in (mean, root) for short in logs[:-1]]
+    return np.stack([*mean, *root, *bends, log(np.log(bars.high / bars.low))], axis=-1)
 
 
 def _fit_qlike(x: np.ndarray, y: np.ndarray, typical: float) -> np.ndarray:

@@ -13,6 +13,8 @@ ECHOES = "echoes volatility"
 NOTHING = "no information"
 TOO_FEW = "too few events"
 MIN_EVENTS = 30
+# Alerts of several symbols at one moment, or within one horizon, are one observation; an interval needs ten.
+MIN_EFFECTIVE = 10
 LEVEL = 0.05
 
 
@@ -38,8 +40,8 @@ def decide(forward: ForwardMoves, q_values: dict[str, float]) -> Verdict:
     """Verdict by the volatility-matched interval, held against q over all the tests of the study.
 
     *Adds information* needs, at one horizon, a matched interval above 1 and q below 5 %. *Echoes volatility*: moves after alerts
-    are larger than usual, but not larger than their volatility led one to expect. Matching on a HAR forecast is known to be
-    wrong in 16 to 31 % of histories without information, so this verdict is an upper bound on what a detector knows.
+    are larger than usual, but not larger than their volatility led one to expect. *Too few events*: at no horizon 30 events, 10 of
+    them a horizon apart, and a matched interval.
 
     Parameters
     ----------
@@ -48,10 +50,21 @@ def decide(forward: ForwardMoves, q_values: dict[str, float]) -> Verdict:
         Benjamini-Hochberg q of ``p_matched``, by horizon.
     """
     by_q = sorted(forward.horizons.values(), key=lambda m: (np.nan_to_num(q_values[m.horizon], nan=2.0), m.horizon))
-    enough = [moves for moves in by_q if moves.n_events >= MIN_EVENTS]
+    counted = [m for m in by_q if m.n_events >= MIN_EVENTS and m.n_effective >= MIN_EFFECTIVE]
+    enough = [m for m in counted if not np.isnan(m.ci).any()]
+    if not counted:
+        most = max(by_q, key=lambda m: (m.n_effective, m.n_events))
+        sentence = (
+            f"{most.n_events} alerts could be followed over {most.horizon}, {most.n_effective} of them a horizon apart; "
+            f"{MIN_EVENTS} and {MIN_EFFECTIVE} are needed to judge."
+        )
+        return Verdict(TOO_FEW, most.horizon, sentence)
     if not enough:
-        shown = by_q[0]
-        sentence = f"Only {shown.n_events} alerts could be followed over {shown.horizon}; {MIN_EVENTS} are needed to judge."
+        shown = counted[0]
+        sentence = (
+            f"{shown.n_events} alerts could be followed over {shown.horizon}, but too few other rows with moves are known "
+            f"to compare them with."
+        )
         return Verdict(TOO_FEW, shown.horizon, sentence)
     adding = [m for m in enough if m.ci[0] > 1 and q_values[m.horizon] < LEVEL]
     louder = [m for m in enough if m.abs_move_ratio_ci[0] > 1]
