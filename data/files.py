@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +118,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 READERS = {
     ".csv": _read_csv,
     ".csv.gz": _read_csv,
-    # A folder named such as symbol=BTC is no column.
-    ".parquet": partial(pd.read_parquet, partitioning=None),
-    ".pq": partial(pd.read_parquet, partitioning=None),
+    ".parquet": pd.read_parquet,
+    ".pq": pd.read_parquet,
     ".feather": pd.read_feather,
     ".arrow": pd.read_feather,
 }
@@ -209,9 +207,8 @@ def _symbols(values: pd.Series) -> np.ndarray:
 
 
 def _numbers(values: pd.Series) -> np.ndarray:
-    types = pd.api.types
-    # numpy would take these for numbers: True is 1.0, and a date its epoch.
-    if values.dtype.kind not in "bcmM" and not types.is_bool_dtype(values):
+    # numpy would take booleans, complex numbers, durations and dates for numbers: True is 1.0, and a date its epoch.
+    if values.dtype.kind not in "bcmM":
         try:
             return values.to_numpy(dtype=np.float64)
         except (ValueError, TypeError, OverflowError):

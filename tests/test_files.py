@@ -11,7 +11,7 @@ import pytest
 
 from data.bars import FIELDS, PRICES, Bars
 from data.errors import DataError
-from data.files import read_bars
+from data.files import parse_times, read_bars
 from tests.market import make_bars
 
 START = pd.Timestamp("2024-01-01")
@@ -193,6 +193,8 @@ def test_a_csv_in_another_encoding_is_refused(tmp_path):
     text = HEADER.replace("volume", "volume,größe") + ROWS
     expected = "not UTF-8 text (byte 0xf6 at 34); save it as UTF-8, or check that it is a CSV file"
     refused(expected, write(tmp_path / "x.csv", text.encode("latin-1")))
+    far = HEADER.replace("\n", ",note\n") + ROWS.replace("\n", ",no\n") * 4_000 + ROWS.replace("\n", ",né\n")
+    refused("not UTF-8 text (byte 0xe9 at ", write(tmp_path / "z.csv", far.encode("latin-1")))
     refused("not UTF-8 text (byte 0xff at 0)", write(tmp_path / "y.csv", text.encode("utf-16")))
 
 
@@ -277,10 +279,9 @@ def test_epochs_of_every_unit_and_type_are_the_same_times(unit, dtype):
 
 
 def test_epochs_keep_their_microseconds():
-    micros = 1_704_067_200_123_457 + 1_000_000 * np.arange(4)
+    micros = 1_704_067_200_000_000 + np.sort(np.random.default_rng(2).integers(0, 3_600_000_000, 500))
     for epochs in (micros, micros * 1_000, micros / 1e6, (micros * 1_000).astype(str)):
-        read = Bars.from_frame(table(4, time=epochs))
-        np.testing.assert_array_equal(read.time.astype("int64"), micros)
+        np.testing.assert_array_equal(parse_times(pd.Series(epochs)).astype("int64"), micros)
 
 
 @pytest.mark.parametrize(
@@ -499,6 +500,12 @@ def test_the_interval_is_the_most_common_step_of_all_symbols():
     bars = Bars.from_frame(pd.concat([lone, gappy]))
     assert (bars.interval, bars.symbols) == (np.timedelta64(1, "h"), ("LONE", "BTC"))
     assert Bars.from_frame(table(3), "30m").n_bars == 5
+
+
+def test_symbols_whose_bars_alternate_are_refused_and_not_spread_over_half_empty_rows():
+    even = table(symbol="A", time=pd.date_range(START, periods=6, freq="2h"))
+    odd = table(symbol="B", time=pd.date_range(START + pd.Timedelta("1h"), periods=6, freq="2h"))
+    refused("6 bars are off the 2h grid that starts at 2024-01-01T00:00:00.000000, the first", pd.concat([even, odd]))
 
 
 def test_the_interval_of_a_single_bar_must_be_said():

@@ -183,7 +183,8 @@ def test_a_row_with_several_faults_is_counted_under_each():
 def test_of_doubled_bars_the_last_sound_one_is_kept():
     table = make_bars(6, 1).to_frame()
     versions = table.iloc[[2, 2, 2]].assign(volume=[1.0, 2.0, -3.0])
-    bars, report = clean(pd.concat([table.iloc[:2], versions, table.iloc[3:]]))
+    empty = table.iloc[[2]].assign(**dict.fromkeys(FIELDS, np.nan))
+    bars, report = clean(pd.concat([table.iloc[:2], versions, empty, table.iloc[3:]]))
     assert bars.volume[2, 0] == 2
     assert (report.count("doubled"), report.count("negative_volume"), report.count("missing")) == (1, 1, 0)
 
