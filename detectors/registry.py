@@ -11,6 +11,7 @@ from detectors.base import Detector, read_saved
 from detectors.ensemble import Ensemble
 from detectors.half_space_trees import HalfSpaceTrees
 from detectors.isolation_forest import IsolationForest
+from detectors.joint_tail import JointTail
 from detectors.one_class_svm import OneClassSVM
 from detectors.pca import PCA
 from detectors.pyod_adapter import PREFIX, pyod_class
@@ -29,6 +30,7 @@ _CLASSES: tuple[type[Detector], ...] = (
     KMeansRegime,
     HalfSpaceTrees,
     Ensemble,
+    JointTail,
     Random,
     VolatilityOnly,
 )

@@ -18,10 +18,18 @@ if TYPE_CHECKING:
     from data.quality import clean as clean
     from data.simulate import SimulatedMarket as SimulatedMarket
     from data.simulate import simulate_market as simulate_market
+    from data.trades import Trades as Trades
+    from data.trades import read_trades as read_trades
+    from data.trades import scan_trades as scan_trades
+    from data.windows import TradeWindows as TradeWindows
+    from data.windows import trade_windows as trade_windows
+    from data.windows import window_size_study as window_size_study
     from detectors.base import Detector as Detector
     from detectors.registry import detectors as detectors
     from detectors.registry import load_detector as load_detector
     from detectors.registry import make_detector as make_detector
+    from detectors.regimes import Regimes as Regimes
+    from detectors.regimes import walk_forward_regimes as walk_forward_regimes
     from engine.causality import Audit as Audit
     from engine.causality import audit as audit
     from engine.features import Features as Features
@@ -32,6 +40,10 @@ if TYPE_CHECKING:
     from engine.scores import Scores as Scores
     from engine.scores import Signals as Signals
     from engine.splits import WalkForward as WalkForward
+    from engine.threshold_conformal import AdaptiveConformal as AdaptiveConformal
+    from engine.threshold_tail import PeaksOverThreshold as PeaksOverThreshold
+    from engine.threshold_volatility import VolatilityScaled as VolatilityScaled
+    from engine.threshold_volatility import standardise_by_volatility as standardise_by_volatility
     from engine.thresholds import Fixed as Fixed
     from engine.thresholds import RollingQuantile as RollingQuantile
     from engine.thresholds import TrainQuantile as TrainQuantile
@@ -39,6 +51,8 @@ if TYPE_CHECKING:
     from engine.validation.forward import forward_moves as forward_moves
     from engine.validation.verdict import Verdict as Verdict
     from engine.walk_forward import walk_forward as walk_forward
+    from engine.window_features import WINDOW_FEATURES as WINDOW_FEATURES
+    from engine.window_features import window_features as window_features
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
     from foreshock.study import Study as Study
@@ -59,8 +73,11 @@ _HOMES = {
     "data.files": ("read_bars",),
     "data.quality": ("QualityReport", "clean"),
     "data.simulate": ("SimulatedMarket", "simulate_market"),
+    "data.trades": ("Trades", "read_trades", "scan_trades"),
+    "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
     "detectors.registry": ("detectors", "load_detector", "make_detector"),
+    "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.causality": ("Audit", "audit"),
     "engine.features": ("Features",),
     "engine.ohlcv": ("OHLCV_FEATURES", "ohlcv_features"),
@@ -68,10 +85,14 @@ _HOMES = {
     "engine.risk.value_at_risk": ("risk_report",),
     "engine.scores": ("Scores", "Signals"),
     "engine.splits": ("WalkForward",),
+    "engine.threshold_conformal": ("AdaptiveConformal",),
+    "engine.threshold_tail": ("PeaksOverThreshold",),
+    "engine.threshold_volatility": ("VolatilityScaled", "standardise_by_volatility"),
     "engine.thresholds": ("Fixed", "RollingQuantile", "TrainQuantile"),
     "engine.validation.forward": ("ForwardMoves", "forward_moves"),
     "engine.validation.verdict": ("Verdict",),
     "engine.walk_forward": ("walk_forward",),
+    "engine.window_features": ("WINDOW_FEATURES", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
     "foreshock.study": ("Study", "StudyResult"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
