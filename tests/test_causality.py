@@ -99,7 +99,7 @@ def test_a_study_passes_with_every_threshold(threshold, bars):
     ("broken", "leak"),
     [
         ("engine.ohlcv.rolling_mean_nb", lambda x, w: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy()),
-        ("engine.thresholds.rolling_quantiles_nb", lambda x, w, q, k: np.full((1, *x.shape), np.nanquantile(x, q[0]))),  # noqa: ARG005
+        ("engine.thresholds.rolling_quantiles_nb", lambda x, w, q, k: np.full((1, *x.shape), np.nanquantile(x, q[0]))),
     ],
 )
 def test_a_leak_inside_the_engine_fails_the_study_audit(broken, leak, bars, monkeypatch):
@@ -156,7 +156,9 @@ def test_strategy_weights_do_not_see_signals_that_come_later(bars):
         active = np.random.default_rng(3).random((len(bars), 2))[: len(history)] < 0.02
         from engine.scores import Signals
 
-        signals = Signals(history.time, history.symbols, active, np.ones(active.shape), np.ones(active.shape, bool), history.interval)
+        signals = Signals(
+            history.time, history.symbols, active, np.ones(active.shape), np.ones(active.shape, bool), history.interval
+        )
         return AnomalyAvoidance("6h").weights(history, signals)
 
     assert audit(compute, bars, seed=int(rng.integers(100))).passed

@@ -68,7 +68,16 @@ def test_zero_volume_and_flat_prices_are_not_turned_into_numbers():
     ones = np.ones((40, 1))
     volume = ones.copy()
     volume[30] = 0.0
-    bars = Bars(np.datetime64("2024-01-01", "us") + np.arange(40) * np.timedelta64(1, "h"), ("A",), ones, ones, ones, ones, volume, np.timedelta64(1, "h"))
+    bars = Bars(
+        np.datetime64("2024-01-01", "us") + np.arange(40) * np.timedelta64(1, "h"),
+        ("A",),
+        ones,
+        ones,
+        ones,
+        ones,
+        volume,
+        np.timedelta64(1, "h"),
+    )
     features = ohlcv_features(bars, ["volatility_5", "return_zscore_5", "volume_change", "amihud_5", "volume_ratio_5"])
     assert (features.column("volatility_5")[5:] == 0).all()
     assert np.isnan(features.column("return_zscore_5")).all()
@@ -79,7 +88,12 @@ def test_zero_volume_and_flat_prices_are_not_turned_into_numbers():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("volatilty_20", "unknown feature 'volatilty_20'"), ("volatility_1", "at least 2 bars, got 1"), ("skew_2", "at least 3 bars, got 2"), ("range_5", "unknown feature")],
+    [
+        ("volatilty_20", "unknown feature 'volatilty_20'"),
+        ("volatility_1", "at least 2 bars, got 1"),
+        ("skew_2", "at least 3 bars, got 2"),
+        ("range_5", "unknown feature"),
+    ],
 )
 def test_a_wrong_feature_name_is_refused(name, message):
     with pytest.raises(ConfigError, match=message):

@@ -22,7 +22,9 @@ def test_every_public_name_can_be_loaded_and_is_known_to_type_checkers():
     for name in foreshock.__all__:
         assert getattr(foreshock, name) is not None
     face = (ROOT / "foreshock" / "__init__.py").read_text()
-    assert sorted(foreshock.__all__) == sorted(line.split(" as ")[1] for line in face.splitlines() if line.startswith("    from ") and " as " in line)
+    assert sorted(foreshock.__all__) == sorted(
+        line.split(" as ")[1] for line in face.splitlines() if line.startswith("    from ") and " as " in line
+    )
     with pytest.raises(AttributeError, match="no attribute 'bear'"):
         foreshock.bear  # noqa: B018
 
@@ -42,7 +44,11 @@ def test_the_version_is_the_same_everywhere():
 
 def test_no_file_names_a_machine_path():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    wanted = [ROOT / name for name in listed if name.endswith((".py", ".toml", ".md", ".j2", ".css", "run")) and "assets/plotly" not in name]
+    wanted = [
+        ROOT / name
+        for name in listed
+        if name.endswith((".py", ".toml", ".md", ".j2", ".css", "run")) and "assets/plotly" not in name
+    ]
     own = Path(__file__)
     assert len(wanted) > 30
     for path in wanted:

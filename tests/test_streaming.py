@@ -77,7 +77,9 @@ def test_streamed_features_have_the_bits_of_the_batch():
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(("name", "first"), [("ohlcv_1h_8assets", 6_000), ("ohlcv_btc_spot_1m_20251218", 0), ("ohlcv_btc_spot_1h_2017_2024", 1_000)])
+@pytest.mark.parametrize(
+    ("name", "first"), [("ohlcv_1h_8assets", 6_000), ("ohlcv_btc_spot_1m_20251218", 0), ("ohlcv_btc_spot_1h_2017_2024", 1_000)]
+)
 def test_streamed_features_have_the_bits_of_the_batch_on_real_bars(name, first, shared_data):
     bars = read_bars(shared_data / f"{name}.parquet").rows(slice(first, first + 2_500))
     assert np.array_equal(stream_all(bars, MORE_FEATURES), ohlcv_features(bars, MORE_FEATURES).values, equal_nan=True)

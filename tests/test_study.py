@@ -13,7 +13,18 @@ from foreshock.config import parse_study
 from foreshock.demo import demo_study
 
 RESULT_KEYS = {"version", "config", "data", "detectors", "backtests", "seeds", "versions"}
-FORWARD_KEYS = {"n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_naive", "p_hac", "p_shift", "p_surrogate", "q"}
+FORWARD_KEYS = {
+    "n_events",
+    "n_effective",
+    "abs_move_ratio",
+    "matched_ratio",
+    "ci",
+    "p_naive",
+    "p_hac",
+    "p_shift",
+    "p_surrogate",
+    "q",
+}
 BACKTEST_KEYS = {
     "total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_ci", "sortino", "calmar", "max_drawdown", "var_95", "cvar_95",
     "var_99", "cvar_99", "turnover", "costs", "exposure", "deflated_sharpe",
@@ -166,7 +177,7 @@ def test_two_detectors_of_one_name_need_labels():
 def test_a_failed_save_leaves_the_earlier_files(result, tmp_path, monkeypatch):
     result.save(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(fs.StudyResult, "trades_frame", lambda self: 1 / 0)  # noqa: ARG005
+    monkeypatch.setattr(fs.StudyResult, "trades_frame", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         result.save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -43,7 +43,10 @@ def counting_features(n_rows: int) -> Features:
 def test_folds_leave_purge_and_embargo_between_train_and_test():
     folds = WalkForward("10h", "4h", "2h").folds(30, HOUR, purge=3)
     assert [(f.train.start, f.train.stop, f.test.start, f.test.stop) for f in folds] == [
-        (0, 10, 15, 19), (4, 14, 19, 23), (8, 18, 23, 27), (12, 22, 27, 30),
+        (0, 10, 15, 19),
+        (4, 14, 19, 23),
+        (8, 18, 23, 27),
+        (12, 22, 27, 30),
     ]
     grown = WalkForward("10h", "4h", "2h", mode="expanding").folds(30, HOUR, purge=3)
     assert [(f.train.start, f.train.stop) for f in grown] == [(0, 10), (0, 14), (0, 18), (0, 22)]

@@ -10,7 +10,6 @@ import os
 os.environ |= {name: "1" for name in ("POLARS_MAX_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBAGG_NUM_THREADS")}
 
 import argparse
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -55,7 +54,10 @@ def vectorbt_rolling() -> dict[str, Rolling]:
 
 
 PEERS: dict[str, dict[str, Rolling]] = {
-    "pandas": {name: lambda x, w, name=name: getattr(pd.DataFrame(x).rolling(w), name)().to_numpy() for name in ("mean", "std", "max", "skew")},
+    "pandas": {
+        name: lambda x, w, name=name: getattr(pd.DataFrame(x).rolling(w), name)().to_numpy()
+        for name in ("mean", "std", "max", "skew")
+    },
     "bottleneck": {
         "mean": lambda x, w: bottleneck.move_mean(x, w, axis=0),
         "std": lambda x, w: bottleneck.move_std(x, w, axis=0, ddof=1),
@@ -155,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         same = best(lambda names=names: ohlcv_features(bars, names))
         error = std_error(rolling["std"])
         counts = "counts" if error < 1e-6 else "inaccurate: does not count"
-        print(f"{name:<11} 1 thread {seconds:6.2f} s   std error {error:.1e}   {seconds / same:5.1f} times ours on {len(names)} features, {counts}")
+        print(
+            f"{name:<11} 1 thread {seconds:6.2f} s   std error {error:.1e}   {seconds / same:5.1f} times ours on {len(names)} features, {counts}"
+        )
     print(f"peak memory {peak_over_output(options.rows, options.symbols):.2f} times the output")
 
 
