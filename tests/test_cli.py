@@ -312,7 +312,7 @@ def test_detectors_lists_the_whole_registry_with_parameters(monkeypatch, capsys)
     code, out, err = foreshock(monkeypatch, capsys, "detectors")
     assert (code, err) == (0, "")
     assert re.findall(r"^(\w+)\(", out, re.MULTILINE) == detectors()
-    assert "pca(n_components=4)\n" in out
+    assert "\nrolling_volatility(long=168, short=6)\n" in out
 
 
 # Through a process of its own
