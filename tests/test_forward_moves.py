@@ -106,10 +106,10 @@ def test_moves_do_not_depend_on_the_price_level(level):
 def test_volatility_regressors_equal_their_definition_in_pandas():
     bars = gappy_bars(300)
     typical = typical_move(bars)
-    absolute = pd.DataFrame(np.log(bars.close)).diff().abs()
+    absolute: pd.DataFrame = pd.DataFrame(np.log(bars.close)).diff().abs()
     np.testing.assert_allclose(typical, absolute[absolute > 0].median(), rtol=1e-12)
-    mean = [np.log(absolute.rolling(w).mean() / typical + 0.05).to_numpy() for w in (1, 6, 24, 96)]
-    root = [np.log((absolute**2).rolling(w).mean() ** 0.5 / typical + 0.05).to_numpy() for w in (6, 24, 96)]
+    mean = [np.log(absolute.rolling(w).mean().to_numpy() / typical + 0.05) for w in (1, 6, 24, 96)]
+    root = [np.log(np.sqrt((absolute**2).rolling(w).mean().to_numpy()) / typical + 0.05) for w in (6, 24, 96)]
     bends = [(m - mean[3]) ** 2 for m in mean[:3]] + [(r - root[2]) ** 2 for r in root[:2]]
     span = np.log(np.log(bars.high / bars.low) / typical + 0.05)
     x = volatility_regressors(bars, typical)
@@ -504,9 +504,9 @@ def test_decoys_are_followed_by_nothing(planted, planted_table, horizon):
 def test_random_alerts_are_followed_by_nothing(planted, planted_table):
     rng = np.random.default_rng(0)
     found = []
-    for _ in range(20):
+    for _ in range(12):
         signals = make_signals(planted.bars, rng.random(planted.bars.shape) < 0.002)
         found.append(forward_moves(planted.bars, signals, ["6h"], table=planted_table, n_bootstrap=199)["6h"])
     assert np.mean([m.matched_ratio for m in found]) == pytest.approx(1, abs=0.04)
     assert np.mean([m.abs_move_ratio for m in found]) == pytest.approx(1, abs=0.04)
-    assert sum(m.ci[0] > 1 or m.ci[1] < 1 for m in found) <= 4
+    assert sum(m.ci[0] > 1 or m.ci[1] < 1 for m in found) <= 3

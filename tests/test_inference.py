@@ -196,7 +196,7 @@ def test_the_bootstrap_equals_one_drawn_row_by_row():
         assert found_matched == pytest.approx(np.quantile(matched, [0.05, 0.95]), rel=1e-9)
 
 
-def coverage(horizon: int, block: int, n_histories: int = 300, n_rows: int = 1_500) -> tuple[float, float]:
+def coverage(horizon: int, block: int, n_histories: int = 250, n_rows: int = 1_500) -> tuple[float, float]:
     """Shares of null histories whose raw and matched interval hold the truth, with events in runs of a horizon."""
     rng = np.random.default_rng(12)
     truth = np.sqrt(2 * horizon / np.pi)  # mean of |N(0, horizon)|
@@ -220,7 +220,7 @@ def test_intervals_hold_the_truth_under_overlap_where_single_rows_do_not():
     raw, matched = coverage(horizon=12, block=24, n_rows=4_000)
     assert 0.89 < raw < 0.98
     assert 0.89 < matched < 0.98
-    raw, matched = coverage(horizon=12, block=1, n_rows=4_000)
+    raw, matched = coverage(horizon=12, block=1, n_histories=60, n_rows=4_000)
     assert raw < 0.7
     assert matched < 0.7
 
@@ -233,9 +233,9 @@ def test_the_interval_widens_by_what_is_not_known_of_the_match():
     sums = make_sums(rng.exponential(1, n), event)
     error = np.where(event, 0.0, rng.exponential(1, n) - 1)
     error[~event] -= error[~event].mean()
-    _, (low, high) = bootstrap_ratios(sums, 2, 1_999, seed=0)
-    _, (noisy_low, noisy_high) = bootstrap_ratios(RowSums(**{**vars(sums), "match_error": error}), 2, 1_999, seed=0)
-    assert (noisy_high - noisy_low) / (high - low) == pytest.approx(np.sqrt(2), rel=0.08)
+    _, (low, high) = bootstrap_ratios(sums, 2, 999, seed=0)
+    _, (noisy_low, noisy_high) = bootstrap_ratios(RowSums(**{**vars(sums), "match_error": error}), 2, 999, seed=0)
+    assert (noisy_high - noisy_low) / (high - low) == pytest.approx(np.sqrt(2), rel=0.12)
 
 
 def test_an_interval_is_unknown_if_draws_may_hold_no_event():

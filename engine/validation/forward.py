@@ -93,8 +93,8 @@ class MoveTable:
             n_bars = bars_in(horizon, bars.interval, "horizon")
             if n_bars + delay > bars.n_bars:
                 raise ConfigError(
-                    f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
-                    f"shorten the horizon, or give more data"
+                    f"horizon and delay must be shorter than the data, got {horizon} = {n_bars} bars and a delay of {delay} for "
+                    f"{bars.n_bars} bars; shorten them, or give more data"
                 )
             moves = moves_after(bars, n_bars, delay)
             name = horizon if isinstance(horizon, str) else format_duration(parse_duration(horizon))

@@ -43,6 +43,10 @@ def decide(forward: ForwardMoves, q_values: dict[str, float]) -> Verdict:
     are larger than usual, but not larger than their volatility led one to expect. *Too few events*: at no horizon 30 events, 10 of
     them a horizon apart, and a matched interval.
 
+    On simulated GARCH histories without information (8 symbols, 1 and 4 years of hours, five detectors, three horizons) 3 and 4 %
+    of the matched intervals lie above 1, and 0 and 1 % of the detectors are said to add information. Real volatility may follow a
+    law that the forecast fits less well, so *adds information* means a candidate.
+
     Parameters
     ----------
     forward : ForwardMoves
