@@ -45,6 +45,7 @@ OHLCV_FEATURES = (
 CHUNK_ROWS = 16_384
 # Chunks start where the blocks of every window do; beyond this many rows between such places, chunks do not pay.
 MAX_ALIGNMENT = 65_536
+MAX_WINDOW = 10_000_000
 GARMAN_KLASS_BODY = 2 * math.log(2) - 1
 
 
@@ -162,8 +163,9 @@ def _parse(name: str) -> tuple[str, int]:
         known = ", ".join([*_PLAIN, *(f"{key}_<window>" for key in _WINDOWED)])
         raise ConfigError(f"unknown feature {name!r}; expected one of {known}")
     window, least = int(match[2]), 3 if match[1] == "skew" else 2
-    if window < least:
-        raise ConfigError(f"the window of {match[1]} must be at least {least} bars, got {window} in {name!r}")
+    if not least <= window <= MAX_WINDOW:
+        limits = f"at least {least} bars, got {window}" if window < least else f"at most {MAX_WINDOW} bars, got {window}"
+        raise ConfigError(f"the window of {match[1]} must be {limits} in {name!r}")
     return match[1], window
 
 

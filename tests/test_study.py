@@ -25,10 +25,8 @@ FORWARD_KEYS = {
     "p_surrogate",
     "q",
 }
-BACKTEST_KEYS = {
-    "total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_ci", "sortino", "calmar", "max_drawdown", "var_95", "cvar_95",
-    "var_99", "cvar_99", "turnover", "costs", "exposure", "deflated_sharpe",
-}  # fmt: skip
+BACKTEST_KEYS = {"total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_ci", "sortino", "calmar", "max_drawdown"}
+BACKTEST_KEYS |= {"var_95", "cvar_95", "var_99", "cvar_99", "turnover", "costs", "exposure", "deflated_sharpe"}
 
 
 def small_study(**changes) -> fs.Study:
@@ -172,6 +170,22 @@ def test_two_detectors_of_one_name_need_labels():
         small_study(detectors=["zscore", fs.make_detector("zscore", window=20)]).run()
     with pytest.raises(fs.ConfigError, match="'zscore' stands there twice; give one of them a label"):
         fs.Study.from_config(parse_study({"detectors": ["zscore", "zscore"]}), small_study().bars)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hold": "90m"}, "hold must be a whole number of 1h bars"),
+        ({"rebalance": "30m"}, "rebalance must be a whole number of 1h bars"),
+        ({"cooldown": "5m"}, "cooldown must be a whole number of 1h bars"),
+        ({"threshold": fs.RollingQuantile(0.99, "2D")}, "threshold window must hold at least 100 bars"),
+        ({"delay": 9_999}, "delay must be shorter than the data"),
+    ],
+)
+def test_a_duration_that_does_not_fit_is_refused_before_any_detector_runs(changes, message, monkeypatch):
+    monkeypatch.setattr("foreshock.study.walk_forward", None)
+    with pytest.raises(fs.ConfigError, match=message):
+        small_study(**changes).run()
 
 
 def test_a_failed_save_leaves_the_earlier_files(result, tmp_path, monkeypatch):

@@ -87,14 +87,16 @@ class MoveTable:
     def __init__(self, bars: Bars, horizons: Sequence[Duration], delay: int = 1) -> None:
         if delay < 1:
             raise ConfigError(f"delay must be at least 1 bar, because a score is known at the close of its bar, got {delay}")
+        if delay >= bars.n_bars:
+            raise ConfigError(f"delay must be shorter than the data, got {delay} for {bars.n_bars} bars; lower it")
         self.bars, self.delay = bars, delay
         self.entries: dict[str, tuple[Moves, np.ndarray]] = {}
         for horizon in horizons:
             n_bars = bars_in(horizon, bars.interval, "horizon")
             if n_bars + delay > bars.n_bars:
                 raise ConfigError(
-                    f"horizon and delay must be shorter than the data, got {horizon} = {n_bars} bars and a delay of {delay} for "
-                    f"{bars.n_bars} bars; shorten them, or give more data"
+                    f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
+                    f"shorten the horizon, or give more data"
                 )
             moves = moves_after(bars, n_bars, delay)
             name = horizon if isinstance(horizon, str) else format_duration(parse_duration(horizon))

@@ -157,9 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         same = best(lambda names=names: ohlcv_features(bars, names))
         error = std_error(rolling["std"])
         counts = "counts" if error < 1e-6 else "inaccurate: does not count"
-        print(
-            f"{name:<11} 1 thread {seconds:6.2f} s   std error {error:.1e}   {seconds / same:5.1f} times ours on {len(names)} features, {counts}"
-        )
+        ratio = f"{seconds / same:5.1f} times ours on {len(names)} features, {counts}"
+        print(f"{name:<11} 1 thread {seconds:6.2f} s   std error {error:.1e}   {ratio}")
     print(f"peak memory {peak_over_output(options.rows, options.symbols):.2f} times the output")
 
 
