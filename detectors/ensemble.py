@@ -20,7 +20,7 @@ class Ensemble(Detector):
     in standard deviations of the training scores, so that stranger rows still rank higher; below the smallest likewise.
     Ranks are taken in the past: those of a row do not change when later rows come.
 
-    A row is scored where every member scores it.
+    A row is scored where every member scores it and has training scores to rank it among.
 
     Parameters
     ----------
@@ -67,18 +67,15 @@ class Ensemble(Detector):
 
     def _fit(self, features: Features) -> None:
         members = [member.fit(features) for member in self._members()]
-        ranked = [self._ranked(member.name, member.score(features).values) for member in members]
+        ranked = [self._ranked(member.score(features).values) for member in members]
         self.symbols_ = features.symbols
         self.states_ = tuple(member.state() for member in members)
         self.ranked_ = tuple(ranked)
 
-    def _ranked(self, name: str, scores: np.ndarray) -> tuple[np.ndarray, ...]:
+    def _ranked(self, scores: np.ndarray) -> tuple[np.ndarray, ...]:
         """Sorted known scores: of all symbols together, or of each."""
         groups = [scores] if self.pool else list(scores.T)
-        ranked = tuple(np.sort(group[~np.isnan(group)]) for group in groups)
-        if not any(len(group) for group in ranked):
-            raise DataError(f"{name} scored no training row, so nothing can be ranked; give more training rows than its lookback")
-        return ranked
+        return tuple(np.sort(group[~np.isnan(group)]) for group in groups)
 
     def _score(self, features: Features) -> np.ndarray:
         total = np.zeros((features.n_rows, len(features.symbols)))

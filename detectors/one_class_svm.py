@@ -48,9 +48,7 @@ class OneClassSVM(PooledDetector):
 
     name = "one_class_svm"
 
-    def __init__(
-        self, nu: float = 0.05, gamma: float = 1.0, n_components: int = 200, pool: bool = True, seed: int = 0
-    ) -> None:
+    def __init__(self, nu: float = 0.05, gamma: float = 1.0, n_components: int = 200, pool: bool = True, seed: int = 0) -> None:
         self.nu = nu
         self.gamma = gamma
         self.n_components = n_components

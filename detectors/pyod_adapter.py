@@ -16,6 +16,7 @@ from data.errors import ConfigError
 from detectors.pooled import PooledDetector
 
 PREFIX = "pyod:"
+TAILS = ("pyod:ECOD", "pyod:COPOD")
 # Rows that are scored alone and together, to see whether a model looks at a row's neighbours.
 N_PROBES = 16
 
@@ -23,19 +24,26 @@ N_PROBES = 16
 class PyODDetector(PooledDetector):
     """A PyOD model on standardised rows; built by ``make_detector("pyod:ECOD")``, with the model's own parameters [1]_.
 
-    Some models (ECOD, COPOD) rank a row among all rows that are scored with it, later ones included. Whether a model does is
-    tried out when it is fitted; if so, each row is scored alone against the training rows, which is slow (ECOD: about 10 ms a
-    row at 5,000 training rows). A row with an unknown feature is not scored. ``random_state`` is 0 unless given. A fitted model
-    cannot be saved: PyOD's models are pickles.
+    Some models rank a row among all rows that are scored with it, later ones included. Whether a model does is tried out when it
+    is fitted; if so, each row is scored alone against the training rows, which is slow, but for ECOD and COPOD, whose formula is
+    evaluated here. A row with an unknown feature is not scored. ``random_state`` is 0 unless given. A fitted model cannot be
+    saved: PyOD's models are pickles.
 
     Parameters
     ----------
     pool : bool
         One model for all symbols, or one for each.
     max_rows : int
-        Of more training rows (symbols pooled), this many are used, evenly spread; many models need time or memory by their square.
+        At least 100. Of more training rows (symbols pooled), this many are used, evenly spread: the time or memory of many
+        models grows by their square.
     **params
         Of the PyOD model.
+
+    Raises
+    ------
+    ConfigError
+        When it is fitted, if the model fails on these rows (some need labels, or one feature), cannot score a row without others,
+        or scores it by chance.
 
     References
     ----------
@@ -75,21 +83,53 @@ class PyODDetector(PooledDetector):
             raise ConfigError(f"max_rows must be at least 100, got {self.max_rows}")
         if len(rows) > self.max_rows:
             rows = rows[np.linspace(0, len(rows) - 1, self.max_rows).astype(int)]
-        model: Any = self.model_class(**self.params)
-        model.fit(rows)
         probes = rows[np.linspace(0, len(rows) - 1, N_PROBES).astype(int)]
-        together, alone = model.decision_function(probes), _one_by_one(model, probes)
-        if not np.allclose(alone, _one_by_one(model, probes), rtol=1e-9, atol=0):
+        try:
+            model: Any = self.model_class(**self.params)
+            model.fit(rows)
+            # A model that cannot score a lone row may divide by nothing.
+            with np.errstate(all="ignore"):
+                alone, again = _one_by_one(model, probes), _one_by_one(model, probes)
+            together = model.decision_function(probes)
+        except (ValueError, TypeError, IndexError) as error:
+            raise ConfigError(f"{self.name} cannot learn from these rows and score others one by one: {error}") from error
+        if not np.isfinite(alone).all():
+            raise ConfigError(f"{self.name} scores a row only among others, later ones included; take another model")
+        if not np.allclose(alone, again, rtol=1e-9, atol=0):
             raise ConfigError(f"{self.name} scores the same row differently each time; take another model")
         return {"model": model, "alone": not np.allclose(together, alone, rtol=1e-9, atol=0)}
 
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
-        score = _one_by_one(model["model"], rows) if model["alone"] else model["model"].decision_function(rows)
-        return np.asarray(score, dtype=np.float64).ravel()
+        if not model["alone"]:
+            return np.asarray(model["model"].decision_function(rows), dtype=np.float64).ravel()
+        if self.name in TAILS:
+            return _tails(model["model"].X_train, rows, self.name)
+        return _one_by_one(model["model"], rows)
 
 
 def _one_by_one(model: Any, rows: np.ndarray) -> np.ndarray:
     return np.array([np.ravel(model.decision_function(row[None]))[0] for row in rows], dtype=np.float64)
+
+
+def _tails(train: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
+    """What ECOD or COPOD say of each row when it is scored alone, after the training rows.
+
+    With L and R minus the logarithms of the two empirical tail probabilities of a feature, the row itself counted, and S the one
+    on the side to which the feature is skewed (L + R if to none), ECOD is the sum over features of max(L, R, S), COPOD that of
+    max((L + R) / 2, S).
+    """
+    n = len(train)
+    ranked = np.sort(train, axis=0)
+    columns = list(zip(ranked.T, rows.T, strict=True))
+    left = -np.log((np.array([np.searchsorted(past, x, "right") for past, x in columns]).T + 1) / (n + 1))
+    right = -np.log((n - np.array([np.searchsorted(past, x, "left") for past, x in columns]).T + 1) / (n + 1))
+    centred = train - train.mean(axis=0)
+    gap = rows - train.mean(axis=0)
+    # Third central moment of the training rows and one more (Pebay 2008).
+    third = (centred**3).sum(axis=0) + gap**3 * n * (n - 1) / (n + 1) ** 2 - 3 * gap * (centred**2).sum(axis=0) / (n + 1)
+    skewed = np.where(third > 0, right, np.where(third < 0, left, left + right))
+    usual = np.maximum(left, right) if name == "pyod:ECOD" else (left + right) / 2
+    return np.maximum(usual, skewed).sum(axis=1)
 
 
 @cache
@@ -99,7 +139,7 @@ def pyod_class(name: str) -> type[PyODDetector]:
     Raises
     ------
     ConfigError
-        If PyOD has no such model, or the model needs labels or a package that is not installed.
+        If PyOD has no such model, or it needs a package that is not installed.
     """
     wanted = name.removeprefix(PREFIX)
     homes = _homes()

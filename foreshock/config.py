@@ -66,10 +66,21 @@ class SplitsConfig(_Section):
 
 
 class ThresholdConfig(_Section):
-    kind: Literal["rolling_quantile", "train_quantile", "fixed"] = "rolling_quantile"
+    """``q`` and ``window`` are those of every kind; the keys after them belong to one kind each."""
+
+    kind: Literal["rolling_quantile", "train_quantile", "adaptive_conformal", "peaks_over_threshold", "fixed"] = "rolling_quantile"
     q: float = Field(default=0.99, gt=0, lt=1)
     window: Span = "60D"
+    # adaptive_conformal keeps the alert rate 1 - q.
+    gamma: float = Field(default=0.005, gt=0, lt=1)
+    # peaks_over_threshold
+    init: float = Field(default=0.95, gt=0, lt=1)
+    refit: Span = "1D"
+    # fixed
     value: float | None = None
+    # With any kind: scores in units of their own recent spread.
+    volatility_scaled: bool = False
+    halflife: Span = "2D"
 
 
 class CostsConfig(_Section):

@@ -23,13 +23,16 @@ from engine.causality import Audit, audit
 from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
 from engine.scores import Scores, Signals, Threshold
 from engine.splits import WalkForward
+from engine.threshold_conformal import AdaptiveConformal
+from engine.threshold_tail import PeaksOverThreshold
+from engine.threshold_volatility import VolatilityScaled
 from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
 from engine.validation.inference import benjamini_hochberg
 from engine.validation.verdict import Verdict, decide
 from engine.walk_forward import walk_forward
 from foreshock import results as sections
-from foreshock.config import DetectorConfig, StudyConfig
+from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.progress import progress_bar
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
@@ -101,7 +104,7 @@ class Study:
             bars,
             detectors,
             WalkForward(**config.splits.model_dump()),
-            _threshold(config),
+            _threshold(config.threshold),
             config.horizons,
             config.features or OHLCV_FEATURES,
             config.delay,
@@ -134,7 +137,7 @@ class Study:
             "features": list(self.features),
             "detectors": detectors,
             "splits": asdict(self.splits),
-            "threshold": {"kind": type(self.threshold).__name__, **vars(self.threshold)},
+            "threshold": _described(self.threshold),
             "horizons": list(self.horizons),
             "delay": self.delay,
             "cooldown": self.event_cooldown,
@@ -414,15 +417,26 @@ class StudyResult:
         return folder
 
 
-def _threshold(config: StudyConfig) -> Threshold:
-    wanted = config.threshold
+def _threshold(wanted: ThresholdConfig) -> Threshold:
+    if wanted.volatility_scaled:
+        return VolatilityScaled(_threshold(wanted.model_copy(update={"volatility_scaled": False})), wanted.halflife)
     if wanted.kind == "fixed":
         if wanted.value is None:
             raise ConfigError("key 'threshold.value' is missing; a fixed threshold needs one")
         return Fixed(wanted.value)
     if wanted.kind == "train_quantile":
         return TrainQuantile(wanted.q)
+    if wanted.kind == "adaptive_conformal":
+        return AdaptiveConformal(round(1 - wanted.q, 12), wanted.gamma, wanted.window)
+    if wanted.kind == "peaks_over_threshold":
+        return PeaksOverThreshold(wanted.q, wanted.init, wanted.window, wanted.refit)
     return RollingQuantile(wanted.q, wanted.window)
+
+
+def _described(threshold: Threshold) -> dict[str, Any]:
+    """Class and fields of a threshold, and of the one inside it."""
+    fields = {name: _described(value) if hasattr(value, "nominal_rate") else value for name, value in vars(threshold).items()}
+    return {"kind": type(threshold).__name__, **fields}
 
 
 def _q_values(forward: dict[str, ForwardMoves]) -> dict[str, dict[str, float]]:
