@@ -159,15 +159,19 @@ class Trades:
         }
         if ids is not None and ids.dtype.kind in "iu":
             columns["ids"] = ids.to_numpy(dtype=np.int64)
-        rank = np.zeros(len(frame), dtype=np.int64)
+        rank = None
         if series is not None:
             rank, labels = pd.factorize(series)
             if (rank < 0).any():
                 raise DataError(f"column {series.name} must have a name in every row, got {int((rank < 0).sum())} without")
             if len(labels) > 1:
                 columns["series"] = np.asarray(labels, dtype=object).astype(str)[rank]
-        if (np.diff(rank) < 0).any() or (np.diff(columns["time"])[np.diff(rank) == 0] < np.timedelta64(0, "us")).any():
-            order = np.lexsort((columns["time"], rank))
+        time = columns["time"]
+        if rank is None or not rank.any():
+            order = np.argsort(time, kind="stable") if (time[1:] < time[:-1]).any() else None
+        else:
+            order = np.lexsort((time, rank))
+        if order is not None:
             columns = {name: values[order] for name, values in columns.items()}
         return cls(**columns)
 
@@ -185,7 +189,7 @@ def read_trades(path: str | Path) -> Trades:
         return Trades.from_frame(READERS[suffix](path))
 
 
-def scan_trades(path: str | Path, n_rows: int = 1_000_000) -> Iterator[Trades]:
+def scan_trades(path: str | Path, n_rows: int = 200_000) -> Iterator[Trades]:
     """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file never sits in memory at once.
 
     Runs are sorted in themselves; that one run begins before the end of the run before it is found where they are put together,
@@ -206,7 +210,9 @@ def scan_trades(path: str | Path, n_rows: int = 1_000_000) -> Iterator[Trades]:
             from pyarrow.parquet import ParquetFile
 
             with ParquetFile(path) as file:
-                for batch in file.iter_batches(n_rows):
+                known = {*TIME_NAMES, "price", *SIZE_NAMES, *SIDE_NAMES, *ID_NAMES, *QUOTE_NAMES, *SERIES_NAMES}
+                columns = [name for name in file.schema_arrow.names if name.strip().lower() in known]
+                for batch in file.iter_batches(n_rows, columns=columns, use_threads=False):
                     yield Trades.from_frame(batch.to_pandas())
         elif suffix in (".csv", ".csv.gz"):
             with pd.read_csv(path, chunksize=n_rows) as frames:

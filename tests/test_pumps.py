@@ -91,6 +91,8 @@ def test_a_curve_holds_each_outcome_of_its_threshold_and_the_best_point_is_the_b
     points = curve(events)
     thresholds = [threshold for threshold, _ in points]
     assert thresholds == sorted(thresholds, reverse=True)
+    assert points[0][1].false_per_day < 0.1
+    assert 3 < points[-1][1].false_per_day <= 5
     for threshold, found in points[::10]:
         again = outcome(events, threshold)
         assert (again.caught, again.n_false.sum()) == (found.caught, found.n_false.sum())
