@@ -25,13 +25,19 @@ if TYPE_CHECKING:
     from data.windows import trade_windows as trade_windows
     from data.windows import window_size_study as window_size_study
     from detectors.base import Detector as Detector
+    from detectors.regimes import Regimes as Regimes
+    from detectors.regimes import walk_forward_regimes as walk_forward_regimes
     from detectors.registry import detectors as detectors
     from detectors.registry import load_detector as load_detector
     from detectors.registry import make_detector as make_detector
-    from detectors.regimes import Regimes as Regimes
-    from detectors.regimes import walk_forward_regimes as walk_forward_regimes
     from engine.causality import Audit as Audit
     from engine.causality import audit as audit
+    from engine.detection import DetectionReport as DetectionReport
+    from engine.detection import Events as Events
+    from engine.detection import auc_pr as auc_pr
+    from engine.detection import detection_report as detection_report
+    from engine.detection import match_events as match_events
+    from engine.detection import vus_pr as vus_pr
     from engine.features import Features as Features
     from engine.ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
     from engine.ohlcv import ohlcv_features as ohlcv_features
@@ -79,6 +85,7 @@ _HOMES = {
     "detectors.registry": ("detectors", "load_detector", "make_detector"),
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.causality": ("Audit", "audit"),
+    "engine.detection": ("DetectionReport", "Events", "auc_pr", "detection_report", "match_events", "vus_pr"),
     "engine.features": ("Features",),
     "engine.ohlcv": ("OHLCV_FEATURES", "ohlcv_features"),
     "engine.risk.performance": ("performance",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study; see examples/study.toml.")]
 DataPath = Annotated[Path | None, typer.Option("--data", help="Bars, instead of data.path of the study.")]
+BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
 OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet, trades.parquet.")]
 
 
@@ -81,6 +82,39 @@ def audit(
 
 
 @app.command()
+def compare(
+    studies: Annotated[list[Path], typer.Argument(metavar="STUDY_OR_DIR...", help="Study files, or folders that run has written.")],
+    data: DataPath = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for comparison.json and the studies that had to be run.")] = Path(
+        "foreshock-out/compare"
+    ),
+) -> None:
+    """Detectors through history: by year, asset and regime, the stability of their ranking, and their agreement."""
+    _check_out(out)
+    import json
+
+    from foreshock.compare import comparison, load_results, print_comparison
+
+    found: dict[str, dict[str, Any]] = {}
+    for path in studies:
+        name = path.resolve().stem if path.suffix == ".toml" else path.resolve().name
+        if name in found:
+            name = str(path)
+        if path.suffix == ".toml":
+            run(path, data, out / name)
+            found[name] = load_results(out / name)
+        else:
+            found[name] = load_results(path)
+    content = comparison(found)
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / ".comparison.json.partial"
+    partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    partial.replace(out / "comparison.json")
+    print_comparison(content, _width())
+    typer.echo(f"comparison: {out / 'comparison.json'}")
+
+
+@app.command()
 def detectors() -> None:
     """The registered detectors, what they do, and their parameters."""
     from detectors.registry import detector_class
@@ -90,6 +124,85 @@ def detectors() -> None:
         cls = detector_class(name)
         params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
+
+
+benchmark = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
+app.add_typer(benchmark, name="benchmark")
+
+
+@benchmark.command()
+def planted(
+    out: BenchmarkDir = Path("foreshock-out/benchmark-planted"),
+    seed: Annotated[int, typer.Option(help="Of the simulated market.", min=0)] = 7,
+) -> None:
+    """On the simulated market, by kind and size of event."""
+    _check_out(out)
+    from foreshock.benchmarks.common import print_recalls
+    from foreshock.benchmarks.planted import planted_benchmark, planted_names
+    from foreshock.progress import progress_bar
+
+    with progress_bar(2 * len(planted_names()), True) as step:
+        result = planted_benchmark(seed, step)
+    title = f"Planted events of the simulated market, seed {seed}"
+    _finish_benchmark("planted", title, result, out, [row for row in result["rows"] if row["kind"] == "all"])
+    print_recalls("Recall by kind and size of event", [row for row in result["rows"] if row["kind"] != "all"], _width())
+    _print_notes(result, out)
+
+
+@benchmark.command()
+def nab(
+    data: Annotated[Path | None, typer.Option(help="Folder with combined_windows.json and data/*.csv of NAB.")] = None,
+    out: BenchmarkDir = Path("foreshock-out/benchmark-nab"),
+) -> None:
+    """On the Numenta Anomaly Benchmark, published figures of TSB-AD beside ours."""
+    _check_out(out)
+    from foreshock.benchmarks.common import print_rows, shared_data
+    from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files
+    from foreshock.progress import progress_bar
+
+    folder = data or shared_data("nab")
+    with progress_bar(len(nab_files(folder)), True) as step:
+        result = nab_benchmark(folder, on_step=step)
+    pooled = [row for row in result["rows"] if row["series"] == "all series"]
+    beside = [row for row in result["rows"] if row["published"] or row["series"] == Path(TSB_FILE).stem]
+    _finish_benchmark("nab", f"NAB, {pooled[0]['n_series']} series", result, out, pooled)
+    print_rows("Beside published figures", beside, _width())
+    _print_notes(result, out)
+
+
+@benchmark.command()
+def pumps(
+    trades: Annotated[Path | None, typer.Option(help="Trades around the pumps.")] = None,
+    events: Annotated[Path | None, typer.Option(help="The announced pumps.")] = None,
+    out: BenchmarkDir = Path("foreshock-out/benchmark-pumps"),
+) -> None:
+    """On real pump-and-dumps, alerts on windows of trades."""
+    _check_out(out)
+    from foreshock.benchmarks.pumps import WINDOW_SECONDS, pumps_benchmark
+    from foreshock.progress import progress_bar
+
+    # Reading, then for each window size nine detectors, their neighbours, and the supervised reference.
+    with progress_bar(1 + 11 * len(WINDOW_SECONDS), True) as step:
+        result = pumps_benchmark(trades, events, step)
+    _finish_benchmark("pumps", "Announced pumps", result, out, result["rows"])
+    _print_notes(result, out)
+
+
+def _finish_benchmark(name: str, title: str, result: dict[str, Any], out: Path, shown: list[dict[str, Any]]) -> None:
+    from foreshock.benchmarks.common import print_rows, save_benchmark
+
+    save_benchmark(name, result, out)
+    print_rows(title, shown, _width())
+
+
+def _print_notes(result: dict[str, Any], out: Path) -> None:
+    for note in result.get("notes", []):
+        typer.echo(f"note: {note}")
+    typer.echo(f"results: {out / 'benchmark.json'}")
+
+
+def _width() -> int | None:
+    return None if sys.stdout.isatty() else 120
 
 
 def _check_out(out: Path) -> None:
@@ -138,7 +251,7 @@ def _print_summary(result: StudyResult) -> None:
         shown = [cell.replace("nan", "–") for cell in (*figures, f"{row['avoidance_return']:+.1%}")]
         table.add_row(str(label), row["verdict"], row["horizon"], *shown)
     # Labels are the user's: a bracket in one is no markup.
-    Console(width=None if sys.stdout.isatty() else 120, markup=False).print(table)
+    Console(width=_width(), markup=False).print(table)
 
 
 def main() -> None:

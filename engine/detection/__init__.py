@@ -1,0 +1,18 @@
+"""How well alerts and scores find labelled events."""
+
+from engine.detection.curves import auc_pr, vus_pr
+from engine.detection.events import Events, Matches, match_events
+from engine.detection.report import METRICS, DetectionReport, Metric, detection_report, pooled_report
+
+__all__ = [
+    "METRICS",
+    "DetectionReport",
+    "Events",
+    "Matches",
+    "Metric",
+    "auc_pr",
+    "detection_report",
+    "match_events",
+    "pooled_report",
+    "vus_pr",
+]

@@ -1,0 +1,187 @@
+"""Labelled events on the rows of a panel, and which of them alerts catch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numba import njit
+
+from data.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Events:
+    """Labelled events, ascending by symbol and start.
+
+    Parameters
+    ----------
+    col, start, stop : ndarray of int, shape (n_events,)
+        Column of the symbol, first row of the event, and first row after it.
+    shape : (int, int)
+        (n_rows, n_symbols) of the panel.
+
+    Raises
+    ------
+    DataError
+        If an event has no row, or one outside the panel.
+    """
+
+    col: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        col, start, stop = (np.asarray(x, dtype=np.int64) for x in (self.col, self.start, self.stop))
+        wrong = (col < 0) | (col >= self.shape[1]) | (start < 0) | (stop > self.shape[0]) | (stop <= start)
+        if wrong.any():
+            i = int(np.argmax(wrong))
+            raise DataError(
+                f"an event must lie within the {self.shape[0]} rows and {self.shape[1]} symbols and have at least one row, "
+                f"got rows {start[i]} to {stop[i]} of symbol {col[i]}; correct or remove it"
+            )
+        order = np.lexsort((start, col))
+        for name, value in (("col", col), ("start", start), ("stop", stop)):
+            object.__setattr__(self, name, value[order])
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, time: np.ndarray, symbols: tuple[str, ...], interval: np.timedelta64) -> Events:
+        """Events from times.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns ``symbol``, ``start`` and ``stop``: UTC times of the beginning of the event and of the first moment after it.
+            An event has the rows that are open at some time in between; events without one are left out.
+        time : ndarray of datetime64, shape (n_rows,)
+            Opens, strictly ascending.
+        symbols : tuple of str
+        interval : timedelta64
+
+        Raises
+        ------
+        DataError
+            If a column is missing, a symbol unknown, or an event stops before it starts.
+        """
+        missing = [name for name in ("symbol", "start", "stop") if name not in frame]
+        if missing:
+            raise DataError(
+                f"events must have the columns symbol, start and stop, got {', '.join(map(str, frame.columns))}; add them"
+            )
+        unknown = sorted(set(map(str, frame["symbol"])) - set(symbols))
+        if unknown:
+            raise DataError(f"events name {', '.join(unknown[:5])}, the data have {', '.join(symbols)}; select their events first")
+        begin, end = (pd.to_datetime(frame[name], utc=True).dt.tz_convert(None).to_numpy() for name in ("start", "stop"))
+        if not (end > begin).all():
+            raise DataError(f"an event must stop after it starts, got {int((~(end > begin)).sum())} that do not; correct them")
+        start = np.searchsorted(time + interval, begin, side="right")
+        stop = np.searchsorted(time, end, side="left")
+        col = np.array([symbols.index(str(name)) for name in frame["symbol"]], dtype=np.int64)
+        kept = stop > start
+        return cls(col[kept], start[kept], stop[kept], (len(time), len(symbols)))
+
+    def take(self, kept: np.ndarray) -> Events:
+        """The events that a mask or an index chooses."""
+        return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
+
+    def rows(self, rows: slice) -> Events:
+        """The events that lie wholly within a run of rows, counted from its first."""
+        first, last, _ = rows.indices(self.shape[0])
+        kept = (self.start >= first) & (self.stop <= last)
+        return Events(self.col[kept], self.start[kept] - first, self.stop[kept] - first, (last - first, self.shape[1]))
+
+    def labels(self, early: int = 0) -> np.ndarray:
+        """True within events and ``early`` rows before them, shape (n_rows, n_symbols)."""
+        out = np.zeros(self.shape, dtype=bool)
+        for col, start, stop in zip(self.col, self.start, self.stop, strict=True):
+            out[max(start - early, 0) : stop, col] = True
+        return out
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What alerts caught.
+
+    Parameters
+    ----------
+    alert_row : ndarray of int, shape (n_events,)
+        First alert in each event's window; -1 where there is none.
+    delay_rows : ndarray of float64, shape (n_events,)
+        Rows from the open of the event's first row to the close of the alert's row, when the alert is known: 1 for an alert in the
+        first row, 0 or less for one before it. NaN where there is none.
+    false_alarms : ndarray of bool, shape (n_rows, n_symbols)
+        Alerts outside every window, thinned by the cool-down.
+    """
+
+    alert_row: np.ndarray
+    delay_rows: np.ndarray
+    false_alarms: np.ndarray
+
+    @property
+    def caught(self) -> np.ndarray:
+        return self.alert_row >= 0
+
+
+def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown: int = 1) -> Matches:
+    """Which events alerts catch, and which alerts are false.
+
+    An event is caught by an alert from ``early`` rows before its start up to its last row. It counts once, however many alerts
+    it draws. Each false alarm silences those of the next ``cooldown - 1`` rows of its symbol; an alert within an event's
+    window is never silenced.
+
+    Parameters
+    ----------
+    active : ndarray of bool, shape (n_rows, n_symbols)
+    events : Events
+    early : int
+        Rows before an event in which an alert is a lead instead of a false alarm.
+    cooldown : int
+        Rows, at least 1.
+
+    Raises
+    ------
+    ConfigError
+        If early or cooldown is out of range, or the shapes differ.
+
+    Examples
+    --------
+    >>> active = np.zeros((10, 1), dtype=bool)
+    >>> active[[1, 2, 6, 7], 0] = True
+    >>> found = match_events(active, Events([0], [5], [8], (10, 1)), cooldown=3)
+    >>> found.delay_rows, np.flatnonzero(found.false_alarms)
+    (array([2.]), array([1]))
+    """
+    if early < 0 or cooldown < 1:
+        raise ConfigError(f"early must be at least 0 rows and cooldown at least 1, got {early} and {cooldown}")
+    if active.shape != events.shape:
+        raise ConfigError(f"alerts must have the shape of the events' panel {events.shape}, got {active.shape}; align them")
+    alert_row, false_alarms = _match_nb(active, events.col, events.start, events.stop, early, cooldown)
+    delay = np.where(alert_row >= 0, alert_row + 1.0 - events.start, np.nan)
+    return Matches(alert_row, delay, false_alarms)
+
+
+@njit(cache=True)
+def _match_nb(active, col, start, stop, early, cooldown):
+    """First alert in each event's window, and the alerts outside all windows that no cool-down silences."""
+    false = active.copy()
+    alert_row = np.full(len(start), -1)
+    for i in range(len(start)):
+        for row in range(max(start[i] - early, 0), stop[i]):
+            if active[row, col[i]]:
+                false[row, col[i]] = False
+                if alert_row[i] < 0:
+                    alert_row[i] = row
+    for j in range(false.shape[1]):
+        free_from = 0
+        for row in range(false.shape[0]):
+            if false[row, j]:
+                if row < free_from:
+                    false[row, j] = False
+                else:
+                    free_from = row + cooldown
+    return alert_row, false

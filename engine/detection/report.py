@@ -1,0 +1,312 @@
+"""Detection quality of scores and alerts against labelled events, with intervals and with what chance gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.errors import ConfigError, DataError
+from engine.detection.curves import Panel, Surroundings, VolumeSums
+from engine.detection.events import Events, match_events
+from engine.scores import Scores, Signals
+
+METRICS = ("recall", "precision", "f1", "false_per_day", "median_delay_s", "auc_pr", "vus_pr")
+Z_95 = 1.959963984540054
+LEVELS = (0.025, 0.975)
+# Upper 95 % (two-sided) bound of a Poisson mean of which nothing was seen: log(40).
+NONE_SEEN = float(np.log(40))
+# With fewer values, even the smallest and largest do not enclose the median in 95 % of samples.
+FEWEST_FOR_MEDIAN = 6
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure, its 95 % interval, and its mean when the same scores and alerts stand at random times; NaN where not known."""
+
+    value: float
+    low: float
+    high: float
+    chance: float
+
+    @property
+    def lift(self) -> tuple[float, float, float]:
+        """Value over chance with its interval."""
+        chance = self.chance if self.chance > 0 else float("nan")
+        return self.value / chance, self.low / chance, self.high / chance
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of events, caught events, false alarms and days for each unit of resampling, and the delays of the caught events."""
+
+    n_events: np.ndarray
+    n_caught: np.ndarray
+    n_false: np.ndarray
+    days: np.ndarray
+    delay_s: np.ndarray
+    delay_unit: np.ndarray
+
+    def metrics(self, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """The event metrics for each draw; weights, shape (n_draws, n_units), say how often a unit was drawn."""
+        weights = np.ones((1, len(self.n_events))) if weights is None else weights
+        events, caught, false, days = (weights @ x for x in (self.n_events, self.n_caught, self.n_false, self.days))
+        return {
+            "recall": _ratio(caught, events),
+            "precision": _ratio(caught, caught + false),
+            # 2 / (1 / precision + 1 / recall), which also holds where precision has no value.
+            "f1": _ratio(2 * caught, events + caught + false),
+            "false_per_day": _ratio(false, days),
+            "median_delay_s": _weighted_median(self.delay_s, weights[:, self.delay_unit]),
+        }
+
+    def as_unit(self) -> Tally:
+        """All of it as one unit."""
+        events, caught, false, days = (x.sum(keepdims=True) for x in (self.n_events, self.n_caught, self.n_false, self.days))
+        return Tally(events, caught, false, days, self.delay_s, np.zeros(len(self.delay_s), dtype=np.int64))
+
+    @classmethod
+    def joined(cls, tallies: Sequence[Tally]) -> Tally:
+        """Several tallies of one unit each as one tally of several units."""
+        names = ("n_events", "n_caught", "n_false", "days", "delay_s")
+        events, caught, false, days, delay_s = (np.concatenate([getattr(t, name) for t in tallies]) for name in names)
+        return cls(events, caught, false, days, delay_s, np.repeat(np.arange(len(tallies)), [len(t.delay_s) for t in tallies]))
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """Detection quality of one detector.
+
+    Parameters
+    ----------
+    n_events, n_caught, n_false : int
+    days : float
+        Days observed, added over symbols.
+    metrics : dict of str to Metric
+        ``recall``, ``precision``, ``f1``, ``false_per_day`` (of a symbol), ``median_delay_s``, ``auc_pr``, ``vus_pr``.
+    tally, shifted : Tally, tuple of Tally
+        What the event metrics were made of, and the same for each random shift; for pooling.
+    """
+
+    n_events: int
+    n_caught: int
+    n_false: int
+    days: float
+    metrics: dict[str, Metric]
+    tally: Tally
+    shifted: tuple[Tally, ...]
+
+    def row(self) -> dict[str, Any]:
+        """Flat: counts, and of every metric ``<name>``, and with ``_ci``, ``_chance``, ``_lift`` and ``_lift_ci`` behind it."""
+        out: dict[str, Any] = {}
+        for name, metric in self.metrics.items():
+            lift, low, high = metric.lift
+            out |= {name: metric.value, f"{name}_ci": [metric.low, metric.high], f"{name}_chance": metric.chance}
+            out |= {f"{name}_lift": lift, f"{name}_lift_ci": [low, high]}
+        return out | {"n_events": self.n_events, "n_caught": self.n_caught, "n_false": self.n_false, "days": self.days}
+
+
+def detection_report(
+    scores: Scores,
+    signals: Signals,
+    events: Events | pd.DataFrame,
+    *,
+    early: int = 0,
+    cooldown: int = 1,
+    window: int = 24,
+    counted: np.ndarray | None = None,
+    block: int | None = None,
+    n_draws: int = 299,
+    n_shifts: int = 99,
+    seed: int = 0,
+) -> DetectionReport:
+    """How well scores and alerts find labelled events.
+
+    ``recall`` is caught events over events; ``precision`` caught events over caught events plus false alarms, so that ten alerts
+    in one event are one; ``f1`` their harmonic mean; ``false_per_day`` false alarms per symbol and day; ``median_delay_s`` the
+    median over caught events of the time from the open of the event's first row to the close of the row of its first alert (an
+    alert in the first row has one interval); see ``match_events``. ``auc_pr`` and ``vus_pr`` need no threshold; see there, also for
+    why point-adjusted F1 is not offered.
+
+    Intervals (95 %) resample blocks of time, all symbols together; an event, its rows and its surroundings belong whole to the
+    block it starts in. For ``recall``, ``precision`` and ``f1`` it is the Wilson interval [1]_ with n divided by the design effect
+    that the blocks show, which does not collapse where all or nothing is caught; for ``false_per_day`` and ``median_delay_s`` the
+    percentiles of the draws (the delay's is unknown below 6 caught events); for ``auc_pr`` and ``vus_pr`` the value times
+    exp(-1.96 s) to exp(1.96 s), at most 1, with s the standard deviation of the log of the draws, because a row drawn twice raises
+    the precision at its own rank (unknown where one draw in twenty has no event).
+
+    ``chance`` is the mean of each metric when scores and alerts, otherwise unchanged, are shifted against the events by random
+    numbers of rows, round the end: what their number and clustering alone achieve.
+
+    Parameters
+    ----------
+    scores : Scores
+    signals : Signals
+        Of those scores; without cool-down.
+    events : Events or DataFrame
+        A frame has the columns ``symbol``, ``start`` and ``stop``; see ``Events.from_frame``.
+    early : int
+        Rows before an event in which an alert catches it.
+    cooldown : int
+        Rows in which a false alarm silences further ones of its symbol.
+    window : int
+        Largest buffer of VUS-PR, in rows.
+    counted : ndarray of bool, shape (n_rows, n_symbols), optional
+        Rows that count; by default those with a score. A row that counts without a score ranks last. An event whose first row
+        does not count is left out, neither missed nor false.
+    block : int, optional
+        Rows; by default the longest event with its surroundings, twice over, or 1 % of the rows, whichever is more.
+    n_draws, n_shifts : int
+    seed : int
+
+    Raises
+    ------
+    DataError
+        If no event is left.
+
+    References
+    ----------
+    .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
+    """
+    if isinstance(events, pd.DataFrame):
+        events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
+    shape = scores.values.shape
+    if events.shape != shape or signals.active.shape != shape:
+        raise ConfigError(f"scores, alerts and events must have one shape, got {shape}, {signals.active.shape} and {events.shape}")
+    counted = ~np.isnan(scores.values) if counted is None else counted
+    some = np.flatnonzero(counted.any(axis=1))
+    kept = counted[events.start, events.col]
+    if not kept.any():
+        raise DataError("no event starts in a row that counts; give events within the scored rows, or score more rows")
+    # Events that do not count take their rows with them.
+    counted = counted & ~events.take(~kept).labels(early)
+    rows = slice(int(some[0]), int(some[-1]) + 1)
+    inside = events.take(kept).rows(rows)
+    counted = counted[rows]
+    active = signals.active[rows] & counted
+    labels = inside.labels()
+    panel = Panel(scores.values[rows], labels, counted)
+
+    reach = early + window // 2
+    longest = int((inside.stop - inside.start).max()) + 2 * reach
+    block = max(2 * longest, -(-len(labels) // 100)) if block is None else block
+    unit, n_units = _units(inside, reach, block)
+    weights = _draws(n_units, n_draws, seed)
+    day_share = scores.interval / np.timedelta64(1, "D")
+    seconds = scores.interval / np.timedelta64(1, "s")
+    days = np.bincount(unit[counted], minlength=n_units) * day_share
+
+    def tally(active: np.ndarray) -> Tally:
+        found = match_events(active, inside, early=early, cooldown=cooldown)
+        unit_of = unit[inside.start, inside.col]
+        where = (unit_of, unit_of[found.caught], unit[found.false_alarms])
+        events, caught, false = (np.bincount(units, minlength=n_units).astype(float) for units in where)
+        return Tally(events, caught, false, days, found.delay_rows[found.caught] * seconds, unit_of[found.caught])
+
+    around = Surroundings.of(labels, window)
+    volume = VolumeSums.of(panel, around, unit, n_units, panel.alerted(unit, n_units))
+    whole = tally(active)
+    values = {name: float(x[0]) for name, x in whole.metrics().items()}
+    values |= {"auc_pr": panel.average_precision(), "vus_pr": volume.volume()}
+    drawn = whole.metrics(weights) | {"auc_pr": panel.average_precision_draws(unit, weights), "vus_pr": volume.draws(weights)}
+
+    shifts = np.random.default_rng([seed, 1]).integers(0, len(labels), n_shifts)
+    shifted = tuple(tally(np.roll(active, -shift, axis=0) & counted).as_unit() for shift in shifts)
+    precision, volumes = panel.shifted(around, shifts)
+    return _assemble(whole, shifted, values, drawn, {"auc_pr": precision, "vus_pr": volumes})
+
+
+def pooled_report(reports: Sequence[DetectionReport], n_draws: int = 299, seed: int = 0) -> DetectionReport:
+    """One report on several histories: events are pooled, AUC-PR and VUS-PR averaged, and whole histories resampled."""
+    tally = Tally.joined([report.tally.as_unit() for report in reports])
+    shifted = tuple(Tally.joined(parts).as_unit() for parts in zip(*(report.shifted for report in reports), strict=True))
+    weights = _draws(len(reports), n_draws, seed)
+    values = {name: float(x[0]) for name, x in tally.metrics().items()}
+    drawn, chance = tally.metrics(weights), {}
+    for name in ("auc_pr", "vus_pr"):
+        each = np.array([report.metrics[name].value for report in reports])
+        values[name] = float(each.mean())
+        drawn[name] = weights @ each / len(reports)
+        chance[name] = np.array([np.mean([report.metrics[name].chance for report in reports])])
+    return _assemble(tally, shifted, values, drawn, chance)
+
+
+def _assemble(
+    tally: Tally, shifted: tuple[Tally, ...], values: dict[str, float], drawn: dict[str, np.ndarray], chance: dict[str, np.ndarray]
+) -> DetectionReport:
+    by_shift = [t.metrics() for t in shifted]
+    events, caught, false, days = (float(x.sum()) for x in (tally.n_events, tally.n_caught, tally.n_false, tally.days))
+    metrics = {}
+    for name in METRICS:
+        value, draws = values[name], drawn[name]
+        if name in ("recall", "precision", "f1"):
+            n = {"recall": events, "precision": caught + false, "f1": (events + caught + false) / 2}[name]
+            low, high = _wilson(value, n, draws)
+        elif name in ("auc_pr", "vus_pr"):
+            low, high = _log_normal(value, draws)
+        elif name == "false_per_day" and not false:
+            low, high = 0.0, NONE_SEEN / days
+        elif name == "median_delay_s" and caught < FEWEST_FOR_MEDIAN:
+            low = high = float("nan")
+        else:
+            low, high = map(float, np.nanquantile(draws, LEVELS))
+        by_chance = chance[name] if name in chance else np.array([m[name][0] for m in by_shift])
+        known = by_chance[~np.isnan(by_chance)]
+        metrics[name] = Metric(value, low, high, float(known.mean()) if len(known) else float("nan"))
+    return DetectionReport(int(events), int(caught), int(false), days, metrics, tally, shifted)
+
+
+def _units(events: Events, reach: int, block: int) -> tuple[np.ndarray, int]:
+    """Number of the block that each row belongs to, shape (n_rows, n_symbols), and how many there are."""
+    n_rows, n_symbols = events.shape
+    unit = np.repeat((np.arange(n_rows) // block)[:, None], n_symbols, axis=1)
+    for col, start, stop in zip(events.col, events.start, events.stop, strict=True):
+        unit[max(start - reach, 0) : stop + reach, col] = start // block
+    return unit, -(-n_rows // block)
+
+
+def _draws(n_units: int, n_draws: int, seed: int) -> np.ndarray:
+    """How often each unit is drawn, shape (n_draws, n_units)."""
+    rng = np.random.default_rng([seed, 0])
+    return rng.multinomial(n_units, np.full(n_units, 1 / n_units), n_draws).astype(float)
+
+
+def _wilson(value: float, n: float, draws: np.ndarray) -> tuple[float, float]:
+    """Wilson interval of a proportion with n divided by the design effect, which is at least 1."""
+    if np.isnan(value):
+        return float("nan"), float("nan")
+    spread = value * (1 - value)
+    effect = max(float(np.nanvar(draws)) / (spread / n), 1.0) if spread > 0 else 1.0
+    n = n / effect
+    centre = (value + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    half = Z_95 / (1 + Z_95**2 / n) * np.sqrt(spread / n + Z_95**2 / (4 * n**2))
+    # Rounding puts the bound of nothing, or of all, a hair beyond it.
+    return float(min(max(centre - half, 0.0), value)), float(max(min(centre + half, 1.0), value))
+
+
+def _log_normal(value: float, draws: np.ndarray) -> tuple[float, float]:
+    known = draws[draws > 0]
+    if value <= 0 or len(known) < 0.95 * len(draws):
+        return float("nan"), float("nan")
+    width = Z_95 * float(np.log(known).std())
+    return float(value * np.exp(-width)), float(min(value * np.exp(width), 1.0))
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Median of values, shape (n,), each taken as often as its weight says, shape (n_draws, n); NaN where all are 0."""
+    if not len(values):
+        return np.full(len(weights), np.nan)
+    order = np.argsort(values)
+    reached = np.cumsum(weights[:, order], axis=1)
+    half = reached[:, -1:] / 2
+    # The median of an even number is the mean of the middle two.
+    low = values[order][np.argmax(reached >= half, axis=1)]
+    high = values[order][np.minimum((reached <= half).sum(axis=1), len(values) - 1)]
+    return np.where(half[:, 0] > 0, (low + high) / 2, np.nan)
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)

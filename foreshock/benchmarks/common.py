@@ -1,0 +1,120 @@
+"""What the labelled benchmarks share: rows, the printed table and the file."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data.errors import ConfigError
+from engine.detection import METRICS, DetectionReport
+
+# Whatever tells the rows of one detector apart.
+KEYS = ("series", "kind", "size", "window_s")
+FIGURES = (*METRICS, "vus_pr_lift", "vus_pr_all_rows")
+INTERVALS_SHOWN = ("recall", "vus_pr")
+HEADINGS = {
+    "window_s": "window",
+    "false_per_day": "false/day",
+    "median_delay_s": "delay",
+    "auc_pr": "AUC-PR",
+    "vus_pr": "VUS-PR",
+    "vus_pr_lift": "× chance",
+    "vus_pr_all_rows": "all rows",
+    "f1": "F1",
+}
+
+
+def shared_data(name: str) -> Path:
+    """A folder of the shared market data: of FORESHOCK_SHARED_DATA, or of ``shared/data`` beside the repository.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    default = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("FORESHOCK_SHARED_DATA", default)) / name
+    if not folder.is_dir():
+        raise ConfigError(f"no data at {folder}; pass --data DIR, or set FORESHOCK_SHARED_DATA to the folder that holds {name}")
+    return folder
+
+
+def report_row(detector: str, report: DetectionReport, **keys: Any) -> dict[str, Any]:
+    return {"detector": detector, **keys, "published": False, **report.row()}
+
+
+def published_row(detector: str, source: str, vus_pr: float, **keys: Any) -> dict[str, Any]:
+    """A figure of others: all that they did not publish is None."""
+    return {"detector": detector, **keys, "published": True, "source": source, **dict.fromkeys(METRICS), "vus_pr": vus_pr}
+
+
+def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``benchmark.json``; an earlier file stays until the new one is whole."""
+    from foreshock.results import plain, versions
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "benchmark.json"
+    partial = folder / ".benchmark.json.partial"
+    try:
+        content = plain({"benchmark": name, **result, "versions": versions()})
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> None:
+    """A table with one line for each row; published figures are marked with an asterisk."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    keys = [key for key in KEYS if len({row.get(key) for row in rows}) > 1]
+    shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
+    for name in ("detector", *keys, *shown):
+        heading = HEADINGS.get(name, name)
+        table.add_column(heading, justify="left" if name in ("detector", "series", "kind", "size") else "right", no_wrap=True)
+    for row in rows:
+        label = f"{row['detector']}{' *' if row.get('published') else ''}"
+        table.add_row(label, *(str(row.get(key) or "") for key in keys), *(_cell(row, name) for name in shown))
+    console = Console(width=width, markup=False)
+    console.print(table)
+    if any(row.get("published") for row in rows):
+        console.print("* published figures of others")
+
+
+def print_recalls(title: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> None:
+    """Recall of each detector by kind and size of event."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    groups = list(dict.fromkeys((row["kind"], row["size"]) for row in rows))
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("detector", no_wrap=True)
+    for kind, size in groups:
+        table.add_column((kind if size == "all" else size).replace("_", " "), justify="right")
+    for detector in dict.fromkeys(row["detector"] for row in rows):
+        own = {(row["kind"], row["size"]): row for row in rows if row["detector"] == detector}
+        table.add_row(detector, *(f"{own[group]['recall']:.2f}" for group in groups))
+    Console(width=width, markup=False).print(table)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if value is None or math.isnan(value):
+        return "–"
+    if name == "median_delay_s":
+        return f"{value:.0f} s" if abs(value) < 600 else f"{value / 3600:.1f} h"
+    if name == "vus_pr_lift":
+        return f"{value:.1f}"
+    low, high = row.get(f"{name}_ci") or (None, None)
+    if name not in INTERVALS_SHOWN or low is None or math.isnan(low):
+        return f"{value:.3f}"
+    return f"{value:.3f} [{low:.2f}, {high:.2f}]"

@@ -1,0 +1,281 @@
+"""Detectors on the Numenta Anomaly Benchmark, and on its first series in TSB-AD beside the published figures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from data.errors import ConfigError, DataError
+from data.interval import bars_in, format_duration
+from detectors.registry import detectors, make_detector
+from engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
+from engine.features import Features
+from engine.scores import Scores
+from engine.thresholds import RollingQuantile
+from foreshock.benchmarks.common import published_row, report_row
+
+TSB_FILE = "001_NAB_id_1_Facility_tr_1007_1st_2014.csv"
+PUBLISHED_FILE = "tsb_ad_u_vus_pr_published.csv"
+TSB_SOURCE = "TSB-AD (Liu and Paparrizos 2024)"
+# Mean VUS-PR over the 350 univariate series of TSB-AD.
+PUBLISHED_MEANS = {"Sub-PCA": 0.423, "KMeansAD": 0.366, "LSTMAD": 0.325, "IForest": 0.298, "AutoEncoder": 0.261}
+# Of the table of each series: what this project has a counterpart of, and what it is to have.
+PUBLISHED_METHODS = ("AutoEncoder", "Sub-PCA", "IForest", "Sub-IForest", "OFA", "MOMENT (FT)")
+# The Numenta rule: the first 15 %, at most 750 rows, are there to learn from, and nothing in them is scored.
+PROBATION, MOST_PROBATION = 0.15, 750
+LAGS = 100
+# One alert in 500 rows: windows of NAB hold about 400 rows, which 1 % of alerts would hit by chance.
+QUANTILE, THRESHOLD_ROWS = 0.998, 1000
+SHORTEST_PERIOD, LONGEST_PERIOD, UNKNOWN_PERIOD = 3, 300, 125
+
+# Detectors that look at named columns of bars, told the columns of a single series instead.
+_COLUMNS = ("value", "change")
+_PARAMS: dict[str, dict[str, Any]] = {
+    "zscore": {"columns": _COLUMNS},
+    "iqr": {"columns": _COLUMNS},
+    "mad": {"columns": _COLUMNS},
+    "kmeans_regime": {"volatility": f"deviation_{LAGS}", "trend": f"zscore_{LAGS}"},
+    "ensemble": {"params": {"zscore": {"columns": _COLUMNS}, "pca": {"n_components": 2}}},
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One labelled series: ``values`` (n_rows,), ``events`` on its rows, ``n_train`` rows to learn from, and how many stamps of the
+    file repeat the one before, lie before it, or come later than one interval after it."""
+
+    name: str
+    time: np.ndarray
+    values: np.ndarray
+    interval: np.timedelta64
+    events: Events
+    n_train: int
+    n_doubled: int = 0
+    n_backward: int = 0
+    n_late: int = 0
+
+
+@threadpool_limits.wrap(limits=1)
+def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Every registered detector that can look at a single column, on each series of NAB and on the first of TSB-AD.
+
+    A detector learns from the rows before the first scored one (NAB: the first 15 %, at most 750; TSB-AD: as many as the name of
+    the file says) and is not refitted; figures are of the rows after. Features are the value, its change from the row before,
+    and deviation and z-score over 100 rows; ``pca`` sees the last 100 values instead. The rows called ``all series`` pool the
+    events, average AUC-PR and VUS-PR, and resample series. Buffers of VUS-PR reach one period of the series, the highest peak of
+    its autocorrelation, as in TSB-AD.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``combined_windows.json`` and ``data/*.csv`` of NAB; the series and the table of TSB-AD are optional.
+    seed : int
+        Of intervals and chance.
+    on_step : callable
+        Told the series that was just done; called once for each of ``nab_files(folder)``.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``notes``, ``settings``, ``seeds``.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or malformed.
+    """
+    reports: dict[str, dict[str, DetectionReport]] = {}
+    rows: list[dict[str, Any]] = []
+    refused: dict[str, str] = {}
+    clocks: list[dict[str, Any]] = []
+    for path in nab_files(folder):
+        series = read_tsb(path) if path.name == TSB_FILE else read_nab(path, folder / "combined_windows.json")
+        if series.n_doubled or series.n_backward or series.n_late:
+            clocks.append(
+                {"series": series.name, "doubled": series.n_doubled, "backward": series.n_backward, "late": series.n_late}
+            )
+        window = period(series.values)
+        for name, scores in scored_series(series, refused):
+            report = _report(series, scores, window, seed)
+            row = report_row(name, report, series=series.name, window_rows=window)
+            if path.name == TSB_FILE:
+                labels = series.events.labels()
+                filled = np.where(np.isnan(scores.values), np.nanmin(scores.values), scores.values)
+                row["vus_pr_all_rows"] = vus_pr(filled, labels, window)
+            else:
+                reports.setdefault(name, {})[series.name] = report
+            rows.append(row)
+        on_step(series.name)
+    pooled = [
+        report_row(name, pooled_report(list(found.values()), seed=seed), series="all series", n_series=len(found))
+        for name, found in reports.items()
+    ]
+    notes = [f"{name} does not run on a single column: {reason}" for name, reason in refused.items()]
+    if "autoencoder" not in detectors():
+        notes.append("autoencoder: not in this version, so that the published AutoEncoder has no counterpart here")
+    notes.append(
+        "published figures score the series they were fitted on (IForest, Sub-PCA) or windows around a row (Sub-PCA, AutoEncoder); "
+        "ours learn from the rows before and use no later row; vus_pr_all_rows counts the training rows, as theirs does"
+    )
+    settings = {"quantile": QUANTILE, "threshold_rows": THRESHOLD_ROWS, "cooldown": "1d", "lags": LAGS, "clock": clocks}
+    return {"rows": pooled + rows + _published(folder), "notes": notes, "settings": settings, "seeds": {"bootstrap": seed}}
+
+
+def nab_files(folder: Path) -> list[Path]:
+    """The series of NAB in order of name, then that of TSB-AD.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    files = sorted((folder / "data").glob("*.csv"))
+    if not files or not (folder / "combined_windows.json").is_file():
+        raise DataError(f"{folder} must hold combined_windows.json and data/*.csv of NAB; give the folder that does")
+    return files + [path for path in [folder / TSB_FILE] if path.is_file()]
+
+
+def read_nab(path: Path, windows: Path) -> Series:
+    """A series of NAB with its labelled windows.
+
+    Rows stay as they are in the file, in its order: a doubled or backward stamp (a change of the clock) is a reading like any
+    other. Row r is taken to open at the first stamp plus r times the most common step; windows are found by the stamps of the file.
+    """
+    table = _read(path, ["timestamp", "value"])
+    stamps = pd.to_datetime(table["timestamp"]).to_numpy().astype("datetime64[us]")
+    labelled = {Path(name).name: spans for name, spans in json.loads(windows.read_text(encoding="utf-8")).items()}
+    if path.name not in labelled:
+        raise DataError(f"{windows} has no windows of {path.name}; give the file that belongs to the data")
+    start, stop = [], []
+    for first, last in labelled[path.name]:
+        inside = np.flatnonzero((stamps >= np.datetime64(first)) & (stamps <= np.datetime64(last)))
+        start.append(inside[0])
+        stop.append(inside[-1] + 1)
+    steps = np.diff(stamps)
+    kinds, counts = np.unique(steps, return_counts=True)
+    interval = kinds[np.argmax(counts)].astype("timedelta64[us]")
+    n, zero = len(table), np.timedelta64(0, "us")
+    return Series(
+        path.stem,
+        stamps[0] + interval * np.arange(n),
+        table["value"].to_numpy(dtype=np.float64),
+        interval,
+        Events(np.zeros(len(start)), np.array(start), np.array(stop), (n, 1)),
+        min(int(PROBATION * n), MOST_PROBATION),
+        *(int(found.sum()) for found in (steps == zero, steps < zero, steps > interval)),
+    )
+
+
+def read_tsb(path: Path) -> Series:
+    """A series of TSB-AD, whose name says how many rows to learn from; it has no clock, and is given the one of its source."""
+    table = _read(path, ["Data", "Label"])
+    label = table["Label"].to_numpy() > 0
+    edges = np.diff(np.concatenate([[0], label.astype(np.int8), [0]]))
+    start, stop = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    matched = re.search(r"_tr_(\d+)_", path.name)
+    if not matched:
+        raise DataError(f"{path.name} does not say how many rows to learn from (_tr_<n>_); give it the name of TSB-AD")
+    interval = np.timedelta64(300_000_000, "us")
+    time = np.datetime64("2014-03-07T03:46", "us") + interval * np.arange(len(table))
+    events = Events(np.zeros(len(start)), start, stop, (len(table), 1))
+    return Series(path.stem, time, table["Data"].to_numpy(dtype=np.float64), interval, events, int(matched[1]))
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    missing = [name for name in columns if name not in table]
+    if missing or table[columns].isna().any(axis=None):
+        raise DataError(f"{path} must have the columns {', '.join(columns)} without gaps, got {', '.join(map(str, table.columns))}")
+    return table
+
+
+def scored_series(series: Series, refused: dict[str, str]) -> Iterator[tuple[str, Scores]]:
+    """Every detector that can look at the series, fitted on its training rows; the others go to ``refused``."""
+    general, lagged, bar_like = series_features(series), lag_features(series), bar_features(series)
+    for name in detectors():
+        if name.startswith("pyod:"):
+            continue
+        features = lagged if name == "pca" else bar_like if name in ("rolling_volatility", "volatility_only") else general
+        try:
+            fitted = make_detector(name, **_PARAMS.get(name, {})).fit(features.rows(slice(0, series.n_train)))
+            yield name, fitted.score(features)
+        except ConfigError as error:
+            refused[name] = str(error)
+
+
+def series_features(series: Series) -> Features:
+    """Value, change from the row before, and deviation and z-score over 100 rows (NaN where these are flat)."""
+    x = series.values
+    change = np.full(len(x), np.nan)
+    change[1:] = np.diff(x)
+    # 100 values a row: exact, where running sums are not, and small enough here.
+    spans = np.lib.stride_tricks.sliding_window_view(x, LAGS)
+    deviation, score = np.full(len(x), np.nan), np.full(len(x), np.nan)
+    deviation[LAGS - 1 :] = spans.std(axis=1, ddof=1)
+    flat = spans.max(axis=1) == spans.min(axis=1)
+    deviation[LAGS - 1 :][flat] = 0.0
+    np.divide(x[LAGS - 1 :] - spans.mean(axis=1), deviation[LAGS - 1 :], out=score[LAGS - 1 :], where=~flat)
+    return _features(series, ("value", "change", f"deviation_{LAGS}", f"zscore_{LAGS}"), [x, change, deviation, score])
+
+
+def lag_features(series: Series) -> Features:
+    """The last 100 values, newest first."""
+    spans = np.full((len(series.values), LAGS), np.nan)
+    spans[LAGS - 1 :] = np.lib.stride_tricks.sliding_window_view(series.values, LAGS)[:, ::-1]
+    return _features(series, tuple(f"lag_{i}" for i in range(LAGS)), list(spans.T))
+
+
+def bar_features(series: Series) -> Features:
+    """The change under the name that the volatility detectors look for: values may be zero or negative and have no logarithm."""
+    change = np.full(len(series.values), np.nan)
+    change[1:] = np.diff(series.values)
+    return _features(series, ("log_return",), [change])
+
+
+def _features(series: Series, names: tuple[str, ...], columns: list[np.ndarray]) -> Features:
+    return Features(series.time, (series.name,), names, np.column_stack(columns)[:, None, :], series.interval)
+
+
+def period(x: np.ndarray, n_lags: int = 400) -> int:
+    """Lag of the highest peak of the autocorrelation between 3 and 300 rows; 125 where there is none."""
+    x = x - x.mean()
+    power = np.abs(np.fft.rfft(x, 2 * len(x))) ** 2
+    lags = np.fft.irfft(power)[SHORTEST_PERIOD - 1 : min(n_lags, len(x) - 1) + 1]
+    peaks = np.flatnonzero((lags[1:-1] > lags[:-2]) & (lags[1:-1] > lags[2:])) + 1
+    if not len(peaks):
+        return UNKNOWN_PERIOD
+    best = int(peaks[np.argmax(lags[peaks])]) + SHORTEST_PERIOD - 1
+    return best if best <= LONGEST_PERIOD else UNKNOWN_PERIOD
+
+
+def _report(series: Series, scores: Scores, window: int, seed: int) -> DetectionReport:
+    signals = scores.signals(RollingQuantile(QUANTILE, window=format_duration(THRESHOLD_ROWS * series.interval)))
+    counted = np.zeros(scores.values.shape, dtype=bool)
+    counted[series.n_train :] = True
+    cooldown = bars_in("1d", series.interval)
+    return detection_report(scores, signals, series.events, cooldown=cooldown, window=window, counted=counted, seed=seed)
+
+
+def _published(folder: Path) -> list[dict[str, Any]]:
+    rows = [
+        published_row(name, TSB_SOURCE, value, series="TSB-AD-U, mean of 350 series", n_series=350)
+        for name, value in PUBLISHED_MEANS.items()
+    ]
+    path = folder / PUBLISHED_FILE
+    if not path.is_file():
+        return rows
+    table = _read(path, ["file", *PUBLISHED_METHODS])
+    of_series = table[table["file"] == TSB_FILE]
+    return rows + [
+        published_row(name, TSB_SOURCE, value, series=Path(TSB_FILE).stem, vus_pr_all_rows=value)
+        for name in PUBLISHED_METHODS
+        for value in map(float, of_series[name])
+    ]
