@@ -18,6 +18,7 @@ from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import QualityReport, clean
 from detectors.base import Detector
+from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import make_detector
 from engine.causality import Audit, audit
 from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
@@ -29,6 +30,7 @@ from engine.threshold_volatility import VolatilityScaled
 from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
 from engine.validation.inference import benjamini_hochberg
+from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
 from engine.validation.verdict import Verdict, decide
 from engine.walk_forward import walk_forward
 from foreshock import results as sections
@@ -41,6 +43,10 @@ from strategies.portfolio import backtest, backtest_many
 from strategies.result import BacktestResult
 
 BASELINES = ("random", "volatility_only")
+# Alerts of two detectors up to this many bars apart are the same event.
+AGREEMENT_BARS = 1
+# Bootstrap draws of a slice: there are many of them.
+SLICE_DRAWS = 199
 
 
 @dataclass(frozen=True)
@@ -175,13 +181,16 @@ class Study:
         """
         detectors = self.labelled_detectors()
         bars, quality = clean(self.bars)
-        # Costless checks first: a horizon that does not fit should not wait for the detectors.
+        # Costless checks first: a duration that does not fit should not wait for the detectors.
+        for name in ("hold", "rebalance", "event_cooldown"):
+            bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
+        self._probe_threshold(bars)
         table = MoveTable(bars, self.horizons, self.delay)
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge)
         first, n_folds = folds[0].test.start, len(folds)
         n_backtests = 2 + len(detectors) * (1 + self.random_draws)
-        with progress_bar(1 + len(detectors) * (n_folds + 1) + n_backtests, progress) as step:
+        with progress_bar(2 + len(detectors) * (n_folds + 1) + n_backtests, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
             scores, signals, forward = {}, {}, {}
@@ -206,6 +215,8 @@ class Study:
                     table,
                 )
                 step(f"forward moves {label}")
+            slices = self._slices(bars, table, signals)
+            step("years, assets and regimes")
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
         q_values = _q_values(forward)
@@ -221,10 +232,30 @@ class Study:
             "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
             "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
             "random_draws": draws,
+            "slices": slices,
+            "rank_stability": rank_stability(slices),
+            "agreement": agreement(signals, AGREEMENT_BARS),
             "seeds": {"study": self.seed},
             "versions": sections.versions(),
         }
         return StudyResult(self.title, sections.plain(content), scores, signals, forward, verdicts, backtests, quality)
+
+    def _slices(self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals]) -> list[dict[str, Any]]:
+        """Forward moves over the longest horizon by year, asset and regime; regimes are out of sample too."""
+        regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits)
+        masks = slice_masks(bars, regimes.labels, regimes.names)
+        longest = table.only(list(table.entries)[int(np.argmax([moves.horizon for moves, _ in table.entries.values()]))])
+        return [
+            {"detector": label, **row}
+            for label, found in signals.items()
+            for row in sliced_moves(longest, found, masks, self.event_cooldown, SLICE_DRAWS, self.seed)
+        ]
+
+    def _probe_threshold(self, bars: Bars) -> None:
+        """Let the threshold refuse its window now, on scores that are nowhere known."""
+        if not self.threshold.needs_train_scores:
+            unknown = np.full((1, bars.n_symbols), np.nan)
+            self.threshold.threshold(Scores(bars.time[:1], bars.symbols, unknown, bars.interval))
 
     def _purge(self, detectors: Mapping[str, Detector]) -> int:
         """Bars between training and test rows: one for all detectors, so that they are judged on the same rows."""

@@ -7,8 +7,8 @@ which lies in every window that ends there: at a price of 6e4 with noise of 0.01
 sums to exactly zero, and if the anchor is NaN then so is every one of those windows, rightly.
 
 A batch kernel and its stream share the steps of the arithmetic, ``_begin_*`` at the start of a block, ``_advance_*`` for a
-row and ``_give_*`` for its result, so they give the same bits. Blocks start at multiples of the window, counted from the first row: a batch over rows
-that start at such a multiple gives the same bits as one over all rows.
+row and ``_give_*`` for its result, so they give the same bits. Blocks start at multiples of the window, counted from the first
+row: a batch over rows that start at such a multiple gives the same bits as one over all rows.
 """
 
 import numpy as np
@@ -203,7 +203,7 @@ def _give_max(tail, head, j, lane, stop, out, to):
 @njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
 def _nan_max(a, b):
     """The larger; NaN if either is."""
-    return a if a > b or a != a else b
+    return a if a > b or np.isnan(a) else b
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

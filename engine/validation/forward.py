@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -101,6 +102,12 @@ class MoveTable:
             moves = moves_after(bars, n_bars, delay)
             name = horizon if isinstance(horizon, str) else format_duration(parse_duration(horizon))
             self.entries[name] = (moves, expected_log_path(bars, moves))
+
+    def only(self, horizon: str) -> MoveTable:
+        """The same moves for one of the horizons."""
+        part = copy(self)
+        part.entries = {horizon: self.entries[horizon]}
+        return part
 
 
 def forward_moves(

@@ -1,0 +1,117 @@
+"""Detectors through history: forward moves by year, asset and regime, how stable their ranking is, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from data.bars import Bars
+from engine.scores import Signals
+from engine.validation.forward import MoveTable, forward_moves
+
+FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci")
+# Below this many events a slice's ratio ranks nothing.
+MIN_RANKED_EVENTS = 10
+
+
+def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Rows and symbols of each year, asset and regime; masks that broadcast to (n_bars, n_symbols).
+
+    Parameters
+    ----------
+    bars : Bars
+    regimes : ndarray of int, shape (n_bars, n_symbols)
+        Index into ``regime_names``, -1 where not known.
+    """
+    years = bars.time.astype("datetime64[Y]")
+    return {
+        "year": {str(year): (years == year)[:, None] for year in np.unique(years)},
+        "asset": {name: (np.arange(bars.n_symbols) == i)[None, :] for i, name in enumerate(bars.symbols)},
+        "regime": {name: regimes == i for i, name in enumerate(regime_names)},
+    }
+
+
+def sliced_moves(
+    table: MoveTable,
+    signals: Signals,
+    masks: Mapping[str, Mapping[str, np.ndarray]],
+    cooldown: str | None,
+    n_bootstrap: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Forward moves of one detector within each slice, events against the other rows of the same slice.
+
+    Returns
+    -------
+    list of dict
+        ``by`` (year, asset, regime), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
+        ``matched_ratio``, ``ci``; slices in which no row was decided are left out.
+    """
+    rows = []
+    for by, slices in masks.items():
+        for name, mask in slices.items():
+            part = replace(signals, active=signals.active & mask, decided=signals.decided & mask)
+            if not part.decided.any():
+                continue
+            found = forward_moves(table.bars, part, (), cooldown=cooldown, n_bootstrap=n_bootstrap, seed=seed, table=table)
+            for moves in found.horizons.values():
+                figures = asdict(moves)
+                rows.append({"by": by, "slice": name, **{key: figures[key] for key in FIGURES}})
+    return rows
+
+
+def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Kendall's tau-b between the rankings of detectors, by matched ratio, in every two slices of a kind.
+
+    Parameters
+    ----------
+    slices : sequence of dict
+        Rows of ``sliced_moves`` with ``detector`` added. A detector with fewer than 10 events in a slice is not ranked there.
+
+    Returns
+    -------
+    list of dict
+        ``by``, ``first``, ``second``, ``tau`` (-1 to 1), ``n_detectors`` and the two-sided ``p`` of independent rankings. Assets
+        and regimes share their time, so that their rankings are not independent; years are. Pairs with fewer than 3 common
+        detectors are left out.
+    """
+    ratios: dict[tuple[str, str], dict[str, float]] = {}
+    for row in slices:
+        ratio = row["matched_ratio"]
+        if row["n_events"] >= MIN_RANKED_EVENTS and ratio is not None and not np.isnan(ratio):
+            ratios.setdefault((row["by"], row["slice"]), {})[row["detector"]] = ratio
+    found = []
+    for (by, first), (other_by, second) in combinations(ratios, 2):
+        common = sorted(ratios[by, first].keys() & ratios[other_by, second].keys())
+        if by == other_by and len(common) >= 3:
+            x, y = ([ratios[by, name][detector] for detector in common] for name in (first, second))
+            test: Any = stats.kendalltau(x, y)
+            pair = {"by": by, "first": first, "second": second, "n_detectors": len(common)}
+            found.append({**pair, "tau": float(test.statistic), "p": float(test.pvalue)})
+    return found
+
+
+def agreement(signals: Mapping[str, Signals], within: int) -> dict[str, dict[str, float]]:
+    """Share of the row detector's alerts that the column detector also raised, up to ``within`` rows before or after.
+
+    Rows that either left undecided do not count; NaN where a detector has no alert. The diagonal is 1.
+    """
+    near = {name: _dilate(found.active, within) for name, found in signals.items()}
+    table: dict[str, dict[str, float]] = {}
+    for name, found in signals.items():
+        table[name] = {}
+        for other, their in signals.items():
+            alerts = found.active & their.decided
+            table[name][other] = float(near[other][alerts].mean()) if alerts.any() else float("nan")
+    return table
+
+
+def _dilate(active: np.ndarray, within: int) -> np.ndarray:
+    padded = np.vstack([np.zeros((1, active.shape[1]), np.int64), np.cumsum(active, axis=0)])
+    rows = np.arange(len(active))
+    return padded[np.minimum(rows + within + 1, len(active))] > padded[np.maximum(rows - within, 0)]

@@ -1,0 +1,154 @@
+"""Detectors through history: by year, asset and regime, within one study and between several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.errors import ConfigError, DataError
+from foreshock.results import SCHEMA_VERSION, plain
+
+NEEDED = ("detectors", "slices", "rank_stability", "agreement")
+
+
+def load_results(folder: Path) -> dict[str, Any]:
+    """The results of a study from the folder that ``foreshock run`` wrote.
+
+    Raises
+    ------
+    DataError
+        If there is no results.json, or it is not one of this version.
+    """
+    path = folder / "results.json"
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"no results.json in {folder}; give a folder that foreshock run wrote, or a study file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON: {error}; run the study again") from error
+    if not isinstance(results, dict) or results.get("version") != SCHEMA_VERSION or any(key not in results for key in NEEDED):
+        raise DataError(f"{path} is not a results file of version {SCHEMA_VERSION}; run the study again")
+    return results
+
+
+def comparison(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What ``foreshock compare`` writes: each study's table by slice, stability, agreement; and what differs between studies.
+
+    Parameters
+    ----------
+    studies : dict of str to dict
+        Results by name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if not studies:
+        raise ConfigError("nothing to compare; give at least one study file or folder")
+    return plain(
+        {
+            "version": SCHEMA_VERSION,
+            "studies": {
+                name: {
+                    "data": results["data"],
+                    "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
+                    "slices": results["slices"],
+                    "stability": {by: mean_tau(results["rank_stability"], by) for by in ("year", "asset", "regime")},
+                    "rank_stability": results["rank_stability"],
+                    "agreement": results["agreement"],
+                }
+                for name, results in studies.items()
+            },
+            "changes": changes(studies),
+        }
+    )
+
+
+def mean_tau(pairs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
+    """Mean of Kendall's tau over the pairs of slices of a kind, and how many pairs there were."""
+    taus = [pair["tau"] for pair in pairs if pair["by"] == by and pair["tau"] is not None and not np.isnan(pair["tau"])]
+    return {"mean_tau": float(np.mean(taus)) if taus else None, "n_pairs": len(taus)}
+
+
+def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Detectors that several studies share, each against the first study: verdict and matched ratio at the longest horizon."""
+    names = list(studies)
+    rows = []
+    for name in names[1:]:
+        for label, entry in studies[name]["detectors"].items():
+            before = studies[names[0]]["detectors"].get(label)
+            if before is None:
+                continue
+            horizon = next((h for h in reversed(entry["forward"]) if h in before["forward"]), None)
+            rows.append(
+                {
+                    "detector": label,
+                    "first": names[0],
+                    "second": name,
+                    "verdict_first": before["verdict"],
+                    "verdict_second": entry["verdict"],
+                    "horizon": horizon,
+                    "matched_first": before["forward"][horizon]["matched_ratio"] if horizon else None,
+                    "matched_second": entry["forward"][horizon]["matched_ratio"] if horizon else None,
+                }
+            )
+    return rows
+
+
+def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], dict[str, list[Mapping[str, Any] | None]]]:
+    """Slice names in order, and for each detector its row in every one of them, None where it has none."""
+    names = list(dict.fromkeys(row["slice"] for row in slices if row["by"] == by))
+    found = {(row["detector"], row["slice"]): row for row in slices if row["by"] == by}
+    labels = list(dict.fromkeys(row["detector"] for row in slices))
+    return names, {label: [found.get((label, name)) for name in names] for label in labels}
+
+
+def print_comparison(content: Mapping[str, Any], width: int | None) -> None:
+    """Tables of every study: matched ratio by slice, stability of the ranking, agreement; then what changed between studies."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=width, markup=False, highlight=False)
+
+    def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, name in enumerate(head):
+            table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+    for study, found in content["studies"].items():
+        for by, stability in found["stability"].items():
+            names, table = by_slice(found["slices"], by)
+            mean, n_pairs = stability["mean_tau"], stability["n_pairs"]
+            tau = "not known" if mean is None else f"{mean:+.2f} over {n_pairs} pairs"
+            title = f"{study}: volatility-matched move ratio by {by} (events); mean Kendall's tau {tau}"
+            show(title, ("detector", *names), [(label, *map(_ratio, cells)) for label, cells in table.items()])
+        labels = list(found["agreement"])
+        share = [(label, *(_number(found["agreement"][label][other]) for other in labels)) for label in labels]
+        show(f"{study}: share of a detector's alerts that another raised too, within a bar", ("detector", *labels), share)
+    rows = [
+        (
+            row["detector"],
+            f"{row['verdict_first']} → {row['verdict_second']}",
+            f"{_number(row['matched_first'])} → {_number(row['matched_second'])}",
+        )
+        for row in content["changes"]
+    ]
+    if rows:
+        show("Against the first study", ("detector", "verdict", "matched ratio, longest horizon"), rows)
+
+
+def _ratio(row: Mapping[str, Any] | None) -> str:
+    return "–" if row is None or row["matched_ratio"] is None else f"{row['matched_ratio']:.2f} ({row['n_events']})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
