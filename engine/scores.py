@@ -74,9 +74,12 @@ class Scores:
         threshold = policy.threshold(self)
         # NaN compares false: a row without a score or without a threshold is never an alert.
         active = self.values > threshold
-        if cooldown is not None:
-            active = thin(active, bars_in(cooldown, self.interval, "cooldown"))
         decided = ~np.isnan(self.values) & ~np.isnan(threshold)
+        if cooldown is not None:
+            kept = thin(active, bars_in(cooldown, self.interval, "cooldown"))
+            # A silenced alert is no alert, but it is no quiet row either.
+            decided &= kept | ~active
+            active = kept
         return Signals(self.time, self.symbols, active, threshold, decided, self.interval, policy.nominal_rate)
 
 
@@ -91,7 +94,7 @@ class Signals:
     active : ndarray of bool, shape (n_rows, n_symbols)
     threshold : ndarray of float64, shape (n_rows, n_symbols)
     decided : ndarray of bool, shape (n_rows, n_symbols)
-        True where both a score and a threshold were known.
+        True where both a score and a threshold were known, and no alert was silenced by a cool-down.
     interval : timedelta64[us]
     nominal_rate : float
         The alert rate that the threshold aims at (a fraction); NaN if it aims at none.

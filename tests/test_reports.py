@@ -373,10 +373,10 @@ def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
 
 
 def test_the_weakness_of_the_verdict_is_told_until_a_surrogate_test_was_run(report):
-    assert "wrong in 16 to 31 %" in _text(report.to_html())
+    assert "the matched interval lies above 1 in 3 to" in _text(report.to_html())
     results = json.loads(json.dumps(report.results))
     results["detectors"]["zscore"]["forward"]["24h"]["p_surrogate"] = 0.03
-    assert "wrong in 16 to 31 %" not in _text(replace(report, results=results).to_html())
+    assert "the matched interval lies above 1 in 3 to" not in _text(replace(report, results=results).to_html())
 
 
 def test_a_percentile_in_percent_is_refused(report):
