@@ -9,7 +9,7 @@ import numpy as np
 
 from data.errors import DataError
 from detectors.base import Detector
-from detectors.scaling import RobustScaler, complete_rows
+from detectors.scaling import RobustScaler
 from engine.features import Features
 
 
@@ -30,8 +30,8 @@ class PooledDetector(Detector):
         self._check(features)
         scaler = RobustScaler.learn(features)
         self.symbols_, self.names_, self.center_, self.scale_ = scaler.symbols, scaler.names, scaler.center, scaler.scale
-        rows = scaler.transform(features)
-        groups = [complete_rows(group)[0] for group in self._groups(rows, features.symbols)]
+        rows, mask = scaler.complete(features)
+        groups = [rows] if self.pool else _by_symbol(rows, mask)
         self.models_ = tuple(self._fit_rows(group) if len(group) else {} for group in groups)
 
     def _score(self, features: Features) -> np.ndarray:
@@ -39,28 +39,16 @@ class PooledDetector(Detector):
 
     def _by_model(self, features: Features, function: Any, width: tuple[int, ...] = (), unknown: Any = np.nan) -> np.ndarray:
         """``function(rows, model)`` of every complete row, shape (n_rows, n_symbols, *width); ``unknown`` elsewhere."""
-        rows = self._scaler().transform(features)
-        out = np.full((*rows.shape[:2], *width), unknown)
-        for cols, model in self._models_of(features.symbols):
-            known, mask = complete_rows(rows[:, cols])
-            if len(known):
-                part = out[:, cols]
-                part[mask] = function(known, model)
-                out[:, cols] = part
-        return out
-
-    def _scaler(self) -> RobustScaler:
-        return RobustScaler(self.symbols_, self.names_, self.center_, self.scale_)
-
-    def _groups(self, rows: np.ndarray, symbols: tuple[str, ...]) -> list[np.ndarray]:
-        return [rows] if self.pool else [rows[:, [i]] for i in range(len(symbols))]
-
-    def _models_of(self, symbols: tuple[str, ...]) -> list[tuple[list[int], dict[str, Any]]]:
-        """Columns of ``symbols`` and the model that scores them; symbols that were not learned have none."""
-        known = [i for i, symbol in enumerate(symbols) if symbol in self.symbols_]
+        rows, mask = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_).complete(features)
+        out = np.full((*mask.shape, *width), unknown)
         if self.pool:
-            return [(known, self.models_[0])]
-        return [([i], self.models_[self.symbols_.index(symbols[i])]) for i in known]
+            if len(rows):
+                out[mask] = function(rows, self.models_[0])
+            return out
+        for i, group in enumerate(_by_symbol(rows, mask)):
+            if len(group):
+                out[mask[:, i], i] = function(group, self.models_[self.symbols_.index(features.symbols[i])])
+        return out
 
     def restore(self, state: dict[str, Any]) -> Self:
         super().restore(state)
@@ -85,3 +73,9 @@ class PooledDetector(Detector):
     @abstractmethod
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         """Scores of complete standardised rows, shape (n,)."""
+
+
+def _by_symbol(rows: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+    """Complete rows, which stand in the order of their mask, apart by symbol."""
+    column = np.nonzero(mask)[1]
+    return [rows[column == i] for i in range(mask.shape[1])]

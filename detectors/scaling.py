@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from data.errors import ConfigError, DataError
 from engine.features import Features
@@ -58,6 +59,15 @@ class RobustScaler:
 
     def transform(self, features: Features) -> np.ndarray:
         """Standardised features, shape (n_rows, n_symbols, n_features); symbols that were not learned are NaN."""
+        center, scale = self._of(features)
+        return (features.values - center) / scale
+
+    def complete(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
+        """``complete_rows(transform(features))`` in one pass."""
+        return _complete_nb(features.values, *self._of(features))
+
+    def _of(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
+        """Centres and scales of the symbols of ``features``, NaN for those that were not learned."""
         if features.names != self.names:
             raise ConfigError(
                 f"the detector was fitted on the features {', '.join(self.names)}, got {', '.join(features.names)}; "
@@ -65,8 +75,7 @@ class RobustScaler:
             )
         rows = [self.symbols.index(name) if name in self.symbols else -1 for name in features.symbols]
         unknown = np.full((1, len(self.names)), np.nan)
-        center, scale = (np.vstack([array, unknown])[rows] for array in (self.center, self.scale))
-        return (features.values - center) / scale
+        return np.vstack([self.center, unknown])[rows], np.vstack([self.scale, unknown])[rows]
 
 
 def known_rows(x: np.ndarray) -> np.ndarray:
@@ -78,3 +87,22 @@ def complete_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows without NaN, symbols pooled: (n_complete, n_features), and their mask, shape (n_rows, n_symbols)."""
     mask = known_rows(x)
     return x[mask], mask
+
+
+@njit(cache=True, nogil=True)
+def _complete_nb(values, center, scale):
+    """Standardised rows without NaN, (n_complete, n_features), and their mask, (n_rows, n_symbols)."""
+    n_rows, n_symbols, n_features = values.shape
+    rows = np.empty((n_rows * n_symbols + 1, n_features))
+    mask = np.empty((n_rows, n_symbols), np.bool_)
+    n = 0
+    for row in range(n_rows):
+        for symbol in range(n_symbols):
+            known = True
+            for j in range(n_features):
+                rows[n, j] = (values[row, symbol, j] - center[symbol, j]) / scale[symbol, j]
+                known &= not np.isnan(rows[n, j])
+            mask[row, symbol] = known
+            # A row with an unknown feature is written over by the next.
+            n += known
+    return rows[:n], mask

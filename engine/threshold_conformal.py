@@ -32,8 +32,8 @@ class AdaptiveConformal:
     alpha : float
         Alert rate to keep, a fraction in (0, 1).
     gamma : float
-        Step: larger values keep the rate over shorter times, at a threshold that moves more. With gamma above alpha, one
-        alert silences the symbol for up to (gamma - alpha) / (gamma alpha) rows.
+        Step: larger values keep the rate over shorter times, at a threshold that moves more. About alpha / gamma alerts in
+        quick succession (2 by default) take the level below 0: the symbol is silent then, for about 1 / alpha rows an alert.
     window : str
         A duration such as ``"60D"``, at least 1 / alpha bars.
 

@@ -142,7 +142,7 @@ def test_a_whole_number_is_good_for_a_fraction_and_a_detector_keeps_its_paramete
         (LEAST + "[splits]\ntrain = 365", "key 'splits.train': input should be a valid string, got 365"),
         (LEAST + "[splits]\ntrain = '1 year'", "key 'splits.train': it must be a number and one of the units"),
         (LEAST + "[splits]\nmode = 'sliding'", "key 'splits.mode': input should be 'rolling' or 'expanding', got 'sliding'"),
-        (LEAST + "[threshold]\nkind = 'fxied'", "key 'threshold.kind': input should be 'rolling_quantile', 'train_quantile', 'adaptive_conformal',"),
+        (LEAST + "[threshold]\nkind = 'fxied'", "key 'threshold.kind': input should be 'rolling_quantile', 'train_quantile',"),
         (LEAST + "[threshold]\nq = '0.99'", "key 'threshold.q': input should be a valid number, got '0.99'"),
         (LEAST + "[threshold]\nq = 1", "key 'threshold.q': input should be less than 1, got 1"),
         (LEAST + "[threshold]\nq = nan", "key 'threshold.q': input should be a finite number, got nan"),
