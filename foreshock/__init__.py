@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
     from foreshock.study import Study as Study
-    from foreshock.study import StudyResult as StudyResult
+    from foreshock.study_result import StudyResult as StudyResult
     from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
     from strategies.baselines import BuyAndHold as BuyAndHold
     from strategies.baselines import EqualWeight as EqualWeight
@@ -101,7 +101,8 @@ _HOMES = {
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
-    "foreshock.study": ("Study", "StudyResult"),
+    "foreshock.study": ("Study",),
+    "foreshock.study_result": ("StudyResult",),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
     "strategies.costs": ("Costs",),

@@ -13,7 +13,7 @@ from data.errors import ConfigError, ForeshockError
 if TYPE_CHECKING:
     from data.bars import Bars
     from foreshock.config import StudyConfig
-    from foreshock.study import StudyResult
+    from foreshock.study_result import StudyResult
 
 app = typer.Typer(
     help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
@@ -166,7 +166,7 @@ def nab(
     pooled = [row for row in result["rows"] if row["series"] == "all series"]
     beside = [row for row in result["rows"] if row["published"] or row["series"] == Path(TSB_FILE).stem]
     _finish_benchmark("nab", f"NAB, {pooled[0]['n_series']} series", result, out, pooled)
-    print_rows("Beside published figures", beside, _width())
+    print_rows("Beside published figures", beside, _width(), ("auc_pr", "vus_pr", "vus_pr_lift", "vus_pr_all_rows"))
     _print_notes(result, out)
 
 

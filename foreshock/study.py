@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.errors import ConfigError
 from data.interval import bars_in
-from data.quality import QualityReport, clean
+from data.quality import clean
 from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import make_detector
@@ -31,11 +27,12 @@ from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
 from engine.validation.inference import benjamini_hochberg
 from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
-from engine.validation.verdict import Verdict, decide
+from engine.validation.verdict import decide
 from engine.walk_forward import walk_forward
 from foreshock import results as sections
 from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.progress import progress_bar
+from foreshock.study_result import StudyResult
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
 from strategies.costs import Costs
@@ -331,121 +328,6 @@ class Study:
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
             return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """What a study found; everything is out of sample.
-
-    Parameters
-    ----------
-    title : str
-    results : dict
-        The content of results.json.
-    scores, signals, forward, verdicts : dict
-        By detector label.
-    backtests : dict of str to BacktestResult
-        By strategy, on the rows from the first test block on.
-    quality : QualityReport
-    """
-
-    title: str
-    results: dict[str, Any]
-    scores: dict[str, Scores]
-    signals: dict[str, Signals]
-    forward: dict[str, ForwardMoves]
-    verdicts: dict[str, Verdict]
-    backtests: dict[str, BacktestResult]
-    quality: QualityReport
-
-    def summary(self) -> pd.DataFrame:
-        """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, avoidance's total return."""
-        rows = []
-        for label, verdict in self.verdicts.items():
-            entry = self.results["detectors"][label]
-            moves = entry["forward"][verdict.horizon]
-            rows.append(
-                {
-                    "detector": label,
-                    "verdict": verdict.label,
-                    "horizon": verdict.horizon,
-                    "n_events": moves["n_events"],
-                    "abs_move_ratio": moves["abs_move_ratio"],
-                    "matched_ratio": moves["matched_ratio"],
-                    "ci_low": moves["ci"][0],
-                    "ci_high": moves["ci"][1],
-                    "q": moves["q"],
-                    "alert_rate": entry["alert_rate"]["realised"],
-                    "avoidance_return": self.results["backtests"][f"anomaly_avoidance[{label}]"]["total_return"],
-                }
-            )
-        table = pd.DataFrame(rows).set_index("detector")
-        numbers = table.columns.drop(["verdict", "horizon", "n_events"])
-        return table.astype(dict.fromkeys(numbers, float))
-
-    @property
-    def equity(self) -> pd.DataFrame:
-        """Equity of each strategy at the bar closes (UTC without a zone), starting from 1."""
-        first = next(iter(self.backtests.values()))
-        index = pd.DatetimeIndex(first.time + first.interval, name="time")
-        return pd.DataFrame({name: result.equity for name, result in self.backtests.items()}, index=index)
-
-    def scores_frame(self) -> pd.DataFrame:
-        """Long table of the decided rows: time, symbol, detector, score, threshold, alert."""
-        parts: list[pd.DataFrame] = []
-        labels = pd.CategoricalDtype(list(self.signals))
-        for label, signals in self.signals.items():
-            symbols = pd.CategoricalDtype(list(signals.symbols))
-            rows, cols = np.nonzero(signals.decided)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "time": signals.time[rows],
-                        "symbol": pd.Categorical.from_codes(cols, dtype=symbols),
-                        "detector": pd.Categorical.from_codes(np.full(len(rows), len(parts)), dtype=labels),
-                        "score": self.scores[label].values[rows, cols],
-                        "threshold": signals.threshold[rows, cols],
-                        "alert": signals.active[rows, cols],
-                    }
-                )
-            )
-        return pd.concat(parts, ignore_index=True)
-
-    def trades_frame(self) -> pd.DataFrame:
-        """Long table of all fills, with the strategy's name in front."""
-        parts = [result.trades.assign(strategy=name) for name, result in self.backtests.items()]
-        trades = pd.concat(parts, ignore_index=True)
-        return trades[["strategy", *trades.columns.drop("strategy")]]
-
-    def report(self, path: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
-        """Write the self-contained HTML report; an earlier file stays until the new one is whole."""
-        from reports.study_report import StudyReport
-
-        path = Path(path)
-        draws = self.results["random_draws"]
-        StudyReport(self.title, self.results, self.equity, self.quality.table, draws, command).save(path)
-        return path
-
-    def save(self, folder: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
-        """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
-
-        All four are written under other names first and renamed when the last is whole.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        names = ("report.html", "results.json", "scores.parquet", "trades.parquet")
-        partial = {name: folder / f".{name}.partial" for name in names}
-        try:
-            self.report(partial["report.html"], command)
-            partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
-            self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
-            self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
-            for name in names:
-                os.replace(partial[name], folder / name)
-        finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
-        return folder
 
 
 def _threshold(wanted: ThresholdConfig) -> Threshold:
