@@ -2,8 +2,8 @@
 
     pytest tests/benchmarks/test_forest_speed.py -m slow -s
 
-prints both medians and their ratio on 100,000 rows of 13 features. The time of ours is that of the whole detector, Features in and
-Scores out, with standardisation; scikit-learn's that of ``score_samples`` on rows that are ready.
+prints the best of seven of both and their ratio on 100,000 rows of 13 features. The time of ours is that of the whole detector,
+Features in and Scores out, with standardisation; scikit-learn's that of ``score_samples`` on rows that are ready.
 """
 
 import time
@@ -34,13 +34,13 @@ def test_the_forest_scores_at_least_five_times_faster_than_scikit_learn():
     with threadpool_limits(1):
         np.testing.assert_allclose(detector.score(features).values.ravel(), -peer.score_samples(rows), rtol=1e-9)
         ours, theirs = [], []
-        # In turn, so that a busy machine slows both.
+        # In turn, and the best of each: a busy machine only adds time.
         for _ in range(REPEATS):
             ours.append(seconds(lambda: detector.score(features)))
             theirs.append(seconds(lambda: peer.score_samples(rows)))
-    ratio = np.median(theirs) / np.median(ours)
-    print(f"\nisolation forest, {N_ROWS:,} rows x {N_FEATURES}, 100 trees: {np.median(ours) * 1e3:.0f} ms", end=" ")
-    print(f"against {np.median(theirs) * 1e3:.0f} ms, {ratio:.1f} times")
+    ratio = min(theirs) / min(ours)
+    print(f"\nisolation forest, {N_ROWS:,} rows x {N_FEATURES}, 100 trees: {min(ours) * 1e3:.0f} ms", end=" ")
+    print(f"against {min(theirs) * 1e3:.0f} ms, {ratio:.1f} times")
     assert ratio >= 5
 
 
