@@ -79,10 +79,10 @@ class Bars:
             )
 
     def _check_values(self) -> None:
-        known = ~np.isnan(self.close)
+        any_known = ~np.all([np.isnan(getattr(self, name)) for name in PRICES], axis=0)
         for name in PRICES:
             values = getattr(self, name)
-            self._refuse(known != ~np.isnan(values), name, "known in every price of a bar or in none")
+            self._refuse(any_known & np.isnan(values), name, "known where another price of the bar is")
             self._refuse(values <= 0, name, "positive")
         self._refuse(self.volume < 0, "volume", "zero or more")
         for name in FIELDS:
@@ -222,6 +222,8 @@ def regular_interval(steps: np.ndarray, interval: Duration | None) -> np.timedel
         return parse_duration(interval, "interval")
     steps = steps[steps > np.timedelta64(0, "us")]
     if not steps.size:
-        raise DataError("the interval cannot be told from a single bar; pass interval, such as interval='1h'")
+        raise DataError(
+            "the interval cannot be told from a single bar; pass interval, such as interval='1h' (data.interval in a study file)"
+        )
     values, counts = np.unique(steps, return_counts=True)
     return values[np.argmax(counts)]

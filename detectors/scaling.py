@@ -52,8 +52,7 @@ class RobustScaler:
         if np.isnan(center).all():
             raise DataError(
                 f"no symbol has {MIN_ROWS} training rows with all of {', '.join(features.names)} known, "
-                f"of {features.n_rows} rows at most {int(complete.sum(axis=0).max())}; "
-                f"lengthen train or shorten the feature windows"
+                f"of {features.n_rows} rows at most {int(complete.sum(axis=0).max())}; {_remedy(features)}"
             )
         return cls(features.symbols, features.names, center, scale)
 
@@ -81,6 +80,13 @@ class RobustScaler:
 def known_rows(x: np.ndarray) -> np.ndarray:
     """True where every feature is known: (n_rows, n_symbols, n_features) to (n_rows, n_symbols)."""
     return np.logical_not(np.isnan(x).any(axis=2))
+
+
+def _remedy(features: Features) -> str:
+    never = [name for i, name in enumerate(features.names) if np.isnan(features.values[:, :, i]).all()]
+    if never:
+        return f"never known: {', '.join(never)} (a price or volume that never changes has none); leave them out"
+    return "lengthen train or shorten the feature windows"
 
 
 def complete_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,8 @@ class WalkForward:
         first = train + gap
         if first >= n_rows:
             raise ConfigError(
-                f"train window plus gap must be shorter than the data, got train={self.train} and a gap of {gap} bars "
+                f"train window plus gap must be shorter than the data, got train={self.train} and a gap of {gap} bars (longest "
+                f"horizon, delay, longest lookback, embargo) "
                 f"= {first} bars for {n_rows} bars of {format_duration(interval)}; shorten train, or give more data"
             )
         return [

@@ -67,4 +67,6 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python windows20s.py windows20s_btcusdt.parquet")
     main(sys.argv[1])

@@ -242,16 +242,19 @@ def _print_summary(result: StudyResult) -> None:
     from rich.table import Table
 
     table = Table(title=result.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = ("detector", "verdict", "horizon", "events", "move ratio", "volatility-matched", "alert rate", "avoidance")
+    columns = ("detector", "verdict", "horizon", "events", "raw ratio", "matched [95 %]", "q", "alerts", "avoidance", "luck below")
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
     for label, row in result.summary().to_dict("index").items():
         matched = f"{row['matched_ratio']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-        figures = (str(row["n_events"]), f"{row['abs_move_ratio']:.2f}", matched, f"{row['alert_rate']:.2%}")
-        shown = [cell.replace("nan", "–") for cell in (*figures, f"{row['avoidance_return']:+.1%}")]
-        table.add_row(str(label), row["verdict"], row["horizon"], *shown)
+        figures = (str(row["n_events"]), f"{row['abs_move_ratio']:.2f}", matched, f"{row['q']:.3f}", f"{row['alert_rate']:.2%}")
+        paid = (f"{row['avoidance_return']:+.1%}", f"{row['luck_below']:.0%}")
+        table.add_row(str(label), row["verdict"], row["horizon"], *(cell.replace("nan", "–") for cell in (*figures, *paid)))
     # Labels are the user's: a bracket in one is no markup.
     Console(width=_width(), markup=False).print(table)
+    returns = {name: result.results["backtests"][name]["total_return"] for name in ("buy_and_hold", "equal_weight")}
+    held = ", ".join(f"{name} {value:+.1%}" for name, value in returns.items())
+    typer.echo(f"avoidance: return of standing aside after alerts; luck below: share of random timings that earned less; {held}")
 
 
 def main() -> None:
@@ -260,6 +263,11 @@ def main() -> None:
         app(prog_name="foreshock")
     except ForeshockError as error:
         _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, SystemError) as error:
+        # numba turns an interrupt inside a kernel into a SystemError.
+        if isinstance(error, SystemError) and not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise
+        _fail("interrupted; what was written before is as it was", 130)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _fail(f"{error.strerror or error}{where}; check the path, its rights and the free space", 3)

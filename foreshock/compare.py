@@ -119,7 +119,7 @@ def print_comparison(content: Mapping[str, Any], width: int | None) -> None:
     def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for i, name in enumerate(head):
-            table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+            table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
         for row in rows:
             table.add_row(*row)
         console.print(table)
@@ -129,7 +129,8 @@ def print_comparison(content: Mapping[str, Any], width: int | None) -> None:
             names, table = by_slice(found["slices"], by)
             mean, n_pairs = stability["mean_tau"], stability["n_pairs"]
             tau = "not known" if mean is None else f"{mean:+.2f} over {n_pairs} pairs"
-            title = f"{study}: volatility-matched move ratio by {by} (events); mean Kendall's tau {tau}"
+            horizon = found["slices"][0]["horizon"] if found["slices"] else "-"
+            title = f"{study}: volatility-matched ratio of the next {horizon} by {by} (events); mean Kendall's tau {tau}"
             show(title, ("detector", *names), [(label, *map(_ratio, cells)) for label, cells in table.items()])
         labels = list(found["agreement"])
         share = [(label, *(_number(found["agreement"][label][other]) for other in labels)) for label in labels]

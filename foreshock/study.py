@@ -44,6 +44,7 @@ BASELINES = ("random", "volatility_only")
 AGREEMENT_BARS = 1
 # Bootstrap draws of a slice: there are many of them.
 SLICE_DRAWS = 199
+MAX_RANDOM_DRAWS = 10_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Study:
     Parameters
     ----------
     bars : Bars
-    detectors : sequence of str or Detector, or dict of label to Detector
+    detectors : sequence of str or Detector, or dict of label to either
         The baselines ``random`` and ``volatility_only`` are added, so that every table shows them.
     splits : WalkForward
     threshold : Threshold
@@ -77,7 +78,7 @@ class Study:
     """
 
     bars: Bars
-    detectors: Sequence[str | Detector] | Mapping[str, Detector]
+    detectors: Sequence[str | Detector] | Mapping[str, str | Detector]
     splits: WalkForward = field(default_factory=WalkForward)
     threshold: Threshold = field(default_factory=RollingQuantile)
     horizons: Sequence[str] = ("1h", "6h", "24h")
@@ -92,6 +93,17 @@ class Study:
     n_bootstrap: int = 999
     seed: int = 0
     title: str = "foreshock study"
+
+    def __post_init__(self) -> None:
+        for name in ("detectors", "horizons", "features"):
+            if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
+                raise ConfigError(f"{name} must be a list, got {getattr(self, name)!r}; put it in brackets")
+        if len(set(self.horizons)) < len(self.horizons) or not self.horizons:
+            raise ConfigError(f"horizons must differ and be at least one, got {list(self.horizons)}; a horizon twice is two tests")
+        if not hasattr(self.threshold, "threshold"):
+            raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {self.threshold!r}; or use fs.Fixed")
+        if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
+            raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; lower it")
 
     @classmethod
     def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
@@ -122,7 +134,8 @@ class Study:
     def labelled_detectors(self) -> dict[str, Detector]:
         """Detectors by label, the baselines among them."""
         if isinstance(self.detectors, Mapping):
-            labelled = dict(self.detectors)
+            named = self.detectors.items()
+            labelled = {label: make_detector(entry) if isinstance(entry, str) else entry for label, entry in named}
         else:
             built = [make_detector(entry) if isinstance(entry, str) else entry for entry in self.detectors]
             labelled = {detector.name: detector for detector in built}

@@ -44,7 +44,10 @@ class StudyResult:
     quality: QualityReport
 
     def summary(self) -> pd.DataFrame:
-        """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, avoidance's total return."""
+        """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, and what avoidance earned.
+
+        ``luck_below`` is the share of random timings of the same exits that earned less than ``avoidance_return``.
+        """
         rows = []
         for label, verdict in self.verdicts.items():
             entry = self.results["detectors"][label]
@@ -61,6 +64,7 @@ class StudyResult:
                     "ci_high": moves["ci"][1],
                     "q": moves["q"],
                     "alert_rate": entry["alert_rate"]["realised"],
+                    "luck_below": self.results["random_draws"][f"anomaly_avoidance[{label}]"]["percentile"],
                     "avoidance_return": self.results["backtests"][f"anomaly_avoidance[{label}]"]["total_return"],
                 }
             )

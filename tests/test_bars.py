@@ -79,7 +79,7 @@ def test_a_negative_volume_is_refused_and_a_zero_volume_is_not():
 
 @pytest.mark.parametrize("name", PRICES)
 def test_a_bar_with_some_of_its_prices_is_refused(name):
-    with pytest.raises(DataError, match=r"must be known in every price of a bar or in none, got "):
+    with pytest.raises(DataError, match=r"must be known where another price of the bar is, got nan"):
         with_value(name, np.nan)
 
 

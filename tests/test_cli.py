@@ -110,7 +110,7 @@ BAD_TABLES = {
     "doubled time": (lambda t: t.iloc[[0, 1, 2, 2, *range(3, len(t))]], "got 1 doubled bars, the first A at 2024-01-01 01:00:00"),
     "negative price": (lambda t: changed(t, 7, "low", -1.0), "low must be positive, got -1.0 for B at 2024-01-01T03:00:00.000000"),
     "infinite volume": (lambda t: changed(t, 7, "volume", np.inf), "volume must be finite, got inf for B at 2024-01-01T03:00:00"),
-    "half a bar": (lambda t: changed(t, 7, "open", np.nan), "must be known in every price of a bar or in none"),
+    "half a bar": (lambda t: changed(t, 7, "open", np.nan), "must be known where another price of the bar is"),
     "text": (lambda t: t.assign(high="high"), "column high must hold numbers, got 'high' in row 0"),
     "no time": (lambda t: t.assign(time="soon"), "column time cannot be read as times"),
     "off the grid": (lambda t: changed(t, 8, "time", t["time"][8] + pd.Timedelta("1m")), "1 bars are off the 1h grid"),
@@ -345,3 +345,27 @@ def test_help_is_given_without_loading_what_computes(tmp_path):
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert ended.stdout.rstrip().endswith("[]")
     assert "Usage" in ended.stdout
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemError("returned a result with an exception set")])
+def test_an_interrupt_is_one_sentence_and_no_audit_leak(raised, monkeypatch, capsys):
+    if isinstance(raised, SystemError):
+        raised.__cause__ = KeyboardInterrupt()
+
+    def interrupted(**_):
+        raise raised
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted; what was written before is as it was\n"
+
+
+def test_a_system_error_that_is_no_interrupt_is_not_hidden(monkeypatch):
+    def broken(**_):
+        raise SystemError("of another kind")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemError, match="another kind"):
+        cli.main()

@@ -188,6 +188,29 @@ def test_a_duration_that_does_not_fit_is_refused_before_any_detector_runs(change
         small_study(**changes).run()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"detectors": "zscore"}, "detectors must be a list, got 'zscore'"),
+        ({"detectors": None}, "detectors must be a list, got None"),
+        ({"horizons": "1h"}, "horizons must be a list, got '1h'"),
+        ({"horizons": ["1h", "1h"]}, "horizons must differ"),
+        ({"threshold": 0.99}, r"threshold must be a rule such as RollingQuantile\(0.99\), got 0.99"),
+        ({"random_draws": 10**11}, "random_draws must lie between 1 and 10000"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_at_the_door(changes, message):
+    with pytest.raises(fs.ConfigError, match=message):
+        small_study(**changes)
+
+
+def test_detectors_may_be_named_in_a_dict():
+    labelled = small_study(detectors={"short": fs.make_detector("zscore", window=20), "plain": "iqr"}).labelled_detectors()
+    assert {label: detector.name for label, detector in labelled.items()} == {
+        "short": "zscore", "plain": "iqr", "random": "random", "volatility_only": "volatility_only"
+    }  # fmt: skip
+
+
 def test_a_failed_save_leaves_the_earlier_files(result, tmp_path, monkeypatch):
     result.save(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}

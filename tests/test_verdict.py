@@ -53,7 +53,9 @@ def test_a_matched_interval_above_one_with_a_small_q_adds_information():
 def test_without_a_small_q_larger_moves_are_an_echo(q):
     found = verdict(ADDING, q=(q,))
     assert found.label == "echoes volatility"
-    assert found.sentence.endswith("1.50 times (1.25 to 1.75): an echo.")
+    shown = "unknown" if np.isnan(q) else f"{q:.2f}"
+    expected = f"1.50 times (1.25 to 1.75): no more than chance allows among all tests (q {shown}), so an echo."
+    assert found.sentence.endswith(expected)
 
 
 def test_a_small_q_alone_adds_nothing():

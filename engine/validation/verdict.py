@@ -75,7 +75,11 @@ def decide(forward: ForwardMoves, q_values: dict[str, float]) -> Verdict:
     if adding:
         return Verdict(ADDS, adding[0].horizon, _sentence(adding[0], "more than its volatility explains"))
     if louder:
-        return Verdict(ECHOES, louder[0].horizon, _sentence(louder[0], "an echo"))
+        # An interval above 1 among many tests happens by chance: then q decides, and the sentence says so.
+        q = q_values[louder[0].horizon]
+        shown = "unknown" if np.isnan(q) else f"{q:.2f}"
+        chance = f"no more than chance allows among all tests (q {shown}), so an echo"
+        return Verdict(ECHOES, louder[0].horizon, _sentence(louder[0], chance if louder[0].ci[0] > 1 else "an echo"))
     return Verdict(NOTHING, enough[0].horizon, _sentence(enough[0], "nothing to act on"))
 
 

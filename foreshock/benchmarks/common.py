@@ -22,7 +22,7 @@ HEADINGS = {
     "median_delay_s": "delay",
     "auc_pr": "AUC-PR",
     "vus_pr": "VUS-PR",
-    "vus_pr_lift": "× chance",
+    "vus_pr_lift": "lift",
     "vus_pr_all_rows": "all rows",
     "f1": "F1",
 }
@@ -68,15 +68,15 @@ def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def print_rows(title: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> None:
-    """A table with one line for each row; published figures are marked with an asterisk."""
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]], width: int | None, figures: Sequence[str] = FIGURES) -> None:
+    """A table with one line for each row; published figures are marked with an asterisk. ``lift`` is VUS-PR over chance."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     keys = [key for key in KEYS if len({row.get(key) for row in rows}) > 1]
-    shown = [name for name in FIGURES if any(row.get(name) is not None for row in rows)]
+    shown = [name for name in figures if any(row.get(name) is not None for row in rows)]
     for name in ("detector", *keys, *shown):
         heading = HEADINGS.get(name, name)
         table.add_column(heading, justify="left" if name in ("detector", "series", "kind", "size") else "right", no_wrap=True)
