@@ -241,8 +241,8 @@ def _print_summary(result: StudyResult) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=result.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = ("detector", "verdict", "horizon", "events", "raw ratio", "matched [95 %]", "q", "alerts", "avoidance", "luck below")
+    table = Table(title=result.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    columns = ("detector", "verdict", "over", "events", "raw", "matched [95 %]", "q", "alerts", "avoidance", "luck")
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
     for label, row in result.summary().to_dict("index").items():
@@ -254,7 +254,8 @@ def _print_summary(result: StudyResult) -> None:
     Console(width=_width(), markup=False).print(table)
     returns = {name: result.results["backtests"][name]["total_return"] for name in ("buy_and_hold", "equal_weight")}
     held = ", ".join(f"{name} {value:+.1%}" for name, value in returns.items())
-    typer.echo(f"avoidance: return of standing aside after alerts; luck below: share of random timings that earned less; {held}")
+    typer.echo("raw, matched: move after an alert over that after other bars, over that after bars as volatile")
+    typer.echo(f"avoidance: return of standing aside after alerts; luck: share of random timings that earned less; {held}")
 
 
 def main() -> None:
