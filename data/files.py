@@ -170,7 +170,7 @@ def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
         raise DataError("the table of bars is empty; expected at least one row")
     columns: dict[str, object] = {"time": parse_times(frame[time_name])}
     columns["symbol"] = _symbols(frame["symbol"]) if "symbol" in frame else symbol
-    columns |= {name: _numbers(frame[name]) for name in FIELDS}
+    columns |= {name: numbers(frame[name]) for name in FIELDS}
     for name in frame.columns.difference([*columns, *TIME_NAMES], sort=False):
         if pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_complex_dtype(frame[name]):
             columns[name] = frame[name].to_numpy(dtype=np.float64)
@@ -206,7 +206,7 @@ def _symbols(values: pd.Series) -> np.ndarray:
     return names.to_numpy(dtype=object)
 
 
-def _numbers(values: pd.Series) -> np.ndarray:
+def numbers(values: pd.Series) -> np.ndarray:
     # numpy would take booleans, complex numbers, durations and dates for numbers: True is 1.0, and a date its epoch.
     if values.dtype.kind not in "bcmM":
         try:

@@ -185,7 +185,7 @@ def read_trades(path: str | Path) -> Trades:
         If the file is missing, unreadable or malformed.
     """
     path, suffix = _checked(path)
-    with _naming(path):
+    with naming(path):
         return Trades.from_frame(READERS[suffix](path))
 
 
@@ -205,7 +205,7 @@ def scan_trades(path: str | Path, n_rows: int = 200_000) -> Iterator[Trades]:
     if n_rows < 1:
         raise ConfigError(f"n_rows must be at least 1, got {n_rows}")
     path, suffix = _checked(path)
-    with _naming(path):
+    with naming(path):
         if suffix in (".parquet", ".pq"):
             from pyarrow.parquet import ParquetFile
 
@@ -235,7 +235,7 @@ def _checked(path: str | Path) -> tuple[Path, str]:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Puts the path in front of what is wrong with its content."""
     try:
         yield

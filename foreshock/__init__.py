@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from data.errors import ExchangeError as ExchangeError
     from data.errors import ForeshockError as ForeshockError
     from data.files import read_bars as read_bars
+    from data.orderbook import BOOK_COLUMNS as BOOK_COLUMNS
+    from data.orderbook import Book as Book
+    from data.orderbook import read_book as read_book
     from data.quality import QualityReport as QualityReport
     from data.quality import clean as clean
     from data.simulate import SimulatedMarket as SimulatedMarket
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from detectors.registry import detectors as detectors
     from detectors.registry import load_detector as load_detector
     from detectors.registry import make_detector as make_detector
+    from engine.book_features import BOOK_FEATURES as BOOK_FEATURES
+    from engine.book_features import LEVEL_FEATURES as LEVEL_FEATURES
+    from engine.book_features import BookStream as BookStream
+    from engine.book_features import book_features as book_features
     from engine.causality import Audit as Audit
     from engine.causality import audit as audit
     from engine.detection import DetectionReport as DetectionReport
@@ -77,6 +84,7 @@ _HOMES = {
     "data.bars": ("Bars",),
     "data.errors": ("ConfigError", "DataError", "ExchangeError", "ForeshockError"),
     "data.files": ("read_bars",),
+    "data.orderbook": ("BOOK_COLUMNS", "Book", "read_book"),
     "data.quality": ("QualityReport", "clean"),
     "data.simulate": ("SimulatedMarket", "simulate_market"),
     "data.trades": ("Trades", "read_trades", "scan_trades"),
@@ -84,6 +92,7 @@ _HOMES = {
     "detectors.base": ("Detector",),
     "detectors.registry": ("detectors", "load_detector", "make_detector"),
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
+    "engine.book_features": ("BOOK_FEATURES", "LEVEL_FEATURES", "BookStream", "book_features"),
     "engine.causality": ("Audit", "audit"),
     "engine.detection": ("DetectionReport", "Events", "auc_pr", "detection_report", "match_events", "vus_pr"),
     "engine.features": ("Features",),

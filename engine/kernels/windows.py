@@ -27,3 +27,27 @@ def rolling_sum_nb(x, window):
                 if row >= window - 1:
                     out[row, i] = tail[j, i] + head[i]
     return out
+
+
+class SumStream:
+    """``rolling_sum_nb`` one row at a time."""
+
+    def __init__(self, window: int, n_symbols: int) -> None:
+        self._block = np.zeros((window, n_symbols))
+        self._tail = np.zeros((window, n_symbols))
+        self._head = np.zeros(n_symbols)
+        self._count = 0
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        """Take the next row, shape (n_symbols,)."""
+        window = len(self._block)
+        j = self._count % window
+        if j == 0:
+            if self._count:
+                # What is left of the last block after its first row, its first two rows, and so on: summed from the end, as above.
+                self._tail[:-1] = np.cumsum(self._block[:0:-1], axis=0)[::-1]
+            self._head[:] = 0.0
+        self._block[j] = row
+        self._head += row
+        self._count += 1
+        return self._tail[j] + self._head if self._count >= window else np.full(len(row), np.nan)
