@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ _CLASSES: tuple[type[Detector], ...] = (
     HalfSpaceTrees,
     Ensemble,
     JointTail,
-    Random,
-    VolatilityOnly,
 )
-_REGISTRY: dict[str, type[Detector]] = {cls.name: cls for cls in _CLASSES}
+_BASELINES: tuple[type[Detector], ...] = (Random, VolatilityOnly)
+# Module and class of the networks, by name: torch takes seconds to import, so a module is imported when its name is asked for.
+_NEURAL: dict[str, tuple[str, str]] = {
+    "autoencoder": ("autoencoder", "Autoencoder"),
+}
+_LOADED: dict[str, type[Detector]] = {cls.name: cls for cls in (*_CLASSES, *_BASELINES)}
+_NAMES = (*(cls.name for cls in _CLASSES), *_NEURAL, *(cls.name for cls in _BASELINES))
 
 
 def detectors() -> list[str]:
@@ -43,18 +48,30 @@ def detectors() -> list[str]:
     >>> detectors()[:3]
     ['zscore', 'iqr', 'mad']
     """
-    return list(_REGISTRY)
+    return list(_NAMES)
+
+
+def neural_detectors() -> list[str]:
+    """The registered names of networks.
+
+    >>> neural_detectors()[:1]
+    ['autoencoder']
+    """
+    return list(_NEURAL)
 
 
 def detector_class(name: str) -> type[Detector]:
     """The class behind a name."""
     if name.startswith(PREFIX):
         return pyod_class(name)
-    if name not in _REGISTRY:
-        near = difflib.get_close_matches(name, _REGISTRY, n=1)
+    if name not in _NAMES:
+        near = difflib.get_close_matches(name, _NAMES, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "see foreshock detectors"
-        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_REGISTRY)}, {PREFIX}<Name>; {hint}")
-    return _REGISTRY[name]
+        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>; {hint}")
+    if name in _NEURAL:
+        module, cls = _NEURAL[name]
+        return getattr(import_module(f"detectors.neural.{module}"), cls)
+    return _LOADED[name]
 
 
 def make_detector(name: str, **params: Any) -> Detector:

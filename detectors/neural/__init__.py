@@ -1,0 +1,1 @@
+"""Detectors that are networks. torch is imported here and nowhere else; the registry loads this folder when it is first needed."""

@@ -1,0 +1,321 @@
+"""What the networks share as detectors: standardised windows in, one score a row out."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data.errors import ConfigError, DataError
+from detectors.base import Detector
+from detectors.neural.trainer import Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
+from detectors.neural.windows import Windows, clipped
+from detectors.scaling import MIN_ROWS, RobustScaler
+from engine.features import Features
+
+# Rows of one pass when scoring; the last one is padded, so that all have the same shape.
+BATCH = 512
+
+OnEpoch = Callable[[int, float, float], None]
+
+
+class NeuralDetector(Detector):
+    """Base of the networks that look at windows of standardised rows.
+
+    Rows are standardised per symbol by median and interquartile range of the training rows. The window of row t is the rows
+    t - window + 1 .. t of one symbol. The network sees values clipped at 10, in training and after; errors are measured against
+    the values as they are, so that a stranger row has a higher score however strange it is. A row whose window has an unknown
+    value is not scored; nothing is imputed. Networks learn in float32 and score in float64 in passes of one shape, so that the
+    neighbours of a row change its score by no more than float64 rounds.
+
+    A subclass builds its network in ``_network``, says in ``_loss`` what it minimises and in ``_errors`` how strange a window is.
+
+    Parameters
+    ----------
+    window : int
+        Rows the network sees; 1 for a row by itself.
+    latent : int
+        Size of the code; from 1 to one less than the values of a window.
+    epochs, batch_size, learning_rate : int, int, float
+        At most so many epochs; training stops early by the last 15 % of the training windows.
+    max_windows : int
+        At most so many training windows, drawn evenly over the training rows.
+    pool : bool
+        One network for all symbols, or one for each.
+    warm_start : bool
+        In ``walk_forward``, begin each fold at the weights of the fold before, which saw earlier rows only.
+    seed : int
+        Of weights, batches and noise.
+    device : {"auto", "cpu", "cuda"}
+    """
+
+    learned = ("symbols_", "names_", "center_", "scale_", "models_")
+    tolerance = 1e-9
+    # Whether the score of a symbol uses rows of other symbols.
+    market_wide: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        window: int = 1,
+        latent: int = 4,
+        epochs: int = 30,
+        batch_size: int = 512,
+        learning_rate: float = 2e-3,
+        max_windows: int = 50_000,
+        pool: bool = True,
+        warm_start: bool = False,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.window = window
+        self.latent = latent
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.max_windows = max_windows
+        self.pool = pool
+        self.warm_start = warm_start
+        self.seed = seed
+        self.device = device
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Parameters of the class and of its bases: a subclass names its own and hands the others on."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            if issubclass(base, NeuralDetector) and "__init__" in vars(base):
+                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+                names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"}
+        return sorted(names)
+
+    @property
+    def lookback(self) -> int:
+        return self.window - 1
+
+    def fit(self, features: Features, *, initial: Self | None = None, on_epoch: OnEpoch | None = None) -> Self:
+        """Learn from the rows of ``features``.
+
+        Parameters
+        ----------
+        features : Features
+        initial : detector, optional
+            Begin at the weights of this fitted detector of the same parameters.
+        on_epoch : callable, optional
+            Told the epoch, its training loss and its validation loss, for each network.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter cannot work, the device is not there, or training fails; the message says what to change.
+        DataError
+            If there are fewer than 100 complete windows.
+        """
+        with one_thread():
+            groups = self._training_windows(features)
+            models = []
+            for i, group in enumerate(groups):
+                start = self._weights_of(initial, features.symbols[i]) if initial is not None else None
+                models.append(self._fit_windows(group, start, on_epoch) if len(group) >= MIN_ROWS else {})
+        self.models_ = tuple(models)
+        return self
+
+    def _training_windows(self, features: Features) -> list[Windows]:
+        """Learn the scales; the windows to learn from, of all symbols together or of each."""
+        self._check(features)
+        scaler = RobustScaler.learn(features)
+        self.symbols_, self.names_, self.center_, self.scale_ = scaler.symbols, scaler.names, scaler.center, scaler.scale
+        windows = self._windows(features)
+        groups = [windows] if self.pool else [windows.take(windows.cols == i) for i in range(len(features.symbols))]
+        most = max(map(len, groups))
+        if most < MIN_ROWS:
+            raise DataError(
+                f"{self.name} needs {MIN_ROWS} training windows of {self.window} rows without a gap, got {most} from "
+                f"{features.n_rows} training rows; lengthen train or shorten window"
+            )
+        return [group.evenly(self.max_windows) for group in groups]
+
+    def _fit_windows(self, windows: Windows, start: dict[str, Any] | None, on_epoch: OnEpoch | None) -> dict[str, Any]:
+        settings = self._settings()
+        net = self._built(windows)
+        if start is not None:
+            _load(net, start["weights"])
+        net.to(settings.device)
+        data = TrainingData.of(windows, settings.device)
+        try:
+            trained = train(net, self._loss, data, settings, self.seed, on_epoch)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from error
+        return self._model(net, data, trained.epochs, trained.validation_loss)
+
+    def _built(self, windows: Windows) -> nn.Module:
+        return seeded(lambda: self._network(windows.values.shape[2], windows.context.shape[1]), self.seed)
+
+    def _model(self, net: nn.Module, data: TrainingData, epochs: int, validation_loss: float) -> dict[str, Any]:
+        """What is kept of a trained network."""
+        with torch.no_grad():
+            self._check_trained(net, data)
+            more = self._learn_errors(net.double(), data)
+        weights = {name: value.float().cpu().numpy() for name, value in net.state_dict().items()}
+        return {"weights": weights, "epochs": epochs, "validation_loss": validation_loss, **more}
+
+    def _settings(self) -> Settings:
+        return Settings(self.epochs, self.batch_size, self.learning_rate, device=pick_device(self.device))
+
+    def _weights_of(self, other: Self, symbol: str) -> dict[str, Any] | None:
+        """The model of another detector to begin with; None where it has none."""
+        other._check_fitted()
+        mine, theirs = self.get_params(), other.get_params()
+        differ = [key for key in ("window", "latent", "pool") if mine[key] != theirs.get(key)]
+        if type(other) is not type(self) or differ or other.names_ != self.names_:
+            raise ConfigError(f"{self.name} can only begin at the weights of another of the same window, latent, pool and features")
+        if self.pool:
+            return other.models_[0]
+        return other.models_[other.symbols_.index(symbol)] or None if symbol in other.symbols_ else None
+
+    def _windows(self, features: Features) -> Windows:
+        values = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_).transform(features)
+        return Windows.of(values, self.window, self._context(values))
+
+    def _score(self, features: Features) -> np.ndarray:
+        return self._by_window(features, self._errors)
+
+    def encode(self, features: Features) -> np.ndarray:
+        """Codes, shape (n_rows, n_symbols, latent); NaN where a row is not scored. The code of a row uses no later row."""
+        self._check_fitted()
+        return self._by_window(features, lambda net, model, x, context, target: self._codes(net, x, context), (self.latent,))
+
+    def reconstruct(self, features: Features) -> np.ndarray:
+        """Rows as the network rebuilds them, in the units of ``features``, shape (n_rows, n_symbols, n_features).
+
+        Of a window its newest row; NaN where a row is not scored.
+        """
+        self._check_fitted()
+        rebuilt = self._by_window(
+            features,
+            lambda net, model, x, context, target: self._rebuilt(net, x, context)[:, -1],
+            (len(self.names_),),
+        )
+        scaler = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_)
+        center, scale = scaler._of(features)
+        return rebuilt * scale + center
+
+    def _by_window(self, features: Features, function: Callable[..., Tensor], width: tuple[int, ...] = ()) -> np.ndarray:
+        """``function(net, model, x, context, target)`` of every window, shape (n_rows, n_symbols, *width); NaN elsewhere."""
+        windows = self._windows(features)
+        out = np.full((features.n_rows, len(features.symbols), *width), np.nan)
+        groups = [(windows, self.models_[0])]
+        if not self.pool:
+            places = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
+            known = [(i, self.models_[place]) for i, place in enumerate(places) if place >= 0]
+            groups = [(windows.take(windows.cols == i), model) for i, model in known if model]
+        device = pick_device(self.device)
+        with one_thread(), torch.no_grad():
+            for group, model in groups:
+                if not len(group):
+                    continue
+                net = self._restored(group, model).double().to(device)
+                for start, x, context in passes(group):
+                    target, seen, state = (as_tensor(part, device, torch.float64) for part in (x, clipped(x), clipped(context)))
+                    found = function(net, model, seen, state, target).cpu().numpy()
+                    rows, cols = group.rows[start : start + BATCH], group.cols[start : start + BATCH]
+                    out[rows, cols] = found[: len(rows)]
+        return out
+
+    def _restored(self, windows: Windows, model: dict[str, Any]) -> nn.Module:
+        net = self._network(windows.values.shape[2], windows.context.shape[1])
+        _load(net, model["weights"])
+        return net.eval()
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        super().restore(state)
+        shape = (len(self.symbols_), len(self.names_))
+        whole = self.center_.shape == self.scale_.shape == shape and len(self.models_) == (1 if self.pool else shape[0])
+        if not whole or not all(self._fits(model, shape[1]) for model in self.models_ if model):
+            raise DataError(f"the saved {self.name} does not fit together; save the detector again")
+        return self
+
+    def _fits(self, model: dict[str, Any], n_features: int) -> bool:
+        """Whether a model read from a file has the arrays that the network of these parameters has."""
+        expected = self._network(n_features, self._n_context(n_features)).state_dict()
+        found = model["weights"]
+        return set(found) == set(expected) and all(
+            value.dtype == np.float32 and value.shape == tuple(expected[name].shape) and bool(np.isfinite(value).all())
+            for name, value in found.items()
+        )
+
+    def _check(self, features: Features) -> None:
+        """Refuse parameters that cannot work."""
+        n_inputs = self.window * len(features.names)
+        at_least = {"window": 1, "epochs": 1, "batch_size": 2, "max_windows": MIN_ROWS}
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} of {self.name} must be at least {least}, got {getattr(self, name)}; raise it")
+        if not self.learning_rate > 0:
+            raise ConfigError(f"learning_rate of {self.name} must be above 0, got {self.learning_rate}; try 0.002")
+        if not 1 <= self.latent < n_inputs:
+            raise ConfigError(
+                f"latent of {self.name} must lie between 1 and {n_inputs - 1} for {len(features.names)} features and window "
+                f"{self.window}, got {self.latent}; a code as large as its input keeps everything"
+            )
+        pick_device(self.device)
+
+    def _context(self, values: np.ndarray) -> np.ndarray | None:  # noqa: ARG002 - most look at the window alone
+        """What the network knows of the market at each row, shape (n_rows, n_context), from standardised features."""
+        return None
+
+    def _n_context(self, n_features: int) -> int:  # noqa: ARG002
+        return 0
+
+    def _check_trained(self, net: nn.Module, data: TrainingData) -> None:
+        """Refuse a network that rebuilds every window alike although windows differ."""
+        rebuilt = self._rebuilt(net, data.later_x, data.later_context)
+        if _spread(data.later_x) > 1e-3 and _spread(rebuilt) < 1e-3 * _spread(data.later_x):
+            raise ConfigError(
+                f"{self.name} has collapsed: it rebuilds every window alike; lower learning_rate, raise epochs, or give more rows"
+            )
+
+    def _learn_errors(self, net: nn.Module, data: TrainingData) -> dict[str, Any]:  # noqa: ARG002 - most scores need no more
+        """What the score needs besides the network; learned on the later windows."""
+        return {}
+
+    @abstractmethod
+    def _network(self, n_features: int, n_context: int) -> nn.Module:
+        """A network with fresh weights; it has ``n_uniform`` and ``n_normal``, the noise that ``_loss`` wants for a window."""
+
+    @abstractmethod
+    def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
+        """Mean loss of windows (n, window, n_features)."""
+
+    @abstractmethod
+    def _codes(self, net: Any, x: Tensor, context: Tensor) -> Tensor:
+        """Codes of windows, (n, latent)."""
+
+    @abstractmethod
+    def _rebuilt(self, net: Any, x: Tensor, context: Tensor) -> Tensor:
+        """Windows as the network rebuilds them, (n, window, n_features)."""
+
+    def _errors(self, net: Any, model: dict[str, Any], x: Tensor, context: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002
+        """Scores of windows, (n,): mean squared error of the newest row; ``x`` is ``target`` clipped."""
+        return (target[:, -1] - self._rebuilt(net, x, context)[:, -1]).square().mean(dim=1)
+
+
+def passes(windows: Windows) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Start, values and context of one pass after the other, each of ``BATCH`` windows; the last is filled up with zeros."""
+    for start in range(0, len(windows), BATCH):
+        x, context = windows.gather(slice(start, start + BATCH))
+        missing = BATCH - len(x)
+        yield start, np.pad(x, ((0, missing), (0, 0), (0, 0))), np.pad(context, ((0, missing), (0, 0)))
+
+
+def _load(net: nn.Module, weights: dict[str, np.ndarray]) -> None:
+    net.load_state_dict({name: as_tensor(value) for name, value in weights.items()})
+
+
+def _spread(x: Tensor) -> float:
+    return float(x.double().std(dim=0).max()) if len(x) > 1 else 0.0

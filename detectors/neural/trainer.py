@@ -1,0 +1,231 @@
+"""The trainer that the networks share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from data.errors import ConfigError
+from detectors.neural.windows import Windows, clipped
+
+# Share of the windows, the latest, that decide when to stop.
+VALIDATION = 0.15
+# Below this many batches an epoch, batches are made smaller.
+FEWEST_BATCHES = 16
+SMALLEST_BATCH = 32
+# Rows of one pass without gradients.
+PASS = 1024
+
+# From the network, windows (n, length, n_features), context (n, n_context), and noise (n, n_uniform) and (n, n_normal) to a mean.
+Loss = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs : int
+        At most.
+    batch_size : int
+        At most; smaller where an epoch would have fewer than 16 batches.
+    learning_rate : float
+        Of AdamW at the start; it falls to zero over ``epochs`` along a half cosine.
+    patience : int
+        Epochs without a better validation loss before training stops.
+    clip : float
+        Largest norm of a gradient.
+    device : str
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    patience: int = 4
+    clip: float = 1.0
+    device: str = "cpu"
+
+    def rate(self, epoch: int) -> float:
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Epochs that were run, and the validation loss of the weights that were kept."""
+
+    epochs: int
+    validation_loss: float
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Windows to learn from and later ones to stop by, as tensors: (n, length, n_features) and (n, n_context)."""
+
+    x: Tensor
+    context: Tensor
+    later_x: Tensor
+    later_context: Tensor
+
+    @classmethod
+    def of(cls, windows: Windows, device: str = "cpu") -> TrainingData:
+        """The windows apart by time; the last 15 % are the later ones, and no row is in windows of both."""
+        parts = [as_tensor(part, device) for windows in windows.split(VALIDATION) for part in gathered(windows)]
+        return cls(*parts)
+
+    def batch_size(self, most: int) -> int:
+        return min(most, max(SMALLEST_BATCH, len(self.x) // FEWEST_BATCHES), len(self.x))
+
+
+def gathered(windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    x, context = windows.gather()
+    return clipped(x), clipped(context)
+
+
+def as_tensor(x: np.ndarray, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=dtype)
+
+
+class Noise:
+    """Batches and noise of one training, from generators of its own: neither the global state of torch nor the device matters."""
+
+    def __init__(self, net: Any, seed: int, device: str = "cpu") -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.n_uniform, self.n_normal = net.n_uniform, net.n_normal
+        self.device = device
+
+    def order(self, n: int) -> Tensor:
+        return torch.randperm(n, generator=self.generator)
+
+    def draw(self, n: int) -> tuple[Tensor, Tensor]:
+        uniform = torch.rand((n, self.n_uniform), generator=self.generator)
+        normal = torch.randn((n, self.n_normal), generator=self.generator)
+        return uniform.to(self.device), normal.to(self.device)
+
+
+def train(
+    net: nn.Module,
+    loss: Loss,
+    data: TrainingData,
+    settings: Settings,
+    seed: int,
+    on_epoch: Callable[[int, float, float], None] | None = None,
+) -> Trained:
+    """Minimise ``loss`` by AdamW; stop early by the later windows, and leave the network at its best there, in evaluation mode.
+
+    Parameters
+    ----------
+    net : Module
+        With ``n_uniform`` and ``n_normal``: columns of noise that ``loss`` wants for each window. The noise of the validation
+        loss is drawn once.
+    loss : callable
+        ``loss(net, x, context, uniform, normal)``; ``net.training`` tells whether to drop out.
+    data : TrainingData
+    settings : Settings
+    seed : int
+    on_epoch : callable, optional
+        Told the epoch, its training loss and its validation loss.
+
+    Raises
+    ------
+    ConfigError
+        If the loss is not finite.
+    """
+    noise = Noise(net, seed, settings.device)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, fused=True)
+    size = data.batch_size(settings.batch_size)
+    held_noise = noise.draw(len(data.later_x))
+    best, best_loss, stale, epoch = snapshot(net), float("inf"), 0, 0
+    for epoch in range(1, settings.epochs + 1):
+        net.train()
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate(epoch - 1)
+        total, n_batches = 0.0, 0
+        for chosen in batches(noise.order(len(data.x)), size):
+            optimiser.zero_grad(set_to_none=True)
+            mean = loss(net, data.x[chosen], data.context[chosen], *noise.draw(size))
+            mean.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
+            optimiser.step()
+            total, n_batches = total + float(mean.detach()), n_batches + 1
+        held = held_loss(net, loss, data, held_noise)
+        check_finite(total, held, epoch)
+        if on_epoch is not None:
+            on_epoch(epoch, total / n_batches, held)
+        if held < best_loss:
+            best, best_loss, stale = snapshot(net), held, 0
+        else:
+            stale += 1
+            if stale >= settings.patience:
+                break
+    net.load_state_dict(best)
+    net.eval()
+    return Trained(epoch, best_loss)
+
+
+def batches(order: Tensor, size: int) -> Iterator[Tensor]:
+    """Full batches; what is left over waits for the order of another epoch."""
+    for start in range(0, len(order) - size + 1, size):
+        yield order[start : start + size]
+
+
+def held_loss(net: nn.Module, loss: Loss, data: TrainingData, noise: tuple[Tensor, Tensor]) -> float:
+    """Mean loss of the later windows, without dropout."""
+    net.eval()
+    total, n = 0.0, len(data.later_x)
+    with torch.no_grad():
+        for start in range(0, n, PASS):
+            part = slice(start, start + PASS)
+            mean = loss(net, data.later_x[part], data.later_context[part], noise[0][part], noise[1][part])
+            total += float(mean) * min(PASS, n - start)
+    return total / n
+
+
+def check_finite(trained: float, held: float, epoch: int) -> None:
+    if not (math.isfinite(trained) and math.isfinite(held)):
+        raise ConfigError(f"the loss is not finite after epoch {epoch}: training diverged; lower learning_rate")
+
+
+def snapshot(net: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on two threads than on one, and sums must not depend on how many there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """A network with its first weights drawn from the seed; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def pick_device(wanted: str) -> str:
+    """``"auto"`` is the GPU where there is one.
+
+    Raises
+    ------
+    ConfigError
+        If the device is unknown or not there.
+    """
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', got {wanted!r}; 'auto' takes the GPU where there is one")
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise ConfigError("device is 'cuda', but torch sees no GPU here; use device='auto' or 'cpu'")
+    return "cuda" if there and wanted != "cpu" else "cpu"
