@@ -83,7 +83,7 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def rbf_kernel(paths: np.ndarray, n_reference: int) -> np.ndarray:
-    """``exp(-|a - b|^2 / (2 h^2))`` of every two flattened paths; h^2 is the median of ``|a - b|^2`` in the first ``n_reference``."""
+    """``exp(-|a - b|^2 / (2 h^2))`` of every two flattened paths, h^2 the median of ``|a - b|^2`` in the first ones."""
     flat = paths.reshape(len(paths), -1)
     squares = (flat**2).sum(axis=1)
     distance = np.maximum(squares[:, None] + squares[None] - 2 * flat @ flat.T, 0)
@@ -199,7 +199,7 @@ def discriminative_score(x: np.ndarray, y: np.ndarray, seed: int) -> float:
             [part[:cut] if this else part[cut:] for part, cut in ((x, cut_x), (y, cut_y))] for this in (first, not first)
         )
         model = HistGradientBoostingClassifier(
-            max_iter=30, max_leaf_nodes=8, learning_rate=0.2, early_stopping=False, random_state=seed
+            max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=seed
         )
         model.fit(np.vstack(learn), np.repeat([0, 1], [len(part) for part in learn]))
         accuracies.append(np.mean([(model.predict(part) == label).mean() for label, part in enumerate(trial)]))
