@@ -178,6 +178,7 @@ def pumps(
 ) -> None:
     """On real pump-and-dumps, alerts on windows of trades."""
     _check_out(out)
+    from foreshock.benchmarks.common import print_curves
     from foreshock.benchmarks.pumps import WINDOW_SECONDS, pumps_benchmark
     from foreshock.progress import progress_bar
 
@@ -185,6 +186,7 @@ def pumps(
     with progress_bar(1 + 11 * len(WINDOW_SECONDS), True) as step:
         result = pumps_benchmark(trades, events, step)
     _finish_benchmark("pumps", "Announced pumps", result, out, result["rows"])
+    print_curves("Recall and median delay against false alerts, any threshold", result["curves"], _width())
     _print_notes(result, out)
 
 

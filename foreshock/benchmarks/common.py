@@ -16,6 +16,8 @@ from engine.detection import METRICS, DetectionReport
 KEYS = ("series", "kind", "size", "window_s")
 FIGURES = (*METRICS, "vus_pr_lift", "vus_pr_all_rows")
 INTERVALS_SHOWN = ("recall", "vus_pr")
+# False alerts a day at which a curve is printed; the file has every point.
+CURVE_RATES = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0)
 HEADINGS = {
     "window_s": "window",
     "false_per_day": "false/day",
@@ -103,6 +105,26 @@ def print_recalls(title: str, rows: Sequence[Mapping[str, Any]], width: int | No
     for detector in dict.fromkeys(row["detector"] for row in rows):
         own = {(row["kind"], row["size"]): row for row in rows if row["detector"] == detector}
         table.add_row(detector, *(f"{own[group]['recall']:.2f}" for group in groups))
+    Console(width=width, markup=False).print(table)
+
+
+def print_curves(title: str, curves: Sequence[Mapping[str, Any]], width: int | None) -> None:
+    """Most events caught at no more than so many false alerts a day, and their median delay, of each detector and window."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("detector", no_wrap=True)
+    for heading in ("window", *(f"≤ {rate:g}/day" for rate in CURVE_RATES)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in curves:
+        cells = []
+        for rate in CURVE_RATES:
+            allowed = [point for point in one["points"] if point["false_per_day"] <= rate]
+            best = max(allowed, key=lambda point: (point["recall"], -point["false_per_day"]), default=None)
+            cells.append("–" if best is None else f"{best['recall']:.2f} {_cell(best, 'median_delay_s')}")
+        table.add_row(one["detector"], f"{one['window_s']} s", *cells)
     Console(width=width, markup=False).print(table)
 
 
