@@ -6,25 +6,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
 
 import numpy as np
 
 from data.bars import FIELDS, Bars
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
 from engine.features import Features
-from engine.kernels.recursive import EwmaStream, ewma_nb
-from engine.kernels.robust import RankStream, rolling_rank_nb
-from engine.kernels.rolling import (
-    CovarianceStream,
-    MaxStream,
-    MeanStream,
-    MomentsStream,
-    rolling_covariance_nb,
-    rolling_max_nb,
-    rolling_mean_nb,
-    rolling_moments_nb,
-)
+from engine.rows import BatchRows, Rows, StreamRows
 
 OHLCV_FEATURES = (
     "log_return",
@@ -116,7 +104,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
 
     def fill(first: int, stop: int) -> None:
         origin = max(first - _warm_up(parsed, step), 0)
-        rows = _Batch([getattr(bars, name)[origin:stop] for name in FIELDS], _skewed(parsed))
+        rows = BatchRows({name: getattr(bars, name)[origin:stop] for name in FIELDS}, _SERIES, _third(parsed))
         with np.errstate(divide="ignore", invalid="ignore"):
             for plane, (name, window) in zip(planes, parsed, strict=True):
                 plane[first:stop] = _formula(rows, name, window)[first - origin :]
@@ -144,12 +132,15 @@ class OhlcvStream:
 
     def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES) -> None:
         self.names = tuple(features)
+        self.n_symbols = n_symbols
         self._parsed = [_parse(name) for name in features]
-        self._rows = _Streaming(n_symbols, _skewed(self._parsed))
+        self._rows = StreamRows(_SERIES, _third(self._parsed))
 
     def update(self, bar: Sequence[np.ndarray]) -> np.ndarray:
         """Features, shape (n_symbols, n_features), of the next bar: open, high, low, close, volume, each (n_symbols,)."""
-        self._rows.take(bar)
+        if any(np.shape(row) != (self.n_symbols,) for row in bar):
+            raise DataError(f"a bar must have one value for each of {self.n_symbols} symbols, got {[np.shape(row) for row in bar]}")
+        self._rows.take(dict(zip(FIELDS, bar, strict=True)))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
 
@@ -183,146 +174,16 @@ def _warm_up(parsed: Sequence[tuple[str, int]], step: int) -> int:
     return min(-(-(max(window for _, window in parsed) + 1) // alignment) * alignment, step)
 
 
-class _Rows(Protocol):
-    """What a formula may ask for: series of shape (n_rows, n_symbols) by name, and rolling statistics of them."""
-
-    def series(self, name: str) -> np.ndarray: ...
-
-    def lagged(self, name: str, n: int) -> np.ndarray: ...
-
-    def moments(self, name: str, window: int) -> np.ndarray: ...
-
-    def mean(self, name: str, window: int) -> np.ndarray: ...
-
-    def highest(self, name: str, window: int) -> np.ndarray: ...
-
-    def rank(self, name: str, window: int) -> np.ndarray: ...
-
-    def ewma(self, name: str, window: int) -> np.ndarray: ...
-
-    def with_market(self, name: str, window: int) -> np.ndarray: ...
-
-
-class _Batch:
-    """All rows at once; series and moments that several features share are computed once."""
-
-    def __init__(self, fields: Sequence[np.ndarray], skewed: frozenset[int]) -> None:
-        self.skewed = skewed
-        self._series: dict[str, np.ndarray] = dict(zip(FIELDS, fields, strict=True))
-        self._moments: dict[tuple[str, int], np.ndarray] = {}
-
-    def series(self, name: str) -> np.ndarray:
-        if name not in self._series:
-            self._series[name] = _SERIES[name](self)
-        return self._series[name]
-
-    def lagged(self, name: str, n: int) -> np.ndarray:
-        x = self.series(name)
-        out = np.full_like(x, np.nan)
-        out[n:] = x[:-n]
-        return out
-
-    def moments(self, name: str, window: int) -> np.ndarray:
-        if (name, window) not in self._moments:
-            order = _moment_order(name, window, self.skewed)
-            self._moments[name, window] = rolling_moments_nb(self.series(name), window, order)
-        return self._moments[name, window]
-
-    def mean(self, name: str, window: int) -> np.ndarray:
-        return rolling_mean_nb(self.series(name), window)
-
-    def highest(self, name: str, window: int) -> np.ndarray:
-        return rolling_max_nb(self.series(name), window)
-
-    def rank(self, name: str, window: int) -> np.ndarray:
-        return rolling_rank_nb(self.series(name), window)
-
-    def ewma(self, name: str, window: int) -> np.ndarray:
-        return ewma_nb(self.series(name), 2.0 / (window + 1.0))
-
-    def with_market(self, name: str, window: int) -> np.ndarray:
-        return rolling_covariance_nb(self.series(name), self.series("market"), window)[:, :, 0]
-
-
-class _Streaming:
-    """The current row only, shape (1, n_symbols); whatever looks back keeps its own state."""
-
-    def __init__(self, n_symbols: int, skewed: frozenset[int]) -> None:
-        self.n_symbols, self.skewed = n_symbols, skewed
-        self._streams: dict[tuple[object, ...], Any] = {}
-        self._known: dict[tuple[object, ...], np.ndarray] = {}
-
-    def take(self, bar: Sequence[np.ndarray]) -> None:
-        self._known = {("series", name): np.array(row, dtype=np.float64)[None] for name, row in zip(FIELDS, bar, strict=True)}
-
-    def _once(self, key: tuple[object, ...], make: Callable[[], Any], *names: str) -> np.ndarray:
-        """The stream's value for this row: made at the first row, moved on exactly once a row."""
-        if key not in self._known:
-            if key not in self._streams:
-                self._streams[key] = make()
-            self._known[key] = self._streams[key].update(*(self.series(name)[0] for name in names))
-        return self._known[key]
-
-    def series(self, name: str) -> np.ndarray:
-        key = ("series", name)
-        if key not in self._known:
-            self._known[key] = _SERIES[name](self)
-        return self._known[key]
-
-    def lagged(self, name: str, n: int) -> np.ndarray:
-        return self._once(("lag", name, n), lambda: _Lag(n, self.n_symbols), name)[None]
-
-    def moments(self, name: str, window: int) -> np.ndarray:
-        order = _moment_order(name, window, self.skewed)
-        width = self.series(name).shape[1]
-        return self._once(("moments", name, window), lambda: MomentsStream(window, width, order), name)[:, None]
-
-    def mean(self, name: str, window: int) -> np.ndarray:
-        return self._once(("mean", name, window), lambda: MeanStream(window, self.n_symbols), name)[None]
-
-    def highest(self, name: str, window: int) -> np.ndarray:
-        return self._once(("max", name, window), lambda: MaxStream(window, self.n_symbols), name)[None]
-
-    def rank(self, name: str, window: int) -> np.ndarray:
-        return self._once(("rank", name, window), lambda: RankStream(window, self.n_symbols), name)[None]
-
-    def ewma(self, name: str, window: int) -> np.ndarray:
-        return self._once(("ewma", name, window), lambda: EwmaStream(2.0 / (window + 1.0), self.n_symbols), name)[None]
-
-    def with_market(self, name: str, window: int) -> np.ndarray:
-        stream = lambda: CovarianceStream(window, self.n_symbols, 1)  # noqa: E731
-        return self._once(("market", name, window), stream, name, "market")[None, :, 0]
-
-
-class _Lag:
-    """The row n rows ago."""
-
-    def __init__(self, n: int, n_symbols: int) -> None:
-        self._ring = np.full((n, n_symbols), np.nan)
-        self._row = 0
-
-    def update(self, row: np.ndarray) -> np.ndarray:
-        at = self._row % len(self._ring)
-        old = self._ring[at].copy()
-        self._ring[at] = row
-        self._row += 1
-        return old
-
-
-def _moment_order(name: str, window: int, skewed: frozenset[int]) -> int:
-    return 3 if name == "log_return" and window in skewed else 2
-
-
-def _skewed(parsed: Sequence[tuple[str, int]]) -> frozenset[int]:
-    """Windows whose third moment is needed."""
-    return frozenset(window for name, window in parsed if name == "skew")
+def _third(parsed: Sequence[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    """Series and windows whose third moment is needed."""
+    return frozenset(("log_return", window) for name, window in parsed if name == "skew")
 
 
 def _positive(x: np.ndarray) -> np.ndarray:
     return np.where(x > 0, x, np.nan)
 
 
-def _market(rows: _Rows) -> np.ndarray:
+def _market(rows: Rows) -> np.ndarray:
     """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where none is."""
     returns = rows.series("log_return")
     known = ~np.isnan(returns)
@@ -330,7 +191,7 @@ def _market(rows: _Rows) -> np.ndarray:
 
 
 # Series that features are made of; each is (n_rows, n_symbols) but for the market's single column.
-_SERIES: dict[str, Callable[[_Rows], np.ndarray]] = {
+_SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
     "log_return": lambda rows: np.log(rows.series("close") / rows.lagged("close", 1)),
     "absolute": lambda rows: np.abs(rows.series("log_return")),
     "squared_return": lambda rows: rows.series("log_return") ** 2,
@@ -344,22 +205,22 @@ _SERIES: dict[str, Callable[[_Rows], np.ndarray]] = {
 }
 
 
-def _zscore(rows: _Rows, name: str, window: int) -> np.ndarray:
+def _zscore(rows: Rows, name: str, window: int) -> np.ndarray:
     deviation, std = rows.moments(name, window)[:2]
     return deviation / _positive(std)
 
 
-def _market_correlation(rows: _Rows, window: int) -> np.ndarray:
+def _market_correlation(rows: Rows, window: int) -> np.ndarray:
     scale = rows.moments("log_return", window)[1] * rows.moments("market", window)[1]
-    return rows.with_market("log_return", window) / _positive(scale)
+    return rows.covariance("log_return", "market", window) / _positive(scale)
 
 
-_PLAIN: dict[str, Callable[[_Rows], np.ndarray]] = {
+_PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
     "log_return": lambda rows: rows.series("log_return"),
     "range": lambda rows: (rows.series("high") - rows.series("low")) / rows.series("close"),
     "volume_change": lambda rows: np.log(rows.series("traded_volume") / rows.lagged("traded_volume", 1)),
 }
-_WINDOWED: dict[str, Callable[[_Rows, int], np.ndarray]] = {
+_WINDOWED: dict[str, Callable[[Rows, int], np.ndarray]] = {
     "volatility": lambda rows, w: rows.moments("log_return", w)[1],
     "ewma_volatility": lambda rows, w: np.sqrt(rows.ewma("squared_return", w)),
     "parkinson": lambda rows, w: np.sqrt(rows.mean("squared_range", w) / (4 * math.log(2))),
@@ -375,11 +236,11 @@ _WINDOWED: dict[str, Callable[[_Rows, int], np.ndarray]] = {
     "amihud": lambda rows, w: rows.mean("illiquidity", w),
     "skew": lambda rows, w: rows.moments("log_return", w)[2],
     "market_correlation": _market_correlation,
-    "market_beta": lambda rows, w: rows.with_market("log_return", w) / _positive(rows.moments("market", w)[1] ** 2),
+    "market_beta": lambda rows, w: rows.covariance("log_return", "market", w) / _positive(rows.moments("market", w)[1] ** 2),
 }
 # Their value depends on all rows before, so that they cannot be computed in chunks.
 _RECURSIVE = ("ewma_volatility",)
 
 
-def _formula(rows: _Rows, name: str, window: int) -> np.ndarray:
+def _formula(rows: Rows, name: str, window: int) -> np.ndarray:
     return _WINDOWED[name](rows, window) if window else _PLAIN[name](rows)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
+from data.errors import ConfigError, DataError
 from data.trades import Trades
-from data.windows import trade_windows
+from data.windows import TradeWindows, trade_windows
 from engine.features import Features
-from engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
+from engine.rows import BatchRows, Rows, StreamRows
 
 PUMP_FEATURES = (
     "std_rush_order",
@@ -55,27 +58,70 @@ def published_pump_features(trades: Trades, seconds: int = 25, symbol: str = "as
     """
     chunks = trade_windows(trades.rows(trades.is_buy), seconds)
     chunks = chunks.rows(chunks.trade_count > 0)
-    lookback = LOOKBACKS[seconds]
-
-    def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, std = rolling_mean_nb(x[:, None], lookback), rolling_moments_nb(x[:, None], lookback, 2)[1]
-        return _change(mean[:, 0]), _change(std[:, 0])
-
-    def price(x: np.ndarray) -> np.ndarray:
-        return _change(rolling_mean_nb(x[:, None], PRICE_LOOKBACK)[:, 0])
-
-    avg_rush, std_rush = moments(chunks.rush_orders)
-    _, std_trades = moments(chunks.trade_count)
-    avg_volume, std_volume = moments(chunks.quote_volume)
-    _, std_price = moments(chunks.mean_price)
-    minutes = chunks.time.astype("datetime64[m]").astype(np.int64)
-    hour, minute = 2 * np.pi * (minutes // 60 % 24) / 23, 2 * np.pi * (minutes % 60) / 59
-    columns = (std_rush, avg_rush, std_trades, std_volume, avg_volume, std_price, price(chunks.mean_price), price(chunks.high))
-    values = np.column_stack([*columns, np.sin(hour), np.cos(hour), np.sin(minute), np.cos(minute)])
+    rows = BatchRows({name: getattr(chunks, name)[:, None] for name in _FIELDS}, _series(seconds))
+    values = _values(rows, chunks.time)
     return Features(chunks.time, (symbol,), PUMP_FEATURES, values[:, None, :], chunks.interval)
 
 
-def _change(x: np.ndarray) -> np.ndarray:
-    change = np.full_like(x, np.nan)
-    np.divide(x[1:], x[:-1], out=change[1:], where=x[:-1] > 0)
-    return change - 1
+class PumpStream:
+    """``published_pump_features`` one chunk at a time, with the same bits.
+
+    Parameters
+    ----------
+    seconds : {5, 15, 25}
+    """
+
+    def __init__(self, seconds: int = 25) -> None:
+        self.names = PUMP_FEATURES
+        self._rows = StreamRows(_series(seconds))
+
+    def update(self, chunk: TradeWindows) -> np.ndarray | None:
+        """Features, shape (1, 12), of the next chunk of buys, ``TradeWindows`` of one row; None where nobody bought."""
+        if len(chunk) != 1:
+            raise DataError(f"update takes one chunk, got {len(chunk)}; use TradeWindows.rows")
+        if chunk.trade_count[0] == 0:
+            return None
+        self._rows.take({name: getattr(chunk, name) for name in _FIELDS})
+        return _values(self._rows, chunk.time)
+
+
+_FIELDS = ("rush_orders", "trade_count", "quote_volume", "mean_price", "high")
+# The features before the clock: the statistic and its series.
+_CHANGES = (
+    ("std", "rush_orders"),
+    ("mean", "rush_orders"),
+    ("std", "trade_count"),
+    ("std", "quote_volume"),
+    ("mean", "quote_volume"),
+    ("std", "mean_price"),
+    ("last", "mean_price"),
+    ("last", "high"),
+)
+
+
+def _series(seconds: int) -> dict[str, Callable[[Rows], np.ndarray]]:
+    """The rolling statistics of which the features are changes."""
+    if seconds not in LOOKBACKS:
+        known = ", ".join(map(str, LOOKBACKS))
+        raise ConfigError(f"seconds must be one of {known}, for which lookbacks are published, got {seconds}")
+    lookback = LOOKBACKS[seconds]
+    made: dict[str, Callable[[Rows, str], np.ndarray]] = {
+        "std": lambda rows, name: rows.moments(name, lookback)[1],
+        "mean": lambda rows, name: rows.mean(name, lookback),
+        "last": lambda rows, name: rows.mean(name, PRICE_LOOKBACK),
+    }
+    return {f"{key}_{name}": lambda rows, key=key, name=name: made[key](rows, name) for key, name in _CHANGES}
+
+
+def _values(rows: Rows, time: np.ndarray) -> np.ndarray:
+    """All features, shape (n_rows, 12)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        changes = [_change(rows, f"{key}_{name}") for key, name in _CHANGES]
+    minutes = time.astype("datetime64[m]").astype(np.int64)
+    hour, minute = 2 * np.pi * (minutes // 60 % 24) / 23, 2 * np.pi * (minutes % 60) / 59
+    return np.column_stack([*changes, np.sin(hour), np.cos(hour), np.sin(minute), np.cos(minute)])
+
+
+def _change(rows: Rows, name: str) -> np.ndarray:
+    before = rows.lagged(name, 1)
+    return rows.series(name) / np.where(before > 0, before, np.nan) - 1

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
 from data.windows import TradeWindows
 from engine.features import Features
-from engine.kernels.rolling import rolling_moments_nb
-from engine.kernels.windows import rolling_sum_nb
+from engine.rows import BatchRows, Rows, StreamRows
 
 WINDOW_FEATURES = (
     "log_return",
@@ -69,99 +67,107 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     ConfigError
         If a name is unknown or a lookback too short.
     """
-    source = _Source(windows)
-    values = np.concatenate([_compute(source, name) for name in features], axis=1)[:, None, :]
+    formulas, series = _formulas(features)
+    rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.concatenate([formula(rows) for formula in formulas], axis=1)[:, None, :]
     return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
 
 
-class _Source:
-    """Columns of the windows, shape (n_windows, 1), and what several features share."""
+class WindowStream:
+    """``window_features`` one window at a time, with the same bits.
 
-    def __init__(self, windows: TradeWindows) -> None:
-        self.windows = windows
-        self._sums: dict[tuple[str, int], np.ndarray] = {}
-        self._moments: dict[tuple[str, int], np.ndarray] = {}
+    Parameters
+    ----------
+    features : sequence of str
+        As for ``window_features``.
+    """
 
-    def column(self, name: str) -> np.ndarray:
-        return self.log_return if name == "log_return" else getattr(self.windows, name)[:, None]
+    def __init__(self, features: Sequence[str] = WINDOW_FEATURES) -> None:
+        self.names = tuple(features)
+        self._formulas, series = _formulas(features)
+        self._rows = StreamRows(series)
+        self._next: np.datetime64 | None = None
 
-    @cached_property
-    def log_price(self) -> np.ndarray:
-        close = self.windows.close
-        traded = np.where(np.isnan(close), -1, np.arange(len(close)))
-        last = np.maximum.accumulate(traded)
-        return np.log(np.where(last >= 0, close[last], np.nan))[:, None]
-
-    @cached_property
-    def log_return(self) -> np.ndarray:
-        return self.log_price - _lag(self.log_price, 1)
-
-    def sums(self, name: str, window: int) -> np.ndarray:
-        if (name, window) not in self._sums:
-            self._sums[name, window] = rolling_sum_nb(self.column(name), window)
-        return self._sums[name, window]
-
-    def moments(self, name: str, window: int) -> np.ndarray:
-        """Deviation of the last window from the mean, and standard deviation."""
-        if (name, window) not in self._moments:
-            self._moments[name, window] = rolling_moments_nb(self.column(name), window, 2)
-        return self._moments[name, window]
-
-    def ratio(self, name: str, window: int) -> np.ndarray:
-        return _divide(self.column(name), self.sums(name, window) / window)
-
-    def zscore(self, name: str, window: int) -> np.ndarray:
-        return _divide(*self.moments(name, window))
-
-    def burst(self, short: int, long: int) -> np.ndarray:
-        before = _lag(self.sums("buy_quote_volume", long), short)
-        return _divide(self.sums("buy_quote_volume", short) / short, before / long)
+    def update(self, window: TradeWindows) -> np.ndarray:
+        """Features, shape (1, n_features), of the next window: ``TradeWindows`` of one row, those without a trade included."""
+        if len(window) != 1:
+            raise DataError(f"update takes one window, got {len(window)}; use TradeWindows.rows")
+        if self._next is not None and window.time[0] != self._next:
+            raise DataError(f"windows must follow one another, got {window.time[0]} where {self._next} was to come")
+        self._next = window.time[0] + window.interval
+        self._rows.take({name: getattr(window, name) for name in _FIELDS})
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
 
 
-def _lag(x: np.ndarray, n: int) -> np.ndarray:
-    lagged = np.full_like(x, np.nan)
-    lagged[n:] = x[: len(x) - n] if n < len(x) else x[:0]
-    return lagged
+def _positive(x: np.ndarray) -> np.ndarray:
+    return np.where(x > 0, x, np.nan)
 
 
-def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+def _ratio(rows: Rows, name: str, window: int) -> np.ndarray:
+    return rows.series(name) / _positive(rows.sums(name, window) / window)
 
 
-_PLAIN: dict[str, Callable[[_Source], np.ndarray]] = {
-    "log_return": lambda s: s.log_return,
-    "trade_count": lambda s: s.column("trade_count"),
-    "volume": lambda s: s.column("volume"),
-    "avg_trade_size": lambda s: s.column("avg_trade_size"),
-    "volatility": lambda s: s.column("volatility"),
-    "rush_orders": lambda s: s.column("rush_orders"),
-    "buy_share": lambda s: _divide(s.column("buy_volume"), s.column("volume")),
+def _zscore(rows: Rows, name: str, window: int) -> np.ndarray:
+    deviation, std = rows.moments(name, window)[:2]
+    return deviation / _positive(std)
+
+
+def _burst(rows: Rows, short: int, long: int) -> np.ndarray:
+    before = rows.lagged(f"bought_{long}", short)
+    return rows.sums("buy_quote_volume", short) / short / _positive(before / long)
+
+
+# Columns of the windows that features are made of. Their own log_return is the move within a window: not that of the features.
+_FIELDS = (
+    "close", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders", "buy_volume", "buy_quote_volume",
+)  # fmt: skip
+_SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
+    "log_price": lambda rows: np.log(rows.filled("close")),
+    "log_return": lambda rows: rows.series("log_price") - rows.lagged("log_price", 1),
 }
-_WINDOWED: dict[str, tuple[int, Callable[[_Source, int], np.ndarray]]] = {
-    "return": (1, lambda s, w: s.log_price - _lag(s.log_price, w)),
-    "rush_orders": (1, lambda s, w: s.sums("rush_orders", w)),
-    "buy_quote_volume": (1, lambda s, w: s.sums("buy_quote_volume", w)),
-    "volatility": (2, lambda s, w: s.moments("log_return", w)[1]),
-    "volume_ratio": (2, lambda s, w: s.ratio("volume", w)),
-    "trade_count_ratio": (2, lambda s, w: s.ratio("trade_count", w)),
-    "volume_zscore": (2, lambda s, w: s.zscore("volume", w)),
-    "return_zscore": (2, lambda s, w: s.zscore("log_return", w)),
+_PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
+    **{
+        name: lambda rows, name=name: rows.series(name)
+        for name in ("log_return", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders")
+    },
+    "buy_share": lambda rows: rows.series("buy_volume") / _positive(rows.series("volume")),
+}
+# The shortest lookback, and the formula.
+_WINDOWED: dict[str, tuple[int, Callable[[Rows, int], np.ndarray]]] = {
+    "return": (1, lambda rows, w: rows.series("log_price") - rows.lagged("log_price", w)),
+    "rush_orders": (1, lambda rows, w: rows.sums("rush_orders", w)),
+    "buy_quote_volume": (1, lambda rows, w: rows.sums("buy_quote_volume", w)),
+    "volatility": (2, lambda rows, w: rows.moments("log_return", w)[1]),
+    "volume_ratio": (2, lambda rows, w: _ratio(rows, "volume", w)),
+    "trade_count_ratio": (2, lambda rows, w: _ratio(rows, "trade_count", w)),
+    "volume_zscore": (2, lambda rows, w: _zscore(rows, "volume", w)),
+    "return_zscore": (2, lambda rows, w: _zscore(rows, "log_return", w)),
 }
 
 
-def _compute(source: _Source, name: str) -> np.ndarray:
+def _formulas(features: Sequence[str]) -> tuple[list[Callable[[Rows], np.ndarray]], dict[str, Callable[[Rows], np.ndarray]]]:
+    """The formulas of the features, and the series that they are made of."""
+    series = dict(_SERIES)
+    return [_formula(name, series) for name in features], series
+
+
+def _formula(name: str, series: dict[str, Callable[[Rows], np.ndarray]]) -> Callable[[Rows], np.ndarray]:
     if name in _PLAIN:
-        return _PLAIN[name](source)
+        return _PLAIN[name]
     match = re.fullmatch(r"([a-z_]+?)((?:_\d+)+)", name)
     lookbacks = [int(number) for number in match[2][1:].split("_")] if match else []
     if match and match[1] == "buy_burst" and len(lookbacks) == 2:
+        short, long = lookbacks
         if min(lookbacks) < 1:
             raise ConfigError(f"the lookbacks of buy_burst must be at least 1 window, got {name!r}")
-        return source.burst(*lookbacks)
+        series[f"bought_{long}"] = lambda rows: rows.sums("buy_quote_volume", long)
+        return lambda rows: _burst(rows, short, long)
     if match is None or match[1] not in _WINDOWED or len(lookbacks) != 1:
         known = ", ".join([*_PLAIN, *(f"{key}_<windows>" for key in _WINDOWED), "buy_burst_<windows>_<windows>"])
         raise ConfigError(f"unknown feature {name!r}; expected one of {known}")
     least, compute = _WINDOWED[match[1]]
     if lookbacks[0] < least:
         raise ConfigError(f"the lookback of {match[1]} must be at least {least} windows, got {lookbacks[0]} in {name!r}")
-    return compute(source, lookbacks[0])
+    return lambda rows: compute(rows, lookbacks[0])

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from engine.detection import vus_pr as vus_pr
     from engine.features import Features as Features
     from engine.ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
+    from engine.ohlcv import OhlcvStream as OhlcvStream
     from engine.ohlcv import ohlcv_features as ohlcv_features
     from engine.risk.performance import performance as performance
     from engine.risk.value_at_risk import risk_report as risk_report
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from engine.validation.verdict import Verdict as Verdict
     from engine.walk_forward import walk_forward as walk_forward
     from engine.window_features import WINDOW_FEATURES as WINDOW_FEATURES
+    from engine.window_features import WindowStream as WindowStream
     from engine.window_features import window_features as window_features
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
@@ -96,7 +98,7 @@ _HOMES = {
     "engine.causality": ("Audit", "audit"),
     "engine.detection": ("DetectionReport", "Events", "auc_pr", "detection_report", "match_events", "vus_pr"),
     "engine.features": ("Features",),
-    "engine.ohlcv": ("OHLCV_FEATURES", "ohlcv_features"),
+    "engine.ohlcv": ("OHLCV_FEATURES", "OhlcvStream", "ohlcv_features"),
     "engine.risk.performance": ("performance",),
     "engine.risk.value_at_risk": ("risk_report",),
     "engine.scores": ("Scores", "Signals"),
@@ -108,7 +110,7 @@ _HOMES = {
     "engine.validation.forward": ("ForwardMoves", "forward_moves"),
     "engine.validation.verdict": ("Verdict",),
     "engine.walk_forward": ("walk_forward",),
-    "engine.window_features": ("WINDOW_FEATURES", "window_features"),
+    "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),

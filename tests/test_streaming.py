@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 
 from data.bars import FIELDS, Bars
+from data.errors import ConfigError, DataError
 from data.files import read_bars
+from data.trades import read_trades
+from data.windows import TradeWindows, trade_windows
 from engine import ohlcv
 from engine.kernels.recursive import EwmaStream, ewma_nb
 from engine.kernels.robust import MadStream, QuantilesStream, RankStream, rolling_mad_nb, rolling_quantiles_nb, rolling_rank_nb
@@ -19,8 +22,12 @@ from engine.kernels.rolling import (
     rolling_mean_nb,
     rolling_moments_nb,
 )
+from engine.kernels.windows import SumStream, rolling_sum_nb
 from engine.ohlcv import OHLCV_FEATURES, OhlcvStream, ohlcv_features
+from engine.pump_features import PumpStream, published_pump_features
+from engine.window_features import WINDOW_FEATURES, WindowStream, window_features
 from tests.market import make_bars
+from tests.test_trades import make_trades
 
 MORE_FEATURES = (
     *OHLCV_FEATURES, "ewma_volatility_30", "return_rank_50", "volume_rank_50", "market_correlation_48", "market_beta_48", "skew_20",
@@ -39,6 +46,7 @@ QUANTILES = np.array([0.1, 0.5, 0.99])
 TWINS = {
     "moments": (lambda w: MomentsStream(w, 3, 3), lambda x, w: rolling_moments_nb(x, w, 3)),
     "mean": (lambda w: MeanStream(w, 3), lambda x, w: rolling_mean_nb(x, w)[None]),
+    "sum": (lambda w: SumStream(w, 3), lambda x, w: rolling_sum_nb(x, w)[None]),
     "max": (lambda w: MaxStream(w, 3), lambda x, w: rolling_max_nb(x, w)[None]),
     "quantiles": (lambda w: QuantilesStream(w, 3, QUANTILES, 1), lambda x, w: rolling_quantiles_nb(x, w, QUANTILES, 1)),
     "mad": (lambda w: MadStream(w, 3, w), lambda x, w: np.stack(rolling_mad_nb(x, w, w))),
@@ -125,3 +133,71 @@ def test_covariances_equal_pandas_at_price_scale():
     np.testing.assert_allclose(found, expected, atol=1e-9)
     spread = np.sqrt(np.einsum("tii->ti", found))
     np.testing.assert_allclose(spread[39:], rolling_moments_nb(x, 40, 2)[1][39:], rtol=1e-12)
+
+
+def test_a_bar_of_other_symbols_than_the_stream_was_made_for_is_refused():
+    with pytest.raises(DataError, match="one value for each of 3 symbols"):
+        OhlcvStream(3).update([np.ones(2)] * 5)
+
+
+MORE_WINDOW_FEATURES = (
+    *WINDOW_FEATURES, "return_1", "return_15", "rush_orders_6", "buy_quote_volume_1", "buy_quote_volume_7", "volatility_3",
+    "volume_zscore_30", "return_zscore_30", "buy_burst_3_20", "buy_burst_1_20", "trade_count_ratio_7",
+)  # fmt: skip
+
+
+def assert_windows_stream_like_their_batch(windows: TradeWindows) -> None:
+    stream = WindowStream(MORE_WINDOW_FEATURES)
+    found = np.stack([stream.update(windows.rows(slice(row, row + 1))) for row in range(len(windows))])
+    assert np.array_equal(found, window_features(windows, MORE_WINDOW_FEATURES).values, equal_nan=True)
+
+
+def test_streamed_window_features_have_the_bits_of_the_batch():
+    windows = trade_windows(make_trades(6_000, seed=2), 5)
+    assert (windows.trade_count == 0).any()
+    assert_windows_stream_like_their_batch(windows)
+
+
+@pytest.mark.parametrize("seconds", [1, 20])
+def test_streamed_features_of_real_ticks_have_the_bits_of_the_batch(shared_data, seconds):
+    assert_windows_stream_like_their_batch(trade_windows(read_trades(shared_data / "ticks_btcusdt_spot_20240808.parquet"), seconds))
+
+
+def test_streamed_features_of_a_live_collectors_windows_have_the_bits_of_the_batch(shared_data):
+    table = pd.read_parquet(shared_data / "windows20s_btcusdt.parquet")
+    for _, rows in table.groupby("segment", sort=False):
+        close = np.cumprod(1 + rows["return"].to_numpy())
+        known = {name: rows[name].to_numpy(dtype=float) for name in ("trade_count", "volume", "volatility")}
+        unknown = np.full(len(rows), np.nan)
+        absent = ("quote_volume", "buy_count", "buy_volume", "buy_quote_volume", "rush_orders", "open", "high", "low", "mean_price")
+        step = np.timedelta64(20_000_000, "us")
+        time = rows["timestamp"].to_numpy(dtype="datetime64[us]")[0] + step * np.arange(len(rows))
+        windows = TradeWindows(time, step, **known, **dict.fromkeys(absent, unknown), close=close, log_return=unknown)
+        assert_windows_stream_like_their_batch(windows)
+
+
+@pytest.mark.parametrize(("event", "seconds"), [("NAS_202005301600", 5), ("ONG_202101111600", 15), ("POA_202003121900", 25)])
+def test_streamed_features_of_real_pumps_have_the_bits_of_the_batch(shared_data, event, seconds):
+    trades = read_trades(shared_data / "pump_trades.parquet").split()[event]
+    windows = trade_windows(trades, seconds)
+    assert_windows_stream_like_their_batch(windows.rows(slice(-4_000, None)))
+    chunks, stream = trade_windows(trades.rows(trades.is_buy), seconds), PumpStream(seconds)
+    streamed = [stream.update(chunks.rows(slice(row, row + 1))) for row in range(len(chunks))]
+    found = np.stack([row for row in streamed if row is not None])
+    expected = published_pump_features(trades, seconds).values
+    assert len(found) < len(chunks)
+    assert np.isfinite(expected).all(axis=2).any()
+    assert np.array_equal(found, expected, equal_nan=True)
+
+
+def test_windows_and_chunks_that_cannot_be_streamed_are_refused():
+    windows, stream = trade_windows(make_trades(600), 5), WindowStream()
+    stream.update(windows.rows(slice(0, 1)))
+    with pytest.raises(DataError, match=r"windows must follow one another, got .* where .* was to come"):
+        stream.update(windows.rows(slice(2, 3)))
+    with pytest.raises(DataError, match="update takes one window, got 2"):
+        stream.update(windows.rows(slice(1, 3)))
+    with pytest.raises(DataError, match="update takes one chunk, got 2"):
+        PumpStream(5).update(windows.rows(slice(1, 3)))
+    with pytest.raises(ConfigError, match="seconds must be one of 5, 15, 25"):
+        PumpStream(10)
