@@ -83,21 +83,26 @@ class Detector(BaseEstimator):
         ConfigError
             If the detector has learned something that is neither an array nor plain values, as ``pyod:`` models do.
         """
-        from safetensors.numpy import save
+        write_saved(path, self.name, self.get_params(), self.state())
 
-        arrays: dict[str, np.ndarray] = {}
-        plain = {name: _pack(value, name, arrays) for name, value in self.state().items()}
-        card = json.dumps({"format": FORMAT, "detector": self.name, "params": self.get_params(), "learned": plain}, sort_keys=True)
-        # safetensors wants at least one array.
-        arrays = arrays or {"none": np.zeros(1)}
-        content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+
+def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> None:
+    """Write what ``read_saved`` reads; the file appears when it is whole."""
+    from safetensors.numpy import save
+
+    arrays: dict[str, np.ndarray] = {}
+    plain = {key: _pack(value, key, arrays) for key, value in state.items()}
+    card = json.dumps({"format": FORMAT, "detector": name, "params": params, "learned": plain}, sort_keys=True)
+    # safetensors wants at least one array.
+    arrays = arrays or {"none": np.zeros(1)}
+    content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
