@@ -76,9 +76,9 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
             w rows. With p the best price and p', q' those of the row before: [p_b >= p_b'] q_b - [p_b <= p_b'] q_b' -
             [p_a <= p_a'] q_a + [p_a >= p_a'] q_a'.
         ``cancel_to_limit``, ``cancel_to_limit_w``
-            Value cancelled over value placed, all levels, in one row or the sums of w.
+            Value cancelled over value placed, at all levels where both are known, in one row or the sums of w.
         ``market_share``, ``market_share_w``
-            Value traded over value traded or cancelled, all levels, in one row or the sums of w.
+            Value traded over value traded or cancelled, at all levels where both are known, in one row or the sums of w.
         ``trade_imbalance``, ``trade_imbalance_w``
             (buys - sells) / (buys + sells), in one row or the sums of w.
 
@@ -178,6 +178,14 @@ def _both(rows: Rows, kind: str, n: int = N_LEVELS) -> np.ndarray:
     return _sum(rows.series(f"bids_{kind}"), n) + _sum(rows.series(f"asks_{kind}"), n)
 
 
+def _of_known(rows: Rows, kind: str, other: str) -> np.ndarray:
+    """Sum of a flow over the levels of both sides at which another is known as well; NaN if there is none."""
+    flows = [(rows.series(f"{side}_{kind}"), rows.series(f"{side}_{other}")) for side in SIDES]
+    known = [~np.isnan(a) & ~np.isnan(b) for a, b in flows]
+    total = sum(_sum(np.where(mask, a, 0.0)) for mask, (a, _) in zip(known, flows, strict=True))
+    return np.where((known[0] | known[1]).any(axis=1, keepdims=True), total, np.nan)
+
+
 def _microprice(rows: Rows) -> np.ndarray:
     bid, ask = (rows.series(f"{side}_distance")[:, :1] for side in SIDES)
     bid_size, ask_size = (rows.series(f"{side}_notional")[:, :1] / (1 + d) for side, d in zip(SIDES, (bid, ask), strict=True))
@@ -214,10 +222,10 @@ _SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
     **{f"{side}_first": lambda rows, s=side: rows.series(f"{s}_notional")[:, :1].copy() for side in SIDES},
     "depth": lambda rows: _both(rows, "notional"),
     "order_flow_imbalance": _order_flow_imbalance,
-    "placed": lambda rows: _both(rows, "limit_notional"),
-    "cancelled": lambda rows: _both(rows, "cancel_notional"),
-    "traded": lambda rows: _both(rows, "market_notional"),
-    "removed": lambda rows: rows.series("traded") + rows.series("cancelled"),
+    "cancelled": lambda rows: _of_known(rows, "cancel_notional", "limit_notional"),
+    "placed": lambda rows: _of_known(rows, "limit_notional", "cancel_notional"),
+    "traded": lambda rows: _of_known(rows, "market_notional", "cancel_notional"),
+    "removed": lambda rows: rows.series("traded") + _of_known(rows, "cancel_notional", "market_notional"),
     "bought_less_sold": lambda rows: rows.series("buys") - rows.series("sells"),
     "bought_or_sold": lambda rows: rows.series("buys") + rows.series("sells"),
 }

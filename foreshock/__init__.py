@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from data.bars import Bars as Bars
+    from data.book_flows import book_flows as book_flows
+    from data.book_flows import book_from_ccxt as book_from_ccxt
     from data.errors import ConfigError as ConfigError
     from data.errors import DataError as DataError
     from data.errors import ExchangeError as ExchangeError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from data.quality import clean as clean
     from data.simulate import SimulatedMarket as SimulatedMarket
     from data.simulate import simulate_market as simulate_market
+    from data.simulate_book import SimulatedBook as SimulatedBook
+    from data.simulate_book import simulate_book as simulate_book
     from data.trades import Trades as Trades
     from data.trades import read_trades as read_trades
     from data.trades import scan_trades as scan_trades
@@ -84,11 +88,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "data.bars": ("Bars",),
+    "data.book_flows": ("book_flows", "book_from_ccxt"),
     "data.errors": ("ConfigError", "DataError", "ExchangeError", "ForeshockError"),
     "data.files": ("read_bars",),
     "data.orderbook": ("BOOK_COLUMNS", "Book", "read_book"),
     "data.quality": ("QualityReport", "clean"),
     "data.simulate": ("SimulatedMarket", "simulate_market"),
+    "data.simulate_book": ("SimulatedBook", "simulate_book"),
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
