@@ -37,6 +37,13 @@ _BASELINES: tuple[type[Detector], ...] = (Random, VolatilityOnly)
 # Module and class of the networks, by name: torch takes seconds to import, so a module is imported when its name is asked for.
 _NEURAL: dict[str, tuple[str, str]] = {
     "autoencoder": ("autoencoder", "Autoencoder"),
+    "sparse_autoencoder": ("sparse", "SparseAutoencoder"),
+    "denoising_autoencoder": ("denoising", "DenoisingAutoencoder"),
+    "conv_autoencoder": ("convolutional", "ConvolutionalAutoencoder"),
+    "vae": ("variational", "VAE"),
+    "beta_vae": ("variational", "BetaVAE"),
+    "conditional_autoencoder": ("conditional", "ConditionalAutoencoder"),
+    "seq2seq_autoencoder": ("seq2seq", "Seq2SeqAutoencoder"),
 }
 _LOADED: dict[str, type[Detector]] = {cls.name: cls for cls in (*_CLASSES, *_BASELINES)}
 _NAMES = (*(cls.name for cls in _CLASSES), *_NEURAL, *(cls.name for cls in _BASELINES))

@@ -12,11 +12,11 @@ from detectors.neural.base import NeuralDetector
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation; the mean and variance for scoring are running ones, kept per network so that networks can be stacked."""
+    """Batch normalisation; the mean and variance for scoring are running ones."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, scaled: bool = True) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
+        self.weight = nn.Parameter(torch.ones(width)) if scaled else None
         self.bias = nn.Parameter(torch.zeros(width))
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("var", torch.ones(width))

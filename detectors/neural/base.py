@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from data.errors import ConfigError, DataError
 from detectors.base import Detector
-from detectors.neural.trainer import Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
+from detectors.neural.trainer import VALIDATION, Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
 from detectors.neural.windows import Windows, clipped
 from detectors.scaling import MIN_ROWS, RobustScaler
 from engine.features import Features
 
+# Windows in the later part, which decides when to stop.
+FEWEST_LATER = 10
 # Rows of one pass when scoring; the last one is padded, so that all have the same shape.
 BATCH = 512
 
@@ -64,8 +66,8 @@ class NeuralDetector(Detector):
         *,
         window: int = 1,
         latent: int = 4,
-        epochs: int = 30,
-        batch_size: int = 512,
+        epochs: int = 12,
+        batch_size: int = 1024,
         learning_rate: float = 2e-3,
         max_windows: int = 50_000,
         pool: bool = True,
@@ -121,7 +123,7 @@ class NeuralDetector(Detector):
             models = []
             for i, group in enumerate(groups):
                 start = self._weights_of(initial, features.symbols[i]) if initial is not None else None
-                models.append(self._fit_windows(group, start, on_epoch) if len(group) >= MIN_ROWS else {})
+                models.append(self._fit_windows(group, start, on_epoch) if _enough(group) else {})
         self.models_ = tuple(models)
         return self
 
@@ -132,11 +134,10 @@ class NeuralDetector(Detector):
         self.symbols_, self.names_, self.center_, self.scale_ = scaler.symbols, scaler.names, scaler.center, scaler.scale
         windows = self._windows(features)
         groups = [windows] if self.pool else [windows.take(windows.cols == i) for i in range(len(features.symbols))]
-        most = max(map(len, groups))
-        if most < MIN_ROWS:
+        if not any(map(_enough, groups)):
             raise DataError(
-                f"{self.name} needs {MIN_ROWS} training windows of {self.window} rows without a gap, got {most} from "
-                f"{features.n_rows} training rows; lengthen train or shorten window"
+                f"{self.name} needs {MIN_ROWS} training windows of {self.window} rows without a gap, {FEWEST_LATER} of them in the "
+                f"last 15 %, got {max(map(len, groups))} from {features.n_rows} training rows; lengthen train or shorten window"
             )
         return [group.evenly(self.max_windows) for group in groups]
 
@@ -188,7 +189,7 @@ class NeuralDetector(Detector):
     def encode(self, features: Features) -> np.ndarray:
         """Codes, shape (n_rows, n_symbols, latent); NaN where a row is not scored. The code of a row uses no later row."""
         self._check_fitted()
-        return self._by_window(features, lambda net, model, x, context, target: self._codes(net, x, context), (self.latent,))
+        return self._by_window(features, lambda net, _model, x, context, _: self._codes(net, x, context), (self.latent,))
 
     def reconstruct(self, features: Features) -> np.ndarray:
         """Rows as the network rebuilds them, in the units of ``features``, shape (n_rows, n_symbols, n_features).
@@ -196,14 +197,40 @@ class NeuralDetector(Detector):
         Of a window its newest row; NaN where a row is not scored.
         """
         self._check_fitted()
-        rebuilt = self._by_window(
-            features,
-            lambda net, model, x, context, target: self._rebuilt(net, x, context)[:, -1],
-            (len(self.names_),),
-        )
+        width = (len(self.names_),)
+        rebuilt = self._by_window(features, lambda net, _model, x, context, _: self._rebuilt(net, x, context)[:, -1], width)
         scaler = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_)
         center, scale = scaler._of(features)
         return rebuilt * scale + center
+
+    def decode(self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None) -> np.ndarray:
+        """Windows that codes stand for, shape (n, window, n_features), oldest row first.
+
+        Parameters
+        ----------
+        codes : ndarray, shape (n, latent)
+        symbol : str, optional
+            Whose units the windows are in, and whose network decodes if symbols are not pooled; by default standardised.
+        context : ndarray, shape (n, n_context), optional
+            Where the network is conditioned; by default zero, the median of the training rows.
+        """
+        return self._decoded(codes, symbol, context, lambda net, z, state: net.decode(z, state))
+
+    def _decoded(self, codes: np.ndarray, symbol: str | None, context: np.ndarray | None, function: Any) -> np.ndarray:
+        self._check_fitted()
+        n_features = len(self.names_)
+        if symbol is not None and symbol not in self.symbols_:
+            raise ConfigError(f"{self.name} was fitted on {', '.join(self.symbols_)}, got {symbol!r}; give one of them")
+        place = self.symbols_.index(symbol) if symbol is not None else 0
+        model = self.models_[0 if self.pool else place]
+        if codes.ndim != 2 or codes.shape[1] != self.latent or not model:
+            raise ConfigError(f"{self.name} decodes codes of shape (n, {self.latent}) of a learned symbol, got {codes.shape}")
+        n_context = self._n_context(n_features)
+        context = np.zeros((len(codes), n_context)) if context is None else context
+        net = self._restored(n_features, n_context, model).double()
+        with one_thread(), torch.no_grad():
+            windows = function(net, *(as_tensor(part, dtype=torch.float64) for part in (codes, context))).numpy()
+        return windows if symbol is None else windows * self.scale_[place] + self.center_[place]
 
     def _by_window(self, features: Features, function: Callable[..., Tensor], width: tuple[int, ...] = ()) -> np.ndarray:
         """``function(net, model, x, context, target)`` of every window, shape (n_rows, n_symbols, *width); NaN elsewhere."""
@@ -219,7 +246,7 @@ class NeuralDetector(Detector):
             for group, model in groups:
                 if not len(group):
                     continue
-                net = self._restored(group, model).double().to(device)
+                net = self._restored(group.values.shape[2], group.context.shape[1], model).double().to(device)
                 for start, x, context in passes(group):
                     target, seen, state = (as_tensor(part, device, torch.float64) for part in (x, clipped(x), clipped(context)))
                     found = function(net, model, seen, state, target).cpu().numpy()
@@ -227,8 +254,8 @@ class NeuralDetector(Detector):
                     out[rows, cols] = found[: len(rows)]
         return out
 
-    def _restored(self, windows: Windows, model: dict[str, Any]) -> nn.Module:
-        net = self._network(windows.values.shape[2], windows.context.shape[1])
+    def _restored(self, n_features: int, n_context: int, model: dict[str, Any]) -> nn.Module:
+        net = self._network(n_features, n_context)
         _load(net, model["weights"])
         return net.eval()
 
@@ -275,7 +302,7 @@ class NeuralDetector(Detector):
     def _check_trained(self, net: nn.Module, data: TrainingData) -> None:
         """Refuse a network that rebuilds every window alike although windows differ."""
         rebuilt = self._rebuilt(net, data.later_x, data.later_context)
-        if _spread(data.later_x) > 1e-3 and _spread(rebuilt) < 1e-3 * _spread(data.later_x):
+        if spread(data.later_x) > 1e-3 and spread(rebuilt) < 1e-3 * spread(data.later_x):
             raise ConfigError(
                 f"{self.name} has collapsed: it rebuilds every window alike; lower learning_rate, raise epochs, or give more rows"
             )
@@ -313,9 +340,13 @@ def passes(windows: Windows) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         yield start, np.pad(x, ((0, missing), (0, 0), (0, 0))), np.pad(context, ((0, missing), (0, 0)))
 
 
+def _enough(windows: Windows) -> bool:
+    return len(windows) >= MIN_ROWS and len(windows.split(VALIDATION)[1]) >= FEWEST_LATER
+
+
 def _load(net: nn.Module, weights: dict[str, np.ndarray]) -> None:
     net.load_state_dict({name: as_tensor(value) for name, value in weights.items()})
 
 
-def _spread(x: Tensor) -> float:
+def spread(x: Tensor) -> float:
     return float(x.double().std(dim=0).max()) if len(x) > 1 else 0.0

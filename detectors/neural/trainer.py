@@ -18,8 +18,10 @@ from detectors.neural.windows import Windows, clipped
 # Share of the windows, the latest, that decide when to stop.
 VALIDATION = 0.15
 # Below this many batches an epoch, batches are made smaller.
-FEWEST_BATCHES = 16
-SMALLEST_BATCH = 32
+FEWEST_BATCHES = 32
+SMALLEST_BATCH = 64
+# Share by which the validation loss must fall to count as better.
+BETTER = 1e-3
 # Rows of one pass without gradients.
 PASS = 1024
 
@@ -36,7 +38,7 @@ class Settings:
     epochs : int
         At most.
     batch_size : int
-        At most; smaller where an epoch would have fewer than 16 batches.
+        At most; smaller where an epoch would have fewer than 32 batches.
     learning_rate : float
         Of AdamW at the start; it falls to zero over ``epochs`` along a half cosine.
     patience : int
@@ -49,7 +51,7 @@ class Settings:
     epochs: int
     batch_size: int
     learning_rate: float
-    patience: int = 4
+    patience: int = 3
     clip: float = 1.0
     device: str = "cpu"
 
@@ -159,12 +161,11 @@ def train(
         check_finite(total, held, epoch)
         if on_epoch is not None:
             on_epoch(epoch, total / n_batches, held)
+        stale = 0 if improved(held, best_loss) else stale + 1
         if held < best_loss:
-            best, best_loss, stale = snapshot(net), held, 0
-        else:
-            stale += 1
-            if stale >= settings.patience:
-                break
+            best, best_loss = snapshot(net), held
+        if stale >= settings.patience:
+            break
     net.load_state_dict(best)
     net.eval()
     return Trained(epoch, best_loss)
@@ -186,6 +187,11 @@ def held_loss(net: nn.Module, loss: Loss, data: TrainingData, noise: tuple[Tenso
             mean = loss(net, data.later_x[part], data.later_context[part], noise[0][part], noise[1][part])
             total += float(mean) * min(PASS, n - start)
     return total / n
+
+
+def improved(loss: float, best: float) -> bool:
+    """Whether a loss is better by enough to go on; losses may be negative."""
+    return not math.isfinite(best) or loss < best - BETTER * abs(best)
 
 
 def check_finite(trained: float, held: float, epoch: int) -> None:

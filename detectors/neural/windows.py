@@ -36,7 +36,8 @@ class Windows:
         """Every window in which all values, and the context of its newest row, are known."""
         context = np.empty((len(values), 0)) if context is None else context
         mask = complete_windows(np.logical_not(np.isnan(values).any(axis=2)), length)
-        rows, cols = np.nonzero(mask & ~np.isnan(context).any(axis=1)[:, None])
+        mask &= np.logical_not(np.isnan(context).any(axis=1))[:, None]
+        rows, cols = np.nonzero(mask)
         return cls(values, context, length, rows, cols)
 
     def __len__(self) -> int:
