@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from data.windows import trade_windows as trade_windows
     from data.windows import window_size_study as window_size_study
     from detectors.base import Detector as Detector
+    from detectors.neural.scenario_gan import GANScenarios as GANScenarios
+    from detectors.neural.scenario_vae import ConditionalVAEScenarios as ConditionalVAEScenarios
+    from detectors.neural.scenario_vae import VAEScenarios as VAEScenarios
+    from detectors.neural.scenarios import Scenarios as Scenarios
+    from detectors.neural.scenarios import generate_scenarios as generate_scenarios
+    from detectors.neural.scenarios import load_scenario_model as load_scenario_model
     from detectors.regimes import Regimes as Regimes
     from detectors.regimes import walk_forward_regimes as walk_forward_regimes
     from detectors.registry import detectors as detectors
@@ -53,6 +59,8 @@ if TYPE_CHECKING:
     from engine.ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
     from engine.ohlcv import OhlcvStream as OhlcvStream
     from engine.ohlcv import ohlcv_features as ohlcv_features
+    from engine.realism import RealismCard as RealismCard
+    from engine.realism import realism as realism
     from engine.risk.performance import performance as performance
     from engine.risk.value_at_risk import risk_report as risk_report
     from engine.scores import Scores as Scores
@@ -74,6 +82,9 @@ if TYPE_CHECKING:
     from engine.window_features import window_features as window_features
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
+    from foreshock.scenarios import ScenarioStudy as ScenarioStudy
+    from foreshock.scenarios import scenario_risk as scenario_risk
+    from foreshock.scenarios import scenario_study as scenario_study
     from foreshock.study import Study as Study
     from foreshock.study_result import StudyResult as StudyResult
     from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
@@ -98,6 +109,9 @@ _HOMES = {
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
+    "detectors.neural.scenario_gan": ("GANScenarios",),
+    "detectors.neural.scenario_vae": ("ConditionalVAEScenarios", "VAEScenarios"),
+    "detectors.neural.scenarios": ("Scenarios", "generate_scenarios", "load_scenario_model"),
     "detectors.registry": ("detectors", "load_detector", "make_detector"),
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.book_features": ("BOOK_FEATURES", "LEVEL_FEATURES", "BookStream", "book_features"),
@@ -105,6 +119,7 @@ _HOMES = {
     "engine.detection": ("DetectionReport", "Events", "auc_pr", "detection_report", "match_events", "vus_pr"),
     "engine.features": ("Features",),
     "engine.ohlcv": ("OHLCV_FEATURES", "OhlcvStream", "ohlcv_features"),
+    "engine.realism": ("RealismCard", "realism"),
     "engine.risk.performance": ("performance",),
     "engine.risk.value_at_risk": ("risk_report",),
     "engine.scores": ("Scores", "Signals"),
@@ -118,6 +133,7 @@ _HOMES = {
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
+    "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),

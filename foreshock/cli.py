@@ -115,6 +115,36 @@ def compare(
 
 
 @app.command()
+def scenarios(
+    study: StudyFile,
+    n: Annotated[int, typer.Option("--n", help="Scenarios.", min=100)] = 1_000,
+    stress: Annotated[float, typer.Option(help="Volatility of the scenarios over that of the model, from 1.", min=1, max=20)] = 3.0,
+    data: DataPath = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for scenarios.json, scenarios.parquet, model.safetensors.")] = Path(
+        "foreshock-out/scenarios"
+    ),
+) -> None:
+    """Generated scenarios: how real they look, and the stressed risk of a portfolio."""
+    _check_out(out)
+    from foreshock.config import load_study
+
+    config = load_study(study)
+    bars = _bars(config, study, data)
+    from foreshock.progress import progress_bar
+    from foreshock.scenario_output import print_scenarios, save_scenarios
+    from foreshock.scenarios import scenario_study
+
+    wanted = config.scenarios
+    with progress_bar(6 if wanted.later else 4, True) as step:
+        found = scenario_study(
+            bars, wanted.model, wanted.horizon, n, stress, wanted.weights, wanted.levels, wanted.later, config.seed, on_step=step
+        )
+    save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out)
+    print_scenarios(found, _width())
+    typer.echo(f"scenarios: {out / 'scenarios.json'}")
+
+
+@app.command()
 def detectors() -> None:
     """The registered detectors, what they do, and their parameters."""
     from detectors.registry import detector_class

@@ -95,6 +95,17 @@ class AvoidanceConfig(_Section):
     random_draws: int = Field(default=20, ge=1)
 
 
+class ScenariosConfig(_Section):
+    """Of ``foreshock scenarios``: the generator, the length of a path, and the portfolio, equal weights by default."""
+
+    model: Literal["vae", "conditional_vae", "gan"] = "vae"
+    horizon: Span = "24h"
+    weights: dict[str, float] | None = Field(default=None, min_length=1)
+    levels: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default=[0.95, 0.99], min_length=1)
+    # A second fit, on the first 70 % of the bars, for the card of the last 30 %.
+    later: bool = True
+
+
 class StudyConfig(_Section):
     """Every key of a study file; the defaults are those of ``Study``."""
 
@@ -109,6 +120,7 @@ class StudyConfig(_Section):
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
+    scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=999, ge=99)
     seed: int = Field(default=0, ge=0)
 

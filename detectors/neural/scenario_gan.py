@@ -68,7 +68,8 @@ class PathCritic(nn.Module):
             nn.Conv1d(hidden, hidden, 5, stride=2, padding=2),
             nn.SiLU(),
         )
-        n_left = -(-(-(-n_steps // 2)) // 2)
+        # Each stride of 2 halves the steps, rounded up.
+        n_left = (n_steps + 3) // 4
         self.out = nn.Sequential(nn.Linear(hidden * n_left + 2 * n_assets, hidden), nn.SiLU(), nn.Linear(hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:

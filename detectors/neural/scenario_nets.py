@@ -113,7 +113,7 @@ class PathVAE(nn.Module):
     def _student(self, n: int, generator: torch.Generator) -> Tensor:
         """Student t shocks, normal over the root of a gamma of mean 1, (n, n_assets)."""
         half = (self._dof() / 2).expand(n, -1)
-        gamma = torch._standard_gamma(half, generator) / half
+        gamma = torch._standard_gamma(half, generator) / half  # pyright: ignore[reportPrivateImportUsage] - the public ones take no generator
         return torch.randn((n, self.n_assets), generator=generator) / torch.sqrt(gamma)
 
 

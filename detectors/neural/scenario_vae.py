@@ -14,6 +14,7 @@ from detectors.neural.trainer import Settings, TrainingData, pick_device, seeded
 
 # A unit whose posterior mean varies less than this over windows says nothing (Burda, Grosse and Salakhutdinov 2016).
 ACTIVE = 0.01
+PATIENCE = 6
 
 
 class VAEScenarios(ScenarioModel):
@@ -67,7 +68,7 @@ class VAEScenarios(ScenarioModel):
         return PathVAE(self.n_steps, n_assets, self._n_context, self.latent, self.hidden)
 
     def _train(self, data: TrainingData, on_epoch: OnEpoch | None) -> tuple[nn.Module, dict[str, float]]:
-        settings = Settings(self.epochs, self.batch_size, self.learning_rate, device=pick_device(self.device))
+        settings = Settings(self.epochs, self.batch_size, self.learning_rate, PATIENCE, device=pick_device(self.device))
         net = seeded(lambda: self._network(data.x.shape[2]), self.seed).to(settings.device)
 
         def loss(net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG001

@@ -114,9 +114,8 @@ class ScenarioModel(BaseEstimator):
             If there are fewer than 200 complete windows, or an asset hardly moves.
         """
         self._check()
-        with np.errstate(invalid="ignore"):
-            known = ~np.isnan(returns)
-        never = [name for name, any_known in zip(symbols, known.any(axis=0), strict=True) if not any_known]
+        n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
+        never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
         if never:
             raise DataError(f"no return of {', '.join(never)} is known; leave it out")
         scale = np.nanmedian(np.abs(returns), axis=0) / 0.6745
@@ -127,7 +126,7 @@ class ScenarioModel(BaseEstimator):
         context = self._learn_regimes(unit)
         windows = Windows.of(unit[:, None], self.n_steps, context).evenly(self.max_windows)
         if len(windows) < MIN_WINDOWS:
-            fewest = symbols[int(np.argmin(known.sum(axis=0)))]
+            fewest = symbols[int(np.argmin(n_known))]
             raise DataError(
                 f"{self.name} needs {MIN_WINDOWS} windows of {self.n_steps} bars with every return of every asset known, got "
                 f"{len(windows)} from {len(returns)} rows; {fewest} has the fewest known returns: leave it out, or give more bars"

@@ -1,0 +1,144 @@
+"""What ``foreshock scenarios`` prints and writes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.bars import Bars
+from data.interval import format_duration
+from engine.realism import RealismCard
+from engine.realism.measures import EMBEDDING
+from foreshock.results import plain, versions
+from foreshock.scenarios import ScenarioStudy
+
+VERSION = 1
+
+
+def scenario_table(study: ScenarioStudy) -> pd.DataFrame:
+    """The stressed paths in long form: ``path step symbol log_return``."""
+    paths = study.scenarios.paths
+    n, n_steps, n_assets = paths.shape
+    return pd.DataFrame(
+        {
+            "path": np.repeat(np.arange(n, dtype=np.int32), n_steps * n_assets),
+            "step": np.tile(np.repeat(np.arange(n_steps, dtype=np.int16), n_assets), n),
+            "symbol": np.tile(np.asarray(study.scenarios.symbols, dtype=object), n * n_steps),
+            "log_return": paths.ravel(),
+        }
+    )
+
+
+def scenario_results(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of scenarios.json, in JSON types: fractions, losses positive, no NaN."""
+    drawn = study.scenarios
+    content = {
+        "version": VERSION,
+        "config": config,
+        "data": {
+            "hash": bars.fingerprint(),
+            "symbols": list(bars.symbols),
+            "start": str(bars.time[0]),
+            "end": str(bars.time[-1]),
+            "interval": format_duration(bars.interval),
+            "n_bars": bars.n_bars,
+            "n_held_out_paths": study.n_held_out,
+        },
+        "model": {"name": study.model.name, "params": study.model.get_params(), **getattr(study.model, "trained_", {})},
+        "scenarios": {"n": len(drawn.paths), "stress": drawn.stress, "tilt": drawn.tilt, "scale": drawn.scale},
+        "embedding": list(EMBEDDING),
+        "realism": {name: _card(card) for name, card in study.cards.items()},
+        "realism_later": {name: _card(card) for name, card in study.later.items()},
+        "weights": study.weights,
+        "risk": study.risk.to_dict("records"),
+        "seeds": {"study": study.seed},
+        "versions": versions(),
+    }
+    return plain(content)
+
+
+def save_scenarios(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any], folder: Path) -> Path:
+    """Write scenarios.json, scenarios.parquet and the model; earlier files stay until the new ones are whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    study.model.save(folder / "model.safetensors")
+    parts = {name: folder / f".{name}.partial" for name in ("scenarios.parquet", "scenarios.json")}
+    try:
+        scenario_table(study).to_parquet(parts["scenarios.parquet"], index=False, compression="zstd")
+        text = json.dumps(scenario_results(study, bars, config), indent=1, allow_nan=False)
+        parts["scenarios.json"].write_text(text, encoding="utf-8")
+        for name, part in parts.items():
+            os.replace(part, folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return folder
+
+
+def print_scenarios(study: ScenarioStudy, width: int | None) -> None:
+    from rich.console import Console
+
+    console = Console(width=width, markup=False)
+    name = study.model.name
+    n = study.n_held_out
+    console.print(_card_table(f"Realism of {name} against {n} held-out paths", study.cards[name]))
+    console.print(_cards_table("Measures failed, against held-out blocks", study.cards))
+    if study.later:
+        console.print(_cards_table("Measures failed, learned on the first 70 %, against the last 30 %", study.later))
+    console.print(_risk_table(study))
+    drawn = study.scenarios
+    console.print(
+        f"stress {drawn.stress:g}: paths weighted by volatility ** {drawn.tilt:.2f}, then all returns times {drawn.scale:.2f}; "
+        f"intervals are of sampling alone"
+    )
+
+
+def _card(card: RealismCard) -> dict[str, Any]:
+    figures = {str(measure): row for measure, row in card.table.to_dict("index").items()}
+    head = {
+        "n_real": card.n_real,
+        "n_generated": card.n_generated,
+        "n_splits": card.n_splits,
+        "level": card.level,
+        "seed": card.seed,
+    }
+    return {**head, "mmd_p": card.mmd_p, "n_passed": card.n_passed, "failed": list(card.failed), "measures": figures}
+
+
+def _table(title: str, columns: tuple[str, ...], n_left: int = 1) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < n_left else "right", no_wrap=i == 0)
+    return table
+
+
+def _card_table(title: str, card: RealismCard) -> Any:
+    table = _table(title, ("measure", "real", "generated", "distance", "real halves", "limit", "passed"))
+    for measure, row in card.table.iterrows():
+        cells = [f"{row[key]:.3f}".replace("nan", "–") for key in ("real", "generated", "distance", "floor", "limit")]
+        table.add_row(str(measure), *cells, "yes" if row["passed"] else "no")
+    return table
+
+
+def _cards_table(title: str, cards: Mapping[str, RealismCard]) -> Any:
+    table = _table(title, ("paths", "which", "passed", "MMD p"), 2)
+    for name, card in cards.items():
+        table.add_row(name, ", ".join(card.failed) or "none", f"{card.n_passed} of {len(card.table)}", f"{card.mmd_p:.3f}")
+    return table
+
+
+def _risk_table(study: ScenarioStudy) -> Any:
+    steps, interval = study.scenarios.paths.shape[1], study.scenarios.interval
+    table = _table(f"Loss of the portfolio over {format_duration(steps * interval)}", ("source", "level", "n", "VaR", "CVaR"))
+    for row in study.risk.to_dict("records"):
+        cells = [f"{row[key]:.1%} [{row[f'{key}_low']:.1%}, {row[f'{key}_high']:.1%}]" for key in ("var", "cvar")]
+        table.add_row(row["source"], f"{row['level']:.0%}", str(row["n"]), *cells)
+    return table
