@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, Self
 
@@ -25,6 +26,33 @@ class FitsAndScores(Protocol):
     def score(self, features: Features) -> Scores: ...
 
 
+@dataclass(frozen=True)
+class FittedFolds:
+    """The fitted detectors of a walk-forward run, to score other histories on the same rows.
+
+    Parameters
+    ----------
+    detectors : tuple
+        One for each fold.
+    folds : tuple of FoldScores
+    """
+
+    detectors: tuple[FitsAndScores, ...]
+    folds: tuple[FoldScores, ...]
+
+    def score(self, features: Features) -> Scores:
+        """Each fold's block, scored by that fold's detector; NaN before the first."""
+        values = np.full((features.n_rows, len(features.symbols)), np.nan)
+        for detector, fold in zip(self.detectors, self.folds, strict=True):
+            values[fold.test] = _score_block(detector, features, fold.test)
+        return Scores(features.time, features.symbols, values, features.interval, self.folds)
+
+
+def _score_block(detector: FitsAndScores, features: Features, rows: slice) -> np.ndarray:
+    first = max(rows.start - detector.lookback, 0)
+    return detector.score(features.rows(slice(first, rows.stop))).values[rows.start - first :]
+
+
 def walk_forward(
     detector: FitsAndScores,
     features: Features,
@@ -34,6 +62,21 @@ def walk_forward(
     train_scores: bool = False,
     on_fold: Callable[[], None] | None = None,
 ) -> Scores:
+    """Out-of-sample scores of a detector; see ``fit_walk_forward``, which also keeps the fitted detectors."""
+    return fit_walk_forward(
+        detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold
+    )[0]
+
+
+def fit_walk_forward(
+    detector: FitsAndScores,
+    features: Features,
+    splits: WalkForward,
+    *,
+    label_bars: int = 0,
+    train_scores: bool = False,
+    on_fold: Callable[[], None] | None = None,
+) -> tuple[Scores, FittedFolds]:
     """Out-of-sample scores of a detector that is refitted before each test block.
 
     Parameters
@@ -54,22 +97,22 @@ def walk_forward(
     -------
     Scores
         NaN before the first test block, with one ``FoldScores`` for each fold.
+    FittedFolds
     """
     from sklearn.base import clone
 
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
-    folds = []
+    folds, detectors = [], []
     for fold in splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback):
         began = perf_counter()
         fresh: Any = clone(detector)
         fitted: FitsAndScores = fresh.fit(features.rows(fold.train))
         fit_seconds = perf_counter() - began
-        first = max(fold.test.start - detector.lookback, 0)
-        block = fitted.score(features.rows(slice(first, fold.test.stop)))
-        values[fold.test] = block.values[fold.test.start - first :]
+        values[fold.test] = _score_block(fitted, features, fold.test)
         score_seconds = perf_counter() - began - fit_seconds
         kept = fitted.score(features.rows(fold.train)).values if train_scores else None
         folds.append(FoldScores(fold.train, fold.test, kept, fit_seconds, score_seconds))
+        detectors.append(fitted)
         if on_fold is not None:
             on_fold()
     if np.isnan(values).all():
@@ -77,4 +120,5 @@ def walk_forward(
             "no row could be scored in any test block; the features are NaN there (window longer than the data, "
             "or missing bars); shorten the windows or give more data"
         )
-    return Scores(features.time, features.symbols, values, features.interval, tuple(folds))
+    scores = Scores(features.time, features.symbols, values, features.interval, tuple(folds))
+    return scores, FittedFolds(tuple(detectors), scores.folds)
