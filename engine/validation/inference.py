@@ -3,10 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 from scipy.fft import next_fast_len
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An estimate and what it rests on; NaN means not known, and ``reason`` says why.
+
+    Parameters
+    ----------
+    value : float
+    ci : tuple of float
+        95 % interval.
+    p : float
+        Two-sided.
+    n, n_events : int
+        Rows (of one symbol each) and, among them, events.
+    against : str
+        What the events were compared with.
+    null : float
+        Value without an effect: 1 of a ratio, 0 of a difference.
+    reason : str
+    """
+
+    value: float
+    ci: tuple[float, float]
+    p: float
+    n: int
+    n_events: int
+    against: str
+    null: float = 1.0
+    reason: str = ""
+
+
+def unknown(reason: str, n: int, n_events: int, against: str, null: float = 1.0) -> Estimate:
+    nan = float("nan")
+    return Estimate(nan, (nan, nan), nan, n, n_events, against, null, reason)
+
+
+def from_error(
+    value: float, error: float, n: int, n_events: int, against: str, null: float = 1.0, reason: str = ""
+) -> Estimate:
+    """Normal interval and p of an estimate with the standard error ``error``."""
+    reach = float(stats.norm.ppf(0.975)) * error
+    return Estimate(value, (value - reach, value + reach), _two_sided(value - null, error**2), n, n_events, against, null, reason)
 
 
 @dataclass(frozen=True)
@@ -46,17 +90,7 @@ def bootstrap_ratios(
     ----------
     .. [1] Politis and Romano (1992), A circular block-resampling procedure for stationary data.
     """
-    columns = np.column_stack(
-        [
-            sums.event_move,
-            sums.event_count,
-            sums.other_move,
-            sums.other_count,
-            sums.matched_event_move,
-            # Events share neighbours: drawing those too lets the interval know how well the expectation is known.
-            sums.matched_expected + sums.match_error,
-        ]
-    )
+    columns = _drawn_columns(sums)
     n_rows = len(columns)
     block = min(block, n_rows)
     wrapped = np.vstack([columns, columns[:block]])
@@ -67,6 +101,60 @@ def bootstrap_ratios(
         drawn[:, k] = (totals[starts + block, k] - totals[starts, k]).sum(axis=1)
     raw = _ratio(drawn[:, 0] * drawn[:, 3], drawn[:, 1] * drawn[:, 2])
     return _interval(raw, level), _interval(_ratio(drawn[:, 4], drawn[:, 5]), level)
+
+
+def _drawn_columns(sums: RowSums) -> np.ndarray:
+    # Events share neighbours: drawing those too lets the interval know how well the expectation is known.
+    expected = sums.matched_expected + sums.match_error
+    return np.column_stack(
+        [sums.event_move, sums.event_count, sums.other_move, sums.other_count, sums.matched_event_move, expected]
+    )
+
+
+def stationary_bootstrap(sums: RowSums, block: float, n_draws: int, seed: int) -> np.ndarray:
+    """Draws of the raw and the matched ratio by the stationary bootstrap [1]_, shape (n_draws, 2).
+
+    Blocks start anywhere, wrap around the end, and have geometric lengths with the mean ``block``.
+
+    References
+    ----------
+    .. [1] Politis and Romano (1994), The stationary bootstrap.
+    """
+    columns = _drawn_columns(sums)
+    n_rows = len(columns)
+    totals = np.vstack([np.zeros(columns.shape[1]), np.cumsum(np.vstack([columns, columns]), axis=0)])
+    rng = np.random.default_rng(seed)
+    # Enough blocks that the lengths add up to the data in all but one draw in millions; a draw that falls short is shorter.
+    n_blocks = int(n_rows / block + 6 * np.sqrt(n_rows / block) + 12)
+    stops = np.minimum(np.cumsum(rng.geometric(1 / max(block, 1.0), (n_draws, n_blocks)), axis=1), n_rows)
+    lengths = np.diff(stops, axis=1, prepend=0)
+    starts = rng.integers(0, n_rows, (n_draws, n_blocks))
+    drawn = np.column_stack([(total[starts + lengths] - total[starts]).sum(axis=1) for total in totals.T])
+    return np.column_stack([_ratio(drawn[:, 0] * drawn[:, 3], drawn[:, 1] * drawn[:, 2]), _ratio(drawn[:, 4], drawn[:, 5])])
+
+
+def stationary_block(influence: np.ndarray, least: float) -> float:
+    """Mean block length by the rule of Politis and White [1]_ for a mean of ``influence`` (n_rows,), at least ``least``.
+
+    References
+    ----------
+    .. [1] Patton, Politis, White (2009), Correction to "Automatic block-length selection for the dependent bootstrap".
+    """
+    from arch.bootstrap import optimal_block_length
+
+    if len(influence) < 10 or np.ptp(influence) == 0:
+        return least
+    return float(max(least, optimal_block_length(influence)["stationary"].iloc[0]))
+
+
+def bootstrap_estimate(value: float, draws: np.ndarray, n: int, n_events: int, against: str) -> Estimate:
+    """Percentile interval of a ratio, and p: how often a draw's log is as far from the estimate's as that is from 0."""
+    low, high = _interval(draws, 0.95)
+    if np.isnan(low) or not value > 0:
+        return unknown("too few events: bootstrap draws without any", n, n_events, against)
+    known = draws[draws > 0]
+    far = np.abs(np.log(known / value)) >= abs(np.log(value))
+    return Estimate(value, (low, high), float((1 + far.sum()) / (1 + len(known))), n, n_events, against)
 
 
 def _interval(draws: np.ndarray, level: float) -> tuple[float, float]:
@@ -109,15 +197,62 @@ def hac_dummy_p(y: np.ndarray, event: np.ndarray, known: np.ndarray, lags: int) 
     ----------
     .. [1] Driscoll and Kraay (1998), Consistent covariance matrix estimation with spatially dependent panel data.
     """
+    slope = dummy_slope(y, event, known)
+    return _two_sided(slope.value, hac_variance(slope.influence, lags)) if slope else float("nan")
+
+
+class Slope(NamedTuple):
+    """b of y = a + b * event: its value, the mean of y without event, and each row's influence on it, shape (n_rows,)."""
+
+    value: float
+    base: float
+    influence: np.ndarray
+
+
+def dummy_slope(y: np.ndarray, event: np.ndarray, known: np.ndarray) -> Slope | None:
+    """Least squares of y on an event dummy over the known entries of a panel; None with fewer than two of either kind."""
     n_known, n_event = int(known.sum()), int((event & known).sum())
     if not 1 < n_event < n_known - 1:
-        return float("nan")
+        return None
     share = n_event / n_known
-    fitted = np.where(event, y[event & known].mean(), y[known & ~event].mean())
-    slope = y[event & known].mean() - y[known & ~event].mean()
+    base = float(y[known & ~event].mean())
+    slope = float(y[event & known].mean()) - base
+    fitted = np.where(event, base + slope, base)
     influence = np.where(known, (event - share) * (np.where(known, y, 0.0) - fitted), 0.0).sum(axis=1)
-    spread = n_known * share * (1 - share)
-    return _two_sided(slope, hac_variance(influence, lags) / spread**2)
+    return Slope(slope, base, influence / (n_known * share * (1 - share)))
+
+
+def hodrick_variance(steps: np.ndarray, event: np.ndarray, known: np.ndarray, horizon: int, delay: int = 1) -> float:
+    """Variance 1B of Hodrick [1]_ of the slope on an event dummy, for moves that are sums of ``horizon`` successive steps.
+
+    Without predictability, steps are martingale differences about their mean, and the sum over overlapping moves is one over
+    steps, each times the regressors of all moves it belongs to::
+
+        var(b) = sum_s (sum_i e[s, i] sum_{t = s-delay-horizon+1}^{s-delay} known[t, i] (event[t, i] - share))^2 / spread^2
+
+    No lag is to be chosen, and the errors hold where a horizon is long for the data. For a magnitude, steps must be surprises:
+    absolute returns over what was expected of them a bar before.
+
+    Parameters
+    ----------
+    steps : ndarray, shape (n_rows, n_symbols)
+        Outcome of each bar; NaN where not known.
+    event, known : ndarray of bool, shape (n_rows, n_symbols)
+        Only rows with ``known``, whose move is known, enter.
+
+    References
+    ----------
+    .. [1] Hodrick (1992), Dividend yields and expected stock returns: alternative procedures for inference and measurement.
+    """
+    n_known, n_event = int(known.sum()), int((event & known).sum())
+    share = n_event / max(n_known, 1)
+    if not 1 < n_event < n_known - 1:
+        return float("nan")
+    error = np.nan_to_num(steps - np.nanmean(steps))
+    total = np.vstack([np.zeros(steps.shape[1]), np.cumsum(np.where(known, event - share, 0.0), axis=0)])
+    rows = np.arange(len(steps))
+    within = total[np.clip(rows - delay + 1, 0, None)] - total[np.clip(rows - delay - horizon + 1, 0, None)]
+    return float(((error * within).sum(axis=1) ** 2).sum() / (n_known * share * (1 - share)) ** 2)
 
 
 def hac_mean_p(x: np.ndarray, known: np.ndarray, lags: int, error: np.ndarray | float = 0.0) -> float:
