@@ -95,8 +95,8 @@ def simulate_book(
     *Spoof*: 6 to 20 times the usual depth rests on one to three levels of one side from the fourth or a later one on, moves along
     with the touch and is cancelled, never traded. *Flicker*: 3 to 10 times the usual depth comes and goes on two to four levels: it
     is there in half of the snapshots, and several times a snapshot it is placed and cancelled. *Iceberg*: a touch that is traded at
-    many times the usual rate and always put back. *Sweep*: one market order drives the touch through 8 to 20 ticks, which come back over
-    the next rows.
+    many times the usual rate and always put back. *Sweep*: one market order drives the touch through 8 to 20 ticks, which come
+    back over the next rows.
 
     Parameters
     ----------
@@ -221,11 +221,11 @@ def _drive(seed: int, time: np.ndarray, step: np.timedelta64, events: list[dict]
     activity = np.minimum(np.exp(base.log_volume[:, 0]) / usual_volume, 10.0)
     drift = np.column_stack([ar1_nb(stream(seed, "book", i, "depth").standard_normal((n_rows, 1)), 0.97)[:, 0] for i in range(3)])
     depth = LEVEL_VALUE * np.exp(0.3 * drift[:, :1] + 0.15 * drift[:, 1:]) / np.sqrt(stressed)[:, None]
-    rng = stream(seed, "book", 0, "takers")
-    asked = rng.standard_normal((n_rows, 2))
-    market = np.where(rng.random((n_rows, 2)) < 0.6, 0.4 * LEVEL_VALUE * activity[:, None] * np.exp(1.2 * asked - 0.72), 0.0)
-    half_spread = 0.6 * np.sqrt(stressed) * np.exp(0.3 * rng.standard_normal(n_rows))
-    share = rng.uniform(0.2, 0.6, n_rows)
+    asked = 0.4 * LEVEL_VALUE * activity[:, None] * np.exp(1.2 * stream(seed, "book", 0, "asked").standard_normal((n_rows, 2)) - 0.72)
+    market = np.where(stream(seed, "book", 0, "takers").random((n_rows, 2)) < 0.6, asked, 0.0)
+    half_spread = 0.6 * np.sqrt(stressed) * np.exp(0.3 * stream(seed, "book", 0, "spread").standard_normal(n_rows))
+    share = stream(seed, "book", 0, "share").uniform(0.2, 0.6, n_rows)
+    rng = stream(seed, "book", 0, "iceberg")
     iceberg = np.zeros((n_rows, 2))
     log_fair = np.log(FIRST_PRICE) + np.cumsum(base.returns[:, 0])
     for event in events:

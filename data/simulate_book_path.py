@@ -125,8 +125,10 @@ def book_nb(
                     flow[1, d] = size * pace / (1.0 + pace) + churn
                     if d == 0:
                         rest = q + flow[1, d] - flow[0, d]
-                        flow[2, d] = min(market[row, side], 0.8 * rest) + iceberg[row, side]
-                        flow[1, d] += iceberg[row, side]
+                        flow[2, d] = min(market[row, side], 0.8 * rest)
+                if d == 0:
+                    flow[1, d] += iceberg[row, side]
+                    flow[2, d] += iceberg[row, side]
                 ring[side, at] = q + flow[1, d] - flow[0, d] - flow[2, d]
             # What is shown.
             n = 0
