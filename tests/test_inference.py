@@ -14,7 +14,7 @@ from engine.validation.inference import (
     hac_variance,
     welch_p,
 )
-from engine.validation.moves import _fit_qlike
+from engine.validation.moves import fit_qlike
 
 
 def overlapping(noise: np.ndarray, horizon: int) -> np.ndarray:
@@ -269,13 +269,13 @@ def test_qlike_recovers_a_planted_log_linear_mean(noise):
     x = np.column_stack([np.ones(n), rng.normal(0, 1, n), rng.normal(0, 0.5, n)])
     b = np.array([-4.0, 0.7, -0.4])
     error = rng.exponential(1, n) if noise == "exponential" else rng.pareto(4, n) * 3
-    np.testing.assert_allclose(_fit_qlike(x, np.exp(x @ b) * error, 0.01), b, atol=0.04)
+    np.testing.assert_allclose(fit_qlike(x, np.exp(x @ b) * error, 0.01), b, atol=0.04)
 
 
 def test_qlike_of_a_constant_is_the_log_of_the_mean():
     y = np.random.default_rng(16).exponential(1e-3, 500)
     y[:50] = 0
-    assert _fit_qlike(np.ones((500, 1)), y, 1e-3) == pytest.approx(np.log(y.mean()), abs=1e-6)
+    assert fit_qlike(np.ones((500, 1)), y, 1e-3) == pytest.approx(np.log(y.mean()), abs=1e-6)
 
 
 def test_qlike_survives_regressors_that_say_the_same_or_nothing():
@@ -284,4 +284,4 @@ def test_qlike_survives_regressors_that_say_the_same_or_nothing():
     y = np.exp(0.5 * x) * rng.exponential(1, 2_000)
     plain = np.column_stack([np.ones(2_000), x])
     redundant = np.column_stack([plain, 2 * x, np.zeros(2_000)])
-    np.testing.assert_allclose(redundant @ _fit_qlike(redundant, y, 1.0), plain @ _fit_qlike(plain, y, 1.0), atol=1e-4)
+    np.testing.assert_allclose(redundant @ fit_qlike(redundant, y, 1.0), plain @ fit_qlike(plain, y, 1.0), atol=1e-4)

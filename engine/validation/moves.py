@@ -81,7 +81,7 @@ def expected_log_path(bars: Bars, moves: Moves) -> np.ndarray:
     """
     typical = typical_move(bars)
     visible = volatility_regressors(bars, typical)
-    season = _season_dummies(bars)
+    season = season_dummies(bars)
     out = np.full(bars.shape, np.nan)
     for i in range(bars.n_symbols):
         x = np.column_stack([visible[:, i], season])
@@ -89,7 +89,7 @@ def expected_log_path(bars: Bars, moves: Moves) -> np.ndarray:
         known = ~np.isnan(x).any(axis=1)
         fit = known & ~np.isnan(y)
         if fit.sum() > 2 * x.shape[1]:
-            out[known, i] = x[known] @ _fit_qlike(x[fit], y[fit], typical[i])
+            out[known, i] = x[known] @ fit_qlike(x[fit], y[fit], typical[i])
     return out
 
 
@@ -127,7 +127,7 @@ def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
     return np.stack([*mean, *root, *bends, log(np.log(bars.high / bars.low))], axis=-1)
 
 
-def _fit_qlike(x: np.ndarray, y: np.ndarray, typical: float) -> np.ndarray:
+def fit_qlike(x: np.ndarray, y: np.ndarray, typical: float) -> np.ndarray:
     """Coefficients b that minimise the mean of y / exp(x b) + x b, by Fisher scoring from the log regression."""
     inverse = np.linalg.pinv(x.T @ x)
     b = inverse @ (x.T @ np.log(y + typical / 20))
@@ -140,7 +140,7 @@ def _fit_qlike(x: np.ndarray, y: np.ndarray, typical: float) -> np.ndarray:
     return b
 
 
-def _season_dummies(bars: Bars) -> np.ndarray:
+def season_dummies(bars: Bars) -> np.ndarray:
     """Constant, weekend, and hour of day where bars are shorter than a day."""
     hours = bars.time.astype("datetime64[h]").astype(np.int64)
     weekday = (hours // 24 + 3) % 7  # 1970-01-01 was a Thursday
