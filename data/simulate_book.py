@@ -221,8 +221,9 @@ def _drive(seed: int, time: np.ndarray, step: np.timedelta64, events: list[dict]
     activity = np.minimum(np.exp(base.log_volume[:, 0]) / usual_volume, 10.0)
     drift = np.column_stack([ar1_nb(stream(seed, "book", i, "depth").standard_normal((n_rows, 1)), 0.97)[:, 0] for i in range(3)])
     depth = LEVEL_VALUE * np.exp(0.3 * drift[:, :1] + 0.15 * drift[:, 1:]) / np.sqrt(stressed)[:, None]
-    asked = 0.4 * LEVEL_VALUE * activity[:, None] * np.exp(1.2 * stream(seed, "book", 0, "asked").standard_normal((n_rows, 2)) - 0.72)
-    market = np.where(stream(seed, "book", 0, "takers").random((n_rows, 2)) < 0.6, asked, 0.0)
+    asked = np.exp(1.2 * stream(seed, "book", 0, "asked").standard_normal((n_rows, 2)) - 0.72)
+    there = stream(seed, "book", 0, "takers").random((n_rows, 2)) < 0.6
+    market = np.where(there, 0.4 * LEVEL_VALUE * asked * activity[:, None], 0.0)
     half_spread = 0.6 * np.sqrt(stressed) * np.exp(0.3 * stream(seed, "book", 0, "spread").standard_normal(n_rows))
     share = stream(seed, "book", 0, "share").uniform(0.2, 0.6, n_rows)
     rng = stream(seed, "book", 0, "iceberg")

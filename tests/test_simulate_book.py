@@ -26,8 +26,9 @@ def quiet() -> Book:
 
 def slow_balance(book: Book, row: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Per level of a row: what rested at its prices before, and whether all of that was in sight; one price at a time."""
-    ticks = np.round(book.price[row - 1 : row + 1, side] / TICK).astype(int)
-    before, now = (dict(zip(ticks[i], book.notional[row - 1 + i, side], strict=True)) for i in (0, 1))
+    two = book.rows(slice(row - 1, row + 1))
+    ticks = np.round(two.price[:, side] / TICK).astype(int)
+    before, now = (dict(zip(ticks[i], two.notional[i, side], strict=True)) for i in (0, 1))
     away = 1 if SIDES[side] == "asks" else -1
     rested, seen = np.zeros(15), np.ones(15, dtype=bool)
     for level, tick in enumerate(ticks[1]):
