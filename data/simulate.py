@@ -1,6 +1,7 @@
 """A simulated crypto market whose abnormal moves, and what announces them, are known."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 
 import numpy as np
@@ -9,8 +10,12 @@ import pandas as pd
 from data.bars import Bars
 from data.errors import ConfigError
 from data.interval import Duration, parse_duration
+from data.orderbook import Book
+from data.simulate_book import SimulatedBook, simulate_book
 from data.simulate_events import CLEARANCE, Overlay, draw_events, place_events, plant, truth_table
 from data.simulate_paths import ARCH, LEVERAGE, NullPath, null_path
+from data.simulate_trades import bar_trades
+from data.trades import Trades
 
 # The default history, for which the default event counts stand; other sizes scale them.
 DEFAULT_BARS, DEFAULT_SYMBOLS = 17_520, 8
@@ -50,11 +55,31 @@ class SimulatedMarket:
         ========================== ===========================================================================
     volatility : ndarray of float64, shape (n_bars, n_symbols)
         True standard deviation of each bar's log return given the bars before it, without the events.
+    seed : int
+    annual_volatility : float
     """
 
     bars: Bars
     events: pd.DataFrame
     volatility: np.ndarray
+    seed: int
+    annual_volatility: float
+
+    @cached_property
+    def trades(self) -> Trades:
+        """Trades inside the first symbol's bars of the first day, or the first bar if it is longer; ``bar_trades`` makes others."""
+        n_bars = max(int(np.timedelta64(1, "D") / self.bars.interval), 1)
+        return bar_trades(self.bars.head(n_bars), seed=self.seed)
+
+    @cached_property
+    def simulated_book(self) -> SimulatedBook:
+        """An order book of the same seed, volatility and start, with events and a price path of its own; see ``simulate_book``."""
+        return simulate_book(self.seed, start=self.bars.time[0], annual_volatility=float(np.clip(self.annual_volatility, 0.05, 3)))
+
+    @property
+    def book(self) -> Book:
+        """The book of ``simulated_book``."""
+        return self.simulated_book.book
 
 
 def simulate_market(
@@ -177,6 +202,8 @@ def simulate_market(
         bars=_build_bars(time, step, path, overlay),
         events=truth_table(time, path, overlay, placed),
         volatility=path.volatility,
+        seed=int(seed),
+        annual_volatility=float(annual_volatility),
     )
 
 

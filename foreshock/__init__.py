@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from data.simulate import simulate_market as simulate_market
     from data.simulate_book import SimulatedBook as SimulatedBook
     from data.simulate_book import simulate_book as simulate_book
+    from data.simulate_trades import bar_trades as bar_trades
     from data.trades import Trades as Trades
     from data.trades import read_trades as read_trades
     from data.trades import scan_trades as scan_trades
@@ -106,6 +107,7 @@ _HOMES = {
     "data.quality": ("QualityReport", "clean"),
     "data.simulate": ("SimulatedMarket", "simulate_market"),
     "data.simulate_book": ("SimulatedBook", "simulate_book"),
+    "data.simulate_trades": ("bar_trades",),
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),

@@ -181,10 +181,10 @@ def test_streamed_features_of_the_real_partial_book_have_the_bits_of_the_batch(s
     assert batch.values.shape == (3_367, 1, 30)
     assert np.isfinite(batch.values).all()
     assert np.array_equal(stream_all(book.head(500), names), batch.values[:500])
-    # Of what the file lacks nothing can be said; placed and cancelled are both known at one level, the fourteenth of the asks.
+    # Little can be said without the rest: both sides of the touch have a value, and one level what was placed and cancelled.
     derived = book_features(book)
     known = np.isfinite(derived.values).any(axis=(0, 1))
-    assert [name for name, there in zip(derived.names, known, strict=True) if there] == ["cancel_to_limit_20"]
+    assert [name for name, there in zip(derived.names, known, strict=True) if there] == ["imbalance_1", "cancel_to_limit_20"]
 
 
 def test_later_snapshots_do_not_change_earlier_features(book):
