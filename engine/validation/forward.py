@@ -172,6 +172,53 @@ def _one_horizon(
     name: str, moves: Moves, forecast: np.ndarray, events: np.ndarray, others: np.ndarray, n_bootstrap: int, seed: int
 ) -> HorizonMoves:
     y = moves.absolute
+    compared = compare(moves, forecast, events, others)
+    events, others, expected, matched = compared.events, compared.others, compared.expected, compared.matched
+    sums, block, match_error = compared.sums, compared.block, compared.match_error
+    nan = (float("nan"), float("nan"))
+    raw_ci, ci = bootstrap_ratios(sums, block, n_bootstrap, seed) if len(sums.event_move) else (nan, nan)
+    return HorizonMoves(
+        horizon=name,
+        n_events=int(events.sum()),
+        n_others=int(others.sum()),
+        n_effective=_count_apart(np.any(events, axis=1), moves.horizon),
+        event_move=_mean(y[events]),
+        other_move=_mean(y[others]),
+        matched_move=_mean(expected[matched]),
+        event_signed=_mean(moves.signed[events]),
+        other_signed=_mean(moves.signed[others]),
+        abs_move_ratio=sums.raw_ratio(),
+        abs_move_ratio_ci=raw_ci,
+        path_ratio=_divide(_mean(moves.path[events]), _mean(moves.path[others])),
+        variance_ratio=_divide(_mean(moves.variance[events]), _mean(moves.variance[others])),
+        matched_ratio=sums.matched_ratio(),
+        ci=ci,
+        p_naive=welch_p(y[events], y[others]),
+        p_hac=hac_dummy_p(y, events, events | others, block),
+        p_matched=hac_mean_p(y - expected, matched, block, -match_error),
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Events and other rows whose move is known, what was expected of the events, and their sums by row.
+
+    Arrays have the shape (n_rows, n_symbols); ``sums`` runs from the first to the last row in either mask, ``block`` is the
+    length over which rows are taken to depend on each other.
+    """
+
+    events: np.ndarray
+    others: np.ndarray
+    expected: np.ndarray
+    match_error: np.ndarray
+    matched: np.ndarray
+    sums: RowSums
+    block: int
+
+
+def compare(moves: Moves, forecast: np.ndarray, events: np.ndarray, others: np.ndarray) -> Comparison:
+    """The absolute moves of events and other rows, and of their matches by ``forecast``."""
+    y = moves.absolute
     known = ~np.isnan(y)
     events, others = events & known, others & known
     expected, match_error = matched_expectation(y, forecast, events, others)
@@ -194,28 +241,7 @@ def _one_horizon(
     )
     # A move overlaps its neighbours over one horizon; twice that, or the usual n^(1/3), covers the tail of their dependence.
     block = max(2 * moves.horizon, math.ceil(len(sums.event_move) ** (1 / 3)))
-    nan = (float("nan"), float("nan"))
-    raw_ci, ci = bootstrap_ratios(sums, block, n_bootstrap, seed) if span.size else (nan, nan)
-    return HorizonMoves(
-        horizon=name,
-        n_events=int(events.sum()),
-        n_others=int(others.sum()),
-        n_effective=_count_apart(np.any(events, axis=1), moves.horizon),
-        event_move=_mean(y[events]),
-        other_move=_mean(y[others]),
-        matched_move=_mean(expected[matched]),
-        event_signed=_mean(moves.signed[events]),
-        other_signed=_mean(moves.signed[others]),
-        abs_move_ratio=sums.raw_ratio(),
-        abs_move_ratio_ci=raw_ci,
-        path_ratio=_divide(_mean(moves.path[events]), _mean(moves.path[others])),
-        variance_ratio=_divide(_mean(moves.variance[events]), _mean(moves.variance[others])),
-        matched_ratio=sums.matched_ratio(),
-        ci=ci,
-        p_naive=welch_p(y[events], y[others]),
-        p_hac=hac_dummy_p(y, events, events | others, block),
-        p_matched=hac_mean_p(y - expected, matched, block, -match_error),
-    )
+    return Comparison(events, others, expected, match_error, matched, sums, block)
 
 
 def matched_expectation(

@@ -45,12 +45,12 @@ def unknown(reason: str, n: int, n_events: int, against: str, null: float = 1.0)
     return Estimate(nan, (nan, nan), nan, n, n_events, against, null, reason)
 
 
-def from_error(
-    value: float, error: float, n: int, n_events: int, against: str, null: float = 1.0, reason: str = ""
-) -> Estimate:
-    """Normal interval and p of an estimate with the standard error ``error``."""
+def from_error(value: float, error: float, n: int, n_events: int, against: str, null: float = 1.0) -> Estimate:
+    """Normal interval and p of an estimate with the standard error ``error``; unknown where that is not above 0."""
+    if not error > 0:
+        return unknown("no variation", n, n_events, against, null)
     reach = float(stats.norm.ppf(0.975)) * error
-    return Estimate(value, (value - reach, value + reach), _two_sided(value - null, error**2), n, n_events, against, null, reason)
+    return Estimate(value, (value - reach, value + reach), _two_sided(value - null, error**2), n, n_events, against, null)
 
 
 @dataclass(frozen=True)
