@@ -44,6 +44,7 @@ _NEURAL: dict[str, tuple[str, str]] = {
     "beta_vae": ("variational", "BetaVAE"),
     "conditional_autoencoder": ("conditional", "ConditionalAutoencoder"),
     "seq2seq_autoencoder": ("seq2seq", "Seq2SeqAutoencoder"),
+    "anogan": ("anogan", "AnoGAN"),
 }
 _LOADED: dict[str, type[Detector]] = {cls.name: cls for cls in (*_CLASSES, *_BASELINES)}
 _NAMES = (*(cls.name for cls in _CLASSES), *_NEURAL, *(cls.name for cls in _BASELINES))
