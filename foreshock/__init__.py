@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from data.simulate_book import SimulatedBook as SimulatedBook
     from data.simulate_book import simulate_book as simulate_book
     from data.simulate_trades import bar_trades as bar_trades
+    from data.trade_bars import TradeBars as TradeBars
+    from data.trade_bars import dollar_bars as dollar_bars
+    from data.trade_bars import volume_bars as volume_bars
     from data.trades import Trades as Trades
     from data.trades import read_trades as read_trades
     from data.trades import scan_trades as scan_trades
@@ -108,6 +111,7 @@ _HOMES = {
     "data.simulate": ("SimulatedMarket", "simulate_market"),
     "data.simulate_book": ("SimulatedBook", "simulate_book"),
     "data.simulate_trades": ("bar_trades",),
+    "data.trade_bars": ("TradeBars", "dollar_bars", "volume_bars"),
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
