@@ -53,6 +53,24 @@ def rolling_mad_nb(x, window, min_known):
 @njit(cache=True, nogil=True)
 def _slide(ordered, n, old, new):
     """Take ``old`` out of ``ordered[:n]`` and put ``new`` in, NaN being nothing; returns the new n."""
+    if np.isnan(old) or np.isnan(new):
+        return _slide_one(ordered, n, old, new)
+    # Only what lies between the two places moves.
+    out = np.searchsorted(ordered[:n], old)
+    into = np.searchsorted(ordered[:n], new)
+    if into > out:
+        for k in range(out, into - 1):
+            ordered[k] = ordered[k + 1]
+        ordered[into - 1] = new
+    else:
+        for k in range(out, into, -1):
+            ordered[k] = ordered[k - 1]
+        ordered[into] = new
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _slide_one(ordered, n, old, new):
     if not np.isnan(old):
         at = np.searchsorted(ordered[:n], old)
         for k in range(at, n - 1):
