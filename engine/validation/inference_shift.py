@@ -83,7 +83,7 @@ def shifted_t_nb(
     """Mean excess of events shifted by each offset, less that of all rows, and its Newey-West error, shape (n_offsets, 2).
 
     The error is that of ``hac_variance``: with Bartlett weights the long-run variance is the mean square of the sums over
-    all windows of lags + 1 rows, those that reach over an end included, which takes one pass.
+    all windows of lags + 1 rows, those that reach over an end included, which takes one pass. ``lags`` is below n_rows.
     """
     n_rows, n_symbols = excess.shape
     row_sum, row_count = np.zeros(n_rows), np.zeros(n_rows)
@@ -115,12 +115,16 @@ def shifted_t_nb(
             if market[row, cols[j]]:
                 x = excess[row, cols[j]]
                 influence[row] += (1 - share) * (x - mean) + share * (x - base)
+        # Three runs of windows: growing at the start, whole, shrinking at the end.
         window, squares = 0.0, 0.0
-        for row in range(n_rows + lags):
-            if row < n_rows:
-                window += influence[row]
-            if row > lags:
-                window -= influence[row - lags - 1]
+        for row in range(lags + 1):
+            window += influence[row]
+            squares += window * window
+        for row in range(lags + 1, n_rows):
+            window += influence[row] - influence[row - lags - 1]
+            squares += window * window
+        for row in range(n_rows, n_rows + lags):
+            window -= influence[row - lags - 1]
             squares += window * window
         out[k, 0] = mean - base
         out[k, 1] = np.sqrt(squares / (lags + 1)) / (n_known * share * (1 - share))
