@@ -33,7 +33,6 @@ LEVEL_FEATURES = tuple(f"log_{name}" for name in BOOK_COLUMNS if name not in TOT
 MAX_WINDOW = 10_000_000
 # Prices rebuilt from distances agree to rounding; the smallest tick of a listed market is a thousand times larger.
 SAME_PRICE = 1e-9
-BASIS_POINT = 1e-4
 
 
 def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Features:
@@ -53,7 +52,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
         any column of ``BOOK_COLUMNS``
             As in ``Book``.
         ``log_`` and a column
-            log(1 + x) of values and the spread; asinh(d / 1e-4) of a distance, a log that keeps its sign; log(x) of the midpoint.
+            log(1 + x), which of a distance is log(price / midpoint); of the midpoint log(x).
         ``midpoint_return``
             log(midpoint / previous midpoint).
         ``volatility_w``
@@ -282,8 +281,5 @@ def _column(name: str, logged: bool) -> Callable[[Rows], np.ndarray]:
     plain = lambda rows: np.ascontiguousarray(rows.series(field)[:, level : level + 1])  # noqa: E731
     if not logged:
         return plain
-    if name == "midpoint":
-        return lambda rows: np.log(plain(rows))
-    if "distance" in name:
-        return lambda rows: np.arcsinh(plain(rows) / BASIS_POINT)
-    return lambda rows: np.log1p(plain(rows))
+    log = np.log if name == "midpoint" else np.log1p
+    return lambda rows: log(plain(rows))
