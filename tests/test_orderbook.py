@@ -124,7 +124,7 @@ def test_the_interval_is_the_median_step_to_the_second():
 
 
 def test_snapshots_that_drift_keep_their_rows_and_missing_ones_are_gaps():
-    second = np.array([59.7, 120.2, 179.9, 300.4, 361.0])
+    second = np.array([59.7, 120.2, 179.6, 300.4, 361.0])
     times = np.datetime64("2024-01-01", "us") + (second * 1e6).astype(np.int64)
     book = Book.from_frame(table(5, system_time=times), "1m")
     rows, start = book.grid_rows()
