@@ -1,0 +1,224 @@
+"""The test that decides: alerts on the data against alerts of the same detectors on surrogate histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import Duration, bars_in
+from engine.features import Features
+from engine.scores import Scores, Signals, Threshold
+from engine.validation.event_regression import EventEffect, EventRegression
+from engine.validation.moves import moves_after
+from engine.validation.surrogates import BEST, Surrogates, fit_surrogates
+
+MIN_SURROGATES = 19
+# Share of the surrogates that must have a t, lest those with many alerts decide alone.
+LEAST_USABLE = 0.8
+
+
+@dataclass(frozen=True)
+class SurrogateTest:
+    """Every detector and horizon against the same surrogate histories.
+
+    Parameters
+    ----------
+    detectors, horizons : tuple of str
+    effect, t : ndarray, shape (n_detectors, n_horizons)
+        Of the data; see ``EventEffect``.
+    drawn : ndarray, shape (n_surrogates, n_detectors, n_horizons)
+        t of the surrogates.
+    p : ndarray, shape (n_detectors, n_horizons)
+        (1 + surrogates with at least the t of the data) / (1 + surrogates): how often volatility alone does as well.
+    q : ndarray, shape (n_detectors, n_horizons)
+        p adjusted for all detectors and horizons at once, by step-down over the largest standardised t of each surrogate [1]_: the
+        chance of even one false finding is at most q.
+    family : tuple of str
+        Volatility model of each symbol.
+    notes : tuple of str
+
+    References
+    ----------
+    .. [1] Westfall and Young (1993), Resampling-based multiple testing; Romano and Wolf (2005), Exact and approximate stepdown
+       methods for multiple hypothesis testing.
+    """
+
+    detectors: tuple[str, ...]
+    horizons: tuple[str, ...]
+    effect: np.ndarray
+    t: np.ndarray
+    drawn: np.ndarray
+    p: np.ndarray
+    q: np.ndarray
+    family: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def n_surrogates(self) -> int:
+        return len(self.drawn)
+
+    def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
+        """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
+        return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
+
+
+@dataclass(frozen=True)
+class Rescorer:
+    """A detector that was fitted, ready for another history: ``score`` gives its walk-forward scores, ``threshold`` the alerts."""
+
+    score: Callable[[Features], Scores]
+    threshold: Threshold
+
+    def signals(self, features: Features) -> Signals:
+        return self.score(features).signals(self.threshold)
+
+
+def surrogate_test(
+    bars: Bars,
+    signals: Mapping[str, Signals],
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    horizons: Sequence[Duration],
+    *,
+    delay: int = 1,
+    cooldown: Duration,
+    first: int = 0,
+    n_surrogates: int = 199,
+    family: str = BEST,
+    seed: int = 0,
+    n_jobs: int = 1,
+    on_step: Callable[[], None] | None = None,
+) -> SurrogateTest:
+    """Is what follows the alerts more than volatility explains?
+
+    Histories are drawn that have the volatility of the data and nothing else (``fit_surrogates``). The detectors, as they were
+    fitted on the data, score each of them, and thresholds are found on those scores as on the data's. In the data and in every
+    surrogate the t of ``EventRegression`` is computed in the same way; the forecast among its controls is that of the model
+    fitted to the data. A detector that echoes volatility has the same t in both.
+
+    Parameters
+    ----------
+    bars : Bars
+    signals : dict of str to Signals
+        Of the data.
+    rescorers : dict of str to Rescorer
+        The same detectors, for the surrogates.
+    make_features : callable
+        Features of a history.
+    horizons : sequence of str
+    delay : int
+    cooldown : str
+        After an event no other of the symbol for this long.
+    first : int
+        First row that is judged.
+    n_surrogates : int
+        At least 19; 199 resolve a p of .005.
+    family : str
+        See ``fit_surrogates``.
+    seed : int
+        Surrogate k is drawn from seed and k, so results are equal for any number of jobs.
+    n_jobs : int
+        Surrogates at a time, -1 for as many as there are cores: threads, unless ``joblib.parallel_config`` says otherwise; kernels
+        and matrix products run outside the interpreter's lock.
+    on_step : callable, optional
+        Called after each surrogate.
+
+    Raises
+    ------
+    ConfigError
+        If there are too few surrogates.
+    DataError
+        If no symbol can be fitted.
+    """
+    if n_surrogates < MIN_SURROGATES:
+        raise ConfigError(f"n_surrogates must be at least {MIN_SURROGATES} for a p of 5 %, got {n_surrogates}; 199 is usual")
+    from joblib import Parallel, delayed
+
+    surrogates = fit_surrogates(bars, family)
+    setting = _Setting(tuple(bars_in(horizon, bars.interval, "horizon") for horizon in horizons), delay, first)
+    gap = bars_in(cooldown, bars.interval, "cooldown")
+    observed = _effects(bars, surrogates, signals, setting, gap)
+    # Typed by joblib for every way of returning at once.
+    draws: Any = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")(
+        delayed(_one_surrogate)(k, seed, surrogates, rescorers, make_features, setting, gap) for k in range(n_surrogates)
+    )
+    drawn = np.full((n_surrogates, len(signals), len(horizons)), np.nan)
+    for k, t in draws:
+        drawn[k] = t
+        if on_step is not None:
+            on_step()
+    t = np.array([found.t for found in observed.values()])
+    return SurrogateTest(
+        detectors=tuple(signals),
+        horizons=tuple(map(str, horizons)),
+        effect=np.array([found.effect for found in observed.values()]),
+        t=t,
+        drawn=drawn,
+        p=surrogate_p(t, drawn),
+        q=step_down(t, drawn),
+        family=surrogates.family,
+        notes=surrogates.notes,
+    )
+
+
+@dataclass(frozen=True)
+class _Setting:
+    horizons: tuple[int, ...]
+    delay: int
+    first: int
+
+
+def _one_surrogate(
+    k: int,
+    seed: int,
+    surrogates: Surrogates,
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    setting: _Setting,
+    gap: int,
+) -> tuple[int, np.ndarray]:
+    bars = surrogates.draw(int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]))
+    features = make_features(bars)
+    signals = {label: rescorer.signals(features) for label, rescorer in rescorers.items()}
+    return k, np.array([found.t for found in _effects(bars, surrogates, signals, setting, gap).values()])
+
+
+def _effects(
+    bars: Bars, surrogates: Surrogates, signals: Mapping[str, Signals], setting: _Setting, gap: int
+) -> dict[str, EventEffect]:
+    moves = [moves_after(bars, horizon, setting.delay) for horizon in setting.horizons]
+    regression = EventRegression(bars, surrogates.forecast(bars), moves, gap, setting.first)
+    return {label: regression.effect(found.active, found.decided) for label, found in signals.items()}
+
+
+def surrogate_p(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """One-sided p of each t among its surrogates (first axis); NaN where t, or a fifth of the surrogates, is unknown."""
+    usable = ~np.isnan(drawn)
+    n = usable.sum(axis=0)
+    above = (usable & (np.nan_to_num(drawn, nan=-np.inf) >= t)).sum(axis=0)
+    return np.where(np.isnan(t) | (n < LEAST_USABLE * len(drawn)), np.nan, (1 + above) / (1 + n))
+
+
+def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Adjusted p of each t: family-wise, by step-down over the largest standardised t of each surrogate; NaN where p is.
+
+    Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all.
+    """
+    p = surrogate_p(t, drawn)
+    known = np.flatnonzero(~np.isnan(p).ravel())
+    q = np.full(t.size, np.nan)
+    flat = drawn.reshape(len(drawn), -1)[:, known]
+    mean, spread = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
+    z = (t.ravel()[known] - mean) / spread
+    null = np.nan_to_num((flat - mean) / spread, nan=-np.inf)
+    order = np.argsort(-z, kind="stable")
+    # The largest t is held against the largest of all, the next against the largest of the rest, and no p below one before it.
+    largest = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
+    adjusted = (1 + (largest >= z[order]).sum(axis=0)) / (1 + len(flat))
+    q[known[order]] = np.maximum.accumulate(adjusted)
+    return q.reshape(t.shape)
