@@ -96,9 +96,6 @@ def book_nb(
                 if q > 0.0:
                     gone_traded[key - old] = q * traded_share[row]
                     gone_cancel[key - old] = q - gone_traded[key - old]
-                    ring[side, key % ring_size] = 0.0
-            for key in range(first + depth_ticks + 1, old + depth_ticks + 1):
-                ring[side, key % ring_size] = 0.0
             pace = 0.25 * activity[row]
             for key in range(first, first + depth_ticks + 1):
                 at, d = key % ring_size, key - first
@@ -109,7 +106,8 @@ def book_nb(
                     # Out of sight: how it came about is of no account.
                     ring[side, at] = size if d == 0 or chance < occupied else 0.0
                     continue
-                q = ring[side, at]
+                # Where the touch comes back to there is nothing, whatever the ring last held there.
+                q = ring[side, at] if key >= old else 0.0
                 if q == 0.0:
                     if d == 0 or chance < (occupied if key < old else 0.2 * pace * occupied):
                         flow[1, d] = size
