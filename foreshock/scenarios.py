@@ -182,7 +182,7 @@ def scenario_risk(
 
 def hold_out(returns: np.ndarray, n_steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Training rows and held-out rows of (n_rows, n_assets), NaN where a row belongs to the other, or lies within a path of it."""
-    block = np.arange(len(returns)) // (BLOCK_PATHS * n_steps)
+    block = np.arange(len(returns)) // (BLOCK_PATHS * (n_steps + 1))
     n_blocks = int(block[-1]) + 1
     chosen = np.random.default_rng(seed).permutation(n_blocks)[: max(round(HELD_SHARE * n_blocks), 1)]
     is_held = np.isin(block, chosen)
@@ -191,9 +191,17 @@ def hold_out(returns: np.ndarray, n_steps: int, seed: int) -> tuple[np.ndarray, 
 
 
 def cut_paths(returns: np.ndarray, n_steps: int) -> np.ndarray:
-    """Paths side by side, (n_paths, n_steps, n_assets); those with an unknown return are left out."""
-    n = len(returns) // n_steps
-    paths = returns[: n * n_steps].reshape(n, n_steps, returns.shape[1])
+    """Paths one bar apart, (n_paths, n_steps, n_assets); those with an unknown return are left out.
+
+    The bar between makes them start at every hour of the day, as the windows that a generator learns from do.
+
+    >>> cut_paths(np.arange(8.0)[:, None], 3)[:, :, 0]
+    array([[0., 1., 2.],
+           [4., 5., 6.]])
+    """
+    if len(returns) < n_steps:
+        return np.empty((0, n_steps, returns.shape[1]))
+    paths = np.lib.stride_tricks.sliding_window_view(returns, n_steps, axis=0)[:: n_steps + 1].transpose(0, 2, 1)
     return paths[~np.isnan(paths).any(axis=(1, 2))]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import ConfigError
-from detectors.neural.scenario_nets import bounded, correlation_factor
+from detectors.neural.scenario_nets import MOST_DRIFT, bounded, correlation_factor
 from detectors.neural.scenarios import OnEpoch, ScenarioModel
 from detectors.neural.trainer import Noise, TrainingData, batches, check_finite, pick_device, seeded
 
@@ -52,29 +52,22 @@ class PathGenerator(nn.Module):
         scale = torch.exp(bounded(log_scale))
         factor = correlation_factor(self.together(whole), self.n_assets)
         shock = shocks.unflatten(1, (self.n_steps, self.n_assets)) @ factor.transpose(1, 2)
-        return scale * (0.3 * torch.tanh(location) + shock)
+        return scale * (MOST_DRIFT * torch.tanh(location) + shock)
 
 
 class PathCritic(nn.Module):
-    """A number for a path; it sees compressed returns, their size, and the means of both."""
+    """A number for a path: dense layers on compressed returns, their size, and the means of both over the steps."""
 
     def __init__(self, n_steps: int, n_assets: int, hidden: int) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv1d(2 * n_assets, hidden, 5, padding=2),
-            nn.SiLU(),
-            nn.Conv1d(hidden, hidden, 5, stride=2, padding=2),
-            nn.SiLU(),
-            nn.Conv1d(hidden, hidden, 5, stride=2, padding=2),
-            nn.SiLU(),
+        n_inputs = 2 * n_assets * (n_steps + 1)
+        self.layers = nn.Sequential(
+            nn.Linear(n_inputs, 4 * hidden), nn.SiLU(), nn.Linear(4 * hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, 1)
         )
-        # Each stride of 2 halves the steps, rounded up.
-        n_left = (n_steps + 3) // 4
-        self.out = nn.Sequential(nn.Linear(hidden * n_left + 2 * n_assets, hidden), nn.SiLU(), nn.Linear(hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         seen = torch.cat([torch.asinh(x), torch.sqrt(torch.asinh(x) ** 2 + 0.01)], dim=2)
-        return self.out(torch.cat([self.convolutions(seen.transpose(1, 2)).flatten(1), seen.mean(dim=1)], dim=1))[:, 0]
+        return self.layers(torch.cat([seen.flatten(1), seen.mean(dim=1)], dim=1))[:, 0]
 
 
 class GANScenarios(ScenarioModel):
@@ -97,7 +90,7 @@ class GANScenarios(ScenarioModel):
         n_steps: int = 24,
         latent: int = 4,
         hidden: int = 48,
-        epochs: int = 60,
+        epochs: int = 40,
         batch_size: int = 128,
         learning_rate: float = 5e-4,
         max_windows: int = 8_000,

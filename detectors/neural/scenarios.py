@@ -27,6 +27,7 @@ REGIME_SPANS, REGIME_QUANTILES = 7, (0.4, 0.8)
 # Stress is reached by choosing among so many times the paths asked for, as long as this share of them counts.
 CANDIDATES, LEAST_EFFECTIVE = 10, 0.1
 MOST_STRESS = 20.0
+SHIPPED = Path(__file__).parent / "shipped" / "scenario_vae.safetensors"
 OnEpoch = Callable[[int, float, float], None]
 
 
@@ -299,8 +300,11 @@ def held_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.expm1(paths.sum(axis=1)) @ weights
 
 
-def load_scenario_model(path: str | Path) -> ScenarioModel:
+def load_scenario_model(path: str | Path | None = None) -> ScenarioModel:
     """A model written by ``save``; nothing is unpickled.
+
+    Without a path it is the VAE that comes with foreshock: 24 hours of four symbols of the simulated market without events. What
+    it was trained on, and its realism card, stand in the JSON file beside it; ``examples/train_scenario_vae.py`` makes both.
 
     Raises
     ------
@@ -310,6 +314,7 @@ def load_scenario_model(path: str | Path) -> ScenarioModel:
     from detectors.neural.scenario_gan import GANScenarios
     from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
 
+    path = SHIPPED if path is None else path
     name, params, state = read_saved(path)
     classes: dict[str, Any] = {cls.name: cls for cls in (VAEScenarios, ConditionalVAEScenarios, GANScenarios)}
     if name not in classes:
