@@ -210,9 +210,9 @@ class Har:
 class StochasticVolatility:
     """Log variance as a first-order autoregression of its own, by quasi maximum likelihood [1]_.
 
-    log h[t] = mean + x[t], x[t+1] = phi x[t] + eta[t], eta of standard deviation ``noise``; log r[t]^2 = log h[t] + log z[t]^2 with
-    z taken as normal, run through a Kalman filter. ``variance`` is exp of the filter's forecast plus half its variance. Returns count
-    as ``floor`` at least, a fiftieth of the typical one: an unchanged price has no log.
+    log h[t] = mean + x[t], x[t+1] = phi x[t] + eta[t], eta of standard deviation ``noise``; log r[t]^2 = log h[t] + log z[t]^2
+    with z taken as normal, run through a Kalman filter. ``variance`` is exp of the filter's forecast plus half its variance.
+    Returns count as ``floor`` at least, a fiftieth of the typical one: an unchanged price has no log.
 
     References
     ----------

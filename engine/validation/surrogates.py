@@ -59,6 +59,8 @@ class Surrogates:
         a bar or the one before it is unknown.
     volume : ndarray, shape (n_symbols, n_coefficients)
         Of the regression of log volume in quote currency; see ``_volume_regressors``.
+    pools : tuple of (ndarray, ndarray)
+        Rows that know the same symbols, and the bars that know at least these: where the shocks of those rows are drawn from.
     notes : tuple of str
         Families that did not converge and what took their place.
     """
@@ -71,26 +73,22 @@ class Surrogates:
     typical: np.ndarray
     shocks: np.ndarray
     volume: np.ndarray
+    pools: tuple[tuple[np.ndarray, np.ndarray], ...]
     notes: tuple[str, ...]
 
     def draw(self, seed: int) -> Bars:
-        """A surrogate history on the rows and symbols of the data, unknown where the data are.
-
-        Raises
-        ------
-        DataError
-            If fewer than 100 bars know all the symbols that some row knows.
-        """
+        """A surrogate history on the rows and symbols of the data, unknown where the data are."""
         rng = np.random.default_rng(seed)
         bars = self.bars
-        known = ~np.isnan(bars.close) & np.array([model is not None for model in self.models])
-        donors = self._donors(known, rng)
+        donors = np.zeros(bars.n_bars, dtype=np.int64)
+        for rows, able in self.pools:
+            donors[rows] = rng.choice(able, len(rows))
         start = int(rng.integers(0, bars.n_bars))
         fields = np.full((5, *bars.shape), np.nan)
         for i, model in enumerate(self.models):
-            at = np.flatnonzero(known[:, i])
             if model is None:
                 continue
+            at = np.flatnonzero(~np.isnan(bars.close[:, i]))
             z, gap, up, down, surprise = self.shocks[donors[at], i].T
             returns, deviation = model.simulate(z, int(at[start % len(at)]), rng)
             # Fat tails make the variance of a sample a poor measure of its level; the mean log is a good one.
@@ -120,25 +118,6 @@ class Surrogates:
             out[:, i] = np.sqrt(model.variance(returns[:, i])[1:]) * ahead
         return out
 
-    def _donors(self, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """For every row a bar of the data that knows, at least, the symbols that the row knows; shape (n_bars,)."""
-        complete: np.ndarray = ~np.any(np.isnan(self.shocks), axis=2)
-        out = np.zeros(len(known), dtype=np.int64)
-        patterns, which = np.unique(known, axis=0, return_inverse=True)
-        which = which.reshape(-1)
-        for k, pattern in enumerate(patterns):
-            rows = np.flatnonzero(which == k)
-            columns = np.flatnonzero(pattern)
-            able = np.flatnonzero(complete[:, columns].all(axis=1)) if columns.size else rows
-            if columns.size and len(able) < MIN_DONORS:
-                names = ", ".join(self.bars.symbols[i] for i in columns)
-                raise DataError(
-                    f"only {len(able)} bars know all of {names} at once, and a surrogate history needs {MIN_DONORS} to draw from; "
-                    f"leave out the symbols that hardly overlap"
-                )
-            out[rows] = rng.choice(able, len(rows))
-        return out
-
     def _volume_terms(self, i: int, at: np.ndarray, level: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fixed, lags = np.split(self.volume[i], [-len(VOLUME_WINDOWS)])
         return _volume_regressors(level, z, self.season[at, i]) @ fixed, lags
@@ -159,8 +138,8 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
     ConfigError
         If the family is unknown.
     DataError
-        If no model can be fitted to any symbol. One symbol that has fewer than 300 known returns, or a price that never moved, is
-        left out, and ``notes`` says so.
+        If no model can be fitted to any symbol, or fewer than 100 bars know all the symbols that some row knows. One symbol that
+        has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
     """
     if family not in (*FAMILIES, BEST):
         raise ConfigError(f"unknown family {family!r}; expected one of {', '.join((*FAMILIES, BEST))}")
@@ -193,7 +172,28 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         volume[i], shocks[:, i, 4] = _fit_volume(above, level, shocks[:, i, 0], season[:, i])
     if all(model is None for model in models):
         raise DataError(f"no surrogate histories without a volatility model: {'; '.join(notes)}")
-    return Surrogates(bars, tuple(names), tuple(models), season, quote_level, typical, shocks, volume, tuple(notes))
+    known = ~np.isnan(bars.close) & np.array([model is not None for model in models])
+    pools = _pools(known, shocks, bars.symbols)
+    return Surrogates(bars, tuple(names), tuple(models), season, quote_level, typical, shocks, volume, pools, tuple(notes))
+
+
+def _pools(known: np.ndarray, shocks: np.ndarray, symbols: tuple[str, ...]) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    complete: np.ndarray = ~np.any(np.isnan(shocks), axis=2)
+    patterns, which = np.unique(known, axis=0, return_inverse=True)
+    pools = []
+    for k, pattern in enumerate(patterns):
+        columns = [i for i in range(len(symbols)) if pattern[i]]
+        if not columns:
+            continue
+        able = np.flatnonzero(complete[:, columns].all(axis=1))
+        if len(able) < MIN_DONORS:
+            names = ", ".join(symbols[i] for i in columns)
+            raise DataError(
+                f"only {len(able)} bars know all of {names} at once, and a surrogate history needs {MIN_DONORS} to draw from; "
+                f"leave out the symbols that hardly overlap"
+            )
+        pools.append((np.flatnonzero(which.reshape(-1) == k), able))
+    return tuple(pools)
 
 
 def _fit_model(returns: np.ndarray, family: str, symbol: str) -> tuple[str, VolatilityModel, list[str]]:

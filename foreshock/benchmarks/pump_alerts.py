@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.proportions import wilson
+
 EARLIEST, LATEST = -120.0, 60.0
 COOLDOWN = 1_800.0
 MAX_FALSE_PER_DAY = 5.0
@@ -67,7 +69,7 @@ class Outcome:
         draws = np.random.default_rng(seed).integers(0, n, (N_BOOTSTRAP, n))
         rates = self.n_false[draws].sum(axis=1) / self.days[draws].sum(axis=1)
         return self.point() | {
-            "recall_ci": wilson(self.caught, n),
+            "recall_ci": list(wilson(self.caught, n)),
             "precision": precision,
             "f1": 2 * precision * self.recall / (precision + self.recall) if precision else 0.0,
             "false_per_day_ci": [float(bound) for bound in np.quantile(rates, [0.025, 0.975])],
@@ -75,13 +77,6 @@ class Outcome:
             "n_false": n_false,
             "n_days": float(self.days.sum()),
         }
-
-
-def wilson(k: int, n: int) -> list[float]:
-    """95 % score interval of k out of n (Wilson 1927)."""
-    z2 = 1.959963984540054**2
-    middle, half = (k + z2 / 2) / (n + z2), np.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
-    return [float(max(middle - half, 0.0)), float(min(middle + half, 1.0))]
 
 
 def outcome(events: Sequence[ScoredEvent], threshold: float) -> Outcome:
