@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from data.windows import trade_windows as trade_windows
     from data.windows import window_size_study as window_size_study
     from detectors.base import Detector as Detector
+    from detectors.neural.denoise import denoise_book as denoise_book
     from detectors.neural.latent import LatentFactors as LatentFactors
     from detectors.neural.latent import latent_factors as latent_factors
     from detectors.neural.scenario_gan import GANScenarios as GANScenarios
@@ -117,6 +118,7 @@ _HOMES = {
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
+    "detectors.neural.denoise": ("denoise_book",),
     "detectors.neural.latent": ("LatentFactors", "latent_factors"),
     "detectors.neural.scenario_gan": ("GANScenarios",),
     "detectors.neural.scenario_vae": ("ConditionalVAEScenarios", "VAEScenarios"),
