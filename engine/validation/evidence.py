@@ -159,9 +159,7 @@ def horizon_evidence(
         hodrick=_bar_by_bar(table.surprise, found, moves),
         matched=matched,
         matched_shift=shift_test(surprise, found.events, decided, lags, n_shifts, seed),
-        regression=volatility_regression(
-            moves.path, found.events, decided, table.design, forecast, lags, table.garch.get(horizon)
-        ),
+        regression=volatility_regression(moves.path, found.events, decided, table.design, forecast, lags, table.garch.get(horizon)),
         qlike=qlike_gain(moves, found.events, decided, table.log_path[horizon], lags),
         direction=direction(moves.signed, table.returns, found.events, found.others, moves.horizon, lags, moves.delay),
     )
@@ -263,9 +261,7 @@ def _ratio_of_means(y: np.ndarray, found: Comparison, lags: int) -> Estimate:
     return from_error(1 + slope.value / slope.base, error, n, n_events, OTHERS)
 
 
-def _bootstraps(
-    found: Comparison, y: np.ndarray, n: int, n_events: int, n_draws: int, seed: int
-) -> tuple[Estimate, Estimate]:
+def _bootstraps(found: Comparison, y: np.ndarray, n: int, n_events: int, n_draws: int, seed: int) -> tuple[Estimate, Estimate]:
     """The raw ratio by stationary bootstrap; the matched one with its interval, and p with errors that know the match."""
     rows = "the nearest 50 rows by expected volatility"
     n_matched = int(found.matched.sum())

@@ -271,11 +271,11 @@ def matched_expectation(
         total = np.concatenate([[0.0], np.cumsum(ratio)])
         mean = (total[first + N_NEIGHBOURS] - total[first]) / N_NEIGHBOURS
         expected[rows, i] = level * mean
-        error[pool, i] = (_over_runs(level, first, len(pool)) * ratio - _over_runs(level * mean, first, len(pool))) / N_NEIGHBOURS
+        error[pool, i] = (over_runs(level, first, len(pool)) * ratio - over_runs(level * mean, first, len(pool))) / N_NEIGHBOURS
     return expected, error
 
 
-def _over_runs(values: np.ndarray, first: np.ndarray, n: int) -> np.ndarray:
+def over_runs(values: np.ndarray, first: np.ndarray, n: int) -> np.ndarray:
     """For each of n places the sum of the values whose run of N_NEIGHBOURS places, from ``first`` on, covers it."""
     change = np.zeros(n + 1)
     np.add.at(change, first, values)

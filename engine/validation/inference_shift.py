@@ -11,9 +11,7 @@ from engine.validation.inference import Estimate, unknown
 MIN_SHIFTS = 39
 
 
-def shift_test(
-    y: np.ndarray, event: np.ndarray, decided: np.ndarray, lags: int, n_shifts: int = 999, seed: int = 0
-) -> Estimate:
+def shift_test(y: np.ndarray, event: np.ndarray, decided: np.ndarray, lags: int, n_shifts: int = 999, seed: int = 0) -> Estimate:
     """Mean of y at events over its mean, and how often alerts shifted against the market do as well.
 
     All alerts are moved by one offset around the circle of decided rows, so that their spacing, and what symbols share, stays as it
