@@ -8,6 +8,7 @@ It learns from the first 600 days of a simulated market without events, and is h
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from foreshock.results import plain, versions
 from foreshock.scenarios import cut_paths
 
 SEED, N_SYMBOLS, TRAIN_DAYS, TEST_DAYS = 11, 4, 600, 300
-NO_EVENTS = {"n_flash_crashes": 0, "n_pumps": 0, "n_foreshocks": 0, "n_decoys": 0}
+NO_EVENTS: Any = {"n_flash_crashes": 0, "n_pumps": 0, "n_foreshocks": 0, "n_decoys": 0}
 
 
 def days() -> tuple[fs.Bars, np.ndarray, np.ndarray]:

@@ -38,9 +38,11 @@ class LatentFactors:
         Ordered in each fold by what they explain in training, and signed to rise with the market there; the codes of
         different folds are of different models.
     weights : ndarray, shape (n_rows, n_factors, n_symbols)
-        Of the portfolios that mimic the codes, known at the close of the row before, in capital; absolute weights sum to 1.
+        Of the portfolios that mimic the codes, known at the close of the row before, in capital; absolute weights sum to 1. A
+        symbol that is not in the fold has NaN, one that has ended since has 0.
     factor_returns : ndarray, shape (n_rows, n_factors)
-        Simple returns of those portfolios over the row, without costs; NaN where a symbol with weight has no return.
+        Simple returns of those portfolios over the row, without costs; NaN where a symbol with weight has no return, as in the
+        bar in which it ends.
     loadings : ndarray, shape (n_rows, n_symbols, n_factors)
         Of each symbol's return on the codes, known at the close of the row before.
     variance : DataFrame
@@ -258,11 +260,11 @@ class _Tables:
         self.seconds += seconds
         codes = fold.encode(test)
         self.codes[rows] = codes
-        weights = fold.weights(test) / volatility[:, None]
-        size = np.nansum(np.abs(weights), axis=2, keepdims=True)
+        # A symbol that has ended, or is not listed yet, has no volatility and no weight.
+        weights = np.where(np.isnan(volatility)[:, None], 0.0, fold.weights(test) / volatility[:, None])
+        size = np.abs(weights).sum(axis=2, keepdims=True)
         weights = weights / np.where(size > 0, size, np.nan)
         simple = self.simple[rows][:, cols]
-        # Where a symbol never had weight, its return is not asked for.
         missing = np.isnan(weights) | (np.isnan(simple)[:, None] & (weights != 0))
         factor_returns = np.where(missing.any(axis=2), np.nan, np.nansum(weights * simple[:, None], axis=2))
         self.factor_returns[rows] = factor_returns

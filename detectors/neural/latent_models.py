@@ -266,9 +266,9 @@ class CharacteristicFactors(FactorModel):
         )
 
     def encode(self, rows: CrossSections) -> np.ndarray:
-        weights = self.weights(rows)
-        codes = np.einsum("tkn,tn->tk", weights, np.nan_to_num(rows.returns))
-        codes[~_with_characteristics(rows).usable()] = np.nan
+        both = _with_characteristics(rows)
+        codes = np.einsum("tkn,tn->tk", self._weights(rows, both.known()), np.nan_to_num(rows.returns))
+        codes[~both.usable()] = np.nan
         return codes
 
     def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
@@ -284,10 +284,13 @@ class CharacteristicFactors(FactorModel):
         return np.where(unknown, np.nan, beta)
 
     def weights(self, rows: CrossSections) -> np.ndarray:
-        known = _with_characteristics(rows).known().astype(float)
+        """Zero for a symbol without characteristics; whether its return will be known is not asked."""
+        return self._weights(rows, np.logical_not(np.isnan(rows.characteristics).any(axis=2)))
+
+    def _weights(self, rows: CrossSections, known: np.ndarray) -> np.ndarray:
         z = np.nan_to_num(rows.characteristics)
         with one_thread(), torch.no_grad():
-            return self.net_.weights(*(as_tensor(part, dtype=torch.float64) for part in (z, known))).numpy()
+            return self.net_.weights(*(as_tensor(part, dtype=torch.float64) for part in (z, known.astype(float)))).numpy()
 
 
 def _with_characteristics(rows: CrossSections) -> CrossSections:

@@ -70,8 +70,13 @@ class PathVAE(nn.Module):
     def loss(self, x: Tensor, context: Tensor, normal: Tensor, beta: float) -> Tensor:
         """Negative evidence lower bound per return, the divergence weighed by ``beta``."""
         mean, log_variance = self.encode(x, context)
-        z = torch.cat([mean + torch.exp(log_variance / 2) * normal, context], dim=1)
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        code = mean + torch.exp(log_variance / 2) * normal
+        return (beta * divergence - self.log_likelihood(x, code, context)).mean() / (self.n_steps * self.n_assets)
+
+    def log_likelihood(self, x: Tensor, code: Tensor, context: Tensor) -> Tensor:
+        """Log density of paths given their codes, (n,)."""
+        z = torch.cat([code, context], dim=1)
         before = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
         states, _ = self.gru(_seen(before), torch.tanh(self.start(z))[None])
         location, log_scale, weights = self._law(states, z)
@@ -81,8 +86,7 @@ class PathVAE(nn.Module):
         volume = log_scale.sum(dim=(1, 2)) + self.n_steps * torch.log(torch.diagonal(factor, dim1=1, dim2=2)).sum(dim=1)
         law = torch.distributions.StudentT(self._dof())
         parts = [law.log_prob(shocks / c.exp()).sum(dim=2) - self.n_assets * c for c in self._log_shocks()]
-        likelihood = torch.logsumexp(torch.stack(parts, dim=2) + functional.log_softmax(weights, dim=2), dim=2).sum(dim=1)
-        return (volume - likelihood + beta * divergence).mean() / (self.n_steps * self.n_assets)
+        return torch.logsumexp(torch.stack(parts, dim=2) + functional.log_softmax(weights, dim=2), dim=2).sum(dim=1) - volume
 
     def sample(self, code: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
         """Paths from codes, (n, n_steps, n_assets); every random number comes from the generator."""
