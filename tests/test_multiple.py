@@ -185,7 +185,7 @@ def test_spa_keeps_its_level_under_noise_that_depends_on_its_past():
 def test_the_confidence_set_holds_the_best_model_and_drops_the_bad_one():
     rng, kept, dropped = RNG(4), 0, 0
     for seed in range(60):
-        losses = rng.standard_normal((300, 4)) + [0.0, 0.0, 0.05, 0.6]
+        losses = rng.standard_normal((300, 4)) + np.array([0.0, 0.0, 0.05, 0.6])
         found = model_confidence_set(losses, ["a", "b", "c", "d"], level=0.1, block=2, n_draws=199, seed=seed)
         assert set(found.included) == {name for name, p in zip(found.names, found.p_values, strict=True) if p > 0.1}
         kept += "a" in found.included
