@@ -46,6 +46,8 @@ _NEURAL: dict[str, tuple[str, str]] = {
     "seq2seq_autoencoder": ("seq2seq", "Seq2SeqAutoencoder"),
     "anogan": ("anogan", "AnoGAN"),
 }
+PRETRAINED = "pretrained:"
+_SHIPPED = ("anogan_book",)
 _LOADED: dict[str, type[Detector]] = {cls.name: cls for cls in (*_CLASSES, *_BASELINES)}
 _NAMES = (*(cls.name for cls in _CLASSES), *_NEURAL, *(cls.name for cls in _BASELINES))
 
@@ -101,11 +103,21 @@ def make_detector(name: str, **params: Any) -> Detector:
 def load_detector(path: str | Path) -> Detector:
     """A fitted detector from a file that ``Detector.save`` wrote. Nothing is unpickled.
 
+    Parameters
+    ----------
+    path : str or Path
+        ``"pretrained:anogan_book"`` is the AnoGAN that comes with foreshock: it scores ``book_features(book, LEVEL_FEATURES)`` of a
+        simulated book. Its card is ``detectors/neural/shipped/anogan_book.json``, its training ``examples/train_anogan.py``.
+
     Raises
     ------
+    ConfigError
+        If no pretrained detector has that name.
     DataError
         If the file is damaged, was changed, or is of a newer format.
     """
+    if isinstance(path, str) and path.startswith(PRETRAINED):
+        path = _shipped(path.removeprefix(PRETRAINED))
     name, params, learned = read_saved(path)
     detector = make_detector(name, **params)
     missing = [key for key in detector.learned if key not in learned]
@@ -115,3 +127,10 @@ def load_detector(path: str | Path) -> Detector:
         return detector.restore(learned)
     except (KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{path} is not a whole {name}: {error}; save the detector again") from error
+
+
+def _shipped(name: str) -> Path:
+    if name not in _SHIPPED:
+        known = ", ".join(PRETRAINED + shipped for shipped in _SHIPPED)
+        raise ConfigError(f"no pretrained detector is called {name!r}; expected {known}")
+    return Path(__file__).parent / "neural" / "shipped" / f"{name}.safetensors"
