@@ -57,12 +57,12 @@ class RollingMedian:
         return pd.DataFrame(features.values[:, 0]).rolling(self.window).median().to_numpy()[:, None]
 
 
-def errors(book: fs.Book, simulated: fs.SimulatedBook, skip: int = 0) -> tuple[float, float, float]:
+def errors(book: fs.Book, simulated: fs.SimulatedBook, skip: int = 0) -> list[float]:
     """Error over the planted cells, the others and all, from row ``skip`` on."""
     shown, clean, found = (np.log1p(b.notional[skip:]) for b in (simulated.book, simulated.clean, book))
     squares, known = (found - clean) ** 2, ~np.isnan(found) & ~np.isnan(clean)
     planted = shown != clean
-    return tuple(float(np.sqrt(squares[known & part].mean())) for part in (planted, ~planted, np.ones_like(planted)))
+    return [float(np.sqrt(squares[known & part].mean())) for part in (planted, ~planted, np.ones_like(planted))]
 
 
 def main() -> None:

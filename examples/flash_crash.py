@@ -66,7 +66,7 @@ def main(path: str, n_seeds: int = 5) -> None:
         found.append(line(f"anogan, seed {seed}", by_encoder))
         each.append(by_encoder)
         by_search = detector.set_params(search="latent").score(features.rows(slice(N_TRAIN, None))).values[:, 0]
-        agreement.append(spearmanr(by_encoder[N_TRAIN:], by_search).statistic)
+        agreement.append(float(spearmanr(by_encoder[N_TRAIN:], by_search)[0]))
         line("  its latent search", np.concatenate([by_encoder[:N_TRAIN], by_search]))
         print(f"  rank correlation of encoder and latent search {agreement[-1]:.3f}", flush=True)
     line(f"anogan, mean of {n_seeds} seeds", np.mean(each, axis=0))

@@ -12,6 +12,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ PARAMS = {"window": 1, "latent": 16, "steps": 400, "seed": 0, "device": "cpu"}
 QUANTILES = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 
 
-def rows_of(seed: int, **events: int) -> tuple[fs.SimulatedBook, fs.Features]:
+def rows_of(seed: int, **events: Any) -> tuple[fs.SimulatedBook, fs.Features]:
     simulated = fs.simulate_book(seed=seed, n_rows=N_ROWS, **events)
     return simulated, fs.book_features(simulated.book, fs.LEVEL_FEATURES)
 
