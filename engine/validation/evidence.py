@@ -30,7 +30,8 @@ from engine.validation.inference_direction import Direction, direction
 from engine.validation.inference_qlike import qlike_gain, walk_forward_log_path
 from engine.validation.inference_regression import control_design, volatility_regression
 from engine.validation.inference_shift import shift_test
-from engine.validation.moves import Moves, expected_log_path, moves_after
+from engine.validation.lead_lag import surprises
+from engine.validation.moves import Moves
 
 OTHERS = "other rows"
 # What each test controls for, in the order of the ladder.
@@ -81,17 +82,6 @@ class EvidenceTable:
         self.log_path = {
             name: walk_forward_log_path(bars, moves, self.garch.get(name)) for name, (moves, _) in table.entries.items()
         }
-
-
-def surprises(bars: Bars) -> np.ndarray:
-    """Absolute move of each bar over what was expected of it at the close of the bar before, shape (n_bars, n_symbols).
-
-    1 in the mean, whatever the volatility and the hour. NaN where either is not known.
-    """
-    moves = moves_after(bars, 1)
-    out = np.full(bars.shape, np.nan)
-    out[1:] = (moves.path / np.exp(expected_log_path(bars, moves)))[:-1]
-    return out
 
 
 @dataclass(frozen=True)

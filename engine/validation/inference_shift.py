@@ -48,7 +48,8 @@ def shift_test(y: np.ndarray, event: np.ndarray, decided: np.ndarray, lags: int,
     if n_events < 2:
         return unknown("fewer than 2 events", n, n_events, against)
     y, event = y[span[0] : span[-1] + 1], (event & decided)[span[0] : span[-1] + 1]
-    y = y / np.array([np.nanmean(column) if (~np.isnan(column)).any() else np.nan for column in y.T])
+    # A symbol whose price never moved has no mean to be taken relative to.
+    y = y / np.array([np.nanmean(column) if (column > 0).any() else np.nan for column in y.T])
     n_rows = len(y)
     offsets = np.arange(lags, n_rows - lags + 1) if n_rows > 2 * lags else np.zeros(0, dtype=np.int64)
     if len(offsets) < MIN_SHIFTS:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.errors import ConfigError
-from engine.scores import thin
+from data.bars import Bars
+from data.errors import ConfigError, DataError
+from data.interval import Duration, bars_in
+from engine.scores import Signals, thin
 from engine.validation.bands import sup_t_band
+from engine.validation.moves import expected_log_path, moves_after
 
 # A single bar of more than four times its expected move tells no more about the onset than one of four times.
 CAP = 4.0
@@ -61,8 +64,27 @@ class LeadLag:
         return pd.DataFrame(columns, index=pd.Index(self.offsets, name="offset"))
 
 
-def lead_lag(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_draws: int = 999, seed: int = 0) -> LeadLag:
-    """Activity from ``reach`` bars before alerts to as many after them, and the estimated lead.
+def surprises(bars: Bars) -> np.ndarray:
+    """Absolute move of each bar over what was expected of it at the close of the bar before, shape (n_bars, n_symbols).
+
+    1 in the mean, whatever the volatility and the hour. NaN where either is not known.
+    """
+    moves = moves_after(bars, 1)
+    out = np.full(bars.shape, np.nan)
+    out[1:] = (moves.path / np.exp(expected_log_path(bars, moves)))[:-1]
+    return out
+
+
+def lead_lag(
+    bars: Bars,
+    signals: Signals,
+    reach: Duration = "48h",
+    cooldown: Duration | None = None,
+    n_draws: int = 999,
+    seed: int = 0,
+    surprise: np.ndarray | None = None,
+) -> LeadLag:
+    """Activity from ``reach`` before alerts to as long after them, and the estimated lead.
 
     What is averaged are surprises, the cross-correlation of alerts with volatility news: once a swell is visible the forecast knows
     of it, so that its first bar stands out most. The lead is the edge in that curve: the offset at which the bars from there on
@@ -74,20 +96,40 @@ def lead_lag(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_draws:
 
     Parameters
     ----------
-    surprise : ndarray, shape (n_rows, n_symbols)
-        Of ``surprises``: 1 in the mean; NaN where not known.
-    events : ndarray of bool, shape (n_rows, n_symbols)
-    reach : int
-        At least 2.
+    bars : Bars
+    signals : Signals
+        On the rows and symbols of ``bars``.
+    reach : str
+        At least 2 bars.
+    cooldown : str, optional
+        After an event, alerts of the same symbol within this time are no events.
     n_draws, seed : int
         Of the band and of the interval.
+    surprise : ndarray, shape (n_bars, n_symbols), optional
+        ``surprises`` of the bars, if at hand.
+
+    Raises
+    ------
+    ConfigError
+        If ``reach`` is below 2 bars or longer than the data.
+    DataError
+        If signals and bars do not cover the same rows.
 
     References
     ----------
     .. [1] Canny (1986), A computational approach to edge detection.
     """
-    if reach < 2:
-        raise ConfigError(f"reach must be at least 2 bars, got {reach}; give the offsets some room")
+    if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
+        raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
+    n_bars = bars_in(reach, bars.interval, "reach")
+    if not 2 <= n_bars < bars.n_bars:
+        raise ConfigError(f"reach must be at least 2 bars and shorter than the data, got {reach} = {n_bars} of {bars.n_bars} bars")
+    events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
+    return lead_lag_curve(surprises(bars) if surprise is None else surprise, events, n_bars, n_draws, seed)
+
+
+def lead_lag_curve(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_draws: int = 999, seed: int = 0) -> LeadLag:
+    """As ``lead_lag``, of surprises and events, both (n_rows, n_symbols); ``reach`` in bars."""
     offsets = np.arange(-reach, reach + 1)
     capped = np.minimum(surprise, CAP)
     usual = np.array([np.nanmean(column) if (column > 0).any() else np.nan for column in capped.T])
