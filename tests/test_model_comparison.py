@@ -10,12 +10,12 @@ from engine.detection import Events
 from foreshock.model_comparison import CRASHES, PUBLISHED, crash_events, model_comparison
 from tests.market import make_bars
 
-SPLITS = fs.WalkForward(train="60D", test="30D", embargo="2D")
+SPLITS = fs.WalkForward(train="50D", test="60D", embargo="2D")
 
 
 @pytest.fixture(scope="module")
 def compared():
-    bars = simulate_market(seed=3, n_symbols=2, n_bars=24 * 150).bars
+    bars = simulate_market(seed=3, n_symbols=2, n_bars=24 * 110).bars
     # The largest move of each five days, after the features' first window.
     moves = np.abs(bars.returns()[:, 0]).reshape(-1, 120)[2:]
     rows = moves.argmax(axis=1) + 120 * np.arange(2, len(moves) + 2)
