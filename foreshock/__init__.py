@@ -80,8 +80,13 @@ if TYPE_CHECKING:
     from engine.thresholds import Fixed as Fixed
     from engine.thresholds import RollingQuantile as RollingQuantile
     from engine.thresholds import TrainQuantile as TrainQuantile
+    from engine.validation.event_study import EventStudy as EventStudy
+    from engine.validation.event_study import event_study as event_study
+    from engine.validation.evidence import evidence as evidence
     from engine.validation.forward import ForwardMoves as ForwardMoves
     from engine.validation.forward import forward_moves as forward_moves
+    from engine.validation.lead_lag import LeadLag as LeadLag
+    from engine.validation.lead_lag import lead_lag as lead_lag
     from engine.validation.verdict import Verdict as Verdict
     from engine.walk_forward import walk_forward as walk_forward
     from engine.window_features import WINDOW_FEATURES as WINDOW_FEATURES
@@ -139,7 +144,10 @@ _HOMES = {
     "engine.threshold_tail": ("PeaksOverThreshold",),
     "engine.threshold_volatility": ("VolatilityScaled", "standardise_by_volatility"),
     "engine.thresholds": ("Fixed", "RollingQuantile", "TrainQuantile"),
+    "engine.validation.event_study": ("EventStudy", "event_study"),
+    "engine.validation.evidence": ("evidence",),
     "engine.validation.forward": ("ForwardMoves", "forward_moves"),
+    "engine.validation.lead_lag": ("LeadLag", "lead_lag"),
     "engine.validation.verdict": ("Verdict",),
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
