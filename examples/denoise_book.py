@@ -4,6 +4,9 @@
 
 All learn the depth of one simulated book, manipulated as it is, and are shown another. The truth is that book without its spoofs
 and flickers. Errors are root mean squares of log(1 + value), over the cells where depth was planted, over the others, and over all.
+
+On this book one principal component does best: its depth is driven by one factor, and large orders are common enough that what is
+planted cannot be told from all of them. With a code of the same size, the convolutional autoencoder leaves half the error of PCA.
 """
 
 from dataclasses import dataclass

@@ -12,7 +12,6 @@ import sys
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 import foreshock as fs
 
@@ -66,7 +65,7 @@ def main(path: str, n_seeds: int = 5) -> None:
         found.append(line(f"anogan, seed {seed}", by_encoder))
         each.append(by_encoder)
         by_search = detector.set_params(search="latent").score(features.rows(slice(N_TRAIN, None))).values[:, 0]
-        agreement.append(float(spearmanr(by_encoder[N_TRAIN:], by_search)[0]))
+        agreement.append(pd.Series(by_encoder[N_TRAIN:]).corr(pd.Series(by_search), method="spearman"))
         line("  its latent search", np.concatenate([by_encoder[:N_TRAIN], by_search]))
         print(f"  rank correlation of encoder and latent search {agreement[-1]:.3f}", flush=True)
     line(f"anogan, mean of {n_seeds} seeds", np.mean(each, axis=0))
