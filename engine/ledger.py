@@ -176,6 +176,21 @@ class Ledger:
         """Check every line, its place in the chain, and that the end is there; a file that does not exist has no entries."""
         return self._load()[1]
 
+    def check(self) -> None:
+        """Raise now what ``append`` would raise later, after hours of work; nothing is created.
+
+        Raises
+        ------
+        ConfigError
+            If the path is a folder, or nothing can be written there.
+        DataError
+            If the chain is broken.
+        """
+        place = self.path if self.path.exists() else next(folder for folder in self.path.absolute().parents if folder.exists())
+        if self.path.is_dir() or not os.access(place, os.W_OK) or (place != self.path and not place.is_dir()):
+            raise ConfigError(f"the ledger must be a file that can be written, got {self.path}; give another one")
+        self.entries()
+
     def count(self, data_hash: str | None = None) -> int:
         """Distinct configurations tried, on the data of that hash or on any.
 
@@ -195,10 +210,10 @@ class Ledger:
         return replace(bare, sha256=bare.digest())
 
     def _load(self) -> tuple[tuple[Entry, ...], Verification]:
-        if not self.path.exists() and not self._head_path.exists():
+        if not self.path.exists() and not self.head_path.exists():
             return (), Verification(0, (), False, GENESIS)
         if not self.path.exists():
-            return (), Verification(0, (f"the ledger is gone, but {self._head_path.name} says it was there",), False, GENESIS)
+            return (), Verification(0, (f"the ledger is gone, but {self.head_path.name} says it was there",), False, GENESIS)
         with self._locked(write=False) as descriptor:
             return self._read(descriptor)[:2]
 
@@ -228,26 +243,26 @@ class Ledger:
             )
 
     @property
-    def _head_path(self) -> Path:
+    def head_path(self) -> Path:
         return self.path.with_name(self.path.name + ".head")
 
     def _read_head(self) -> tuple[int, str] | str | None:
         """Entries and last hash as of the last append; a sentence if the file makes no sense, None without one."""
         try:
-            count, last = self._head_path.read_text(encoding="ascii").split()
+            count, last = self.head_path.read_text(encoding="ascii").split()
             return max(int(count), 1), last
         except FileNotFoundError:
             return None
         except ValueError:
-            return f"{self._head_path.name} is not a count and a hash; it was changed"
+            return f"{self.head_path.name} is not a count and a hash; it was changed"
 
     def _write_head(self, entry: Entry) -> None:
-        partial = self._head_path.with_name(self._head_path.name + ".partial")
+        partial = self.head_path.with_name(self.head_path.name + ".partial")
         with partial.open("w", encoding="ascii") as file:
             file.write(f"{entry.sequence + 1} {entry.sha256}\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, self._head_path)
+        os.replace(partial, self.head_path)
 
     @contextmanager
     def _locked(self, write: bool = True) -> Iterator[int]:

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from engine.detection import match_events as match_events
     from engine.detection import vus_pr as vus_pr
     from engine.features import Features as Features
+    from engine.hold_out import HoldOut as HoldOut
+    from engine.ledger import Ledger as Ledger
     from engine.ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
     from engine.ohlcv import OhlcvStream as OhlcvStream
     from engine.ohlcv import ohlcv_features as ohlcv_features
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from engine.scores import Scores as Scores
     from engine.scores import Signals as Signals
     from engine.splits import WalkForward as WalkForward
+    from engine.splits_combinatorial import CombinatorialSplits as CombinatorialSplits
     from engine.threshold_conformal import AdaptiveConformal as AdaptiveConformal
     from engine.threshold_tail import PeaksOverThreshold as PeaksOverThreshold
     from engine.threshold_volatility import VolatilityScaled as VolatilityScaled
@@ -87,6 +90,18 @@ if TYPE_CHECKING:
     from engine.validation.forward import forward_moves as forward_moves
     from engine.validation.lead_lag import LeadLag as LeadLag
     from engine.validation.lead_lag import lead_lag as lead_lag
+    from engine.validation.model_comparison import model_confidence_set as model_confidence_set
+    from engine.validation.model_comparison import superior_models as superior_models
+    from engine.validation.model_comparison import superior_predictive_ability as superior_predictive_ability
+    from engine.validation.multiple import benjamini_hochberg as benjamini_hochberg
+    from engine.validation.multiple import benjamini_yekutieli as benjamini_yekutieli
+    from engine.validation.multiple import romano_wolf as romano_wolf
+    from engine.validation.overfitting import overfitting_probability as overfitting_probability
+    from engine.validation.sharpe import deflated_sharpe as deflated_sharpe
+    from engine.validation.sharpe import expected_max_sharpe as expected_max_sharpe
+    from engine.validation.sharpe import min_track_record as min_track_record
+    from engine.validation.sharpe import probabilistic_sharpe as probabilistic_sharpe
+    from engine.validation.sharpe import sharpe_estimate as sharpe_estimate
     from engine.validation.verdict import Verdict as Verdict
     from engine.walk_forward import walk_forward as walk_forward
     from engine.window_features import WINDOW_FEATURES as WINDOW_FEATURES
@@ -94,6 +109,8 @@ if TYPE_CHECKING:
     from engine.window_features import window_features as window_features
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
+    from foreshock.ledger import deflate_study as deflate_study
+    from foreshock.ledger import record_study as record_study
     from foreshock.scenarios import ScenarioStudy as ScenarioStudy
     from foreshock.scenarios import scenario_risk as scenario_risk
     from foreshock.scenarios import scenario_study as scenario_study
@@ -134,12 +151,15 @@ _HOMES = {
     "engine.causality": ("Audit", "audit"),
     "engine.detection": ("DetectionReport", "Events", "auc_pr", "detection_report", "match_events", "vus_pr"),
     "engine.features": ("Features",),
+    "engine.hold_out": ("HoldOut",),
+    "engine.ledger": ("Ledger",),
     "engine.ohlcv": ("OHLCV_FEATURES", "OhlcvStream", "ohlcv_features"),
     "engine.realism": ("RealismCard", "realism"),
     "engine.risk.performance": ("performance",),
     "engine.risk.value_at_risk": ("risk_report",),
     "engine.scores": ("Scores", "Signals"),
     "engine.splits": ("WalkForward",),
+    "engine.splits_combinatorial": ("CombinatorialSplits",),
     "engine.threshold_conformal": ("AdaptiveConformal",),
     "engine.threshold_tail": ("PeaksOverThreshold",),
     "engine.threshold_volatility": ("VolatilityScaled", "standardise_by_volatility"),
@@ -148,10 +168,21 @@ _HOMES = {
     "engine.validation.evidence": ("evidence",),
     "engine.validation.forward": ("ForwardMoves", "forward_moves"),
     "engine.validation.lead_lag": ("LeadLag", "lead_lag"),
+    "engine.validation.model_comparison": ("model_confidence_set", "superior_models", "superior_predictive_ability"),
+    "engine.validation.multiple": ("benjamini_hochberg", "benjamini_yekutieli", "romano_wolf"),
+    "engine.validation.overfitting": ("overfitting_probability",),
+    "engine.validation.sharpe": (
+        "deflated_sharpe",
+        "expected_max_sharpe",
+        "min_track_record",
+        "probabilistic_sharpe",
+        "sharpe_estimate",
+    ),
     "engine.validation.verdict": ("Verdict",),
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
+    "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),

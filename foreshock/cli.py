@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from data.errors import ConfigError, ForeshockError
+from data.errors import ConfigError, DataError, ForeshockError
 
 if TYPE_CHECKING:
     from data.bars import Bars
+    from engine.ledger import Ledger
     from foreshock.config import StudyConfig
     from foreshock.study_result import StudyResult
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study; see examples/study.toml.")]
 DataPath = Annotated[Path | None, typer.Option("--data", help="Bars, instead of data.path of the study.")]
 BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
+LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Instead of FORESHOCK_LEDGER or the user's own.")]
 OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet, trades.parquet.")]
 
 
@@ -39,22 +41,38 @@ def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Op
     """The whole job on a simulated market with planted events, offline."""
     _check_out(out)
     from foreshock.demo import demo_study
+    from foreshock.ledger import deflate_study
 
-    result = demo_study(seed).run(progress=True)
+    result = deflate_study(demo_study(seed).run(progress=True))
     _finish(result, out, f"foreshock demo --seed {seed}")
 
 
 @app.command()
-def run(study: StudyFile, data: DataPath = None, out: OutDir = Path("foreshock-out/study")) -> None:
-    """A study from a file: walk-forward scores, verdicts, backtests, report."""
+def run(
+    study: StudyFile,
+    data: DataPath = None,
+    out: OutDir = Path("foreshock-out/study"),
+    ledger: LedgerFile = None,
+    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="Leave no entry in the trial ledger, and count none.")] = False,
+) -> None:
+    """A study from a file: walk-forward scores, verdicts, backtests, report, and an entry in the trial ledger."""
     _check_out(out)
+    from engine.ledger import Ledger
+
+    if ledger is not None and no_ledger:
+        raise ConfigError(f"--ledger and --no-ledger exclude each other, got both, {ledger}; leave one out")
+    trials = None if no_ledger else Ledger(ledger)
+    if trials is not None:
+        trials.check()
     from foreshock.config import load_study
 
     config = load_study(study)
     bars = _bars(config, study, data)
+    from foreshock.ledger import deflate_study, record_study
     from foreshock.study import Study
 
     result = Study.from_config(config, bars).run(progress=True)
+    result = record_study(result, trials) if trials is not None else deflate_study(result)
     _finish(result, out, f"foreshock run {study.name}" + (f" --data {data.name}" if data else ""))
 
 
@@ -156,6 +174,42 @@ def detectors() -> None:
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
 
 
+ledger_verbs = typer.Typer(help="What was tried, and whether the record of it is whole.", no_args_is_help=True)
+app.add_typer(ledger_verbs, name="ledger")
+
+
+@ledger_verbs.command()
+def show(ledger: LedgerFile = None) -> None:
+    """Every entry: when, on which data, which configuration, what came out."""
+    from engine.ledger import digest
+    from foreshock.ledger import describe
+
+    trials = _ledger(ledger)
+    entries = trials.entries()
+    for entry in entries:
+        marks = f"data {entry.data_hash[:12] or '-':<12}  configuration {digest(entry.configuration)[:12]}"
+        typer.echo(_printable(f"{entry.sequence:>4}  {entry.time[:19]}  {entry.kind:<7}  {marks}  {describe(entry)}").rstrip())
+    n_data = len({entry.data_hash for entry in entries if entry.kind == "trial"})
+    typer.echo(f"{len(entries)} entries; {trials.count()} configurations on {n_data} sets of data; {trials.path}")
+
+
+@ledger_verbs.command()
+def verify(ledger: LedgerFile = None) -> None:
+    """Whether every line is as it was written, in its place, and none is missing."""
+    trials = _ledger(ledger)
+    found = trials.verify()
+    if found.problems:
+        first, *others = found.problems
+        more = f" (and {len(others)} more)" if others else ""
+        raise DataError(f"{trials.path}: {first}{more}; the {found.n_entries} entries before are whole")
+    if found.torn:
+        raise DataError(
+            f"{trials.path}: line {found.n_entries + 1} is torn, its writing was interrupted; the {found.n_entries} entries before "
+            "are whole, and the next entry drops it"
+        )
+    typer.echo(f"{found.n_entries} entries, all as they were written; head {found.head}; {trials.path}")
+
+
 benchmark = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
 
@@ -233,6 +287,16 @@ def _print_notes(result: dict[str, Any], out: Path) -> None:
     typer.echo(f"results: {out / 'benchmark.json'}")
 
 
+def _ledger(path: Path | None) -> Ledger:
+    """A ledger that is there; whoever asks to see one must not be told that all of nothing is whole."""
+    from engine.ledger import Ledger
+
+    ledger = Ledger(path)
+    if not ledger.path.exists() and not ledger.head_path.exists():
+        raise DataError(f"no ledger at {ledger.path}; foreshock run writes one, or give --ledger FILE")
+    return ledger
+
+
 def _width() -> int | None:
     return None if sys.stdout.isatty() else 120
 
@@ -308,8 +372,12 @@ def main() -> None:
 
 def _fail(message: str, exit_code: int) -> NoReturn:
     # Names and values in a message come from the user's files: they get no line of their own and no say over the terminal.
-    print("error:", "".join(char if char.isprintable() else " " for char in message), file=sys.stderr)  # noqa: T201
+    print("error:", _printable(message), file=sys.stderr)  # noqa: T201
     sys.exit(exit_code)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 if __name__ == "__main__":

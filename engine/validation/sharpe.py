@@ -175,7 +175,7 @@ def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, l
     returns : ndarray, shape (n_bars,)
         Of the strategy that was chosen; NaN is left out.
     n_trials : int
-        Every configuration that was looked at, the forgotten ones too: ``Ledger.trials`` knows them.
+        Every configuration that was looked at, the forgotten ones too: ``Ledger.count`` knows them.
     trial_variance : float
         Variance of the trials' Sharpe ratios per bar, n - 1.
     lags : int
