@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, Self
@@ -12,7 +12,10 @@ import numpy as np
 from data.errors import DataError
 from engine.features import Features
 from engine.scores import FoldScores, Scores
-from engine.splits import WalkForward
+from engine.splits import Fold, WalkForward
+
+# Folds that are fitted together at most: each holds its training windows in memory.
+TOGETHER = 10
 
 
 class FitsAndScores(Protocol):
@@ -99,17 +102,13 @@ def fit_walk_forward(
         NaN before the first test block, with one ``FoldScores`` for each fold.
     FittedFolds
     """
-    from sklearn.base import clone
-
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
     folds, detectors = [], []
-    for fold in splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback):
+    wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)
+    for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
         began = perf_counter()
-        fresh: Any = clone(detector)
-        fitted: FitsAndScores = fresh.fit(features.rows(fold.train))
-        fit_seconds = perf_counter() - began
         values[fold.test] = _score_block(fitted, features, fold.test)
-        score_seconds = perf_counter() - began - fit_seconds
+        score_seconds = perf_counter() - began
         kept = fitted.score(features.rows(fold.train)).values if train_scores else None
         folds.append(FoldScores(fold.train, fold.test, kept, fit_seconds, score_seconds))
         detectors.append(fitted)
@@ -122,3 +121,28 @@ def fit_walk_forward(
         )
     scores = Scores(features.time, features.symbols, values, features.interval, tuple(folds))
     return scores, FittedFolds(tuple(detectors), scores.folds)
+
+
+def _fitted(detector: Any, features: Features, folds: Sequence[Fold]) -> Iterator[tuple[FitsAndScores, float]]:
+    """A clone fitted on the training rows of each fold, and the seconds that took.
+
+    A detector with ``fit_folds`` may fit several folds together; one with ``warm_start`` begins at what the fold before learned.
+    """
+    from sklearn.base import clone
+
+    fit_folds = getattr(detector, "fit_folds", lambda _: None)
+    previous: Any = None
+    for start in range(0, len(folds), TOGETHER):
+        parts = [features.rows(fold.train) for fold in folds[start : start + TOGETHER]]
+        began = perf_counter()
+        together = fit_folds(parts)
+        if together is not None:
+            seconds = (perf_counter() - began) / len(parts)
+            yield from ((fitted, seconds) for fitted in together)
+            continue
+        for part in parts:
+            began = perf_counter()
+            fresh: Any = clone(detector)
+            warm = getattr(detector, "warm_start", False) and previous is not None
+            previous = fresh.fit(part, initial=previous) if warm else fresh.fit(part)
+            yield previous, perf_counter() - began

@@ -167,12 +167,15 @@ def _check_parameters(where: str, name: str, params: dict[str, Any]) -> None:
     for key, value in params.items():
         kind = type(defaults.get(key))
         if kind is tuple:
-            fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+            # Items are of the kind of those in the default: names of columns, or widths of layers.
+            item_kind = type(defaults[key][0])
+            fits = isinstance(value, list) and all(type(item) is item_kind for item in value)
         else:
             fits = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
         if kind in KINDS and not fits:
             such_as = list(defaults[key]) if kind is tuple else defaults[key]
-            raise ConfigError(f"{where}.{key}' must be {KINDS[kind]}, such as {such_as!r}, got {value!r}; change it")
+            wanted = "a list of whole numbers" if kind is tuple and type(such_as[0]) is int else KINDS[kind]
+            raise ConfigError(f"{where}.{key}' must be {wanted}, such as {such_as!r}, got {value!r}; change it")
 
 
 def _explain(error: ValidationError) -> str:

@@ -17,6 +17,7 @@ from foreshock.study import Study
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.portfolio import backtest
 from tests.market import make_bars
+from tests.small import small_detector
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,8 @@ def test_an_audit_that_cannot_cut_is_refused(bars):
 
 @pytest.mark.parametrize("threshold", [RollingQuantile(0.98, "10D"), TrainQuantile(0.98), Fixed(0.01)])
 def test_a_study_passes_with_every_threshold(threshold, bars):
-    study = Study(bars, detectors(), WalkForward("20D", "5D", "1D"), threshold, horizons=["1h", "6h"], hold="6h")
+    every = {name: small_detector(name) for name in detectors()}
+    study = Study(bars, every, WalkForward("20D", "5D", "1D"), threshold, horizons=["1h", "6h"], hold="6h")
     found = study.audit(n_cuts=4)
     assert found.passed, found.table[found.table.first_leak.notna()]
     assert len(found.results) > 20
@@ -142,8 +144,9 @@ def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypat
 @pytest.mark.real_data
 def test_every_feature_detector_threshold_and_strategy_passes_on_real_bars_at_twenty_cuts(shared_data):
     real = read_bars(shared_data / "ohlcv_1h_8assets.parquet").between("2022-01-01", "2022-08-01")
+    every = {name: small_detector(name) for name in detectors()}
     for threshold in (RollingQuantile(0.98, "20D"), TrainQuantile(0.98)):
-        study = Study(real, detectors(), WalkForward("60D", "30D", "2D"), threshold, horizons=["1h", "24h"])
+        study = Study(real, every, WalkForward("60D", "30D", "2D"), threshold, horizons=["1h", "24h"])
         found = study.audit(n_cuts=20)
         assert found.passed, found.table[found.table.first_leak.notna()]
 

@@ -20,9 +20,11 @@ from engine.ohlcv import ohlcv_features
 from engine.splits import WalkForward
 from engine.walk_forward import walk_forward
 from tests.market import make_bars
+from tests.small import small_detector
 
 N_TRAIN = 800
-POOLED = ("isolation_forest", "one_class_svm", "pca", "kmeans_regime", "pyod:ECOD", "pyod:KNN")
+CLASSICAL = ("isolation_forest", "one_class_svm", "pca", "kmeans_regime", "pyod:ECOD", "pyod:KNN")
+POOLED = (*CLASSICAL, "autoencoder", "vae", "seq2seq_autoencoder")
 HOUR = np.timedelta64(1, "h").astype("timedelta64[us]")
 
 
@@ -399,12 +401,12 @@ def test_saving_a_pyod_model_is_refused_alone_and_in_an_ensemble(features, tmp_p
 
 @pytest.mark.parametrize("name", POOLED)
 def test_without_pooling_each_symbol_is_scored_as_if_it_were_alone(name, features, tmp_path):
-    each = make_detector(name, pool=False).fit(train(features))
+    each = small_detector(name, pool=False).fit(train(features))
     scores = each.score(features).values
     for col in range(3):
-        alone = make_detector(name).fit(train(only(features, col))).score(only(features, col)).values
+        alone = small_detector(name).fit(train(only(features, col))).score(only(features, col)).values
         assert np.array_equal(scores[:, [col]], alone, equal_nan=True)
-    pooled = make_detector(name).fit(train(features)).score(features).values
+    pooled = small_detector(name).fit(train(features)).score(features).values
     assert not np.allclose(pooled[N_TRAIN:], scores[N_TRAIN:])
     turned = Features(features.time, features.symbols[::-1], features.names, features.values[:, ::-1], features.interval)
     np.testing.assert_allclose(each.score(turned).values, scores[:, ::-1], rtol=1e-9)
@@ -425,23 +427,23 @@ def test_constant_features_leave_finite_scores_or_none(name, features):
     values = features.values.copy()
     values[:, :, [2, 5]] = 7.0
     some = with_values(features, values)
-    scores = make_detector(name).fit(train(some)).score(some).values
+    scores = small_detector(name).fit(train(some)).score(some).values
     assert np.isfinite(scores[N_TRAIN:]).all()
     flat = with_values(features, np.where(np.isnan(features.values), np.nan, 1.0))
-    scores = make_detector(name).fit(train(flat)).score(flat).values
+    scores = small_detector(name).fit(train(flat)).score(flat).values
     assert not np.isinf(scores).any()
 
 
 def test_one_row_of_training_data_is_too_little_or_nothing_is_scored(name, features):
     one = features.rows(slice(600, 601))
     try:
-        scores = make_detector(name).fit(one).score(one).values
+        scores = small_detector(name).fit(one).score(one).values
     except DataError as error:
         assert "training rows" in str(error)  # noqa: PT017 - either is right
     else:
         assert scores.shape == (1, 3)
         assert name in ("random", "joint_tail") or np.isnan(scores).all()
-    whole = make_detector(name).fit(train(features))
+    whole = small_detector(name).fit(train(features))
     scores = whole.score(one).values
     assert scores.shape == (1, 3)
     assert not np.isinf(scores).any()
@@ -451,10 +453,10 @@ def test_a_symbol_without_data_is_not_scored_and_changes_nothing(name, features)
     values = features.values.copy()
     values[:, 1] = np.nan
     gone = with_values(features, values)
-    scores = make_detector(name).fit(train(gone)).score(gone).values
+    scores = small_detector(name).fit(train(gone)).score(gone).values
     assert np.isnan(scores[:, 1]).all()
     rest = Features(features.time, ("A", "C"), features.names, features.values[:, [0, 2]], features.interval)
-    np.testing.assert_allclose(scores[:, [0, 2]], make_detector(name).fit(train(rest)).score(rest).values, rtol=1e-9)
+    np.testing.assert_allclose(scores[:, [0, 2]], small_detector(name).fit(train(rest)).score(rest).values, rtol=1e-9)
 
 
 def test_symbols_that_start_late_or_stop_early_are_scored_while_they_trade(name, features):
@@ -462,7 +464,7 @@ def test_symbols_that_start_late_or_stop_early_are_scored_while_they_trade(name,
     values[:500, 0] = np.nan
     values[1_100:, 2] = np.nan
     cut = with_values(features, values)
-    detector = make_detector(name).fit(train(cut))
+    detector = small_detector(name).fit(train(cut))
     scores = detector.score(cut).values
     begin = 500 + detector.lookback
     assert np.isnan(scores[:500, 0]).all()
@@ -481,7 +483,7 @@ def test_the_unit_of_a_feature_does_not_matter(name, unit, features):
     values[:, :, col] *= unit
     values[:, :, features.index("amihud_20")] /= unit
     scaled = with_values(features, values)
-    before, after = (make_detector(name).fit(train(f)).score(f).values for f in (features, scaled))
+    before, after = (small_detector(name).fit(train(f)).score(f).values for f in (features, scaled))
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-7)
 
 
@@ -490,7 +492,7 @@ def test_a_damaged_file_of_any_detector_is_refused(name, damage, features, tmp_p
     if name.startswith("pyod"):
         pytest.skip("is not saved")
     path = tmp_path / "m"
-    make_detector(name).fit(train(features)).save(path)
+    small_detector(name).fit(train(features)).save(path)
     content = bytearray(path.read_bytes())
     content[-3] ^= 4
     path.write_bytes(bytes(content[:-10]) if damage == "truncated" else bytes(content))
@@ -501,7 +503,7 @@ def test_a_damaged_file_of_any_detector_is_refused(name, damage, features, tmp_p
 @pytest.mark.parametrize("name", ["isolation_forest", "one_class_svm", "pca", "kmeans_regime", "half_space_trees", "ensemble"])
 def test_a_file_whose_arrays_do_not_fit_together_is_refused(name, features, tmp_path):
     """Its digest is right, but a kernel would read outside its arrays."""
-    detector = make_detector(name).fit(train(features))
+    detector = small_detector(name).fit(train(features))
     if name == "half_space_trees":
         detector.feature_ = detector.feature_ + np.uint16(13)
     elif name == "ensemble":

@@ -9,10 +9,43 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.neural.base import NeuralDetector
+from detectors.neural.trainer import kept
+
+EPSILON = 1e-5
+# Weight of a batch in the running mean and variance.
+MOMENTUM = 0.1
+
+
+class Normalise(torch.autograd.Function):
+    """Columns less their mean over their deviation, with both; written out so that vmap gives what one network gives.
+
+    torch's own batch norm takes another path under vmap: rounding differs, and training carries it far.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        mean = x.mean(dim=0)
+        centred = x - mean
+        var = centred.square().mean(dim=0)
+        return centred * torch.rsqrt(var + EPSILON), mean, var
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:  # noqa: ARG004
+        unit, mean, var = output
+        ctx.mark_non_differentiable(mean, var)
+        ctx.save_for_backward(unit, var)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        unit, var = ctx.saved_tensors
+        g = gradients[0]
+        return (g - g.mean(dim=0) - unit * (g * unit).mean(dim=0)) * torch.rsqrt(var + EPSILON)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation; the mean and variance for scoring are running ones."""
+    """Batch normalisation of columns, or of channels; the mean and variance for scoring are running ones."""
 
     def __init__(self, width: int, scaled: bool = True) -> None:
         super().__init__()
@@ -23,7 +56,12 @@ class BatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.get_buffer("mean"), self.get_buffer("var")
-        return functional.batch_norm(x, mean, var, self.weight, self.bias, self.training, 0.1)
+        if not self.training or x.ndim > 2:
+            return functional.batch_norm(x, mean, var, self.weight, self.bias, self.training, MOMENTUM, EPSILON)
+        unit, batch_mean, batch_var = Normalise.apply(x)  # pyright: ignore[reportGeneralTypeIssues]
+        mean.mul_(1 - MOMENTUM).add_(batch_mean, alpha=MOMENTUM)
+        var.mul_(1 - MOMENTUM).add_(batch_var, alpha=MOMENTUM * len(x) / (len(x) - 1))
+        return unit + self.bias if self.weight is None else torch.addcmul(self.bias, unit, self.weight)
 
 
 class Dense(nn.Module):
@@ -43,8 +81,8 @@ class Dense(nn.Module):
         for linear, norm in zip(self.linear, self.norm, strict=True):
             x = functional.relu(norm(linear(x)))
             if self.training and self.dropout and uniform is not None:
-                kept = uniform[:, start : start + x.shape[1]] >= self.dropout
-                x, start = x * kept / (1 - self.dropout), start + x.shape[1]
+                stays, share = kept(uniform[:, start : start + x.shape[1]], self.dropout)
+                x, start = x * (stays * (1 / share)), start + x.shape[1]
         return self.out(x)
 
 
@@ -92,6 +130,7 @@ class Autoencoder(NeuralDetector):
     """
 
     name = "autoencoder"
+    stackable = True
 
     def __init__(self, *, hidden: tuple[int, ...] = (128, 64, 32), dropout: float = 0.05, **shared: Any) -> None:
         super().__init__(**shared)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from torch import Tensor, nn
 
 from data.errors import ConfigError, DataError
 from detectors.base import Detector
-from detectors.neural.trainer import VALIDATION, Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
+from detectors.neural.folds import train_together
+from detectors.neural.trainer import VALIDATION, OnEpoch, Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
 from detectors.neural.windows import Windows, clipped
 from detectors.scaling import MIN_ROWS, RobustScaler
 from engine.features import Features
@@ -22,8 +24,6 @@ from engine.features import Features
 FEWEST_LATER = 10
 # Rows of one pass when scoring; the last one is padded, so that all have the same shape.
 BATCH = 512
-
-OnEpoch = Callable[[int, float, float], None]
 
 
 class NeuralDetector(Detector):
@@ -60,6 +60,8 @@ class NeuralDetector(Detector):
     tolerance = 1e-9
     # Whether the score of a symbol uses rows of other symbols.
     market_wide: ClassVar[bool] = False
+    # Whether networks of several folds can be trained together by vmap.
+    stackable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -127,6 +129,30 @@ class NeuralDetector(Detector):
         self.models_ = tuple(models)
         return self
 
+    def fit_folds(self, folds: Sequence[Features]) -> list[Self] | None:
+        """A fitted clone for each fold, their networks trained together where these are dense; None where they cannot be.
+
+        A clone equals one fitted alone.
+        """
+        if not self.stackable or self.warm_start:
+            return None
+        fitted: list[Any] = [clone(self) for _ in folds]
+        settings = self._settings()
+        with one_thread():
+            groups = [one._training_windows(features) for one, features in zip(fitted, folds, strict=True)]
+            chosen = [group for of_fold in groups for group in of_fold if _enough(group)]
+            nets = [self._built(group).to(settings.device) for group in chosen]
+            data = [TrainingData.of(group, settings.device) for group in chosen]
+            try:
+                trained = train_together(nets, self._loss, data, settings, [self.seed] * len(nets))
+            except ConfigError as error:
+                raise ConfigError(f"{self.name}: {error}") from error
+            kept = zip(nets, data, trained, strict=True)
+            models = iter([self._model(net, part, one.epochs, one.validation_loss) for net, part, one in kept])
+        for one, of_fold in zip(fitted, groups, strict=True):
+            one.models_ = tuple(next(models) if _enough(group) else {} for group in of_fold)
+        return fitted
+
     def _training_windows(self, features: Features) -> list[Windows]:
         """Learn the scales; the windows to learn from, of all symbols together or of each."""
         self._check(features)
@@ -149,7 +175,11 @@ class NeuralDetector(Detector):
         net.to(settings.device)
         data = TrainingData.of(windows, settings.device)
         try:
-            trained = train(net, self._loss, data, settings, self.seed, on_epoch)
+            if self.stackable:
+                # A stack of one, so that a fold learns the same alone and beside others.
+                trained = train_together([net], self._loss, [data], settings, [self.seed], on_epoch)[0]
+            else:
+                trained = train(net, self._loss, data, settings, self.seed, on_epoch)
         except ConfigError as error:
             raise ConfigError(f"{self.name}: {error}") from error
         return self._model(net, data, trained.epochs, trained.validation_loss)

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from data.errors import ConfigError
 from detectors.neural.autoencoder import Autoencoder, DenseAutoencoder
+from detectors.neural.trainer import kept
 from engine.features import Features
 
 
@@ -64,4 +65,4 @@ class DenoisingAutoencoder(Autoencoder):
     def corrupt(self, x: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
         """Windows with noise added and a share of their values at zero; ``uniform`` and ``normal`` have the size of a window."""
         noisy = x + self.noise * normal.view_as(x)
-        return noisy * (uniform.reshape(x.shape) >= self.masking)
+        return noisy * kept(uniform.reshape(x.shape), self.masking)[0]

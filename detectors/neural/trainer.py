@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +25,11 @@ BETTER = 1e-3
 # Rows of one pass without gradients.
 PASS = 1024
 
-# From the network, windows (n, length, n_features), context (n, n_context), and noise (n, n_uniform) and (n, n_normal) to a mean.
+# From the network, windows (n, length, n_features), their context (n, n_context), and noise to a mean; the noise is uniform bytes,
+# (n, n_uniform), and normal numbers, (n, n_normal).
 Loss = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
+# Told the epoch, its training loss and its validation loss.
+OnEpoch = Callable[[int, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,9 @@ class Noise:
         return torch.randperm(n, generator=self.generator)
 
     def draw(self, n: int) -> tuple[Tensor, Tensor]:
-        uniform = torch.rand((n, self.n_uniform), generator=self.generator)
+        # A byte is fine enough to decide what is dropped, and eight come with each number drawn.
+        drawn = torch.randint(-(2**63), 2**63 - 1, (n, -(-self.n_uniform // 8)), generator=self.generator)
+        uniform = drawn.view(torch.uint8)[:, : self.n_uniform]
         normal = torch.randn((n, self.n_normal), generator=self.generator)
         return uniform.to(self.device), normal.to(self.device)
 
@@ -118,7 +123,7 @@ def train(
     data: TrainingData,
     settings: Settings,
     seed: int,
-    on_epoch: Callable[[int, float, float], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Trained:
     """Minimise ``loss`` by AdamW; stop early by the later windows, and leave the network at its best there, in evaluation mode.
 
@@ -141,7 +146,7 @@ def train(
         If the loss is not finite.
     """
     noise = Noise(net, seed, settings.device)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, fused=True)
+    optimiser = adamw(net.parameters(), settings)
     size = data.batch_size(settings.batch_size)
     held_noise = noise.draw(len(data.later_x))
     best, best_loss, stale, epoch = snapshot(net), float("inf"), 0, 0
@@ -169,6 +174,17 @@ def train(
     net.load_state_dict(best)
     net.eval()
     return Trained(epoch, best_loss)
+
+
+def adamw(parameters: Iterable[Tensor], settings: Settings) -> torch.optim.AdamW:
+    """The fused kind rounds the last few of a tensor's values otherwise, so that a stack would not learn as one network does."""
+    return torch.optim.AdamW(parameters, lr=settings.learning_rate, foreach=True)
+
+
+def kept(uniform: Tensor, dropped: float) -> tuple[Tensor, float]:
+    """Which values stay when a share of them is dropped, given a uniform byte for each; and the share that stays, in 256ths."""
+    bar = round(256 * dropped)
+    return uniform >= bar, 1 - bar / 256
 
 
 def batches(order: Tensor, size: int) -> Iterator[Tensor]:

@@ -79,6 +79,7 @@ class VAE(NeuralDetector):
     """
 
     name = "vae"
+    stackable = True
 
     def __init__(
         self, *, hidden: tuple[int, ...] = (128, 64, 32), dropout: float = 0.0, beta: float = 1.0, draws: int = 8, **shared: Any

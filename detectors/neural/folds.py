@@ -1,0 +1,147 @@
+"""Dense networks of several folds or seeds, trained together by ``torch.func.vmap``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+
+from detectors.neural.trainer import (
+    Loss,
+    Noise,
+    OnEpoch,
+    Settings,
+    Trained,
+    TrainingData,
+    adamw,
+    batches,
+    check_finite,
+    held_loss,
+    improved,
+    snapshot,
+)
+
+
+def train_together(
+    nets: Sequence[nn.Module],
+    loss: Loss,
+    data: Sequence[TrainingData],
+    settings: Settings,
+    seeds: Sequence[int],
+    on_epoch: OnEpoch | None = None,
+) -> list[Trained]:
+    """``train`` of each network on its own data, in one pass for all whose epochs have equally many batches of equal size.
+
+    Each network has its own order of batches, noise, gradient norm and early stop, so that the result equals that of training
+    it alone but for rounding, and does not depend on how many networks there are beside it.
+    """
+    sizes = [part.batch_size(settings.batch_size) for part in data]
+    shapes = [(size, len(part.x) // size) for size, part in zip(sizes, data, strict=True)]
+    out: dict[int, Trained] = {}
+    for shape in dict.fromkeys(shapes):
+        group = [i for i, found in enumerate(shapes) if found == shape]
+        members = [(nets[i], data[i], seeds[i]) for i in group]
+        out |= dict(zip(group, _train_group(members, loss, settings, shape[0], on_epoch), strict=True))
+    return [out[i] for i in range(len(nets))]
+
+
+class _Stack:
+    """The weights of the networks still in training, each parameter with the network as its first axis, and their optimiser."""
+
+    def __init__(self, nets: Sequence[nn.Module], settings: Settings) -> None:
+        parameters, self.buffers = stack_module_state(list(nets))
+        self.parameters = {name: value.detach() for name, value in parameters.items()}
+        self.settings = settings
+        self.optimiser = adamw(list(self.parameters.values()), settings)
+
+    def step(self, gradients: dict[str, Tensor], rate: float) -> None:
+        """One step of AdamW, the gradient of each network clipped by its own norm."""
+        # A row for each network: a sum down the columns would add up in another order where there is only one.
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()], dim=1)
+        factor = (self.settings.clip / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp(max=1.0)
+        for name, parameter in self.parameters.items():
+            parameter.grad = gradients[name] * factor.view(-1, *[1] * (parameter.ndim - 1))
+        self.optimiser.param_groups[0]["lr"] = rate
+        self.optimiser.step()
+
+    def keep(self, alive: list[int]) -> None:
+        """Let go of the networks that have stopped."""
+        old = [self.optimiser.state[parameter] for parameter in self.parameters.values()]
+        self.parameters = {name: value[alive].clone() for name, value in self.parameters.items()}
+        self.buffers = {name: value[alive].clone() for name, value in self.buffers.items()}
+        self.optimiser = adamw(list(self.parameters.values()), self.settings)
+        for parameter, state in zip(self.parameters.values(), old, strict=True):
+            self.optimiser.state[parameter] = {
+                key: value[alive].clone() if value.ndim else value.clone() for key, value in state.items()
+            }
+
+    def write(self, member: int, net: nn.Module) -> None:
+        net.load_state_dict({name: value[member] for part in (self.parameters, self.buffers) for name, value in part.items()})
+
+
+class _Lossy(nn.Module):
+    """A network whose forward pass is its loss, as ``functional_call`` wants it."""
+
+    def __init__(self, net: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = loss
+
+    def forward(self, *args: Tensor) -> Tensor:
+        return self.loss(self.net, *args)
+
+
+def _train_group(
+    members: Sequence[tuple[nn.Module, TrainingData, int]], loss: Loss, settings: Settings, size: int, on_epoch: OnEpoch | None
+) -> list[Trained]:
+    nets, data, seeds = zip(*members, strict=True)
+    noises = [Noise(net, seed, settings.device) for net, seed in zip(nets, seeds, strict=True)]
+    held_noises = [noise.draw(len(part.later_x)) for noise, part in zip(noises, data, strict=True)]
+    stack = _Stack(nets, settings)
+    skeleton = _Lossy(copy.deepcopy(nets[0]).to("meta").train(), loss)
+
+    def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], *args: Tensor) -> Tensor:
+        named = {f"net.{name}": value for part in (parameters, buffers) for name, value in part.items()}
+        return functional_call(skeleton, named, args)
+
+    step = vmap(grad_and_value(loss_of))
+    best: list[Any] = [snapshot(net) for net in nets]
+    best_loss, stale, epochs = [float("inf")] * len(nets), [0] * len(nets), [0] * len(nets)
+    alive = list(range(len(nets)))
+    for epoch in range(1, settings.epochs + 1):
+        total = torch.zeros(len(alive))
+        orders = [list(batches(noises[i].order(len(data[i].x)), size)) for i in alive]
+        for chosen in zip(*orders, strict=True):
+            parts = [
+                (data[i].x[rows], data[i].context[rows], *noises[i].draw(size)) for i, rows in zip(alive, chosen, strict=True)
+            ]
+            gradients, means = step(stack.parameters, stack.buffers, *map(torch.stack, zip(*parts, strict=True)))
+            stack.step(gradients, settings.rate(epoch - 1))
+            total += means.detach().cpu()
+        stopped = []
+        for place, i in enumerate(alive):
+            stack.write(place, nets[i])
+            held = held_loss(nets[i], loss, data[i], held_noises[i])
+            check_finite(float(total[place]), held, epoch)
+            if on_epoch is not None:
+                on_epoch(epoch, float(total[place]) / len(orders[place]), held)
+            epochs[i] = epoch
+            stale[i] = 0 if improved(held, best_loss[i]) else stale[i] + 1
+            if held < best_loss[i]:
+                best[i], best_loss[i] = snapshot(nets[i]), held
+            if stale[i] >= settings.patience:
+                stopped.append(i)
+        if stopped:
+            left = [place for place, i in enumerate(alive) if i not in stopped]
+            alive = [alive[place] for place in left]
+            if not alive:
+                break
+            stack.keep(left)
+    for net, weights in zip(nets, best, strict=True):
+        net.load_state_dict(weights)
+        net.eval()
+    return [Trained(*pair) for pair in zip(epochs, best_loss, strict=True)]
