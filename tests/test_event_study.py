@@ -12,6 +12,7 @@ from engine.scores import Signals
 from engine.validation.event_study import (
     FEW,
     EventStudyTable,
+    _cumulate,
     _half_life,
     event_study,
     seasonal_level,
@@ -112,6 +113,28 @@ def test_curves_equal_a_slow_study_event_by_event():
     ratio = 1 + np.reshape(excess, shape).mean(axis=0) / np.reshape(normal, shape).mean(axis=0)
     np.testing.assert_allclose(found.decay.ratio, ratio, rtol=1e-6)
     assert (found.n == 8).all()
+
+
+def test_the_error_of_the_match_is_each_rows_influence_on_the_expectation():
+    bars = null_bars(1, 900, 1)
+    active = sparse_events(bars, 0, 6)
+    table = EventStudyTable(bars, "2h")
+    found = _cumulate(table, active, ~active)
+    pool = [r for r in range(bars.n_bars - 2) if not active[r, 0] and not np.isnan(table.forecasts[:, r, 0]).any()]
+    rows = np.flatnonzero(active)
+    for j in (1, 2):
+        forecast = table.forecasts[j - 1, :, 0]
+        order = sorted(pool, key=lambda r: forecast[r])
+        slow = np.zeros(bars.n_bars)
+        for row in rows:
+            first = min(max(np.searchsorted(forecast[order], forecast[row]) - 25, 0), len(order) - 50)
+            near = order[first : first + 50]
+            ratio = np.array([table.activity[r + 1 : r + j + 1, 0].sum() / np.exp(forecast[r]) for r in near])
+            level = np.exp(forecast[row] - table.forecasts[0, row, 0])
+            slow[near] -= level * (ratio - ratio.mean()) / 50
+            own = table.activity[row + 1 : row + j + 1, 0].sum() / np.exp(table.forecasts[0, row, 0])
+            slow[row] += own - level * ratio.mean() - found.activity[j - 1]
+        np.testing.assert_allclose(found.activity_error[:, j - 1], slow / len(rows), rtol=1e-6, atol=1e-12)
 
 
 # Truth

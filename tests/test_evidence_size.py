@@ -46,7 +46,13 @@ def echoes(bars: Bars, seed: int) -> np.ndarray:
     return np.abs(returns) > 2 * spread
 
 
-ALERTS = {"random": noise_alerts, "random in runs": clustered_alerts, "z-score": echoes}
+def loud_times(bars: Bars, seed: int) -> np.ndarray:
+    """Volatility of the last 24 bars above 1.3 times that of the last 720."""
+    returns = pd.DataFrame(bars.returns())
+    return (returns.rolling(24).std() > 1.3 * returns.rolling(720, min_periods=96).std()).to_numpy()
+
+
+ALERTS = {"random": noise_alerts, "random in runs": clustered_alerts, "z-score": echoes, "volatility": loud_times}
 
 
 @pytest.mark.slow
@@ -78,4 +84,5 @@ def test_rejections_at_5_percent_of_alerts_that_add_nothing(n_bars, n_symbols):
     # A share of 5 % in 200 paths has a standard error of 1.5 %.
     for name in ("p_shift", "p_matched_shift", "p_bootstrap", "p_direction_hodrick"):
         assert share["random"][name] < 0.10, name
-    assert share["z-score"]["p_naive"] > 2 * max(share["z-score"][name] for name in ("p_matched_shift", "p_regression"))
+    for kind in ("z-score", "volatility"):
+        assert share[kind]["p_naive"] > 2 * share[kind]["p_matched_shift"], kind

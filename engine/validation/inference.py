@@ -20,7 +20,7 @@ class Estimate:
     ci : tuple of float
         95 % interval.
     p : float
-        Two-sided.
+        Two-sided, unless the test that made it says otherwise.
     n, n_events : int
         Rows (of one symbol each) and, among them, events.
     against : str

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+from scipy import stats
 
 from data.bars import Bars
 from engine.validation.inference import Estimate, from_error, hac_variance, unknown
@@ -64,7 +67,8 @@ def qlike_gain(
     Above 0, the alert helps. Both forecasts are rescaled, and b is fitted, on past rows whose move was complete, of all symbols
     together; with fewer than 10 past events b is 0. The loss of mean m is path / m + log m [1]_; its difference is
     tested by its mean over rows, symbols of a moment together, with Newey-West errors [2]_. The models are nested: where b
-    is 0 in truth, the one that estimates it loses a little, and the test rejects too rarely.
+    is 0 in truth, the one that estimates it loses a little. A loss is therefore no finding, and p is one-sided: that there is
+    no gain.
 
     Parameters
     ----------
@@ -110,7 +114,8 @@ def qlike_gain(
         return unknown("too few events in the past of every fold", n, n_events, AGAINST, null=0.0)
     mean = float(gain[judged].mean())
     error = np.sqrt(hac_variance(np.where(judged, gain - mean, 0.0).sum(axis=1), lags)) / n
-    return from_error(mean, float(error), n, n_events, AGAINST, null=0.0)
+    found = from_error(mean, float(error), n, n_events, AGAINST, null=0.0)
+    return replace(found, p=float(stats.norm.sf(mean / error))) if error > 0 else found
 
 
 def _regressor(signal: np.ndarray, past: np.ndarray, now: np.ndarray, dummy: bool) -> tuple[np.ndarray, np.ndarray]:
