@@ -78,7 +78,9 @@ def test_what_was_tried_before_on_the_same_data_counts_once_each(studied, ledger
 
 
 def test_what_was_tried_on_other_data_does_not_count_and_configurations_of_other_tools_do(studied, ledger):
-    first, _ = studied
+    first, second = studied
+    elsewhere = {**second.results, "data": {**second.results["data"], "hash": "other data"}}
+    record_study(replace(second, results=elsewhere), ledger)
     data_hash = first.results["data"]["hash"]
     for i in range(50):
         ledger.append({"i": i}, "other data", {})
