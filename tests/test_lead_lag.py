@@ -169,6 +169,7 @@ def test_random_alerts_have_no_lead():
     for n in (10, 40, 400):
         found = [lead_lag_curve(known, rng.random(bars.shape) < n / bars.close.size, n_draws=199, seed=k) for k in range(20)]
         assert sum(not np.isnan(one.lead) for one in found) <= 2
+        assert sum(one.p < 0.05 for one in found) <= 4
         assert {one.reason for one in found if np.isnan(one.lead)} == {"no offset stands out above 1"}
 
 

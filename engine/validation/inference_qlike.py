@@ -14,7 +14,7 @@ from engine.validation.moves import Moves, fit_qlike
 
 N_FOLDS = 6
 # Fewer events than this in the past leave the forecast as it is.
-LEAST_PAST_EVENTS = 10
+LEAST_PAST_EVENTS = 30
 AGAINST = "the volatility forecast without the alert"
 
 
@@ -65,7 +65,7 @@ def qlike_gain(
     """Mean QLIKE loss of a forecast less that of the same forecast times exp(a + b signal), with its Diebold-Mariano test.
 
     Above 0, the alert helps. Both forecasts are rescaled, and b is fitted, on past rows whose move was complete, of all symbols
-    together; with fewer than 10 past events b is 0. The loss of mean m is path / m + log m [1]_; its difference is
+    together; with fewer than 30 past events b is 0. The loss of mean m is path / m + log m [1]_; its difference is
     tested by its mean over rows, symbols of a moment together, with Newey-West errors [2]_. The models are nested: where b
     is 0 in truth, the one that estimates it loses a little. A loss is therefore no finding, and p is one-sided: that there is
     no gain.
