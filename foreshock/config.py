@@ -106,6 +106,13 @@ class ScenariosConfig(_Section):
     later: bool = True
 
 
+class SurrogatesConfig(_Section):
+    """``n`` of 0 leaves the surrogate test out; the verdict is then the lesser one of the volatility-matched ratio."""
+
+    n: int = Field(default=199, ge=0)
+    family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
+
+
 class StudyConfig(_Section):
     """Every key of a study file; the defaults are those of ``Study``."""
 
@@ -120,6 +127,7 @@ class StudyConfig(_Section):
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
+    surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=999, ge=99)
     seed: int = Field(default=0, ge=0)

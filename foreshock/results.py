@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +17,8 @@ from engine.risk.performance import performance
 from engine.risk.value_at_risk import risk_report
 from engine.scores import Scores, Signals
 from engine.validation.forward import ForwardMoves, HorizonMoves
-from engine.validation.verdict import Verdict
+from engine.validation.surrogate_test import SurrogateTest
+from engine.validation.verdict import Surrogate, Verdict
 from strategies.result import BacktestResult
 
 SCHEMA_VERSION = 1
@@ -53,13 +54,20 @@ def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
 
 
 def detector_section(
-    scores: Scores, signals: Signals, forward: ForwardMoves, verdict: Verdict, q: Mapping[str, float]
+    scores: Scores,
+    signals: Signals,
+    forward: ForwardMoves,
+    verdict: Verdict,
+    q: Mapping[str, float],
+    surrogates: Mapping[str, Surrogate] | None,
 ) -> dict[str, Any]:
     return {
         "alert_rate": {"nominal": signals.nominal_rate, "realised": signals.alert_rate},
         "n_alerts": int(signals.active.sum()),
         "n_scored": int(signals.decided.sum()),
-        "forward": {name: _horizon(moves, q[name]) for name, moves in forward.horizons.items()},
+        "forward": {
+            name: _horizon(moves, q[name], surrogates[name] if surrogates else None) for name, moves in forward.horizons.items()
+        },
         "verdict": verdict.label,
         "verdict_horizon": verdict.horizon,
         "sentence": verdict.sentence,
@@ -68,9 +76,27 @@ def detector_section(
     }
 
 
-def _horizon(moves: HorizonMoves, q: float) -> dict[str, Any]:
-    # The circular-shift and surrogate tests are not built yet: their keys stand for a test that was not run.
-    return {**asdict(moves), "p_shift": None, "p_surrogate": None, "q": q}
+def _horizon(moves: HorizonMoves, q_matched: float, surrogate: Surrogate | None) -> dict[str, Any]:
+    """``q`` is that of the test that decides: of the surrogates, or of ``p_matched`` where there are none."""
+    tested = {"p_surrogate": None, "q": q_matched}
+    if surrogate is not None:
+        tested = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.effect)}
+    # The circular-shift test is not run in a study.
+    return {**asdict(moves), "p_shift": None, "q_matched": q_matched, **tested}
+
+
+def surrogates_section(test: SurrogateTest | None, symbols: Sequence[str], why_none: str) -> dict[str, Any]:
+    """What the surrogates were drawn from, and t of the data beside mean and spread of theirs."""
+    if test is None:
+        return {"n": 0, "notes": [why_none]}
+    return {
+        "n": test.n_surrogates,
+        "family": dict(zip(symbols, test.family, strict=True)),
+        "notes": list(test.notes),
+        "t": {label: test.by_horizon(label, test.t) for label in test.detectors},
+        "t_surrogate_mean": {label: test.by_horizon(label, test.drawn.mean(axis=0)) for label in test.detectors},
+        "t_surrogate_std": {label: test.by_horizon(label, test.drawn.std(axis=0)) for label in test.detectors},
+    }
 
 
 def backtest_section(result: BacktestResult) -> dict[str, Any]:

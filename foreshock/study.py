@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
 from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
@@ -27,8 +28,10 @@ from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
 from engine.validation.inference import benjamini_hochberg
 from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
-from engine.validation.verdict import decide
-from engine.walk_forward import walk_forward
+from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer, SurrogateTest, surrogate_test
+from engine.validation.surrogates import BEST
+from engine.validation.verdict import Surrogate, decide
+from engine.walk_forward import fit_walk_forward, walk_forward
 from foreshock import results as sections
 from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.progress import progress_bar
@@ -73,6 +76,10 @@ class Study:
     random_draws : int
         Random timings that each avoidance strategy is held against.
     n_bootstrap : int
+    n_surrogates : int
+        Histories of volatility alone that the alerts are held against; 0 leaves this test, which decides the verdict, out.
+    surrogate_family : str
+        Volatility model of these histories; see ``fit_surrogates``.
     seed : int
     title : str
     """
@@ -91,6 +98,8 @@ class Study:
     rebalance: str = "1d"
     random_draws: int = 20
     n_bootstrap: int = 999
+    n_surrogates: int = 199
+    surrogate_family: str = BEST
     seed: int = 0
     title: str = "foreshock study"
 
@@ -104,6 +113,8 @@ class Study:
             raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {self.threshold!r}; or use fs.Fixed")
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
             raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; lower it")
+        if self.n_surrogates and self.n_surrogates < MIN_SURROGATES:
+            raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
 
     @classmethod
     def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
@@ -127,6 +138,8 @@ class Study:
             Costs(**config.costs.model_dump()),
             **config.avoidance.model_dump(),
             n_bootstrap=config.n_bootstrap,
+            n_surrogates=config.surrogates.n,
+            surrogate_family=config.surrogates.family,
             seed=config.seed,
             title=config.title,
         )
@@ -165,6 +178,7 @@ class Study:
                 "random_draws": self.random_draws,
             },
             "n_bootstrap": self.n_bootstrap,
+            "surrogates": {"n": self.n_surrogates, "family": self.surrogate_family},
             "seed": self.seed,
         }
 
@@ -200,12 +214,12 @@ class Study:
         folds = self.splits.folds(bars.n_bars, bars.interval, purge)
         first, n_folds = folds[0].test.start, len(folds)
         n_backtests = 2 + len(detectors) * (1 + self.random_draws)
-        with progress_bar(2 + len(detectors) * (n_folds + 1) + n_backtests, progress) as step:
+        with progress_bar(2 + len(detectors) * (n_folds + 1) + n_backtests + self.n_surrogates, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
-            scores, signals, forward = {}, {}, {}
+            scores, signals, forward, rescorers = {}, {}, {}, {}
             for label, detector in detectors.items():
-                scores[label] = walk_forward(
+                scores[label], fitted = fit_walk_forward(
                     detector,
                     features,
                     self.splits,
@@ -214,6 +228,7 @@ class Study:
                     on_fold=lambda label=label: step(f"walk-forward {label}"),
                 )
                 signals[label] = scores[label].signals(self.threshold)
+                rescorers[label] = Rescorer(fitted.score, self.threshold)
                 forward[label] = forward_moves(
                     bars,
                     signals[label],
@@ -227,18 +242,29 @@ class Study:
                 step(f"forward moves {label}")
             slices = self._slices(bars, table, signals)
             step("years, assets and regimes")
+            surrogates, why_none = None, "not asked for"
+            try:
+                if self.n_surrogates:
+                    surrogates = self._surrogates(bars, signals, rescorers, first, step)
+            except DataError as error:
+                # Too little history for a volatility model: the lesser test is left, and the results say so.
+                why_none = str(error)
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
         q_values = _q_values(forward)
-        verdicts = {label: decide(forward[label], q_values[label]) for label in detectors}
+        by_surrogates = {label: _by_horizon(surrogates, label) for label in detectors}
+        verdicts = {label: decide(forward[label], q_values[label], by_surrogates[label]) for label in detectors}
         content = {
             "version": sections.SCHEMA_VERSION,
             "config": self.config(),
             "data": sections.data_section(bars, first),
             "detectors": {
-                label: sections.detector_section(scores[label], signals[label], forward[label], verdicts[label], q_values[label])
+                label: sections.detector_section(
+                    scores[label], signals[label], forward[label], verdicts[label], q_values[label], by_surrogates[label]
+                )
                 for label in detectors
             },
+            "surrogates": sections.surrogates_section(surrogates, bars.symbols, why_none),
             "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
             "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
             "random_draws": draws,
@@ -249,6 +275,30 @@ class Study:
             "versions": sections.versions(),
         }
         return StudyResult(self.title, sections.plain(content), scores, signals, forward, verdicts, backtests, quality)
+
+    def _surrogates(
+        self,
+        bars: Bars,
+        signals: Mapping[str, Signals],
+        rescorers: Mapping[str, Rescorer],
+        first: int,
+        step: Callable[[str], None],
+    ) -> SurrogateTest:
+        return surrogate_test(
+            bars,
+            signals,
+            rescorers,
+            partial(ohlcv_features, features=self.features),
+            self.horizons,
+            delay=self.delay,
+            cooldown=self.event_cooldown,
+            first=first,
+            n_surrogates=self.n_surrogates,
+            family=self.surrogate_family,
+            seed=self.seed,
+            n_jobs=-1,
+            on_step=lambda: step("surrogate histories"),
+        )
 
     def _slices(self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals]) -> list[dict[str, Any]]:
         """Forward moves over the longest horizon by year, asset and regime; regimes are out of sample too."""
@@ -341,6 +391,13 @@ class Study:
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
             return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
+
+
+def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] | None:
+    if test is None:
+        return None
+    p, q, effect = (test.by_horizon(label, values) for values in (test.p, test.q, test.effect))
+    return {horizon: Surrogate(p[horizon], q[horizon], effect[horizon]) for horizon in test.horizons}
 
 
 def _threshold(wanted: ThresholdConfig) -> Threshold:

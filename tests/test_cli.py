@@ -35,6 +35,9 @@ window = "7D"
 
 [avoidance]
 random_draws = 2
+
+[surrogates]
+n = 0
 """
 EARLIER = {"report.html": b"<p>Earlier.</p>", "results.json": b'{"earlier": true}', "scores.parquet": b"s", "trades.parquet": b"t"}
 DETECTORS = '["zscore"]'

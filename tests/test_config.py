@@ -65,6 +65,9 @@ def test_every_key_reaches_the_study(tmp_path):
         exposure = 0.5
         rebalance = "2d"
         random_draws = 3
+        [surrogates]
+        n = 19
+        family = "har"
     """
     study = Study.from_config(load(toml, tmp_path), make_bars(50, 1))
     config = study.config()
@@ -75,6 +78,7 @@ def test_every_key_reaches_the_study(tmp_path):
         "n_bootstrap": 100, "seed": 5, "costs": {"taker": 0.0, "slippage": 1e-3},
         "splits": {"train": "10D", "test": "5D", "embargo": "1D", "mode": "expanding"},
         "avoidance": {"hold": "4h", "exposure": 0.5, "rebalance": "2d", "random_draws": 3},
+        "surrogates": {"n": 19, "family": "har"},
     }
     assert {key: config[key] for key in expected} == expected
     assert config["threshold"] == {"kind": "TrainQuantile", "q": 0.9}

@@ -33,6 +33,7 @@ def studied():
             features=["log_return", "volume_ratio_20"],
             random_draws=2,
             n_bootstrap=99,
+            n_surrogates=0,
             hold=hold,
             title=title,
         )

@@ -38,6 +38,7 @@ def small_study(**changes) -> fs.Study:
         "horizons": ["1h", "12h"],
         "random_draws": 3,
         "n_bootstrap": 199,
+        "n_surrogates": 19,
     }
     return fs.Study(**settings | changes)
 
@@ -152,6 +153,7 @@ def test_a_study_file_and_a_script_describe_the_same_study():
             "threshold": {"q": 0.98, "window": "15D"},
             "horizons": ["1h", "12h"],
             "avoidance": {"random_draws": 3},
+            "surrogates": {"n": 19},
             "n_bootstrap": 199,
         }
     )
@@ -244,3 +246,35 @@ def test_a_study_runs_on_real_bars_with_late_listings_and_a_delisting(shared_dat
         rate = found.results["detectors"][name]["alert_rate"]["realised"]
         assert 0.005 < rate < 0.03, (name, rate)
     assert all(math.isfinite(b["sharpe"]) for b in found.results["backtests"].values())
+
+
+def test_the_surrogate_test_decides_and_stands_in_the_results(result):
+    content = result.results
+    assert content["surrogates"]["n"] == 19
+    assert set(content["surrogates"]["family"]) == set(content["data"]["symbols"])
+    for detector in content["detectors"].values():
+        for moves in detector["forward"].values():
+            assert moves["p_surrogate"] is None or 1 / 20 <= moves["p_surrogate"] <= 1
+            assert moves["p_surrogate"] is None or moves["q"] >= moves["p_surrogate"]
+        # Nineteen histories cannot bring the chance of one false finding below 5 %.
+        assert detector["verdict"] != "adds information"
+    assert "of histories of volatility alone show as much" in content["detectors"]["zscore"]["sentence"]
+
+
+def test_a_study_without_surrogates_or_too_short_for_them_says_so(result, monkeypatch):
+    bare = small_study(n_surrogates=0, detectors=["zscore"]).run().results
+    assert bare["surrogates"] == {"n": 0, "notes": ["not asked for"]}
+    zscore = bare["detectors"]["zscore"]["forward"]["12h"]
+    assert zscore["p_surrogate"] is None
+    assert zscore["q"] == zscore["q_matched"]
+    assert zscore["matched_ratio"] == result.results["detectors"]["zscore"]["forward"]["12h"]["matched_ratio"]
+
+    def refuse(*args, **kwargs):
+        raise fs.DataError("no surrogate histories without a volatility model")
+
+    monkeypatch.setattr("foreshock.study.surrogate_test", refuse)
+    brief = small_study(detectors=["zscore"]).run().results
+    assert brief["surrogates"] == {"n": 0, "notes": ["no surrogate histories without a volatility model"]}
+    assert brief["detectors"]["zscore"]["verdict"] == bare["detectors"]["zscore"]["verdict"]
+    with pytest.raises(fs.ConfigError, match="0 or at least 19, got 7"):
+        small_study(n_surrogates=7)

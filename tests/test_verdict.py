@@ -7,7 +7,7 @@ import pytest
 
 from engine.scores import Signals
 from engine.validation.forward import ForwardMoves, HorizonMoves, forward_moves
-from engine.validation.verdict import decide
+from engine.validation.verdict import Surrogate, decide
 from tests.market import make_bars
 
 NAN = float("nan")
@@ -130,3 +130,21 @@ def test_alerts_never_or_always_are_too_few_to_judge(active):
     found = decide(forward_moves(bars, signals, ["1h", "6h"], n_bootstrap=49), {"1h": NAN, "6h": NAN})
     assert found.label == "too few events"
     assert "nan" not in found.sentence
+
+
+def judged(moves: HorizonMoves, p: float, q: float):
+    return decide(ForwardMoves({moves.horizon: moves}, delay=1), {moves.horizon: 1e-9}, {moves.horizon: Surrogate(p, q, 0.1)})
+
+
+def test_with_surrogates_they_decide_alone():
+    found = judged(replace(ADDING, ci=(0.9, 1.2)), 0.005, 0.01)
+    assert found.label == "adds information"
+    assert found.sentence.endswith("and 0.5% of histories of volatility alone show as much: more than its volatility explains.")
+    assert judged(ADDING, 0.2, 0.6).label == "echoes volatility"
+    assert judged(NOTHING, 0.2, 0.6).label == "no information"
+    by_chance = judged(ADDING, 0.02, 0.2)
+    assert by_chance.label == "echoes volatility"
+    assert "no more than chance allows among all tests (q 0.20), so an echo" in by_chance.sentence
+    unknown = judged(ADDING, NAN, NAN)
+    assert unknown.label == "echoes volatility"
+    assert "could not be compared" in unknown.sentence

@@ -8,8 +8,8 @@ import numpy as np
 
 from data.bars import Bars
 from engine.kernels.rolling import rolling_mean_nb
+from engine.volatility import HAR_WINDOWS
 
-HAR_WINDOWS = (1, 6, 24, 96)
 MAX_SCORING_STEPS = 50
 
 
@@ -115,16 +115,22 @@ def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
        forecasting of return volatility.
     """
     absolute = np.abs(bars.returns())
-
-    def log(x: np.ndarray) -> np.ndarray:
-        # A twentieth of the typical return keeps the log of an unchanged price finite.
-        return np.log(x / typical + 0.05)
-
-    mean = [log(rolling_mean_nb(absolute, window)) for window in HAR_WINDOWS]
+    mean = har_regressors(bars, typical)
     # Rounding can take the mean of squares a hair below zero; over one bar the two means are the same.
-    root = [log(np.sqrt(np.maximum(rolling_mean_nb(absolute**2, window), 0.0))) for window in HAR_WINDOWS[1:]]
+    root = [_log(np.sqrt(np.maximum(rolling_mean_nb(absolute**2, window), 0.0)), typical) for window in HAR_WINDOWS[1:]]
     bends = [(short - logs[-1]) ** 2 for logs in (mean, root) for short in logs[:-1]]
-    return np.stack([*mean, *root, *bends, log(np.log(bars.high / bars.low))], axis=-1)
+    return np.stack([*mean, *root, *bends, _log(np.log(bars.high / bars.low), typical)], axis=-1)
+
+
+def har_regressors(bars: Bars, typical: np.ndarray) -> list[np.ndarray]:
+    """Log mean absolute return of the last 1, 6, 24 and 96 bars, the bar itself included; each (n_bars, n_symbols)."""
+    absolute = np.abs(bars.returns())
+    return [_log(rolling_mean_nb(absolute, window), typical) for window in HAR_WINDOWS]
+
+
+def _log(x: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    # A twentieth of the typical return keeps the log of an unchanged price finite.
+    return np.log(x / typical + 0.05)
 
 
 def fit_qlike(x: np.ndarray, y: np.ndarray, typical: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Size and power of the surrogate test: ``python -m tests.studies.verdict_calibration``.
 
-Size: histories in which the alerts of a z-score detector tell nothing beyond volatility. Power: returns after an alert are larger by
-the planted factor. Horizon and cool-down are 24 hours; nothing is tuned to these histories.
+Size: histories in which the alerts of a z-score detector tell nothing beyond volatility. Power: returns after an alert are larger
+by the planted factor. Horizon and cool-down are 24 hours; nothing is tuned to these histories.
 """
 
 import argparse
