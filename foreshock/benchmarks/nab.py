@@ -37,12 +37,18 @@ QUANTILE, THRESHOLD_ROWS = 0.998, 1000
 SHORTEST_PERIOD, LONGEST_PERIOD, UNKNOWN_PERIOD = 3, 300, 125
 
 # Detectors that look at named columns of bars, told the columns of a single series instead.
+# Detectors that see the last 100 values themselves, as Sub-PCA and the AutoEncoder of TSB-AD do.
+LAGGED = ("pca", "autoencoder")
+
 _COLUMNS = ("value", "change")
+_SMALL_CODES = ("sparse_autoencoder", "denoising_autoencoder", "vae", "beta_vae", "conditional_autoencoder")
 _PARAMS: dict[str, dict[str, Any]] = {
     "zscore": {"columns": _COLUMNS},
     "iqr": {"columns": _COLUMNS},
     "mad": {"columns": _COLUMNS},
     "kmeans_regime": {"volatility": f"deviation_{LAGS}", "trend": f"zscore_{LAGS}"},
+    # Of four columns; a code must be smaller.
+    **{name: {"latent": 2} for name in _SMALL_CODES},
     "ensemble": {"params": {"zscore": {"columns": _COLUMNS}, "pca": {"n_components": 2}}},
 }
 
@@ -69,9 +75,9 @@ def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = 
 
     A detector learns from the rows before the first scored one (NAB: the first 15 %, at most 750; TSB-AD: as many as the name of
     the file says) and is not refitted; figures are of the rows after. Features are the value, its change from the row before,
-    and deviation and z-score over 100 rows; ``pca`` sees the last 100 values instead. The rows called ``all series`` pool the
-    events, average AUC-PR and VUS-PR, and resample series. Buffers of VUS-PR reach one period of the series, the highest peak of
-    its autocorrelation, as in TSB-AD.
+    and deviation and z-score over 100 rows; ``pca`` and ``autoencoder`` see the last 100 values instead. The rows called ``all
+    series`` pool the events, average AUC-PR and VUS-PR, and resample series. Buffers of VUS-PR reach one period of the series, the
+    highest peak of its autocorrelation, as in TSB-AD.
 
     Parameters
     ----------
@@ -119,8 +125,6 @@ def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = 
         for name, found in reports.items()
     ]
     notes = [f"{name} does not run on a single column: {reason}" for name, reason in refused.items()]
-    if "autoencoder" not in detectors():
-        notes.append("autoencoder: not in this version, so that the published AutoEncoder has no counterpart here")
     notes.append(
         "published figures score the series they were fitted on (IForest, Sub-PCA) or windows around a row (Sub-PCA, AutoEncoder); "
         "ours learn from the rows before and use no later row; vus_pr_all_rows counts the training rows, as theirs does"
@@ -203,7 +207,7 @@ def scored_series(series: Series, refused: dict[str, str]) -> Iterator[tuple[str
     for name in detectors():
         if name.startswith("pyod:"):
             continue
-        features = lagged if name == "pca" else bar_like if name in ("rolling_volatility", "volatility_only") else general
+        features = lagged if name in LAGGED else bar_like if name in ("rolling_volatility", "volatility_only") else general
         try:
             fitted = make_detector(name, **_PARAMS.get(name, {})).fit(features.rows(slice(0, series.n_train)))
             yield name, fitted.score(features)
