@@ -10,15 +10,17 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from data.bars import Bars
 from data.interval import format_duration
 from engine.risk.performance import performance
 from engine.risk.value_at_risk import risk_report
 from engine.scores import Scores, Signals
-from engine.validation.forward import ForwardMoves, HorizonMoves
-from engine.validation.surrogate_test import SurrogateTest
-from engine.validation.verdict import Surrogate, Verdict
+from engine.validation.calibration import measured
+from engine.validation.forward import HorizonMoves
+from engine.validation.verdict import Surrogate
+from foreshock.judge import Judgement
 from strategies.result import BacktestResult
 
 SCHEMA_VERSION = 1
@@ -53,20 +55,15 @@ def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
     }
 
 
-def detector_section(
-    scores: Scores,
-    signals: Signals,
-    forward: ForwardMoves,
-    verdict: Verdict,
-    q: Mapping[str, float],
-    surrogates: Mapping[str, Surrogate] | None,
-) -> dict[str, Any]:
+def detector_section(scores: Scores, signals: Signals, judged: Judgement, label: str) -> dict[str, Any]:
+    verdict, surrogates = judged.verdicts[label], judged.surrogate(label) or {}
     return {
         "alert_rate": {"nominal": signals.nominal_rate, "realised": signals.alert_rate},
         "n_alerts": int(signals.active.sum()),
         "n_scored": int(signals.decided.sum()),
         "forward": {
-            name: _horizon(moves, q[name], surrogates[name] if surrogates else None) for name, moves in forward.horizons.items()
+            name: _horizon(moves, judged.q_matched[label][name], judged.evidence[label][name], surrogates.get(name))
+            for name, moves in judged.forward[label].horizons.items()
         },
         "verdict": verdict.label,
         "verdict_horizon": verdict.horizon,
@@ -76,19 +73,33 @@ def detector_section(
     }
 
 
-def _horizon(moves: HorizonMoves, q_matched: float, surrogate: Surrogate | None) -> dict[str, Any]:
+def _horizon(moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surrogate: Surrogate | None) -> dict[str, Any]:
     """``q`` is that of the test that decides: of the surrogates, or of ``p_matched`` where there are none."""
-    tested = {"p_surrogate": None, "q": q_matched}
+    decided = {"p_surrogate": None, "q": q_matched}
     if surrogate is not None:
-        tested = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.effect)}
-    # The circular-shift test is not run in a study.
-    return {**asdict(moves), "p_shift": None, "q_matched": q_matched, **tested}
+        decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.effect)}
+    beside = {f"p_{name}": evidence.loc[name, "p"] for name in ("shift", "matched_shift", "hodrick", "regression", "qlike")}
+    return {**asdict(moves), **beside, "q_matched": q_matched, **decided}
 
 
-def surrogates_section(test: SurrogateTest | None, symbols: Sequence[str], why_none: str) -> dict[str, Any]:
+def evidence_section(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """One row for each test of each horizon."""
+    return {
+        name: [{str(key): value for key, value in row.items()} for row in frame.reset_index().to_dict("records")]
+        for name, frame in frames.items()
+    }
+
+
+def calibration_section() -> list[dict[str, Any]]:
+    """Measured size and power of the surrogate test."""
+    return [asdict(row) for row in measured()]
+
+
+def surrogates_section(judged: Judgement, symbols: Sequence[str]) -> dict[str, Any]:
     """What the surrogates were drawn from, and t of the data beside mean and spread of theirs."""
+    test = judged.surrogates
     if test is None:
-        return {"n": 0, "notes": [why_none]}
+        return {"n": 0, "notes": [judged.why_none]}
     return {
         "n": test.n_surrogates,
         "family": dict(zip(symbols, test.family, strict=True)),

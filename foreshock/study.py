@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.errors import ConfigError, DataError
+from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
@@ -25,15 +25,14 @@ from engine.threshold_conformal import AdaptiveConformal
 from engine.threshold_tail import PeaksOverThreshold
 from engine.threshold_volatility import VolatilityScaled
 from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
-from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
-from engine.validation.inference import benjamini_hochberg
+from engine.validation.forward import MoveTable
 from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
-from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer, SurrogateTest, surrogate_test
+from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
-from engine.validation.verdict import Surrogate, decide
 from engine.walk_forward import fit_walk_forward, walk_forward
 from foreshock import results as sections
 from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
+from foreshock.judge import judge
 from foreshock.progress import progress_bar
 from foreshock.study_result import StudyResult
 from strategies.anomaly_avoidance import AnomalyAvoidance
@@ -214,10 +213,10 @@ class Study:
         folds = self.splits.folds(bars.n_bars, bars.interval, purge)
         first, n_folds = folds[0].test.start, len(folds)
         n_backtests = 2 + len(detectors) * (1 + self.random_draws)
-        with progress_bar(2 + len(detectors) * (n_folds + 1) + n_backtests + self.n_surrogates, progress) as step:
+        with progress_bar(2 + len(detectors) * (n_folds + 2) + n_backtests + self.n_surrogates, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
-            scores, signals, forward, rescorers = {}, {}, {}, {}
+            scores, signals, rescorers = {}, {}, {}
             for label, detector in detectors.items():
                 scores[label], fitted = fit_walk_forward(
                     detector,
@@ -229,42 +228,37 @@ class Study:
                 )
                 signals[label] = scores[label].signals(self.threshold)
                 rescorers[label] = Rescorer(fitted.score, self.threshold)
-                forward[label] = forward_moves(
-                    bars,
-                    signals[label],
-                    self.horizons,
-                    self.delay,
-                    self.event_cooldown,
-                    self.n_bootstrap,
-                    self.seed,
-                    table,
-                )
-                step(f"forward moves {label}")
+            judged = judge(
+                bars,
+                signals,
+                rescorers,
+                partial(ohlcv_features, features=self.features),
+                self.horizons,
+                delay=self.delay,
+                cooldown=self.event_cooldown,
+                first=first,
+                n_bootstrap=self.n_bootstrap,
+                n_surrogates=self.n_surrogates,
+                family=self.surrogate_family,
+                seed=self.seed,
+                table=table,
+                step=step,
+            )
             slices = self._slices(bars, table, signals)
             step("years, assets and regimes")
-            surrogates, why_none = None, "not asked for"
-            try:
-                if self.n_surrogates:
-                    surrogates = self._surrogates(bars, signals, rescorers, first, step)
-            except DataError as error:
-                # Too little history for a volatility model: the lesser test is left, and the results say so.
-                why_none = str(error)
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
-        q_values = _q_values(forward)
-        by_surrogates = {label: _by_horizon(surrogates, label) for label in detectors}
-        verdicts = {label: decide(forward[label], q_values[label], by_surrogates[label]) for label in detectors}
         content = {
             "version": sections.SCHEMA_VERSION,
             "config": self.config(),
             "data": sections.data_section(bars, first),
             "detectors": {
-                label: sections.detector_section(
-                    scores[label], signals[label], forward[label], verdicts[label], q_values[label], by_surrogates[label]
-                )
-                for label in detectors
+                label: sections.detector_section(scores[label], signals[label], judged, label) for label in detectors
             },
-            "surrogates": sections.surrogates_section(surrogates, bars.symbols, why_none),
+            "surrogates": sections.surrogates_section(judged, bars.symbols),
+            "calibration": sections.calibration_section(),
+            "evidence": {label: sections.evidence_section(frames) for label, frames in judged.evidence.items()},
+            "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
             "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
             "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
             "random_draws": draws,
@@ -274,31 +268,8 @@ class Study:
             "seeds": {"study": self.seed},
             "versions": sections.versions(),
         }
-        return StudyResult(self.title, sections.plain(content), scores, signals, forward, verdicts, backtests, quality)
-
-    def _surrogates(
-        self,
-        bars: Bars,
-        signals: Mapping[str, Signals],
-        rescorers: Mapping[str, Rescorer],
-        first: int,
-        step: Callable[[str], None],
-    ) -> SurrogateTest:
-        return surrogate_test(
-            bars,
-            signals,
-            rescorers,
-            partial(ohlcv_features, features=self.features),
-            self.horizons,
-            delay=self.delay,
-            cooldown=self.event_cooldown,
-            first=first,
-            n_surrogates=self.n_surrogates,
-            family=self.surrogate_family,
-            seed=self.seed,
-            n_jobs=-1,
-            on_step=lambda: step("surrogate histories"),
-        )
+        plain = sections.plain(content)
+        return StudyResult(self.title, plain, scores, signals, judged.forward, judged.verdicts, backtests, quality)
 
     def _slices(self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals]) -> list[dict[str, Any]]:
         """Forward moves over the longest horizon by year, asset and regime; regimes are out of sample too."""
@@ -393,13 +364,6 @@ class Study:
             return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
 
 
-def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] | None:
-    if test is None:
-        return None
-    p, q, effect = (test.by_horizon(label, values) for values in (test.p, test.q, test.effect))
-    return {horizon: Surrogate(p[horizon], q[horizon], effect[horizon]) for horizon in test.horizons}
-
-
 def _threshold(wanted: ThresholdConfig) -> Threshold:
     if wanted.volatility_scaled:
         return VolatilityScaled(_threshold(wanted.model_copy(update={"volatility_scaled": False})), wanted.halflife)
@@ -420,13 +384,3 @@ def _described(threshold: Threshold) -> dict[str, Any]:
     """Class and fields of a threshold, and of the one inside it."""
     fields = {name: _described(value) if hasattr(value, "nominal_rate") else value for name, value in vars(threshold).items()}
     return {"kind": type(threshold).__name__, **fields}
-
-
-def _q_values(forward: dict[str, ForwardMoves]) -> dict[str, dict[str, float]]:
-    """Benjamini-Hochberg q of p_matched over every detector and horizon of the study."""
-    keys = [(label, horizon) for label, moves in forward.items() for horizon in moves.horizons]
-    q = benjamini_hochberg(np.array([forward[label][horizon].p_matched for label, horizon in keys]))
-    out: dict[str, dict[str, float]] = {label: {} for label in forward}
-    for (label, horizon), value in zip(keys, q, strict=True):
-        out[label][horizon] = float(value)
-    return out

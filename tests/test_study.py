@@ -272,7 +272,7 @@ def test_a_study_without_surrogates_or_too_short_for_them_says_so(result, monkey
     def refuse(*args, **kwargs):
         raise fs.DataError("no surrogate histories without a volatility model")
 
-    monkeypatch.setattr("foreshock.study.surrogate_test", refuse)
+    monkeypatch.setattr("foreshock.judge.fit_surrogates", refuse)
     brief = small_study(detectors=["zscore"]).run().results
     assert brief["surrogates"] == {"n": 0, "notes": ["no surrogate histories without a volatility model"]}
     assert brief["detectors"]["zscore"]["verdict"] == bare["detectors"]["zscore"]["verdict"]

@@ -206,8 +206,9 @@ def test_the_test_is_the_same_for_any_number_of_jobs_and_finds_a_planted_effect(
     bars = simulate_history(Planted(4_000, "gjr", 2.0), seed=1)
     settings = {"cooldown": "24h", "n_surrogates": 39, "seed": 3}
     signals = {"zscore": RESCORER.signals(FEATURES(bars))}
+    fitted = fit_surrogates(bars)
     one, two = (
-        surrogate_test(bars, signals, {"zscore": RESCORER}, FEATURES, ["6h", "24h"], n_jobs=jobs, **settings) for jobs in (1, 2)
+        surrogate_test(fitted, signals, {"zscore": RESCORER}, FEATURES, ["6h", "24h"], n_jobs=jobs, **settings) for jobs in (1, 2)
     )
     assert np.array_equal(one.drawn, two.drawn, equal_nan=True)
     assert np.array_equal(one.p, two.p)
@@ -224,8 +225,9 @@ def test_a_detector_that_scores_at_random_times_is_held_against_the_same_times()
 
     chance = Rescorer(times, Fixed(0.98))
     test = surrogate_test(
-        bars, {"chance": chance.signals(FEATURES(bars))}, {"chance": chance}, FEATURES, ["24h"], cooldown="24h", n_surrogates=99
-    )
+        fit_surrogates(bars), {"chance": chance.signals(FEATURES(bars))}, {"chance": chance}, FEATURES, ["24h"],
+        cooldown="24h", n_surrogates=99,
+    )  # fmt: skip
     assert abs(test.drawn.mean()) < 0.4
     assert test.drawn.std() == pytest.approx(1, abs=0.35)
     assert test.p[0, 0] > 0.01
@@ -234,7 +236,7 @@ def test_a_detector_that_scores_at_random_times_is_held_against_the_same_times()
 def test_too_few_surrogates_are_refused():
     bars = make_bars(n_bars=600, n_symbols=1)
     with pytest.raises(ConfigError, match="at least 19 for a p of 5 %, got 10"):
-        surrogate_test(bars, {}, {}, FEATURES, ["6h"], cooldown="6h", n_surrogates=10)
+        surrogate_test(fit_surrogates(bars), {}, {}, FEATURES, ["6h"], cooldown="6h", n_surrogates=10)
 
 
 def test_the_planted_effect_follows_alerts_and_nothing_else():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from engine.features import Features
 from engine.scores import Scores, Signals, Threshold
 from engine.validation.event_regression import EventEffect, EventRegression
 from engine.validation.moves import moves_after
-from engine.validation.surrogates import BEST, Surrogates, fit_surrogates
+from engine.validation.multiple import romano_wolf
+from engine.validation.surrogates import Surrogates
 
 MIN_SURROGATES = 19
 # Share of the surrogates that must have a t, lest those with many alerts decide alone.
@@ -36,16 +38,10 @@ class SurrogateTest:
     p : ndarray, shape (n_detectors, n_horizons)
         (1 + surrogates with at least the t of the data) / (1 + surrogates): how often volatility alone does as well.
     q : ndarray, shape (n_detectors, n_horizons)
-        p adjusted for all detectors and horizons at once, by step-down over the largest standardised t of each surrogate [1]_: the
-        chance of even one false finding is at most q.
+        p adjusted for all detectors and horizons at once: the chance of even one false finding is at most q; see ``step_down``.
     family : tuple of str
         Volatility model of each symbol.
     notes : tuple of str
-
-    References
-    ----------
-    .. [1] Westfall and Young (1993), Resampling-based multiple testing; Romano and Wolf (2005), Exact and approximate stepdown
-       methods for multiple hypothesis testing.
     """
 
     detectors: tuple[str, ...]
@@ -79,7 +75,7 @@ class Rescorer:
 
 
 def surrogate_test(
-    bars: Bars,
+    surrogates: Surrogates,
     signals: Mapping[str, Signals],
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
@@ -89,7 +85,6 @@ def surrogate_test(
     cooldown: Duration,
     first: int = 0,
     n_surrogates: int = 199,
-    family: str = BEST,
     seed: int = 0,
     n_jobs: int = 1,
     on_step: Callable[[], None] | None = None,
@@ -103,7 +98,8 @@ def surrogate_test(
 
     Parameters
     ----------
-    bars : Bars
+    surrogates : Surrogates
+        ``fit_surrogates`` of the data.
     signals : dict of str to Signals
         Of the data.
     rescorers : dict of str to Rescorer
@@ -118,8 +114,6 @@ def surrogate_test(
         First row that is judged.
     n_surrogates : int
         At least 19; 199 resolve a p of .005.
-    family : str
-        See ``fit_surrogates``.
     seed : int
         Surrogate k is drawn from seed and k, so results are equal for any number of jobs.
     n_jobs : int
@@ -132,14 +126,12 @@ def surrogate_test(
     ------
     ConfigError
         If there are too few surrogates.
-    DataError
-        If no symbol can be fitted.
     """
     if n_surrogates < MIN_SURROGATES:
         raise ConfigError(f"n_surrogates must be at least {MIN_SURROGATES} for a p of 5 %, got {n_surrogates}; 199 is usual")
     from joblib import Parallel, delayed
 
-    surrogates = fit_surrogates(bars, family)
+    bars = surrogates.bars
     setting = _Setting(tuple(bars_in(horizon, bars.interval, "horizon") for horizon in horizons), delay, first)
     gap = bars_in(cooldown, bars.interval, "cooldown")
     observed = _effects(bars, surrogates, signals, setting, gap)
@@ -205,20 +197,15 @@ def surrogate_p(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Adjusted p of each t: family-wise, by step-down over the largest standardised t of each surrogate; NaN where p is.
+    """p of each t adjusted for all of them by ``romano_wolf``, NaN where p is.
 
     Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all.
     """
-    p = surrogate_p(t, drawn)
-    known = np.flatnonzero(~np.isnan(p).ravel())
-    q = np.full(t.size, np.nan)
-    flat = drawn.reshape(len(drawn), -1)[:, known]
-    mean, spread = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
-    z = (t.ravel()[known] - mean) / spread
-    null = np.nan_to_num((flat - mean) / spread, nan=-np.inf)
-    order = np.argsort(-z, kind="stable")
-    # The largest t is held against the largest of all, the next against the largest of the rest, and no p below one before it.
-    largest = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
-    adjusted = (1 + (largest >= z[order]).sum(axis=0)) / (1 + len(flat))
-    q[known[order]] = np.maximum.accumulate(adjusted)
-    return q.reshape(t.shape)
+    flat = drawn.reshape(len(drawn), -1)
+    with warnings.catch_warnings():
+        # A test that no surrogate could make has no mean, and its p is NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean, spread = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
+    z = np.where(np.isnan(surrogate_p(t, drawn)).ravel() | ~(spread > 0), np.nan, t.ravel() - mean)
+    scale = np.where(spread > 0, spread, 1.0)
+    return romano_wolf(z / scale, (flat - mean) / scale).p_values.reshape(t.shape)

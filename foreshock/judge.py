@@ -1,0 +1,169 @@
+"""The verdict on every detector of a study, and all the evidence it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from data.bars import Bars
+from data.errors import DataError
+from engine.features import Features
+from engine.scores import Signals
+from engine.validation.evidence import EvidenceTable, evidence_frame, horizon_evidence
+from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
+from engine.validation.inference import Estimate, benjamini_hochberg
+from engine.validation.lead_lag import LeadLag, lead_lag
+from engine.validation.surrogate_test import Rescorer, SurrogateTest, surrogate_test
+from engine.validation.surrogates import Surrogates, fit_surrogates
+from engine.validation.verdict import Surrogate, Verdict, decide
+
+# Bars shown before and after an alert.
+REACH_BARS = 24
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found of each detector, by label; what has horizons, by horizon too.
+
+    Parameters
+    ----------
+    forward : dict of str to ForwardMoves
+    q_matched : dict of str to dict of str to float
+        Benjamini-Hochberg q of ``p_matched`` over all detectors and horizons.
+    surrogates : SurrogateTest or None
+    why_none : str
+        Why there is no surrogate test.
+    evidence : dict of str to dict of str to DataFrame
+        The tests from the naive one to that of the surrogates; see ``engine.validation.evidence``.
+    lead_lag : dict of str to LeadLag
+    verdicts : dict of str to Verdict
+    """
+
+    forward: dict[str, ForwardMoves]
+    q_matched: dict[str, dict[str, float]]
+    surrogates: SurrogateTest | None
+    why_none: str
+    evidence: dict[str, dict[str, pd.DataFrame]]
+    lead_lag: dict[str, LeadLag]
+    verdicts: dict[str, Verdict]
+
+    def surrogate(self, label: str) -> dict[str, Surrogate] | None:
+        """What the surrogate test says of a detector, by horizon."""
+        return _by_horizon(self.surrogates, label)
+
+
+def judge(
+    bars: Bars,
+    signals: Mapping[str, Signals],
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    horizons: Sequence[str],
+    *,
+    delay: int,
+    cooldown: str,
+    first: int,
+    n_bootstrap: int,
+    n_surrogates: int,
+    family: str,
+    seed: int,
+    table: MoveTable,
+    step: Callable[[str], None],
+) -> Judgement:
+    """Forward moves, evidence, surrogate test and verdict of some detectors on one history.
+
+    ``step`` is called once for each detector, once for each surrogate, and once more for each detector.
+    """
+    forward = {}
+    for label, found in signals.items():
+        forward[label] = forward_moves(bars, found, horizons, delay, cooldown, n_bootstrap, seed, table)
+        step(f"forward moves {label}")
+    q_matched = _q_values(forward)
+    model, test, why_none = _surrogates(
+        bars, signals, rescorers, make_features, horizons, delay, cooldown, first, n_surrogates, family, seed, step
+    )
+    garch = {name: model.forecast(bars) for name in table.entries} if model else {}
+    shared = EvidenceTable(table, garch)
+    evidence: dict[str, dict[str, pd.DataFrame]] = {}
+    leads = {}
+    for label, found in signals.items():
+        drawn = _by_horizon(test, label)
+        evidence[label] = {
+            name: evidence_frame(
+                horizon_evidence(shared, found, name, cooldown, n_bootstrap, n_bootstrap, seed),
+                _estimate(drawn[name], forward[label], name) if drawn else None,
+            )
+            for name in table.entries
+        }
+        leads[label] = lead_lag(
+            bars, found, REACH_BARS * bars.interval, cooldown, n_bootstrap, seed, shared.surprise
+        )
+        step(f"evidence {label}")
+    verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label)) for label in signals}
+    return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts)
+
+
+def _surrogates(
+    bars: Bars,
+    signals: Mapping[str, Signals],
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    horizons: Sequence[str],
+    delay: int,
+    cooldown: str,
+    first: int,
+    n_surrogates: int,
+    family: str,
+    seed: int,
+    step: Callable[[str], None],
+) -> tuple[Surrogates | None, SurrogateTest | None, str]:
+    if not n_surrogates:
+        return None, None, "not asked for"
+    try:
+        model = fit_surrogates(bars, family)
+    except DataError as error:
+        # Too little history for a volatility model: the lesser test is left, and the results say so.
+        return None, None, str(error)
+    test = surrogate_test(
+        model,
+        signals,
+        rescorers,
+        make_features,
+        horizons,
+        delay=delay,
+        cooldown=cooldown,
+        first=first,
+        n_surrogates=n_surrogates,
+        seed=seed,
+        n_jobs=-1,
+        on_step=lambda: step("surrogate histories"),
+    )
+    return model, test, ""
+
+
+def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] | None:
+    if test is None:
+        return None
+    p, q, effect = (test.by_horizon(label, values) for values in (test.p, test.q, test.effect))
+    return {horizon: Surrogate(p[horizon], q[horizon], effect[horizon]) for horizon in test.horizons}
+
+
+def _estimate(found: Surrogate, forward: ForwardMoves, horizon: str) -> Estimate:
+    """The surrogate test as a row of the evidence; a test of its kind has no interval of its own."""
+    nan = float("nan")
+    moves = forward[horizon]
+    return Estimate(
+        float(np.exp(found.effect)), (nan, nan), found.p, moves.n_others, moves.n_events, "the detector on surrogate histories"
+    )
+
+
+def _q_values(forward: Mapping[str, ForwardMoves]) -> dict[str, dict[str, float]]:
+    """Benjamini-Hochberg q of p_matched over every detector and horizon of the study."""
+    keys = [(label, horizon) for label, moves in forward.items() for horizon in moves.horizons]
+    q = benjamini_hochberg(np.array([forward[label][horizon].p_matched for label, horizon in keys]))
+    out: dict[str, dict[str, float]] = {label: {} for label in forward}
+    for (label, horizon), value in zip(keys, q, strict=True):
+        out[label][horizon] = float(value)
+    return out
