@@ -213,7 +213,8 @@ def _one_history(planted: Planted, n_surrogates: int, family: str, seed: int, k:
         fit_surrogates(bars, family), {"zscore": signals}, {"zscore": rescorer}, _features, [horizon],
         cooldown=horizon, n_surrogates=n_surrogates, seed=seed + k,
     )  # fmt: skip
-    moves = moves_after(bars, planted.horizon).absolute
+    # Of the same measure: the sum of absolute returns.
+    moves = moves_after(bars, planted.horizon).path
     known = ~np.isnan(moves)
     naive = welch_p(moves[signals.active & known], moves[signals.decided & ~signals.active & known])
     return float(test.p[0, 0]), naive, int(thin(signals.active, planted.horizon).sum())
