@@ -1,0 +1,159 @@
+"""One detector, one horizon, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import log
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import bars_in
+from data.quality import clean
+from detectors.base import Detector
+from detectors.registry import make_detector
+from engine.features import Features
+from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
+from engine.scores import Threshold
+from engine.splits import WalkForward
+from engine.thresholds import RollingQuantile
+from engine.validation.calibration import Measured, measured
+from engine.validation.forward import MoveTable
+from engine.validation.surrogate_test import Rescorer
+from engine.validation.surrogates import BEST
+from engine.validation.verdict import Verdict
+from engine.walk_forward import fit_walk_forward
+from foreshock.judge import judge
+
+
+@dataclass(frozen=True)
+class Validation(Verdict):
+    """A verdict with what it rests on.
+
+    Parameters
+    ----------
+    p_value : float
+        Of the surrogate test: the share of histories of volatility alone in which the alerts do as well.
+    evidence : DataFrame
+        Every test, from the naive one to that of the surrogates; see ``fs.evidence``.
+    calibration : DataFrame
+        Measured size and power of the surrogate test on simulated histories, those nearest in bars and events first.
+    lead : float
+        Bars from the alert to the bar in which activity sets in; NaN if none stands out.
+    """
+
+    p_value: float
+    evidence: pd.DataFrame
+    calibration: pd.DataFrame
+    lead: float
+
+
+@threadpool_limits.wrap(limits=1)
+def validate(
+    bars: Bars,
+    detector: str | Detector,
+    features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES,
+    threshold: Threshold | None = None,
+    horizon: str = "24h",
+    n_surrogates: int = 199,
+    seed: int = 0,
+    *,
+    splits: WalkForward | None = None,
+    delay: int = 1,
+    cooldown: str | None = None,
+    family: str = BEST,
+    n_bootstrap: int = 999,
+) -> Validation:
+    """Is what follows a detector's alerts more than the volatility already visible explains?
+
+    Scores are walk-forward, thresholds causal. The surrogate test decides; see ``engine.validation.surrogate_test``.
+
+    Parameters
+    ----------
+    bars : Bars
+    detector : str or Detector
+    features : sequence of str, or callable
+        Names for ``ohlcv_features``, or a function of bars that gives ``Features`` on their rows and symbols.
+    threshold : Threshold, optional
+        ``RollingQuantile()`` by default.
+    horizon : str
+    n_surrogates : int
+        At least 19.
+    seed : int
+    splits : WalkForward, optional
+        By default a year of training and 90 days of test, or, of a shorter history, a third and a twelfth of it.
+    delay : int
+        Bars from a signal to the first bar measured.
+    cooldown : str, optional
+        After an event no other of the symbol for this long; by default the horizon.
+    family : str
+        Of the surrogates.
+    n_bootstrap : int
+
+    Raises
+    ------
+    ConfigError
+        If a window or the horizon does not fit into the data, or there are too few surrogates.
+    DataError
+        If nothing can be scored.
+    """
+    if n_surrogates < 1:
+        raise ConfigError(f"n_surrogates must be at least 19, for the surrogate test decides, got {n_surrogates}; 199 is usual")
+    bars, _ = clean(bars)
+    fitted = make_detector(detector) if isinstance(detector, str) else detector
+    rule = threshold or RollingQuantile()
+    make = features if callable(features) else partial(ohlcv_features, features=tuple(features))
+    label = fitted.name
+    table = MoveTable(bars, [horizon], delay)
+    scores, folds = fit_walk_forward(
+        fitted,
+        make(bars),
+        splits or _usual_splits(bars),
+        label_bars=bars_in(horizon, bars.interval, "horizon") + delay,
+        train_scores=rule.needs_train_scores,
+    )
+    judged = judge(
+        bars,
+        {label: scores.signals(rule)},
+        {label: Rescorer(folds.score, rule)},
+        make,
+        [horizon],
+        delay=delay,
+        cooldown=cooldown or horizon,
+        first=scores.folds[0].test.start,
+        n_bootstrap=n_bootstrap,
+        n_surrogates=n_surrogates,
+        family=family,
+        seed=seed,
+        table=table,
+        step=lambda _: None,
+    )
+    verdict, tested = judged.verdicts[label], judged.surrogate(label)
+    n_bars = bars.n_bars - scores.folds[0].test.start
+    return Validation(
+        verdict.label,
+        verdict.horizon,
+        verdict.sentence,
+        tested[horizon].p if tested else float("nan"),
+        judged.evidence[label][horizon],
+        _calibration(n_bars * bars.n_symbols, judged.forward[label][horizon].n_events),
+        judged.lead_lag[label].lead,
+    )
+
+
+def _usual_splits(bars: Bars) -> WalkForward:
+    days = int(bars.n_bars * (bars.interval.astype("timedelta64[us]").astype(int) / 86_400e6))
+    return WalkForward() if days > 2 * 365 else WalkForward(f"{max(days // 3, 1)}D", f"{max(days // 12, 1)}D")
+
+
+def _calibration(n_bars: int, n_events: int) -> pd.DataFrame:
+    """The measured settings, nearest in bars and events first."""
+
+    def away(row: Measured) -> float:
+        return abs(log(n_bars / row.n_bars)) + abs(log(max(n_events, 1) / row.n_events))
+
+    return pd.DataFrame([vars(row) for row in sorted(measured(), key=away)])
