@@ -175,11 +175,7 @@ class NeuralDetector(Detector):
         net.to(settings.device)
         data = TrainingData.of(windows, settings.device)
         try:
-            if self.stackable:
-                # A stack of one, so that a fold learns the same alone and beside others.
-                trained = train_together([net], self._loss, [data], settings, [self.seed], on_epoch)[0]
-            else:
-                trained = train(net, self._loss, data, settings, self.seed, on_epoch)
+            trained = train(net, self._loss, data, settings, self.seed, on_epoch)
         except ConfigError as error:
             raise ConfigError(f"{self.name}: {error}") from error
         return self._model(net, data, trained.epochs, trained.validation_loss)

@@ -13,7 +13,6 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from detectors.neural.trainer import (
     Loss,
     Noise,
-    OnEpoch,
     Settings,
     Trained,
     TrainingData,
@@ -32,12 +31,11 @@ def train_together(
     data: Sequence[TrainingData],
     settings: Settings,
     seeds: Sequence[int],
-    on_epoch: OnEpoch | None = None,
 ) -> list[Trained]:
     """``train`` of each network on its own data, in one pass for all whose epochs have equally many batches of equal size.
 
     Each network has its own order of batches, noise, gradient norm and early stop, so that the result equals that of training
-    it alone but for rounding, and does not depend on how many networks there are beside it.
+    it alone, whatever networks there are beside it: the sums of ``train`` and of the stack are taken in the same order.
     """
     sizes = [part.batch_size(settings.batch_size) for part in data]
     shapes = [(size, len(part.x) // size) for size, part in zip(sizes, data, strict=True)]
@@ -45,7 +43,7 @@ def train_together(
     for shape in dict.fromkeys(shapes):
         group = [i for i, found in enumerate(shapes) if found == shape]
         members = [(nets[i], data[i], seeds[i]) for i in group]
-        out |= dict(zip(group, _train_group(members, loss, settings, shape[0], on_epoch), strict=True))
+        out |= dict(zip(group, _train_group(members, loss, settings, shape[0]), strict=True))
     return [out[i] for i in range(len(nets))]
 
 
@@ -96,7 +94,7 @@ class _Lossy(nn.Module):
 
 
 def _train_group(
-    members: Sequence[tuple[nn.Module, TrainingData, int]], loss: Loss, settings: Settings, size: int, on_epoch: OnEpoch | None
+    members: Sequence[tuple[nn.Module, TrainingData, int]], loss: Loss, settings: Settings, size: int
 ) -> list[Trained]:
     nets, data, seeds = zip(*members, strict=True)
     noises = [Noise(net, seed, settings.device) for net, seed in zip(nets, seeds, strict=True)]
@@ -127,8 +125,6 @@ def _train_group(
             stack.write(place, nets[i])
             held = held_loss(nets[i], loss, data[i], held_noises[i])
             check_finite(float(total[place]), held, epoch)
-            if on_epoch is not None:
-                on_epoch(epoch, float(total[place]) / len(orders[place]), held)
             epochs[i] = epoch
             stale[i] = 0 if improved(held, best_loss[i]) else stale[i] + 1
             if held < best_loss[i]:

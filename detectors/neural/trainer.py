@@ -159,7 +159,7 @@ def train(
             optimiser.zero_grad(set_to_none=True)
             mean = loss(net, data.x[chosen], data.context[chosen], *noise.draw(size))
             mean.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
+            clip(net.parameters(), settings.clip)
             optimiser.step()
             total, n_batches = total + float(mean.detach()), n_batches + 1
         held = held_loss(net, loss, data, held_noise)
@@ -179,6 +179,15 @@ def train(
 def adamw(parameters: Iterable[Tensor], settings: Settings) -> torch.optim.AdamW:
     """The fused kind rounds the last few of a tensor's values otherwise, so that a stack would not learn as one network does."""
     return torch.optim.AdamW(parameters, lr=settings.learning_rate, foreach=True)
+
+
+def clip(parameters: Iterable[Tensor], largest: float) -> None:
+    """Scale all gradients down to a common norm, by the sums that a stack of networks takes for each of them."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = torch.stack([torch.linalg.vector_norm(g.flatten()) for g in gradients])
+    factor = (largest / (torch.linalg.vector_norm(norms) + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factor)
 
 
 def kept(uniform: Tensor, dropped: float) -> tuple[Tensor, float]:
