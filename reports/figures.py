@@ -5,7 +5,7 @@ follows light, dark and print. Names are escaped, because plotly reads a subset 
 """
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from reports import format as fmt
+from reports.evidence_tables import RATIOS, deciding_test, ladder
 from reports.study_tables import (
     detector_of,
     detectors_by_verdict,
@@ -28,7 +29,7 @@ N_POINTS_IN_ALL = 60_000
 N_COLOURS = 8
 N_SHOWN = 6
 DASHES = ("solid", "dash", "dashdot")
-ROW = 34
+ROW, RUNG = 34, 25
 AXIS = {
     "gridcolor": "var(--grid)", "zeroline": False, "linecolor": "var(--axis)", "tickcolor": "var(--axis)",
     "fixedrange": True, "automargin": True, "showgrid": False,
@@ -107,6 +108,125 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
     return Chart(
         f"forward-{i}", f"|move| over {horizon} after a signal ÷ after other bars",
         f"ratio, 1.0 = no difference; bars are 95 % intervals; n = {fmt.count(n)} events of {len(names)} detectors",
+        _json(figure), _height(figure),
+    )
+
+
+def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
+    """For each detector, the ratio by every test from naive to surrogates over the horizon of its verdict, and p."""
+    rungs = {name: ladder(results, name) for name in detectors_by_verdict(results)}
+    shown = {name: (horizon, [row for row in tests if row["test"] in RATIOS]) for name, (horizon, tests) in rungs.items()}
+    every = [row for _, tests in shown.values() for row in tests]
+    limits = ratio_range(
+        [row["estimate"] for row in every if fmt.known(row.get("estimate"))],
+        [row[key] for row in every for key in ("low", "high") if fmt.known(row.get(key))],
+    )
+    decides = deciding_test(results)
+    return [
+        _ladder_chart(i, name, horizon, tests, decides, limits)
+        for i, (name, (horizon, tests)) in enumerate(shown.items()) if tests
+    ]
+
+
+def _ladder_chart(
+    i: int, name: str, horizon: str, tests: Sequence[Mapping[str, Any]], decides: str, limits: Sequence[float]
+) -> Chart:
+    figure = _figure(len(tests) * RUNG + 68)
+    _reference(figure, 1.0, len(tests))
+    between = {row["test"] for row in tests} - {"naive", decides}
+    looks = (
+        ({"naive"}, {"symbol": "circle-open", "size": 9, "color": "var(--raw)"}),
+        (between, {"symbol": "circle", "size": 7, "color": "var(--ink-2)"}),
+        ({decides}, {"symbol": "diamond", "size": 11, "color": "var(--matched)"}),
+    )
+    for kind, marker in looks:
+        places = [place for place, row in enumerate(tests) if row["test"] in kind]
+        rows = [tests[place] for place in places]
+        figure.add_scatter(
+            x=[x for row in rows for x in (row.get("low"), row.get("high"), None)],
+            y=[y for place in places for y in (place, place, None)],
+            mode="lines", line={"color": marker["color"], "width": 2}, hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=[row.get("estimate") for row in rows], y=places, mode="markers", hoverinfo="text",
+            marker={**marker, "line": {"width": 2, "color": marker["color"]}},
+            hovertext=[_rung_text(row) for row in rows],
+        )
+    figure.update_xaxes(range=limits, nticks=6, showgrid=True)
+    _rows(figure, [RATIOS[row["test"]] for row in tests])
+    beside = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "showarrow": False}
+    figure.update_layout(margin={"t": 22, "r": 62}, annotations=[
+        {**beside, "yref": "paper", "y": 1, "yanchor": "bottom", "text": "p"},
+        *({**beside, "y": place, "text": safe(fmt.p_value(row.get("p")))} for place, row in enumerate(tests)),
+    ])
+    n = max(row.get("n_events") or 0 for row in tests)
+    return Chart(
+        f"ladder-{i}", f"{name}, {horizon}: from naive to surrogates",
+        f"ratio by test, 1.0 = no effect; lines are 95 % intervals; n = {fmt.count(n)} events",
+        _json(figure), _height(figure),
+    )
+
+
+def _rung_text(row: Mapping[str, Any]) -> str:
+    lines = [
+        f"{RATIOS[row['test']]}: {fmt.ratio(row.get('estimate'))} {fmt.interval([row.get('low'), row.get('high')])}, "
+        f"p {safe(fmt.p_value(row.get('p')))}",
+        f"n = {fmt.count(row.get('n_events'))} events of {fmt.count(row.get('n'))} rows",
+        f"controls for {safe(row.get('controls_for'), 90)}",
+    ]
+    return "<br>".join([*lines, safe(row["note"], 110)] if row.get("note") else lines)
+
+
+def lead_charts(results: Mapping[str, Any]) -> list[Chart]:
+    """For each detector, activity by bars from the alert, its simultaneous band, and the estimated lead."""
+    curves = results.get("lead_lag") or {}
+    names = [name for name in detectors_by_verdict(results) if name in curves]
+    shown = [x for name in names for key in ("activity", "low", "high") for x in curves[name][key] if fmt.known(x)]
+    margin = 0.06 * (max(shown, default=1.0) - min(shown, default=1.0)) or 0.1
+    limits = [min([*shown, 1.0]) - margin, max([*shown, 1.0]) + margin]
+    return [_lead_chart(i, name, curves[name], limits) for i, name in enumerate(names)]
+
+
+def _lead_chart(i: int, name: str, curve: Mapping[str, Any], limits: Sequence[float]) -> Chart:
+    figure = _figure(260)
+    offsets, activity = curve["offsets"], curve["activity"]
+    if all(fmt.known(x) for key in ("low", "high") for x in curve[key]):
+        figure.add_scatter(x=offsets, y=_numbers(curve["low"]), mode="lines", line={"width": 0}, hoverinfo="skip")
+        figure.add_scatter(
+            x=offsets, y=_numbers(curve["high"]), mode="lines", line={"width": 0}, hoverinfo="skip",
+            fill="tonexty", fillcolor="var(--band)",
+        )
+    for x, y in ((offsets[:1] + offsets[-1:], [1, 1]), ([0, 0], limits)):
+        figure.add_scatter(x=x, y=y, mode="lines", hoverinfo="skip", line={"color": "var(--ink-2)", "width": 1, "dash": "dot"})
+    figure.add_scatter(
+        x=offsets, y=_numbers(activity), mode="lines+markers", hoverinfo="text",
+        line={"color": "var(--matched)", "width": 2}, marker={"color": "var(--matched)", "size": 4},
+        hovertext=[
+            f"{fmt.count(offset)} bars from the alert<br>activity {fmt.ratio(value)} {fmt.interval([low, high])}"
+            f"<br>n = {fmt.count(n)}"
+            for offset, value, low, high, n in zip(offsets, activity, curve["low"], curve["high"], curve["n"], strict=True)
+        ],
+    )
+    lead, bounds = curve.get("lead"), curve.get("lead_ci")
+    title = f"{name}: no lead found"
+    if lead is not None and fmt.known(lead):
+        title = f"{name}: lead {fmt.count(lead)} bars {fmt.interval(bounds, fmt.count)}"
+        at = activity[offsets.index(lead)]
+        figure.add_scatter(
+            x=bounds, y=[at, at], mode="lines", line={"color": "var(--raw)", "width": 2}, hoverinfo="skip",
+        )
+        figure.add_scatter(
+            x=[lead], y=[at], mode="markers", hoverinfo="skip", marker={"symbol": "diamond", "size": 11, "color": "var(--raw)"},
+        )
+    figure.update_layout(
+        margin={"l": 44}, yaxis={"range": limits, "nticks": 5, "showgrid": True},
+        xaxis={"nticks": 9, "range": [offsets[0] - 0.5, offsets[-1] + 0.5]},
+    )
+    reason = f"; {curve['reason']}" if curve.get("reason") else ""
+    return Chart(
+        f"lead-{i}", title,
+        f"activity by bars from the alert, 1.0 = usual; band of all offsets at once, 95 %; p {fmt.p_value(curve.get('p'))}; "
+        f"n = {fmt.count(curve.get('n_events'))} events{reason}",
         _json(figure), _height(figure),
     )
 
@@ -284,9 +404,9 @@ def _reference(figure: go.Figure, value: float, n_rows: int) -> None:
     )
 
 
-def _numbers(values: np.ndarray) -> list[float | None]:
+def _numbers(values: Iterable[float | None]) -> list[float | None]:
     """Five digits are finer than a screen; lists, because plotly writes arrays as base64."""
-    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
+    return [None if value is None or not np.isfinite(value) else float(f"{value:.5g}") for value in values]
 
 
 def _height(figure: go.Figure) -> int:

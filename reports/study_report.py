@@ -7,7 +7,9 @@ from typing import Any
 import pandas as pd
 
 from data.errors import ConfigError
-from reports import figures, html, study_tables
+from engine.validation.lead_lag import CAP
+from engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
+from reports import evidence_tables, figures, html, study_tables
 from reports import format as fmt
 from reports.tables import quality_table, settings_table
 
@@ -59,6 +61,8 @@ class StudyReport:
         results = self.results
         charts = {
             "forward": figures.forward_charts(results),
+            "ladder": figures.ladder_charts(results),
+            "lead": figures.lead_charts(results),
             "equity": figures.equity_chart(self.equity, results),
             "timing": figures.timing_chart(results, self.random_draws),
             "alerts": figures.alert_chart(results),
@@ -67,6 +71,11 @@ class StudyReport:
             "verdicts": study_tables.verdict_table(results),
             "forward": study_tables.forward_table(results),
             "detection": study_tables.detection_table(results),
+            "ladder": evidence_tables.ladder_table(results),
+            "surrogates": evidence_tables.surrogate_table(results),
+            "lead": evidence_tables.lead_table(results),
+            "activity": evidence_tables.activity_table(results),
+            "calibration": evidence_tables.calibration_table(results),
             "returns": study_tables.returns_table(results),
             "risk": study_tables.risk_table(results),
             "timing": study_tables.timing_table(results, self.random_draws),
@@ -79,7 +88,8 @@ class StudyReport:
         }
         return html.render("study.html.j2", {
             "title": self.title, "headline": headline(results, self.random_draws), "facts": facts(results),
-            "surrogates": _any_surrogate(results), "charts": charts, "tables": tables, "command": self.command,
+            "rule": rule(results), "calibrated": evidence_tables.calibration_sentence(results),
+            "cap": fmt.number(CAP), "charts": charts, "tables": tables, "command": self.command,
         })
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -133,6 +143,17 @@ def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]],
     return [sentence + "."]
 
 
+def rule(results: dict[str, Any]) -> dict[str, Any]:
+    """What the page says of how verdicts are reached: the surrogates, if there were any, and the limits."""
+    drawn = results.get("surrogates") or {}
+    n = drawn.get("n") or 0
+    return {
+        "n": fmt.count(n) if n else "", "least_p": fmt.p_value(1 / (n + 1)), "families": evidence_tables.families(results),
+        "notes": [str(note) for note in drawn.get("notes") or []], "level": fmt.percent(LEVEL, 0),
+        "events": fmt.count(MIN_EVENTS), "effective": fmt.count(MIN_EFFECTIVE),
+    }
+
+
 def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     """The data set in a few words, for the head of the page."""
     data = results.get("data") or {}
@@ -154,10 +175,3 @@ def _day(time: object) -> str:
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""
-
-
-def _any_surrogate(results: dict[str, Any]) -> bool:
-    return any(
-        fmt.known(moves.get("p_surrogate")) for detector in results["detectors"].values()
-        for moves in (detector.get("forward") or {}).values()
-    )

@@ -10,6 +10,11 @@ from reports.tables import Cell, Column, Strip, Table, cell, header, measure, wo
 
 VERDICTS = ("adds information", "echoes volatility", "no information", "too few events")
 DETECTOR_BASELINES = ("random", "volatility_only")
+FORWARD_TESTS = {
+    "p_naive": ("p naive",), "p_hac": ("p HAC",), "p_shift": ("p shift",), "p_hodrick": ("p Hodrick",), "p_matched": ("p matched",),
+    "q_matched": ("q matched", "all tests"), "p_matched_shift": ("p matched", "and shifted"), "p_regression": ("p regression",),
+    "p_qlike": ("p QLIKE",), "p_surrogate": ("p surrogates",),
+}
 
 
 def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:
@@ -31,6 +36,11 @@ def decisive(detector: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return horizon, forward.get(horizon, {})
 
 
+def surrogates_decide(results: Mapping[str, Any]) -> bool:
+    """Whether there were surrogate histories; without them the volatility-matched ratio decides."""
+    return bool((results.get("surrogates") or {}).get("n"))
+
+
 def verdict_kind(verdict: object) -> str:
     """The style sheet's name for a verdict."""
     return {label: label.split()[0] for label in VERDICTS}.get(str(verdict), "unknown")
@@ -41,6 +51,9 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
     names = detectors_by_verdict(results)
     place = _scale([decisive(results["detectors"][name])[1] for name in names])
     horizons = sorted({decisive(results["detectors"][name])[0] for name in names} - {""})
+    # The p of the test that decides stands beside the q that it became.
+    decided = surrogates_decide(results)
+    p, tested, adjusted = ("p_surrogate", "surrogates", "family-wise") if decided else ("p_matched", "matched", "all tests")
     rows = []
     for name in names:
         detector = results["detectors"][name]
@@ -54,7 +67,8 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
             cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci"))),
             Cell("", sort=moves.get("matched_ratio"), kind="strip", strip=_strip(moves, place)),
             cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
-            cell(moves.get("p_matched"), fmt.p_value),
+            *([cell(moves.get("path_effect"), fmt.ratio)] if decided else []),
+            cell(moves.get(p), fmt.p_value),
             cell(moves.get("q"), fmt.p_value),
             cell(moves.get("n_events"), fmt.count),
             cell(moves.get("n_effective"), fmt.count),
@@ -64,8 +78,9 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
     columns = [
         Column("Detector", kind="text"), Column("Verdict", kind="text"),
         Column("Matched ratio", "95 % interval"), Column("Matched ◆ and raw ○", "line at 1.0", "strip"),
-        Column("Raw ratio", "95 % interval"), Column("p", "matched"), Column("q", "all tests"), Column("n events"),
-        Column("n effective"), Column("Alert rate", "realised of nominal"),
+        Column("Raw ratio", "95 % interval"), *([Column("Path ratio", "given volatility")] if decided else []),
+        Column("p", tested), Column("q", adjusted), Column("n events"), Column("n effective"),
+        Column("Alert rate", "realised of nominal"),
     ]
     return Table("verdicts", caption, columns, rows)
 
@@ -109,15 +124,16 @@ def forward_table(results: Mapping[str, Any]) -> Table:
                 *(cell(moves.get(key), fmt.bps) for key in ("event_move", "other_move", "matched_move")),
                 cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
                 cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci"))),
-                *(cell(moves.get(key), fmt.p_value)
-                  for key in ("p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q")),
+                cell(moves.get("path_effect"), fmt.ratio),
+                *(cell(moves.get(key), fmt.p_value) for key in FORWARD_TESTS), cell(moves.get("q"), fmt.p_value),
             ])
     columns = [
         Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("n events"), Column("n effective"),
         Column("n controls"), Column("After a signal", "mean |move|, bps"), Column("After other bars", "mean |move|, bps"),
         Column("After matched bars", "mean |move|, bps"), Column("Raw ratio", "95 % interval"),
-        Column("Matched ratio", "95 % interval"), Column("p naive"), Column("p HAC"), Column("p matched"), Column("p shift"),
-        Column("p surrogate"), Column("q", "all tests"),
+        Column("Matched ratio", "95 % interval"), Column("Path ratio", "given volatility"),
+        *(Column(*label) for label in FORWARD_TESTS.values()),
+        Column("q", "surrogates, family-wise" if surrogates_decide(results) else "matched, all tests"),
     ]
     return Table("forward-table", "Forward moves at every horizon, with every test", columns, rows)
 

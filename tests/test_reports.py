@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from data.errors import ConfigError
-from reports import figures, study_tables
+from engine.validation.evidence import CONTROLS, NAIVE_WARNING
+from reports import evidence_tables, figures, study_tables
 from reports import format as fmt
 from reports.html import embed
 from reports.study_report import StudyReport
@@ -40,7 +41,9 @@ def _results() -> dict:
                 "matched_move": 0.0213 * raw[name] * scale / centre,
                 "abs_move_ratio": raw[name] * scale, "abs_move_ratio_ci": [raw[name] * scale - 0.21, raw[name] * scale + 0.24],
                 "matched_ratio": centre, "ci": [centre - width, centre + width],
-                "p_naive": p / 50, "p_hac": p / 5, "p_matched": p, "p_shift": None, "p_surrogate": None, "q": min(1.0, 2 * p),
+                "p_naive": p / 50, "p_hac": p / 5, "p_matched": p, "p_shift": 2 * p / 3, "p_matched_shift": 3 * p / 4,
+                "p_hodrick": p / 2, "p_regression": 4 * p / 5, "p_qlike": None, "q_matched": min(1.0, 2 * p),
+                "p_surrogate": 0.9 * p + 0.005, "q": min(1.0, 1.5 * p + 0.006), "path_effect": 1 + (centre - 1) / 2,
             }
         low = forward["24h"]["ci"][0]
         verdict = ("adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information")
@@ -61,7 +64,7 @@ def _results() -> dict:
         "forward": {horizon: {
             "n_events": 0, "n_effective": 0, "n_controls": 0, **dict.fromkeys((
                 "event_move", "other_move", "matched_move", "abs_move_ratio", "abs_move_ratio_ci", "matched_ratio", "ci",
-                "p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q")),
+                "p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q_matched", "q", "path_effect")),
         } for horizon in ("1h", "6h", "24h")},
     }
     strategies = ["buy_and_hold", "equal_weight", *(f"anomaly_avoidance[{name}]" for name in detectors),
@@ -94,9 +97,59 @@ def _results() -> dict:
             "start": "2022-01-01T00:00:00", "end": "2024-04-13T08:00:00", "interval": "1h", "n_bars": 20_000,
             "test_start": "2023-01-01T00:00:00", "test_end": "2024-04-13T08:00:00",
         },
-        "detectors": detectors, "backtests": backtests, "risk": risk, "seeds": {"study": 0, "surrogates": None},
+        "detectors": detectors, "surrogates": _surrogates(detectors), "calibration": _calibration(),
+        "evidence": {name: {h: _evidence(moves) for h, moves in found["forward"].items()} for name, found in detectors.items()},
+        "lead_lag": {name: _lead(lead) for name, lead in zip(detectors, (3, 0, -1, 2, 0, 1, None, 0, None), strict=True)},
+        "backtests": backtests, "risk": risk, "seeds": {"study": 0, "surrogates": None},
         "versions": {"foreshock": "0.1.0", "numpy": "2.4.6", "torch": None},
     }
+
+
+def _surrogates(detectors: dict) -> dict:
+    t = {name: {h: 1.5 + 0.25 * k for k, h in enumerate(found["forward"])} for name, found in detectors.items()}
+    return {
+        "n": 199, "family": {"BTC/USDT": "gjr", "ETH/USDT": "har", "SOL/USDT": "gjr"}, "notes": ["ETH/USDT: gjr: no optimum"],
+        "t": t, "t_surrogate_mean": {name: dict.fromkeys(row, 0.31) for name, row in t.items()},
+        "t_surrogate_std": {name: dict.fromkeys(row, 1.17) for name, row in t.items()},
+    }
+
+
+def _evidence(moves: dict) -> list[dict]:
+    """Rows as results.json has them: a different estimate for each test, intervals for all but the surrogates."""
+    known = moves["n_events"] > 0
+    rows = []
+    for k, test in enumerate(CONTROLS):
+        scale = {"qlike": 2e-5, "direction": 0.0037, "hit_rate": 0.042}.get(test)
+        value = scale if scale else moves["path_effect"] if test == "surrogate" else 2.0 - 0.1 * k
+        width = abs(value) / 10 if known and test != "surrogate" else None
+        rows.append({
+            "test": test, "estimate": value if known else None, "low": None if width is None else value - width,
+            "high": None if width is None else value + 2 * width, "p": 0.0004 + 0.01 * k if known else None,
+            "null": 0.0 if scale else 1.0, "n_events": moves["n_events"] - k if known else 0, "n": 9_000 + k,
+            "compared_with": f"rows against {test}", "controls_for": CONTROLS[test],
+            "note": NAIVE_WARNING if test == "naive" and known else "" if known else "no events",
+        })
+    return rows
+
+
+def _lead(lead: int | None) -> dict:
+    offsets = list(range(-24, 25))
+    activity = [1.0 + (lead is not None and 0 <= k - lead < 3) * 0.7 + 0.002 * k for k in offsets]
+    return {
+        "offsets": offsets, "activity": activity, "low": [x - 0.2 for x in activity], "high": [x + 0.3 for x in activity],
+        "n": [180 + k for k in offsets], "n_events": 204, "p": 0.4 if lead is None else 0.0002, "lead": lead,
+        "lead_ci": [None, None] if lead is None else [lead - 2.0, lead + 1.0],
+        "reason": "no offset stands out above 1" if lead is None else "",
+    }
+
+
+def _calibration() -> list[dict]:
+    settings = (("gjr", 1.5, 0.62, 0.99), ("garch", 1.0, 0.045, 0.91), ("gjr", 1.0, 0.05, 0.86), ("sv", 1.0, 0.065, 0.95))
+    return [
+        {"null": law, "effect": effect, "n_bars": 2_500, "horizon": 24, "n_events": 41.3, "n_histories": 200, "n_surrogates": 99,
+         "found": found, "low": found - 0.02, "high": found + 0.03, "found_naive": naive}
+        for law, effect, found, naive in settings
+    ]
 
 
 def _report() -> StudyReport:
@@ -195,11 +248,12 @@ def test_every_number_of_the_verdict_table_is_the_formatted_result(report, page)
     assert set(rows) == set(report.results["detectors"])
     for name, detector in report.results["detectors"].items():
         moves, rate = detector["forward"]["24h"], detector["alert_rate"]
-        verdict, matched, _, raw, p, q, n_events, n_effective, alerts = rows[name]
+        verdict, matched, _, raw, path, p, q, n_events, n_effective, alerts = rows[name]
         assert verdict == f"{detector['verdict']} {detector['sentence']}"
         assert matched == f"{fmt.ratio(moves['matched_ratio'])} {fmt.interval(moves['ci'])}"
         assert raw == f"{fmt.ratio(moves['abs_move_ratio'])} {fmt.interval(moves['abs_move_ratio_ci'])}"
-        assert (p, q) == (fmt.p_value(moves["p_matched"]), fmt.p_value(moves["q"]))
+        assert path == fmt.ratio(moves["path_effect"])
+        assert (p, q) == (fmt.p_value(moves["p_surrogate"]), fmt.p_value(moves["q"]))
         assert (n_events, n_effective) == (fmt.count(moves["n_events"]), fmt.count(moves["n_effective"]))
         assert alerts == f"{fmt.percent(rate['realised'], 2)} of {fmt.percent(rate['nominal'], 2)}"
 
@@ -219,16 +273,20 @@ def test_detectors_stand_in_the_order_of_their_verdicts(report, page):
 
 
 def test_a_detector_without_events_shows_dashes_and_counts(page):
-    verdict, matched, _, raw, p, q, n_events, *_ = _rows(page, "verdicts")["anogan"]
+    verdict, matched, _, raw, path, p, q, n_events, *_ = _rows(page, "verdicts")["anogan"]
     assert verdict.startswith("too few events")
-    assert (matched, raw, p, q, n_events) == ("– –", "– –", "–", "–", "0")
+    assert (matched, raw, path, p, q, n_events) == ("– –", "– –", "–", "–", "–", "0")
 
 
 def test_a_detector_without_any_forward_move_and_a_study_without_strategies_still_render(report):
     results = {**report.results, "backtests": {}, "risk": {}, "config": {}, "seeds": {}, "versions": {}}
     results["detectors"] = {"silent": {"alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}}
+    results |= {"surrogates": {"n": 0, "notes": []}, "evidence": {}, "lead_lag": {}, "calibration": []}
     bare = replace(report, results=results, equity=pd.DataFrame(), quality=pd.DataFrame(), random_draws={})
-    rows = _rows(bare.to_html(), "verdicts")
+    page = bare.to_html()
+    assert [figure for figure in _specs(page) if figure.startswith(("ladder", "lead"))] == []
+    assert "have not been measured" in _text(page)
+    rows = _rows(page, "verdicts")
     assert rows["silent"] == ["–", "– –", "", "– –", "–", "–", "–", "–", "– of –"]
 
 
@@ -335,7 +393,8 @@ def test_a_first_bar_below_the_start_is_a_drawdown():
 
 def test_charts_hold_plain_lists_and_the_results(report, page):
     specs = _specs(page)
-    assert set(specs) == {"forward-0", "forward-1", "forward-2", "equity", "timing", "alerts"}
+    small = {f"{kind}-{i}" for kind in ("ladder", "lead") for i in range(len(report.results["detectors"]))}
+    assert set(specs) == {"forward-0", "forward-1", "forward-2", "equity", "timing", "alerts"} | small
     assert "bdata" not in json.dumps(specs)
     order = study_tables.detectors_by_verdict(report.results)
     *_, matched = specs["forward-2"]["data"]
@@ -372,11 +431,158 @@ def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
     assert "The baseline random is also judged to add information" in _text(replace(report, results=results).to_html())
 
 
-def test_the_weakness_of_the_verdict_is_told_until_a_surrogate_test_was_run(report):
-    assert "the matched interval lies above 1 in 3 to" in _text(report.to_html())
+def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):
+    seen = _text(page)
+    assert "also score 199 histories that have the data's volatility and nothing else" in seen
+    assert "is below 5\u202f%" in seen
+    assert "show as much, 0.005 at the least" in seen
+    assert "Volatility of the surrogate histories: gjr (BTC/USDT, SOL/USDT), har (ETH/USDT)." in seen
+    assert "ETH/USDT: gjr: no optimum" in seen
+    assert "the matched interval lies above 1 in 3 to" not in seen
+    without = replace(report, results={**report.results, "surrogates": {"n": 0, "notes": ["too <few> bars"]}}).to_html()
+    seen = _text(without)
+    assert "was not run in this study (too <few> bars)" in seen
+    assert "the matched interval lies above 1 in 3 to" in seen
+    assert "histories that have the data's volatility" not in seen
+    moves = report.results["detectors"]["zscore"]["forward"]["24h"]
+    _, _, _, _, p, q, *_ = _rows(without, "verdicts")["zscore"]
+    assert (p, q) == (fmt.p_value(moves["p_matched"]), fmt.p_value(moves["q"]))
+    assert fmt.p_value(moves["p_matched"]) != fmt.p_value(moves["p_surrogate"])
+    assert '<table id="surrogate-table">' not in without
+
+
+def _ladder_points(spec: dict) -> dict[str, tuple[float, str]]:
+    """By label of the axis, the estimate that is drawn beside it and p."""
+    labels = spec["layout"]["yaxis"]["ticktext"]
+    p_at = {note["y"]: html.unescape(note["text"]) for note in spec["layout"]["annotations"][1:]}
+    markers = [trace for trace in spec["data"] if trace["mode"] == "markers"]
+    return {labels[y]: (x, p_at[y]) for trace in markers for x, y in zip(trace["x"], trace["y"], strict=True)}
+
+
+def test_the_ladder_draws_every_ratio_with_its_interval_and_p_from_naive_to_surrogates(report, page):
+    specs, results = _specs(page), json.loads(json.dumps(report.results))
+    order = study_tables.detectors_by_verdict(results)
+    for i, name in enumerate(order):
+        rows = {row["test"]: row for row in results["evidence"][name]["24h"]}
+        spec = specs[f"ladder-{i}"]
+        assert spec["layout"]["yaxis"]["ticktext"] == list(evidence_tables.RATIOS.values())
+        bottom, top = spec["layout"]["yaxis"]["range"]
+        assert bottom > top
+        points = _ladder_points(spec)
+        drawn = [trace for trace in spec["data"][1:] if trace["mode"] == "lines"]
+        ends = [(trace["y"][::3], zip(trace["x"][::3], trace["x"][1::3], strict=True)) for trace in drawn]
+        spans = {y: span for places, pairs in ends for y, span in zip(places, pairs, strict=True)}
+        for place, (test, label) in enumerate(evidence_tables.RATIOS.items()):
+            assert points[label] == (rows[test]["estimate"], fmt.p_value(rows[test]["p"]))
+            assert spans[place] == (rows[test]["low"], rows[test]["high"])
+        assert spec["data"][0]["x"] == [1.0, 1.0]
+        assert spec["layout"]["xaxis"]["range"] == specs["ladder-0"]["layout"]["xaxis"]["range"]
+
+
+def test_the_ladder_is_of_the_horizon_that_the_verdict_names(report):
     results = json.loads(json.dumps(report.results))
-    results["detectors"]["zscore"]["forward"]["24h"]["p_surrogate"] = 0.03
-    assert "the matched interval lies above 1 in 3 to" not in _text(replace(report, results=results).to_html())
+    results["detectors"]["zscore"]["verdict_horizon"] = "1h"
+    place = study_tables.detectors_by_verdict(results).index("zscore")
+    chart = figures.ladder_charts(results)[place]
+    assert chart.title.startswith("zscore, 1h")
+    drawn = _ladder_points(json.loads(chart.spec))["surrogates"][0]
+    assert drawn == results["detectors"]["zscore"]["forward"]["1h"]["path_effect"]
+    assert drawn != results["detectors"]["zscore"]["forward"]["24h"]["path_effect"]
+
+
+@pytest.mark.parametrize(("n", "deciding"), [(199, "surrogate"), (0, "matched")])
+def test_the_diamond_of_the_ladder_is_the_test_that_decides(report, n, deciding):
+    results = {**report.results, "surrogates": {**report.results["surrogates"], "n": n}}
+    spec = json.loads(figures.ladder_charts(results)[0].spec)
+    (diamond,) = [trace for trace in spec["data"] if trace.get("marker", {}).get("symbol") == "diamond"]
+    assert [spec["layout"]["yaxis"]["ticktext"][y] for y in diamond["y"]] == [evidence_tables.RATIOS[deciding]]
+
+
+def test_the_naive_row_carries_its_warning_in_picture_and_table(report, page):
+    spec = _specs(page)["ladder-0"]
+    assert spec["layout"]["yaxis"]["ticktext"][0] == "naive (a warning)"
+    (naive,) = [trace for trace in spec["data"] if trace.get("marker", {}).get("symbol") == "circle-open"]
+    assert NAIVE_WARNING[:60] in naive["hovertext"][0]
+    table = evidence_tables.ladder_table(report.results)
+    warned = [row[2].text for row in table.rows if row[-1].text == NAIVE_WARNING]
+    assert set(warned) == {"naive (a warning)"}
+    assert len(warned) == len(DETECTORS)
+
+
+def test_the_table_behind_the_ladder_writes_each_test_on_its_own_scale(report):
+    table = evidence_tables.ladder_table(report.results)
+    assert len(table.rows) == len(report.results["detectors"]) * len(CONTROLS)
+    found = {row[2].text: [cell.text for cell in row[3:8]] + [row[3].detail] for row in table.rows if row[0].text == "pca"}
+    n = report.results["detectors"]["pca"]["forward"]["24h"]["n_events"]
+    assert found["naive (a warning)"] == ["2.00", "1", "< 0.001", fmt.count(n), "9,000", "[1.80, 2.40]"]
+    assert found["QLIKE gain, a difference of losses"][::5] == ["2e-05", "[1.8e-05, 2.4e-05]"]
+    assert found["direction, bps"][::5] == ["37.0", "[33.3, 44.4]"]
+    assert found["hit rate, a difference of shares"][:2] == ["4.2\u202f%", "0"]
+    assert found["surrogates"][-1] == fmt.DASH
+
+
+def test_the_surrogate_table_holds_t_of_the_data_beside_that_of_the_surrogates(report):
+    table = evidence_tables.surrogate_table(report.results)
+    assert table
+    assert "n = 199 histories" in table.caption
+    row = next(row for row in table.rows if (row[0].text, row[1].text) == ("zscore", "6h"))
+    moves = report.results["detectors"]["zscore"]["forward"]["6h"]
+    assert [cell.text for cell in row[2:]] == [
+        fmt.ratio(moves["path_effect"]), "1.75", "0.31", "1.17", fmt.p_value(moves["p_surrogate"]), fmt.p_value(moves["q"]),
+        fmt.count(moves["n_events"]),
+    ]
+
+
+def test_lead_lag_pictures_draw_activity_band_and_lead(report, page):
+    specs, seen = _specs(page), _text(page)
+    for i, name in enumerate(study_tables.detectors_by_verdict(report.results)):
+        curve, spec = report.results["lead_lag"][name], specs[f"lead-{i}"]
+        low, high, usual, alert, activity, *lead = spec["data"]
+        for trace, key in ((low, "low"), (high, "high"), (activity, "activity")):
+            assert trace["x"] == curve["offsets"]
+            assert trace["y"] == pytest.approx(curve[key], rel=1e-4)
+        assert high["fill"] == "tonexty"
+        assert (usual["y"], alert["x"]) == ([1, 1], [0, 0])
+        if curve["lead"] is None:
+            assert lead == []
+            assert f"{name}: no lead found" in seen
+        else:
+            span, point = lead
+            assert span["x"] == curve["lead_ci"]
+            assert point["x"] == [curve["lead"]]
+            assert point["y"] == [curve["activity"][curve["offsets"].index(curve["lead"])]]
+            assert f"{name}: lead {fmt.count(curve['lead'])} bars {fmt.interval(curve['lead_ci'], fmt.count)}" in seen
+    assert "mad: lead 0 bars [−2, 1]" in seen
+    assert "n = 204 events; no offset stands out above 1" in seen
+    assert _rows(page, "lead-table")["rolling_volatility"][:3] == ["−1 [−3, 0]", "< 0.001", "204"]
+    names = study_tables.detectors_by_verdict(report.results)
+    at_two = _rows(page, "activity-table")["2"]
+    assert at_two[names.index("zscore")] == "1.00 [0.80, 1.30]"
+    assert at_two[names.index("mad")] == "1.70 [1.50, 2.00]"
+
+
+def test_a_curve_without_a_band_is_drawn_without_one(report):
+    blank = [None] * 49
+    curve = {**_lead(None), "low": blank, "high": blank, "p": None, "reason": "fewer than 2 groups of events with known bars"}
+    results = {**report.results, "lead_lag": {"zscore": {**curve, "activity": [None, *curve["activity"][1:]]}}}
+    (chart,) = figures.lead_charts(results)
+    traces = json.loads(chart.spec)["data"]
+    assert not any("fill" in trace for trace in traces)
+    assert traces[-1]["y"][:2] == [None, pytest.approx(curve["activity"][1], rel=1e-4)]
+    assert chart.note.endswith("n = 204 events; fewer than 2 groups of events with known bars")
+
+
+def test_the_calibration_card_shows_size_before_power_with_the_naive_test_beside_it(page):
+    table = evidence_tables.calibration_table(_report().results)
+    assert table
+    rows = [[cell.text for cell in row] for row in table.rows]
+    assert [row[1] for row in rows] == ["size", "size", "size", "power"]
+    assert rows[0] == ["GARCH, Student t", "size", "none", "2,500", "24", "41", "200", "99", "4.5\u202f%", "91.0\u202f%"]
+    assert rows[-1][:3] == ["GJR-GARCH, Student t", "power", "1.50×"]
+    assert table.rows[0][8].detail == "[2.5\u202f%, 7.5\u202f%]"
+    seen = _text(page).replace("\u202f", " ")
+    assert "still finds something in 4.5 % to 6.5 % of simulated histories" in seen
+    assert "the naive test does in 86.0 % to 95.0 %" in seen
 
 
 def test_a_percentile_in_percent_is_refused(report):
