@@ -32,6 +32,8 @@ class Detector(BaseEstimator):
     learned: ClassVar[tuple[str, ...]] = ()
     # Largest relative change that deleting later rows may make: 0 unless BLAS or a network sits between.
     tolerance: ClassVar[float] = 0.0
+    # Whether fitting takes so long that a study gives it a process of its own.
+    slow: ClassVar[bool] = False
 
     @property
     def lookback(self) -> int:

@@ -18,6 +18,7 @@ from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import make_detector
 from engine.causality import Audit, audit
+from engine.features import Features
 from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
 from engine.scores import Scores, Signals, Threshold
 from engine.splits import WalkForward
@@ -29,7 +30,7 @@ from engine.validation.forward import MoveTable
 from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
 from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
-from engine.walk_forward import fit_walk_forward, walk_forward
+from engine.walk_forward import FittedFolds, fit_walk_forward, walk_forward
 from foreshock import results as sections
 from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.judge import judge
@@ -216,18 +217,10 @@ class Study:
         with progress_bar(2 + len(detectors) * (n_folds + 2) + n_backtests + self.n_surrogates, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
-            scores, signals, rescorers = {}, {}, {}
-            for label, detector in detectors.items():
-                scores[label], fitted = fit_walk_forward(
-                    detector,
-                    features,
-                    self.splits,
-                    label_bars=purge - detector.lookback,
-                    train_scores=self.threshold.needs_train_scores,
-                    on_fold=lambda label=label: step(f"walk-forward {label}"),
-                )
-                signals[label] = scores[label].signals(self.threshold)
-                rescorers[label] = Rescorer(fitted.score, self.threshold)
+            fitted = self._walk_forward(detectors, features, purge, n_folds, step)
+            scores = {label: found for label, (found, _) in fitted.items()}
+            signals = {label: found.signals(self.threshold) for label, found in scores.items()}
+            rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
             judged = judge(
                 bars,
                 signals,
@@ -270,6 +263,42 @@ class Study:
         }
         plain = sections.plain(content)
         return StudyResult(self.title, plain, scores, signals, judged.forward, judged.verdicts, backtests, quality)
+
+    def _walk_forward(
+        self, detectors: Mapping[str, Detector], features: Features, purge: int, n_folds: int, step: Callable[[str], None]
+    ) -> dict[str, tuple[Scores, FittedFolds]]:
+        """Scores and fitted detectors by label; several slow ones run side by side, each in a process of its own."""
+        from joblib import Parallel, delayed
+
+        slow = [label for label, detector in detectors.items() if detector.slow]
+        apart = slow if len(slow) > 1 else []
+        found = {}
+        for label, detector in detectors.items():
+            if label not in apart:
+                done = lambda label=label: step(f"walk-forward {label}")  # noqa: E731
+                found[label] = self._one_walk_forward(detector, features, purge, done)
+        # Typed by joblib for every way of returning at once.
+        results: Any = Parallel(n_jobs=-1, return_as="generator")(
+            delayed(self._one_walk_forward)(detectors[label], features, purge) for label in apart
+        )
+        for label, result in zip(apart, results, strict=True):
+            found[label] = result
+            for _ in range(n_folds):
+                step(f"walk-forward {label}")
+        return {label: found[label] for label in detectors}
+
+    def _one_walk_forward(
+        self, detector: Detector, features: Features, purge: int, on_fold: Callable[[], None] | None = None
+    ) -> tuple[Scores, FittedFolds]:
+        with threadpool_limits(limits=1):
+            return fit_walk_forward(
+                detector,
+                features,
+                self.splits,
+                label_bars=purge - detector.lookback,
+                train_scores=self.threshold.needs_train_scores,
+                on_fold=on_fold,
+            )
 
     def _slices(self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals]) -> list[dict[str, Any]]:
         """Forward moves over the longest horizon by year, asset and regime; regimes are out of sample too."""

@@ -278,3 +278,15 @@ def test_a_study_without_surrogates_or_too_short_for_them_says_so(result, monkey
     assert brief["detectors"]["zscore"]["verdict"] == bare["detectors"]["zscore"]["verdict"]
     with pytest.raises(fs.ConfigError, match="0 or at least 19, got 7"):
         small_study(n_surrogates=7)
+
+
+def test_slow_detectors_run_side_by_side_with_the_scores_they_have_alone():
+    seeds = {"one": 1, "two": 2}
+    networks = {label: fs.make_detector("autoencoder", epochs=1, hidden=(8,), seed=seed) for label, seed in seeds.items()}
+    study = small_study(detectors=networks, n_surrogates=0)
+    together = study.run()
+    assert list(together.scores) == ["one", "two", "random", "volatility_only"]
+    alone = small_study(detectors={"two": networks["two"]}, n_surrogates=0).run()
+    assert np.array_equal(together.scores["two"].values, alone.scores["two"].values, equal_nan=True)
+    assert not np.array_equal(together.scores["one"].values, together.scores["two"].values, equal_nan=True)
+    assert together.results["detectors"]["one"]["fit_seconds"] > 0

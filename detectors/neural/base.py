@@ -58,6 +58,7 @@ class NeuralDetector(Detector):
 
     learned = ("symbols_", "names_", "center_", "scale_", "models_")
     tolerance = 1e-9
+    slow = True
     # Whether the score of a symbol uses rows of other symbols.
     market_wide: ClassVar[bool] = False
     # Whether networks of several folds can be trained together by vmap.
