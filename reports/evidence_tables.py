@@ -21,7 +21,7 @@ RATIOS = {
 }
 # Tests on other scales, and how their estimates are written.
 OTHER_SCALES: dict[str, tuple[str, Callable[[float | None], str]]] = {
-    "qlike": ("QLIKE gain, a difference of losses", fmt.number),
+    "qlike": ("QLIKE gain, losses × 10,000", lambda value: fmt.ratio(None if value is None else 1e4 * value)),
     "direction": ("direction, bps", fmt.bps),
     "hit_rate": ("hit rate, a difference of shares", fmt.percent),
 }

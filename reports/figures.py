@@ -158,11 +158,13 @@ def _ladder_chart(
     figure.update_layout(margin={"t": 22, "r": 62}, annotations=[
         {**beside, "yref": "paper", "y": 1, "yanchor": "bottom", "text": "p"},
         *({**beside, "y": place, "text": safe(fmt.p_value(row.get("p")))} for place, row in enumerate(tests)),
+        *({"x": 1, "xanchor": "left", "xshift": 4, "y": place, "showarrow": False, "text": safe(row.get("note") or "not known", 32)}
+          for place, row in enumerate(tests) if not fmt.known(row.get("estimate"))),
     ])
     n = max(row.get("n_events") or 0 for row in tests)
     return Chart(
-        f"ladder-{i}", f"{name}, {horizon}: from naive to surrogates",
-        f"ratio by test, 1.0 = no effect; lines are 95 % intervals; n = {fmt.count(n)} events",
+        f"ladder-{i}", f"{name}: the {horizon} after an alert, test by test",
+        f"ratio, 1.0 = no effect; lines are 95 % intervals; p beside; n = {fmt.count(n)} events",
         _json(figure), _height(figure),
     )
 

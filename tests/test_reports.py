@@ -439,6 +439,8 @@ def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):
     assert "Volatility of the surrogate histories: gjr (BTC/USDT, SOL/USDT), har (ETH/USDT)." in seen
     assert "ETH/USDT: gjr: no optimum" in seen
     assert "the matched interval lies above 1 in 3 to" not in seen
+    few = replace(report, results={**report.results, "surrogates": {**report.results["surrogates"], "n": 19}}).to_html()
+    assert "show as much, 0.050 at the least" in _text(few)
     without = replace(report, results={**report.results, "surrogates": {"n": 0, "notes": ["too <few> bars"]}}).to_html()
     seen = _text(without)
     assert "was not run in this study (too <few> bars)" in seen
@@ -449,12 +451,13 @@ def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):
     assert (p, q) == (fmt.p_value(moves["p_matched"]), fmt.p_value(moves["q"]))
     assert fmt.p_value(moves["p_matched"]) != fmt.p_value(moves["p_surrogate"])
     assert '<table id="surrogate-table">' not in without
+    assert ("which was not run here" in seen, "which was not run here" in _text(page)) == (True, False)
 
 
 def _ladder_points(spec: dict) -> dict[str, tuple[float, str]]:
     """By label of the axis, the estimate that is drawn beside it and p."""
     labels = spec["layout"]["yaxis"]["ticktext"]
-    p_at = {note["y"]: html.unescape(note["text"]) for note in spec["layout"]["annotations"][1:]}
+    p_at = {note["y"]: html.unescape(note["text"]) for note in spec["layout"]["annotations"][1:] if "xref" in note}
     markers = [trace for trace in spec["data"] if trace["mode"] == "markers"]
     return {labels[y]: (x, p_at[y]) for trace in markers for x, y in zip(trace["x"], trace["y"], strict=True)}
 
@@ -484,7 +487,7 @@ def test_the_ladder_is_of_the_horizon_that_the_verdict_names(report):
     results["detectors"]["zscore"]["verdict_horizon"] = "1h"
     place = study_tables.detectors_by_verdict(results).index("zscore")
     chart = figures.ladder_charts(results)[place]
-    assert chart.title.startswith("zscore, 1h")
+    assert chart.title == "zscore: the 1h after an alert, test by test"
     drawn = _ladder_points(json.loads(chart.spec))["surrogates"][0]
     assert drawn == results["detectors"]["zscore"]["forward"]["1h"]["path_effect"]
     assert drawn != results["detectors"]["zscore"]["forward"]["24h"]["path_effect"]
@@ -496,6 +499,18 @@ def test_the_diamond_of_the_ladder_is_the_test_that_decides(report, n, deciding)
     spec = json.loads(figures.ladder_charts(results)[0].spec)
     (diamond,) = [trace for trace in spec["data"] if trace.get("marker", {}).get("symbol") == "diamond"]
     assert [spec["layout"]["yaxis"]["ticktext"][y] for y in diamond["y"]] == [evidence_tables.RATIOS[deciding]]
+
+
+def test_a_test_that_was_not_made_says_why_in_its_row(report):
+    results = json.loads(json.dumps(report.results))
+    last = results["evidence"]["zscore"]["24h"][9]
+    assert last["test"] == "surrogate"
+    last.update(estimate=None, p=None, note="not <run>")
+    place = study_tables.detectors_by_verdict(results).index("zscore")
+    notes = json.loads(figures.ladder_charts(results)[place].spec)["layout"]["annotations"]
+    inside = [(note["y"], note["text"]) for note in notes if note.get("xref") != "paper"]
+    assert inside == [(8, "not &lt;run&gt;")]
+    assert next(note["text"] for note in notes if note["y"] == 8) == fmt.DASH
 
 
 def test_the_naive_row_carries_its_warning_in_picture_and_table(report, page):
@@ -515,7 +530,7 @@ def test_the_table_behind_the_ladder_writes_each_test_on_its_own_scale(report):
     found = {row[2].text: [cell.text for cell in row[3:8]] + [row[3].detail] for row in table.rows if row[0].text == "pca"}
     n = report.results["detectors"]["pca"]["forward"]["24h"]["n_events"]
     assert found["naive (a warning)"] == ["2.00", "1", "< 0.001", fmt.count(n), "9,000", "[1.80, 2.40]"]
-    assert found["QLIKE gain, a difference of losses"][::5] == ["2e-05", "[1.8e-05, 2.4e-05]"]
+    assert found["QLIKE gain, losses × 10,000"][::5] == ["0.20", "[0.18, 0.24]"]
     assert found["direction, bps"][::5] == ["37.0", "[33.3, 44.4]"]
     assert found["hit rate, a difference of shares"][:2] == ["4.2\u202f%", "0"]
     assert found["surrogates"][-1] == fmt.DASH
