@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from reports import format as fmt
 from reports.evidence_tables import RATIOS, deciding_test, ladder
 from reports.study_tables import (
+    decisive,
     detector_of,
     detectors_by_verdict,
     draw_quantiles,
@@ -116,21 +117,15 @@ def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
     """For each detector, the ratio by every test from naive to surrogates over the horizon of its verdict, and p."""
     rungs = {name: ladder(results, name) for name in detectors_by_verdict(results)}
     shown = {name: (horizon, [row for row in tests if row["test"] in RATIOS]) for name, (horizon, tests) in rungs.items()}
-    every = [row for _, tests in shown.values() for row in tests]
-    limits = ratio_range(
-        [row["estimate"] for row in every if fmt.known(row.get("estimate"))],
-        [row[key] for row in every for key in ("low", "high") if fmt.known(row.get(key))],
-    )
     decides = deciding_test(results)
+    q = {name: decisive(results["detectors"][name])[1].get("q") for name in shown}
     return [
-        _ladder_chart(i, name, horizon, tests, decides, limits)
+        _ladder_chart(i, f"{name}: {horizon} after an alert, test by test", tests, decides, q[name])
         for i, (name, (horizon, tests)) in enumerate(shown.items()) if tests
     ]
 
 
-def _ladder_chart(
-    i: int, name: str, horizon: str, tests: Sequence[Mapping[str, Any]], decides: str, limits: Sequence[float]
-) -> Chart:
+def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decides: str, q: float | None) -> Chart:
     figure = _figure(len(tests) * RUNG + 68)
     _reference(figure, 1.0, len(tests))
     between = {row["test"] for row in tests} - {"naive", decides}
@@ -152,6 +147,11 @@ def _ladder_chart(
             marker={**marker, "line": {"width": 2, "color": marker["color"]}},
             hovertext=[_rung_text(row) for row in rows],
         )
+    # A scale of its own: one loud detector would press the intervals of all others together.
+    limits = ratio_range(
+        [row["estimate"] for row in tests if fmt.known(row.get("estimate"))],
+        [row[key] for row in tests for key in ("low", "high") if fmt.known(row.get(key))],
+    )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
     _rows(figure, [RATIOS[row["test"]] for row in tests])
     beside = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "showarrow": False}
@@ -163,8 +163,8 @@ def _ladder_chart(
     ])
     n = max(row.get("n_events") or 0 for row in tests)
     return Chart(
-        f"ladder-{i}", f"{name}: the {horizon} after an alert, test by test",
-        f"ratio, 1.0 = no effect; lines are 95 % intervals; p beside; n = {fmt.count(n)} events",
+        f"ladder-{i}", title,
+        f"ratio, 1.0 = no effect; 95 % intervals; p beside; ◆ adjusted for all tests: q {fmt.p_value(q)}; n = {fmt.count(n)} events",
         _json(figure), _height(figure),
     )
 

@@ -479,7 +479,10 @@ def test_the_ladder_draws_every_ratio_with_its_interval_and_p_from_naive_to_surr
             assert points[label] == (rows[test]["estimate"], fmt.p_value(rows[test]["p"]))
             assert spans[place] == (rows[test]["low"], rows[test]["high"])
         assert spec["data"][0]["x"] == [1.0, 1.0]
-        assert spec["layout"]["xaxis"]["range"] == specs["ladder-0"]["layout"]["xaxis"]["range"]
+        moves = results["detectors"][name]["forward"]["24h"]
+        assert figures.ladder_charts(results)[i].note.endswith(f"q {fmt.p_value(moves['q'])}; n = {moves['n_events']} events")
+        left, right = spec["layout"]["xaxis"]["range"]
+        assert all(left < x < right for x in [1.0, *(x for x, _ in points.values() if x is not None)])
 
 
 def test_the_ladder_is_of_the_horizon_that_the_verdict_names(report):
@@ -487,7 +490,7 @@ def test_the_ladder_is_of_the_horizon_that_the_verdict_names(report):
     results["detectors"]["zscore"]["verdict_horizon"] = "1h"
     place = study_tables.detectors_by_verdict(results).index("zscore")
     chart = figures.ladder_charts(results)[place]
-    assert chart.title == "zscore: the 1h after an alert, test by test"
+    assert chart.title == "zscore: 1h after an alert, test by test"
     drawn = _ladder_points(json.loads(chart.spec))["surrogates"][0]
     assert drawn == results["detectors"]["zscore"]["forward"]["1h"]["path_effect"]
     assert drawn != results["detectors"]["zscore"]["forward"]["24h"]["path_effect"]
