@@ -164,7 +164,8 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
     n = max(row.get("n_events") or 0 for row in tests)
     return Chart(
         f"ladder-{i}", title,
-        f"ratio, 1.0 = no effect; 95 % intervals; p beside; ◆ adjusted for all tests: q {fmt.p_value(q)}; n = {fmt.count(n)} events",
+        f"ratio, 1.0 = no effect; 95 % intervals; p beside; ◆ adjusted for all tests: q {fmt.p_value(q)}; "
+        f"n = {fmt.count(n)} events",
         _json(figure), _height(figure),
     )
 
