@@ -146,17 +146,17 @@ def _surrogates(
 def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] | None:
     if test is None:
         return None
-    p, q, effect = (test.by_horizon(label, values) for values in (test.p, test.q, test.effect))
-    return {horizon: Surrogate(p[horizon], q[horizon], effect[horizon]) for horizon in test.horizons}
+    figures = (test.p, test.q, test.excess, *test.excess_ci)
+    p, q, excess, low, high = (test.by_horizon(label, values) for values in figures)
+    return {name: Surrogate(p[name], q[name], excess[name], (low[name], high[name])) for name in test.horizons}
 
 
 def _estimate(found: Surrogate, forward: ForwardMoves, horizon: str) -> Estimate:
-    """The surrogate test as a row of the evidence; a test of its kind has no interval of its own."""
-    nan = float("nan")
-    moves = forward[horizon]
-    return Estimate(
-        float(np.exp(found.effect)), (nan, nan), found.p, moves.n_others, moves.n_events, "the detector on surrogate histories"
-    )
+    """The surrogate test as a row of the evidence: activity after alerts over what it is after those on the surrogates."""
+    moves, (low, high) = forward[horizon], np.exp(found.ci)
+    n = moves.n_others + moves.n_events
+    against = "the detector on surrogate histories"
+    return Estimate(float(np.exp(found.excess)), (float(low), float(high)), found.p, n, moves.n_events, against)
 
 
 def _q_values(forward: Mapping[str, ForwardMoves]) -> dict[str, dict[str, float]]:

@@ -77,7 +77,8 @@ def _horizon(moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surr
     """``q`` is that of the test that decides: of the surrogates, or of ``p_matched`` where there are none."""
     decided = {"p_surrogate": None, "q": q_matched}
     if surrogate is not None:
-        decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.effect)}
+        decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.excess)}
+        decided["path_effect_ci"] = [math.exp(bound) for bound in surrogate.ci]
     beside = {f"p_{name}": evidence.loc[name, "p"] for name in ("shift", "matched_shift", "hodrick", "regression", "qlike")}
     return {**asdict(moves), **beside, "q_matched": q_matched, **decided}
 

@@ -212,6 +212,10 @@ def test_the_test_is_the_same_for_any_number_of_jobs_and_finds_a_planted_effect(
     )
     assert np.array_equal(one.drawn, two.drawn, equal_nan=True)
     assert np.array_equal(one.p, two.p)
+    low, high = one.excess_ci
+    assert (low < one.excess).all()
+    assert (one.excess < high).all()
+    assert one.excess[0, 1] == pytest.approx(one.effect[0, 1] - one.drawn_effect[:, 0, 1].mean())
     assert one.by_horizon("zscore", one.p)["24h"] == pytest.approx(1 / 40)
     assert 1.4 < np.exp(one.effect[0, 1]) < 2.1
 

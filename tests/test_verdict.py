@@ -133,7 +133,8 @@ def test_alerts_never_or_always_are_too_few_to_judge(active):
 
 
 def judged(moves: HorizonMoves, p: float, q: float):
-    return decide(ForwardMoves({moves.horizon: moves}, delay=1), {moves.horizon: 1e-9}, {moves.horizon: Surrogate(p, q, 0.1)})
+    surrogate = {moves.horizon: Surrogate(p, q, 0.1, (0.0, 0.2))}
+    return decide(ForwardMoves({moves.horizon: moves}, delay=1), {moves.horizon: 1e-9}, surrogate)
 
 
 def test_with_surrogates_they_decide_alone():

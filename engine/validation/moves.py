@@ -115,17 +115,11 @@ def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
        forecasting of return volatility.
     """
     absolute = np.abs(bars.returns())
-    mean = har_regressors(bars, typical)
+    mean = [_log(rolling_mean_nb(absolute, window), typical) for window in HAR_WINDOWS]
     # Rounding can take the mean of squares a hair below zero; over one bar the two means are the same.
     root = [_log(np.sqrt(np.maximum(rolling_mean_nb(absolute**2, window), 0.0)), typical) for window in HAR_WINDOWS[1:]]
     bends = [(short - logs[-1]) ** 2 for logs in (mean, root) for short in logs[:-1]]
     return np.stack([*mean, *root, *bends, _log(np.log(bars.high / bars.low), typical)], axis=-1)
-
-
-def har_regressors(bars: Bars, typical: np.ndarray) -> list[np.ndarray]:
-    """Log mean absolute return of the last 1, 6, 24 and 96 bars, the bar itself included; each (n_bars, n_symbols)."""
-    absolute = np.abs(bars.returns())
-    return [_log(rolling_mean_nb(absolute, window), typical) for window in HAR_WINDOWS]
 
 
 def _log(x: np.ndarray, typical: np.ndarray) -> np.ndarray:

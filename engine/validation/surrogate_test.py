@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.errors import ConfigError
@@ -20,6 +22,8 @@ from engine.validation.multiple import romano_wolf
 from engine.validation.surrogates import Surrogates
 
 MIN_SURROGATES = 19
+# Surrogates of one task; and cells of bars, detectors and surrogates from which on processes pay for their start.
+RUN, WORTH_PROCESSES = 4, 2e8
 # Share of the surrogates that must have a t, lest those with many alerts decide alone.
 LEAST_USABLE = 0.8
 
@@ -33,8 +37,8 @@ class SurrogateTest:
     detectors, horizons : tuple of str
     effect, t : ndarray, shape (n_detectors, n_horizons)
         Of the data; see ``EventEffect``.
-    drawn : ndarray, shape (n_surrogates, n_detectors, n_horizons)
-        t of the surrogates.
+    drawn_effect, drawn : ndarray, shape (n_surrogates, n_detectors, n_horizons)
+        Effect and t of the surrogates.
     p : ndarray, shape (n_detectors, n_horizons)
         (1 + surrogates with at least the t of the data) / (1 + surrogates): how often volatility alone does as well.
     q : ndarray, shape (n_detectors, n_horizons)
@@ -48,6 +52,7 @@ class SurrogateTest:
     horizons: tuple[str, ...]
     effect: np.ndarray
     t: np.ndarray
+    drawn_effect: np.ndarray
     drawn: np.ndarray
     p: np.ndarray
     q: np.ndarray
@@ -57,6 +62,18 @@ class SurrogateTest:
     @property
     def n_surrogates(self) -> int:
         return len(self.drawn)
+
+    @property
+    def excess(self) -> np.ndarray:
+        """Effect beyond that of the surrogates, shape (n_detectors, n_horizons): what volatility does not explain."""
+        return self.effect - _nan_mean(self.drawn_effect)
+
+    @property
+    def excess_ci(self) -> tuple[np.ndarray, np.ndarray]:
+        """95 % interval of ``excess``, by the spread of the surrogates' effects."""
+        with _all_unknown_allowed():
+            low, high = np.nanquantile(self.drawn_effect, [0.025, 0.975], axis=0)
+        return self.effect - high, self.effect - low
 
     def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
         """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
@@ -117,8 +134,8 @@ def surrogate_test(
     seed : int
         Surrogate k is drawn from seed and k, so results are equal for any number of jobs.
     n_jobs : int
-        Surrogates at a time, -1 for as many as there are cores: threads, unless ``joblib.parallel_config`` says otherwise; kernels
-        and matrix products run outside the interpreter's lock.
+        Surrogates at a time, -1 for as many as there are cores: threads for small histories, processes for large ones, unless
+        ``joblib.parallel_config`` says otherwise.
     on_step : callable, optional
         Called after each surrogate.
 
@@ -136,23 +153,28 @@ def surrogate_test(
     gap = bars_in(cooldown, bars.interval, "cooldown")
     observed = _effects(bars, surrogates, signals, setting, gap)
     # Typed by joblib for every way of returning at once.
-    draws: Any = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")(
-        delayed(_one_surrogate)(k, seed, surrogates, rescorers, make_features, setting, gap) for k in range(n_surrogates)
+    size = bars.close.size * len(signals) * n_surrogates
+    prefer = "processes" if size > WORTH_PROCESSES else "threads"
+    runs = [range(k, min(k + RUN, n_surrogates)) for k in range(0, n_surrogates, RUN)]
+    draws: Any = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator_unordered")(
+        delayed(_some_surrogates)(run, seed, surrogates, rescorers, make_features, setting, gap) for run in runs
     )
-    drawn = np.full((n_surrogates, len(signals), len(horizons)), np.nan)
-    for k, t in draws:
-        drawn[k] = t
-        if on_step is not None:
-            on_step()
+    drawn = np.full((2, n_surrogates, len(signals), len(horizons)), np.nan)
+    for run, found in draws:
+        drawn[:, run] = found
+        for _ in run:
+            if on_step is not None:
+                on_step()
     t = np.array([found.t for found in observed.values()])
     return SurrogateTest(
         detectors=tuple(signals),
         horizons=tuple(map(str, horizons)),
         effect=np.array([found.effect for found in observed.values()]),
         t=t,
-        drawn=drawn,
-        p=surrogate_p(t, drawn),
-        q=step_down(t, drawn),
+        drawn_effect=drawn[0],
+        drawn=drawn[1],
+        p=surrogate_p(t, drawn[1]),
+        q=step_down(t, drawn[1]),
         family=surrogates.family,
         notes=surrogates.notes,
     )
@@ -165,19 +187,25 @@ class _Setting:
     first: int
 
 
-def _one_surrogate(
-    k: int,
+def _some_surrogates(
+    run: range,
     seed: int,
     surrogates: Surrogates,
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
     setting: _Setting,
     gap: int,
-) -> tuple[int, np.ndarray]:
-    bars = surrogates.draw(int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]))
-    features = make_features(bars)
-    signals = {label: rescorer.signals(features) for label, rescorer in rescorers.items()}
-    return k, np.array([found.t for found in _effects(bars, surrogates, signals, setting, gap).values()])
+) -> tuple[range, np.ndarray]:
+    """Effect and t, (2, n_run, n_detectors, n_horizons), of each of a run of surrogates."""
+    out = []
+    with threadpool_limits(limits=1):
+        for k in run:
+            bars = surrogates.draw(int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]))
+            features = make_features(bars)
+            signals = {label: rescorer.signals(features) for label, rescorer in rescorers.items()}
+            found = _effects(bars, surrogates, signals, setting, gap).values()
+            out.append([[one.effect for one in found], [one.t for one in found]])
+    return run, np.moveaxis(np.array(out), 0, 1)
 
 
 def _effects(
@@ -202,10 +230,22 @@ def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all.
     """
     flat = drawn.reshape(len(drawn), -1)
-    with warnings.catch_warnings():
-        # A test that no surrogate could make has no mean, and its p is NaN.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        mean, spread = np.nanmean(flat, axis=0), np.nanstd(flat, axis=0)
+    mean = _nan_mean(flat)
+    with _all_unknown_allowed():
+        spread = np.nanstd(flat, axis=0)
     z = np.where(np.isnan(surrogate_p(t, drawn)).ravel() | ~(spread > 0), np.nan, t.ravel() - mean)
     scale = np.where(spread > 0, spread, 1.0)
     return romano_wolf(z / scale, (flat - mean) / scale).p_values.reshape(t.shape)
+
+
+def _nan_mean(drawn: np.ndarray) -> np.ndarray:
+    with _all_unknown_allowed():
+        return np.nanmean(drawn, axis=0)
+
+
+@contextmanager
+def _all_unknown_allowed() -> Iterator[None]:
+    """A test that no surrogate could make has no mean, and its p is NaN: nothing to warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield

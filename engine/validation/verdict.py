@@ -39,11 +39,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """What the surrogate test says of one detector at one horizon: p, p adjusted for all tests of the study, and the effect."""
+    """What the surrogate test says of one detector at one horizon.
+
+    p, p adjusted for all tests of the study, and the log ratio of activity after alerts beyond that of the surrogates, with its
+    95 % interval.
+    """
 
     p: float
     q: float
-    effect: float
+    excess: float
+    ci: tuple[float, float]
 
 
 def decide(
