@@ -116,8 +116,8 @@ if TYPE_CHECKING:
     from foreshock.scenarios import scenario_study as scenario_study
     from foreshock.study import Study as Study
     from foreshock.study_result import StudyResult as StudyResult
-    from foreshock.validate import Validation as Validation
-    from foreshock.validate import validate as validate
+    from foreshock.validation import Validation as Validation
+    from foreshock.validation import validate as validate
     from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
     from strategies.baselines import BuyAndHold as BuyAndHold
     from strategies.baselines import EqualWeight as EqualWeight
@@ -188,7 +188,7 @@ _HOMES = {
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),
-    "foreshock.validate": ("Validation", "validate"),
+    "foreshock.validation": ("Validation", "validate"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
     "strategies.costs": ("Costs",),

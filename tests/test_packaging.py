@@ -54,3 +54,8 @@ def test_no_file_names_a_machine_path():
     for path in wanted:
         if path.exists() and path != own:
             assert "/work/" not in path.read_text(encoding="utf-8"), path
+
+
+def test_no_public_name_is_that_of_a_module_which_would_hide_it():
+    modules = {path.stem for path in (ROOT / "foreshock").glob("*.py")}
+    assert not modules & set(foreshock.__all__)
