@@ -75,7 +75,7 @@ def detector_section(scores: Scores, signals: Signals, judged: Judgement, label:
 
 def _horizon(moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surrogate: Surrogate | None) -> dict[str, Any]:
     """``q`` is that of the test that decides: of the surrogates, or of ``p_matched`` where there are none."""
-    decided = {"p_surrogate": None, "q": q_matched}
+    decided: dict[str, Any] = {"p_surrogate": None, "q": q_matched}
     if surrogate is not None:
         decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.excess)}
         decided["path_effect_ci"] = [math.exp(bound) for bound in surrogate.ci]

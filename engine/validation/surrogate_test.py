@@ -227,12 +227,15 @@ def surrogate_p(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """p of each t adjusted for all of them by ``romano_wolf``, NaN where p is.
 
-    Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all.
+    Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all. The
+    data are among those they are taken of: otherwise only the data would be measured by a mean and a spread they had no part in,
+    and would stand out too often.
     """
     flat = drawn.reshape(len(drawn), -1)
-    mean = _nan_mean(flat)
+    pooled = np.vstack([t.reshape(1, -1), flat])
+    mean = _nan_mean(pooled)
     with _all_unknown_allowed():
-        spread = np.nanstd(flat, axis=0)
+        spread = np.nanstd(pooled, axis=0)
     z = np.where(np.isnan(surrogate_p(t, drawn)).ravel() | ~(spread > 0), np.nan, t.ravel() - mean)
     scale = np.where(spread > 0, spread, 1.0)
     return romano_wolf(z / scale, (flat - mean) / scale).p_values.reshape(t.shape)
