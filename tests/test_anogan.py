@@ -10,6 +10,7 @@ from detectors.neural.anogan import AnoGAN, searched, terms
 from detectors.neural.anogan_networks import CODE_BOUND, AnoganNet, Grid
 from detectors.neural.base import BATCH
 from detectors.neural.gan_training import GanSettings, critic_loss, train_gan
+from detectors.neural.trainer import one_thread
 from detectors.registry import load_detector, make_detector
 from engine.features import Features
 
@@ -89,7 +90,8 @@ def test_the_generator_learns_the_spread_and_correlation_of_its_windows(loss, st
     torch.manual_seed(0)
     x = torch.randn(2_000, 1, 1) * torch.tensor([1.0, -1.0, 0.5]) + 0.1 * torch.randn(2_000, 1, 3)
     net = AnoganNet(("a", "b", "c"), 1, "time", 2, 32)
-    train_gan(net, x, GanSettings(loss, steps, 2e-3), seed=1)
+    with one_thread():
+        train_gan(net, x, GanSettings(loss, steps, 2e-3), seed=1)
     with torch.no_grad():
         made = net.decode(torch.randn(4_000, 2, generator=torch.Generator().manual_seed(2)))[:, 0].numpy()
     correlation = np.corrcoef(made.T)

@@ -100,7 +100,7 @@ def test_a_study_passes_with_every_threshold(threshold, bars):
 @pytest.mark.parametrize(
     ("broken", "leak"),
     [
-        ("engine.ohlcv.rolling_mean_nb", lambda x, w: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy()),
+        ("engine.rows.rolling_mean_nb", lambda x, w: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy()),
         ("engine.thresholds.rolling_quantiles_nb", lambda x, w, q, k: np.full((1, *x.shape), np.nanquantile(x, q[0]))),
     ],
 )
