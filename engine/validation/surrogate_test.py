@@ -91,6 +91,8 @@ class Rescorer:
         return self.score(features).signals(self.threshold)
 
 
+# One thread of BLAS from beginning to end: sums must not depend on how many surrogates are at work.
+@threadpool_limits.wrap(limits=1)
 def surrogate_test(
     surrogates: Surrogates,
     signals: Mapping[str, Signals],
