@@ -9,7 +9,11 @@ import numpy as np
 from data.errors import ConfigError
 from data.interval import bars_in
 from engine.kernels.robust import rolling_quantiles_nb
+from engine.kernels.tail import rolling_upper_quantile_nb
 from engine.scores import Scores
+
+# From here on the largest values of the window are worth a list of their own.
+UPPER = 0.9
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class RollingQuantile:
                 f"threshold window must hold at least {least} bars for q={self.q}, got {window} ({self.window}); "
                 f"lengthen the window or lower q"
             )
-        quantile = rolling_quantiles_nb(scores.values, window, np.array([self.q]), least)[0]
+        quantile = _rolling_quantile(scores.values, window, self.q, least)
         out = np.full_like(quantile, np.nan)
         out[1:] = quantile[:-1]
         return out
@@ -106,6 +110,12 @@ class Fixed:
     def threshold(self, scores: Scores) -> np.ndarray:
         """The value, in the shape of the scores."""
         return np.full(scores.values.shape, float(self.value))
+
+
+def _rolling_quantile(x: np.ndarray, window: int, q: float, least: int) -> np.ndarray:
+    if q >= UPPER:
+        return rolling_upper_quantile_nb(x, window, q, least)
+    return rolling_quantiles_nb(x, window, np.array([q]), least)[0]
 
 
 def min_known(q: float) -> int:

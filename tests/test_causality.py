@@ -101,7 +101,7 @@ def test_a_study_passes_with_every_threshold(threshold, bars):
     ("broken", "leak"),
     [
         ("engine.rows.rolling_mean_nb", lambda x, w: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy()),
-        ("engine.thresholds.rolling_quantiles_nb", lambda x, w, q, k: np.full((1, *x.shape), np.nanquantile(x, q[0]))),
+        ("engine.thresholds.rolling_upper_quantile_nb", lambda x, w, q, k: np.full(x.shape, np.nanquantile(x, q))),
     ],
 )
 def test_a_leak_inside_the_engine_fails_the_study_audit(broken, leak, bars, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.kernels.robust import rolling_mad_nb, rolling_quantiles_nb, rolling_rank_nb
+from engine.kernels.tail import rolling_upper_quantile_nb
 from engine.kernels.rolling import rolling_covariance_nb, rolling_max_nb, rolling_mean_nb, rolling_moments_nb
 from tests import reference
 
@@ -105,6 +106,21 @@ def test_extremes_and_order_statistics_equal_one_window_at_a_time(x, window):
         np.testing.assert_allclose(quantiles[i], frame.rolling(window).quantile(q), rtol=1e-12, atol=1e-9)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    x=arrays(np.float64, (90, 2), elements=st.floats(-5, 5) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0, 1.0])),
+    falling=st.booleans(),
+    window=st.integers(1, 95),
+    q=st.sampled_from([0.5, 0.9, 0.97]),
+    min_known=st.integers(0, 20),
+)
+def test_the_upper_quantile_is_that_of_the_whole_window(x, falling, window, q, min_known):
+    # Of falling values every one that leaves was among the largest.
+    x = x - np.arange(90.0)[:, None] if falling else x
+    found = rolling_upper_quantile_nb(x, window, q, min_known)
+    np.testing.assert_array_equal(found, rolling_quantiles_nb(x, window, np.array([q]), min_known)[0])
+
+
 def test_quantiles_wait_for_the_fewest_known_values():
     x = np.array([[1.0], [np.nan], [3.0], [np.nan], [5.0], [np.nan]])
     found = rolling_quantiles_nb(x, 3, np.array([0.5]), 2)[0, :, 0]
@@ -122,6 +138,7 @@ def test_deleting_later_rows_changes_no_bit(window):
         "mean": lambda v: rolling_mean_nb(v, window)[None],
         "max": lambda v: rolling_max_nb(v, window)[None],
         "quantiles": lambda v: rolling_quantiles_nb(v, window, np.array([0.2, 0.99]), 1),
+        "upper quantile": lambda v: rolling_upper_quantile_nb(v, window, 0.99, 1)[None],
         "mad": lambda v: np.stack(rolling_mad_nb(v, window, 1)),
     }
     for name, kernel in kernels.items():
