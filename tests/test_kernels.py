@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.kernels.robust import rolling_mad_nb, rolling_quantiles_nb, rolling_rank_nb
-from engine.kernels.tail import rolling_upper_quantile_nb
 from engine.kernels.rolling import rolling_covariance_nb, rolling_max_nb, rolling_mean_nb, rolling_moments_nb
+from engine.kernels.tail import rolling_upper_quantile_nb
 from tests import reference
 
 WINDOW = 60
