@@ -47,11 +47,12 @@ class FittedFolds:
         """Each fold's block, scored by that fold's detector; NaN before the first."""
         values = np.full((features.n_rows, len(features.symbols)), np.nan)
         for detector, fold in zip(self.detectors, self.folds, strict=True):
-            values[fold.test] = _score_block(detector, features, fold.test)
+            values[fold.test] = score_block(detector, features, fold.test)
         return Scores(features.time, features.symbols, values, features.interval, self.folds)
 
 
-def _score_block(detector: FitsAndScores, features: Features, rows: slice) -> np.ndarray:
+def score_block(detector: FitsAndScores, features: Features, rows: slice) -> np.ndarray:
+    """Scores of a run of rows, (n_rows, n_symbols); the detector also sees its lookback before them."""
     first = max(rows.start - detector.lookback, 0)
     return detector.score(features.rows(slice(first, rows.stop))).values[rows.start - first :]
 
@@ -107,7 +108,7 @@ def fit_walk_forward(
     wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)
     for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
         began = perf_counter()
-        values[fold.test] = _score_block(fitted, features, fold.test)
+        values[fold.test] = score_block(fitted, features, fold.test)
         score_seconds = perf_counter() - began
         kept = fitted.score(features.rows(fold.train)).values if train_scores else None
         folds.append(FoldScores(fold.train, fold.test, kept, fit_seconds, score_seconds))

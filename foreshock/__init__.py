@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from engine.book_features import book_features as book_features
     from engine.causality import Audit as Audit
     from engine.causality import audit as audit
+    from engine.cross_validation import combinatorial_scores as combinatorial_scores
     from engine.detection import DetectionReport as DetectionReport
     from engine.detection import Events as Events
     from engine.detection import auc_pr as auc_pr
@@ -151,6 +152,7 @@ _HOMES = {
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.book_features": ("BOOK_FEATURES", "LEVEL_FEATURES", "BookStream", "book_features"),
     "engine.causality": ("Audit", "audit"),
+    "engine.cross_validation": ("combinatorial_scores",),
     "engine.detection": ("DetectionReport", "Events", "auc_pr", "detection_report", "match_events", "vus_pr"),
     "engine.features": ("Features",),
     "engine.hold_out": ("HoldOut",),

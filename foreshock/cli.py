@@ -41,9 +41,8 @@ def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Op
     """The whole job on a simulated market with planted events, offline."""
     _check_out(out)
     from foreshock.demo import demo_study
-    from foreshock.ledger import deflate_study
 
-    result = deflate_study(demo_study(seed).run(progress=True))
+    result = demo_study(seed).run(progress=True)
     _finish(result, out, f"foreshock demo --seed {seed}")
 
 
@@ -68,11 +67,11 @@ def run(
 
     config = load_study(study)
     bars = _bars(config, study, data)
-    from foreshock.ledger import deflate_study, record_study
+    from foreshock.ledger import record_study
     from foreshock.study import Study
 
     result = Study.from_config(config, bars).run(progress=True)
-    result = record_study(result, trials) if trials is not None else deflate_study(result)
+    result = record_study(result, trials) if trials is not None else result
     _finish(result, out, f"foreshock run {study.name}" + (f" --data {data.name}" if data else ""))
 
 

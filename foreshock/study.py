@@ -34,6 +34,7 @@ from engine.walk_forward import FittedFolds, fit_walk_forward, walk_forward
 from foreshock import results as sections
 from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.judge import judge
+from foreshock.ledger import deflate_study
 from foreshock.progress import progress_bar
 from foreshock.study_result import StudyResult
 from strategies.anomaly_avoidance import AnomalyAvoidance
@@ -262,7 +263,9 @@ class Study:
             "versions": sections.versions(),
         }
         plain = sections.plain(content)
-        return StudyResult(self.title, plain, scores, signals, judged.forward, judged.verdicts, backtests, quality)
+        return deflate_study(
+            StudyResult(self.title, plain, scores, signals, judged.forward, judged.verdicts, backtests, quality)
+        )
 
     def _walk_forward(
         self, detectors: Mapping[str, Detector], features: Features, purge: int, n_folds: int, step: Callable[[str], None]

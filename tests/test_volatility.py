@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
-from engine.volatility import (
-    Ewma,
-    Garch,
-    Har,
-    NotConvergedError,
-    StochasticVolatility,
-    _student_constant,
-    garch_log_likelihood_nb,
-    garch_variance_nb,
-)
+from engine.volatility import Ewma, Garch, Har, NotConvergedError, StochasticVolatility
+from engine.volatility.garch import garch_log_likelihood_nb, garch_variance_nb
+from engine.volatility.model import student_constant
 
 
 def student(n: int, nu: float, seed: int) -> np.ndarray:
@@ -35,7 +28,7 @@ def test_likelihood_and_variance_equal_those_of_arch():
     omega, alpha, gamma, beta, nu = 0.3, 0.05, 0.08, 0.88, 6.5
     fixed = arch_model(r, mean="Zero", vol="GARCH", p=1, o=1, q=1, dist="t", rescale=False).fix([omega, alpha, gamma, beta, nu])
     first = float(fixed.conditional_volatility[0] ** 2)
-    ours = garch_log_likelihood_nb(r, omega, alpha, gamma, beta, nu, first, _student_constant(nu))
+    ours = garch_log_likelihood_nb(r, omega, alpha, gamma, beta, nu, first, student_constant(nu))
     assert ours == pytest.approx(fixed.loglikelihood, rel=1e-6)
     h = garch_variance_nb(r, omega, alpha, gamma, beta, first)
     np.testing.assert_allclose(h[:-1], fixed.conditional_volatility**2, rtol=1e-9)

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.bars import Bars
 from engine.kernels.rolling import rolling_mean_nb
-from engine.volatility import HAR_WINDOWS
+from engine.volatility.har import HAR_WINDOWS
 
 MAX_SCORING_STEPS = 50
 

@@ -1,0 +1,44 @@
+"""What every volatility model has, and what their fits share."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from scipy.special import gammaln
+
+from data.errors import DataError
+
+MIN_RETURNS = 300
+# A unit root has no mean to come back to, and a simulation needs one.
+MAX_PERSISTENCE = 0.9995
+LEAST_DF, MOST_DF = 2.1, 200.0
+# A simulated variance above this many times the largest that the data saw has left the range in which the model was fitted.
+MAX_VARIANCE = 2.0
+
+
+class VolatilityModel(Protocol):
+    """What a surrogate history needs of a model."""
+
+    def variance(self, returns: np.ndarray) -> np.ndarray: ...
+
+    def simulate(self, shocks: np.ndarray, start: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class NotConvergedError(DataError):
+    """The likelihood has no maximum inside the model's limits; another family may fit."""
+
+
+def scale_of(returns: np.ndarray) -> float:
+    known = returns[~np.isnan(returns)]
+    if len(known) < MIN_RETURNS:
+        raise DataError(f"a volatility model needs at least {MIN_RETURNS} known returns, got {len(known)}; give more data")
+    scale = float(known.std())
+    if not scale > 0:
+        raise DataError("a volatility model needs returns that differ from each other; this price never moved")
+    return scale
+
+
+def student_constant(nu: float) -> float:
+    """log of the density at 0 of a Student-t of variance 1."""
+    return float(gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * (nu - 2)))
