@@ -6,13 +6,16 @@ accumulates, and deleting later rows changes no bit of earlier results. Sums are
 which lies in every window that ends there: at a price of 6e4 with noise of 0.01 the differences are exact, a flat window
 sums to exactly zero, and if the anchor is NaN then so is every one of those windows, rightly.
 
-A batch kernel and its stream share the steps of the arithmetic, ``_begin_*`` at the start of a block, ``_advance_*`` for a
-row and ``_give_*`` for its result, so they give the same bits. Blocks start at multiples of the window, counted from the first
+A batch kernel takes four columns at a time; its stream takes the same steps for one row, so they give the same bits. Blocks start at multiples of the window, counted from the first
 row: a batch over rows that start at such a multiple gives the same bits as one over all rows.
 """
 
 import numpy as np
 from numba import njit
+
+from engine.kernels.lanes import WIDTH, ZERO, add, larger, load, multiply, store, subtract
+
+LEAST = (-np.inf, -np.inf, -np.inf, -np.inf)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -25,128 +28,132 @@ def rolling_moments_nb(x, window, order):
     x : (n_rows, n_symbols); window >= 2. Returns (order, n_rows, n_symbols).
     """
     n_rows, n_symbols = x.shape
-    out = np.empty((order, n_rows, n_symbols))
+    flat = _flat(x)
+    width = max(n_symbols, WIDTH)
+    out = np.empty((order, n_rows, width))
     out[:, : window - 1] = np.nan
-    for lane in range(0, n_symbols, 4):
-        # The compiler makes vector code of the branch whose width it knows.
-        if n_symbols - lane >= 4:
-            _moments_lane(x, window, order, lane, lane + 4, out)
-        else:
-            _moments_lane(x, window, order, lane, n_symbols, out)
-    return out
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _moments_lane(x, window, order, lane, stop, out):
-    n_rows, n_symbols = x.shape
-    tail = np.zeros((order, window, n_symbols))
-    head = np.zeros((order, n_symbols))
+    planes = out.reshape((order, n_rows * width))
+    # Of the block: the row less its anchor, and sums of it, of its square and of its cube over the window.
+    d = np.empty(window * width)
+    sums = np.empty((3, window * width))
+    tails = np.empty((3, window * WIDTH))
     for start in range(0, n_rows, window):
-        if start > 0:
-            _begin_moments(x, start - window, start, tail, order, lane, stop)
-        head[:] = 0.0
-        for j in range(min(window, n_rows - start)):
-            _advance_moments(x, start + j, start, head, order, lane, stop)
-            if start > 0 or j == window - 1:
-                _give_moments(x, start + j, start, tail, head, j, order, lane, stop, out, start + j)
+        stop = min(start + window, n_rows)
+        for lane in range(0, width, WIDTH):
+            at = min(lane, width - WIDTH)
+            if order == 3:
+                _lane_sums(flat, start, stop, window, width, at, 3, d, sums, tails)
+            else:
+                _lane_sums(flat, start, stop, window, width, at, 2, d, sums, tails)
+        first = start if start > 0 else window - 1
+        if first < stop:
+            block = slice((first - start) * width, (stop - start) * width)
+            to = slice(first * width, stop * width)
+            _deviations(d[block], sums[0, block], sums[1, block], window, planes[0, to], planes[1, to])
+            if order == 3:
+                _skewness(sums[0, block], sums[1, block], sums[2, block], window, planes[2, to])
+    return out if width == n_symbols else np.ascontiguousarray(out[:, :, :n_symbols])
 
 
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _begin_moments(x, first, anchor, tail, order, lane, stop):
-    """Suffix sums of the block from row ``first`` about the new anchor; tail[:, j] sums its last window - 1 - j rows."""
-    for j in range(tail.shape[1] - 2, -1, -1):
-        for i in range(lane, stop):
-            d = x[first + j + 1, i] - x[anchor, i]
-            tail[0, j, i] = tail[0, j + 1, i] + d
-            tail[1, j, i] = tail[1, j + 1, i] + d * d
+@njit(error_model="numpy", nogil=True, forceinline=True)
+def _flat(x):
+    """All rows in a line, at least four columns wide."""
+    n_rows, n_symbols = x.shape
+    if n_symbols >= WIDTH:
+        return x.ravel()
+    wide = np.zeros((n_rows, WIDTH))
+    wide[:, :n_symbols] = x
+    return wide.ravel()
+
+
+@njit(error_model="numpy", nogil=True, forceinline=True)
+def _lane_sums(x, start, stop, window, width, lane, order, d, sums, tails):
+    """Four columns of a block: suffix sums of the block before about this block's anchor, and with them the sums of its windows."""
+    anchor = load(x, np.uint64(start * width + lane))
+    s1, s2, s3 = ZERO, ZERO, ZERO
+    if start > 0:
+        for j in range(window - 1, -1, -1):
+            to = np.uint64(j * WIDTH)
+            store(tails[0], to, s1)
+            store(tails[1], to, s2)
+            if order == 3:
+                store(tails[2], to, s3)
+            away = subtract(load(x, np.uint64((start - window + j) * width + lane)), anchor)
+            square = multiply(away, away)
+            s1, s2 = add(s1, away), add(s2, square)
+            if order == 3:
+                s3 = add(s3, multiply(square, away))
+    else:
+        tails[:] = 0.0
+    s1, s2, s3 = ZERO, ZERO, ZERO
+    for j in range(stop - start):
+        to, tail = np.uint64(j * width + lane), np.uint64(j * WIDTH)
+        away = subtract(load(x, np.uint64((start + j) * width + lane)), anchor)
+        square = multiply(away, away)
+        s1, s2 = add(s1, away), add(s2, square)
+        store(d, to, away)
+        store(sums[0], to, add(load(tails[0], tail), s1))
+        store(sums[1], to, add(load(tails[1], tail), s2))
         if order == 3:
-            for i in range(lane, stop):
-                d = x[first + j + 1, i] - x[anchor, i]
-                tail[2, j, i] = tail[2, j + 1, i] + d * d * d
+            s3 = add(s3, multiply(square, away))
+            store(sums[2], to, add(load(tails[2], tail), s3))
 
 
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _advance_moments(x, row, anchor, head, order, lane, stop):
-    for i in range(lane, stop):
-        d = x[row, i] - x[anchor, i]
-        head[0, i] += d
-        head[1, i] += d * d
-    if order == 3:
-        for i in range(lane, stop):
-            d = x[row, i] - x[anchor, i]
-            head[2, i] += d * d * d
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _give_moments(x, row, anchor, tail, head, j, order, lane, stop, out, to):
-    n = float(tail.shape[1])
-    for i in range(lane, stop):
-        offset = (tail[0, j, i] + head[0, i]) / n
-        m2 = tail[1, j, i] + head[1, i] - n * offset * offset
+@njit(error_model="numpy", nogil=True, forceinline=True)
+def _deviations(d, s1, s2, window, deviation, std):
+    share, share_less = 1.0 / window, 1.0 / (window - 1.0)
+    for k in range(len(d)):
+        offset = s1[k] * share
+        m2 = s2[k] - s1[k] * offset
         # Written so that NaN, for which every comparison is false, stays NaN.
         m2 = 0.0 if m2 < 0.0 else m2
-        out[0, to, i] = x[row, i] - x[anchor, i] - offset
-        out[1, to, i] = np.sqrt(m2 / (n - 1.0))
-    if order == 3:
-        factor = np.sqrt(n * (n - 1.0)) / (n - 2.0)
-        for i in range(lane, stop):
-            offset = (tail[0, j, i] + head[0, i]) / n
-            s2 = tail[1, j, i] + head[1, i]
-            s3 = tail[2, j, i] + head[2, i]
-            m2 = s2 - n * offset * offset
-            m2 = np.nan if m2 <= 0.0 else m2
-            m3 = s3 - 3.0 * offset * s2 + 2.0 * n * offset * offset * offset
-            variance = m2 / n
-            out[2, to, i] = factor * (m3 / n) / (variance * np.sqrt(variance))
+        deviation[k] = d[k] - offset
+        std[k] = np.sqrt(m2 * share_less)
+
+
+@njit(error_model="numpy", nogil=True, forceinline=True)
+def _skewness(s1, s2, s3, window, out):
+    n, share = float(window), 1.0 / window
+    factor = np.sqrt(n * (n - 1.0)) / (n - 2.0)
+    for k in range(len(out)):
+        offset = s1[k] * share
+        m2 = s2[k] - s1[k] * offset
+        m2 = np.nan if m2 <= 0.0 else m2
+        m3 = s3[k] - 3.0 * offset * s2[k] + 2.0 * n * offset * offset * offset
+        variance = m2 * share
+        out[k] = factor * (m3 * share) / (variance * np.sqrt(variance))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def rolling_mean_nb(x, window):
     """Equals ``pandas.DataFrame(x).rolling(window).mean()``; x : (n_rows, n_symbols), window >= 1."""
     n_rows, n_symbols = x.shape
-    out = np.empty((n_rows, n_symbols))
+    flat = _flat(x)
+    width = max(n_symbols, WIDTH)
+    out = np.empty((n_rows, width))
     out[: window - 1] = np.nan
-    for lane in range(0, n_symbols, 4):
-        if n_symbols - lane >= 4:
-            _mean_lane(x, window, lane, lane + 4, out)
-        else:
-            _mean_lane(x, window, lane, n_symbols, out)
-    return out
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _mean_lane(x, window, lane, stop, out):
-    n_rows, n_symbols = x.shape
-    tail = np.zeros((window, n_symbols))
-    head = np.zeros(n_symbols)
+    line = out.reshape(n_rows * width)
+    tail = np.zeros(window * WIDTH)
+    share = 1.0 / window
+    shares = share, share, share, share
     for start in range(0, n_rows, window):
-        if start > 0:
-            _begin_mean(x, start - window, start, tail, lane, stop)
-        head[:] = 0.0
-        for j in range(min(window, n_rows - start)):
-            _advance_mean(x, start + j, start, head, lane, stop)
-            if start > 0 or j == window - 1:
-                _give_mean(x, start, tail, head, j, lane, stop, out, start + j)
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _begin_mean(x, first, anchor, tail, lane, stop):
-    for j in range(tail.shape[0] - 2, -1, -1):
-        for i in range(lane, stop):
-            tail[j, i] = tail[j + 1, i] + (x[first + j + 1, i] - x[anchor, i])
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _advance_mean(x, row, anchor, head, lane, stop):
-    for i in range(lane, stop):
-        head[i] += x[row, i] - x[anchor, i]
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _give_mean(x, anchor, tail, head, j, lane, stop, out, to):
-    n = float(tail.shape[0])
-    for i in range(lane, stop):
-        out[to, i] = x[anchor, i] + (tail[j, i] + head[i]) / n
+        stop = min(start + window, n_rows)
+        for lane in range(0, width, WIDTH):
+            at = min(lane, width - WIDTH)
+            anchor = load(flat, np.uint64(start * width + at))
+            total = ZERO
+            if start > 0:
+                for j in range(window - 1, -1, -1):
+                    store(tail, np.uint64(j * WIDTH), total)
+                    total = add(total, subtract(load(flat, np.uint64((start - window + j) * width + at)), anchor))
+            total = ZERO
+            for j in range(stop - start):
+                to = np.uint64((start + j) * width + at)
+                total = add(total, subtract(load(flat, to), anchor))
+                if start > 0 or j == window - 1:
+                    both = add(load(tail, np.uint64(j * WIDTH)), total)
+                    store(line, to, add(anchor, multiply(both, shares)))
+    return out if width == n_symbols else np.ascontiguousarray(out[:, :n_symbols])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -156,54 +163,28 @@ def rolling_max_nb(x, window):
     The block merge of van Herk (1992): the larger of a suffix maximum and a prefix maximum.
     """
     n_rows, n_symbols = x.shape
-    out = np.empty((n_rows, n_symbols))
+    flat = _flat(x)
+    width = max(n_symbols, WIDTH)
+    out = np.empty((n_rows, width))
     out[: window - 1] = np.nan
-    for lane in range(0, n_symbols, 4):
-        if n_symbols - lane >= 4:
-            _max_lane(x, window, lane, lane + 4, out)
-        else:
-            _max_lane(x, window, lane, n_symbols, out)
-    return out
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _max_lane(x, window, lane, stop, out):
-    n_rows, n_symbols = x.shape
-    tail = np.full((window, n_symbols), -np.inf)
-    head = np.empty(n_symbols)
+    line = out.reshape(n_rows * width)
+    tail = np.full(window * WIDTH, -np.inf)
     for start in range(0, n_rows, window):
-        if start > 0:
-            _begin_max(x, start - window, tail, lane, stop)
-        head[:] = -np.inf
-        for j in range(min(window, n_rows - start)):
-            _advance_max(x, start + j, head, lane, stop)
-            if start > 0 or j == window - 1:
-                _give_max(tail, head, j, lane, stop, out, start + j)
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _begin_max(x, first, tail, lane, stop):
-    for j in range(tail.shape[0] - 2, -1, -1):
-        for i in range(lane, stop):
-            tail[j, i] = _nan_max(tail[j + 1, i], x[first + j + 1, i])
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _advance_max(x, row, head, lane, stop):
-    for i in range(lane, stop):
-        head[i] = _nan_max(head[i], x[row, i])
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _give_max(tail, head, j, lane, stop, out, to):
-    for i in range(lane, stop):
-        out[to, i] = _nan_max(tail[j, i], head[i])
-
-
-@njit(cache=True, error_model="numpy", nogil=True, forceinline=True)
-def _nan_max(a, b):
-    """The larger; NaN if either is."""
-    return a if a > b or np.isnan(a) else b
+        stop = min(start + window, n_rows)
+        for lane in range(0, width, WIDTH):
+            at = min(lane, width - WIDTH)
+            top = LEAST
+            if start > 0:
+                for j in range(window - 1, -1, -1):
+                    store(tail, np.uint64(j * WIDTH), top)
+                    top = larger(top, load(flat, np.uint64((start - window + j) * width + at)))
+            top = LEAST
+            for j in range(stop - start):
+                to = np.uint64((start + j) * width + at)
+                top = larger(top, load(flat, to))
+                if start > 0 or j == window - 1:
+                    store(line, to, larger(load(tail, np.uint64(j * WIDTH)), top))
+    return out if width == n_symbols else np.ascontiguousarray(out[:, :n_symbols])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -273,83 +254,78 @@ def _advance_covariance(
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _stream_moments(block, row, count, tail, head, order, out):
-    j = count % len(block)
-    n_symbols = block.shape[1]
-    if j == 0 and count > 0:
-        # The block still holds the rows before; the new anchor goes below them for the time of the sums.
-        both = np.vstack((block, row.reshape(1, -1)))
-        _begin_moments(both, 0, len(block), tail, order, 0, n_symbols)
-    if j == 0:
-        head[:] = 0.0
+def _stream_sums(block, row, count, tail, head, sums):
+    """The row less its anchor, and the sums of that, its square and its cube over the window: sums, (order + 1, n_symbols)."""
+    window, n_symbols = block.shape
+    order = len(head)
+    j = count % window
+    for i in range(n_symbols):
+        if j == 0 and count > 0:
+            # The block still holds the rows before.
+            for back in range(window - 2, -1, -1):
+                power = away = block[back + 1, i] - row[i]
+                for k in range(order):
+                    tail[k, back, i] = tail[k, back + 1, i] + power
+                    power *= away
+        anchor = row[i] if j == 0 else block[0, i]
+        power = away = row[i] - anchor
+        sums[order, i] = away
+        for k in range(order):
+            head[k, i] = (0.0 if j == 0 else head[k, i]) + power
+            power *= away
+            sums[k, i] = tail[k, j, i] + head[k, i]
     block[j] = row
-    _advance_moments(block, j, 0, head, order, 0, n_symbols)
-    if count >= len(block) - 1:
-        _give_moments(block, j, 0, tail, head, j, order, 0, n_symbols, out, 0)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _stream_mean(block, row, count, tail, head, out):
-    j = count % len(block)
-    n_symbols = block.shape[1]
-    if j == 0 and count > 0:
-        both = np.vstack((block, row.reshape(1, -1)))
-        _begin_mean(both, 0, len(block), tail, 0, n_symbols)
-    if j == 0:
-        head[:] = 0.0
-    block[j] = row
-    _advance_mean(block, j, 0, head, 0, n_symbols)
-    if count >= len(block) - 1:
-        _give_mean(block, 0, tail, head, j, 0, n_symbols, out, 0)
+def _stream_moments(sums, window, out):
+    _deviations(sums[-1], sums[0], sums[1], window, out[0], out[1])
+    if len(out) == 3:
+        _skewness(sums[0], sums[1], sums[2], window, out[2])
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
-def _stream_max(block, row, count, tail, head, out):
-    j = count % len(block)
-    n_symbols = block.shape[1]
-    if j == 0 and count > 0:
-        _begin_max(block, 0, tail, 0, n_symbols)
-    if j == 0:
-        head[:] = -np.inf
-    block[j] = row
-    _advance_max(block, j, head, 0, n_symbols)
-    if count >= len(block) - 1:
-        _give_max(tail, head, j, 0, n_symbols, out, 0)
+class _SumsStream:
+    """Sums over the last ``window`` rows of a row's distance from the first of its block, of its square and so on."""
 
-
-class MomentsStream:
-    """``rolling_moments_nb`` one row at a time; ``update`` gives (order, n_symbols)."""
-
-    def __init__(self, window: int, n_symbols: int, order: int = 2) -> None:
-        self._order = order
+    def __init__(self, window: int, n_symbols: int, order: int) -> None:
         self._block = np.empty((window, n_symbols))
         self._tail = np.zeros((order, window, n_symbols))
         self._head = np.zeros((order, n_symbols))
+        self._sums = np.empty((order + 1, n_symbols))
         self._count = 0
+
+    def _take(self, row: np.ndarray) -> bool:
+        """Whether the window is full."""
+        _stream_sums(self._block, row, self._count, self._tail, self._head, self._sums)
+        self._count += 1
+        return self._count >= len(self._block)
+
+
+class MomentsStream(_SumsStream):
+    """``rolling_moments_nb`` one row at a time; ``update`` gives (order, n_symbols)."""
+
+    def __init__(self, window: int, n_symbols: int, order: int = 2) -> None:
+        super().__init__(window, n_symbols, order)
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        out = np.full((self._order, 1, len(row)), np.nan)
-        _stream_moments(self._block, row, self._count, self._tail, self._head, self._order, out)
-        self._count += 1
-        return out[:, 0]
+        out = np.full((len(self._tail), len(row)), np.nan)
+        if self._take(row):
+            _stream_moments(self._sums, len(self._block), out)
+        return out
 
 
-class MeanStream:
+class MeanStream(_SumsStream):
     """``rolling_mean_nb`` one row at a time."""
 
     def __init__(self, window: int, n_symbols: int) -> None:
-        self._block = np.empty((window, n_symbols))
-        self._tail = np.zeros((window, n_symbols))
-        self._head = np.zeros(n_symbols)
-        self._count = 0
+        super().__init__(window, n_symbols, 1)
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        out = np.full((1, len(row)), np.nan)
-        _stream_mean(self._block, row, self._count, self._tail, self._head, out)
-        self._count += 1
-        return out[0]
+        if not self._take(row):
+            return np.full(len(row), np.nan)
+        return self._block[0] + self._sums[0] * (1.0 / len(self._block))
 
 
 class MaxStream:
@@ -363,10 +339,15 @@ class MaxStream:
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        out = np.full((1, len(row)), np.nan)
-        _stream_max(self._block, row, self._count, self._tail, self._head, out)
+        j = self._count % len(self._block)
+        if j == 0:
+            if self._count:
+                self._tail[:-1] = np.maximum.accumulate(self._block[:0:-1], axis=0)[::-1]
+            self._head[:] = -np.inf
+        self._block[j] = row
+        self._head = np.maximum(self._head, row)
         self._count += 1
-        return out[0]
+        return np.maximum(self._tail[j], self._head) if self._count >= len(self._block) else np.full(len(row), np.nan)
 
 
 class CovarianceStream:
