@@ -10,6 +10,7 @@ import numpy as np
 from data.errors import ConfigError, DataError
 from data.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
 from engine.features import Features
+from engine.kernels.elementwise import positive
 from engine.rows import BatchRows, Rows, StreamRows
 
 BOOK_FEATURES = (
@@ -169,10 +170,6 @@ def _sum(x: np.ndarray, n: int = N_LEVELS) -> np.ndarray:
     return total
 
 
-def _positive(x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, np.nan)
-
-
 def _both(rows: Rows, kind: str, n: int = N_LEVELS) -> np.ndarray:
     return _sum(rows.series(f"bids_{kind}"), n) + _sum(rows.series(f"asks_{kind}"), n)
 
@@ -188,20 +185,20 @@ def _of_known(rows: Rows, kind: str, other: str) -> np.ndarray:
 def _microprice(rows: Rows) -> np.ndarray:
     bid, ask = (rows.series(f"{side}_distance")[:, :1] for side in SIDES)
     bid_size, ask_size = (rows.series(f"{side}_notional")[:, :1] / (1 + d) for side, d in zip(SIDES, (bid, ask), strict=True))
-    return (bid * ask_size + ask * bid_size) / _positive(bid_size + ask_size)
+    return (bid * ask_size + ask * bid_size) / positive(bid_size + ask_size)
 
 
 def _imbalance(rows: Rows, k: int) -> np.ndarray:
     bids, asks = (_sum(rows.series(f"{side}_notional"), k) for side in SIDES)
-    return (bids - asks) / _positive(bids + asks)
+    return (bids - asks) / positive(bids + asks)
 
 
 def _slope(rows: Rows) -> np.ndarray:
     slopes = []
     for side in SIDES:
         away = np.abs(rows.series(f"{side}_distance"))
-        slopes.append(_sum(away * np.cumsum(rows.series(f"{side}_notional"), axis=1)) / _positive(_sum(away * away)))
-    return np.log(_positive((slopes[0] + slopes[1]) / 2))
+        slopes.append(_sum(away * np.cumsum(rows.series(f"{side}_notional"), axis=1)) / positive(_sum(away * away)))
+    return np.log(positive((slopes[0] + slopes[1]) / 2))
 
 
 def _order_flow_imbalance(rows: Rows) -> np.ndarray:
@@ -241,19 +238,19 @@ _PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
     "depth_slope": _slope,
     "order_flow_imbalance": lambda rows: rows.series("order_flow_imbalance"),
     **{
-        name: lambda rows, top=top, bottom=bottom: rows.series(top) / _positive(rows.series(bottom))
+        name: lambda rows, top=top, bottom=bottom: rows.series(top) / positive(rows.series(bottom))
         for name, (top, bottom) in _SHARES.items()
     },
 }
 # The smallest and the largest number, and the formula.
 _NUMBERED: dict[str, tuple[int, int, Callable[[Rows, int], np.ndarray]]] = {
     "imbalance": (1, N_LEVELS, _imbalance),
-    "log_depth": (1, N_LEVELS, lambda rows, k: np.log(_positive(_both(rows, "notional", k)))),
+    "log_depth": (1, N_LEVELS, lambda rows, k: np.log(positive(_both(rows, "notional", k)))),
     "volatility": (2, MAX_WINDOW, lambda rows, w: rows.moments("midpoint_return", w)[1]),
-    "depth_ratio": (2, MAX_WINDOW, lambda rows, w: rows.series("depth") / _positive(rows.sums("depth", w) / w)),
+    "depth_ratio": (2, MAX_WINDOW, lambda rows, w: rows.series("depth") / positive(rows.sums("depth", w) / w)),
     "order_flow_imbalance": (1, MAX_WINDOW, lambda rows, w: rows.sums("order_flow_imbalance", w)),
     **{
-        name: (1, MAX_WINDOW, lambda rows, w, top=top, bottom=bottom: rows.sums(top, w) / _positive(rows.sums(bottom, w)))
+        name: (1, MAX_WINDOW, lambda rows, w, top=top, bottom=bottom: rows.sums(top, w) / positive(rows.sums(bottom, w)))
         for name, (top, bottom) in _SHARES.items()
     },
 }

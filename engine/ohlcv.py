@@ -12,6 +12,16 @@ import numpy as np
 from data.bars import FIELDS, Bars
 from data.errors import ConfigError, DataError
 from engine.features import Features
+from engine.kernels.elementwise import (
+    garman_klass_variance,
+    illiquidity,
+    over_close,
+    over_positive,
+    parkinson,
+    positive,
+    relative_change,
+    root,
+)
 from engine.rows import BatchRows, Rows, StreamRows
 
 OHLCV_FEATURES = (
@@ -34,7 +44,6 @@ CHUNK_ROWS = 16_384
 # Chunks start where the blocks of every window do; beyond this many rows between such places, chunks do not pay.
 MAX_ALIGNMENT = 65_536
 MAX_WINDOW = 10_000_000
-GARMAN_KLASS_BODY = 2 * math.log(2) - 1
 
 
 def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threads: int = 1) -> Features:
@@ -102,21 +111,25 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))
 
-    def fill(first: int, stop: int) -> None:
-        origin = max(first - _warm_up(parsed, step), 0)
-        rows = BatchRows({name: getattr(bars, name)[origin:stop] for name in FIELDS}, _SERIES, _third(parsed))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for plane, (name, window) in zip(planes, parsed, strict=True):
-                plane[first:stop] = _formula(rows, name, window)[first - origin :]
-
     step = _chunk_step(parsed, bars.n_bars)
+    warm_up = _warm_up(parsed, step)
+
+    def fill(starts: range) -> None:
+        rows = None
+        for first in starts:
+            origin, stop = max(first - warm_up, 0), min(first + step, bars.n_bars)
+            fields = {name: getattr(bars, name)[origin:stop] for name in FIELDS}
+            rows = BatchRows(fields, _SERIES, _third(parsed), spent=rows)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                for plane, (name, window) in zip(planes, parsed, strict=True):
+                    plane[first:stop] = _formula(rows, name, window)[first - origin :]
+
     starts = range(0, bars.n_bars, step)
     if n_threads > 1:
         with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(lambda first: fill(first, min(first + step, bars.n_bars)), starts))
+            list(pool.map(fill, [starts[k::n_threads] for k in range(n_threads)]))
     else:
-        for first in starts:
-            fill(first, min(first + step, bars.n_bars))
+        fill(starts)
     return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
 
 
@@ -179,10 +192,6 @@ def _third(parsed: Sequence[tuple[str, int]]) -> frozenset[tuple[str, int]]:
     return frozenset(("log_return", window) for name, window in parsed if name == "skew")
 
 
-def _positive(x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, np.nan)
-
-
 def _market(rows: Rows) -> np.ndarray:
     """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where none is."""
     returns = rows.series("log_return")
@@ -192,51 +201,47 @@ def _market(rows: Rows) -> np.ndarray:
 
 # Series that features are made of; each is (n_rows, n_symbols) but for the market's single column.
 _SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
-    "log_return": lambda rows: np.log(rows.series("close") / rows.lagged("close", 1)),
-    "absolute": lambda rows: np.abs(rows.series("log_return")),
+    "log_return": lambda rows: rows.log_change("close", 1),
     "squared_return": lambda rows: rows.series("log_return") ** 2,
-    "squared_range": lambda rows: np.log(rows.series("high") / rows.series("low")) ** 2,
-    "traded_volume": lambda rows: _positive(rows.series("volume")),
-    "garman_klass": lambda rows: (
-        0.5 * rows.series("squared_range") - GARMAN_KLASS_BODY * np.log(rows.series("close") / rows.series("open")) ** 2
-    ),
-    "illiquidity": lambda rows: rows.series("absolute") / (rows.series("close") * rows.series("traded_volume")),
+    "squared_range": lambda rows: rows.log_ratio("high", "low") ** 2,
+    "traded_volume": lambda rows: positive(rows.series("volume")),
+    "garman_klass": lambda rows: garman_klass_variance(rows.series("squared_range"), rows.log_ratio("close", "open")),
+    "illiquidity": lambda rows: illiquidity(rows.series("log_return"), rows.series("close"), rows.series("volume")),
     "market": _market,
 }
 
 
 def _zscore(rows: Rows, name: str, window: int) -> np.ndarray:
     deviation, std = rows.moments(name, window)[:2]
-    return deviation / _positive(std)
+    return over_positive(deviation, std)
 
 
 def _market_correlation(rows: Rows, window: int) -> np.ndarray:
     scale = rows.moments("log_return", window)[1] * rows.moments("market", window)[1]
-    return rows.covariance("log_return", "market", window) / _positive(scale)
+    return over_positive(rows.covariance("log_return", "market", window), scale)
 
 
 _PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
     "log_return": lambda rows: rows.series("log_return"),
-    "range": lambda rows: (rows.series("high") - rows.series("low")) / rows.series("close"),
-    "volume_change": lambda rows: np.log(rows.series("traded_volume") / rows.lagged("traded_volume", 1)),
+    "range": lambda rows: over_close(rows.series("high"), rows.series("low"), rows.series("close")),
+    "volume_change": lambda rows: rows.log_change("traded_volume", 1),
 }
 _WINDOWED: dict[str, Callable[[Rows, int], np.ndarray]] = {
     "volatility": lambda rows, w: rows.moments("log_return", w)[1],
     "ewma_volatility": lambda rows, w: np.sqrt(rows.ewma("squared_return", w)),
-    "parkinson": lambda rows, w: np.sqrt(rows.mean("squared_range", w) / (4 * math.log(2))),
-    # Rounding can take the mean of a window of dojis a hair below zero.
-    "garman_klass": lambda rows, w: np.sqrt(np.maximum(rows.mean("garman_klass", w), 0.0)),
+    "parkinson": lambda rows, w: parkinson(rows.mean("squared_range", w)),
+    "garman_klass": lambda rows, w: root(rows.mean("garman_klass", w)),
     "volume_ratio": lambda rows, w: rows.series("volume") / rows.mean("volume", w),
     "return_zscore": lambda rows, w: _zscore(rows, "log_return", w),
     "volume_zscore": lambda rows, w: _zscore(rows, "volume", w),
     "return_rank": lambda rows, w: rows.rank("log_return", w),
     "volume_rank": lambda rows, w: rows.rank("volume", w),
-    "return": lambda rows, w: np.log(rows.series("close") / rows.lagged("close", w)),
-    "drawdown": lambda rows, w: rows.series("close") / rows.highest("close", w) - 1,
+    "return": lambda rows, w: rows.log_change("close", w),
+    "drawdown": lambda rows, w: relative_change(rows.series("close"), rows.highest("close", w)),
     "amihud": lambda rows, w: rows.mean("illiquidity", w),
     "skew": lambda rows, w: rows.moments("log_return", w)[2],
     "market_correlation": _market_correlation,
-    "market_beta": lambda rows, w: rows.covariance("log_return", "market", w) / _positive(rows.moments("market", w)[1] ** 2),
+    "market_beta": lambda rows, w: over_positive(rows.covariance("log_return", "market", w), rows.moments("market", w)[1] ** 2),
 }
 # Their value depends on all rows before, so that they cannot be computed in chunks.
 _RECURSIVE = ("ewma_volatility",)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engine.kernels.logarithm import log_ratio_nb
 from engine.kernels.recursive import EwmaStream, ewma_nb
 from engine.kernels.robust import RankStream, rolling_rank_nb
 from engine.kernels.rolling import (
@@ -29,6 +30,10 @@ class Rows(Protocol):
 
     def lagged(self, name: str, n: int) -> np.ndarray: ...
 
+    def log_ratio(self, name: str, other: str) -> np.ndarray: ...
+
+    def log_change(self, name: str, n: int) -> np.ndarray: ...
+
     def filled(self, name: str) -> np.ndarray: ...
 
     def moments(self, name: str, window: int) -> np.ndarray: ...
@@ -47,6 +52,7 @@ class Rows(Protocol):
 
 
 Series = Mapping[str, Callable[[Rows], np.ndarray]]
+_Key = tuple[str | int, ...]
 
 
 class BatchRows:
@@ -60,25 +66,49 @@ class BatchRows:
         What is made of that, by name.
     third : collection of (str, int)
         Series and windows whose third moment is needed.
+    spent : BatchRows, optional
+        Rows that are done with. Their arrays are let go one by one, each when its like is made anew, which then takes its memory:
+        let go all at once, it would return to the system and be zeroed again.
     """
 
-    def __init__(self, fields: Mapping[str, np.ndarray], series: Series, third: Collection[tuple[str, int]] = ()) -> None:
-        self._series = dict(fields)
+    def __init__(
+        self,
+        fields: Mapping[str, np.ndarray],
+        series: Series,
+        third: Collection[tuple[str, int]] = (),
+        spent: BatchRows | None = None,
+    ) -> None:
+        self._known: dict[_Key, np.ndarray] = {("series", k): x for k, x in fields.items()}
         self._made = series
         self._third = third
-        self._moments: dict[tuple[str, int], np.ndarray] = {}
-        self._sums: dict[tuple[str, int], np.ndarray] = {}
+        self._spent = spent._known if spent is not None else {}
+
+    def _once(self, key: _Key, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if key not in self._known:
+            self._spent.pop(key, None)
+            self._known[key] = make()
+        return self._known[key]
 
     def series(self, name: str) -> np.ndarray:
-        if name not in self._series:
-            self._series[name] = self._made[name](self)
-        return self._series[name]
+        return self._once(("series", name), lambda: self._made[name](self))
 
     def lagged(self, name: str, n: int) -> np.ndarray:
         """The row n rows before."""
         x = self.series(name)
         out = np.full_like(x, np.nan)
         out[n:] = x[:-n]
+        return out
+
+    def log_ratio(self, name: str, other: str) -> np.ndarray:
+        x = self.series(name)
+        return log_ratio_nb(x, self.series(other), np.empty_like(x))
+
+    def log_change(self, name: str, n: int) -> np.ndarray:
+        """log of the row over the row n rows before."""
+        x = self.series(name)
+        out = np.empty_like(x)
+        out[:n] = np.nan
+        log_ratio_nb(x[n:], x[:-n], out[n:])
         return out
 
     def filled(self, name: str) -> np.ndarray:
@@ -89,18 +119,14 @@ class BatchRows:
 
     def moments(self, name: str, window: int) -> np.ndarray:
         """Deviation of the last row from the mean, standard deviation and, where asked for, skewness."""
-        if (name, window) not in self._moments:
-            order = 3 if (name, window) in self._third else 2
-            self._moments[name, window] = rolling_moments_nb(self.series(name), window, order)
-        return self._moments[name, window]
+        order = 3 if (name, window) in self._third else 2
+        return self._once(("moments", name, window), lambda: rolling_moments_nb(self.series(name), window, order))
 
     def mean(self, name: str, window: int) -> np.ndarray:
         return rolling_mean_nb(self.series(name), window)
 
     def sums(self, name: str, window: int) -> np.ndarray:
-        if (name, window) not in self._sums:
-            self._sums[name, window] = rolling_sum_nb(self.series(name), window)
-        return self._sums[name, window]
+        return self._once(("sums", name, window), lambda: rolling_sum_nb(self.series(name), window))
 
     def highest(self, name: str, window: int) -> np.ndarray:
         return rolling_max_nb(self.series(name), window)
@@ -146,6 +172,14 @@ class StreamRows:
 
     def lagged(self, name: str, n: int) -> np.ndarray:
         return self._once(("lag", name, n), lambda width: _Lag(n, width), name)[None]
+
+    def log_ratio(self, name: str, other: str) -> np.ndarray:
+        x = self.series(name)
+        return log_ratio_nb(x, self.series(other), np.empty_like(x))
+
+    def log_change(self, name: str, n: int) -> np.ndarray:
+        x = self.series(name)
+        return log_ratio_nb(x, self.lagged(name, n), np.empty_like(x))
 
     def filled(self, name: str) -> np.ndarray:
         return self._once(("filled", name), _LastKnown, name)[None]

@@ -10,6 +10,7 @@ import numpy as np
 from data.errors import ConfigError, DataError
 from data.windows import TradeWindows
 from engine.features import Features
+from engine.kernels.elementwise import over_positive, positive
 from engine.rows import BatchRows, Rows, StreamRows
 
 WINDOW_FEATURES = (
@@ -101,22 +102,18 @@ class WindowStream:
             return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
 
 
-def _positive(x: np.ndarray) -> np.ndarray:
-    return np.where(x > 0, x, np.nan)
-
-
 def _ratio(rows: Rows, name: str, window: int) -> np.ndarray:
-    return rows.series(name) / _positive(rows.sums(name, window) / window)
+    return rows.series(name) / positive(rows.sums(name, window) / window)
 
 
 def _zscore(rows: Rows, name: str, window: int) -> np.ndarray:
     deviation, std = rows.moments(name, window)[:2]
-    return deviation / _positive(std)
+    return over_positive(deviation, std)
 
 
 def _burst(rows: Rows, short: int, long: int) -> np.ndarray:
     before = rows.lagged(f"bought_{long}", short)
-    return rows.sums("buy_quote_volume", short) / short / _positive(before / long)
+    return rows.sums("buy_quote_volume", short) / short / positive(before / long)
 
 
 # Columns of the windows that features are made of. Their own log_return is the move within a window: not that of the features.
@@ -132,7 +129,7 @@ _PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
         name: lambda rows, name=name: rows.series(name)
         for name in ("log_return", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders")
     },
-    "buy_share": lambda rows: rows.series("buy_volume") / _positive(rows.series("volume")),
+    "buy_share": lambda rows: rows.series("buy_volume") / positive(rows.series("volume")),
 }
 # The shortest lookback, and the formula.
 _WINDOWED: dict[str, tuple[int, Callable[[Rows, int], np.ndarray]]] = {

@@ -1,5 +1,7 @@
 """Rolling kernels against exact arithmetic, pandas, and their own truncations."""
 
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from engine.kernels.logarithm import log_ratio_nb
 from engine.kernels.robust import rolling_mad_nb, rolling_quantiles_nb, rolling_rank_nb
 from engine.kernels.rolling import rolling_covariance_nb, rolling_max_nb, rolling_mean_nb, rolling_moments_nb
 from engine.kernels.tail import rolling_upper_quantile_nb
@@ -125,6 +128,33 @@ def test_quantiles_wait_for_the_fewest_known_values():
     x = np.array([[1.0], [np.nan], [3.0], [np.nan], [5.0], [np.nan]])
     found = rolling_quantiles_nb(x, 3, np.array([0.5]), 2)[0, :, 0]
     np.testing.assert_array_equal(found, [np.nan, np.nan, 2.0, np.nan, 4.0, np.nan])
+
+
+RATIOS = {
+    "prices": st.floats(5.9e4, 6.1e4),
+    "any positive": st.floats(1e-300, 1e300),
+    "special": st.sampled_from([0.0, -0.0, -1.0, -1e200, 1.0, np.inf, -np.inf, np.nan, 5e-324, 1e-310, 1.7e308]),
+}
+
+
+@pytest.mark.parametrize("kind", RATIOS)
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_the_log_of_a_ratio_is_right_to_three_units_in_the_last_place(kind, data):
+    x, y = (data.draw(arrays(np.float64, 9, elements=RATIOS[kind])) for _ in range(2))
+    found = log_ratio_nb(x, y, np.empty(9))
+    # A batch works on several numbers at once, a stream on one.
+    alone = [log_ratio_nb(x[k : k + 1], y[k : k + 1], np.empty(1))[0] for k in range(9)]
+    np.testing.assert_array_equal(found, alone)
+    if kind == "special":
+        with np.errstate(all="ignore"):
+            wide = np.log(x.astype(np.longdouble) / y.astype(np.longdouble)).astype(float)
+        np.testing.assert_allclose(found, wide, rtol=1e-15)
+        return
+    with localcontext(prec=80):
+        for a, b, got in zip(x, y, found, strict=True):
+            exact = (Decimal(float(a)) / Decimal(float(b))).ln()
+            assert abs(Decimal(float(got)) - exact) <= 3 * Decimal(float(np.spacing(abs(float(exact)))))
 
 
 @pytest.mark.parametrize("window", [2, 13, 60])

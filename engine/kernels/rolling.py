@@ -6,8 +6,9 @@ accumulates, and deleting later rows changes no bit of earlier results. Sums are
 which lies in every window that ends there: at a price of 6e4 with noise of 0.01 the differences are exact, a flat window
 sums to exactly zero, and if the anchor is NaN then so is every one of those windows, rightly.
 
-A batch kernel takes four columns at a time; its stream takes the same steps for one row, so they give the same bits. Blocks start at multiples of the window, counted from the first
-row: a batch over rows that start at such a multiple gives the same bits as one over all rows.
+A batch kernel takes four columns at a time; its stream takes the same steps for one row, so they give the same bits. Blocks start
+at multiples of the window, counted from the first row: a batch over rows that start at such a multiple gives the same bits as one
+over all rows.
 """
 
 import numpy as np
