@@ -85,9 +85,12 @@ def _careful(x, y):
     ratio = x / y
     if np.isnan(ratio) or ratio < 0.0:
         return np.nan
-    x, y = abs(x), abs(y)
     if x == 0.0 or np.isinf(y):
         return -np.inf
+    # A quotient that is too small to be negative.
+    if (x < 0.0) != (y < 0.0):
+        return np.nan
+    x, y = abs(x), abs(y)
     if y == 0.0 or np.isinf(x):
         return np.inf
     shift = 0.0
