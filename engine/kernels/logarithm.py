@@ -15,7 +15,6 @@ BIG_BITS, BIG = np.uint64(0x4330000000000000), 4503599627370496.0 + 2048.0
 # Beyond it numbers are brought nearer by 2^760 first.
 MOST, FAR = 1.0e150, 760.0
 # log 2 in two parts, the first with zeros at its end, so that whole multiples of it are exact.
-LN2 = math.log(2.0)
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 # log((1 + s) / (1 - s)) is 2s + s times this polynomial of s^2: fitted at Chebyshev's nodes for |s| up to 1/5, to 2e-17.
 C1, C2, C3, C4, C5, C6, C7 = (
@@ -54,7 +53,7 @@ def log_ratio_nb(x, y, out):
     n_special = 0
     for i in range(len(line)):
         n_special += _special(x[i]) | _special(y[i])
-        line[i] = _log_ratio(x[i], y[i])
+        line[i] = _log_ratio(x[i], y[i], 0.0)
     if n_special:
         for i in range(len(line)):
             if _special(x[i]) or _special(y[i]):
@@ -63,10 +62,11 @@ def log_ratio_nb(x, y, out):
 
 
 @njit(error_model="numpy", nogil=True, forceinline=True)
-def _log_ratio(x, y):
+def _log_ratio(x, y, shift):
+    """log(x / y) + shift log 2."""
     exponent = (_bits(x) - _bits(y) + HALF + (SHIFT << EXPONENT)) >> EXPONENT  # pyright: ignore[reportCallIssue]
     y *= _number((exponent - SHIFT + BIAS) << EXPONENT)
-    k = _number(exponent | BIG_BITS) - BIG
+    k = _number(exponent | BIG_BITS) - BIG + shift
     s = (x - y) / (x + y)
     z = s * s
     w = z * z
@@ -88,7 +88,7 @@ def _careful(x, y):
     if x == 0.0 or np.isinf(y):
         return -np.inf
     # A quotient that is too small to be negative.
-    if (x < 0.0) != (y < 0.0):
+    if math.copysign(1.0, x) != math.copysign(1.0, y):
         return np.nan
     x, y = abs(x), abs(y)
     if y == 0.0 or np.isinf(x):
@@ -100,4 +100,4 @@ def _careful(x, y):
     if y < 1.0 / MOST or y > MOST:
         shift -= FAR if y > 1.0 else -FAR
         y *= 2.0**-FAR if y > 1.0 else 2.0**FAR
-    return _log_ratio(x, y) + shift * LN2
+    return _log_ratio(x, y, shift)
