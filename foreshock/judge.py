@@ -101,7 +101,8 @@ def judge(
             bars, found, REACH_BARS * bars.interval, cooldown, n_bootstrap, seed, shared.surprise
         )
         step(f"evidence {label}")
-    verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label)) for label in signals}
+    missing = why_none if n_surrogates else ""
+    verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label), missing) for label in signals}
     return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts)
 
 
@@ -146,17 +147,21 @@ def _surrogates(
 def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] | None:
     if test is None:
         return None
-    figures = (test.p, test.q, test.excess, *test.excess_ci)
-    p, q, excess, low, high = (test.by_horizon(label, values) for values in figures)
-    return {name: Surrogate(p[name], q[name], excess[name], (low[name], high[name])) for name in test.horizons}
+    figures = (test.p, test.q, test.excess, *test.excess_ci, test.n_above, test.n_usable)
+    p, q, excess, low, high, above, usable = (test.by_horizon(label, values) for values in figures)
+    n_events = int(test.n_events[test.detectors.index(label)])
+    return {
+        name: Surrogate(p[name], q[name], excess[name], (low[name], high[name]), n_events, int(above[name]), int(usable[name]))
+        for name in test.horizons
+    }
 
 
 def _estimate(found: Surrogate, forward: ForwardMoves, horizon: str) -> Estimate:
     """The surrogate test as a row of the evidence: activity after alerts over what it is after those on the surrogates."""
     moves, (low, high) = forward[horizon], np.exp(found.ci)
-    n = moves.n_others + moves.n_events
+    n = moves.n_others + found.n_events
     against = "the detector on surrogate histories"
-    return Estimate(float(np.exp(found.excess)), (float(low), float(high)), found.p, n, moves.n_events, against)
+    return Estimate(float(np.exp(found.excess)), (float(low), float(high)), found.p, n, found.n_events, against)
 
 
 def _q_values(forward: Mapping[str, ForwardMoves]) -> dict[str, dict[str, float]]:

@@ -41,7 +41,8 @@ class Validation(Verdict):
     evidence : DataFrame
         Every test, from the naive one to that of the surrogates; see ``fs.evidence``.
     calibration : DataFrame
-        Measured size and power of the surrogate test on simulated histories, those nearest in bars and events first.
+        Measured size and power of the surrogate test on simulated histories of one symbol, those nearest in bars, horizon and
+        events first.
     lead : float
         Bars from the alert to the bar in which activity sets in; NaN if none stands out.
     """
@@ -140,7 +141,7 @@ def validate(
         verdict.sentence,
         tested[horizon].p if tested else float("nan"),
         judged.evidence[label][horizon],
-        _calibration(n_bars * bars.n_symbols, judged.forward[label][horizon].n_events),
+        _calibration(n_bars, bars_in(horizon, bars.interval, "horizon"), judged.forward[label][horizon].n_events),
         judged.lead_lag[label].lead,
     )
 
@@ -150,10 +151,11 @@ def _usual_splits(bars: Bars) -> WalkForward:
     return WalkForward() if days > 2 * 365 else WalkForward(f"{max(days // 3, 1)}D", f"{max(days // 12, 1)}D")
 
 
-def _calibration(n_bars: int, n_events: int) -> pd.DataFrame:
-    """The measured settings, nearest in bars and events first."""
+def _calibration(n_bars: int, horizon: int, n_events: int) -> pd.DataFrame:
+    """The measured settings, nearest in bars, horizon and events first."""
 
     def away(row: Measured) -> float:
-        return abs(log(n_bars / row.n_bars)) + abs(log(max(n_events, 1) / row.n_events))
+        pairs = (n_bars, row.n_bars), (horizon, row.horizon), (max(n_events, 1), row.n_events)
+        return sum(abs(log(ours / theirs)) for ours, theirs in pairs)
 
     return pd.DataFrame([vars(row) for row in sorted(measured(), key=away)])

@@ -78,7 +78,7 @@ def surrogate_table(results: Mapping[str, Any]) -> Table | None:
                 *(cell(moves.get(key), fmt.p_value) for key in ("p_surrogate", "q")), cell(moves.get("n_events"), fmt.count),
             ])
     columns = [
-        Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("Path ratio", "given volatility"),
+        Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("Path ratio", "beyond surrogates"),
         Column("t", "data"), Column("t", "surrogates, mean"), Column("t", "surrogates, spread"), Column("p", "surrogates"),
         Column("q", "family-wise"), Column("n events"),
     ]
@@ -137,18 +137,19 @@ def calibration_table(results: Mapping[str, Any]) -> Table | None:
     for row in measured:
         size = row["effect"] == 1
         rows.append([
-            header(LAWS.get(row["null"], str(row["null"]))), Cell("size" if size else "power"),
+            header(LAWS.get(row["null"], str(row["null"]))), Cell(str(row["watches"])), Cell("size" if size else "power"),
             cell(row["effect"], lambda value: "none" if value == 1 else fmt.ratio(value) + "×"),
             *(cell(row[key], fmt.count) for key in ("n_bars", "horizon", "n_events", "n_histories", "n_surrogates")),
             cell(row["found"], fmt.percent, fmt.interval([row["low"], row["high"]], fmt.percent)),
             cell(row["found_naive"], fmt.percent),
         ])
     columns = [
-        Column("Law of volatility", kind="text"), Column("Measured", kind="text"), Column("Planted", "effect on returns"),
+        Column("Law of volatility", kind="text"), Column("Detector watches", kind="text"), Column("Measured", kind="text"),
+        Column("Planted", "effect on returns"),
         Column("Bars"), Column("Horizon", "bars"), Column("Events", "mean"), Column("n histories"), Column("n surrogates"),
         Column("Information found", "at 5 %, 95 % interval"), Column("By the naive test", "at 5 %"),
     ]
-    caption = "The test on simulated histories with a z-score detector: size where nothing is planted, power where something is"
+    caption = "The test on one simulated symbol with a z-score detector: size where nothing is planted, power where something is"
     return Table("calibration", caption, columns, rows) if rows else None
 
 

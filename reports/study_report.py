@@ -100,7 +100,7 @@ class StudyReport:
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
     """What the study found, in sentences: the first is the answer, the others qualify it."""
     names = study_tables.detectors_by_verdict(results)
-    tested = [name for name in names if name not in study_tables.DETECTOR_BASELINES]
+    tested = [name for name in names if name not in (*study_tables.DETECTOR_BASELINES, study_tables.TRUTH)]
     by_verdict = {label: [name for name in tested if results["detectors"][name].get("verdict") == label]
                   for label in study_tables.VERDICTS}
     adding = by_verdict["adds information"]
@@ -113,14 +113,19 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
             ("echoes volatility", "echoes volatility", "echo volatility"),
             ("no information", "shows no information", "show no information"),
             ("too few events", "has too few events", "have too few events"),
+            ("not tested", "could not be tested", "could not be tested"),
         ) if by_verdict[label]
     ]
     if others:
         sentences.append(f"{'Of the others, ' if adding else 'Of these, '}{_listed(others)}.")
     sentences += [
         f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
-        for name in names if name not in tested and results["detectors"][name].get("verdict") == "adds information"
+        for name in names
+        if name in study_tables.DETECTOR_BASELINES and results["detectors"][name].get("verdict") == "adds information"
     ]
+    if study_tables.TRUTH in names:
+        verdict = results["detectors"][study_tables.TRUTH].get("verdict")
+        sentences.append(f"{study_tables.TRUTH}, what the simulated market knows of itself, {verdict}.")
     return sentences + _trading_sentence(results, draws, tested)
 
 

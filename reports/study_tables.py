@@ -8,8 +8,10 @@ import numpy as np
 from reports import format as fmt
 from reports.tables import Cell, Column, Strip, Table, cell, header, measure, words
 
-VERDICTS = ("adds information", "echoes volatility", "no information", "too few events")
+VERDICTS = ("adds information", "echoes volatility", "no information", "too few events", "not tested")
 DETECTOR_BASELINES = ("random", "volatility_only")
+# What the simulated market of the demo knows of itself.
+TRUTH = "planted_foreshocks"
 FORWARD_TESTS = {
     "p_naive": ("p naive",), "p_hac": ("p HAC",), "p_shift": ("p shift",), "p_hodrick": ("p Hodrick",), "p_matched": ("p matched",),
     "q_matched": ("q matched", "all tests"), "p_matched_shift": ("p matched", "and shifted"), "p_regression": ("p regression",),
@@ -18,13 +20,14 @@ FORWARD_TESTS = {
 
 
 def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:
-    """Detectors, strongest verdict first, and within one verdict by falling volatility-matched ratio."""
+    """Detectors, strongest verdict first, and within one verdict by the falling ratio that decided it."""
+    key = deciding_ratio(results)[0]
 
     def rank(name: str) -> tuple[int, float]:
         detector = results["detectors"][name]
         verdict = detector.get("verdict")
-        matched = decisive(detector)[1].get("matched_ratio")
-        return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS), -matched if matched is not None else 0.0
+        ratio = decisive(detector)[1].get(key)
+        return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS), -ratio if ratio is not None else 0.0
 
     return sorted(results["detectors"], key=rank)
 
@@ -41,6 +44,13 @@ def surrogates_decide(results: Mapping[str, Any]) -> bool:
     return bool((results.get("surrogates") or {}).get("n"))
 
 
+def deciding_ratio(results: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Keys of the ratio that the verdict is about and of its interval, and what it is called."""
+    if surrogates_decide(results):
+        return "path_effect", "path_effect_ci", "Beyond surrogates"
+    return "matched_ratio", "ci", "Matched ratio"
+
+
 def verdict_kind(verdict: object) -> str:
     """The style sheet's name for a verdict."""
     return {label: label.split()[0] for label in VERDICTS}.get(str(verdict), "unknown")
@@ -49,10 +59,11 @@ def verdict_kind(verdict: object) -> str:
 def verdict_table(results: Mapping[str, Any]) -> Table:
     """One row per detector: verdict, evidence in numbers and as a miniature interval plot."""
     names = detectors_by_verdict(results)
-    place = _scale([decisive(results["detectors"][name])[1] for name in names])
+    decided = surrogates_decide(results)
+    ratio, bounds, label = deciding_ratio(results)
+    place = _scale([decisive(results["detectors"][name])[1] for name in names], ratio, bounds)
     horizons = sorted({decisive(results["detectors"][name])[0] for name in names} - {""})
     # The p of the test that decides stands beside the q that it became.
-    decided = surrogates_decide(results)
     p, tested, adjusted = ("p_surrogate", "surrogates", "family-wise") if decided else ("p_matched", "matched", "all tests")
     rows = []
     for name in names:
@@ -62,12 +73,12 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
         verdict = detector.get("verdict")
         order = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
         rows.append([
-            header(name, "baseline" if name in DETECTOR_BASELINES else ""),
+            header(name, "baseline" if name in DETECTOR_BASELINES else "the truth" if name == TRUTH else ""),
             Cell(verdict or fmt.DASH, detector.get("sentence") or "", order, "badge " + verdict_kind(verdict)),
-            cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci"))),
-            Cell("", sort=moves.get("matched_ratio"), kind="strip", strip=_strip(moves, place)),
+            cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(bounds))),
+            Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
             cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
-            *([cell(moves.get("path_effect"), fmt.ratio)] if decided else []),
+            *([cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))] if decided else []),
             cell(moves.get(p), fmt.p_value),
             cell(moves.get("q"), fmt.p_value),
             cell(moves.get("n_events"), fmt.count),
@@ -77,19 +88,19 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
     caption = "Verdict per detector" + (f" at horizon {', '.join(horizons)}" if horizons else "") + ", strongest first"
     columns = [
         Column("Detector", kind="text"), Column("Verdict", kind="text"),
-        Column("Matched ratio", "95 % interval"), Column("Matched ◆ and raw ○", "line at 1.0", "strip"),
-        Column("Raw ratio", "95 % interval"), *([Column("Path ratio", "given volatility")] if decided else []),
+        Column(label, "95 % interval"), Column(f"{label.split(' ratio')[0]} ◆, raw ○", "line at 1.0", "strip"),
+        Column("Raw ratio", "95 % interval"), *([Column("Matched ratio", "95 % interval")] if decided else []),
         Column("p", tested), Column("q", adjusted), Column("n events"), Column("n effective"),
         Column("Alert rate", "realised of nominal"),
     ]
     return Table("verdicts", caption, columns, rows)
 
 
-def _scale(rows: Iterable[Mapping[str, Any]]) -> Callable[[float | None], float | None]:
+def _scale(rows: Iterable[Mapping[str, Any]], ratio: str, interval: str) -> Callable[[float | None], float | None]:
     points, bounds = [1.0], []
     for moves in rows:
-        points += [moves.get("abs_move_ratio"), moves.get("matched_ratio")]
-        bounds += list(moves.get("ci") or [])
+        points += [moves.get("abs_move_ratio"), moves.get(ratio)]
+        bounds += list(moves.get(interval) or [])
     points = [x for x in points if x is not None and fmt.known(x)]
     low, high = ratio_range(points, [x for x in bounds if fmt.known(x)])
     return lambda x: None if x is None or not fmt.known(x) else min(max((x - low) / (high - low), 0.0), 1.0)
@@ -105,12 +116,14 @@ def ratio_range(points: list[float], bounds: list[float]) -> tuple[float, float]
     return low - margin, high + margin
 
 
-def _strip(moves: Mapping[str, Any], place: Callable[[float | None], float | None]) -> Strip:
-    low, high = moves.get("ci") or (None, None)
-    words = f"matched ratio {fmt.ratio(moves.get('matched_ratio'))}, interval {fmt.interval(moves.get('ci'))}"
+def _strip(
+    moves: Mapping[str, Any], place: Callable[[float | None], float | None], ratio: str, interval: str, label: str
+) -> Strip:
+    low, high = moves.get(interval) or (None, None)
+    words = f"{label} {fmt.ratio(moves.get(ratio))}, interval {fmt.interval(moves.get(interval))}"
     one = place(1.0)
     assert one is not None
-    return Strip(one, place(low), place(high), place(moves.get("matched_ratio")), place(moves.get("abs_move_ratio")), words)
+    return Strip(one, place(low), place(high), place(moves.get(ratio)), place(moves.get("abs_move_ratio")), words)
 
 
 def forward_table(results: Mapping[str, Any]) -> Table:
@@ -131,7 +144,7 @@ def forward_table(results: Mapping[str, Any]) -> Table:
         Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("n events"), Column("n effective"),
         Column("n controls"), Column("After a signal", "mean |move|, bps"), Column("After other bars", "mean |move|, bps"),
         Column("After matched bars", "mean |move|, bps"), Column("Raw ratio", "95 % interval"),
-        Column("Matched ratio", "95 % interval"), Column("Path ratio", "given volatility"),
+        Column("Matched ratio", "95 % interval"), Column("Beyond surrogates", "95 % interval"),
         *(Column(*label) for label in FORWARD_TESTS.values()),
         Column("q", "surrogates, family-wise" if surrogates_decide(results) else "matched, all tests"),
     ]

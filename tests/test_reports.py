@@ -44,6 +44,7 @@ def _results() -> dict:
                 "p_naive": p / 50, "p_hac": p / 5, "p_matched": p, "p_shift": 2 * p / 3, "p_matched_shift": 3 * p / 4,
                 "p_hodrick": p / 2, "p_regression": 4 * p / 5, "p_qlike": None, "q_matched": min(1.0, 2 * p),
                 "p_surrogate": 0.9 * p + 0.005, "q": min(1.0, 1.5 * p + 0.006), "path_effect": 1 + (centre - 1) / 2,
+                "path_effect_ci": [0.9, 1.2],
             }
         low = forward["24h"]["ci"][0]
         verdict = ("adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information")
@@ -64,7 +65,7 @@ def _results() -> dict:
         "forward": {horizon: {
             "n_events": 0, "n_effective": 0, "n_controls": 0, **dict.fromkeys((
                 "event_move", "other_move", "matched_move", "abs_move_ratio", "abs_move_ratio_ci", "matched_ratio", "ci",
-                "p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q_matched", "q", "path_effect")),
+                "p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q_matched", "q", "path_effect", "path_effect_ci")),
         } for horizon in ("1h", "6h", "24h")},
     }
     strategies = ["buy_and_hold", "equal_weight", *(f"anomaly_avoidance[{name}]" for name in detectors),
@@ -146,7 +147,8 @@ def _lead(lead: int | None) -> dict:
 def _calibration() -> list[dict]:
     settings = (("gjr", 1.5, 0.62, 0.99), ("garch", 1.0, 0.045, 0.91), ("gjr", 1.0, 0.05, 0.86), ("sv", 1.0, 0.065, 0.95))
     return [
-        {"null": law, "effect": effect, "n_bars": 2_500, "horizon": 24, "n_events": 41.3, "n_histories": 200, "n_surrogates": 99,
+        {"null": law, "watches": "returns", "effect": effect,
+         "n_bars": 2_500, "horizon": 24, "n_events": 41.3, "n_histories": 200, "n_surrogates": 99,
          "found": found, "low": found - 0.02, "high": found + 0.03, "found_naive": naive}
         for law, effect, found, naive in settings
     ]
@@ -248,11 +250,11 @@ def test_every_number_of_the_verdict_table_is_the_formatted_result(report, page)
     assert set(rows) == set(report.results["detectors"])
     for name, detector in report.results["detectors"].items():
         moves, rate = detector["forward"]["24h"], detector["alert_rate"]
-        verdict, matched, _, raw, path, p, q, n_events, n_effective, alerts = rows[name]
+        verdict, path, _, raw, matched, p, q, n_events, n_effective, alerts = rows[name]
         assert verdict == f"{detector['verdict']} {detector['sentence']}"
         assert matched == f"{fmt.ratio(moves['matched_ratio'])} {fmt.interval(moves['ci'])}"
         assert raw == f"{fmt.ratio(moves['abs_move_ratio'])} {fmt.interval(moves['abs_move_ratio_ci'])}"
-        assert path == fmt.ratio(moves["path_effect"])
+        assert path == f"{fmt.ratio(moves['path_effect'])} {fmt.interval(moves['path_effect_ci'])}"
         assert (p, q) == (fmt.p_value(moves["p_surrogate"]), fmt.p_value(moves["q"]))
         assert (n_events, n_effective) == (fmt.count(moves["n_events"]), fmt.count(moves["n_effective"]))
         assert alerts == f"{fmt.percent(rate['realised'], 2)} of {fmt.percent(rate['nominal'], 2)}"
@@ -261,7 +263,7 @@ def test_every_number_of_the_verdict_table_is_the_formatted_result(report, page)
 def test_a_verdict_is_shown_at_the_horizon_it_names(report):
     results = json.loads(json.dumps(report.results))
     results["detectors"]["zscore"]["verdict_horizon"] = "1h"
-    matched = _rows(replace(report, results=results).to_html(), "verdicts")["zscore"][1]
+    matched = _rows(replace(report, results=results).to_html(), "verdicts")["zscore"][4]
     assert matched.startswith(fmt.ratio(results["detectors"]["zscore"]["forward"]["1h"]["matched_ratio"]))
     assert results["detectors"]["zscore"]["forward"]["1h"]["matched_ratio"] != pytest.approx(1.24)
 
@@ -273,9 +275,9 @@ def test_detectors_stand_in_the_order_of_their_verdicts(report, page):
 
 
 def test_a_detector_without_events_shows_dashes_and_counts(page):
-    verdict, matched, _, raw, path, p, q, n_events, *_ = _rows(page, "verdicts")["anogan"]
+    verdict, path, _, raw, matched, p, q, n_events, *_ = _rows(page, "verdicts")["anogan"]
     assert verdict.startswith("too few events")
-    assert (matched, raw, path, p, q, n_events) == ("– –", "– –", "–", "–", "–", "0")
+    assert (matched, raw, path, p, q, n_events) == ("– –", "– –", "– –", "–", "–", "0")
 
 
 def test_a_detector_without_any_forward_move_and_a_study_without_strategies_still_render(report):
@@ -434,13 +436,13 @@ def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
 def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):
     seen = _text(page)
     assert "also score 199 histories that have the data's volatility and nothing else" in seen
-    assert "is below 5\u202f%" in seen
-    assert "show as much, 0.005 at the least" in seen
+    assert "is at most 5\u202f%" in seen
+    assert "so 0.005 at the least" in seen
     assert "Volatility of the surrogate histories: gjr (BTC/USDT, SOL/USDT), har (ETH/USDT)." in seen
     assert "ETH/USDT: gjr: no optimum" in seen
     assert "the matched interval lies above 1 in 3 to" not in seen
     few = replace(report, results={**report.results, "surrogates": {**report.results["surrogates"], "n": 19}}).to_html()
-    assert "show as much, 0.050 at the least" in _text(few)
+    assert "so 0.050 at the least" in _text(few)
     without = replace(report, results={**report.results, "surrogates": {"n": 0, "notes": ["too <few> bars"]}}).to_html()
     seen = _text(without)
     assert "was not run in this study (too <few> bars)" in seen
@@ -594,10 +596,10 @@ def test_the_calibration_card_shows_size_before_power_with_the_naive_test_beside
     table = evidence_tables.calibration_table(_report().results)
     assert table
     rows = [[cell.text for cell in row] for row in table.rows]
-    assert [row[1] for row in rows] == ["size", "size", "size", "power"]
-    assert rows[0] == ["GARCH, Student t", "size", "none", "2,500", "24", "41", "200", "99", "4.5\u202f%", "91.0\u202f%"]
-    assert rows[-1][:3] == ["GJR-GARCH, Student t", "power", "1.50×"]
-    assert table.rows[0][8].detail == "[2.5\u202f%, 7.5\u202f%]"
+    assert [row[2] for row in rows] == ["size", "size", "size", "power"]
+    assert rows[0] == ["GARCH, Student t", "returns", "size", "none", "2,500", "24", "41", "200", "99", "4.5\u202f%", "91.0\u202f%"]
+    assert rows[-1][:4] == ["GJR-GARCH, Student t", "returns", "power", "1.50×"]
+    assert table.rows[0][9].detail == "[2.5\u202f%, 7.5\u202f%]"
     seen = _text(page).replace("\u202f", " ")
     assert "still finds something in 4.5 % to 6.5 % of simulated histories" in seen
     assert "the naive test does in 86.0 % to 95.0 %" in seen

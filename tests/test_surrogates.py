@@ -13,16 +13,16 @@ from engine.features import Features
 from engine.ohlcv import ohlcv_features
 from engine.scores import Scores
 from engine.thresholds import Fixed
-from engine.validation.calibration import Planted, ZScoreAlerts, calibrate, simulate_history
+from engine.validation.calibration import WATCHED, Planted, ZScoreAlerts, calibrate, simulate_history
 from engine.validation.event_regression import EventRegression
 from engine.validation.moves import moves_after
 from engine.validation.surrogate_test import Rescorer, step_down, surrogate_p, surrogate_test
 from engine.validation.surrogates import fit_surrogates
 from tests.market import make_bars
 
-FEATURES = partial(ohlcv_features, features=[ZScoreAlerts.feature])
+FEATURES = partial(ohlcv_features, features=[WATCHED["returns"]])
 NONE_PLANTED = ("n_flash_crashes", "n_pumps", "n_foreshocks", "n_decoys")
-RESCORER = Rescorer(ZScoreAlerts(), Fixed(2.5))
+RESCORER = Rescorer(ZScoreAlerts("returns"), Fixed(2.5))
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +269,26 @@ def test_size_and_power_on_two_hundred_histories():
     assert calibrate(Planted(2_500, "gjr", 1.5), 200, n_jobs=-1).found >= 0.5
     assert calibrate(Planted(2_500, "gjr", 1.25), 200, n_jobs=-1).found >= 0.25
     assert calibrate(Planted(20_000, "gjr", 1.25), 50, n_jobs=-1).found >= 0.9
+
+
+def test_an_adjusted_p_is_nowhere_below_the_plain_one():
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((199, 1, 1))
+    drawn[:39] = np.nan
+    t = np.sort(drawn[39:].ravel())[-9].reshape(1, 1)
+    assert surrogate_p(t, drawn)[0, 0] == pytest.approx(10 / 161)
+    assert step_down(t, drawn)[0, 0] >= surrogate_p(t, drawn)[0, 0]
+
+
+def test_alerts_that_the_controls_explain_wholly_have_no_t():
+    bars = simulate_history(Planted(1_500, "garch"), seed=3)
+    regression = EventRegression(bars, fit_surrogates(bars).forecast(bars), [moves_after(bars, 6)], cooldown=6)
+    everywhere = np.ones(bars.shape, dtype=bool)
+    found = regression.effect(everywhere, everywhere)
+    assert np.isnan(found.t).all()
+    assert found.n_events == 0
+
+
+@pytest.mark.slow
+def test_a_detector_of_volume_alone_adds_nothing_where_volume_follows_a_hidden_volatility():
+    assert calibrate(Planted(2_500, "sv", watches="volume"), 100, 59, n_jobs=-1).found <= 0.1

@@ -49,7 +49,7 @@ def test_a_matched_interval_above_one_with_a_small_q_adds_information():
     )
 
 
-@pytest.mark.parametrize("q", [0.05, 0.3, NAN])
+@pytest.mark.parametrize("q", [0.0501, 0.3, NAN])
 def test_without_a_small_q_larger_moves_are_an_echo(q):
     found = verdict(ADDING, q=(q,))
     assert found.label == "echoes volatility"
@@ -132,15 +132,20 @@ def test_alerts_never_or_always_are_too_few_to_judge(active):
     assert "nan" not in found.sentence
 
 
-def judged(moves: HorizonMoves, p: float, q: float):
-    surrogate = {moves.horizon: Surrogate(p, q, 0.1, (0.0, 0.2))}
+def judged(moves: HorizonMoves, p: float, q: float, n_tested: int = 200):
+    above = 0 if np.isnan(p) else round(200 * p) - 1
+    surrogate = {moves.horizon: Surrogate(p, q, 0.1, (0.0, 0.2), n_tested, above, 199)}
     return decide(ForwardMoves({moves.horizon: moves}, delay=1), {moves.horizon: 1e-9}, surrogate)
 
 
 def test_with_surrogates_they_decide_alone():
     found = judged(replace(ADDING, ci=(0.9, 1.2)), 0.005, 0.01)
     assert found.label == "adds information"
-    assert found.sentence.endswith("and 0.5% of histories of volatility alone show as much: more than its volatility explains.")
+    assert found.sentence.endswith("none of 199 histories of volatility alone show as much: more than its volatility explains.")
+    assert judged(ADDING, 0.05, 0.05).label == "adds information"
+    assert "and 1 of 199 histories of volatility alone shows as much" in judged(ADDING, 0.01, 0.02).sentence
+    # Alerts in rows whose controls are unknown, as behind a gap, prove nothing.
+    assert judged(ADDING, 0.005, 0.01, n_tested=29).label == "too few events"
     assert judged(ADDING, 0.2, 0.6).label == "echoes volatility"
     assert judged(NOTHING, 0.2, 0.6).label == "no information"
     by_chance = judged(ADDING, 0.02, 0.2)
@@ -149,3 +154,11 @@ def test_with_surrogates_they_decide_alone():
     unknown = judged(ADDING, NAN, NAN)
     assert unknown.label == "echoes volatility"
     assert "could not be compared" in unknown.sentence
+
+
+def test_what_the_lesser_test_finds_is_not_tested_where_surrogates_were_wanted():
+    moves = ForwardMoves({ADDING.horizon: ADDING}, delay=1)
+    found = decide(moves, {ADDING.horizon: 1e-9}, None, "only 50 bars know all of A and B at once")
+    assert found.label == "not tested"
+    assert "surrogates could not be drawn (only 50 bars know all of A and B at once)" in found.sentence
+    assert decide(moves, {ADDING.horizon: 0.9}, None, "too few bars").label == "echoes volatility"

@@ -29,6 +29,8 @@ BURN_IN = 500
 # About those of hourly bitcoin from 2020 to 2024, whose fitted persistence is .998, a little less persistent.
 HOURLY_VARIANCE, SHOCK_DF = 5e-5, 5.0
 REACH = 0.35
+# What the detectors of the calibration look at.
+WATCHED = {"returns": "return_zscore_100", "volume": "volume_zscore_100"}
 FIRST = np.datetime64("2024-01-01", "us")
 
 
@@ -60,12 +62,16 @@ class Planted:
         Returns of the ``horizon`` bars after an event are this many times larger than the law has them; at 1 alerts tell nothing.
     horizon : int
         In bars; also the cool-down.
+    watches : str
+        ``returns``, a z-score of the last return, or ``volume``, one of the last volume, which follows the volatility of the bar
+        and so says more of it than returns do.
     """
 
     n_bars: int = 2_500
     null: str = "gjr"
     effect: float = 1.0
     horizon: int = 24
+    watches: str = "returns"
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Measured:
     """One setting of the calibration that comes with the package; ``tests/studies/verdict_calibration.py`` writes it."""
 
     null: str
+    watches: str
     effect: float
     n_bars: int
     horizon: int
@@ -105,8 +112,8 @@ class Measured:
     def of(cls, run: Calibration) -> Self:
         planted, (low, high) = run.planted, run.interval
         return cls(
-            planted.null, planted.effect, planted.n_bars, planted.horizon, run.n_events, run.n_histories, run.n_surrogates,
-            run.found, low, high, run.found_naive,
+            planted.null, planted.watches, planted.effect, planted.n_bars, planted.horizon, run.n_events, run.n_histories,
+            run.n_surrogates, run.found, low, high, run.found_naive,
         )  # fmt: skip
 
 
@@ -116,12 +123,18 @@ def measured() -> list[Measured]:
 
 
 class ZScoreAlerts:
-    """Scores of the detector that everybody begins with: the absolute z-score of the last return in a window of 100 bars."""
+    """Scores of the detector that everybody begins with: the z-score of the last bar in a window of 100, of returns its size."""
 
-    feature = "return_zscore_100"
+    def __init__(self, watches: str) -> None:
+        if watches not in WATCHED:
+            raise ConfigError(f"unknown detector of {watches!r}; expected one of {', '.join(WATCHED)}")
+        self.watches = watches
 
     def __call__(self, features: Features) -> Scores:
-        return Scores(features.time, features.symbols, np.abs(features.column(self.feature)), features.interval)
+        score = features.column(WATCHED[self.watches])
+        return Scores(
+            features.time, features.symbols, np.abs(score) if self.watches == "returns" else score, features.interval
+        )
 
 
 def simulate_history(planted: Planted, seed: int, threshold: float = 2.5) -> Bars:
@@ -206,7 +219,7 @@ def calibrate(
 def _one_history(planted: Planted, n_surrogates: int, family: str, seed: int, k: int) -> tuple[float, float, int]:
     """p of the surrogate test, p of the naive test, and the number of events."""
     bars = simulate_history(planted, 1_000_003 * seed + k)
-    rescorer = Rescorer(ZScoreAlerts(), Fixed(2.5))
+    rescorer = Rescorer(ZScoreAlerts(planted.watches), Fixed(2.5))
     signals = rescorer.signals(_features(bars))
     horizon = f"{planted.horizon}h"
     test = surrogate_test(
@@ -221,4 +234,4 @@ def _one_history(planted: Planted, n_surrogates: int, family: str, seed: int, k:
 
 
 def _features(bars: Bars) -> Features:
-    return ohlcv_features(bars, [ZScoreAlerts.feature])
+    return ohlcv_features(bars, tuple(WATCHED.values()))

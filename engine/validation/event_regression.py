@@ -10,11 +10,13 @@ import numpy as np
 from data.bars import Bars
 from engine.scores import thin
 from engine.validation.inference import hac_variance
-from engine.validation.moves import Moves, typical_move, volatility_regressors
+from engine.validation.moves import Moves, typical_move, volatility_regressors, volume_regressors
 
 # Fewer alerts than this have no t.
 LEAST_EVENTS = 5
 HARMONICS = 3
+# Share of a dummy that its controls must leave: below it there is nothing but rounding.
+EXPLAINED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ class EventRegression:
 
     For each symbol, log(path + typical move / 20 a bar) = controls b + effect * alert, the effect common to all symbols. The
     controls are the log forecast of the symbol's volatility model, ``volatility_regressors`` (HAR terms of mean absolute and root
-    mean square returns, their bends, the range of the bar itself), hour of day and weekend, fitted by least squares on the rows at
-    hand. Fewer controls would have more power (planted factors of 1.5 are then found in seven of ten simulated histories instead of
-    five to six), but on real markets, whose volatility follows no model to the letter, they leave more of it to be taken for
-    information: what a z-score sees is then no echo any more. The sum of absolute returns is a far better measure of activity than
-    the move from end to end: its noise is smaller by about the root of the number of bars.
+    mean square returns, their bends, the range of the bar itself), ``volume_regressors``, hour of day and weekend, fitted by least
+    squares on the rows at hand. Fewer controls would have more power, but on real markets, whose volatility follows no model to the
+    letter, they leave more of it to be taken for information: what a z-score sees is then no echo any more. Without volume among
+    them, a detector that merely sees volume is found to add information in three of four histories whose volume follows a
+    volatility that returns show only in part; with it, in one of thirty. The sum of absolute returns is a far better measure of
+    activity than the move from end to end: its noise is smaller by about the root of the number of bars.
 
-    Bars within ``cooldown`` of an event are left out: they are neither quiet nor events.
+    Bars less than ``cooldown`` after an event are left out: they are neither quiet nor events.
 
     Parameters
     ----------
@@ -65,13 +68,14 @@ class EventRegression:
         self.cooldown, self.first = cooldown, first
         typical = typical_move(bars)
         visible = volatility_regressors(bars, typical)
+        traded = volume_regressors(bars)
         season = _season_columns(bars)
         with np.errstate(divide="ignore", invalid="ignore"):
             path = np.stack([np.log(one.path / typical + 0.05 * one.horizon) for one in moves], axis=2)
             logs = np.log(forecast / typical)
         self._symbols = []
         for i in range(bars.n_symbols):
-            x = np.column_stack([season, logs[:, i], visible[:, i]])
+            x = np.column_stack([season, logs[:, i], visible[:, i], traded[:, i]])
             known = ~np.isnan(x).any(axis=1) & ~np.isnan(path[:, i]).any(axis=1)
             rows = np.flatnonzero(known & (np.arange(bars.n_bars) >= first))
             x, y = x[rows], path[rows, i]
@@ -96,12 +100,14 @@ class EventRegression:
             dummy = event - x @ (inverse @ x[event].sum(axis=0))
             residual = y - x @ (inverse @ (product - x[out].T @ y[out]))
             dummy[out] = 0.0
+            if float(dummy @ dummy) < EXPLAINED * n:
+                continue
             dummies.append((rows, dummy))
             residuals.append(residual)
             n_events += n
         nan = np.full(n_horizons, np.nan)
         spread = sum(float(dummy @ dummy) for _, dummy in dummies)
-        if n_events < LEAST_EVENTS or not spread > 0:
+        if n_events < LEAST_EVENTS:
             return EventEffect(nan, nan, n_events)
         effect = sum(dummy @ residual for (_, dummy), residual in zip(dummies, residuals, strict=True)) / spread
         influence = np.zeros((self._n_rows, n_horizons))

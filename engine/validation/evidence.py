@@ -43,8 +43,8 @@ CONTROLS = {
     "hodrick": "volatility visible one bar before each bar, overlap",
     "matched": "volatility visible at the alert (HAR, season)",
     "matched_shift": "the same, and alerts that come in clusters",
-    "regression": "volatility visible at the alert (GARCH, HAR, realised, season), coefficients of each symbol",
-    "qlike": "volatility visible at the alert, forecast out of sample",
+    "regression": "volatility visible at the alert (GARCH, HAR, realised, season), coefficients of the whole history",
+    "qlike": "volatility visible at the alert (HAR, season), forecast out of sample",
     "surrogate": "everything that volatility does, by histories made of it",
     "direction": "direction, not size: overlap, symbols that move together",
     "hit_rate": "direction, not size: overlap, symbols that move together",
@@ -80,7 +80,7 @@ class EvidenceTable:
         self.design = control_design(bars)
         self.surprise = surprises(bars)
         self.log_path = {
-            name: walk_forward_log_path(bars, moves, self.garch.get(name)) for name, (moves, _) in table.entries.items()
+            name: walk_forward_log_path(bars, moves) for name, (moves, _) in table.entries.items()
         }
 
 

@@ -18,16 +18,11 @@ LEAST_PAST_EVENTS = 30
 AGAINST = "the volatility forecast without the alert"
 
 
-def walk_forward_log_path(bars: Bars, moves: Moves, garch: np.ndarray | None = None, n_folds: int = N_FOLDS) -> np.ndarray:
+def walk_forward_log_path(bars: Bars, moves: Moves, n_folds: int = N_FOLDS) -> np.ndarray:
     """Log of the path expected at each row by the model of ``expected_log_path``, fitted on the past alone.
 
     Rows are cut into ``n_folds`` runs; the forecast of a run is fitted on every row before it whose move was complete when the run
     began. Even the scale of the regressors is of the past: the median absolute return of the first quarter of a symbol's bars.
-
-    Parameters
-    ----------
-    garch : ndarray, shape (n_bars, n_symbols), optional
-        A causal forecast for the same horizon, above 0; its log becomes a regressor.
 
     Returns
     -------
@@ -36,9 +31,6 @@ def walk_forward_log_path(bars: Bars, moves: Moves, garch: np.ndarray | None = N
     """
     typical = np.array([_early_scale(column) for column in bars.returns().T])
     design = control_design(bars, typical)
-    if garch is not None:
-        log_garch = np.log(np.where(garch > 0, garch, np.nan))
-        design = np.concatenate([design, log_garch.T[:, :, None]], axis=2)
     out = np.full(bars.shape, np.nan)
     for i in range(bars.n_symbols):
         x, y = design[i], moves.path[:, i]

@@ -122,6 +122,20 @@ def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
     return np.stack([*mean, *root, *bends, _log(np.log(bars.high / bars.low), typical)], axis=-1)
 
 
+def volume_regressors(bars: Bars) -> np.ndarray:
+    """What was visible of trading at the close of each row, shape (n_bars, n_symbols, 4).
+
+    Log mean volume in quote currency of the last 1, 6, 24 and 96 bars, in units of the symbol's median. Volume rises with the
+    volatility of the moment, which past returns know only in part. Zero for a symbol without volume.
+    """
+    quote = bars.close * bars.volume
+    traded = [column[column > 0] for column in quote.T]
+    usual = np.array([np.median(column) if column.size else np.nan for column in traded])
+    logs = np.stack([_log(rolling_mean_nb(quote, window), usual) for window in HAR_WINDOWS], axis=-1)
+    logs[:, np.isnan(usual)] = 0.0
+    return logs
+
+
 def _log(x: np.ndarray, typical: np.ndarray) -> np.ndarray:
     # A twentieth of the typical return keeps the log of an unchanged price finite.
     return np.log(x / typical + 0.05)

@@ -37,8 +37,10 @@ class SurrogateTest:
     detectors, horizons : tuple of str
     effect, t : ndarray, shape (n_detectors, n_horizons)
         Of the data; see ``EventEffect``.
+    n_events : ndarray of int, shape (n_detectors,)
+        Alerts of the data that have a move and known controls.
     drawn_effect, drawn : ndarray, shape (n_surrogates, n_detectors, n_horizons)
-        Effect and t of the surrogates.
+        Effect and t of the surrogates; NaN where too few alerts are left.
     p : ndarray, shape (n_detectors, n_horizons)
         (1 + surrogates with at least the t of the data) / (1 + surrogates): how often volatility alone does as well.
     q : ndarray, shape (n_detectors, n_horizons)
@@ -52,6 +54,7 @@ class SurrogateTest:
     horizons: tuple[str, ...]
     effect: np.ndarray
     t: np.ndarray
+    n_events: np.ndarray
     drawn_effect: np.ndarray
     drawn: np.ndarray
     p: np.ndarray
@@ -62,6 +65,16 @@ class SurrogateTest:
     @property
     def n_surrogates(self) -> int:
         return len(self.drawn)
+
+    @property
+    def n_above(self) -> np.ndarray:
+        """Surrogates with at least the t of the data, shape (n_detectors, n_horizons)."""
+        return (np.nan_to_num(self.drawn, nan=-np.inf) >= self.t).sum(axis=0)
+
+    @property
+    def n_usable(self) -> np.ndarray:
+        """Surrogates that have a t, shape (n_detectors, n_horizons)."""
+        return (~np.isnan(self.drawn)).sum(axis=0)
 
     @property
     def excess(self) -> np.ndarray:
@@ -173,6 +186,7 @@ def surrogate_test(
         horizons=tuple(map(str, horizons)),
         effect=np.array([found.effect for found in observed.values()]),
         t=t,
+        n_events=np.array([found.n_events for found in observed.values()]),
         drawn_effect=drawn[0],
         drawn=drawn[1],
         p=surrogate_p(t, drawn[1]),
@@ -227,7 +241,7 @@ def surrogate_p(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """p of each t adjusted for all of them by ``romano_wolf``, NaN where p is.
+    """p of each t adjusted for all of them by ``romano_wolf``, NaN where p is, and nowhere below it.
 
     Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all. The
     data are among those they are taken of: otherwise only the data would be measured by a mean and a spread they had no part in,
@@ -238,9 +252,11 @@ def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     mean = _nan_mean(pooled)
     with _all_unknown_allowed():
         spread = np.nanstd(pooled, axis=0)
-    z = np.where(np.isnan(surrogate_p(t, drawn)).ravel() | ~(spread > 0), np.nan, t.ravel() - mean)
+    p = surrogate_p(t, drawn).ravel()
+    z = np.where(np.isnan(p) | ~(spread > 0), np.nan, t.ravel() - mean)
     scale = np.where(spread > 0, spread, 1.0)
-    return romano_wolf(z / scale, (flat - mean) / scale).p_values.reshape(t.shape)
+    # A surrogate without a t exceeds nothing there, but p leaves it out.
+    return np.maximum(romano_wolf(z / scale, (flat - mean) / scale).p_values, p).reshape(t.shape)
 
 
 def _nan_mean(drawn: np.ndarray) -> np.ndarray:

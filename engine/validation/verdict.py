@@ -13,6 +13,7 @@ ADDS = "adds information"
 ECHOES = "echoes volatility"
 NOTHING = "no information"
 TOO_FEW = "too few events"
+NOT_TESTED = "not tested"
 MIN_EVENTS = 30
 # Alerts of several symbols at one moment, or within one horizon, are one observation; an interval needs ten.
 MIN_EFFECTIVE = 10
@@ -26,7 +27,7 @@ class Verdict:
     Parameters
     ----------
     label : str
-        ``adds information``, ``echoes volatility``, ``no information`` or ``too few events``.
+        ``adds information``, ``echoes volatility``, ``no information``, ``too few events`` or ``not tested``.
     horizon : str
         The horizon that the sentence speaks of: the one with the smallest q.
     sentence : str
@@ -41,28 +42,45 @@ class Verdict:
 class Surrogate:
     """What the surrogate test says of one detector at one horizon.
 
-    p, p adjusted for all tests of the study, and the log ratio of activity after alerts beyond that of the surrogates, with its
-    95 % interval.
+    Parameters
+    ----------
+    p, q : float
+        q is p adjusted for all tests of the study.
+    excess : float
+        Log ratio of activity after alerts beyond that of the surrogates.
+    ci : tuple of float
+        Its 95 % interval.
+    n_events : int
+        Alerts that the test could use: those whose controls are known.
+    n_above, n_surrogates : int
+        Surrogate histories with at least the t of the data, among those that have one.
     """
 
     p: float
     q: float
     excess: float
     ci: tuple[float, float]
+    n_events: int
+    n_above: int
+    n_surrogates: int
 
 
 def decide(
-    forward: ForwardMoves, q_values: Mapping[str, float], surrogates: Mapping[str, Surrogate] | None = None
+    forward: ForwardMoves,
+    q_values: Mapping[str, float],
+    surrogates: Mapping[str, Surrogate] | None = None,
+    why_none: str = "",
 ) -> Verdict:
     """The verdict on one detector.
 
-    *Adds information*: at one horizon the surrogate test, adjusted for every detector and horizon of the study, is below 5 %.
+    *Adds information*: at one horizon the surrogate test, adjusted for every detector and horizon of the study, is at most 5 %.
     *Echoes volatility*: moves after alerts are larger than usual, but no larger than volatility explains. *No information*: they
     are not even larger. *Too few events*: at no horizon 30 events, 10 of them a horizon apart, and a matched interval.
 
-    Without surrogates the volatility-matched ratio takes their place: its interval above 1 and q below 5 %. It is a lesser
+    Without surrogates the volatility-matched ratio takes their place: its interval above 1 and q at most 5 %. It is a lesser
     test: on simulated GARCH histories without information 3 to 4 % of its intervals lie above 1, and real volatility may follow a
-    law that its forecast fits less well.
+    law that its forecast fits less well. Where surrogates were asked for and could not be had, it finds no information: what it
+    would call so is *not tested*.
 
     Parameters
     ----------
@@ -71,15 +89,20 @@ def decide(
         Benjamini-Hochberg q of ``p_matched``, by horizon.
     surrogates : dict of str to Surrogate, optional
         By horizon.
+    why_none : str
+        Why there are no surrogates, if they were asked for.
     """
     q_values = dict(q_values) if surrogates is None else {name: found.q for name, found in surrogates.items()}
     by_q = sorted(forward.horizons.values(), key=lambda m: (np.nan_to_num(q_values[m.horizon], nan=2.0), m.horizon))
-    counted = [m for m in by_q if m.n_events >= MIN_EVENTS and m.n_effective >= MIN_EFFECTIVE]
+    tested = {name: found.n_events for name, found in (surrogates or {}).items() if not np.isnan(found.p)}
+    # Of few alerts the surrogate test may know the controls of fewer still.
+    n_events = {m.horizon: min(m.n_events, tested.get(m.horizon, m.n_events)) for m in by_q}
+    counted = [m for m in by_q if n_events[m.horizon] >= MIN_EVENTS and m.n_effective >= MIN_EFFECTIVE]
     enough = [m for m in counted if not np.isnan(m.ci).any()]
     if not counted:
-        most = max(by_q, key=lambda m: (m.n_effective, m.n_events))
+        most = max(by_q, key=lambda m: (m.n_effective, n_events[m.horizon]))
         sentence = (
-            f"{most.n_events} alerts could be followed over {most.horizon}, {most.n_effective} of them a horizon apart; "
+            f"{n_events[most.horizon]} alerts could be followed over {most.horizon}, {most.n_effective} of them a horizon apart; "
             f"{MIN_EVENTS} and {MIN_EFFECTIVE} are needed to judge."
         )
         return Verdict(TOO_FEW, most.horizon, sentence)
@@ -91,15 +114,17 @@ def decide(
         )
         return Verdict(TOO_FEW, shown.horizon, sentence)
     decided = [m for m in enough if surrogates is None or not np.isnan(surrogates[m.horizon].p)]
-    adding = [m for m in decided if q_values[m.horizon] < LEVEL and (surrogates is not None or m.ci[0] > 1)]
+    adding = [m for m in decided if q_values[m.horizon] <= LEVEL and (surrogates is not None or m.ci[0] > 1)]
     louder = [m for m in enough if m.abs_move_ratio_ci[0] > 1]
+    if adding and why_none:
+        return Verdict(NOT_TESTED, adding[0].horizon, _sentence(adding[0], f"surrogates could not be drawn ({why_none})", None))
     if adding:
         return Verdict(ADDS, adding[0].horizon, _sentence(adding[0], "more than its volatility explains", surrogates))
     if louder:
         # A small p among many tests happens by chance: then q decides, and the sentence says so.
         first = louder[0]
         q = q_values[first.horizon]
-        small = first.ci[0] > 1 if surrogates is None else surrogates[first.horizon].p < LEVEL
+        small = first.ci[0] > 1 if surrogates is None else surrogates[first.horizon].p <= LEVEL
         shown = "unknown" if np.isnan(q) else f"{q:.2f}"
         chance = f"no more than chance allows among all tests (q {shown}), so an echo"
         return Verdict(ECHOES, first.horizon, _sentence(first, chance if small else "an echo", surrogates))
@@ -118,4 +143,5 @@ def _sentence(moves: HorizonMoves, conclusion: str, surrogates: Mapping[str, Sur
 def _tested(found: Surrogate) -> str:
     if np.isnan(found.p):
         return ", and histories of volatility alone could not be compared"
-    return f", and {found.p:.1%} of histories of volatility alone show as much"
+    above = "none" if found.n_above == 0 else str(found.n_above)
+    return f", and {above} of {found.n_surrogates} histories of volatility alone show{'s' if found.n_above == 1 else ''} as much"

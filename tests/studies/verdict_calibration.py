@@ -1,7 +1,7 @@
 """Size and power of the surrogate test: ``python -m tests.studies.verdict_calibration``.
 
-Size: histories in which the alerts of a z-score detector tell nothing beyond volatility. Power: returns after an alert are larger
-by the planted factor. Horizon and cool-down are 24 hours; nothing is tuned to these histories.
+Size: histories in which the alerts of a z-score, of returns or of volume, tell nothing beyond volatility. Power: returns after an
+alert are larger by the planted factor. Horizon and cool-down are 24 hours; nothing is tuned to these histories.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from engine.validation.calibration import TABLE, Measured, Planted, calibrate
 
 SETTINGS = (
     *(Planted(2_500, null) for null in ("garch", "gjr", "sv")),
+    *(Planted(2_500, null, watches="volume") for null in ("gjr", "sv")),
     *(Planted(2_500, "gjr", effect) for effect in (1.25, 1.5)),
     *(Planted(20_000, "gjr", effect) for effect in (1.0, 1.25)),
 )
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=-1)
     parser.add_argument("--write", action="store_true", help="make it the calibration of the package")
     options = parser.parse_args(arguments)
-    print("null   effect  bars    events  found at 5 % [95 %]      naive")
+    print("null   watches  effect  bars    events  found at 5 % [95 %]      naive")
     rows = []
     for planted in SETTINGS:
         # Long histories take their time, and vary less.
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = calibrate(planted, histories, options.surrogates, options.family, n_jobs=options.jobs)
         low, high = found.interval
         print(
-            f"{planted.null:<6} {planted.effect:<7} {planted.n_bars:<7} {found.n_events:<7.1f} "
+            f"{planted.null:<6} {planted.watches:<8} {planted.effect:<7} {planted.n_bars:<7} {found.n_events:<7.1f} "
             f"{found.found:.3f} [{low:.3f}, {high:.3f}]     {found.found_naive:.3f}",
             flush=True,
         )
