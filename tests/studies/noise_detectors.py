@@ -19,6 +19,7 @@ from engine.thresholds import Fixed
 from engine.validation.calibration import Planted, simulate_history
 from engine.validation.surrogate_test import Rescorer, surrogate_test
 from engine.validation.surrogates import fit_surrogates
+from engine.validation.verdict import LEVEL
 
 HORIZONS = ("1h", "3h", "6h", "12h", "24h", "48h")
 N_DETECTORS = 15
@@ -38,7 +39,7 @@ def one_history(k: int, n_surrogates: int) -> tuple[bool, bool]:
     test = surrogate_test(
         fit_surrogates(bars), signals, rescorers, features, HORIZONS, cooldown="48h", n_surrogates=n_surrogates, seed=k
     )
-    return bool(np.nanmin(test.q) < 0.05), bool(np.nanmin(test.p) < 0.05)
+    return bool(np.nanmin(test.q) <= LEVEL), bool(np.nanmin(test.p) <= LEVEL)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
