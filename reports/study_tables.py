@@ -62,9 +62,10 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
     decided = surrogates_decide(results)
     ratio, bounds, label = deciding_ratio(results)
     place = _scale([decisive(results["detectors"][name])[1] for name in names], ratio, bounds)
-    horizons = sorted({decisive(results["detectors"][name])[0] for name in names} - {""})
+    shown = {decisive(results["detectors"][name])[0] for name in names}
+    horizons = [horizon for horizon in results["detectors"][names[0]].get("forward") or {} if horizon in shown] if names else []
     # The p of the test that decides stands beside the q that it became.
-    p, tested, adjusted = ("p_surrogate", "surrogates", "family-wise") if decided else ("p_matched", "matched", "all tests")
+    p, adjusted = ("p_surrogate", "family-wise") if decided else ("p_matched", "all tests")
     rows = []
     for name in names:
         detector = results["detectors"][name]
@@ -79,18 +80,16 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
             Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
             cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
             *([cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))] if decided else []),
-            cell(moves.get(p), fmt.p_value),
-            cell(moves.get("q"), fmt.p_value),
-            cell(moves.get("n_events"), fmt.count),
-            cell(moves.get("n_effective"), fmt.count),
+            cell(moves.get("q"), fmt.p_value, "p " + fmt.p_value(moves.get(p))),
+            cell(moves.get("n_events"), fmt.count, fmt.count(moves.get("n_effective")) + " apart"),
             cell(rate.get("realised"), lambda value: fmt.percent(value, 2), "of " + fmt.percent(rate.get("nominal"), 2)),
         ])
     caption = "Verdict per detector" + (f" at horizon {', '.join(horizons)}" if horizons else "") + ", strongest first"
     columns = [
         Column("Detector", kind="text"), Column("Verdict", kind="text"),
-        Column(label, "95 % interval"), Column(f"{label.split(' ratio')[0]} ◆, raw ○", "line at 1.0", "strip"),
+        Column(label, "95 % interval"), Column("◆ and raw ○", "line at 1.0", "strip"),
         Column("Raw ratio", "95 % interval"), *([Column("Matched ratio", "95 % interval")] if decided else []),
-        Column("p", tested), Column("q", adjusted), Column("n events"), Column("n effective"),
+        Column("q", adjusted), Column("n events"),
         Column("Alert rate", "realised of nominal"),
     ]
     return Table("verdicts", caption, columns, rows)
