@@ -13,7 +13,7 @@ from detectors.neural.conditional import median_over_symbols
 from detectors.neural.trainer import Noise, Settings, TrainingData, seeded, train
 from detectors.neural.windows import Windows
 from detectors.registry import detector_class, make_detector
-from detectors.scaling import CLIP, RobustScaler
+from detectors.scaling import CLIP
 from engine.features import Features
 from engine.ohlcv import ohlcv_features
 from engine.splits import WalkForward
@@ -49,7 +49,7 @@ def with_values(features: Features, values: np.ndarray) -> Features:
 
 
 def standardised(detector, features: Features) -> np.ndarray:
-    return RobustScaler(detector.symbols_, detector.names_, detector.center_, detector.scale_).transform(features)
+    return detector.scaler.transform(features)
 
 
 # Windows
