@@ -16,7 +16,7 @@ import pandas as pd
 import foreshock as fs
 
 N_TRAIN, CRASH, TOP = 2_700, slice(3_008, 3_022), 0.02
-ANOGAN = {"window": 1, "latent": 16, "width": 128, "steps": 1_500, "epochs": 60}
+ANOGAN = {"window": 1, "latent": 16, "width": 128, "steps": 6_000, "epochs": 60}
 
 
 def book_rows(path: str) -> fs.Features:
