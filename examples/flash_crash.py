@@ -4,8 +4,8 @@
 
 The file holds 30 columns of a 15-level book, one row every five minutes. Detectors learn from rows 0 to 2,699 and score the 667
 that follow; rows 3008 to 3021 are the crash. All see the same signed logs, sign(x) log(1 + |x|). The parameters of the AnoGAN were
-chosen on the training rows alone: fitted on the first four fifths of them, by how well it tells the last fifth from the same
-rows with some columns shuffled.
+chosen on the training rows alone: fitted on the first four fifths of them, by how well it rebuilds the last fifth, and tells it
+from the same rows with some columns shuffled.
 """
 
 import sys
