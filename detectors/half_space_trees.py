@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 import numpy as np
 from numba import njit
 
-from data.errors import ConfigError, DataError
-from detectors.base import Detector
-from detectors.scaling import RobustScaler, complete_rows
+from data.errors import ConfigError
+from detectors.scaled import ScaledDetector
+from detectors.scaling import complete_rows
 from engine.features import Features
 
 
-class HalfSpaceTrees(Detector):
+class HalfSpaceTrees(ScaledDetector):
     """Minus the log2 of the density that random half-space trees [1]_ saw around the row in the window before it.
 
     A tree halves the feature space ``depth`` times at random features. With m the number of rows of the window in the node
@@ -40,7 +38,7 @@ class HalfSpaceTrees(Detector):
     """
 
     name = "half_space_trees"
-    learned = ("symbols_", "names_", "center_", "scale_", "feature_", "cut_")
+    learned = (*ScaledDetector.learned, "feature_", "cut_")
 
     def __init__(self, n_trees: int = 50, depth: int = 10, window: int = 250, seed: int = 0) -> None:
         self.n_trees = n_trees
@@ -57,8 +55,7 @@ class HalfSpaceTrees(Detector):
             raise ConfigError(f"n_trees must be at least 1 and depth from 1 to 20, got {self.n_trees} and {self.depth}")
         if self.window < 20:
             raise ConfigError(f"window must be at least 20 rows, got {self.window}")
-        scaler = RobustScaler.learn(features)
-        self.symbols_, self.names_, self.center_, self.scale_ = scaler.symbols, scaler.names, scaler.center, scaler.scale
+        self._learn_scales(features)
         rng = np.random.default_rng(self.seed)
         n_features = len(features.names)
         centre = rng.random((self.n_trees, n_features))
@@ -67,17 +64,14 @@ class HalfSpaceTrees(Detector):
         self.cut_ = _halve(self.feature_, centre - reach, centre + reach)
 
     def _score(self, features: Features) -> np.ndarray:
-        rows = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_).transform(features)
+        rows = self.scaler.transform(features)
         _, mask = complete_rows(rows)
         squashed = 0.5 + rows / (2 + 2 * np.abs(rows))
         return _stream_nb(squashed, mask, self.feature_, self.cut_, self.depth, self.window)
 
-    def restore(self, state: dict[str, Any]) -> Self:
-        super().restore(state)
+    def _whole(self) -> bool:
         shape = (self.n_trees, 2**self.depth)
-        if (self.feature_.shape, self.cut_.shape) != (shape, shape) or self.feature_.max() >= len(self.names_):
-            raise DataError("the saved half_space_trees do not fit together; save the detector again")
-        return self
+        return self.feature_.shape == self.cut_.shape == shape and self.feature_.max() < len(self.names_)
 
 
 def _halve(feature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@
 
 The file holds 30 columns of a 15-level book, one row every five minutes. Detectors learn from rows 0 to 2,699 and score the 667
 that follow; rows 3008 to 3021 are the crash. All see the same signed logs, sign(x) log(1 + |x|). The parameters of the AnoGAN were
-chosen on the training rows alone: fitted on the first four fifths of them, by how well it tells the last fifth from the same
-rows with some columns shuffled.
+chosen on the training rows alone: fitted on the first four fifths of them, by how well it rebuilds the last fifth, and tells it
+from the same rows with some columns shuffled.
 """
 
 import sys
@@ -16,7 +16,7 @@ import pandas as pd
 import foreshock as fs
 
 N_TRAIN, CRASH, TOP = 2_700, slice(3_008, 3_022), 0.02
-ANOGAN = {"window": 1, "latent": 16, "width": 128, "steps": 1_500, "epochs": 60}
+ANOGAN = {"window": 1, "latent": 16, "width": 128, "steps": 6_000, "epochs": 60}
 
 
 def book_rows(path: str) -> fs.Features:

@@ -21,7 +21,7 @@ from data.errors import ConfigError
 from detectors.neural.base import NeuralDetector
 from detectors.pca import PCA
 from detectors.registry import make_detector
-from detectors.scaling import CLIP, RobustScaler
+from detectors.scaling import CLIP
 from engine.detection import Events, match_events
 from engine.features import Features
 from engine.ohlcv import ohlcv_features
@@ -136,8 +136,7 @@ def _figures(
         block, kept = features.rows(slice(first, test.stop)), slice(test.start - first, None)
         scores[test] = fresh.score(block).values[kept]
         codes, rebuilt = _rebuilt(fresh, block)
-        scaler = RobustScaler(fresh.symbols_, fresh.names_, fresh.center_, fresh.scale_)
-        actual = scaler.transform(block)[kept]
+        actual = fresh.scaler.transform(block)[kept]
         ordinary = (np.abs(actual) <= CLIP).all(axis=2)
         error = ((actual - rebuilt[kept]) ** 2).mean(axis=2)[ordinary]
         errors.append(error[~np.isnan(error)])
@@ -175,9 +174,8 @@ def _figures(
 def _rebuilt(detector: Any, block: Features) -> tuple[np.ndarray, np.ndarray]:
     """Codes, and rows as they are rebuilt from them in standardised units, NaN where a row is not scored."""
     if isinstance(detector, NeuralDetector):
-        scaler = RobustScaler(detector.symbols_, detector.names_, detector.center_, detector.scale_)
         rebuilt = Features(block.time, block.symbols, block.names, detector.reconstruct(block), block.interval)
-        return detector.encode(block), scaler.transform(rebuilt)
+        return detector.encode(block), detector.scaler.transform(rebuilt)
 
     def project(rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         return (rows - model["mean"]) @ model["components"].T

@@ -30,12 +30,13 @@ from engine.validation.forward import MoveTable
 from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
 from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
-from engine.walk_forward import FittedFolds, fit_walk_forward, walk_forward
+from engine.walk_forward import FittedFolds, walk_forward
 from foreshock import results as sections
 from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
 from foreshock.progress import progress_bar
+from foreshock.side_by_side import walk_forward_all
 from foreshock.study_result import StudyResult
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
@@ -218,7 +219,7 @@ class Study:
         with progress_bar(2 + len(detectors) * (n_folds + 2) + n_backtests + self.n_surrogates, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
-            fitted = self._walk_forward(detectors, features, purge, n_folds, step)
+            fitted = self._walk_forward(detectors, features, purge, step)
             scores = {label: found for label, (found, _) in fitted.items()}
             signals = {label: found.signals(self.threshold) for label, found in scores.items()}
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
@@ -268,40 +269,22 @@ class Study:
         )
 
     def _walk_forward(
-        self, detectors: Mapping[str, Detector], features: Features, purge: int, n_folds: int, step: Callable[[str], None]
+        self, detectors: Mapping[str, Detector], features: Features, purge: int, step: Callable[[str], None]
     ) -> dict[str, tuple[Scores, FittedFolds]]:
-        """Scores and fitted detectors by label; several slow ones run side by side, each in a process of its own."""
-        from joblib import Parallel, delayed
-
-        slow = [label for label, detector in detectors.items() if detector.slow]
-        apart = slow if len(slow) > 1 else []
+        """Scores and fitted detectors by label, in the order of the detectors."""
         found = {}
-        for label, detector in detectors.items():
-            if label not in apart:
-                done = lambda label=label: step(f"walk-forward {label}")  # noqa: E731
-                found[label] = self._one_walk_forward(detector, features, purge, done)
-        # Typed by joblib for every way of returning at once.
-        results: Any = Parallel(n_jobs=-1, return_as="generator")(
-            delayed(self._one_walk_forward)(detectors[label], features, purge) for label in apart
-        )
-        for label, result in zip(apart, results, strict=True):
+        for label, result in walk_forward_all(
+            detectors,
+            features,
+            self.splits,
+            purge,
+            train_scores=self.threshold.needs_train_scores,
+            on_fold=lambda label: step(f"walk-forward {label}"),
+        ):
+            if isinstance(result, ConfigError):
+                raise result
             found[label] = result
-            for _ in range(n_folds):
-                step(f"walk-forward {label}")
         return {label: found[label] for label in detectors}
-
-    def _one_walk_forward(
-        self, detector: Detector, features: Features, purge: int, on_fold: Callable[[], None] | None = None
-    ) -> tuple[Scores, FittedFolds]:
-        with threadpool_limits(limits=1):
-            return fit_walk_forward(
-                detector,
-                features,
-                self.splits,
-                label_bars=purge - detector.lookback,
-                train_scores=self.threshold.needs_train_scores,
-                on_fold=on_fold,
-            )
 
     def _slices(self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals]) -> list[dict[str, Any]]:
         """Forward moves over the longest horizon by year, asset and regime; regimes are out of sample too."""

@@ -57,6 +57,40 @@ def test_planted_rows_have_every_metric_with_its_interval_and_chance(small_marke
             )
 
 
+def vus_rows(**bounds: tuple[float, float, float]) -> list[dict]:
+    """Rows of all events, and of one kind that says the contrary."""
+    rows = []
+    for name, (low, value, high) in bounds.items():
+        rows.append({"detector": name, "kind": "all", "size": "all", "vus_pr": value, "vus_pr_ci": [low, high]})
+        rows.append({"detector": name, "kind": "pump", "size": "all", "vus_pr": 1 - value, "vus_pr_ci": [1 - high, 1 - low]})
+    return rows
+
+
+def test_the_note_names_the_networks_not_told_from_chance_and_what_the_best_does_not_beat():
+    rows = vus_rows(
+        pca=(0.2, 0.3, 0.4),
+        autoencoder=(0.05, 0.2, 0.3),
+        vae=(0.06, 0.1, 0.2),
+        anogan=(float("nan"), 0.15, float("nan")),
+        random=(0.03, 0.04, 0.05),
+        volatility_only=(0.01, 0.02, 0.045),
+    )
+    apart, pca, volatility = planted.network_notes(rows)
+    assert "not told from random" in apart
+    assert "touch: autoencoder (0.200 [0.050, 0.300]), anogan (" in apart
+    assert "vae" not in apart
+    assert "(1 of 3 networks are apart)" in apart
+    assert "autoencoder (0.200 [0.050, 0.300]), does not beat pca (0.300 [0.200, 0.400]); the intervals are not apart" in pca
+    assert "autoencoder (0.200 [0.050, 0.300]), beats volatility_only (0.020 [0.010, 0.045]); the intervals are apart" in volatility
+
+
+def test_the_note_says_so_where_every_network_is_apart_and_nothing_without_networks():
+    rows = vus_rows(vae=(0.06, 0.1, 0.2), beta_vae=(0.07, 0.1, 0.2), random=(0.03, 0.04, 0.05), zscore=(0.5, 0.6, 0.7))
+    (apart,) = planted.network_notes(rows)
+    assert apart.startswith("the VUS-PR of every network on all events is apart from that of random (0.040 [0.030, 0.050])")
+    assert planted.network_notes(vus_rows(pca=(0.2, 0.3, 0.4), random=(0.03, 0.04, 0.05))) == []
+
+
 def test_planted_events_are_all_counted_once_and_kinds_add_up(small_market):
     rows = {(row["detector"], row["kind"], row["size"]): row for row in small_market["rows"]}
     market = simulate_market(seed=3, n_symbols=3, n_bars=9_000)
@@ -242,10 +276,12 @@ def test_benchmark_verbs_print_the_table_and_write_the_file(nab_folder, small_ma
     assert "published figures of others" in ran.output
     assert json.loads((tmp_path / "nab" / "benchmark.json").read_text(encoding="utf-8"))["benchmark"] == "nab"
 
-    monkeypatch.setattr(planted, "planted_benchmark", lambda seed, step: small_market)
+    noted = {**small_market, "notes": [*small_market["notes"], "the best network is told"]}
+    monkeypatch.setattr(planted, "planted_benchmark", lambda seed, step: noted)
     ran = CliRunner().invoke(cli.app, ["benchmark", "planted", "--seed", "3", "--out", str(tmp_path / "planted")])
     assert ran.exit_code == 0, ran.output
     assert "Recall by kind and size of event" in ran.output
+    assert "note: the best network is told" in ran.output
     for line in ran.output.splitlines():
         assert len(line.rstrip()) <= 120, line
     assert (tmp_path / "planted" / "benchmark.json").is_file()

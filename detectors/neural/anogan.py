@@ -77,7 +77,7 @@ class AnoGAN(NeuralDetector):
         search_steps: int = 200,
         **shared: Any,
     ) -> None:
-        super().__init__(**{"window": 24, "latent": 8, "epochs": 20, "batch_size": 512, "learning_rate": 1e-3, **shared})
+        super().__init__(**{"window": 24, "latent": 8, "epochs": 12, "batch_size": 512, "learning_rate": 1e-3, **shared})
         self.width = width
         self.layout: Layout = layout
         self.loss: GanLoss = loss

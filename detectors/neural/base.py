@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Self
@@ -13,11 +12,12 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from data.errors import ConfigError, DataError
-from detectors.base import Detector
 from detectors.neural.folds import train_together
+from detectors.neural.parameters import ParametersOfBases
 from detectors.neural.trainer import VALIDATION, OnEpoch, Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
 from detectors.neural.windows import Windows, clipped
-from detectors.scaling import MIN_ROWS, RobustScaler
+from detectors.scaled import ModelDetector
+from detectors.scaling import MIN_ROWS
 from engine.features import Features
 
 # Windows in the later part, which decides when to stop.
@@ -26,7 +26,7 @@ FEWEST_LATER = 10
 BATCH = 512
 
 
-class NeuralDetector(Detector):
+class NeuralDetector(ParametersOfBases, ModelDetector):
     """Base of the networks that look at windows of standardised rows.
 
     Rows are standardised per symbol by median and interquartile range of the training rows. The window of row t is the rows
@@ -56,7 +56,6 @@ class NeuralDetector(Detector):
     device : {"auto", "cpu", "cuda"}
     """
 
-    learned = ("symbols_", "names_", "center_", "scale_", "models_")
     tolerance = 1e-9
     slow = True
     # Whether the score of a symbol uses rows of other symbols.
@@ -88,16 +87,6 @@ class NeuralDetector(Detector):
         self.warm_start = warm_start
         self.seed = seed
         self.device = device
-
-    @classmethod
-    def _get_param_names(cls) -> list[str]:
-        """Parameters of the class and of its bases: a subclass names its own and hands the others on."""
-        names: set[str] = set()
-        for base in cls.__mro__:
-            if issubclass(base, NeuralDetector) and "__init__" in vars(base):
-                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-                names |= {p.name for p in parameters if p.kind is not p.VAR_KEYWORD and p.name != "self"}
-        return sorted(names)
 
     @property
     def lookback(self) -> int:
@@ -157,8 +146,7 @@ class NeuralDetector(Detector):
     def _training_windows(self, features: Features) -> list[Windows]:
         """Learn the scales; the windows to learn from, of all symbols together or of each."""
         self._check(features)
-        scaler = RobustScaler.learn(features)
-        self.symbols_, self.names_, self.center_, self.scale_ = scaler.symbols, scaler.names, scaler.center, scaler.scale
+        self._learn_scales(features)
         windows = self._windows(features)
         groups = [windows] if self.pool else [windows.take(windows.cols == i) for i in range(len(features.symbols))]
         if not any(map(_enough, groups)):
@@ -207,7 +195,7 @@ class NeuralDetector(Detector):
         return other.models_[other.symbols_.index(symbol)] or None if symbol in other.symbols_ else None
 
     def _windows(self, features: Features) -> Windows:
-        values = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_).transform(features)
+        values = self.scaler.transform(features)
         return Windows.of(values, self.window, self._context(values))
 
     def _score(self, features: Features) -> np.ndarray:
@@ -226,8 +214,7 @@ class NeuralDetector(Detector):
         self._check_fitted()
         width = (len(self.names_),)
         rebuilt = self._by_window(features, lambda net, _model, x, context, _: self._rebuilt(net, x, context)[:, -1], width)
-        scaler = RobustScaler(self.symbols_, self.names_, self.center_, self.scale_)
-        center, scale = scaler._of(features)
+        center, scale = self.scaler._of(features)
         return rebuilt * scale + center
 
     def decode(self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None) -> np.ndarray:
@@ -285,14 +272,6 @@ class NeuralDetector(Detector):
         net = self._network(n_features, n_context)
         _load(net, model["weights"])
         return net.eval()
-
-    def restore(self, state: dict[str, Any]) -> Self:
-        super().restore(state)
-        shape = (len(self.symbols_), len(self.names_))
-        whole = self.center_.shape == self.scale_.shape == shape and len(self.models_) == (1 if self.pool else shape[0])
-        if not whole or not all(self._fits(model, shape[1]) for model in self.models_ if model):
-            raise DataError(f"the saved {self.name} does not fit together; save the detector again")
-        return self
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
         """Whether a model read from a file has the arrays that the network of these parameters has."""

@@ -85,27 +85,8 @@ class GANScenarios(ScenarioModel):
 
     name: ClassVar[str] = "gan"
 
-    def __init__(
-        self,
-        n_steps: int = 24,
-        latent: int = 4,
-        hidden: int = 48,
-        epochs: int = 40,
-        batch_size: int = 128,
-        learning_rate: float = 5e-4,
-        max_windows: int = 8_000,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        self.n_steps = n_steps
-        self.latent = latent
-        self.hidden = hidden
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_windows = max_windows
-        self.seed = seed
-        self.device = device
+    def __init__(self, **shared: Any) -> None:
+        super().__init__(**{"latent": 4, "epochs": 40, "batch_size": 128, "learning_rate": 5e-4, **shared})
 
     def _network(self, n_assets: int) -> PathGenerator:
         return PathGenerator(self.n_steps, n_assets, self.latent, self.hidden)

@@ -40,29 +40,9 @@ class VAEScenarios(ScenarioModel):
 
     name: ClassVar[str] = "vae"
 
-    def __init__(
-        self,
-        n_steps: int = 24,
-        latent: int = 8,
-        hidden: int = 48,
-        beta: float = 1.0,
-        epochs: int = 30,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
-        max_windows: int = 8_000,
-        seed: int = 0,
-        device: str = "auto",
-    ) -> None:
-        self.n_steps = n_steps
-        self.latent = latent
-        self.hidden = hidden
+    def __init__(self, *, beta: float = 1.0, **shared: Any) -> None:
+        super().__init__(**shared)
         self.beta = beta
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_windows = max_windows
-        self.seed = seed
-        self.device = device
 
     def _network(self, n_assets: int) -> PathVAE:
         return PathVAE(self.n_steps, n_assets, self._n_context, self.latent, self.hidden)

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import format_duration, parse_duration
 from detectors.base import read_saved, write_saved
+from detectors.neural.parameters import ParametersOfBases
 from detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
 from detectors.neural.windows import Windows
 
@@ -67,7 +67,7 @@ class Scenarios:
         return held_returns(self.paths, weights)
 
 
-class ScenarioModel(BaseEstimator):
+class ScenarioModel(ParametersOfBases):
     """Base of the generators of return windows.
 
     Returns are logs, close to close, in units of each asset's median absolute return over 0.6745. Every window of ``n_steps``
@@ -91,12 +91,31 @@ class ScenarioModel(BaseEstimator):
     name: ClassVar[str]
     conditional: ClassVar[bool] = False
     learned: ClassVar[tuple[str, ...]] = ("symbols_", "interval_", "scale_", "limits_", "weights_", "codes_", "trained_")
-    n_steps: int
-    max_windows: int
-    seed: int
-    device: str
     symbols_: tuple[str, ...]
     weights_: dict[str, np.ndarray]
+
+    def __init__(
+        self,
+        *,
+        n_steps: int = 24,
+        latent: int = 8,
+        hidden: int = 48,
+        epochs: int = 30,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        max_windows: int = 8_000,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.n_steps = n_steps
+        self.latent = latent
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.max_windows = max_windows
+        self.seed = seed
+        self.device = device
 
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from all bars; see ``fit_returns``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,21 +11,23 @@ from threadpoolctl import threadpool_limits
 
 from data.errors import ConfigError
 from data.simulate import DEFAULT_BARS, DEFAULT_SYMBOLS, simulate_market
-from detectors.registry import detectors, make_detector
+from detectors.registry import detectors, make_detector, neural_detectors
 from engine.detection import Events, detection_report
 from engine.features import Features
 from engine.ohlcv import ohlcv_features
 from engine.scores import Scores
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
-from engine.walk_forward import walk_forward
 from foreshock.benchmarks.common import report_row
+from foreshock.side_by_side import walk_forward_all
 
 SPLITS = WalkForward(train="180D", test="90D", embargo="2D")
 THRESHOLD = RollingQuantile(0.99, window="60D")
 # A day without further false alarms, as in the study's events; buffers of VUS-PR up to a day.
 COOLDOWN = WINDOW = 24
 KINDS = ("flash_crash", "pump", "foreshock")
+# What the best network has to beat.
+PEERS = ("pca", "volatility_only")
 
 
 def planted_names() -> list[str]:
@@ -63,16 +65,15 @@ def planted_benchmark(
     rows: list[dict[str, Any]] = []
     notes: list[str] = []
     scored: dict[str, Scores] = {}
-    names = planted_names()
-    lookback = max(make_detector(name).lookback for name in names)
-    for name in names:
-        detector = make_detector(name)
-        try:
-            # All detectors get the purge of the longest lookback, so that all are tested on the same blocks.
-            scored[name] = walk_forward(detector, features, SPLITS, label_bars=lookback - detector.lookback)
-        except ConfigError as error:
-            notes.append(f"{name} does not run on bar features with its defaults: {error}")
+    made = {name: make_detector(name) for name in planted_names()}
+    # All detectors get the purge of the longest lookback, so that all are tested on the same blocks.
+    for name, result in walk_forward_all(made, features, SPLITS, max(detector.lookback for detector in made.values())):
+        if isinstance(result, ConfigError):
+            notes.append(f"{name} does not run on bar features with its defaults: {result}")
+        else:
+            scored[name] = result[0]
         on_step(f"walk-forward {name}")
+    scored = {name: scored[name] for name in made if name in scored}
     # Thresholds need scores too: counting starts where every detector can alert.
     signals = {name: scores.signals(THRESHOLD) for name, scores in scored.items()}
     first = max(int(np.argmax(found.decided.any(axis=1))) for found in signals.values())
@@ -89,6 +90,7 @@ def planted_benchmark(
             )
             rows.append(report_row(name, report, **keys))
         on_step(f"events {name}")
+    notes += network_notes(rows)
     settings = {
         "symbols": list(market.bars.symbols),
         "n_bars": market.bars.n_bars,
@@ -101,6 +103,43 @@ def planted_benchmark(
         "window_bars": WINDOW,
     }
     return {"rows": rows, "notes": notes, "settings": settings, "seeds": {"market": seed, "bootstrap": seed}}
+
+
+def network_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which networks are told from chance by VUS-PR on all events, and whether the best beats its peers; empty without networks.
+
+    A network is told from chance where its interval lies above that of ``random``.
+    """
+    found = {row["detector"]: row for row in rows if row["kind"] == row["size"] == "all"}
+    networks = [name for name in neural_detectors() if name in found]
+    if not networks or "random" not in found:
+        return []
+
+    def bounds(name: str) -> tuple[float, float]:
+        low, high = found[name]["vus_pr_ci"]
+        return low, high
+
+    def shown(name: str) -> str:
+        low, high = bounds(name)
+        return f"{name} ({found[name]['vus_pr']:.3f} [{low:.3f}, {high:.3f}])"
+
+    # Not above: nor is an interval that is not known.
+    alike = [name for name in networks if not bounds(name)[0] > bounds("random")[1]]
+    if alike:
+        said = f"not told from {shown('random')} by VUS-PR on all events, the intervals touch: {', '.join(map(shown, alike))}"
+    else:
+        said = f"the VUS-PR of every network on all events is apart from that of {shown('random')}"
+    out = [f"{said} ({len(networks) - len(alike)} of {len(networks)} networks are apart)"]
+    best = max(networks, key=lambda name: found[name]["vus_pr"])
+    for peer in PEERS:
+        if peer not in found:
+            continue
+        beats = found[best]["vus_pr"] > found[peer]["vus_pr"]
+        higher, lower = (best, peer) if beats else (peer, best)
+        apart = "apart" if bounds(higher)[0] > bounds(lower)[1] else "not apart"
+        verb = "beats" if beats else "does not beat"
+        out.append(f"the best network by VUS-PR on all events, {shown(best)}, {verb} {shown(peer)}; the intervals are {apart}")
+    return out
 
 
 def event_groups(table: pd.DataFrame, features: Features) -> Iterator[tuple[dict[str, str], Events, np.ndarray]]:

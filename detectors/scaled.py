@@ -1,0 +1,61 @@
+"""Detectors that see rows standardised by what was learned of each symbol."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from data.errors import DataError
+from detectors.base import Detector
+from detectors.scaling import RobustScaler
+from engine.features import Features
+
+
+class ScaledDetector(Detector):
+    """Base of the detectors that standardise rows per symbol, by median and interquartile range of the training rows."""
+
+    learned = ("symbols_", "names_", "center_", "scale_")
+    symbols_: tuple[str, ...]
+    names_: tuple[str, ...]
+    center_: np.ndarray
+    scale_: np.ndarray
+
+    @property
+    def scaler(self) -> RobustScaler:
+        """As it was learned."""
+        return RobustScaler(self.symbols_, self.names_, self.center_, self.scale_)
+
+    def _learn_scales(self, features: Features) -> None:
+        learned = RobustScaler.learn(features)
+        self.symbols_, self.names_, self.center_, self.scale_ = learned.symbols, learned.names, learned.center, learned.scale
+
+    def restore(self, state: dict[str, Any]) -> Self:
+        super().restore(state)
+        # Kernels trust their arrays: one that points outside them must not get there.
+        if not self.center_.shape == self.scale_.shape == (len(self.symbols_), len(self.names_)) or not self._whole():
+            raise DataError(f"the saved {self.name} does not fit together; save the detector again")
+        return self
+
+    def _whole(self) -> bool:
+        """Whether what was read from a file, besides the scales, has shapes and indices that scoring may trust."""
+        raise NotImplementedError
+
+
+class ModelDetector(ScaledDetector):
+    """Base of those that learn one model of all symbols (``pool``) or one for each; empty where there were too few rows."""
+
+    learned = (*ScaledDetector.learned, "models_")
+    pool: bool
+    models_: tuple[dict[str, Any], ...]
+
+    def _check(self, features: Features) -> None:
+        """Refuse parameters that cannot work; nothing to refuse unless a subclass does so."""
+
+    def _whole(self) -> bool:
+        wanted = 1 if self.pool else len(self.symbols_)
+        return len(self.models_) == wanted and all(self._fits(model, len(self.names_)) for model in self.models_ if model)
+
+    def _fits(self, model: dict[str, Any], n_features: int) -> bool:
+        """Whether the arrays of a model that was read from a file have shapes and indices that scoring may trust."""
+        raise NotImplementedError
