@@ -71,8 +71,17 @@ def run(
     from foreshock.study import Study
 
     result = Study.from_config(config, bars).run(progress=True)
-    result = record_study(result, trials) if trials is not None else result
-    _finish(result, out, f"foreshock run {study.name}" + (f" --data {data.name}" if data else ""))
+    command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "")
+    if trials is not None:
+        try:
+            result = record_study(result, trials)
+        except (ForeshockError, OSError) as error:
+            # What took hours is kept, as it would be without a ledger.
+            _finish(result, out, command)
+            reason = error.strerror if isinstance(error, OSError) else error
+            said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; mend it, run again"
+            raise DataError(said) from error
+    _finish(result, out, command)
 
 
 @app.command()
