@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from data.checks import check_horizons
 from data.errors import ConfigError
 from data.interval import parse_duration, parse_instant
 
@@ -25,6 +26,11 @@ def _iso(value: Any) -> Any:
 def _span(text: str) -> str:
     parse_duration(text, "it")
     return text
+
+
+def _differ(horizons: list[str]) -> list[str]:
+    check_horizons(horizons)
+    return horizons
 
 
 IsoDate = Annotated[str, BeforeValidator(_iso)]
@@ -122,7 +128,7 @@ class StudyConfig(_Section):
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = ThresholdConfig()
-    horizons: list[Span] = Field(default=["1h", "6h", "24h"], min_length=1)
+    horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = ["1h", "6h", "24h"]
     delay: int = Field(default=1, ge=1)
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
+from data.checks import check_horizons
 from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import clean
@@ -108,8 +109,7 @@ class Study:
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {getattr(self, name)!r}; put it in brackets")
-        if len(set(self.horizons)) < len(self.horizons) or not self.horizons:
-            raise ConfigError(f"horizons must differ and be at least one, got {list(self.horizons)}; a horizon twice is two tests")
+        check_horizons(self.horizons)
         if not hasattr(self.threshold, "threshold"):
             raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {self.threshold!r}; or use fs.Fixed")
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:

@@ -197,6 +197,7 @@ def test_a_duration_that_does_not_fit_is_refused_before_any_detector_runs(change
         ({"detectors": None}, "detectors must be a list, got None"),
         ({"horizons": "1h"}, "horizons must be a list, got '1h'"),
         ({"horizons": ["1h", "1h"]}, "horizons must differ"),
+        ({"horizons": ["1h", "60m"]}, "horizons must differ"),
         ({"threshold": 0.99}, r"threshold must be a rule such as RollingQuantile\(0.99\), got 0.99"),
         ({"random_draws": 10**11}, "random_draws must lie between 1 and 10000"),
     ],
