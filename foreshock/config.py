@@ -33,6 +33,8 @@ def _differ(horizons: list[str]) -> list[str]:
     return horizons
 
 
+# Fewer draws leave the ends of a 95 % interval to two or three of them.
+MIN_BOOTSTRAP = 99
 IsoDate = Annotated[str, BeforeValidator(_iso)]
 Span = Annotated[str, AfterValidator(_span)]
 
@@ -135,7 +137,7 @@ class StudyConfig(_Section):
     avoidance: AvoidanceConfig = AvoidanceConfig()
     surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
-    n_bootstrap: int = Field(default=999, ge=99)
+    n_bootstrap: int = Field(default=999, ge=MIN_BOOTSTRAP)
     seed: int = Field(default=0, ge=0)
 
 
