@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from foreshock.config import StudyConfig
     from foreshock.study_result import StudyResult
 
+INTERRUPTED = "interrupted; what was written before is as it was"
+
 app = typer.Typer(
     help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
     no_args_is_help=True,
@@ -372,7 +374,12 @@ def main() -> None:
         # numba turns an interrupt inside a kernel into a SystemError.
         if isinstance(error, SystemError) and not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
-        _fail("interrupted; what was written before is as it was", 130)
+        _fail(INTERRUPTED, 130)
+    except SystemExit as stop:
+        # typer turns an interrupt of a command into this, and says nothing.
+        if stop.code == 130:
+            _fail(INTERRUPTED, 130)
+        raise
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _fail(f"{error.strerror or error}{where}; check the path, its rights and the free space", 3)
