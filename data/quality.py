@@ -94,12 +94,16 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
 
     Raises
     ------
+    ConfigError
+        If ``bars`` is of another kind, such as a path.
     DataError
         If a column is missing, a time or number cannot be read, a time is off the grid, or nothing is left.
     """
     found: list[pd.DataFrame] = []
     if isinstance(bars, pd.DataFrame):
         bars = _mend_table(bar_table(bars), interval, found)
+    elif not isinstance(bars, Bars):
+        raise ConfigError(f"bars must be Bars or a table of them, got {bars!r}; read a file with fs.read_bars")
     high = np.maximum(bars.open, bars.close)
     low = np.minimum(bars.open, bars.close)
     violation = (bars.high < high) | (bars.low > low)

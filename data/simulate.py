@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_whole
 from data.errors import ConfigError
 from data.interval import Duration, parse_duration
 from data.orderbook import Book
@@ -164,9 +165,9 @@ def simulate_market(
     ('ETH/USDT', 3717, 0.3091)
     """
     step = parse_duration(interval, "interval")
-    _check_whole("seed", seed, 0)
-    _check_whole("n_symbols", n_symbols, 1)
-    _check_whole("n_bars", n_bars, 2)
+    check_whole("seed", seed, 0)
+    check_whole("n_symbols", n_symbols, 1)
+    check_whole("n_bars", n_bars, 2)
     per_bar = n_bars / DEFAULT_BARS if n_bars >= SHORTEST_WITH_EVENTS else 0.0
     per_cell = per_bar * n_symbols / DEFAULT_SYMBOLS
     counts = {
@@ -178,7 +179,7 @@ def simulate_market(
     _check_pair("foreshock_lead", foreshock_lead, 1_000)
     _check_pair("foreshock_size", foreshock_size, 20)
     for lead in foreshock_lead:
-        _check_whole("foreshock_lead", lead, 1)
+        check_whole("foreshock_lead", lead, 1)
     _check_number("annual_volatility", annual_volatility, 0.01, 5)
     _check_number("correlation", correlation, 0, 0.99)
     _check_number("persistence", persistence, ARCH + LEVERAGE / 2, 0.999)
@@ -247,13 +248,8 @@ def _first_open(start: str | np.datetime64) -> np.datetime64:
 def _count(name: str, value: int | None, default: float) -> int:
     if value is None:
         return round(default)
-    _check_whole(name, value, 0)
+    check_whole(name, value, 0)
     return int(value)
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}; give one")
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:

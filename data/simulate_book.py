@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from data.checks import check_whole
 from data.errors import ConfigError
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from data.orderbook import N_LEVELS, SIDES, Book
@@ -128,7 +129,7 @@ def simulate_book(
     True
     """
     for name, value, least in (("seed", seed, 0), ("n_rows", n_rows, 2)):
-        _check_whole(name, value, least)
+        check_whole(name, value, least)
     step = parse_duration(interval, "interval")
     if step > LONGEST_INTERVAL:
         raise ConfigError(f"interval must be at most {format_duration(LONGEST_INTERVAL)}, got {format_duration(step)}; shorten it")
@@ -138,7 +139,7 @@ def simulate_book(
     counts = {}
     for (kind, (usual, *_)), count in zip(KINDS.items(), asked, strict=True):
         counts[kind] = round(usual * n_rows / DEFAULT_ROWS) if count is None else count
-        _check_whole(f"the number of events of kind {kind}", counts[kind], 0)
+        check_whole(f"the number of events of kind {kind}", counts[kind], 0)
     time = parse_instant(start, "start") + step * np.arange(n_rows)
     events = _draw_events(seed, counts, n_rows)
     path = _drive(seed, time, step, events, annual_volatility)
@@ -158,11 +159,6 @@ def simulate_book(
     table.insert(3, "time", time[table["row"].to_numpy(dtype=np.int64)])
     table.insert(5, "stop", time[0] + step * table["stop_row"].to_numpy(dtype=np.int64))
     return SimulatedBook(book, clean, table, trades)
-
-
-def _check_whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}; give one")
 
 
 def _draw_events(seed: int, counts: dict[str, int], n_rows: int) -> list[dict]:

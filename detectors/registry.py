@@ -100,6 +100,21 @@ def make_detector(name: str, **params: Any) -> Detector:
     return cls(**params)
 
 
+def as_detector(entry: str | Detector) -> Detector:
+    """The detector itself, or that of a name.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if isinstance(entry, str):
+        return make_detector(entry)
+    if not isinstance(entry, Detector):
+        raise ConfigError(f"a detector must be a name or a Detector, got {entry!r}; such as 'zscore' or fs.make_detector('zscore')")
+    return entry
+
+
 def load_detector(path: str | Path) -> Detector:
     """A fitted detector from a file that ``Detector.save`` wrote. Nothing is unpickled.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
-from data.interval import format_duration
+from data.interval import format_duration, parse_duration, parse_instant
 from engine.ledger import OPENING, SEAL, Entry, Ledger
 
 
@@ -16,7 +19,9 @@ class HoldOut:
     """Bars to work on, and later ones that are kept from every search until they are opened, once.
 
     The seal is in a ledger, not in the code: whoever has the file of the bars can read it. What the ledger shows is whether the
-    hold-out was opened, when, and how many configurations had been tried by then.
+    hold-out was opened, when, and how many configurations had been tried by then. A symbol's time is opened once: a hold-out that
+    shares a symbol and a moment with an opened one is refused, though its bars be cut elsewhere, of another interval or of another
+    source.
 
     Parameters
     ----------
@@ -52,31 +57,38 @@ class HoldOut:
     ledger: Ledger
 
     @classmethod
-    def reserve(cls, bars: Bars, share: float = 0.2, ledger: Ledger | None = None) -> HoldOut:
+    def reserve(cls, bars: Bars, share: float = 0.2, ledger: Ledger | str | Path | None = None) -> HoldOut:
         """Set the last ``share`` of the bars aside and seal it in the ledger; the same cut of the same bars is sealed once.
+
+        Parameters
+        ----------
+        bars : Bars
+        share : float
+        ledger : Ledger, str or Path, optional
+            The ledger or its path; by default that of ``Ledger()``.
 
         Raises
         ------
         ConfigError
             If ``share`` leaves no bar on either side.
         DataError
-            If the ledger is broken, or a hold-out of this history was opened already.
+            If the ledger is broken, or a hold-out of any of these symbols that overlaps in time was opened already.
         """
-        ledger = ledger or Ledger()
+        ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         n_held = round(bars.n_bars * share) if 0 < share < 1 else 0
         if not 0 < n_held < bars.n_bars:
             raise ConfigError(f"share must lie between 0 and 1 and leave bars on both sides, got {share} of {bars.n_bars} bars")
         visible, held = _cut(bars, bars.n_bars - n_held)
         history_hash, sealed_hash = bars.fingerprint(), held.fingerprint()
         entries = ledger.entries()
-        _refuse_opened(entries, history_hash, sealed_hash)
         configuration = _described(bars, held, history_hash)
+        _refuse_opened(entries, configuration)
         seals = [e for e in entries if e.kind == SEAL and e.data_hash == sealed_hash and e.configuration == configuration]
         seal = seals[0] if seals else ledger.append(configuration, sealed_hash, {}, SEAL)
         return cls(visible, history_hash, sealed_hash, seal, ledger)
 
     def open(self, bars: Bars, configuration: dict[str, Any] | None = None) -> Bars:
-        """The held-out bars; the ledger records that they were given, and nobody is given them again.
+        """The held-out bars; the ledger records that they were given, and nobody is given them again, nor a part of them.
 
         Parameters
         ----------
@@ -88,8 +100,8 @@ class HoldOut:
         Raises
         ------
         DataError
-            If the bars are not those that were sealed, the seal is not in the ledger, the ledger is broken, or a hold-out of this
-            history was opened before.
+            If the bars are not those that were sealed, the seal is not in the ledger, the ledger is broken, or a hold-out of any of
+            these symbols that overlaps in time was opened before.
         """
         if bars.fingerprint() != self.history_hash:
             raise DataError(
@@ -105,7 +117,7 @@ class HoldOut:
         def allowed(entries: tuple[Entry, ...]) -> None:
             if self.seal not in entries:
                 raise DataError(f"the seal of this hold-out is not in {self.ledger.path}; use the ledger that it was sealed in")
-            _refuse_opened(entries, self.history_hash, self.sealed_hash)
+            _refuse_opened(entries, _described(bars, held, self.history_hash))
 
         # The entry comes first: bars that were given without a record would be worth nothing.
         result = {
@@ -134,11 +146,23 @@ def _described(bars: Bars, held: Bars, history_hash: str) -> dict[str, Any]:
     }
 
 
-def _refuse_opened(entries: tuple[Entry, ...], history_hash: str, sealed_hash: str) -> None:
-    """Another share of the same history is the same secret, or a part of it."""
+def _refuse_opened(entries: tuple[Entry, ...], wanted: dict[str, Any]) -> None:
+    """Any overlap in time of any of the symbols: values may be revised and bars cut, the secret is the same."""
+    seals = {entry.sha256: entry.configuration for entry in entries if entry.kind == SEAL}
+    first, stop = _span(wanted)
     for entry in entries:
-        if entry.kind == OPENING and (entry.data_hash == sealed_hash or entry.result.get("history_hash") == history_hash):
+        opened = seals.get(entry.result.get("seal", "")) if entry.kind == OPENING else None
+        if opened is None:
+            continue
+        shared = [symbol for symbol in wanted["symbols"] if symbol in opened["symbols"]]
+        opened_first, opened_stop = _span(opened)
+        if shared and first < opened_stop and opened_first < stop:
             raise DataError(
-                f"the hold-out from {entry.result.get('start')} on was opened before, at {entry.time} (entry {entry.sequence} "
-                "of the ledger); what it showed cannot be unseen: hold out new bars"
+                f"the hold-out from {opened['start']} on was opened before, at {entry.time} (entry {entry.sequence} of the ledger, "
+                f"with {', '.join(shared)}); what it showed cannot be unseen: hold out bars that open at or after {opened_stop}"
             )
+
+
+def _span(described: dict[str, Any]) -> tuple[np.datetime64, np.datetime64]:
+    """From the open of the first held-out bar to the close of the last."""
+    return parse_instant(described["start"]), parse_instant(described["end"]) + parse_duration(described["interval"])

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from data.errors import ConfigError, DataError
@@ -19,6 +20,8 @@ ENVIRONMENT = "FORESHOCK_LEDGER"
 GENESIS = "0" * 64
 # Kinds of entries: a study or search that was run; a hold-out that was set aside, and that was opened; a torn line dropped.
 TRIAL, SEAL, OPENING, REPAIR = "trial", "seal", "opening", "repair"
+# What every line starts with, its keys being sorted: by it a line cut short is told from what someone else wrote.
+BEGINNING = b'{"configuration":{'
 
 
 @dataclass(frozen=True)
@@ -131,12 +134,13 @@ class Ledger:
         Raises
         ------
         ConfigError
-            If a value is not of a JSON type, or is NaN or infinite.
+            If a value is not of a JSON type, or is NaN or infinite, or the path is a folder or a device.
         DataError
-            If the chain is broken: nothing is written behind a line that was touched.
+            If the chain is broken, or the file is no ledger: nothing is written behind a line that was touched.
         """
         # Before the lock, and through JSON: what is hashed is what a reader will parse.
         tried, became = json.loads(canonical(configuration)), json.loads(canonical(result))
+        self._refuse_no_file()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked() as descriptor:
             entries, found, content, good_bytes = self._read(descriptor)
@@ -165,8 +169,10 @@ class Ledger:
 
         Raises
         ------
+        ConfigError
+            If the path is a folder or a device.
         DataError
-            If the chain is broken, with the line and what is wrong with it.
+            If the chain is broken, with the line and what is wrong with it, or the file is no ledger.
         """
         entries, found = self._load()
         self._refuse_broken(found)
@@ -182,13 +188,21 @@ class Ledger:
         Raises
         ------
         ConfigError
-            If the path is a folder, or nothing can be written there.
+            If the path is a folder or a device, or it or the folder it is in cannot be written.
         DataError
-            If the chain is broken.
+            If the chain is broken, or the file is no ledger.
         """
-        place = self.path if self.path.exists() else next(folder for folder in self.path.absolute().parents if folder.exists())
-        if self.path.is_dir() or not os.access(place, os.W_OK) or (place != self.path and not place.is_dir()):
-            raise ConfigError(f"the ledger must be a file that can be written, got {self.path}; give another one")
+        self._refuse_no_file()
+        try:
+            if self.path.exists():
+                os.close(os.open(self.path, os.O_RDWR | os.O_APPEND))
+            # Every append makes a new head beside the ledger.
+            TemporaryFile(dir=next(folder for folder in self.path.absolute().parents if folder.exists())).close()
+        except OSError as error:
+            raise ConfigError(
+                f"the ledger must be a file that can be written, in a folder that can be, got {self.path}: {error.strerror}; "
+                "give another one"
+            ) from error
         self.entries()
 
     def count(self, data_hash: str | None = None) -> int:
@@ -210,10 +224,13 @@ class Ledger:
         return replace(bare, sha256=bare.digest())
 
     def _load(self) -> tuple[tuple[Entry, ...], Verification]:
-        if not self.path.exists() and not self.head_path.exists():
-            return (), Verification(0, (), False, GENESIS)
+        self._refuse_no_file()
         if not self.path.exists():
-            return (), Verification(0, (f"the ledger is gone, but {self.head_path.name} says it was there",), False, GENESIS)
+            expected = self._read_head()
+            if expected is None:
+                return (), Verification(0, (), False, GENESIS)
+            gone = f"the ledger is gone, but {self.head_path.name} says it was there"
+            return (), Verification(0, (expected if isinstance(expected, str) else gone,), False, GENESIS)
         with self._locked(write=False) as descriptor:
             return self._read(descriptor)[:2]
 
@@ -235,7 +252,14 @@ class Ledger:
         head = entries[-1].sha256 if entries else GENESIS
         return tuple(entries), Verification(len(entries), tuple(problems), torn and not problems, head), content, good_bytes
 
+    def _refuse_no_file(self) -> None:
+        if self.path.exists() and not self.path.is_file():
+            what = "a folder" if self.path.is_dir() else "a device or pipe"
+            raise ConfigError(f"the ledger must be a file that can be written, got {self.path}, which is {what}; give another one")
+
     def _refuse_broken(self, found: Verification) -> None:
+        if found.problems and not found.n_entries and not self.head_path.exists():
+            raise DataError(f"{self.path} is no ledger, or was changed: {found.problems[0]}; left as it is, give another file")
         if found.problems:
             raise DataError(
                 f"{self.path} was changed after it was written: {found.problems[0]}; put back a copy that is whole, "
@@ -248,6 +272,8 @@ class Ledger:
 
     def _read_head(self) -> tuple[int, str] | str | None:
         """Entries and last hash as of the last append; a sentence if the file makes no sense, None without one."""
+        if self.head_path.is_dir():
+            return f"{self.head_path.name} is a folder, where a file with a count and a hash belongs"
         try:
             count, last = self.head_path.read_text(encoding="ascii").split()
             return max(int(count), 1), last
@@ -314,7 +340,7 @@ def _chain(content: bytes) -> tuple[list[Entry], list[str], bool, int]:
     if not last_is_open:
         lines.pop()
     parsed = [_parse(line) for line in lines]
-    torn = last_is_open and parsed[-1] is None
+    torn = last_is_open and parsed[-1] is None and _was_cut(lines[-1])
     if torn:
         parsed.pop()
     good_bytes = len(content) - len(lines[-1]) if torn else len(content)
@@ -322,6 +348,15 @@ def _chain(content: bytes) -> tuple[list[Entry], list[str], bool, int]:
     n_good = problems[0][0] - 1 if problems else len(parsed)
     entries = [entry for entry in parsed[:n_good] if entry is not None]
     return entries, [f"line {number}{text}" for number, text in problems], torn, good_bytes
+
+
+def _was_cut(line: bytes) -> bool:
+    """Whether the line starts as an entry does and stops before its end; whole JSON that is no entry is someone else's."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return line.startswith(BEGINNING) or BEGINNING.startswith(line)
+    return False
 
 
 def _touched(parsed: list[Entry | None]) -> list[tuple[int, str]]:

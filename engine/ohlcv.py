@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -99,7 +99,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     Raises
     ------
     ConfigError
-        If a name is unknown or a window too short.
+        If a name is unknown, a window too short, or there is no name.
 
     References
     ----------
@@ -107,6 +107,8 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     .. [2] Garman and Klass (1980), On the estimation of security price volatilities from historical data.
     .. [3] Amihud (2002), Illiquidity and stock returns.
     """
+    if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
+        raise ConfigError(f"features must be a list of at least one name, got {features!r}; see OHLCV_FEATURES")
     parsed = [_parse(name) for name in features]
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))

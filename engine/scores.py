@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from data.errors import DataError
+from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in
 
 
@@ -136,6 +136,12 @@ class Threshold(Protocol):
     def needs_train_scores(self) -> bool: ...
 
     def threshold(self, scores: Scores) -> np.ndarray: ...
+
+
+def check_threshold(rule: object) -> None:
+    """Refuse what is no rule, such as a bare number."""
+    if isinstance(rule, type) or not hasattr(rule, "threshold"):
+        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {rule!r}; or use fs.Fixed")
 
 
 def thin(active: np.ndarray, n_bars: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from data.checks import check_whole
 from data.errors import ConfigError
 from data.interval import bars_in
 
@@ -79,11 +80,12 @@ class CombinatorialSplits:
     embargo: str | None = None
 
     def __post_init__(self) -> None:
+        check_whole("n_groups", self.n_groups, 2)
+        check_whole("n_test_groups", self.n_test_groups, 0)
+        check_whole("purge", self.purge, 0)
         if not 1 <= self.n_test_groups < self.n_groups:
             got = f"{self.n_test_groups} of {self.n_groups} groups"
             raise ConfigError(f"n_test_groups must lie between 1 and n_groups - 1, got {got}; some must train")
-        if self.purge < 0:
-            raise ConfigError(f"purge must not be negative, got {self.purge}")
         if self.n_folds > MAX_FOLDS:
             raise ConfigError(f"{self.n_test_groups} of {self.n_groups} groups make {self.n_folds:,} folds; take fewer groups")
 

@@ -103,6 +103,11 @@ if TYPE_CHECKING:
     from engine.validation.sharpe import min_track_record as min_track_record
     from engine.validation.sharpe import probabilistic_sharpe as probabilistic_sharpe
     from engine.validation.sharpe import sharpe_estimate as sharpe_estimate
+    from engine.validation.surrogate_test import Rescorer as Rescorer
+    from engine.validation.surrogate_test import SurrogateTest as SurrogateTest
+    from engine.validation.surrogate_test import surrogate_test as surrogate_test
+    from engine.validation.surrogates import Surrogates as Surrogates
+    from engine.validation.surrogates import fit_surrogates as fit_surrogates
     from engine.validation.verdict import Verdict as Verdict
     from engine.walk_forward import walk_forward as walk_forward
     from engine.window_features import WINDOW_FEATURES as WINDOW_FEATURES
@@ -182,6 +187,8 @@ _HOMES = {
         "probabilistic_sharpe",
         "sharpe_estimate",
     ),
+    "engine.validation.surrogate_test": ("Rescorer", "SurrogateTest", "surrogate_test"),
+    "engine.validation.surrogates": ("Surrogates", "fit_surrogates"),
     "engine.validation.verdict": ("Verdict",),
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),

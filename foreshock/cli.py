@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from foreshock.config import StudyConfig
     from foreshock.study_result import StudyResult
 
+INTERRUPTED = "interrupted; what was written before is as it was"
+
 app = typer.Typer(
     help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
     no_args_is_help=True,
@@ -71,8 +73,17 @@ def run(
     from foreshock.study import Study
 
     result = Study.from_config(config, bars).run(progress=True)
-    result = record_study(result, trials) if trials is not None else result
-    _finish(result, out, f"foreshock run {study.name}" + (f" --data {data.name}" if data else ""))
+    command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "")
+    if trials is not None:
+        try:
+            result = record_study(result, trials)
+        except (ForeshockError, OSError) as error:
+            # What took hours is kept, as it would be without a ledger.
+            _finish(result, out, command)
+            reason = error.strerror if isinstance(error, OSError) else error
+            said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; mend it, run again"
+            raise DataError(said) from error
+    _finish(result, out, command)
 
 
 @app.command()
@@ -363,7 +374,12 @@ def main() -> None:
         # numba turns an interrupt inside a kernel into a SystemError.
         if isinstance(error, SystemError) and not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
-        _fail("interrupted; what was written before is as it was", 130)
+        _fail(INTERRUPTED, 130)
+    except SystemExit as stop:
+        # typer turns an interrupt of a command into this, and says nothing.
+        if stop.code == 130:
+            _fail(INTERRUPTED, 130)
+        raise
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _fail(f"{error.strerror or error}{where}; check the path, its rights and the free space", 3)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from data.checks import check_horizons
 from data.errors import ConfigError
 from data.interval import parse_duration, parse_instant
 
@@ -27,6 +28,13 @@ def _span(text: str) -> str:
     return text
 
 
+def _differ(horizons: list[str]) -> list[str]:
+    check_horizons(horizons)
+    return horizons
+
+
+# Fewer draws leave the ends of a 95 % interval to two or three of them.
+MIN_BOOTSTRAP = 99
 IsoDate = Annotated[str, BeforeValidator(_iso)]
 Span = Annotated[str, AfterValidator(_span)]
 
@@ -122,14 +130,14 @@ class StudyConfig(_Section):
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = ThresholdConfig()
-    horizons: list[Span] = Field(default=["1h", "6h", "24h"], min_length=1)
+    horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = ["1h", "6h", "24h"]
     delay: int = Field(default=1, ge=1)
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
     surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
-    n_bootstrap: int = Field(default=999, ge=99)
+    n_bootstrap: int = Field(default=999, ge=MIN_BOOTSTRAP)
     seed: int = Field(default=0, ge=0)
 
 

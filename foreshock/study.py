@@ -11,16 +11,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
+from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
-from detectors.registry import make_detector
+from detectors.registry import as_detector, make_detector
 from engine.causality import Audit, audit
 from engine.features import Features
 from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
-from engine.scores import Scores, Signals, Threshold
+from engine.scores import Scores, Signals, Threshold, check_threshold
 from engine.splits import WalkForward
 from engine.threshold_conformal import AdaptiveConformal
 from engine.threshold_tail import PeaksOverThreshold
@@ -32,7 +33,7 @@ from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
 from engine.walk_forward import FittedFolds, walk_forward
 from foreshock import results as sections
-from foreshock.config import DetectorConfig, StudyConfig, ThresholdConfig
+from foreshock.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig, ThresholdConfig
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
 from foreshock.progress import progress_bar
@@ -109,10 +110,13 @@ class Study:
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {getattr(self, name)!r}; put it in brackets")
-        if len(set(self.horizons)) < len(self.horizons) or not self.horizons:
-            raise ConfigError(f"horizons must differ and be at least one, got {list(self.horizons)}; a horizon twice is two tests")
-        if not hasattr(self.threshold, "threshold"):
-            raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {self.threshold!r}; or use fs.Fixed")
+        check_horizons(self.horizons)
+        if not isinstance(self.bars, Bars):
+            raise ConfigError(f"bars must be Bars, got {self.bars!r}; read a file with fs.read_bars")
+        check_threshold(self.threshold)
+        check_whole("seed", self.seed, 0)
+        check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
+        check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
             raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; lower it")
         if self.n_surrogates and self.n_surrogates < MIN_SURROGATES:
@@ -150,9 +154,9 @@ class Study:
         """Detectors by label, the baselines among them."""
         if isinstance(self.detectors, Mapping):
             named = self.detectors.items()
-            labelled = {label: make_detector(entry) if isinstance(entry, str) else entry for label, entry in named}
+            labelled = {label: as_detector(entry) for label, entry in named}
         else:
-            built = [make_detector(entry) if isinstance(entry, str) else entry for entry in self.detectors]
+            built = [as_detector(entry) for entry in self.detectors]
             labelled = {detector.name: detector for detector in built}
             if len(labelled) < len(built):
                 raise ConfigError("two detectors have the same name; pass a dict of label to detector")
@@ -186,7 +190,9 @@ class Study:
 
     @property
     def event_cooldown(self) -> str:
-        return self.cooldown or max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
+        if self.cooldown is not None:
+            return self.cooldown
+        return max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
 
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
     @threadpool_limits.wrap(limits=1)

@@ -11,22 +11,23 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.errors import ConfigError
+from data.checks import check_whole
 from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
-from detectors.registry import make_detector
+from detectors.registry import as_detector
 from engine.features import Features
 from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
-from engine.scores import Threshold
+from engine.scores import Threshold, check_threshold
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
 from engine.validation.calibration import Measured, measured
 from engine.validation.forward import MoveTable
-from engine.validation.surrogate_test import Rescorer
+from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
 from engine.validation.verdict import Verdict
 from engine.walk_forward import fit_walk_forward
+from foreshock.config import MIN_BOOTSTRAP
 from foreshock.judge import judge
 
 
@@ -94,21 +95,27 @@ def validate(
     family : str
         Of the surrogates.
     n_bootstrap : int
+        At least 99.
 
     Raises
     ------
     ConfigError
-        If a window or the horizon does not fit into the data, or there are too few surrogates.
+        If an argument is of the wrong kind, a window or the horizon does not fit into the data, or there are too few surrogates or
+        bootstrap draws.
     DataError
         If nothing can be scored.
     """
-    if n_surrogates < 1:
-        raise ConfigError(f"n_surrogates must be at least 19, for the surrogate test decides, got {n_surrogates}; 199 is usual")
+    check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, ", for the surrogate test decides", "199 is usual")
+    check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
+    check_whole("seed", seed, 0)
     bars, _ = clean(bars)
-    fitted = make_detector(detector) if isinstance(detector, str) else detector
-    rule = threshold or RollingQuantile()
-    make = features if callable(features) else partial(ohlcv_features, features=tuple(features))
+    fitted = as_detector(detector)
+    rule = RollingQuantile() if threshold is None else threshold
+    check_threshold(rule)
+    make = features if callable(features) else partial(ohlcv_features, features=features)
     label = fitted.name
+    gap = horizon if cooldown is None else cooldown
+    bars_in(gap, bars.interval, "cooldown")
     table = MoveTable(bars, [horizon], delay)
     scores, folds = fit_walk_forward(
         fitted,
@@ -124,7 +131,7 @@ def validate(
         make,
         [horizon],
         delay=delay,
-        cooldown=cooldown or horizon,
+        cooldown=gap,
         first=scores.folds[0].test.start,
         n_bootstrap=n_bootstrap,
         n_surrogates=n_surrogates,

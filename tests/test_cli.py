@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -348,6 +349,41 @@ def test_help_is_given_without_loading_what_computes(tmp_path):
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert ended.stdout.rstrip().endswith("[]")
     assert "Usage" in ended.stdout
+
+
+def test_the_package_can_be_run_as_a_module(tmp_path):
+    command = [sys.executable, "-m", "foreshock", "run", "none.toml"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "error: no such study file: none.toml; give a TOML file, see examples/study.toml\n"
+
+
+SLOW_STUDY = """
+import time
+from foreshock import cli
+from foreshock.study import Study
+
+def run(*_, **__):
+    print("running", flush=True)
+    while True:
+        time.sleep(0.1)
+
+Study.run = run
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
+def test_an_interrupted_process_says_so_and_leaves_the_earlier_files(place):
+    before = snapshot(place)
+    command = [sys.executable, "-c", SLOW_STUDY, "run", "study.toml", "--out", "out", "--ledger", "mine.jsonl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "running\n"
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert (running.returncode, out, err) == (130, "", "error: interrupted; what was written before is as it was\n")
+    assert snapshot(place) == before
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemError("returned a result with an exception set")])

@@ -327,7 +327,7 @@ def test_equal_seeds_give_equal_intervals_and_a_shared_table_changes_nothing():
 def test_requests_that_cannot_be_met_are_refused():
     bars = make_bars(50, 2)
     signals = make_signals(bars, np.zeros(bars.shape))
-    with pytest.raises(ConfigError, match="delay must be at least 1 bar"):
+    with pytest.raises(ConfigError, match="delay must be a whole number of at least 1 bar"):
         forward_moves(bars, signals, ["1h"], delay=0)
     with pytest.raises(ConfigError, match="horizon must be shorter than the data, got 50h = 50 bars for 50 bars"):
         forward_moves(bars, signals, ["50h"])

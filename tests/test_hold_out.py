@@ -68,8 +68,62 @@ def test_reserving_twice_is_one_seal_and_another_history_is_another_one(bars, le
     assert first.seal == second.seal
     assert len(ledger.entries()) == 1
     first.open(bars)
-    other = make_bars(200, 2, seed=4)
+    other = replace(make_bars(200, 2, seed=4), symbols=("C", "D"))
     assert HoldOut.reserve(other, 0.25, ledger).open(other).n_bars == 50
+
+
+def _coarser(bars):
+    """Bars of two hours."""
+    low, high = np.minimum(bars.low[::2], bars.low[1::2]), np.maximum(bars.high[::2], bars.high[1::2])
+    return replace(
+        bars, time=bars.time[::2], open=bars.open[::2], high=high, low=low, close=bars.close[1::2],
+        volume=bars.volume[::2] + bars.volume[1::2], interval=np.timedelta64(2, "h"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda bars: bars.head(199),
+        lambda bars: bars.select("A"),
+        lambda bars: bars.select("B").head(170),
+        lambda bars: replace(bars, volume=bars.volume + 1),
+        lambda bars: replace(bars, symbols=("Z", "B")),
+        lambda bars: bars.rows(slice(120, None)),
+        _coarser,
+    ],
+    ids=["last bar", "one symbol", "both", "another source", "renamed", "first bars", "interval"],
+)
+def test_bars_that_were_opened_are_not_given_again_in_another_cut(bars, ledger, cut):
+    other = cut(bars)
+    early = HoldOut.reserve(other, 0.25, ledger)
+    HoldOut.reserve(bars, 0.25, ledger).open(bars)
+    words = f"the hold-out from {bars.time[150]} on was opened before, at 2024-05-06"
+    with pytest.raises(DataError, match=words):
+        early.open(other)
+    with pytest.raises(DataError, match=words):
+        HoldOut.reserve(other, 0.25, ledger)
+    assert [entry.kind for entry in ledger.entries()].count("opening") == 1
+
+
+def test_later_bars_and_other_symbols_may_be_held_out_and_opened(ledger):
+    longer = make_bars(300, 3, seed=3)
+    bars = longer.head(200).select(["A", "B"])
+    HoldOut.reserve(bars, 0.25, ledger).open(bars)
+    third = longer.head(200).select("C")
+    assert HoldOut.reserve(third, 0.25, ledger).open(third).n_bars == 50
+    # The first of these opens where the last of those closed; one more would be one too many.
+    with pytest.raises(DataError, match=f"hold out bars that open at or after {longer.time[200]}$"):
+        HoldOut.reserve(longer, 101 / 300, ledger)
+    assert HoldOut.reserve(longer, 100 / 300, ledger).open(longer).n_bars == 100
+
+
+def test_a_ledger_may_be_given_by_its_path(bars, tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    HoldOut.reserve(bars, 0.25, str(path)).open(bars)
+    with pytest.raises(DataError, match="was opened before"):
+        HoldOut.reserve(bars, 0.25, path)
+    assert [entry.kind for entry in Ledger(path).entries()] == ["seal", "opening"]
 
 
 def test_bars_or_cuts_that_were_tampered_with_are_refused(bars, ledger):

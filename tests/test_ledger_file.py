@@ -173,6 +173,65 @@ def test_an_entry_without_its_newline_or_its_head_is_kept(six):
     assert six.count() == 7
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'{"my":"only copy"}', b'{"configuration":{},"mine":1}', b"a note", b"a note\n", b'{"my":1}\n{"my":2}', b"\0\xff\n", b"{}\n"],
+)
+def test_a_file_that_is_someone_elses_is_left_as_it_is(ledger, content):
+    ledger.path.write_bytes(content)
+    for ask in (ledger.entries, ledger.check, lambda: ledger.append({}, "", {})):
+        with pytest.raises(DataError, match=r"ledger.jsonl is no ledger, or was changed: line 1 was .* left as it is"):
+            ask()
+    assert (ledger.verify().whole, ledger.verify().torn) == (False, False)
+    assert ledger.path.read_bytes() == content
+    assert not ledger.head_path.exists()
+
+
+def test_what_someone_wrote_behind_the_last_entry_is_no_torn_line(six):
+    with six.path.open("ab") as file:
+        file.write(b"a note")
+    before = six.path.read_bytes()
+    assert six.verify().problems == ("line 7 was changed or cut: it is not an entry as it was written",)
+    with pytest.raises(DataError, match="line 7 was changed"):
+        six.append({}, "", {})
+    assert six.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 18, 40, -2])
+def test_the_first_line_of_all_may_be_torn_too(ledger, tmp_path, cut):
+    whole = Ledger(tmp_path / "whole.jsonl", clock).append({"window": 1}, "data", {}).line()
+    ledger.path.write_bytes(whole[:cut])
+    ledger.append({"window": 1}, "data", {})
+    assert ledger.verify().whole
+    assert ledger.count() == 1
+
+
+def test_a_folder_a_device_or_a_head_that_is_a_folder_is_refused_at_the_door(ledger, tmp_path):
+    for path, what in ((tmp_path, "a folder"), (Path(os.devnull), "a device or pipe")):
+        other = Ledger(path)
+        for ask in (other.check, other.entries, other.verify, lambda other=other: other.append({}, "", {})):
+            with pytest.raises(ConfigError, match=f"must be a file that can be written, got {path}, which is {what}"):
+                ask()
+    ledger.head_path.mkdir()
+    for _ in range(2):
+        for ask in (ledger.check, ledger.entries, lambda: ledger.append({}, "", {})):
+            with pytest.raises(DataError, match=r"ledger.jsonl.head is a folder, where a file with a count and a hash belongs"):
+                ask()
+        ledger.path.write_bytes(b"")
+
+
+def test_a_folder_in_which_no_head_can_be_made_is_refused_before_hours_of_work(six, monkeypatch):
+    before = six.path.read_bytes()
+
+    def refuse(dir):
+        raise PermissionError(1, "Operation not permitted", str(dir))
+
+    monkeypatch.setattr("engine.ledger.TemporaryFile", refuse)
+    with pytest.raises(ConfigError, match=r"in a folder that can be, got .*ledger.jsonl: Operation not permitted; give another"):
+        six.check()
+    assert six.path.read_bytes() == before
+
+
 WRITER = """
 import sys
 from engine.ledger import Ledger

@@ -1,6 +1,7 @@
 """Studies in the trial ledger: the command line writes, shows and checks it, and deflated figures count what it holds."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def test_a_study_alone_counts_its_own_strategies(studied):
     for name, backtest in first.backtests.items():
         expected = deflated_sharpe(backtest.returns, 8, float(np.var(ratios, ddof=1))).probability
         assert found["backtests"][name]["deflated_sharpe"] == pytest.approx(expected)
-    assert first.results["backtests"]["buy_and_hold"]["deflated_sharpe"] is None
+    assert first.results["backtests"] == found["backtests"]
     json.dumps(found, allow_nan=False)
 
 
@@ -162,7 +163,7 @@ def test_a_touched_ledger_is_a_sentence_and_exit_code_3_before_a_study_runs(plac
     refused(monkeypatch, capsys, 3, words, "ledger", "verify", *where)
     refused(monkeypatch, capsys, 3, "line 2 was changed", "ledger", "show", *where)
     refused(monkeypatch, capsys, 3, "line 2 was changed", "run", "study.toml", *where)
-    ledger.path.write_bytes(content + b'{"torn')
+    ledger.path.write_bytes(content + b'{"configuration":{"torn')
     refused(monkeypatch, capsys, 3, "line 5 is torn, its writing was interrupted", "ledger", "verify", *where)
     assert Path("out/results.json").read_bytes() == b'{"earlier": true}'
 
@@ -173,4 +174,26 @@ def test_a_ledger_that_is_not_there_or_cannot_be_is_refused(place, monkeypatch, 
     refused(monkeypatch, capsys, 2, "must be a file that can be written", "run", "study.toml", "--ledger", "out")
     refused(monkeypatch, capsys, 2, "must be a file that can be written", "run", "study.toml", "--ledger", "bars.csv/x/ledger")
     refused(monkeypatch, capsys, 2, "exclude each other", "run", "study.toml", "--ledger", "a", "--no-ledger")
+    refused(monkeypatch, capsys, 2, "which is a device", "run", "study.toml", "--ledger", os.devnull)
     assert not Path("none.jsonl").exists()
+    for verb in ("show", "verify"):
+        words = "must be a file that can be written, got out, which is a folder"
+        refused(monkeypatch, capsys, 2, words, "ledger", verb, "--ledger", "out")
+        Path("noise").write_bytes(np.random.default_rng(1).bytes(500))
+        refused(monkeypatch, capsys, 3, "line 1 was changed or cut", "ledger", verb, "--ledger", "noise")
+
+
+def test_results_are_saved_though_the_ledger_fails_in_the_end(place, monkeypatch, capsys):  # noqa: F811
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Ledger, "append", full)
+    code, out, err = foreshock(monkeypatch, capsys, "run", "study.toml", "--ledger", "mine.jsonl", "--out", "b")
+    assert code == 3
+    assert "report: b" in out
+    assert err == (
+        "error: the results are saved, but writing the ledger mine.jsonl failed: No space left on device; mend it, run again\n"
+    )
+    results = json.loads(Path("b/results.json").read_text())
+    assert (results["trials"]["ledger"], results["trials"]["n_trials"]) == (None, 8)
+    assert len(list(Path("b").iterdir())) == 4

@@ -78,7 +78,10 @@ def test_they_are_the_folds_of_a_peer():
     [
         ({"n_groups": 4, "n_test_groups": 4}, "n_test_groups must lie between 1 and n_groups - 1, got 4 of 4"),
         ({"n_groups": 4, "n_test_groups": 0}, "got 0 of 4"),
-        ({"purge": -1}, "purge must not be negative, got -1"),
+        ({"n_groups": 6.0}, "n_groups must be a whole number of at least 2, got 6.0"),
+        ({"n_groups": 4, "n_test_groups": 1.5}, "n_test_groups must be a whole number of at least 0, got 1.5"),
+        ({"purge": -1}, "purge must be a whole number of at least 0, got -1"),
+        ({"purge": 1.5}, "purge must be a whole number of at least 0, got 1.5"),
         ({"n_groups": 30, "n_test_groups": 15}, "155,117,520 folds; take fewer groups"),
         ({"n_groups": 50}, "n_groups must not exceed the 40 rows, got 50"),
         ({"purge": 20}, r"no row is left to train on when groups \[0, 2\] are tested"),

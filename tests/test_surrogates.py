@@ -1,6 +1,7 @@
 """Surrogate histories keep what volatility has and nothing else; the test on them finds what was planted and only that."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -241,6 +242,42 @@ def test_too_few_surrogates_are_refused():
     bars = make_bars(n_bars=600, n_symbols=1)
     with pytest.raises(ConfigError, match="at least 19 for a p of 5 %, got 10"):
         surrogate_test(fit_surrogates(bars), {}, {}, FEATURES, ["6h"], cooldown="6h", n_surrogates=10)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"delay": 0}, "delay must be a whole number of at least 1 bar, because a score is known at the close of its bar, got 0"),
+        ({"delay": 1.5}, "delay must be a whole number of at least 1 bar"),
+        ({"n_jobs": 0}, "n_jobs must not be 0"),
+        ({"n_surrogates": 19.5}, "n_surrogates must be a whole number of at least 19 for a p of 5 %, got 19.5"),
+        ({"seed": None}, "seed must be a whole number of at least 0, got None"),
+        ({"first": -1}, "first must be a whole number of at least 0, got -1"),
+        ({"horizons": []}, "horizons must differ and be at least one"),
+        ({"horizons": ["6h", "360m"]}, "horizons must differ"),
+        ({"horizons": "6h"}, "horizons must be a list, got '6h'"),
+        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must be of the same detectors, at least one, got \[\] and \[\]"),
+        ({"signals": {"other": None}}, r"of the same detectors, at least one, got \['other'\] and \['zscore'\]"),
+    ],
+)
+def test_arguments_of_the_surrogate_test_that_cannot_be_are_refused_at_the_door(change, message):
+    bars = make_bars(n_bars=600, n_symbols=1)
+    settings = {"signals": {"zscore": None}, "rescorers": {"zscore": RESCORER}, "horizons": ["6h"], "cooldown": "6h", **change}
+    with pytest.raises(ConfigError, match=message):
+        surrogate_test(SimpleNamespace(bars=bars), make_features=FEATURES, **settings)
+
+
+def test_rescorers_in_another_order_are_held_against_their_own_signals():
+    bars = simulate_history(Planted(1_500, "garch"), seed=2)
+    rescorers = {"often": Rescorer(RESCORER.score, Fixed(2.0)), "seldom": RESCORER}
+    signals = {label: rescorer.signals(FEATURES(bars)) for label, rescorer in rescorers.items()}
+    fitted, settings = fit_surrogates(bars), {"cooldown": "6h", "n_surrogates": 19}
+    one, two = (
+        surrogate_test(fitted, signals, given, FEATURES, ["6h"], **settings)
+        for given in (rescorers, dict(reversed(rescorers.items())))
+    )
+    assert not np.array_equal(one.drawn[:, 0], one.drawn[:, 1], equal_nan=True)
+    assert np.array_equal(one.drawn, two.drawn, equal_nan=True)
 
 
 def test_the_planted_effect_follows_alerts_and_nothing_else():

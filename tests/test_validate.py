@@ -79,10 +79,41 @@ def test_features_may_be_a_function(bars):
 def test_wrong_use_is_refused(bars):
     with pytest.raises(fs.ConfigError, match="at least 19"):
         fs.validate(bars, "zscore", n_surrogates=0)
+    with pytest.raises(fs.ConfigError, match=r"bars must be Bars or a table of them, got 'bars.csv'; read a file"):
+        fs.validate("bars.csv", "zscore")
     with pytest.raises(fs.ConfigError, match="horizon must be shorter than the data"):
         fs.validate(bars, "zscore", horizon="400D")
     with pytest.raises(fs.ConfigError, match="unknown detector"):
         fs.validate(bars, "zscoer")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_bootstrap": 0}, "n_bootstrap must be a whole number of at least 99, got 0; 999 is usual"),
+        ({"n_bootstrap": 98}, "n_bootstrap must be a whole number of at least 99, got 98"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": None}, "seed must be a whole number of at least 0, got None"),
+        ({"n_surrogates": 18}, "n_surrogates must be a whole number of at least 19, for the surrogate test decides, got 18; "),
+        ({"n_surrogates": 19.5}, "n_surrogates must be a whole number of at least 19, for the surrogate test decides, got 19.5"),
+        ({"features": []}, r"features must be a list of at least one name, got \[\]"),
+        ({"features": None}, "features must be a list of at least one name, got None"),
+        ({"features": "log_return"}, "features must be a list of at least one name, got 'log_return'"),
+        ({"delay": 1.5}, "delay must be a whole number of at least 1 bar, because a score is known at the close of .*, got 1.5"),
+        ({"detector": None}, "a detector must be a name or a Detector, got None; such as 'zscore'"),
+        ({"detector": Known}, "a detector must be a name or a Detector, got <class "),
+        ({"cooldown": ""}, "cooldown must be a number and one of the units"),
+        ({"cooldown": "90m"}, "cooldown must be a whole number of 1h bars"),
+        ({"threshold": 0.99}, "threshold must be a rule such as"),
+        ({"threshold": fs.Fixed}, "threshold must be a rule such as"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_before_anything_is_scored(bars, change, message, monkeypatch):
+    monkeypatch.setattr("foreshock.validation.judge", None)
+    monkeypatch.setattr(Known, "score", None)
+    settings = {"detector": Known(), "features": ["return_zscore_48"], "splits": SPLITS, **change}
+    with pytest.raises(fs.ConfigError, match=message):
+        fs.validate(bars, **settings)
 
 
 def test_the_calibration_nearest_to_the_data_comes_first(bars):

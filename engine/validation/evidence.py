@@ -188,9 +188,9 @@ def evidence(
     Returns
     -------
     DataFrame
-        One row a ``test``, the index: ``estimate``, ``low``, ``high`` (95 %), ``p`` (two-sided; of the QLIKE gain one-sided),
-        ``null`` (the estimate's value without an effect), ``n_events``, ``n``, ``compared_with``, ``controls_for`` and ``note``:
-        a warning, or why a figure is NaN.
+        One row a ``test``, the index: ``estimate``, ``low``, ``high`` (95 %), ``p`` (two-sided; of the QLIKE gain and the surrogate
+        test one-sided), ``null`` (the estimate's value without an effect), ``n_events``, ``n``, ``compared_with``, ``controls_for``
+        and ``note``: a warning, or why a figure is NaN.
 
     Raises
     ------

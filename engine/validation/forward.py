@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_whole
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in, format_duration, parse_duration
 from engine.scores import Signals, thin
@@ -86,8 +87,7 @@ class MoveTable:
     """Forward moves and expected volatility of some bars, computed once and shared by the detectors of a study."""
 
     def __init__(self, bars: Bars, horizons: Sequence[Duration], delay: int = 1) -> None:
-        if delay < 1:
-            raise ConfigError(f"delay must be at least 1 bar, because a score is known at the close of its bar, got {delay}")
+        check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
         if delay >= bars.n_bars:
             raise ConfigError(f"delay must be shorter than the data, got {delay} for {bars.n_bars} bars; lower it")
         self.bars, self.delay = bars, delay

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
+from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
 from data.interval import Duration, bars_in
 from engine.features import Features
@@ -157,10 +158,23 @@ def surrogate_test(
     Raises
     ------
     ConfigError
-        If there are too few surrogates.
+        If there are too few surrogates, no detectors or horizons, signals and rescorers of different detectors, or an argument is
+        of the wrong kind.
     """
-    if n_surrogates < MIN_SURROGATES:
-        raise ConfigError(f"n_surrogates must be at least {MIN_SURROGATES} for a p of 5 %, got {n_surrogates}; 199 is usual")
+    check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, " for a p of 5 %", "199 is usual")
+    check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
+    check_whole("first", first, 0)
+    check_whole("seed", seed, 0)
+    if n_jobs == 0:
+        raise ConfigError("n_jobs must not be 0; give 1, or -1 for as many as there are cores")
+    if isinstance(horizons, str):
+        raise ConfigError(f"horizons must be a list, got {horizons!r}; put it in brackets")
+    check_horizons(horizons)
+    if not signals or set(signals) != set(rescorers):
+        got = f"{list(signals)} and {list(rescorers)}"
+        raise ConfigError(f"signals and rescorers must be of the same detectors, at least one, got {got}; give both of each")
+    # What is drawn comes in the order of the rescorers, what was observed in that of the signals.
+    rescorers = {label: rescorers[label] for label in signals}
     from joblib import Parallel, delayed
 
     bars = surrogates.bars

@@ -1,0 +1,28 @@
+"""Checks of arguments that many functions take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.errors import ConfigError
+from data.interval import Duration, parse_duration
+
+
+def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "give one") -> None:
+    """Refuse what is no whole number of at least ``least``.
+
+    >>> check_whole("delay", 1.5, 1)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; give one
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {value!r}; {hint}")
+
+
+def check_horizons(horizons: Sequence[Duration]) -> None:
+    """Refuse none, one that is no duration, and the same one twice, however it is written."""
+    if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
+        raise ConfigError(f"horizons must differ and be at least one, got {list(horizons)}; a horizon twice is two tests")
