@@ -371,8 +371,7 @@ def main() -> None:
     except ForeshockError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, SystemError) as error:
-        # numba turns an interrupt inside a kernel into a SystemError.
-        if isinstance(error, SystemError) and not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        if not _is_interrupt(error):
             raise
         _fail(INTERRUPTED, 130)
     except SystemExit as stop:
@@ -383,6 +382,13 @@ def main() -> None:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _fail(f"{error.strerror or error}{where}; check the path, its rights and the free space", 3)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """numba turns an interrupt inside a kernel into a SystemError, most often into two, one from the other."""
+    while isinstance(error, SystemError):
+        error = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:

@@ -97,7 +97,12 @@ def test_the_same_seed_gives_the_same_results_and_another_does_not(result):
     assert again["backtests"] == result.results["backtests"]
     other = small_study(seed=1).run().results
     assert other["detectors"]["zscore"]["forward"]["12h"]["ci"] != result.results["detectors"]["zscore"]["forward"]["12h"]["ci"]
-    assert other["backtests"]["anomaly_avoidance[zscore]"] == result.results["backtests"]["anomaly_avoidance[zscore]"]
+    # What is taken off a Sharpe ratio depends on the random timings beside it, and so on the seed.
+    one, two = (
+        {key: value for key, value in found["backtests"]["anomaly_avoidance[zscore]"].items() if key != "deflated_sharpe"}
+        for found in (other, result.results)
+    )
+    assert one == two
 
 
 def test_reported_returns_are_those_of_the_equity_curve(result):
