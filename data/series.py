@@ -250,6 +250,6 @@ def empty_runs(key: SeriesKey, time: np.ndarray, covered: list[Range]) -> list[R
     return runs
 
 
-def day(time: int) -> str:
+def minute(time: int) -> str:
     """An epoch in ms for a person."""
     return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M")
