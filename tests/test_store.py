@@ -152,6 +152,15 @@ def test_any_pages_in_any_order_give_the_same_bytes(data):
         assert snapshot(paged.folder) == snapshot(once.folder)
 
 
+def test_a_day_of_several_pages_has_the_same_bytes_in_one_piece_and_in_three(tmp_path):
+    table = trades(300_000, 300)
+    once, paged = Store(tmp_path / "once"), Store(tmp_path / "paged")
+    once.write(TRADES, table, at(0), at(1_000))
+    for first, stop in ((500, 1_000), (0, 333), (333, 500)):
+        paged.write(TRADES, between(table, at(first), at(stop)), at(first), at(stop))
+    assert snapshot(paged.folder) == snapshot(once.folder)
+
+
 MINUTES = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
 
 
@@ -275,7 +284,7 @@ def refuses(store: Store, message: str, *calls) -> None:
 
 
 def test_every_flipped_byte_is_found_or_harmless(filled):
-    path, expected = partition(filled), filled.read(BARS)
+    path, expected, covered = partition(filled), filled.read(BARS), filled.ranges(BARS)
     content = path.read_bytes()
     rng = np.random.default_rng(3)
     n_found = 0
@@ -286,11 +295,12 @@ def test_every_flipped_byte_is_found_or_harmless(filled):
         damaged[place] ^= 1 << rng.integers(8)
         path.write_bytes(damaged)
         try:
-            got = filled.read(BARS)
+            got = filled.read(BARS), filled.ranges(BARS)
         except DataError:
             n_found += 1
         else:
-            assert got.equals(expected)
+            assert got[0].equals(expected)
+            assert got[1] == covered
     assert n_found > 150
 
 
@@ -332,6 +342,13 @@ def test_repair_removes_what_a_crash_left_and_keeps_every_damaged_file(filled):
         assert not any(filled.folder.rglob("*.partial"))
     assert path.with_name(path.name + ".damaged").read_bytes() == b"first"
     assert path.with_name(path.name + ".damaged2").read_bytes() == b"second"
+
+
+def test_the_next_write_clears_up_after_an_interrupted_one(filled):
+    left = partition(filled).with_name("2024-05.parquet.partial")
+    left.write_bytes(b"half")
+    filled.write(BARS, bars(0), at(9_000), at(9_001))
+    assert not any(filled.folder.rglob("*.partial"))
 
 
 def test_rows_changed_by_a_program_that_keeps_the_manifest_are_found_by_verify(filled):
