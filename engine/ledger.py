@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from data.errors import ConfigError, DataError
+from data.locks import lock
 
 ENVIRONMENT = "FORESHOCK_LEDGER"
 GENESIS = "0" * 64
@@ -296,7 +296,7 @@ class Ledger:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
         descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o644)
         try:
-            _lock(descriptor, write)
+            lock(descriptor, write)
             yield descriptor
         finally:
             # Closing gives the lock back.
@@ -414,23 +414,3 @@ def _read_all(descriptor: int) -> bytes:
 def _write(descriptor: int, content: bytes) -> None:
     while content:
         content = content[os.write(descriptor, content) :]
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(descriptor: int, write: bool) -> None:  # noqa: ARG001
-        # Windows locks bytes for readers too: take one that no ledger reaches.
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)
-        while True:
-            try:
-                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
-                return
-            except OSError:
-                # It gives up after ten seconds; another process may hold the ledger for longer.
-                continue
-else:
-    import fcntl
-
-    def _lock(descriptor: int, write: bool) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if write else fcntl.LOCK_SH)

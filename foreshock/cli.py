@@ -12,6 +12,7 @@ from data.errors import ConfigError, DataError, ForeshockError
 
 if TYPE_CHECKING:
     from data.bars import Bars
+    from data.store import Store
     from engine.ledger import Ledger
     from foreshock.config import StudyConfig
     from foreshock.study_result import StudyResult
@@ -29,6 +30,7 @@ StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study
 DataPath = Annotated[Path | None, typer.Option("--data", help="Bars, instead of data.path of the study.")]
 BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Instead of FORESHOCK_LEDGER or the user's own.")]
+StoreDir = Annotated[Path | None, typer.Option("--store", help="Instead of FORESHOCK_STORE or the user's own cache.")]
 OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet, trades.parquet.")]
 
 
@@ -220,6 +222,53 @@ def verify(ledger: LedgerFile = None) -> None:
     typer.echo(f"{found.n_entries} entries, all as they were written; head {found.head}; {trials.path}")
 
 
+store_verbs = typer.Typer(help="What history is on disk, and whether it is whole.", no_args_is_help=True)
+app.add_typer(store_verbs, name="store")
+
+
+@store_verbs.command("ls")
+def store_ls(store: StoreDir = None) -> None:
+    """Every series: its rows, the range they cover, ranges never fetched between, and bars the exchange does not have."""
+    from data.series import minute, without
+
+    found = _store(store)
+    summaries = found.summary()
+    for series in summaries:
+        start, stop = series.covered[0][0], series.covered[-1][1]
+        marks = f"{series.n_rows:>12,} rows  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"
+        n_gaps = len(without((start, stop), series.covered))
+        marks += f"  {n_gaps} not fetched" if n_gaps else ""
+        if series.key.kind == "ohlcv":
+            empty = found.known_empty(series.key)
+            n_bars = sum(stop - start for start, stop in empty) // series.key.step_ms
+            marks += f"  {n_bars:,} bars known to be empty, in {len(empty)} runs" if empty else ""
+        typer.echo(_printable(f"{series.key!s:<44}{marks}"))
+    typer.echo(f"{len(summaries)} series; {found.folder}")
+
+
+@store_verbs.command("verify")
+def store_verify(store: StoreDir = None) -> None:
+    """Whether every row is as it was written; nothing is changed."""
+    found = _store(store)
+    report = found.verify()
+    if not report.whole:
+        first, *others = report.problems
+        more = f" (and {len(others)} more)" if others else ""
+        raise DataError(f"{first}{more}; the other {report.n_partitions} partitions are whole")
+    counts = f"{report.n_series} series, {report.n_partitions} partitions, {report.n_rows:,} rows"
+    typer.echo(f"{counts}, all as they were written; {found.folder}")
+
+
+@store_verbs.command("repair")
+def store_repair(store: StoreDir = None) -> None:
+    """Set damaged partitions aside, so that their ranges are fetched again, and clear up after interrupted writes."""
+    found = _store(store)
+    report = found.repair()
+    for line in report.mended:
+        typer.echo(_printable(line))
+    typer.echo(f"{len(report.mended)} things mended; {report.n_partitions} partitions are whole; {found.folder}")
+
+
 benchmark = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
 
@@ -305,6 +354,16 @@ def _ledger(path: Path | None) -> Ledger:
     if not ledger.path.exists() and not ledger.head_path.exists():
         raise DataError(f"no ledger at {ledger.path}; foreshock run writes one, or give --ledger FILE")
     return ledger
+
+
+def _store(path: Path | None) -> Store:
+    """A store that is there."""
+    from data.store import Store
+
+    store = Store(path) if path is not None else Store.default()
+    if not store.folder.is_dir():
+        raise DataError(f"no store at {store.folder}; foreshock fetch writes one, or give --store DIR")
+    return store
 
 
 def _width() -> int | None:

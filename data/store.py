@@ -1,0 +1,413 @@
+"""The store: history on disk that several processes may write, and that an interruption leaves whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+import pyarrow as pa
+
+from data.errors import ConfigError, DataError
+from data.locks import lock
+from data.partition import Partition, encode, read_manifest, read_partition, verify_partition
+from data.series import STORED, Range, SeriesKey, checked_range, empty_runs, handed_out, stored_rows, union, without
+
+__all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
+
+ENVIRONMENT = "FORESHOCK_STORE"
+SUFFIX, PARTIAL, DAMAGED, LOCK = ".parquet", ".partial", ".damaged", ".lock"
+
+
+@dataclass(frozen=True)
+class SeriesSummary:
+    """One line about a series.
+
+    Parameters
+    ----------
+    key : SeriesKey
+    n_rows, n_bytes, n_partitions : int
+    covered : list of (int, int)
+        Half-open ranges in epoch ms in which nothing is missing.
+    """
+
+    key: SeriesKey
+    n_rows: int
+    n_bytes: int
+    n_partitions: int
+    covered: list[Range]
+
+
+@dataclass(frozen=True)
+class StoreReport:
+    """What ``verify`` or ``repair`` found.
+
+    Parameters
+    ----------
+    n_series, n_partitions, n_rows : int
+        Of partitions that are whole.
+    problems : tuple of str
+        One sentence for each partition that is not.
+    mended : tuple of str
+        What ``repair`` did.
+    """
+
+    n_series: int
+    n_partitions: int
+    n_rows: int
+    problems: tuple[str, ...]
+    mended: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        return not self.problems
+
+
+class Store:
+    """Bars, trades and funding rates of many markets in Parquet partitions under one folder.
+
+    A partition is a year, a month or a day of one series, and says itself which ranges of time it covers. It is written
+    under another name, flushed to the disk, and renamed: readers need no lock and see the one before or the one after.
+    Writers of one series take turns.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Created by the first write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> store = Store(tempfile.mkdtemp())
+    >>> key = SeriesKey("binance", "spot", "BTC/USDT", "funding")
+    >>> eight_hours, start = 28_800_000, 1_704_067_200_000
+    >>> rates = pa.table({"time": [start, start + eight_hours], "rate": [1e-4, 2e-4]})
+    >>> store.write(key, rates, start, start + 3 * eight_hours)
+    >>> store.missing(key, start, start + 4 * eight_hours)
+    [(1704153600000, 1704182400000)]
+    >>> store.read(key, start=start + eight_hours)["rate"].to_pylist()
+    [0.0002]
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def default(cls) -> Store:
+        """In ``FORESHOCK_STORE``, or in the user's cache folder."""
+        import platformdirs
+
+        return cls(os.environ.get(ENVIRONMENT) or platformdirs.user_cache_path("foreshock") / "store")
+
+    def keys(self) -> list[SeriesKey]:
+        """The series that have at least one partition, sorted."""
+        return sorted({key for _, key in self._partitions() if key is not None})
+
+    def ranges(self, key: SeriesKey) -> list[Range]:
+        """Half-open ranges in epoch ms in which nothing is missing, ascending and apart.
+
+        Raises
+        ------
+        DataError
+            If a partition is damaged, as in every method that reads.
+        """
+        return union(pair for path in self._files(key) for pair in read_manifest(key, path).covered)
+
+    def missing(self, key: SeriesKey, start: int, stop: int) -> list[Range]:
+        """The parts of ``[start, stop)`` that were never written; what is known to be empty is not missing."""
+        wanted = checked_range(key, start, stop)
+        names = (f"{name}{SUFFIX}" for name, _, _ in key.partitions(*wanted))
+        there = [path for path in map((self.folder / key.folder).joinpath, names) if path.exists()]
+        return without(wanted, union(pair for path in there for pair in read_manifest(key, path).covered))
+
+    def known_empty(self, key: SeriesKey) -> list[Range]:
+        """Runs of bars that were asked for and that the exchange does not have, as half-open ranges of their opens.
+
+        Raises
+        ------
+        ConfigError
+            If the series is not of bars: trades and funding have no grid on which one could be missing.
+        """
+        if key.kind != "ohlcv":
+            raise ConfigError(f"only bars can be known to be missing, got {key}; take a series of ohlcv")
+        parts = [read_partition(key, path, ["time"]) for path in self._files(key)]
+        time = np.concatenate([part.rows["time"].to_numpy() for part in parts] or [np.empty(0, np.int64)])
+        return empty_runs(key, time, union(pair for part in parts for pair in part.covered))
+
+    def read(self, key: SeriesKey, start: int | None = None, stop: int | None = None) -> pa.Table:
+        """The rows of ``[start, stop)`` in epoch ms, sorted by time, each bar or trade once; an empty table if there are none.
+
+        Parameters
+        ----------
+        key : SeriesKey
+        start, stop : int, optional
+            From the first row, to the last.
+
+        Returns
+        -------
+        Table
+            ``time`` (int64, epoch ms) and, of bars, ``open high low close volume``; of trades, ``id price amount side`` (of the
+            taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``.
+        """
+        files = self._files(key)
+        if files and not (start is None and stop is None):
+            first = 0 if start is None else start
+            last = 1 << 42 if stop is None else stop
+            # A name says where its partition begins; it ends where the next one may begin.
+            spans = [next(key.partitions(begin, begin + 1)) for begin in map(_begin, files)]
+            files = [path for path, (_, begin, end) in zip(files, spans, strict=True) if begin < last and end > first]
+        parts = [read_partition(key, path).rows for path in files]
+        rows = pa.concat_tables(parts) if parts else STORED[key.kind].empty_table()
+        time = rows["time"].to_numpy()
+        first = 0 if start is None else int(np.searchsorted(time, start))
+        last = len(time) if stop is None else int(np.searchsorted(time, stop))
+        return handed_out(key, rows.slice(first, max(last - first, 0)))
+
+    def write(self, key: SeriesKey, table: pa.Table, start: int, stop: int) -> None:
+        """Add rows; afterwards ``[start, stop)`` is covered, and what the store then lacks in it is known to be empty.
+
+        A bar of a time, or a trade of an id, that is there already is replaced. Nothing is ever removed. The rows are on the disk
+        when this returns. All partitions are written under other names before the first is renamed: a disk that is full leaves
+        the store as it was.
+
+        Parameters
+        ----------
+        key : SeriesKey
+        table : Table
+            The columns that ``read`` gives, in any order; ``side`` may be plain text.
+        start, stop : int
+            Epoch ms; every row lies between.
+
+        Raises
+        ------
+        DataError
+            If the table is malformed, a partition is damaged, or the folder cannot be written. The store is then as it was.
+        ConfigError
+            If the range does not rise or lies outside of the years 2000 to 2099.
+        """
+        start, stop = checked_range(key, start, stop)
+        rows = stored_rows(key, table, start, stop)
+        if start == stop:
+            return
+        time = rows["time"].to_numpy()
+        with self._locked(key) as folder:
+            staged: list[Path] = []
+            try:
+                for name, begin, end in key.partitions(start, stop):
+                    covered = max(start, begin), min(stop, end)
+                    first, last = np.searchsorted(time, covered)
+                    path = folder / f"{name}{SUFFIX}"
+                    before = read_partition(key, path) if path.exists() else Partition(STORED[key.kind].empty_table(), [])
+                    after = before.with_rows(key, rows.slice(first, last - first), covered)
+                    staged.append(path.with_name(path.name + PARTIAL))
+                    _write_whole(staged[-1], encode(key, name, after))
+                for partial in staged:
+                    os.replace(partial, partial.with_name(partial.name.removesuffix(PARTIAL)))
+            except BaseException:
+                for partial in staged:
+                    partial.unlink(missing_ok=True)
+                raise
+            finally:
+                _sync_folder(folder)
+
+    def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
+        """Collects the pages of a series, so that a partition is not written anew for each."""
+        return SeriesWriter(self, key, n_rows, seconds)
+
+    def summary(self) -> list[SeriesSummary]:
+        """One entry for each series, from the footers alone."""
+        found = []
+        for key in self.keys():
+            files = self._files(key)
+            manifests = [read_manifest(key, path) for path in files]
+            covered = union(pair for manifest in manifests for pair in manifest.covered)
+            n_bytes = sum(path.stat().st_size for path in files)
+            found.append(SeriesSummary(key, sum(manifest.n_rows for manifest in manifests), n_bytes, len(files), covered))
+        return found
+
+    def verify(self) -> StoreReport:
+        """Read every partition and hold its rows against what was written; nothing is changed."""
+        return self._examine(lambda _path, _key: None)
+
+    def repair(self) -> StoreReport:
+        """Set damaged partitions aside as ``.damaged``, so that their ranges are missing again, and clear up after crashes.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be written.
+        """
+        mended: list[str] = []
+
+        def set_aside(path: Path, key: SeriesKey | None) -> None:
+            if key is None:
+                # It lies where no series is, so no writer is at work there.
+                mended.append(self._set_aside(path))
+                return
+            with self._locked(key):
+                try:
+                    verify_partition(key, path)
+                except DataError:
+                    mended.append(self._set_aside(path))
+
+        found = self._examine(set_aside)
+        for path in sorted(self.folder.rglob(f"*{SUFFIX}{PARTIAL}")):
+            # Whoever holds the lock may be writing it; afterwards it is gone.
+            key = self._key_of(path)
+            with self._locked(key) if key else _writing(path):
+                path.unlink(missing_ok=True)
+            mended.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
+        return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(mended))
+
+    def _examine(self, on_problem: Callable[[Path, SeriesKey | None], None]) -> StoreReport:
+        series, n_partitions, n_rows, problems = set(), 0, 0, []
+        for path, key in self._partitions():
+            try:
+                if key is None:
+                    raise DataError(f"{path} lies where the store has no series; it was moved or renamed")
+                n_rows += verify_partition(key, path).n_rows
+                n_partitions += 1
+                series.add(key)
+            except DataError as error:
+                problems.append(str(error))
+                on_problem(path, key)
+        return StoreReport(len(series), n_partitions, n_rows, tuple(problems))
+
+    def _set_aside(self, path: Path) -> str:
+        aside = path.with_name(path.name + DAMAGED)
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = path.with_name(f"{path.name}{DAMAGED}{number}")
+        with _writing(path):
+            os.replace(path, aside)
+            _sync_folder(path.parent)
+        return f"set aside {path.relative_to(self.folder)} as {aside.name}; its range is missing now, fetch it again"
+
+    def _files(self, key: SeriesKey) -> list[Path]:
+        """The partitions of a series in the order of time."""
+        return sorted((self.folder / key.folder).glob(f"*{SUFFIX}"))
+
+    def _partitions(self) -> Iterator[tuple[Path, SeriesKey | None]]:
+        for path in sorted(self.folder.rglob(f"*{SUFFIX}")):
+            yield path, self._key_of(path)
+
+    def _key_of(self, path: Path) -> SeriesKey | None:
+        try:
+            return SeriesKey.from_folder(path.parent.relative_to(self.folder).as_posix())
+        except (ConfigError, ValueError):
+            return None
+
+    @contextmanager
+    def _locked(self, key: SeriesKey) -> Iterator[Path]:
+        """The folder of a series, while no one else writes there, and without what an interrupted write left."""
+        folder = self.folder / key.folder
+        with _writing(folder):
+            _make_folder(folder)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                lock(descriptor, True)
+                for partial in folder.glob(f"*{PARTIAL}"):
+                    partial.unlink()
+                yield folder
+            finally:
+                os.close(descriptor)
+
+
+class SeriesWriter:
+    """Pages of one series on their way into a store, written together once they are many or old.
+
+    Parameters
+    ----------
+    store : Store
+    key : SeriesKey
+    n_rows : int
+        Rows that are held at most before they are written.
+    seconds : float
+        Time after which the next page writes what is held, whatever it is.
+
+    Notes
+    -----
+    Use it in a ``with`` block: its end writes the rest, after an exception too, since each page is good by itself. A kill
+    loses what is held and nothing else; it stays missing and is fetched again.
+    """
+
+    def __init__(self, store: Store, key: SeriesKey, n_rows: int, seconds: float) -> None:
+        self.store, self.key, self.n_rows, self.seconds = store, key, n_rows, seconds
+        self._tables: list[pa.Table] = []
+        self._range: Range | None = None
+        self._since = monotonic()
+
+    def write(self, table: pa.Table, start: int, stop: int) -> None:
+        """Take a page; see ``Store.write``."""
+        if self._range is not None and not self._range[0] <= start <= self._range[1]:
+            self.flush()
+        if self._range is None:
+            self._range, self._since = (start, stop), monotonic()
+        # Checked page by page, so that a bad one does not take the good ones with it.
+        rows = handed_out(self.key, stored_rows(self.key, table, *checked_range(self.key, start, stop)))
+        self._tables.append(rows)
+        self._range = self._range[0], max(self._range[1], stop)
+        if sum(map(len, self._tables)) >= self.n_rows or monotonic() - self._since >= self.seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._range is not None:
+            self.store.write(self.key, pa.concat_tables(self._tables), *self._range)
+            self._tables, self._range = [], None
+
+    def __enter__(self) -> SeriesWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+
+def _begin(path: Path) -> int:
+    """Where a partition begins, from its name."""
+    try:
+        return int(np.datetime64(path.name.removesuffix(SUFFIX), "ms").astype(np.int64))
+    except ValueError as error:
+        raise DataError(f"{path} has no name of a partition; it was moved or renamed, run foreshock store repair") from error
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Says in one sentence that the store cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the store cannot be written: {error.strerror or error} ({path}); it is as it was; free space, mend the rights, or "
+            "give another folder"
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """The folder and those above it, each on the disk before what lies in it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows has no handle of a folder to flush.
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
