@@ -59,8 +59,7 @@ class Manifest:
 
 def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
     """The file of a partition; the same bytes for the same content."""
-    # One chunk: the pages would follow the chunks.
-    rows = partition.rows.combine_chunks()
+    rows = partition.rows
     manifest = {
         "version": VERSION,
         "series": key.folder,

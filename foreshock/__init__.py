@@ -16,16 +16,20 @@ if TYPE_CHECKING:
     from data.errors import ExchangeError as ExchangeError
     from data.errors import ForeshockError as ForeshockError
     from data.files import read_bars as read_bars
+    from data.merge import MergedBars as MergedBars
+    from data.merge import merge_exchanges as merge_exchanges
     from data.orderbook import BOOK_COLUMNS as BOOK_COLUMNS
     from data.orderbook import Book as Book
     from data.orderbook import read_book as read_book
     from data.quality import QualityReport as QualityReport
     from data.quality import clean as clean
+    from data.series import SeriesKey as SeriesKey
     from data.simulate import SimulatedMarket as SimulatedMarket
     from data.simulate import simulate_market as simulate_market
     from data.simulate_book import SimulatedBook as SimulatedBook
     from data.simulate_book import simulate_book as simulate_book
     from data.simulate_trades import bar_trades as bar_trades
+    from data.store import Store as Store
     from data.trade_bars import TradeBars as TradeBars
     from data.trade_bars import dollar_bars as dollar_bars
     from data.trade_bars import volume_bars as volume_bars
@@ -139,11 +143,14 @@ _HOMES = {
     "data.book_flows": ("book_flows", "book_from_ccxt"),
     "data.errors": ("ConfigError", "DataError", "ExchangeError", "ForeshockError"),
     "data.files": ("read_bars",),
+    "data.merge": ("MergedBars", "merge_exchanges"),
     "data.orderbook": ("BOOK_COLUMNS", "Book", "read_book"),
     "data.quality": ("QualityReport", "clean"),
+    "data.series": ("SeriesKey",),
     "data.simulate": ("SimulatedMarket", "simulate_market"),
     "data.simulate_book": ("SimulatedBook", "simulate_book"),
     "data.simulate_trades": ("bar_trades",),
+    "data.store": ("Store",),
     "data.trade_bars": ("TradeBars", "dollar_bars", "volume_bars"),
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
