@@ -85,7 +85,7 @@ class Archive:
     Examples
     --------
     >>> key = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m")
-    >>> [file.path[39:] for file in Archive().files(key, 1_706_659_200_000, 1_706_832_000_000)]
+    >>> [Path(file.path).name for file in Archive().files(key, 1_706_659_200_000, 1_706_832_000_000)]
     ['BTCUSDT-1m-2024-01-31.zip', 'BTCUSDT-1m-2024-02-01.zip']
     """
 
@@ -192,11 +192,7 @@ class Archive:
                 time.sleep(self.wait * 2 ** (attempt - 1))
             try:
                 with urllib.request.urlopen(address, timeout=self.timeout) as answer:
-                    content = answer.read()
-                    expected = answer.headers.get("Content-Length")
-                    if expected is None or len(content) == int(expected):
-                        return content
-                    reason = f"{len(content)} of {expected} bytes came"
+                    return answer.read()
             except urllib.error.HTTPError as error:
                 if error.code == 404:
                     return None

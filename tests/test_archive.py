@@ -198,6 +198,17 @@ def test_lost_trades_show_in_their_ids_and_their_time_stays_missing(server, tmp_
     assert store.read(TRADES)["id"].equals(table["id"])
 
 
+def test_a_millisecond_whose_beginning_was_not_seen_stays_missing(server, tmp_path):
+    # Trade 7,002 is lost, in the same millisecond as those around it and the last of its day.
+    times = [0, 5, 9, 9, 9, DAY + 3, DAY + 8]
+    whole = trades(7, 1).set_column(0, "time", pa.array(np.array(times) + START))
+    kept = whole.take([0, 1, 2, 4, 5, 6]).set_column(1, "id", pa.array([7_000, 7_001, 7_002, 7_004, 7_005, 7_006]))
+    for date in ("2024-05-29", "2024-05-30"):
+        put(server.root, TRADES, kept, date)
+    missing = archive(server).fill(Store(tmp_path / "store"), TRADES, START, START + 2 * DAY)
+    assert [(first - START, stop - START) for first, stop in missing] == [(0, 1), (9, DAY + 4), (DAY + 8, 2 * DAY)]
+
+
 @pytest.mark.parametrize("failures", [["503"], ["reset", "short"], ["500", "429", "reset"], ["", "short"]])
 def test_a_download_that_fails_is_tried_again(server, tmp_path, failures):
     put(server.root, BARS, bars(1_440), "2024-05-29")
@@ -206,7 +217,8 @@ def test_a_download_that_fails_is_tried_again(server, tmp_path, failures):
 
 
 @pytest.mark.parametrize(
-    ("failures", "message"), [(["503"] * 9, "HTTP 503"), (["short"] * 9, "bytes"), (["451"], "HTTP 451"), (["403"], "HTTP 403")]
+    ("failures", "message"),
+    [(["503"] * 9, "HTTP 503"), (["short"] * 9, "IncompleteRead"), (["451"], "HTTP 451"), (["403"], "HTTP 403")],
 )
 def test_an_archive_that_does_not_answer_is_said_so(server, tmp_path, failures, message):
     server.failures[:] = failures
