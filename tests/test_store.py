@@ -92,6 +92,18 @@ def test_funding_and_slow_bars_lie_in_years(store):
     assert store.keys() == [funding, days]
 
 
+def test_the_holes_of_real_hourly_bars_are_known_exactly(store, shared_data):
+    frame = read_bars(shared_data / "ohlcv_btc_spot_1h_2017_2024.parquet").to_frame()
+    time = frame["time"].to_numpy().astype("datetime64[ms]").astype(np.int64)
+    table = pa.table({"time": time, **{name: frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}})
+    hourly = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1h")
+    store.write(hourly, table, time[0], time[-1] + 3_600_000)
+    empty = store.known_empty(hourly)
+    assert (len(empty), sum(stop - start for start, stop in empty) // 3_600_000) == (28, 128)
+    assert store.read(hourly).equals(table)
+    assert store.verify().whole
+
+
 def test_an_empty_range_is_remembered(store):
     store.write(BARS, bars(0), at(0), at(500))
     assert store.missing(BARS, at(0), at(500)) == []
