@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from data.archive import Archive as Archive
     from data.bars import Bars as Bars
     from data.book_flows import book_flows as book_flows
     from data.book_flows import book_from_ccxt as book_from_ccxt
@@ -140,6 +141,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "data.archive": ("Archive",),
     "data.bars": ("Bars",),
     "data.book_flows": ("book_flows", "book_from_ccxt"),
     "data.errors": ("ConfigError", "DataError", "ExchangeError", "ForeshockError"),

@@ -292,6 +292,30 @@ def store_repair(store: StoreDir = None) -> None:
     typer.echo(f"{len(report.mended)} things mended; {report.n_partitions} partitions are whole; {found.folder}")
 
 
+@store_verbs.command("export")
+def store_export(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As store ls shows it: BTC/USDT, BTC/USDT:USDT.")],
+    out: Annotated[Path, typer.Option("--out", help="File that ends in .csv or .parquet.")],
+    kind: Annotated[str, typer.Option(help="ohlcv, trades or funding.")] = "ohlcv",
+    exchange: Annotated[str | None, typer.Option(help="Where several have the symbol.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Where bars of several are there.")] = None,
+    start: Annotated[str | None, typer.Option(help="First time, such as 2024-01-01; UTC.")] = None,
+    end: Annotated[str | None, typer.Option(help="Rows before this.")] = None,
+    store: StoreDir = None,
+) -> None:
+    """One series as a CSV or Parquet file."""
+    from data.export import export_series, find_series
+    from data.interval import parse_instant
+
+    found = _store(store)
+    first, stop = (
+        None if edge is None else int(parse_instant(edge, name).astype("datetime64[ms]").astype("int64"))
+        for edge, name in ((start, "start"), (end, "end"))
+    )
+    key = find_series(found, symbol, kind, exchange, timeframe)
+    typer.echo(_printable(f"{export_series(found, key, out, first, stop):,} rows of {key} in {out}"))
+
+
 benchmark = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
 

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import ConfigError, DataError
+from data.files import read_bars
 from data.series import empty_runs, union, without
 from data.store import SeriesKey, Store
+from data.trades import read_trades
 from foreshock import cli
 from tests.store_writers import BARS, MINUTE, PROCESSES, START, TRADES, bars, between, fill, snapshot, trades
 
@@ -88,6 +90,18 @@ def test_funding_and_slow_bars_lie_in_years(store):
     assert store.known_empty(days) == [(START + 2 * 86_400_000, START + 3 * 86_400_000)]
     assert {path.name for path in store.folder.rglob("*.parquet")} == {"2024.parquet"}
     assert store.keys() == [funding, days]
+
+
+def test_the_holes_of_real_hourly_bars_are_known_exactly(store, shared_data):
+    frame = read_bars(shared_data / "ohlcv_btc_spot_1h_2017_2024.parquet").to_frame()
+    time = frame["time"].to_numpy().astype("datetime64[ms]").astype(np.int64)
+    table = pa.table({"time": time, **{name: frame[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}})
+    hourly = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1h")
+    store.write(hourly, table, time[0], time[-1] + 3_600_000)
+    empty = store.known_empty(hourly)
+    assert (len(empty), sum(stop - start for start, stop in empty) // 3_600_000) == (28, 128)
+    assert store.read(hourly).equals(table)
+    assert store.verify().whole
 
 
 def test_an_empty_range_is_remembered(store):
@@ -545,6 +559,49 @@ def test_store_verify_and_repair_say_what_is_wrong_and_mend_it(filled, command):
     assert (code, err) == (0, "")
     assert "set aside binance/spot/BTC%2FUSDT/ohlcv-1m/2024-05.parquet" in out
     assert command("verify", *where)[0] == 0
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_what_is_exported_is_read_as_bars_and_trades(filled, command, suffix):
+    table = trades(3_000, 1)
+    filled.write(TRADES, table, at(0), at(6_000))
+    where = ("--store", str(filled.folder))
+    path = filled.folder.parent / f"out.{suffix}"
+    code, out, _ = command("export", "BTC/USDT", "--out", str(path), "--start", "2024-05-29T01:00", "--end", "2024-06-01", *where)
+    assert (code, out) == (0, f"3,809 rows of {BARS} in {path}\n")
+    got, expected = read_bars(path).to_frame(), between(bars(6_000, HOLES), at(60), at(4_320)).to_pandas()
+    assert set(got["symbol"]) == {"BTC/USDT"}
+    for name in ("open", "high", "low", "close", "volume"):
+        np.testing.assert_array_equal(got[name], expected[name])
+    np.testing.assert_array_equal(got["time"].astype("datetime64[ms]").astype(np.int64), expected["time"])
+    assert command("export", "BTC/USDT:USDT", "--kind", "trades", "--out", str(path), *where)[0] == 0
+    ticks = read_trades(path)
+    np.testing.assert_array_equal(ticks.ids, table["id"])
+    np.testing.assert_array_equal(ticks.price, table["price"])
+    np.testing.assert_array_equal(ticks.is_buy, np.array(table["side"].to_pylist()) == "buy")
+    assert sorted(path.parent.iterdir()) == sorted([path, filled.folder])
+
+
+def test_an_export_of_nothing_or_of_one_of_several_is_refused(filled, command):
+    path = filled.folder.parent / "out.csv"
+    path.write_text("earlier")
+    filled.write(SeriesKey("bybit", "spot", "BTC/USDT", "ohlcv", "1m"), bars(3), at(0), at(3))
+    cases = {
+        ("ETH/USDT",): (3, "no series ETH/USDT ohlcv in"),
+        ("BTC/USDT",): (
+            3,
+            "2 series are BTC/USDT ohlcv: binance spot BTC/USDT ohlcv 1m, bybit spot BTC/USDT ohlcv 1m; add --exchange",
+        ),
+        ("BTC/USDT", "--exchange", "bybit", "--start", "2025-01-01"): (3, "bybit spot BTC/USDT ohlcv 1m has no row in that range"),
+        ("BTC/USDT", "--start", "soon"): (2, "start must be an ISO date"),
+        ("BTC/USDT", "--exchange", "bybit", "--out", "bars.txt"): (2, "the file must end in .csv or .parquet, got bars.txt"),
+    }
+    for arguments, (expected, message) in cases.items():
+        out = () if "--out" in arguments else ("--out", str(path))
+        code, printed, err = command("export", *arguments, *out, "--store", str(filled.folder))
+        assert (code, printed) == (expected, "")
+        assert message in err
+    assert path.read_text() == "earlier"
 
 
 @pytest.mark.parametrize("verb", ["ls", "verify", "repair"])

@@ -1,0 +1,66 @@
+"""Series of a store handed out as files that ``read_bars`` and ``read_trades`` take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from data.errors import ConfigError, DataError
+from data.series import SeriesKey
+from data.store import Store
+
+SUFFIXES = (".csv", ".parquet")
+
+
+def find_series(
+    store: Store, symbol: str, kind: str = "ohlcv", exchange: str | None = None, timeframe: str | None = None
+) -> SeriesKey:
+    """The one series of a store that fits.
+
+    Raises
+    ------
+    DataError
+        If none fits, or more than one.
+    """
+    keys = store.keys()
+    keys = [key for key in keys if (key.symbol, key.kind) == (symbol, kind) and exchange in (None, key.exchange)]
+    keys = [key for key in keys if timeframe in (None, key.timeframe)]
+    if len(keys) == 1:
+        return keys[0]
+    asked = " ".join(part for part in (exchange, symbol, kind, timeframe) if part)
+    if not keys:
+        raise DataError(f"no series {asked} in {store.folder}; foreshock store ls shows what is there")
+    raise DataError(f"{len(keys)} series are {asked}: {', '.join(map(str, keys))}; add --exchange or --timeframe")
+
+
+def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | None = None, stop: int | None = None) -> int:
+    """Write the rows of ``[start, stop)`` in epoch ms as CSV or Parquet, times as UTC timestamps; gives their number.
+
+    Raises
+    ------
+    ConfigError
+        If the path ends in neither ``.csv`` nor ``.parquet``.
+    DataError
+        If there are no rows, or a partition is damaged. What was at the path before is then still there.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"the file must end in {' or '.join(SUFFIXES)}, got {path}")
+    rows = store.read(key, start, stop)
+    if not len(rows):
+        raise DataError(f"{key} has no row in that range; foreshock store ls shows what is there")
+    time = rows["time"].cast(pa.timestamp("ms", "UTC"))
+    rows = rows.set_column(0, "time", time).add_column(1, "symbol", pa.repeat(key.symbol, len(rows)))
+    if key.kind == "trades":
+        rows = rows.set_column(rows.column_names.index("side"), "side", rows["side"].cast(pa.string()))
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        (pyarrow.csv.write_csv if path.suffix == ".csv" else pyarrow.parquet.write_table)(rows, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return len(rows)
