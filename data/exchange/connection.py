@@ -1,0 +1,259 @@
+"""ccxt, built by name and called with patience; its errors become ours here and nowhere else."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import ccxt
+
+from data.errors import ConfigError, ExchangeError, ForeshockError
+from data.exchange.patience import Pace, Patience, retry_after
+from data.exchange.profiles import Profile, profile_of
+
+T = TypeVar("T")
+TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
+# What a parser may raise on an answer that is JSON, but not what was asked for.
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+
+
+class _Watched:
+    """Mixed into ccxt's classes: what the last answer was, all of its rows, and one pace for all threads."""
+
+    status = 0
+    answer: Any = None
+    answer_headers: Mapping[str, str]
+    pace: Pace
+    rateLimit: float
+
+    def on_rest_response(self, code: int, *rest: Any) -> str:
+        # The rest: reason, url, method, response headers, response body, request headers, request body.
+        self.status, self.answer_headers, response_body = code, rest[3], rest[4]
+        if code == 200:
+            try:
+                self.answer = json.loads(response_body)
+            except ValueError:
+                self.answer = None
+            # ccxt takes a page of HTML, half a page of JSON and nothing at all for a market without trades.
+            if not isinstance(self.answer, list | dict):
+                raise ccxt.BadResponse(f"the body is no JSON: {response_body[:60]!r}")
+        return response_body.strip()
+
+    def throttle(self, cost: float | None = None) -> None:
+        self.pace.turn(self.rateLimit / 1000 * (1 if cost is None else cost))
+
+    # ccxt drops what lies before since, and what goes beyond the limit. That there was such a row shows that the page is wrong.
+    def filter_by_since_limit(self, array: Any, *_: Any, **__: Any) -> list[Any]:
+        return list(array or [])
+
+    def filter_by_value_since_limit(self, array: Any, *_: Any, **__: Any) -> list[Any]:
+        return list(array or [])
+
+
+class Connection:
+    """One exchange's public REST interface, for any number of threads.
+
+    Parameters
+    ----------
+    exchange : str
+        ccxt's name, such as ``"binance"``, ``"binanceusdm"``, ``"bybit"``, ``"upbit"``, ``"coinbase"`` or ``"kraken"``.
+    base_url : str, optional
+        Another host for every request: a public data host, a proxy, a loopback server.
+    patience : Patience
+    clock : callable
+        Seconds since 1970.
+
+    Raises
+    ------
+    ConfigError
+        If ccxt knows no such exchange, or ``base_url`` is none. Nothing is asked of the network yet.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        base_url: str | None = None,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if exchange not in ccxt.exchanges:
+            near = difflib.get_close_matches(str(exchange).lower(), ccxt.exchanges, 3) or ["binance", "bybit", "kraken"]
+            raise ConfigError(f"exchange must be one that ccxt knows, got {exchange!r}; did you mean {' or '.join(near)}?")
+        if base_url is not None and (urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname):
+            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {base_url!r}")
+        self.exchange = exchange
+        self.base_url = base_url
+        self.patience = patience or Patience()
+        self.profile: Profile = profile_of(exchange)
+        self.pace = Pace(self.patience.scale)
+        self.clock = clock
+        self._class: Any = type(exchange, (_Watched, getattr(ccxt, exchange)), {})
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._first: Any = None
+        self._types: set[str] = set()
+        self._answered = False
+        self.offline = self._build()
+
+    def _build(self) -> Any:
+        made: Any = self._class({"timeout": round(self.patience.timeout * 1000), "enableRateLimit": True})
+        made.pace = self.pace
+        if self.profile.markets:
+            # Currencies are behind a key there, and nothing here needs them.
+            made.has["fetchCurrencies"] = False
+        if self.base_url is not None:
+            made.urls["api"] = _moved(made.urls["api"], self.base_url.rstrip("/"))
+        return made
+
+    def now(self) -> int:
+        """Milliseconds: the exchange's time or our own, whichever is behind.
+
+        A clock of ours that is fast would take a bar that is still open for a closed one.
+        """
+        own = self.clock()
+        try:
+            theirs = parsedate_to_datetime(self._instance().answer_headers["Date"]).timestamp()
+        except (AttributeError, LookupError, TypeError, ValueError):
+            theirs = own
+        return int(min(own, theirs) * 1000)
+
+    def _instance(self) -> Any:
+        """ccxt's object of this thread: one keeps the last answer, and would be overwritten by another thread."""
+        if not hasattr(self._local, "made"):
+            self._local.made = self._build()
+        return self._local.made
+
+    def market(self, symbol: str) -> dict[str, Any]:
+        """ccxt's description of a market, the markets loaded first if need be.
+
+        Raises
+        ------
+        ConfigError
+            If the exchange has no such market, or it is settled in coins of its own.
+        """
+        exchange = self._loaded("linear" if ":" in symbol else "spot")
+        found = exchange.markets.get(symbol)
+        if found is None:
+            near = difflib.get_close_matches(symbol.upper(), exchange.symbols, 3)
+            hint = f"did you mean {' or '.join(near)}?" if near else "write it as ccxt does, BTC/USDT or BTC/USDT:USDT"
+            raise ConfigError(f"{self.exchange} has no market {symbol!r}; {hint}")
+        if found.get("inverse") or found.get("option"):
+            raise ConfigError(f"{symbol} is neither a spot market nor settled in its quote currency; only these are fetched")
+        return found
+
+    def _loaded(self, kind: str) -> Any:
+        mine = self._instance()
+        with self._lock:
+            if self._first is None or (self.profile.markets and kind not in self._types):
+                self._types.add(kind)
+                try:
+                    self._first = self.call(self._load_markets, "its markets")
+                except BaseException:
+                    self._types.discard(kind)
+                    raise
+            if mine.markets is not self._first.markets:
+                for name in ("markets", "markets_by_id", "symbols", "ids", "currencies", "currencies_by_id", "codes"):
+                    setattr(mine, name, getattr(self._first, name))
+        return mine
+
+    def _load_markets(self, exchange: Any) -> Any:
+        if self.profile.markets:
+            exchange.options["fetchMarkets"] = {**exchange.options["fetchMarkets"], "types": sorted(self._types)}
+        exchange.load_markets(True)
+        if not exchange.markets:
+            raise ccxt.BadResponse("there is not one market in the answer")
+        return exchange
+
+    def call(self, ask: Callable[[Any], T], what: str) -> T:
+        """The answer to a question, asked again with growing waits as long as that can help.
+
+        Parameters
+        ----------
+        ask : callable
+            Gets ccxt's object, and raises ``ccxt.BadResponse`` on an answer that is none.
+        what : str
+            The question in words, for errors.
+
+        Raises
+        ------
+        ExchangeError
+            If it is of no use to ask again.
+        """
+        n_failed = n_blocked = 0
+        exchange = self._instance()
+        while True:
+            exchange.status, exchange.answer, exchange.answer_headers = 0, None, {}
+            try:
+                answer = ask(exchange)
+            except ccxt.BaseError as error:
+                failure: Exception = error
+            except ForeshockError:
+                raise
+            except UNREADABLE as error:
+                failure = ccxt.BadResponse(f"it cannot be read ({type(error).__name__}: {error})")
+                failure.__cause__ = error
+            else:
+                self._answered = True
+                return answer
+            n_failed += 1
+            n_blocked += exchange.status in BLOCKED or isinstance(failure, ccxt.RestrictedLocation)
+            asked = retry_after(exchange.answer_headers.get("Retry-After"), self.clock())
+            self._give_up(failure, exchange.status, what, n_failed, n_blocked, asked)
+            wait = self.patience.wait(n_failed, asked)
+            if exchange.status in TOO_OFTEN or isinstance(failure, ccxt.DDoSProtection | ccxt.RateLimitExceeded):
+                self.pace.hold(wait)
+            else:
+                self.pace.rest(wait)
+
+    def _give_up(self, error: Exception, status: int, what: str, n_failed: int, n_blocked: int, asked: float | None) -> None:
+        """Raises where another attempt is of no use."""
+        reason = f"HTTP {status}" if status >= 400 else type(error).__name__
+        said = f" ({_brief(error)})" if status < 500 and str(error) else ""
+        if n_blocked >= self.patience.blocked_attempts:
+            host = self.profile.host
+            other = f"its public data host (base_url {host}, spot only)" if host else "a host of your own (base_url)"
+            raise ExchangeError(
+                f"{self.exchange} does not serve this place or address: {reason} for {what}; use {other}, or another exchange"
+            ) from error
+        if asked is not None and asked > self.patience.longest_ban:
+            raise ExchangeError(
+                f"{self.exchange} has shut out this address for {asked / 60:.0f} minutes: {reason} for {what}; go on after that, "
+                "what has arrived is kept"
+            ) from error
+        if isinstance(error, ccxt.BadSymbol | ccxt.ArgumentsRequired | ccxt.NotSupported):
+            raise ConfigError(f"{self.exchange} cannot be asked for {what}{said}") from error
+        if isinstance(error, ccxt.AuthenticationError) or status == 401:
+            raise ExchangeError(f"{self.exchange} gives {what} only with a key: {reason}; use another exchange") from error
+        if not _passing(error, status):
+            raise ExchangeError(f"{self.exchange} refuses {what}: {reason}{said}") from error
+        if n_failed >= (self.patience.attempts if self._answered else self.patience.first_attempts):
+            host = self.base_url or f"{self.exchange}'s host"
+            raise ExchangeError(
+                f"{self.exchange} gave no good answer for {what} in {n_failed} attempts, at last {reason}{said}; check the network "
+                f"and {host}, and fetch again: what has arrived is kept"
+            ) from error
+
+
+def _passing(error: Exception, status: int) -> bool:
+    """Whether it may be over in a moment. ccxt calls a 400 a network error, and some 503 none."""
+    if status >= 500 or status in (*TOO_OFTEN, *BLOCKED, 408):
+        return True
+    return isinstance(error, ccxt.OperationFailed | ccxt.RestrictedLocation) and not 400 <= status < 500
+
+
+def _brief(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _moved(urls: Any, base_url: str) -> Any:
+    """The same paths on another host."""
+    if isinstance(urls, dict):
+        return {name: _moved(url, base_url) for name, url in urls.items()}
+    return base_url + urlsplit(urls).path if isinstance(urls, str) else urls
