@@ -379,7 +379,8 @@ def _bybit_trade(row: np.ndarray, symbol: str) -> dict[str, Any]:
 
 def _book(market: Market, levels: int) -> tuple[list[list[str]], list[list[str]]]:
     price = float(market.bars[-1, 4]) if len(market.bars) else 100.0
-    return tuple([[repr(round(price + sign * 0.01 * (at + 1), 2)), "1.5"] for at in range(levels)] for sign in (-1, 1))
+    bids, asks = ([[repr(round(price + sign * 0.01 * (at + 1), 2)), "1.5"] for at in range(levels)] for sign in (-1, 1))
+    return bids, asks
 
 
 def _binance_market(market: Market, kind: str) -> dict[str, Any]:
@@ -430,7 +431,7 @@ def main() -> None:
     parser.add_argument("--faults", nargs="+", default=[*FAULTS], choices=FAULTS, help="in which ways")
     args = parser.parse_args()
     markets = list(demo_markets(args.bars, int(time.time() * 1000)))
-    faults = dict.fromkeys(args.faults, args.fault / len(args.faults))
+    faults = {name: args.fault / len(args.faults) for name in args.faults}
     server = ExchangeServer(markets, markets, faults=faults, port=args.port)
     print(f"{server.url}: BTC/USDT, ETH/USDT, SOL/USDT, spot and linear, {args.bars} minutes; stop with Ctrl-C", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

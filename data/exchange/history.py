@@ -80,7 +80,7 @@ class Exchange:
         first, end = -(-start // step) * step, -(-stop // step) * step
         if profile.history is not None and first < self.connection.now() - profile.history * step:
             raise ExchangeError(
-                f"{self.name} gives only its last {profile.history} bars of a timeframe, got a start of {_iso(first)} for {timeframe}; "
+                f"{self.name} gives only its last {profile.history} bars of a timeframe, got {timeframe} from {_iso(first)}; "
                 f"start at {_iso(self.connection.now() - (profile.history - 1) * step)} or later, or take a longer timeframe"
             )
         n_page = profile.bars or self._page_size(market)
