@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from engine.window_features import window_features as window_features
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
+    from foreshock.history import load_bars as load_bars
     from foreshock.ledger import deflate_study as deflate_study
     from foreshock.ledger import record_study as record_study
     from foreshock.scenarios import ScenarioStudy as ScenarioStudy
@@ -195,6 +196,7 @@ _HOMES = {
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
+    "foreshock.history": ("load_bars",),
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),

@@ -101,6 +101,29 @@ def audit(
 
 
 @app.command()
+def fetch(
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="As ccxt writes them: BTC/USDT, BTC/USDT:USDT.")],
+    start: Annotated[str, typer.Option(help="First bar, such as 2024-01-01; UTC.")],
+    end: Annotated[str | None, typer.Option(help="Bars before this; by default now.")] = None,
+    exchange: Annotated[str, typer.Option(help="binance, bybit, upbit, coinbase, kraken, or another of ccxt's.")] = "binance",
+    timeframe: Annotated[str, typer.Option(help="Of bars: 1m, 1h, 1d, as the exchange has.")] = "1h",
+    kind: Annotated[str, typer.Option(help="ohlcv, trades or funding.")] = "ohlcv",
+    store: Annotated[Path | None, typer.Option("--store", help="Folder, instead of FORESHOCK_STORE or the user's own.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Another host for every request, instead of FORESHOCK_BASE_URL.")
+    ] = None,
+) -> None:
+    """History of an exchange into the store; what is there already is not fetched again."""
+    from foreshock.history import fetch_history
+
+    for found in fetch_history(symbols, exchange, timeframe, start, end, kind, store, base_url, progress=True):
+        empty = f", {found.n_empty} bars that the exchange lacks" if found.n_empty else ""
+        still = sum(b - a for a, b in found.uncovered) / 60_000
+        open_ = f", {still:,.0f} minutes not yet known" if found.uncovered else ""
+        typer.echo(_printable(f"{found.key}: {found.n_fetched:,} fetched, {found.n_rows:,} in the store{empty}{open_}"))
+
+
+@app.command()
 def compare(
     studies: Annotated[list[Path], typer.Argument(metavar="STUDY_OR_DIR...", help="Study files, or folders that run has written.")],
     data: DataPath = None,

@@ -127,6 +127,8 @@ class ExchangeServer:
         Faults of the first requests, one each, before chance begins.
     retry_after : float
         Seconds, with 429 and 418.
+    cap : int
+        Most bars in an answer, whatever is asked for.
     """
 
     def __init__(
@@ -138,10 +140,12 @@ class ExchangeServer:
         script: Sequence[str | None] = (),
         seed: int = 0,
         retry_after: float = 1.0,
+        cap: int = 1000,
         port: int = 0,
     ) -> None:
         self.markets = {"spot": {one.id: one for one in spot}, "linear": {one.id: one for one in linear}}
         self.fixed_now, self.faults, self.script, self.retry_after = now, dict(faults or {}), list(script), retry_after
+        self.cap = cap
         self.requests: list[str] = []
         self.injected: Counter[str] = Counter()
         self.closing = threading.Event()
@@ -201,7 +205,8 @@ class ExchangeServer:
         if name == "klines":
             step = _step(query["interval"])
             rows = self._between(market.of(step), 0, query.get("startTime"), query.get("endTime"), step)
-            page = rows[:limit] if "startTime" in query else rows[-limit:]
+            shown = min(limit, self.cap)
+            page = rows[:shown] if "startTime" in query else rows[-shown:]
             return [_kline(row, step) for row in self._spoiled(page, rows, limit, step, fault, f"{kind} {market.id}")]
         if name == "aggTrades":
             rows = market.trades[market.trades[:, 1] <= self.now]
@@ -238,7 +243,7 @@ class ExchangeServer:
         if name == "kline":
             step = _step(query["interval"])
             rows = self._between(market.of(step), 0, query.get("start"), query.get("end"), step)
-            page = rows[-min(limit, 1000) :] if "end" in query or "start" not in query else rows[: min(limit, 1000)]
+            page = rows[-min(limit, self.cap) :]
             spoiled = self._spoiled(page, rows, limit, step, fault, f"{kind} {market.id}")
             candles = [[str(int(row[0])), *(repr(float(value)) for value in row[1:]), "0"] for row in spoiled[::-1]]
             return reply({"symbol": market.id, "list": candles})
@@ -420,7 +425,9 @@ def demo_markets(n_bars: int, now: int) -> Iterator[Market]:
     for seed, (base, price) in enumerate((("BTC", 6e4), ("ETH", 3e3), ("SOL", 150.0))):
         rates = np.round(np.random.default_rng(seed).normal(1e-4, 1e-4, len(funding)), 8)
         bars, _ = plant_holes(walk(n_bars, seed, start, price), 10, seed)
-        yield Market(base, bars=bars, trades=tick_trades(50_000, seed, start), funding=np.column_stack([funding, rates]))
+        trades = tick_trades(50_000, seed, start)
+        trades[:, 1] += now - trades[-1, 1]
+        yield Market(base, bars=bars, trades=trades, funding=np.column_stack([funding, rates]))
 
 
 def main() -> None:

@@ -1,0 +1,76 @@
+"""From an exchange into the store: what is missing, several series at once, each page kept as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from data.series import Range, SeriesKey
+from data.store import Store
+
+if TYPE_CHECKING:
+    from data.exchange.history import Exchange, Page
+
+OnPage = Callable[[SeriesKey, int, int], None]
+WORKERS = 4
+
+
+def missing_ranges(store: Store, keys: Sequence[SeriesKey], start: int, stop: int) -> dict[SeriesKey, list[Range]]:
+    """What has to be fetched, for the series that lack anything."""
+    found = {key: store.missing(key, start, stop) for key in keys}
+    return {key: ranges for key, ranges in found.items() if ranges}
+
+
+def fetch_missing(
+    exchange: Exchange,
+    store: Store,
+    missing: dict[SeriesKey, list[Range]],
+    on_page: OnPage = lambda _key, _rows, _ms: None,
+    workers: int = WORKERS,
+) -> None:
+    """Fetch ranges of several series into the store.
+
+    Parameters
+    ----------
+    exchange : Exchange
+    store : Store
+    missing : dict of SeriesKey to list of (int, int)
+        Half-open, epoch ms.
+    on_page : callable
+        Told the series, the rows and the milliseconds of each page that was fetched.
+    workers : int
+        Series fetched at once. The pace of requests is that of the exchange, whatever their number.
+
+    Raises
+    ------
+    ForeshockError
+        The first that any series meets; what the others have got by then is kept.
+    """
+    stopped = exchange.connection.pace.stopped
+    stopped.clear()
+    with ThreadPoolExecutor(max(1, min(workers, len(missing)))) as pool:
+        jobs = [pool.submit(_fetch_series, exchange, store, key, ranges, on_page) for key, ranges in missing.items()]
+        try:
+            done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+        finally:
+            # Also where the user interrupts: the threads write what they hold, and end.
+            if not all(map(Future.done, jobs)):
+                stopped.set()
+    for job in sorted(jobs, key=lambda job: job not in done):
+        job.result()
+
+
+def _fetch_series(exchange: Exchange, store: Store, key: SeriesKey, ranges: list[Range], on_page: OnPage) -> None:
+    with store.writer(key) as writer:
+        for start, stop in ranges:
+            for page in pages(exchange, key, start, stop):
+                writer.write(page.table, page.start, page.stop)
+                on_page(key, len(page.table), page.stop - page.start)
+
+
+def pages(exchange: Exchange, key: SeriesKey, start: int, stop: int) -> Iterator[Page]:
+    """The pages of a series, whatever its kind."""
+    if key.kind == "ohlcv":
+        return exchange.ohlcv(key.symbol, key.timeframe, start, stop)
+    return (exchange.trades if key.kind == "trades" else exchange.funding)(key.symbol, start, stop)

@@ -1,0 +1,183 @@
+"""History by name: bars from the store, and what it lacks from the exchange."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.bars import Bars
+from data.errors import ConfigError, DataError
+from data.fetch import fetch_missing, missing_ranges
+from data.files import bars_from_frame
+from data.interval import Instant, parse_instant
+from data.series import SeriesKey
+from data.store import Store
+from foreshock.progress import fetch_bar
+
+BASE_URL = "FORESHOCK_BASE_URL"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch brought of one series.
+
+    Parameters
+    ----------
+    key : SeriesKey
+    n_fetched : int
+        Rows that came from the exchange.
+    n_rows : int
+        Rows that the store now has of the range.
+    n_empty : int
+        Bars of the range that the exchange does not have.
+    uncovered : list of (int, int)
+        What is still missing, epoch ms: not closed yet, or before the exchange has any.
+    """
+
+    key: SeriesKey
+    n_fetched: int
+    n_rows: int
+    n_empty: int
+    uncovered: list[tuple[int, int]]
+
+
+def fetch_history(
+    symbols: str | Sequence[str],
+    exchange: str = "binance",
+    timeframe: str = "1h",
+    start: Instant | None = None,
+    end: Instant | None = None,
+    kind: str = "ohlcv",
+    store: Store | str | Path | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+) -> list[Fetched]:
+    """Put history into the store; what is there already is not asked for again. See ``load_bars``.
+
+    Parameters
+    ----------
+    kind : str
+        ``"ohlcv"``, ``"trades"`` or ``"funding"``; the timeframe is of bars only.
+    """
+    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
+    first, stop = _range(start, end)
+    place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+    wanted = timeframe if kind == "ohlcv" else ""
+    if kind == "ohlcv":
+        # The bar that is open now is none yet.
+        step = SeriesKey(exchange, "spot", names[0], kind, wanted).step_ms
+        stop = min(stop, int(time.time() * 1000) // step * step)
+    keys = [SeriesKey(exchange, "linear" if ":" in name else "spot", name, kind, wanted) for name in names]
+    missing = missing_ranges(place, keys, first, stop)
+    fetched = dict.fromkeys(keys, 0)
+    if missing:
+        # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
+        from data.exchange.history import Exchange
+
+        source = Exchange(exchange, base_url or os.environ.get(BASE_URL) or None)
+        if kind == "ohlcv":
+            source.step(timeframe)
+        total = sum(b - a for ranges in missing.values() for a, b in ranges)
+        with fetch_bar(total, progress) as shown:
+
+            def on_page(key: SeriesKey, rows: int, ms: int) -> None:
+                fetched[key] += rows
+                shown(key.symbol, rows, ms)
+
+            fetch_missing(source, place, missing, on_page)
+    return [_found(place, key, fetched[key], first, stop) for key in keys]
+
+
+def load_bars(
+    symbols: str | Sequence[str],
+    exchange: str = "binance",
+    timeframe: str = "1h",
+    start: Instant | None = None,
+    end: Instant | None = None,
+    store: Store | str | Path | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+) -> Bars:
+    """Bars from the store, after what it lacks has been fetched.
+
+    Parameters
+    ----------
+    symbols : str or sequence of str
+        As ccxt writes them: ``"BTC/USDT"``, or ``"BTC/USDT:USDT"`` for the perpetual swap.
+    exchange : str
+        ccxt's name: ``"binance"``, ``"bybit"``, ``"upbit"``, ``"coinbase"``, ``"kraken"`` and any other.
+    timeframe : str
+        A day or less that the exchange has, such as ``"1m"``, ``"1h"``.
+    start : str or date
+        First bar open.
+    end : str or date, optional
+        Bars open before it; by default now. A bar that is still open is not given.
+    store : str or Path, optional
+        Folder; by default ``FORESHOCK_STORE``, or the user's cache folder.
+    base_url : str, optional
+        Another host for every request, by default ``FORESHOCK_BASE_URL``: a public data host, a proxy, a loopback server.
+    progress : bool
+        A bar on standard error.
+
+    Returns
+    -------
+    Bars
+        From the first bar that any symbol has to the last; a bar that the exchange lacks is NaN.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such exchange, symbol or timeframe, or ``start`` is not before ``end``.
+    ExchangeError
+        If the exchange or the network does not give what was asked for; what has arrived is in the store.
+    DataError
+        If the exchange has no bar of a symbol in the range, or the store cannot be read or written.
+    """
+    place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+    found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress)
+    first, stop = _range(start, end)
+    tables = []
+    for one in found:
+        if not one.n_rows:
+            raise DataError(
+                f"{exchange} has no {timeframe} bar of {one.key.symbol} from {start} to {end or 'now'}; widen the range"
+            )
+        table = place.read(one.key, first, stop)
+        columns = {name: table[name].to_numpy() for name in table.column_names}
+        columns["time"] = columns["time"].astype("datetime64[ms]")
+        tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
+    bars = bars_from_frame(pd.concat(tables, ignore_index=True), timeframe)
+    return bars.select([one.key.symbol for one in found])
+
+
+def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
+    """Epoch ms; the start is needed, the end is now by default."""
+    if start is None:
+        raise ConfigError("start must be given, such as '2024-01-01', got none")
+    first = int(parse_instant(start, "start").astype("datetime64[ms]").astype(np.int64))
+    now = int(time.time() * 1000)
+    stop = now if end is None else int(parse_instant(end, "end").astype("datetime64[ms]").astype(np.int64))
+    if first >= stop:
+        raise ConfigError(f"start must be before end, got {start} and {'now' if end is None else end}")
+    if first >= now:
+        raise ConfigError(f"start must be in the past, got {start}")
+    return first, min(stop, now)
+
+
+def _found(store: Store, key: SeriesKey, n_fetched: int, start: int, stop: int) -> Fetched:
+    n_rows = len(store.read(key, start, stop))
+    uncovered = store.missing(key, start, stop)
+    n_empty = 0
+    if key.kind == "ohlcv":
+        step = key.step_ms
+        n_slots = -(-stop // step) - -(-start // step)
+        n_empty = n_slots - n_rows - sum(-(-b // step) - -(-a // step) for a, b in uncovered)
+    return Fetched(key, n_fetched, n_rows, n_empty, uncovered)
