@@ -74,8 +74,14 @@ def test_every_key_reaches_the_study(tmp_path):
     assert list(config["detectors"])[:3] == ["pca", "fast", "zscore"]
     assert config["detectors"]["fast"] == {"name": "zscore", "window": 24, "columns": ["log_return"]}
     expected = {
-        "title": "T", "features": ["log_return", "volume_zscore_24"], "horizons": ["2h"], "delay": 2, "cooldown": "3h",
-        "n_bootstrap": 100, "seed": 5, "costs": {"taker": 0.0, "slippage": 1e-3},
+        "title": "T",
+        "features": ["log_return", "volume_zscore_24"],
+        "horizons": ["2h"],
+        "delay": 2,
+        "cooldown": "3h",
+        "n_bootstrap": 100,
+        "seed": 5,
+        "costs": {"taker": 0.0, "slippage": 1e-3},
         "splits": {"train": "10D", "test": "5D", "embargo": "1D", "mode": "expanding"},
         "avoidance": {"hold": "4h", "exposure": 0.5, "rebalance": "2d", "random_draws": 3},
         "surrogates": {"n": 19, "family": "har"},

@@ -82,7 +82,7 @@ def test_every_bar_and_every_hole_arrives_whatever_goes_wrong(fault, holed, tmp_
     bars, holes = holed
     with serve(Market("BTC", bars=bars), faults={fault: 0.1 if fault == "hang" else 0.3}, retry_after=2.0, seed=4) as server:
         store = fetch(connect(server, page=100), tmp_path, SPOT)
-    assert server.injected[fault] > 3
+    assert server.injected[fault] > (1 if fault == "hang" else 3)
     assert_exact(store, SPOT, bars, holes)
 
 
@@ -336,13 +336,12 @@ def test_a_block_of_the_place_ends_in_advice_after_four_requests(fault, holed):
 @pytest.mark.parametrize(
     "fault", [fault for fault in FAULTS if fault not in ("newest_first", "open_candle", "duplicated", "overlapping")]
 )
-def test_nothing_is_tried_for_ever(fault, holed):
+def test_nothing_is_tried_for_ever(fault, holed, monkeypatch):
     with serve(Market("BTC", bars=holed[0]), script=[None, None], faults={fault: 1.0}) as server:
-        exchange = connect(server, page=100, patience=replace(QUICK, attempts=6, blocked_attempts=6))
+        exchange = connect(server, page=1000, patience=replace(QUICK, attempts=6, blocked_attempts=6))
         if fault == "repeated":
-            # The page before, and never the one that was asked for.
-            server._last_page["spot BTCUSDT"] = list(holed[0][:100])
-            server._spoiled = lambda page, rows, *_: list(rows[-3:] + [[HOUR_MS, 0, 0, 0, 0, 0]])
+            # Always the first page, whatever is asked for.
+            monkeypatch.setattr(server, "_spoiled", lambda *_: list(holed[0][:100]))
         with pytest.raises(ExchangeError):
             list(exchange.ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
         assert len(server.requests) <= 10
@@ -369,7 +368,7 @@ def test_every_path_of_an_exchange_is_moved_to_the_other_host(name):
 def test_an_exchange_with_a_short_history_says_from_when_on():
     exchange = Exchange("kraken", "http://127.0.0.1:9", QUICK, clock=lambda: LATER_MS / 1000)
     exchange.connection.market = lambda symbol: {"spot": True}
-    with pytest.raises(ExchangeError, match=r"kraken gives only its last 720 bars .* start at 2024-01-03T"):
+    with pytest.raises(ExchangeError, match=r"kraken gives only its last 720 bars .* start at 2024-01-04T01:21Z or later"):
         list(exchange.ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
 
 

@@ -19,7 +19,14 @@ from reports.html import embed
 from reports.study_report import StudyReport
 
 DETECTORS = (
-    "zscore", "mad", "rolling_volatility", "isolation_forest", "pca", "seq2seq_autoencoder", "random", "volatility_only",
+    "zscore",
+    "mad",
+    "rolling_volatility",
+    "isolation_forest",
+    "pca",
+    "seq2seq_autoencoder",
+    "random",
+    "volatility_only",
 )
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</script><!--"
 
@@ -36,22 +43,39 @@ def _results() -> dict:
             p = float(np.exp(-20 * abs(centre - 1)))
             n_events = int(rng.integers(180, 260))
             forward[horizon] = {
-                "n_events": n_events, "n_effective": n_events // 3, "n_controls": 18_500,
-                "event_move": 0.0213 * raw[name] * scale, "other_move": 0.0213 * scale,
+                "n_events": n_events,
+                "n_effective": n_events // 3,
+                "n_controls": 18_500,
+                "event_move": 0.0213 * raw[name] * scale,
+                "other_move": 0.0213 * scale,
                 "matched_move": 0.0213 * raw[name] * scale / centre,
-                "abs_move_ratio": raw[name] * scale, "abs_move_ratio_ci": [raw[name] * scale - 0.21, raw[name] * scale + 0.24],
-                "matched_ratio": centre, "ci": [centre - width, centre + width],
-                "p_naive": p / 50, "p_hac": p / 5, "p_matched": p, "p_shift": 2 * p / 3, "p_matched_shift": 3 * p / 4,
-                "p_hodrick": p / 2, "p_regression": 4 * p / 5, "p_qlike": None, "q_matched": min(1.0, 2 * p),
-                "p_surrogate": 0.9 * p + 0.005, "q": min(1.0, 1.5 * p + 0.006), "path_effect": 1 + (centre - 1) / 2,
+                "abs_move_ratio": raw[name] * scale,
+                "abs_move_ratio_ci": [raw[name] * scale - 0.21, raw[name] * scale + 0.24],
+                "matched_ratio": centre,
+                "ci": [centre - width, centre + width],
+                "p_naive": p / 50,
+                "p_hac": p / 5,
+                "p_matched": p,
+                "p_shift": 2 * p / 3,
+                "p_matched_shift": 3 * p / 4,
+                "p_hodrick": p / 2,
+                "p_regression": 4 * p / 5,
+                "p_qlike": None,
+                "q_matched": min(1.0, 2 * p),
+                "p_surrogate": 0.9 * p + 0.005,
+                "q": min(1.0, 1.5 * p + 0.006),
+                "path_effect": 1 + (centre - 1) / 2,
                 "path_effect_ci": [0.9, 1.2],
             }
         low = forward["24h"]["ci"][0]
-        verdict = ("adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information")
+        verdict = "adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information"
         detectors[name] = {
             "alert_rate": {"nominal": 0.01, "realised": float(0.01 + rng.normal(0, 0.003))},
-            "n_alerts": int(rng.integers(700, 1300)), "forward": forward, "verdict": verdict,
-            "fit_seconds": float(rng.exponential(2)), "score_seconds": float(rng.exponential(0.3)),
+            "n_alerts": int(rng.integers(700, 1300)),
+            "forward": forward,
+            "verdict": verdict,
+            "fit_seconds": float(rng.exponential(2)),
+            "score_seconds": float(rng.exponential(0.3)),
             "sentence": {
                 "adds information": "Moves after a signal are larger than volatility alone explains.",
                 "echoes volatility": "Moves after a signal are larger, but not beyond the volatility that was already visible.",
@@ -60,48 +84,113 @@ def _results() -> dict:
             "detection": {"event_recall": 0.62, "event_precision": 0.31, "false_per_day": 0.42},
         }
     detectors["anogan"] = {
-        "alert_rate": {"nominal": 0.01, "realised": 0.0}, "n_alerts": 0, "verdict": "too few events",
-        "sentence": "There are 0 events, too few to judge.", "fit_seconds": 93.2, "score_seconds": 1.2,
-        "forward": {horizon: {
-            "n_events": 0, "n_effective": 0, "n_controls": 0, **dict.fromkeys((
-                "event_move", "other_move", "matched_move", "abs_move_ratio", "abs_move_ratio_ci", "matched_ratio", "ci",
-                "p_naive", "p_hac", "p_matched", "p_shift", "p_surrogate", "q_matched", "q", "path_effect", "path_effect_ci")),
-        } for horizon in ("1h", "6h", "24h")},
+        "alert_rate": {"nominal": 0.01, "realised": 0.0},
+        "n_alerts": 0,
+        "verdict": "too few events",
+        "sentence": "There are 0 events, too few to judge.",
+        "fit_seconds": 93.2,
+        "score_seconds": 1.2,
+        "forward": {
+            horizon: {
+                "n_events": 0,
+                "n_effective": 0,
+                "n_controls": 0,
+                **dict.fromkeys(
+                    (
+                        "event_move",
+                        "other_move",
+                        "matched_move",
+                        "abs_move_ratio",
+                        "abs_move_ratio_ci",
+                        "matched_ratio",
+                        "ci",
+                        "p_naive",
+                        "p_hac",
+                        "p_matched",
+                        "p_shift",
+                        "p_surrogate",
+                        "q_matched",
+                        "q",
+                        "path_effect",
+                        "path_effect_ci",
+                    )
+                ),
+            }
+            for horizon in ("1h", "6h", "24h")
+        },
     }
-    strategies = ["buy_and_hold", "equal_weight", *(f"anomaly_avoidance[{name}]" for name in detectors),
-                  *(f"random_avoidance[{name}]" for name in detectors)]
+    strategies = [
+        "buy_and_hold",
+        "equal_weight",
+        *(f"anomaly_avoidance[{name}]" for name in detectors),
+        *(f"random_avoidance[{name}]" for name in detectors),
+    ]
     backtests = {
         name: {
-            "total_return": float(rng.normal(0.38, 0.12)), "annual_return": float(rng.normal(0.15, 0.05)),
-            "annual_volatility": 0.61, "sharpe": 0.58, "sharpe_ci": [-0.72, 1.88], "sortino": 0.81, "calmar": 0.31,
-            "max_drawdown": float(rng.uniform(0.3, 0.5)), "var_95": 0.0091, "cvar_95": 0.0139, "var_99": 0.0162,
-            "cvar_99": 0.0247, "turnover": 41.2, "costs": 0.0288, "exposure": 0.91, "deflated_sharpe": None,
-        } for name in strategies
+            "total_return": float(rng.normal(0.38, 0.12)),
+            "annual_return": float(rng.normal(0.15, 0.05)),
+            "annual_volatility": 0.61,
+            "sharpe": 0.58,
+            "sharpe_ci": [-0.72, 1.88],
+            "sortino": 0.81,
+            "calmar": 0.31,
+            "max_drawdown": float(rng.uniform(0.3, 0.5)),
+            "var_95": 0.0091,
+            "cvar_95": 0.0139,
+            "var_99": 0.0162,
+            "cvar_99": 0.0247,
+            "turnover": 41.2,
+            "costs": 0.0288,
+            "exposure": 0.91,
+            "deflated_sharpe": None,
+        }
+        for name in strategies
     }
     estimators = ("historical", "gaussian", "cornish_fisher", "filtered_historical", "evt_pot", "garch_t")
     risk = {
         name: [
-            {"estimator": estimator, "level": level, "period": period, "var": size * level, "cvar": size * level * 1.4,
-             "valid": estimator != "cornish_fisher" or level < 0.99}
-            for estimator in estimators for period, size in (("bar", 0.012), ("day", 0.051)) for level in (0.95, 0.99)
-        ] for name in strategies[:4]
+            {
+                "estimator": estimator,
+                "level": level,
+                "period": period,
+                "var": size * level,
+                "cvar": size * level * 1.4,
+                "valid": estimator != "cornish_fisher" or level < 0.99,
+            }
+            for estimator in estimators
+            for period, size in (("bar", 0.012), ("day", 0.051))
+            for level in (0.95, 0.99)
+        ]
+        for name in strategies[:4]
     }
     return {
         "version": 1,
         "config": {
-            "detectors": list(DETECTORS), "splits": {"train": "365D", "test": "90D", "embargo": "2D", "mode": "rolling"},
-            "threshold": {"policy": "rolling_quantile", "q": 0.99, "window": "60D"}, "horizons": ["1h", "6h", "24h"],
-            "costs": {"maker": None, "taker": 0.0005, "slippage": 0.0002}, "delay": 1,
+            "detectors": list(DETECTORS),
+            "splits": {"train": "365D", "test": "90D", "embargo": "2D", "mode": "rolling"},
+            "threshold": {"policy": "rolling_quantile", "q": 0.99, "window": "60D"},
+            "horizons": ["1h", "6h", "24h"],
+            "costs": {"maker": None, "taker": 0.0005, "slippage": 0.0002},
+            "delay": 1,
         },
         "data": {
-            "hash": "9f2c41d07be85a3316ad", "symbols": ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT"],
-            "start": "2022-01-01T00:00:00", "end": "2024-04-13T08:00:00", "interval": "1h", "n_bars": 20_000,
-            "test_start": "2023-01-01T00:00:00", "test_end": "2024-04-13T08:00:00",
+            "hash": "9f2c41d07be85a3316ad",
+            "symbols": ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT"],
+            "start": "2022-01-01T00:00:00",
+            "end": "2024-04-13T08:00:00",
+            "interval": "1h",
+            "n_bars": 20_000,
+            "test_start": "2023-01-01T00:00:00",
+            "test_end": "2024-04-13T08:00:00",
         },
-        "detectors": detectors, "surrogates": _surrogates(detectors), "calibration": _calibration(),
+        "detectors": detectors,
+        "surrogates": _surrogates(detectors),
+        "calibration": _calibration(),
         "evidence": {name: {h: _evidence(moves) for h, moves in found["forward"].items()} for name, found in detectors.items()},
         "lead_lag": {name: _lead(lead) for name, lead in zip(detectors, (3, 0, -1, 2, 0, 1, None, 0, None), strict=True)},
-        "backtests": backtests, "risk": risk, "seeds": {"study": 0, "surrogates": None},
+        "backtests": backtests,
+        "risk": risk,
+        "seeds": {"study": 0, "surrogates": None},
         "versions": {"foreshock": "0.1.0", "numpy": "2.4.6", "torch": None},
     }
 
@@ -109,8 +198,11 @@ def _results() -> dict:
 def _surrogates(detectors: dict) -> dict:
     t = {name: {h: 1.5 + 0.25 * k for k, h in enumerate(found["forward"])} for name, found in detectors.items()}
     return {
-        "n": 199, "family": {"BTC/USDT": "gjr", "ETH/USDT": "har", "SOL/USDT": "gjr"}, "notes": ["ETH/USDT: gjr: no optimum"],
-        "t": t, "t_surrogate_mean": {name: dict.fromkeys(row, 0.31) for name, row in t.items()},
+        "n": 199,
+        "family": {"BTC/USDT": "gjr", "ETH/USDT": "har", "SOL/USDT": "gjr"},
+        "notes": ["ETH/USDT: gjr: no optimum"],
+        "t": t,
+        "t_surrogate_mean": {name: dict.fromkeys(row, 0.31) for name, row in t.items()},
         "t_surrogate_std": {name: dict.fromkeys(row, 1.17) for name, row in t.items()},
     }
 
@@ -123,13 +215,21 @@ def _evidence(moves: dict) -> list[dict]:
         scale = {"qlike": 2e-5, "direction": 0.0037, "hit_rate": 0.042}.get(test)
         value = scale if scale else moves["path_effect"] if test == "surrogate" else 2.0 - 0.1 * k
         width = abs(value) / 10 if known and test != "surrogate" else None
-        rows.append({
-            "test": test, "estimate": value if known else None, "low": None if width is None else value - width,
-            "high": None if width is None else value + 2 * width, "p": 0.0004 + 0.01 * k if known else None,
-            "null": 0.0 if scale else 1.0, "n_events": moves["n_events"] - k if known else 0, "n": 9_000 + k,
-            "compared_with": f"rows against {test}", "controls_for": CONTROLS[test],
-            "note": NAIVE_WARNING if test == "naive" and known else "" if known else "no events",
-        })
+        rows.append(
+            {
+                "test": test,
+                "estimate": value if known else None,
+                "low": None if width is None else value - width,
+                "high": None if width is None else value + 2 * width,
+                "p": 0.0004 + 0.01 * k if known else None,
+                "null": 0.0 if scale else 1.0,
+                "n_events": moves["n_events"] - k if known else 0,
+                "n": 9_000 + k,
+                "compared_with": f"rows against {test}",
+                "controls_for": CONTROLS[test],
+                "note": NAIVE_WARNING if test == "naive" and known else "" if known else "no events",
+            }
+        )
     return rows
 
 
@@ -137,8 +237,14 @@ def _lead(lead: int | None) -> dict:
     offsets = list(range(-24, 25))
     activity = [1.0 + (lead is not None and 0 <= k - lead < 3) * 0.7 + 0.002 * k for k in offsets]
     return {
-        "offsets": offsets, "activity": activity, "low": [x - 0.2 for x in activity], "high": [x + 0.3 for x in activity],
-        "n": [180 + k for k in offsets], "n_events": 204, "p": 0.4 if lead is None else 0.0002, "lead": lead,
+        "offsets": offsets,
+        "activity": activity,
+        "low": [x - 0.2 for x in activity],
+        "high": [x + 0.3 for x in activity],
+        "n": [180 + k for k in offsets],
+        "n_events": 204,
+        "p": 0.4 if lead is None else 0.0002,
+        "lead": lead,
         "lead_ci": [None, None] if lead is None else [lead - 2.0, lead + 1.0],
         "reason": "no offset stands out above 1" if lead is None else "",
     }
@@ -147,9 +253,20 @@ def _lead(lead: int | None) -> dict:
 def _calibration() -> list[dict]:
     settings = (("gjr", 1.5, 0.62, 0.99), ("garch", 1.0, 0.045, 0.91), ("gjr", 1.0, 0.05, 0.86), ("sv", 1.0, 0.065, 0.95))
     return [
-        {"null": law, "watches": "returns", "effect": effect,
-         "n_bars": 2_500, "horizon": 24, "n_events": 41.3, "n_histories": 200, "n_surrogates": 99,
-         "found": found, "low": found - 0.02, "high": found + 0.03, "found_naive": naive}
+        {
+            "null": law,
+            "watches": "returns",
+            "effect": effect,
+            "n_bars": 2_500,
+            "horizon": 24,
+            "n_events": 41.3,
+            "n_histories": 200,
+            "n_surrogates": 99,
+            "found": found,
+            "low": found - 0.02,
+            "high": found + 0.03,
+            "found_naive": naive,
+        }
         for law, effect, found, naive in settings
     ]
 
@@ -220,7 +337,11 @@ def _renamed(report: StudyReport, old: str, new: str) -> StudyReport:
         return node.replace(old, new) if isinstance(node, str) else node
 
     return replace(
-        report, title=new, command=new, results=swap(report.results), random_draws=swap(report.random_draws),
+        report,
+        title=new,
+        command=new,
+        results=swap(report.results),
+        random_draws=swap(report.random_draws),
         equity=report.equity.rename(columns=lambda name: name.replace(old, new)),
         quality=report.quality.rename(index={"BTC/USDT": new}, columns={"missing": new}),
     )
@@ -303,9 +424,7 @@ def test_missing_values_are_dashes_and_never_words(report, page):
 
 
 @pytest.mark.parametrize("unknown", [None, float("nan")])
-@pytest.mark.parametrize(
-    "write", [fmt.percent, fmt.ratio, fmt.bps, fmt.p_value, fmt.count, fmt.number, fmt.seconds, fmt.literal]
-)
+@pytest.mark.parametrize("write", [fmt.percent, fmt.ratio, fmt.bps, fmt.p_value, fmt.count, fmt.number, fmt.seconds, fmt.literal])
 def test_an_unknown_value_is_a_dash_in_every_format(write, unknown):
     assert write(unknown) == "–"
     assert fmt.quantity("share", unknown) == fmt.interval([unknown, unknown]) == "–"
@@ -548,7 +667,12 @@ def test_the_surrogate_table_holds_t_of_the_data_beside_that_of_the_surrogates(r
     row = next(row for row in table.rows if (row[0].text, row[1].text) == ("zscore", "6h"))
     moves = report.results["detectors"]["zscore"]["forward"]["6h"]
     assert [cell.text for cell in row[2:]] == [
-        fmt.ratio(moves["path_effect"]), "1.75", "0.31", "1.17", fmt.p_value(moves["p_surrogate"]), fmt.p_value(moves["q"]),
+        fmt.ratio(moves["path_effect"]),
+        "1.75",
+        "0.31",
+        "1.17",
+        fmt.p_value(moves["p_surrogate"]),
+        fmt.p_value(moves["q"]),
         fmt.count(moves["n_events"]),
     ]
 

@@ -173,9 +173,7 @@ def test_share_of_the_body_in_the_range_is_that_of_a_brownian_motion(null):
 
 
 def test_buying_and_holding_has_no_drift_in_the_null_market():
-    markets = (
-        simulate_market(seed=seed, n_bars=4_000, correlation=0.0, annual_volatility=3.0, **NO_EVENTS) for seed in range(4)
-    )
+    markets = (simulate_market(seed=seed, n_bars=4_000, correlation=0.0, annual_volatility=3.0, **NO_EVENTS) for seed in range(4))
     simple = np.concatenate([market.bars.returns(log=False)[1:] for market in markets])
     # Without the -volatility**2 / 2 the t statistic is about 6 higher.
     assert abs(simple.mean() / simple.std() * np.sqrt(simple.size)) < 2
