@@ -28,9 +28,11 @@ HOUR_MS = 60 * MINUTE_MS
 UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": 24 * HOUR_MS, "w": 7 * 24 * HOUR_MS}
 START_MS = 1_704_067_200_000  # 2024-01-01
 REFUSALS = {"429": 429, "418": 418, "451": 451, "403": 403, "500": 500, "503": 503}
-BODIES = ("html", "truncated", "blank")
+BODIES = ("html", "truncated", "blank", "no_list")
 PAGES = ("newest_first", "open_candle", "duplicated", "overlapping", "repeated")
 FAULTS = (*REFUSALS, "hang", "reset", *BODIES, *PAGES)
+# A good answer that there is nothing, where there is something. No client can tell it from a gap if it comes twice in a row.
+EMPTY = "empty"
 
 
 @dataclass
@@ -277,6 +279,8 @@ class ExchangeServer:
         with self._lock:
             before = self._last_page.get(series, good)
             self._last_page[series] = good
+        if fault == EMPTY:
+            return []
         if fault == "newest_first":
             return good[::-1]
         if fault == "duplicated":
@@ -338,6 +342,8 @@ class _Handler(BaseHTTPRequestHandler):
             text = text[: len(text) // 2]
         elif fault == "blank":
             text = ""
+        elif fault == "no_list":
+            text = "{}"
         self._send(text, status, {})
 
     def _send(self, text: str, status: int, headers: Mapping[str, str]) -> None:

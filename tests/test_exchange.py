@@ -1,6 +1,10 @@
 """Through real ccxt against the loopback exchange: every bar arrives, every gap is one, and whatever goes wrong has an end."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +23,7 @@ from data.fetch import fetch_missing, missing_ranges
 from data.series import SeriesKey
 from data.store import Store
 from tests.exchange_server import (
+    EMPTY,
     FAULTS,
     HOUR_MS,
     MINUTE_MS,
@@ -96,8 +101,7 @@ def test_every_exchange_gives_the_same_bars_under_all_faults(key, holed, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [*FAULTS, "all"])
-@pytest.mark.parametrize("key", SERIES, ids=lambda key: key.exchange)
+@pytest.mark.parametrize(("key", "fault"), [(SPOT, fault) for fault in FAULTS] + [(key, "all") for key in SERIES])
 def test_200000_bars_with_30_holes_arrive_exactly(key, fault, tmp_path):
     n_bars = 200_000
     stop = START_MS + n_bars * MINUTE_MS
@@ -109,6 +113,15 @@ def test_200000_bars_with_30_holes_arrive_exactly(key, fault, tmp_path):
     assert server.injected.total() > 10
     assert len(holes) == N_HOLES
     assert_exact(store, key, bars, holes, stop)
+
+
+@pytest.mark.parametrize("key", SERIES, ids=lambda key: key.exchange)
+def test_one_false_answer_that_there_is_nothing_makes_no_gap(key, holed, tmp_path):
+    bars, holes = holed
+    with serve(Market("BTC", bars=bars), script=[None, None, EMPTY, *[None, EMPTY] * 4]) as server:
+        store = fetch(connect(server, key.exchange, page=500), tmp_path, key)
+    assert server.injected[EMPTY] == 5
+    assert_exact(store, key, bars, holes)
 
 
 @pytest.mark.parametrize("key", SERIES, ids=lambda key: key.exchange)
@@ -197,6 +210,71 @@ def test_what_is_in_the_store_is_not_asked_for_again(holed, tmp_path):
         fetch(connect(server), tmp_path, SPOT)
         assert not server.requests
     assert_exact(store, SPOT, bars, holes)
+
+
+CHILD = """
+import sys
+from data.exchange.history import Exchange
+from data.exchange.patience import Patience
+from data.fetch import fetch_missing, missing_ranges
+from data.store import SeriesWriter, Store
+from tests.test_exchange import SPOT
+
+url, folder, start, stop = sys.argv[1:]
+store = Store(folder)
+store.writer = lambda key: SeriesWriter(store, key, 200, 10.0)
+exchange = Exchange("binance", url, Patience(scale=0.05))
+print("ready", flush=True)
+fetch_missing(exchange, store, missing_ranges(store, [SPOT], int(start), int(stop)))
+"""
+
+
+def child(server: ExchangeServer, folder: Path, start: int, stop: int) -> subprocess.Popen[str]:
+    """Another process that fetches, once it has said so."""
+    given = [sys.executable, "-c", CHILD, server.url, str(folder), str(start), str(stop)]
+    process = subprocess.Popen(given, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    with process.stdout as said:
+        assert said.readline() == "ready\n"
+    return process
+
+
+def partitions(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
+
+
+@pytest.mark.slow
+def test_a_fetch_that_is_killed_50_times_ends_as_one_that_was_not(tmp_path):
+    n_bars, rng = 60_000, np.random.default_rng(6)
+    stop = START_MS + n_bars * MINUTE_MS
+    bars, holes = plant_holes(walk(n_bars), N_HOLES)
+    with serve(Market("BTC", bars=bars), now=stop + HOUR_MS) as server:
+        whole = fetch(connect(server), tmp_path / "whole", SPOT, stop=stop)
+        store, progress = Store(tmp_path / "killed"), []
+        for _ in range(50):
+            process = child(server, store.folder, START_MS, stop)
+            time.sleep(rng.uniform(0.0, 0.25))
+            process.kill()
+            assert process.wait() != 0
+            assert store.verify().whole
+            progress.append(len(store.read(SPOT)))
+        fetch(connect(server), store.folder, SPOT, stop=stop)
+    assert len(set(progress)) > 10
+    assert progress == sorted(progress)
+    assert_exact(store, SPOT, bars, holes, stop)
+    assert partitions(store.folder) == partitions(whole.folder)
+
+
+@pytest.mark.slow
+def test_two_processes_that_fetch_overlapping_ranges_lose_and_double_nothing(tmp_path):
+    n_bars = 20_000
+    stop = START_MS + n_bars * MINUTE_MS
+    third = n_bars // 3 * MINUTE_MS
+    bars, holes = plant_holes(walk(n_bars), N_HOLES)
+    with serve(Market("BTC", bars=bars), now=stop + HOUR_MS) as server:
+        processes = [child(server, tmp_path, START_MS, stop - third), child(server, tmp_path, START_MS + third, stop)]
+        assert [process.wait() for process in processes] == [0, 0]
+    assert_exact(Store(tmp_path), SPOT, bars, holes, stop)
 
 
 def test_several_symbols_are_fetched_at_once_and_one_that_fails_leaves_the_others_whole(tmp_path):
