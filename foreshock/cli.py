@@ -119,7 +119,7 @@ def fetch(
     exchange: Annotated[str, typer.Option(help="binance, bybit, upbit, coinbase, kraken, or another of ccxt's.")] = "binance",
     timeframe: Annotated[str, typer.Option(help="Of bars: 1m, 1h, 1d, as the exchange has.")] = "1h",
     kind: Annotated[str, typer.Option(help="ohlcv, trades or funding.")] = "ohlcv",
-    store: Annotated[Path | None, typer.Option("--store", help="Folder, instead of FORESHOCK_STORE or the user's own.")] = None,
+    store: StoreDir = None,
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Another host for every request, instead of FORESHOCK_BASE_URL.")
     ] = None,

@@ -100,6 +100,18 @@ def test_every_exchange_gives_the_same_bars_under_all_faults(key, holed, tmp_pat
     assert_exact(store, key, bars, holes)
 
 
+@pytest.mark.parametrize("fault", ["newest_first", "duplicated", "open_candle"])
+def test_what_an_exchange_always_does_costs_no_second_question(fault, holed, tmp_path):
+    bars, holes = holed
+    asked = []
+    for always in ({}, {fault: 1.0}):
+        with serve(Market("BTC", bars=bars), faults=always) as server:
+            store = fetch(connect(server, page=500), tmp_path / str(len(always)), SPOT)
+        assert_exact(store, SPOT, bars, holes)
+        asked.append(len(server.requests))
+    assert asked[0] == asked[1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("key", "fault"), [(SPOT, fault) for fault in FAULTS] + [(key, "all") for key in SERIES])
 def test_200000_bars_with_30_holes_arrive_exactly(key, fault, tmp_path):
@@ -420,7 +432,8 @@ def test_nothing_is_tried_for_ever(fault, holed, monkeypatch):
         if fault == "repeated":
             # Always the first page, whatever is asked for.
             monkeypatch.setattr(server, "_spoiled", lambda *_: list(holed[0][:100]))
-        with pytest.raises(ExchangeError):
+        expected = "the body is no JSON" if fault in ("html", "truncated", "blank") else "in 6 attempts|does not serve this place"
+        with pytest.raises(ExchangeError, match=expected):
             list(exchange.ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
         assert len(server.requests) <= 10
 

@@ -244,6 +244,9 @@ def _passing(error: Exception, status: int) -> bool:
     """Whether it may be over in a moment. ccxt calls a 400 a network error, and some 503 none."""
     if status >= 500 or status in (*TOO_OFTEN, *BLOCKED, 408):
         return True
+    if status == 200 and type(error) is ccxt.ExchangeError:
+        # JSON that is neither an answer nor an error which ccxt knows.
+        return True
     return isinstance(error, ccxt.OperationFailed | ccxt.RestrictedLocation) and not 400 <= status < 500
 
 
