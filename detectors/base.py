@@ -51,14 +51,21 @@ class Detector(BaseEstimator):
         Raises
         ------
         ConfigError
-            If the detector was not fitted, or the features are others than those it was fitted on.
+            If the detector was not fitted, or the features are others than those it was fitted on, or of none of the symbols
+            that it has learned.
         """
         self._check_fitted()
+        learned = getattr(self, "symbols_", None)
+        if learned and features.symbols and set(learned).isdisjoint(features.symbols):
+            raise ConfigError(
+                f"{self.name} was fitted on {', '.join(learned[:5])} and knows none of {', '.join(features.symbols[:5])}; each has "
+                f"a scale of its own, so fit it on them"
+            )
         return Scores(features.time, features.symbols, self._score(features), features.interval)
 
     def _check_fitted(self) -> None:
         if not all(hasattr(self, name) for name in self.learned):
-            raise ConfigError(f"{self.name} is not fitted; call fit(features) before score(features)")
+            raise ConfigError(f"{self.name} is not fitted; call fit(features) first")
 
     def state(self) -> dict[str, Any]:
         """What was learned: arrays, numbers, strings, and tuples and dicts of them."""
@@ -83,8 +90,12 @@ class Detector(BaseEstimator):
         Raises
         ------
         ConfigError
-            If the detector has learned something that is neither an array nor plain values, as ``pyod:`` models do.
+            If the detector was not fitted, or has learned something that is neither an array nor plain values, as ``pyod:``
+            models do.
+        DataError
+            If the file cannot be written.
         """
+        self._check_fitted()
         write_saved(path, self.name, self.get_params(), self.state())
 
 
@@ -99,12 +110,18 @@ def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict
     arrays = arrays or {"none": np.zeros(1)}
     content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
     path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise DataError(f"{path} must be a file in a folder that exists, to be written")
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written: {error}") from error
 
 
 def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -129,7 +146,7 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
             raise DataError(f"{path} was changed after it was saved; its digest does not match, so it is not loaded")
         content = json.loads(card)
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise DataError(f"{path} is not a whole detector file: {error}; save the detector again") from error
+        raise DataError(f"{path} is not a whole file of a detector or model: {error}; save it again") from error
     if content["format"] > FORMAT:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
     # In format 1 the arrays were not named in the card.

@@ -78,6 +78,10 @@ class PyODDetector(PooledDetector):
             f"{self.name} cannot be saved to {path}: PyOD models are pickles, and loading one can run any code; fit it again"
         )
 
+    def _fits(self, model: dict[str, Any], n_features: int) -> bool:  # noqa: ARG002 - the signature of the base
+        """Nothing is read from a file; an ensemble hands back what its member has learned."""
+        return "model" in model
+
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
         if self.max_rows < 100:
             raise ConfigError(f"max_rows must be at least 100, got {self.max_rows}")

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from data.checks import check_whole
 from engine.features import Features
 from engine.scores import Scores
 from engine.splits_combinatorial import CombinatorialSplits
@@ -46,6 +47,7 @@ def combinatorial_scores(
     """
     from sklearn.base import clone
 
+    check_whole("label_bars", label_bars, 0)
     splits = replace(splits, purge=splits.purge + label_bars + detector.lookback)
     tested = []
     for fold in splits.folds(features.n_rows, features.interval):

@@ -82,7 +82,8 @@ class PeaksOverThreshold:
         return out
 
     def _level(self, x: np.ndarray, least: int) -> float:
-        known = x[~np.isnan(x)]
+        # An infinite score is an alert whatever the threshold, and no peak that a tail could be fitted to.
+        known = x[np.isfinite(x)]
         if len(known) < least:
             return float("nan")
         start = np.quantile(known, self.init)
@@ -92,6 +93,9 @@ class PeaksOverThreshold:
             return float("nan")
         shape, scale = fit_pareto(peaks)
         ratio = len(known) * (1 - self.q) / len(peaks)
+        # Of tied scores so few may lie above the start that it is itself far enough out.
+        if ratio >= 1:
+            return float(start)
         # expm1 passes smoothly through shape 0.
         growth = -np.log(ratio)
         return float(start + scale * (np.expm1(shape * growth) / shape if shape != 0 else growth))
@@ -120,7 +124,9 @@ def fit_pareto(excess: np.ndarray) -> tuple[float, float]:
     # Equation 8: grid of theta, below 1 / max(x).
     theta = 1 / x[-1] + (1 - np.sqrt(m / (np.arange(1, m + 1) - 0.5))) / (3 * quartile)
     shape = -np.log1p(-theta[:, None] * x).mean(axis=1)
-    likelihood = n * (np.log(theta / shape) + shape - 1)
+    # Both are 0 for an exponential tail; their ratio is then that of the limit.
+    rate = np.divide(theta, shape, out=np.full(m, 1 / x.mean()), where=shape != 0)
+    likelihood = n * (np.log(rate) + shape - 1)
     weight = np.exp(likelihood - likelihood.max())
     best = float((theta * weight).sum() / weight.sum())
     k = -float(np.log1p(-best * x).mean())

@@ -61,6 +61,9 @@ class VolatilityScaled:
     When volatility doubles, a ``RollingQuantile`` alone alerts several times as often until its window has passed; scaled, it
     keeps its rate. A row is decided where the standardised score has a threshold.
 
+    One score that is thousands of times as large as the rest stays in mean and standard deviation for many half-lives, and the
+    rows after it alert more often than they should while it fades: take the log of such scores, or ``RollingQuantile`` alone.
+
     Parameters
     ----------
     policy : Threshold

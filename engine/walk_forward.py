@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from data.checks import check_whole
 from data.errors import DataError
 from engine.features import Features
 from engine.scores import FoldScores, Scores
@@ -103,6 +104,7 @@ def fit_walk_forward(
         NaN before the first test block, with one ``FoldScores`` for each fold.
     FittedFolds
     """
+    check_whole("label_bars", label_bars, 0)
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
     folds, detectors = [], []
     wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)

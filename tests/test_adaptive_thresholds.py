@@ -301,3 +301,14 @@ def test_the_results_name_the_threshold_and_the_one_inside_it():
     study = Study(make_bars(50), ["zscore"], threshold=VolatilityScaled(AdaptiveConformal(0.02)))
     inside = {"kind": "AdaptiveConformal", "alpha": 0.02, "gamma": 0.005, "window": "60D"}
     assert study.config()["threshold"] == {"kind": "VolatilityScaled", "policy": inside, "halflife": "2D"}
+
+
+def test_peaks_over_a_tied_start_never_lower_the_threshold():
+    rounded = np.round(np.random.default_rng(0).standard_normal((5_000, 1)))
+    rounded[700] = np.inf
+    time = np.datetime64("2022-01-01", "us") + np.arange(5_000) * np.timedelta64(1, "h")
+    scores = Scores(time, ("A",), rounded, np.timedelta64(1, "h"))
+    threshold = PeaksOverThreshold(0.99, window="60D").threshold(scores)
+    known = threshold[~np.isnan(threshold)]
+    assert len(known) > 1_000
+    assert known.min() >= np.quantile(rounded, 0.95)

@@ -1,5 +1,7 @@
 """What is particular to one-class SVM, regimes, half-space trees, ensemble and PyOD; and bad input for every detector."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import percentileofscore
@@ -496,7 +498,7 @@ def test_a_damaged_file_of_any_detector_is_refused(name, damage, features, tmp_p
     content = bytearray(path.read_bytes())
     content[-3] ^= 4
     path.write_bytes(bytes(content[:-10]) if damage == "truncated" else bytes(content))
-    with pytest.raises(DataError, match="not a whole detector file" if damage == "truncated" else "was changed"):
+    with pytest.raises(DataError, match="not a whole file of a detector" if damage == "truncated" else "was changed"):
         load_detector(path)
 
 
@@ -515,3 +517,35 @@ def test_a_file_whose_arrays_do_not_fit_together_is_refused(name, features, tmp_
     detector.save(tmp_path / "m")
     with pytest.raises(DataError, match="save the detector again"):
         load_detector(tmp_path / "m")
+
+
+def test_a_detector_refuses_symbols_it_has_never_seen():
+    features = ohlcv_features(make_bars(400, 2))
+    fitted = make_detector("isolation_forest", n_estimators=10).fit(features)
+    strangers = replace(features, symbols=("X", "Y"))
+    with pytest.raises(ConfigError, match="knows none of X, Y"):
+        fitted.score(strangers)
+    one_known = replace(features, symbols=(features.symbols[0], "Y"))
+    assert np.isnan(fitted.score(one_known).values[:, 1]).all()
+    assert not np.isnan(fitted.score(one_known).values[-1, 0])
+
+
+def test_what_cannot_be_saved_is_told_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(ConfigError, match="is not fitted"):
+        make_detector("isolation_forest").save(tmp_path / "x.safetensors")
+    for path in (tmp_path, tmp_path / "nowhere" / "x.safetensors"):
+        with pytest.raises(DataError, match="must be a file in a folder that exists"):
+            make_detector("zscore").save(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pyod_model_can_be_a_member_of_an_ensemble():
+    features = ohlcv_features(make_bars(400, 2))
+    scores = make_detector("ensemble", members=["pyod:ECOD", "pca"]).fit(features).score(features).values
+    assert not np.isnan(scores[-1]).any()
+
+
+@pytest.mark.parametrize("dropout", [-1.0, 1.0, float("nan")])
+def test_a_dropout_that_is_no_share_is_refused(dropout):
+    with pytest.raises(ConfigError, match="dropout of autoencoder"):
+        make_detector("autoencoder", dropout=dropout).fit(ohlcv_features(make_bars(400, 2)))

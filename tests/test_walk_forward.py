@@ -101,3 +101,8 @@ def test_windows_that_do_not_fit_are_refused():
     unknown = Features(blank.time, blank.symbols, blank.names, np.full((60, 1, 1), np.nan), blank.interval)
     with pytest.raises(DataError, match="no row could be scored"):
         walk_forward(make_detector("random"), unknown, WalkForward("10h", "5h"))
+
+
+def test_negative_label_bars_which_would_let_training_reach_into_the_test_are_refused():
+    with pytest.raises(ConfigError, match="label_bars must be a whole number of at least 0"):
+        walk_forward(make_detector("zscore"), ohlcv_features(make_bars(2_000, 1)), WalkForward("20D", "10D"), label_bars=-48)

@@ -289,6 +289,9 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name} of {self.name} must be at least {least}, got {getattr(self, name)}; raise it")
+        dropout = getattr(self, "dropout", 0.0)
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout of {self.name} must lie between 0 and 1, got {dropout}; try 0.05")
         if not self.learning_rate > 0:
             raise ConfigError(f"learning_rate of {self.name} must be above 0, got {self.learning_rate}; try 0.002")
         if not 1 <= self.latent < n_inputs:
