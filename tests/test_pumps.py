@@ -120,8 +120,10 @@ def test_joint_tail_learns_a_quantile_of_the_training_rows_of_each_symbol():
     expected = np.min(x[:, :2] / np.quantile(x[:300, :2], 0.9, axis=0), axis=2)
     np.testing.assert_allclose(scores[:, :2], expected, rtol=1e-12)
     assert np.isnan(scores[:, 2]).all(), "a column that never leaves zero has no tail"
-    other = Features(time, ("Z",), ("a", "b"), x[:, :1], SECOND)
-    assert np.isnan(detector.score(other).values).all()
+    other = Features(time, ("A", "Z"), ("a", "b"), x[:, :2], SECOND)
+    assert np.isnan(detector.score(other).values[:, 1]).all(), "no quantile was learned for Z"
+    with pytest.raises(ConfigError, match="knows none of Z"):
+        detector.score(Features(time, ("Z",), ("a", "b"), x[:, :1], SECOND))
 
 
 @pytest.mark.parametrize(
