@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -20,6 +21,16 @@ def check_whole(name: str, value: object, least: int, why: str = "", hint: str =
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {value!r}; {hint}")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The ending of a message on a name that is not known: the nearest one that is, or nothing.
+
+    >>> did_you_mean("log_retrun", ["log_return", "range"])
+    "; did you mean 'log_return'?"
+    """
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def check_horizons(horizons: Sequence[Duration]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from data.errors import ConfigError, DataError
+from detectors.parameter_types import check_types
 from engine.features import Features
 from engine.scores import Scores
 
@@ -42,6 +43,8 @@ class Detector(BaseEstimator):
 
     def fit(self, features: Features) -> Self:
         """Learn from the rows of ``features``; all of them are training data."""
+        check_types(self)
+        refuse_infinite(features)
         self._fit(features)
         return self
 
@@ -55,6 +58,7 @@ class Detector(BaseEstimator):
             that it has learned.
         """
         self._check_fitted()
+        refuse_infinite(features)
         learned = getattr(self, "symbols_", None)
         if learned and features.symbols and set(learned).isdisjoint(features.symbols):
             raise ConfigError(
@@ -97,6 +101,17 @@ class Detector(BaseEstimator):
         """
         self._check_fitted()
         write_saved(path, self.name, self.get_params(), self.state())
+
+
+def refuse_infinite(features: Features) -> None:
+    """Refuse infinite features: they are no measurement, and a mean over one is lost."""
+    wrong = np.isinf(features.values)
+    if wrong.any():
+        row, symbol, column = map(int, np.argwhere(wrong)[0])
+        raise DataError(
+            f"features must be finite, or NaN where not known, got {features.values[row, symbol, column]} in "
+            f"{features.names[column]} of {features.symbols[symbol]} at {features.time[row]} ({int(wrong.sum())} such values)"
+        )
 
 
 def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> None:

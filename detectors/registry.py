@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
 from detectors.base import Detector, read_saved
 from detectors.ensemble import Ensemble
@@ -14,6 +14,7 @@ from detectors.half_space_trees import HalfSpaceTrees
 from detectors.isolation_forest import IsolationForest
 from detectors.joint_tail import JointTail
 from detectors.one_class_svm import OneClassSVM
+from detectors.parameter_types import check_types
 from detectors.pca import PCA
 from detectors.pyod_adapter import PREFIX, pyod_class
 from detectors.random import Random
@@ -75,9 +76,8 @@ def detector_class(name: str) -> type[Detector]:
     if name.startswith(PREFIX):
         return pyod_class(name)
     if name not in _NAMES:
-        near = difflib.get_close_matches(name, _NAMES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "see foreshock detectors"
-        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>; {hint}")
+        hint = did_you_mean(name, _NAMES) or "; see foreshock detectors"
+        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>{hint}")
     if name in _NEURAL:
         module, cls = _NEURAL[name]
         return getattr(import_module(f"detectors.neural.{module}"), cls)
@@ -90,14 +90,17 @@ def make_detector(name: str, **params: Any) -> Detector:
     Raises
     ------
     ConfigError
-        If the name, or a parameter of it, is unknown.
+        If the name, or a parameter of it, is unknown, or a value is of the wrong type.
     """
     cls = detector_class(name)
     known = list(cls().get_params())
     unknown = [key for key in params if key not in known]
     if unknown:
-        raise ConfigError(f"unknown parameter of {name}: {', '.join(unknown)}; expected some of {', '.join(known) or 'none'}")
-    return cls(**params)
+        hint = did_you_mean(unknown[0], known)
+        raise ConfigError(f"unknown parameter of {name}: {', '.join(unknown)}; expected some of {', '.join(known) or 'none'}{hint}")
+    detector = cls(**params)
+    check_types(detector)
+    return detector
 
 
 def as_detector(entry: str | Detector) -> Detector:

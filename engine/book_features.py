@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
 from data.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
 from engine.features import Features
@@ -259,13 +260,14 @@ _NUMBERED: dict[str, tuple[int, int, Callable[[Rows, int], np.ndarray]]] = {
 def _formula(name: str) -> Callable[[Rows], np.ndarray]:
     if name in _PLAIN:
         return _PLAIN[name]
-    logged = name.startswith("log_") and name[4:] in BOOK_COLUMNS
+    logged = str(name).startswith("log_") and name[4:] in BOOK_COLUMNS
     if logged or name in BOOK_COLUMNS:
         return _column(name.removeprefix("log_"), logged)
-    match = re.fullmatch(r"([a-z_]+)_(\d{1,9})", name)
+    match = re.fullmatch(r"([a-z_]+)_(\d{1,9})", str(name))
     if match is None or match[1] not in _NUMBERED:
         known = ", ".join([*_PLAIN, *(f"{key}_<number>" for key in _NUMBERED)])
-        raise ConfigError(f"unknown feature {name!r}; expected a column of the book, log_<column>, or one of {known}")
+        hint = did_you_mean(name, [*_PLAIN, *BOOK_COLUMNS])
+        raise ConfigError(f"unknown feature {name!r}; expected a column of the book, log_<column>, or one of {known}{hint}")
     least, most, compute = _NUMBERED[match[1]]
     number = int(match[2])
     if not least <= number <= most:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
 
 
@@ -35,6 +36,9 @@ class Features:
         shape = (len(self.time), len(self.symbols), len(self.names))
         if self.values.shape != shape:
             raise DataError(f"features must have the shape (n_rows, n_symbols, n_features) = {shape}, got {self.values.shape}")
+        for what, several in (("names", self.names), ("symbols", self.symbols)):
+            if len(set(several)) < len(several):
+                raise DataError(f"the {what} of features must differ, got {', '.join(map(str, several))}")
 
     @property
     def n_rows(self) -> int:
@@ -50,7 +54,8 @@ class Features:
 
     def index(self, name: str) -> int:
         if name not in self.names:
-            raise ConfigError(f"no such feature: {name!r}; these features have {', '.join(self.names)}")
+            hint = did_you_mean(name, self.names)
+            raise ConfigError(f"no such feature: {name!r}; these features have {', '.join(self.names)}{hint}")
         return self.names.index(name)
 
     def select(self, names: Sequence[str]) -> Features:

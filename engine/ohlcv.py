@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from data.bars import FIELDS, Bars
+from data.checks import check_whole, did_you_mean
 from data.errors import ConfigError, DataError
 from engine.features import Features
 from engine.kernels.elementwise import (
@@ -109,6 +110,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     """
     if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
         raise ConfigError(f"features must be a list of at least one name, got {features!r}; see OHLCV_FEATURES")
+    check_whole("n_threads", n_threads, 1)
     parsed = [_parse(name) for name in features]
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))
@@ -146,15 +148,31 @@ class OhlcvStream:
     """
 
     def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES) -> None:
+        check_whole("n_symbols", n_symbols, 1)
         self.names = tuple(features)
         self.n_symbols = n_symbols
         self._parsed = [_parse(name) for name in features]
         self._rows = StreamRows(_SERIES, _third(self._parsed))
 
     def update(self, bar: Sequence[np.ndarray]) -> np.ndarray:
-        """Features, shape (n_symbols, n_features), of the next bar: open, high, low, close, volume, each (n_symbols,)."""
+        """Features, shape (n_symbols, n_features), of the next bar: open, high, low, close, volume, each (n_symbols,).
+
+        Raises
+        ------
+        DataError
+            If the bar is one that ``Bars`` refuses: a price that is not positive or known alone, a negative volume, an infinity.
+        """
         if any(np.shape(row) != (self.n_symbols,) for row in bar):
             raise DataError(f"a bar must have one value for each of {self.n_symbols} symbols, got {[np.shape(row) for row in bar]}")
+        *prices, volume = (np.asarray(row, dtype=np.float64) for row in bar)
+        known = np.isfinite(prices) & (np.asarray(prices) > 0)
+        whole = (np.isnan(prices).all(axis=0) | known.all(axis=0)) & ~(volume < 0) & ~np.isinf(volume)
+        if not whole.all():
+            col = int(np.argmin(whole))
+            raise DataError(
+                f"prices must be positive and finite, or all NaN, and the volume zero or more, "
+                f"got {[float(row[col]) for row in bar]} for symbol {col}; leave out what is wrong as NaN"
+            )
         self._rows.take(dict(zip(FIELDS, bar, strict=True)))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
@@ -164,10 +182,11 @@ def _parse(name: str) -> tuple[str, int]:
     """Formula and window (0 for features without one)."""
     if name in _PLAIN:
         return name, 0
-    match = re.fullmatch(r"([a-z_]+)_(\d+)", name)
+    match = re.fullmatch(r"([a-z_]+)_(\d+)", str(name))
     if match is None or match[1] not in _WINDOWED:
         known = ", ".join([*_PLAIN, *(f"{key}_<window>" for key in _WINDOWED)])
-        raise ConfigError(f"unknown feature {name!r}; expected one of {known}")
+        hint = did_you_mean(name, [*_PLAIN, *OHLCV_FEATURES])
+        raise ConfigError(f"unknown feature {name!r}; expected one of {known}{hint}")
     window, least = int(match[2]), 3 if match[1] == "skew" else 2
     if not least <= window <= MAX_WINDOW:
         limits = f"at least {least} bars, got {window}" if window < least else f"at most {MAX_WINDOW} bars, got {window}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
 from data.windows import TradeWindows
 from engine.features import Features
@@ -153,7 +154,7 @@ def _formulas(features: Sequence[str]) -> tuple[list[Callable[[Rows], np.ndarray
 def _formula(name: str, series: dict[str, Callable[[Rows], np.ndarray]]) -> Callable[[Rows], np.ndarray]:
     if name in _PLAIN:
         return _PLAIN[name]
-    match = re.fullmatch(r"([a-z_]+?)((?:_\d+)+)", name)
+    match = re.fullmatch(r"([a-z_]+?)((?:_\d+)+)", str(name))
     lookbacks = [int(number) for number in match[2][1:].split("_")] if match else []
     if match and match[1] == "buy_burst" and len(lookbacks) == 2:
         short, long = lookbacks
@@ -163,7 +164,7 @@ def _formula(name: str, series: dict[str, Callable[[Rows], np.ndarray]]) -> Call
         return lambda rows: _burst(rows, short, long)
     if match is None or match[1] not in _WINDOWED or len(lookbacks) != 1:
         known = ", ".join([*_PLAIN, *(f"{key}_<windows>" for key in _WINDOWED), "buy_burst_<windows>_<windows>"])
-        raise ConfigError(f"unknown feature {name!r}; expected one of {known}")
+        raise ConfigError(f"unknown feature {name!r}; expected one of {known}{did_you_mean(name, WINDOW_FEATURES)}")
     least, compute = _WINDOWED[match[1]]
     if lookbacks[0] < least:
         raise ConfigError(f"the lookback of {match[1]} must be at least {least} windows, got {lookbacks[0]} in {name!r}")

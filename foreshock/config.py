@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from data.checks import check_horizons
+from data.checks import check_horizons, did_you_mean
 from data.errors import ConfigError
 from data.interval import parse_duration, parse_instant
 
@@ -217,6 +216,5 @@ def _unknown_key(loc: list[str], where: str) -> str:
     for part in loc[:-1]:
         section = section.model_fields[part].annotation
     known = list(section.model_fields)
-    near = difflib.get_close_matches(loc[-1], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "remove it"
-    return f"unknown key {where!r}; expected one of {', '.join(known)}; {hint}"
+    hint = did_you_mean(loc[-1], known) or "; remove it"
+    return f"unknown key {where!r}; expected one of {', '.join(known)}{hint}"

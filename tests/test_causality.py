@@ -8,7 +8,7 @@ import pytest
 
 from data.errors import ConfigError
 from data.files import read_bars
-from detectors.registry import detectors
+from detectors.registry import detectors, neural_detectors
 from engine.causality import audit
 from engine.ohlcv import ohlcv_features
 from engine.splits import WalkForward
@@ -144,11 +144,23 @@ def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypat
 @pytest.mark.real_data
 def test_every_feature_detector_threshold_and_strategy_passes_on_real_bars_at_twenty_cuts(shared_data):
     real = read_bars(shared_data / "ohlcv_1h_8assets.parquet").between("2022-01-01", "2022-08-01")
-    every = {name: small_detector(name) for name in detectors()}
-    for threshold in (RollingQuantile(0.98, "20D"), TrainQuantile(0.98)):
-        study = Study(real, every, WalkForward("60D", "30D", "2D"), threshold, horizons=["1h", "24h"])
-        found = study.audit(n_cuts=20)
+    others = {name: small_detector(name) for name in detectors() if name not in neural_detectors()}
+    splits = WalkForward("60D", "30D", "2D")
+    for chosen, threshold in ((others, RollingQuantile(0.98, "20D")), (["zscore"], TrainQuantile(0.98))):
+        found = Study(real, chosen, splits, threshold, horizons=["1h", "24h"]).audit(n_cuts=20)
         assert found.passed, found.table[found.table.first_leak.notna()]
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", neural_detectors())
+def test_every_network_passes_on_real_bars_at_twenty_cuts(name, shared_data):
+    """A fit or two at each of forty histories; the simulated bars of every run have fewer cuts."""
+    real = read_bars(shared_data / "ohlcv_1h_8assets.parquet").between("2022-01-01", "2022-08-01")
+    network = {name: small_detector(name, **({"steps": 100} if name == "anogan" else {}))}
+    study = Study(real, network, WalkForward("120D", "60D", "2D"), RollingQuantile(0.98, "20D"), horizons=["1h", "24h"])
+    found = study.audit(n_cuts=20)
+    assert found.passed, found.table[found.table.first_leak.notna()]
 
 
 def test_strategy_weights_do_not_see_signals_that_come_later(bars):

@@ -1,6 +1,7 @@
 """The contract that every registered detector keeps, and what is particular to some."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def test_a_detector_file_of_a_newer_format_is_refused(features, tmp_path, monkey
 def test_the_registry_refuses_unknown_names_and_parameters():
     with pytest.raises(ConfigError, match="did you mean 'isolation_forest'"):
         make_detector("isolationforest")
-    with pytest.raises(ConfigError, match="unknown parameter of zscore: windw; expected some of columns, window"):
+    with pytest.raises(ConfigError, match="unknown parameter of zscore: windw; .*; did you mean 'window'"):
         make_detector("zscore", windw=3)
     assert set(detectors()) >= {
         "zscore",
@@ -155,6 +156,36 @@ def test_the_registry_refuses_unknown_names_and_parameters():
         "random",
         "volatility_only",
     }
+
+
+@pytest.mark.parametrize("name", detectors())
+def test_a_parameter_of_the_wrong_type_is_refused_by_its_name(name):
+    for parameter in make_detector(name).get_params(deep=False):
+        with pytest.raises(ConfigError, match=f"^{parameter} of {name} must be .*, got"):
+            make_detector(name, **{parameter: object()})
+
+
+def test_the_types_of_parameters_are_those_of_their_annotations(features):
+    numpy_numbers = make_detector("one_class_svm", nu=np.float64(0.1), n_components=np.int64(20), gamma=1)
+    assert numpy_numbers.get_params()["n_components"] == 20
+    for params in ({"window": 2.0}, {"window": True}, {"window": "24"}, {"columns": "range"}, {"columns": [1]}):
+        with pytest.raises(ConfigError, match=f"{next(iter(params))} of zscore must be"):
+            make_detector("zscore", **params)
+    with pytest.raises(ConfigError, match=r"hidden of autoencoder must be a list of whole numbers, got \(8, 2.5\)"):
+        make_detector("autoencoder", hidden=(8, 2.5))
+    with pytest.raises(ConfigError, match="window of zscore must be a whole number, got 'day'"):
+        make_detector("zscore").set_params(window="day").fit(features)
+
+
+def test_infinite_features_are_refused_before_anything_is_learned(features):
+    values = features.values.copy()
+    values[7, 1, 2] = np.inf
+    wrong = replace(features, values=values)
+    place = f"got inf in {features.names[2]} of {features.symbols[1]} at {features.time[7]} .1 such values"
+    with pytest.raises(DataError, match=place):
+        make_detector("pca").fit(wrong)
+    with pytest.raises(DataError, match=place):
+        make_detector("pca").fit(features).score(wrong)
 
 
 @pytest.mark.parametrize(

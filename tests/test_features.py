@@ -89,7 +89,8 @@ def test_zero_volume_and_flat_prices_are_not_turned_into_numbers():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("volatilty_20", "unknown feature 'volatilty_20'"),
+        ("volatilty_20", "unknown feature 'volatilty_20'.*did you mean 'volatility_20'"),
+        (20, "unknown feature 20"),
         ("volatility_1", "at least 2 bars, got 1"),
         ("skew_2", "at least 3 bars, got 2"),
         ("range_5", "unknown feature"),
@@ -108,3 +109,7 @@ def test_features_refuse_a_wrong_shape_and_an_unknown_column():
         features.column("volume")
     with pytest.raises(DataError, match="n_features"):
         Features(features.time, features.symbols, ("log_return",), features.values, features.interval)
+    with pytest.raises(DataError, match="names of features must differ, got range, range"):
+        ohlcv_features(bars, ["range", "range"])
+    with pytest.raises(ConfigError, match="n_threads must be a whole number of at least 1, got 0"):
+        ohlcv_features(bars, n_threads=0)

@@ -140,6 +140,30 @@ def test_a_bar_of_other_symbols_than_the_stream_was_made_for_is_refused():
         OhlcvStream(3).update([np.ones(2)] * 5)
 
 
+@pytest.mark.parametrize(
+    "bar",
+    [
+        (1.0, 1.0, 0.0, 1.0, 5.0),
+        (1.0, -1.0, 1.0, 1.0, 5.0),
+        (1.0, np.inf, 1.0, 1.0, 5.0),
+        (np.nan, 1.0, 1.0, 1.0, 5.0),
+        (1.0, 1.0, 1.0, 1.0, -5.0),
+        (1.0, 1.0, 1.0, 1.0, np.inf),
+    ],
+)
+def test_a_stream_refuses_the_bars_that_a_batch_refuses(bar):
+    time = np.datetime64("2024-01-01", "us")
+    fields = [np.array([[2.0, value]]) for value in bar]
+    with pytest.raises(DataError):
+        Bars(time[None], ("A", "B"), *fields, interval=np.timedelta64(1, "h"))
+    with pytest.raises(DataError, match="for symbol 1"):
+        OhlcvStream(2).update([field[0] for field in fields])
+
+
+def test_a_stream_takes_an_unknown_bar():
+    OhlcvStream(1).update([np.array([np.nan])] * 4 + [np.array([0.0])])
+
+
 MORE_WINDOW_FEATURES = (
     *WINDOW_FEATURES, "return_1", "return_15", "rush_orders_6", "buy_quote_volume_1", "buy_quote_volume_7", "volatility_3",
     "volume_zscore_30", "return_zscore_30", "buy_burst_3_20", "buy_burst_1_20", "trade_count_ratio_7",

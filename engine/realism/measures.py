@@ -191,6 +191,7 @@ def discriminative_score(x: np.ndarray, y: np.ndarray, seed: int) -> float:
     Yoon, Jarrett and van der Schaar (2019), Time-series generative adversarial networks.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
 
     cut_x, cut_y = len(x) // 2, len(y) // 2
     accuracies = []
@@ -201,6 +202,8 @@ def discriminative_score(x: np.ndarray, y: np.ndarray, seed: int) -> float:
         model = HistGradientBoostingClassifier(
             max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=seed
         )
-        model.fit(np.vstack(learn), np.repeat([0, 1], [len(part) for part in learn]))
-        accuracies.append(np.mean([(model.predict(part) == label).mean() for label, part in enumerate(trial)]))
+        # A few hundred rows: threads would wait for each other, and for other programs, longer than they work.
+        with threadpool_limits(1):
+            model.fit(np.vstack(learn), np.repeat([0, 1], [len(part) for part in learn]))
+            accuracies.append(np.mean([(model.predict(part) == label).mean() for label, part in enumerate(trial)]))
     return float(np.mean(accuracies) - 0.5)
