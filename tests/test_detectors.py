@@ -144,7 +144,7 @@ def test_a_detector_file_of_a_newer_format_is_refused(features, tmp_path, monkey
 def test_the_registry_refuses_unknown_names_and_parameters():
     with pytest.raises(ConfigError, match="did you mean 'isolation_forest'"):
         make_detector("isolationforest")
-    with pytest.raises(ConfigError, match="unknown parameter of zscore: windw; .*; did you mean 'window'"):
+    with pytest.raises(ConfigError, match=r"unknown parameter of zscore: windw; .*; did you mean 'window'"):
         make_detector("zscore", windw=3)
     assert set(detectors()) >= {
         "zscore",
