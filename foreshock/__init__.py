@@ -130,6 +130,8 @@ if TYPE_CHECKING:
     from foreshock.study_result import StudyResult as StudyResult
     from foreshock.validation import Validation as Validation
     from foreshock.validation import validate as validate
+    from strategies.account import Account as Account
+    from strategies.account import MarketLimits as MarketLimits
     from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
     from strategies.baselines import BuyAndHold as BuyAndHold
     from strategies.baselines import EqualWeight as EqualWeight
@@ -209,6 +211,7 @@ _HOMES = {
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),
     "foreshock.validation": ("Validation", "validate"),
+    "strategies.account": ("Account", "MarketLimits"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
     "strategies.costs": ("Costs",),
