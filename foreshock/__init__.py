@@ -137,8 +137,12 @@ if TYPE_CHECKING:
     from strategies.baselines import EqualWeight as EqualWeight
     from strategies.baselines import RandomAvoidance as RandomAvoidance
     from strategies.costs import Costs as Costs
+    from strategies.event import EventTrade as EventTrade
+    from strategies.grid import GridResult as GridResult
+    from strategies.grid import backtest_grid as backtest_grid
     from strategies.portfolio import backtest as backtest
     from strategies.result import BacktestResult as BacktestResult
+    from strategies.signals import backtest_signals as backtest_signals
 
 __version__ = "0.1.0"
 
@@ -215,8 +219,11 @@ _HOMES = {
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
     "strategies.costs": ("Costs",),
+    "strategies.event": ("EventTrade",),
+    "strategies.grid": ("GridResult", "backtest_grid"),
     "strategies.portfolio": ("backtest",),
     "strategies.result": ("BacktestResult",),
+    "strategies.signals": ("backtest_signals",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

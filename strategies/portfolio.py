@@ -90,7 +90,7 @@ def backtest(
     array([1. , 1.1, 1.2])
     """
     weights = checked_weights(bars, weights, account)
-    books = keep_books(Market(bars), costs, account, *_orders(bars, weights))
+    books = keep_books(Market(bars), costs, account, *orders_of(bars, weights))
     (records,) = filled(bars, [books])
     return result_of(bars, weights, books, records, name)
 
@@ -331,7 +331,7 @@ def _refuse_misaligned(bars: Bars, weights: pd.DataFrame) -> None:
         )
 
 
-def _orders(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def orders_of(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Target weights at the row they are filled in, NaN where nothing is, and True where a position is settled."""
     orders = np.full(bars.shape, np.nan)
     settled = np.zeros(bars.shape, dtype=bool)

@@ -9,7 +9,7 @@ from data.errors import ConfigError, DataError
 from strategies.account import Account, MarketLimits
 from strategies.books import LINES
 from strategies.costs import Costs
-from strategies.portfolio import CASH, Market, _orders, backtest, filled, keep_books, vectorbt_portfolio
+from strategies.portfolio import CASH, Market, backtest, filled, keep_books, orders_of, vectorbt_portfolio
 from tests.ledger import full_ledger
 
 HOUR = np.timedelta64(1, "h")
@@ -80,7 +80,7 @@ def by_hand(bars: Bars, weights: np.ndarray, costs: Costs, account: Account) -> 
 def paths():
     """Accounts of 500 random markets, and the same by the plain ledger."""
     cases = [random_case(seed) for seed in range(N_PATHS)]
-    return [(case, keep_books(Market(case[0]), *case[2:], *_orders(*case[:2])), by_hand(*case)) for case in cases]
+    return [(case, keep_books(Market(case[0]), *case[2:], *orders_of(*case[:2])), by_hand(*case)) for case in cases]
 
 
 def test_five_hundred_markets_with_every_cost_equal_the_plain_ledger(paths):
