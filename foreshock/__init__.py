@@ -138,11 +138,15 @@ if TYPE_CHECKING:
     from strategies.baselines import RandomAvoidance as RandomAvoidance
     from strategies.costs import Costs as Costs
     from strategies.event import EventTrade as EventTrade
+    from strategies.factor_portfolio import FactorPortfolio as FactorPortfolio
     from strategies.grid import GridResult as GridResult
     from strategies.grid import backtest_grid as backtest_grid
+    from strategies.momentum import TimeSeriesMomentum as TimeSeriesMomentum
     from strategies.portfolio import backtest as backtest
+    from strategies.regime_exposure import RegimeExposure as RegimeExposure
     from strategies.result import BacktestResult as BacktestResult
     from strategies.signals import backtest_signals as backtest_signals
+    from strategies.volatility_target import VolatilityTarget as VolatilityTarget
 
 __version__ = "0.1.0"
 
@@ -220,10 +224,14 @@ _HOMES = {
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
     "strategies.costs": ("Costs",),
     "strategies.event": ("EventTrade",),
+    "strategies.factor_portfolio": ("FactorPortfolio",),
     "strategies.grid": ("GridResult", "backtest_grid"),
+    "strategies.momentum": ("TimeSeriesMomentum",),
     "strategies.portfolio": ("backtest",),
+    "strategies.regime_exposure": ("RegimeExposure",),
     "strategies.result": ("BacktestResult",),
     "strategies.signals": ("backtest_signals",),
+    "strategies.volatility_target": ("VolatilityTarget",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

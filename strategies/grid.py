@@ -125,7 +125,7 @@ def backtest_grid(
     sums: list[tuple[np.ndarray, float, float, int, int]] = []
     waiting: list[Books] = []
     market, none = Market(bars), np.empty(0)
-    named: Iterable[tuple[Any, np.ndarray]] = weights.items() if isinstance(weights, Mapping) else enumerate(weights)
+    named: Any = weights.items() if isinstance(weights, Mapping) else enumerate(weights)
     for at, (label, one) in enumerate(named):
         if not isinstance(costs, Costs) and at >= len(costs):
             raise ConfigError(f"there must be as many costs as weights, got {len(costs)} costs and more weights; give one Costs")
