@@ -136,6 +136,11 @@ if TYPE_CHECKING:
     from strategies.baselines import BuyAndHold as BuyAndHold
     from strategies.baselines import EqualWeight as EqualWeight
     from strategies.baselines import RandomAvoidance as RandomAvoidance
+    from strategies.comparison import AvoidanceComparison as AvoidanceComparison
+    from strategies.comparison import PairedDifference as PairedDifference
+    from strategies.comparison import avoided_moves as avoided_moves
+    from strategies.comparison import compare_avoidance as compare_avoidance
+    from strategies.comparison import paired_difference as paired_difference
     from strategies.costs import Costs as Costs
     from strategies.event import EventTrade as EventTrade
     from strategies.factor_portfolio import FactorPortfolio as FactorPortfolio
@@ -222,6 +227,13 @@ _HOMES = {
     "strategies.account": ("Account", "MarketLimits"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
+    "strategies.comparison": (
+        "AvoidanceComparison",
+        "PairedDifference",
+        "avoided_moves",
+        "compare_avoidance",
+        "paired_difference",
+    ),
     "strategies.costs": ("Costs",),
     "strategies.event": ("EventTrade",),
     "strategies.factor_portfolio": ("FactorPortfolio",),
