@@ -141,6 +141,8 @@ if TYPE_CHECKING:
     from strategies.comparison import avoided_moves as avoided_moves
     from strategies.comparison import compare_avoidance as compare_avoidance
     from strategies.comparison import paired_difference as paired_difference
+    from strategies.cost_sweep import break_even_cost as break_even_cost
+    from strategies.cost_sweep import cost_sweep as cost_sweep
     from strategies.costs import Costs as Costs
     from strategies.event import EventTrade as EventTrade
     from strategies.factor_portfolio import FactorPortfolio as FactorPortfolio
@@ -151,6 +153,10 @@ if TYPE_CHECKING:
     from strategies.regime_exposure import RegimeExposure as RegimeExposure
     from strategies.result import BacktestResult as BacktestResult
     from strategies.signals import backtest_signals as backtest_signals
+    from strategies.stability import StabilityGrid as StabilityGrid
+    from strategies.stability import WalkForwardChoice as WalkForwardChoice
+    from strategies.stability import choose_walk_forward as choose_walk_forward
+    from strategies.stability import stability_grid as stability_grid
     from strategies.volatility_target import VolatilityTarget as VolatilityTarget
 
 __version__ = "0.1.0"
@@ -234,6 +240,7 @@ _HOMES = {
         "compare_avoidance",
         "paired_difference",
     ),
+    "strategies.cost_sweep": ("break_even_cost", "cost_sweep"),
     "strategies.costs": ("Costs",),
     "strategies.event": ("EventTrade",),
     "strategies.factor_portfolio": ("FactorPortfolio",),
@@ -243,6 +250,7 @@ _HOMES = {
     "strategies.regime_exposure": ("RegimeExposure",),
     "strategies.result": ("BacktestResult",),
     "strategies.signals": ("backtest_signals",),
+    "strategies.stability": ("StabilityGrid", "WalkForwardChoice", "choose_walk_forward", "stability_grid"),
     "strategies.volatility_target": ("VolatilityTarget",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -80,7 +80,7 @@ class GridResult:
 
 def backtest_grid(
     bars: Bars,
-    weights: Mapping[Hashable, np.ndarray] | Iterable[np.ndarray],
+    weights: Mapping[Any, np.ndarray] | Iterable[np.ndarray],
     costs: Costs | Sequence[Costs] = DEFAULT_COSTS,
     account: Account = DEFAULT_ACCOUNT,
     memory: int = DEFAULT_MEMORY,

@@ -7,6 +7,7 @@ should be 95 %; costs are a real difference, so without them it is the size of t
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -44,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=-1)
     options = parser.parse_args(arguments)
     for label, costs in (("no costs", Costs(0.0, 0.0)), ("taker 5 bp, slippage 2 bp", Costs())):
-        found = Parallel(options.jobs)(delayed(differs)(seed, costs) for seed in range(options.histories))
-        same = options.histories - int(np.sum(found))
+        found: Any = Parallel(options.jobs)(delayed(differs)(seed, costs) for seed in range(options.histories))
+        same = options.histories - sum(found)
         low, high = wilson(same, options.histories)
         print(f"{label}: no difference in {same / options.histories:.3f} [{low:.3f}, {high:.3f}] of {options.histories} histories")
 
