@@ -130,13 +130,34 @@ if TYPE_CHECKING:
     from foreshock.study_result import StudyResult as StudyResult
     from foreshock.validation import Validation as Validation
     from foreshock.validation import validate as validate
+    from strategies.account import Account as Account
+    from strategies.account import MarketLimits as MarketLimits
     from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
     from strategies.baselines import BuyAndHold as BuyAndHold
     from strategies.baselines import EqualWeight as EqualWeight
     from strategies.baselines import RandomAvoidance as RandomAvoidance
+    from strategies.comparison import AvoidanceComparison as AvoidanceComparison
+    from strategies.comparison import PairedDifference as PairedDifference
+    from strategies.comparison import avoided_moves as avoided_moves
+    from strategies.comparison import compare_avoidance as compare_avoidance
+    from strategies.comparison import paired_difference as paired_difference
+    from strategies.cost_sweep import break_even_cost as break_even_cost
+    from strategies.cost_sweep import cost_sweep as cost_sweep
     from strategies.costs import Costs as Costs
+    from strategies.event import EventTrade as EventTrade
+    from strategies.factor_portfolio import FactorPortfolio as FactorPortfolio
+    from strategies.grid import GridResult as GridResult
+    from strategies.grid import backtest_grid as backtest_grid
+    from strategies.momentum import TimeSeriesMomentum as TimeSeriesMomentum
     from strategies.portfolio import backtest as backtest
+    from strategies.regime_exposure import RegimeExposure as RegimeExposure
     from strategies.result import BacktestResult as BacktestResult
+    from strategies.signals import backtest_signals as backtest_signals
+    from strategies.stability import StabilityGrid as StabilityGrid
+    from strategies.stability import WalkForwardChoice as WalkForwardChoice
+    from strategies.stability import choose_walk_forward as choose_walk_forward
+    from strategies.stability import stability_grid as stability_grid
+    from strategies.volatility_target import VolatilityTarget as VolatilityTarget
 
 __version__ = "0.1.0"
 
@@ -209,11 +230,28 @@ _HOMES = {
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),
     "foreshock.validation": ("Validation", "validate"),
+    "strategies.account": ("Account", "MarketLimits"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
+    "strategies.comparison": (
+        "AvoidanceComparison",
+        "PairedDifference",
+        "avoided_moves",
+        "compare_avoidance",
+        "paired_difference",
+    ),
+    "strategies.cost_sweep": ("break_even_cost", "cost_sweep"),
     "strategies.costs": ("Costs",),
+    "strategies.event": ("EventTrade",),
+    "strategies.factor_portfolio": ("FactorPortfolio",),
+    "strategies.grid": ("GridResult", "backtest_grid"),
+    "strategies.momentum": ("TimeSeriesMomentum",),
     "strategies.portfolio": ("backtest",),
+    "strategies.regime_exposure": ("RegimeExposure",),
     "strategies.result": ("BacktestResult",),
+    "strategies.signals": ("backtest_signals",),
+    "strategies.stability": ("StabilityGrid", "WalkForwardChoice", "choose_walk_forward", "stability_grid"),
+    "strategies.volatility_target": ("VolatilityTarget",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

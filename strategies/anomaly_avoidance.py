@@ -10,7 +10,7 @@ import numpy as np
 from data.bars import Bars
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, parse_duration
-from engine.scores import Signals
+from engine.scores import Signals, thin
 from strategies.base import changed, check_signals, equal_weights, within
 
 
@@ -35,6 +35,10 @@ class AnomalyAvoidance:
         Fraction of the base weight that is kept meanwhile, 0 to 1.
     rebalance : str
         How often equal weights are restored, in periods of UTC.
+    reentry : "quiet" or "fixed"
+        ``"fixed"`` counts the hold from the first signal and takes no notice of others before it is over.
+    market_wide : bool
+        Leave every symbol when one has a signal.
 
     Raises
     ------
@@ -58,6 +62,8 @@ class AnomalyAvoidance:
     hold: Duration = "24h"
     exposure: float = 0.0
     rebalance: Duration = "1d"
+    reentry: str = "quiet"
+    market_wide: bool = False
     name: ClassVar[str] = "anomaly_avoidance"
 
     def __post_init__(self) -> None:
@@ -65,6 +71,8 @@ class AnomalyAvoidance:
         parse_duration(self.rebalance, "rebalance")
         if not 0 <= self.exposure <= 1:
             raise ConfigError(f"exposure must be a fraction from 0 to 1, got {self.exposure!r}")
+        if self.reentry not in ("quiet", "fixed"):
+            raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {self.reentry!r}")
 
     def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
         """Target weights, shape (n_bars, n_symbols); undecided rows count as no signal."""
@@ -73,7 +81,11 @@ class AnomalyAvoidance:
     def outside(self, bars: Bars, signals: Signals) -> np.ndarray:
         """True where a signal is less than ``hold`` old, shape (n_bars, n_symbols)."""
         check_signals(bars, signals)
-        return within(signals.active & signals.decided, bars_in(self.hold, bars.interval, "hold"))
+        n_bars = bars_in(self.hold, bars.interval, "hold")
+        alerts = signals.active & signals.decided
+        if self.market_wide:
+            alerts = np.repeat(alerts.any(axis=1, keepdims=True), bars.n_symbols, axis=1)
+        return within(thin(alerts, n_bars) if self.reentry == "fixed" else alerts, n_bars)
 
     def weights_outside(self, bars: Bars, outside: np.ndarray) -> np.ndarray:
         """Target weights of a book that stands aside where ``outside`` is True."""

@@ -16,8 +16,8 @@ class Strategy(Protocol):
     """A rule that turns bars and signals into target weights.
 
     ``weights`` returns an array of shape (n_bars, n_symbols). Row t holds what is wanted at the close of row t, as
-    fractions of the equity from 0 to 1 that sum to at most 1; the rest is cash. It trades at the open of t + 1. NaN is
-    no order: hold what is there. Row t must be the same, bit for bit, when the rows after t are deleted.
+    fractions of the equity, negative for short, whose absolute values sum to at most 1; the rest is cash. It trades at the
+    open of t + 1. NaN is no order: hold what is there. Row t must be the same, bit for bit, when the rows after t are deleted.
     """
 
     name: ClassVar[str]
@@ -70,3 +70,22 @@ def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarr
 def changed(state: np.ndarray) -> np.ndarray:
     """True where a boolean state differs from the row before; before the first row it is False."""
     return state != np.vstack([np.zeros_like(state[:1]), state[:-1]])
+
+
+def carried(values: np.ndarray) -> np.ndarray:
+    """The newest known value of each column at each row; NaN before the first."""
+    rows = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))[:, None]), axis=0)
+    return np.where(rows < 0, np.nan, np.take_along_axis(values, np.maximum(rows, 0), axis=0))
+
+
+def rows_of(bars: Bars, time: np.ndarray, symbols: tuple[str, ...], name: str) -> np.ndarray:
+    """Where the rows of the bars stand in those of something else, which must have them all and the same symbols."""
+    if tuple(symbols) != bars.symbols:
+        raise ConfigError(f"{name} must have the symbols of the bars {bars.symbols}, got {tuple(symbols)}; use bars.select")
+    rows = np.searchsorted(time, bars.time)
+    if len(time) == 0 or not np.array_equal(np.asarray(time)[np.minimum(rows, len(time) - 1)], bars.time):
+        raise ConfigError(
+            f"{name} must cover the rows of the bars, {len(bars)} from {bars.time[0]}, got {len(time)} from "
+            f"{time[0] if len(time) else 'none'}; use bars.between"
+        )
+    return rows

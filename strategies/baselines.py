@@ -15,6 +15,8 @@ from engine.scores import Signals
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.base import equal_weights
 
+MOST_TRIES = 100
+
 
 @dataclass(frozen=True)
 class BuyAndHold:
@@ -86,8 +88,9 @@ class RandomAvoidance:
 
     Each draw shifts the times outside the market by a random number of rows, circularly within the rows of a symbol that
     are decided or spent outside. All symbols shift by the same fraction of their own rows, so that exits that came
-    together stay together. The rows outside are as many as in the strategy; the number of exits differs by at most one
-    per symbol, where the circle is cut or joined. What the strategy earns beyond these draws is due to its timing.
+    together stay together. The rows outside are as many as in the strategy, and so are the exits: a shift that cuts or joins
+    one at the ends of the history is drawn anew, at most 100 times, and then differs by one. What the strategy earns beyond these
+    draws is due to its timing.
 
     A draw is a comparison made with hindsight, no strategy: causality has no meaning for it. A shift is the only
     randomness, so there are no more different draws than decided rows.
@@ -97,7 +100,7 @@ class RandomAvoidance:
     n_draws : int
     seed : int
         Draw i depends on (seed, i) alone, not on ``n_draws``.
-    hold, exposure, rebalance
+    hold, exposure, rebalance, reentry, market_wide
         Those of the strategy that it stands beside.
 
     Raises
@@ -118,11 +121,13 @@ class RandomAvoidance:
     [ 1. nan nan  0. nan  1.]
     """
 
-    n_draws: int = 20
+    n_draws: int = 1_000
     seed: int = 0
     hold: Duration = "24h"
     exposure: float = 0.0
     rebalance: Duration = "1d"
+    reentry: str = "quiet"
+    market_wide: bool = False
     name: ClassVar[str] = "random_avoidance"
 
     def __post_init__(self) -> None:
@@ -131,17 +136,27 @@ class RandomAvoidance:
         self._strategy()
 
     def _strategy(self) -> AnomalyAvoidance:
-        return AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
+        return AnomalyAvoidance(self.hold, self.exposure, self.rebalance, self.reentry, self.market_wide)
 
     def draws(self, bars: Bars, signals: Signals) -> Iterator[np.ndarray]:
         """Target weights of each draw in turn, each of shape (n_bars, n_symbols)."""
         strategy = self._strategy()
         outside = strategy.outside(bars, signals)
         circles = [np.flatnonzero(rows) for rows in (outside | signals.decided).T]
+        exits = _n_exits(outside)
         for draw in range(self.n_draws):
-            fraction = np.random.default_rng([self.seed, draw]).random()
-            shifted = outside.copy()
-            for col, rows in enumerate(circles):
-                # At least one row, at most all but one: a draw is never the strategy itself.
-                shifted[rows, col] = np.roll(outside[rows, col], 1 + int(fraction * (len(rows) - 1)))
+            rng = np.random.default_rng([self.seed, draw])
+            for _ in range(MOST_TRIES):
+                fraction = rng.random()
+                shifted = outside.copy()
+                for col, rows in enumerate(circles):
+                    # At least one row, at most all but one: a draw is never the strategy itself.
+                    shifted[rows, col] = np.roll(outside[rows, col], 1 + int(fraction * (len(rows) - 1)))
+                if np.array_equal(_n_exits(shifted), exits):
+                    break
             yield strategy.weights_outside(bars, shifted)
+
+
+def _n_exits(outside: np.ndarray) -> np.ndarray:
+    """Runs of True in each column."""
+    return outside[:1].sum(axis=0) + (outside[1:] & ~outside[:-1]).sum(axis=0)

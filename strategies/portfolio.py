@@ -1,35 +1,46 @@
-"""From target weights to an account, through vectorbt: the one file that imports it."""
+"""From target weights to an account, filled by vectorbt: the one file that imports it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.interval import bars_per_year
+from strategies.account import DEFAULT_ACCOUNT, Account
+from strategies.books import COL, FEE, FEE_RATE, KIND, LINES, QUOTE, ROUNDING, ROW, SIZE, SLIP, SLIPPAGE, keep_books_nb
 from strategies.costs import DEFAULT_COSTS, Costs
-from strategies.result import BacktestResult
+from strategies.result import BacktestResult, simple_returns
 
 if TYPE_CHECKING:
     import vectorbt as vbt
 
-# vectorbt takes sizes and cash below 1e-12 for zero, so the account must be large against that. A power of two, so that
+# vectorbt takes sizes and cash below 1e-12 for zero, so its account must be large against that. A power of two, so that
 # scaling back to a starting equity of 1 is exact.
-CASH = 2.0**30
-DUST = 1e-12
+CASH = 2.0**40
+KINDS = np.array(["order", "settlement", "stop", "liquidation"], dtype=object)
 
 
-def backtest(bars: Bars, weights: np.ndarray, costs: Costs = DEFAULT_COSTS, name: str = "") -> BacktestResult:
+def backtest(
+    bars: Bars,
+    weights: np.ndarray | pd.DataFrame,
+    costs: Costs = DEFAULT_COSTS,
+    name: str = "",
+    account: Account = DEFAULT_ACCOUNT,
+) -> BacktestResult:
     """Hold target weights, filled at the next open, and keep the books.
 
     ``weights[t]`` is known at the close of t and filled at the open of t + 1 at that price, worse by the slippage.
-    All symbols share one account in quote currency, without credit. At the open the equity V is cash plus positions at
-    the open; a symbol with weight w is brought to ``w V / open`` units; sells go first, then buys from the smallest
-    to the largest, and each buys at most what the cash allows. So where the weights sum to 1, the largest purchase is
-    smaller by the costs; and where others that are held have grown, a purchase may be smaller than asked, or none.
+    All symbols share one account in quote currency. At the open the equity V is cash plus positions at the open; a symbol
+    with weight w is brought to ``w V / open`` units. Orders go by the change of the position's absolute value, the largest
+    reduction first, and each may add at most what the leverage limit leaves (without credit: what the cash pays for). So
+    where the absolute weights sum to the limit, the largest purchase is smaller by the costs; and where others that are held
+    have grown, a purchase may be smaller than asked, or none.
 
     - *NaN weight*: no order.
     - *No price in a bar*: nothing is filled, the position is valued at its last close, and the newest target
@@ -37,15 +48,19 @@ def backtest(bars: Bars, weights: np.ndarray, costs: Costs = DEFAULT_COSTS, name
     - *The data of a symbol end before the last row*: in the first bar without a price its position is settled at its
       last close, with the taker fee and without slippage; waiting orders lapse. (At the end of the data a gap looks the
       same: the last rows can differ by that fee from those of a longer history.)
+    - *In each bar*: funding is settled on what is held into the open; then the account is liquidated if it must be; then
+      orders are filled; then the account is held against the worst prices of the bar; at the close interest is booked.
 
     Parameters
     ----------
     bars : Bars
-    weights : ndarray, shape (n_bars, n_symbols), or (n_bars,) for one symbol
-        Fractions of the equity, 0 to 1, rows sum to at most 1 (to 1e-9).
+    weights : ndarray or DataFrame, shape (n_bars, n_symbols), or (n_bars,) for one symbol
+        Fractions of the equity, 0 to 1, or -leverage to leverage where the account allows it; the absolute values of a row sum
+        to at most the leverage (to 1e-9). A DataFrame must have the times and symbols of the bars.
     costs : Costs
     name : str
         Carried into the result.
+    account : Account
 
     Returns
     -------
@@ -54,12 +69,15 @@ def backtest(bars: Bars, weights: np.ndarray, costs: Costs = DEFAULT_COSTS, name
     Raises
     ------
     ConfigError
-        If the weights have another shape, are infinite, negative, above 1 or sum to more than 1; or if a purchase finds
-        no cash because the targets in force, those before a NaN included, sum to more than 1.
+        If the weights have another shape, are infinite, not allowed in the account or sum to more than its leverage; if a
+        purchase finds no cash because the targets in force, those before a NaN included, sum to more than that; if costs with
+        funding find no rates; or if vectorbt rejects an order.
 
     Notes
     -----
-    Only rows with an order are given to vectorbt; the positions between them are constant.
+    The sizes come from ``keep_books_nb``, because funding, borrow and liquidation, which vectorbt lacks, change the cash that later
+    orders are sized with. vectorbt fills the same orders, with the cash flows between them booked on a column of their own, and
+    the two accounts must agree to 1e-9.
 
     Examples
     --------
@@ -71,83 +89,249 @@ def backtest(bars: Bars, weights: np.ndarray, costs: Costs = DEFAULT_COSTS, name
     >>> backtest(bars, np.array([[1.0], [np.nan], [np.nan]]), Costs(taker=0.0, slippage=0.0)).equity
     array([1. , 1.1, 1.2])
     """
-    weights = _checked(bars, weights)
-    orders, settled = _orders(bars, weights)
-    # Before a symbol's first close the 1 only ever multiplies an empty position.
-    last_close = _forward(bars.close, 1.0)
-    rows = np.flatnonzero(~np.isnan(orders).all(axis=1))
-    if not rows.size or rows[0] != 0:
-        rows = np.concatenate([[0], rows])
-    orders, settled = orders[rows], settled[rows]
-    price = np.where(np.isnan(bars.open[rows]), last_close[rows], bars.open[rows])
-    portfolio = _simulate(orders, price, np.where(settled, 0.0, costs.slippage), costs.taker)
+    weights = checked_weights(bars, weights, account)
+    books = keep_books(Market(bars), costs, account, *orders_of(bars, weights))
+    (records,) = filled(bars, [books])
+    return result_of(bars, weights, books, records, name)
 
-    # State after the fills of each order row, in units of the starting equity.
-    units = np.asarray(portfolio.assets(), dtype=np.float64).reshape(orders.shape) / CASH
-    cash = np.asarray(portfolio.cash(), dtype=np.float64).reshape(len(rows)) / CASH
-    before = np.vstack([np.zeros((1, bars.n_symbols)), units[:-1]])
-    value = np.concatenate([[1.0], cash[:-1]]) + (before * price).sum(axis=1)
 
-    fills = portfolio.orders.records_arr
-    row, col, size = fills["idx"], fills["col"], fills["size"] / CASH
-    slip = size * np.abs(fills["price"] - price[row, col])
-    paid = np.bincount(row, weights=fills["fees"] / CASH + slip, minlength=len(rows))
-    traded = np.bincount(row, weights=size * price[row, col], minlength=len(rows))
-    filled = np.zeros(orders.shape, dtype=bool)
-    filled[row, col] = True
-    missing = np.where(filled, 0.0, orders * value[:, None] - before * price)
-    _refuse_rejected(bars, rows, missing=missing, targets=_forward(orders, 0.0), cash=cash, value=value)
+def backtest_many(
+    bars: Bars,
+    weights: Iterable[np.ndarray],
+    costs: Costs = DEFAULT_COSTS,
+    name: str = "",
+    account: Account = DEFAULT_ACCOUNT,
+) -> Iterator[BacktestResult]:
+    """The backtest of each weight matrix in turn, so that only the results the caller keeps take memory."""
+    for one in weights:
+        yield backtest(bars, one, costs, name, account)
 
-    since = np.searchsorted(rows, np.arange(len(bars)), side="right") - 1
-    held = (units[since] * last_close).sum(axis=1)
-    equity = cash[since] + held
-    turnover = np.zeros(len(bars))
-    turnover[rows] = traded / value
+
+@dataclass(frozen=True)
+class Books:
+    """What ``keep_books_nb`` returns."""
+
+    equity: np.ndarray
+    gross: np.ndarray
+    net: np.ndarray
+    turnover: np.ndarray
+    lines: np.ndarray
+    fills: np.ndarray
+    flows: np.ndarray
+    dropped: np.ndarray
+    n_skipped: int
+
+
+class Market:
+    """The bars with their last closes carried forward, computed once for many accounts."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.bars = bars
+        # Before a symbol's first close the 1 only ever multiplies an empty position.
+        self.last_close = _forward(bars.close, 1.0)
+
+
+def keep_books(
+    market: Market,
+    costs: Costs,
+    account: Account,
+    orders: np.ndarray,
+    settled: np.ndarray,
+    by_signal: bool = False,
+    hold: int = 0,
+    stop: float = 0.0,
+    take: float = 0.0,
+) -> Books:
+    """The account of orders at the rows they are filled in."""
+    bars, limits, year = market.bars, account.limits, bars_per_year(market.bars.interval)
+    smallest, lot = (
+        np.array([(getattr(limits, name) if limits else {}).get(symbol, 0.0) for symbol in bars.symbols]) / account.capital
+        for name in ("min_notional", "lot")
+    )
+    books = Books(
+        *keep_books_nb(
+            bars.open, bars.high, bars.low, market.last_close, orders, settled,
+            costs.funding_rates(bars), costs.impact_of_capital(bars, account.capital),
+            costs.fee, costs.slippage, costs.borrow / year, account.cash_yield / year,
+            float(account.leverage), account.maintenance, account.liquidation_fee, account.band, smallest, lot,
+            by_signal, hold, stop, take,
+        )
+    )  # fmt: skip
+    if books.dropped[0] >= 0:
+        row, col = map(int, books.dropped[:2])
+        value, equity, asked = books.dropped[2:]
+        raise ConfigError(
+            f"the order of {value / equity:.4g} of the equity in {bars.symbols[col]} at {bars.time[row]} was rejected: there is no "
+            f"room left and the targets in force sum to {asked:.4g}; a NaN weight keeps its last target, so lower that of another "
+            f"symbol in the same row"
+        )
+    return books
+
+
+def filled(bars: Bars, books: list[Books], engine: str | None = None) -> list[np.ndarray]:
+    """vectorbt's record of every fill of every account, sorted by row; refused where it is not that of the account."""
+    n_cols, width = len(books), bars.n_symbols + 1
+    portfolio = vectorbt_portfolio(bars, books, engine)
+    records = portfolio.orders.records_arr
+    records = records[np.lexsort((records["col"], records["idx"], records["col"] // width))]
+    ends = np.searchsorted(records["col"] // width, np.arange(n_cols + 1))
+    found = []
+    for at, own in enumerate(books):
+        rows = records[ends[at] : ends[at + 1]]
+        rows = rows[rows["col"] % width != bars.n_symbols]
+        _refuse_rejected(bars, own, rows)
+        found.append(rows)
+    return found
+
+
+def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None) -> vbt.Portfolio:
+    """The fills of each account as one group of columns: a column for each symbol and one for the cash flows between the fills.
+
+    Row k of a group is the k-th batch of its fills. A flow is the fixed fee of buying one unit of something that costs 1, which
+    is small against the account. The cash starts with enough credit for every order; amounts do not depend on it.
+    """
+    # Importing vectorbt takes seconds; whoever only looks at data or scores need not wait.
+    import vectorbt as vbt
+
+    width, n_rows = bars.n_symbols + 1, max(len(own.flows) for own in books)
+    shape = (n_rows, len(books) * width)
+    size, price = np.full(shape, np.nan), np.ones(shape)
+    slippage, fees, fixed = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    cash = np.empty(len(books))
+    for at, own in enumerate(books):
+        fills, offset = own.fills, at * width
+        row, col = fills[:, 0].astype(np.intp), fills[:, COL].astype(np.intp) + offset
+        size[row, col] = fills[:, SIZE] * CASH
+        price[row, col], slippage[row, col], fees[row, col] = fills[:, QUOTE], fills[:, SLIP], fills[:, FEE_RATE]
+        ledger = np.flatnonzero(own.flows)
+        size[ledger, offset + width - 1], fixed[ledger, offset + width - 1] = 1.0, -own.flows[ledger] * CASH
+        cash[at] = CASH * (1.0 + np.ceil(_credit(own)))
+    # Between the fills of a symbol its last one is its value.
+    close = _forward(np.where(np.isnan(size), np.nan, price), 1.0)
+    return vbt.Portfolio.from_orders(
+        close=pd.DataFrame(close),
+        size=size,
+        size_type="amount",
+        direction="both",
+        price=price,
+        fees=fees,
+        fixed_fees=fixed,
+        slippage=slippage,
+        # Its default of 1e-8 units silently rejects smaller orders.
+        min_size=0.0,
+        init_cash=cash,
+        cash_sharing=True,
+        group_by=np.repeat(np.arange(len(books)), width),
+        max_orders=int(np.isfinite(size).sum()) + 1,
+        engine=engine,
+    )
+
+
+def _credit(own: Books) -> float:
+    """Cash beyond the 1 at the start that no order in the sequence of the fills, however they come within a batch, runs out of."""
+    fills = own.fills
+    row = fills[:, 0].astype(np.intp)
+    price = fills[:, QUOTE] * (1 + np.sign(fills[:, SIZE]) * fills[:, SLIP])
+    value = fills[:, SIZE] * price
+    paid = np.bincount(row, weights=value + np.abs(value) * fills[:, FEE_RATE], minlength=len(own.flows))
+    out = np.bincount(row, weights=np.maximum(value, 0) + np.abs(value * fills[:, FEE_RATE]), minlength=len(own.flows))
+    before = 1 + np.concatenate([[0.0], np.cumsum(own.flows - paid)[:-1]])
+    return float(max(0.0, np.max(out + np.abs(own.flows) - before)) + 1.0)
+
+
+def _refuse_rejected(bars: Bars, own: Books, rows: np.ndarray) -> None:
+    """vectorbt drops an order that it rejects without a word."""
+    fills = own.fills[np.lexsort((own.fills[:, COL], own.fills[:, 0]))]
+    wanted = fills[:, 0] * (bars.n_symbols + 1) + fills[:, COL]
+    got = rows["idx"] * (bars.n_symbols + 1) + rows["col"] % (bars.n_symbols + 1)
+    missing = ~np.isin(wanted, got)
+    if not missing.any():
+        sold = np.where(rows["side"] == 1, -1.0, 1.0)
+        price = fills[:, QUOTE] * (1 + np.sign(fills[:, SIZE]) * fills[:, SLIP])
+        fee = np.abs(fills[:, SIZE]) * price * fills[:, FEE_RATE]
+        right = np.isclose(sold * rows["size"] / CASH, fills[:, SIZE], rtol=ROUNDING, atol=0) & (
+            np.abs(rows["fees"] / CASH - fee) <= ROUNDING * np.abs(fills[:, SIZE]) * price
+        )
+        missing = ~right
+    if missing.any():
+        fill = fills[np.argmax(missing)]
+        row, col = int(fill[ROW]), int(fill[COL])
+        equity = own.equity[max(row - 1, 0)]
+        cash = (own.equity - own.net)[max(row - 1, 0)] / equity
+        raise ConfigError(
+            f"the order of {fill[SIZE] * fill[QUOTE] / equity:.4g} of the equity in {bars.symbols[col]} at {bars.time[row]} "
+            f"was rejected: the cash is {cash:.4g} of the equity, yet vectorbt does not fill it as the account does; check its "
+            f"settings"
+        )
+
+
+def result_of(bars: Bars, weights: np.ndarray, books: Books, records: np.ndarray, name: str) -> BacktestResult:
+    equity = books.equity
+    share = np.where(equity > 0, 1 / np.where(equity > 0, equity, 1.0), 0.0)
     return BacktestResult(
         time=bars.time,
         symbols=bars.symbols,
         interval=bars.interval,
         weights=weights,
-        returns=np.concatenate([[0.0], equity[1:] / equity[:-1] - 1]),
+        returns=simple_returns(equity),
         equity=equity,
-        trades=_trades(bars, rows, fills[size * price[row, col] > DUST * value[row]]),
-        costs=float(paid.sum()),
-        turnover=turnover,
-        exposure=held / equity,
+        trades=_trades(bars, books.fills, records),
+        costs=float(-books.lines[:, [FEE, SLIPPAGE]].sum()),
+        turnover=books.turnover,
+        exposure=books.net * share,
         name=name,
+        gross=books.gross * share,
+        ledger=pd.DataFrame(books.lines, columns=list(LINES)),
+        n_skipped=int(books.n_skipped),
     )
 
 
-def backtest_many(
-    bars: Bars, weights: Iterable[np.ndarray], costs: Costs = DEFAULT_COSTS, name: str = ""
-) -> Iterator[BacktestResult]:
-    """The backtest of each weight matrix in turn, so that only the results the caller keeps take memory."""
-    for one in weights:
-        yield backtest(bars, one, costs, name)
-
-
-def _checked(bars: Bars, weights: np.ndarray) -> np.ndarray:
+def checked_weights(bars: Bars, weights: np.ndarray | pd.DataFrame, account: Account) -> np.ndarray:
+    """A copy of the weights that the account can hold, shape (n_bars, n_symbols)."""
+    if isinstance(weights, pd.DataFrame):
+        _refuse_misaligned(bars, weights)
     weights = np.array(weights, dtype=np.float64)
     if weights.ndim == 1 and bars.n_symbols == 1:
         weights = weights[:, None]
     if weights.shape != bars.shape:
         raise ConfigError(f"weights must have the shape (n_bars, n_symbols) = {bars.shape}, got {weights.shape}")
-    for wrong, rule in ((np.isinf(weights), "finite"), (weights < 0, "0 or more"), (weights > 1 + 1e-9, "at most 1")):
+    limit = account.leverage + ROUNDING
+    for wrong, rule in (
+        (np.isinf(weights), "finite"),
+        (weights < 0 if not account.shorts else np.zeros(1, bool), "0 or more"),
+        (np.abs(weights) > limit, f"at most {account.leverage:g}"),
+    ):
         if wrong.any():
             row, col = map(int, np.argwhere(wrong)[0])
             raise ConfigError(
                 f"weights must be {rule}, or NaN to hold, got {weights[row, col]} for {bars.symbols[col]} at {bars.time[row]}"
+                + ("" if account.shorts or weights[row, col] >= 0 else "; Account(shorts=True) allows short sales")
             )
-    sums = np.nansum(weights, axis=1)
-    if (sums > 1 + 1e-9).any():
-        row = int(np.argmax(sums > 1 + 1e-9))
+    sums = np.nansum(np.abs(weights), axis=1)
+    if (sums > limit).any():
+        row = int(np.argmax(sums > limit))
         raise ConfigError(
-            f"the weights of a row must sum to at most 1, got {sums[row]} at {bars.time[row]}; there is no credit, scale them"
+            f"the weights of a row must sum to at most {account.leverage:g}, got {sums[row]} at {bars.time[row]}; scale them, or "
+            f"allow credit with Account(leverage=...)"
         )
     return weights
 
 
-def _orders(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _refuse_misaligned(bars: Bars, weights: pd.DataFrame) -> None:
+    if tuple(map(str, weights.columns)) != bars.symbols:
+        raise ConfigError(f"the columns of the weights must be the symbols {bars.symbols}, got {tuple(weights.columns)}")
+    index: Any = weights.index
+    if not isinstance(index, pd.DatetimeIndex):
+        raise ConfigError(f"the index of the weights must be the times of the bars, got {type(index).__name__}; or give an array")
+    naive = index if index.tz is None else index.tz_convert(None)
+    if not np.array_equal(naive.to_numpy().astype("datetime64[us]"), bars.time):
+        raise ConfigError(
+            f"the index of the weights must be the {len(bars)} times of the bars from {bars.time[0]}, got {len(index)} from "
+            f"{index[0] if len(index) else 'none'}; use weights.reindex"
+        )
+
+
+def orders_of(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Target weights at the row they are filled in, NaN where nothing is, and True where a position is settled."""
     orders = np.full(bars.shape, np.nan)
     settled = np.zeros(bars.shape, dtype=bool)
@@ -178,60 +362,18 @@ def _forward(values: np.ndarray, start: float) -> np.ndarray:
     return np.where(newest < 0, start, np.take_along_axis(values, np.maximum(newest, 0), axis=0))
 
 
-def _simulate(orders: np.ndarray, price: np.ndarray, slippage: np.ndarray, fees: float) -> vbt.Portfolio:
-    # Importing vectorbt takes seconds; whoever only looks at data or scores need not wait.
-    import vectorbt as vbt
-
-    return vbt.Portfolio.from_orders(
-        close=pd.DataFrame(price),
-        size=orders,
-        size_type="targetpercent",
-        direction="longonly",
-        price=price,
-        val_price=price,
-        fees=fees,
-        slippage=slippage,
-        # Its default of 1e-8 units silently rejects smaller orders.
-        min_size=0.0,
-        init_cash=CASH,
-        cash_sharing=True,
-        group_by=True,
-        call_seq="auto",
-    )
-
-
-def _refuse_rejected(
-    bars: Bars, rows: np.ndarray, *, missing: np.ndarray, targets: np.ndarray, cash: np.ndarray, value: np.ndarray
-) -> None:
-    """vectorbt drops an order that it rejects without a word.
-
-    It may: a purchase that finds no cash because of costs, of positions that grew, or of one that could not be sold. It may not
-    where the targets in force ask for more than there is, or where there is cash.
-    """
-    rounding = 1e-9 * np.maximum.accumulate(value)[:, None]
-    asked = np.where(np.isnan(bars.open[rows]), 0.0, targets).sum(axis=1, keepdims=True)
-    excused = (missing > 0) & (cash[:, None] <= rounding) & (asked <= 1 + 1e-9)
-    rejected = (np.abs(missing) > rounding) & ~excused
-    if rejected.any():
-        row, col = map(int, np.argwhere(rejected)[0])
-        raise ConfigError(
-            f"the order of {missing[row, col] / value[row]:.4g} of the equity in {bars.symbols[col]} at {bars.time[rows[row]]} "
-            f"was rejected: the cash is {cash[row] / value[row]:.4g} and the targets in force sum to {asked[row, 0]:.4g}; a "
-            f"NaN weight keeps its last target, so lower that of another symbol in the same row"
-        )
-
-
-def _trades(bars: Bars, rows: np.ndarray, fills: np.ndarray) -> pd.DataFrame:
-    fills = fills[np.lexsort((fills["col"], fills["idx"]))]
-    size, fee = fills["size"] / CASH, fills["fees"] / CASH
+def _trades(bars: Bars, fills: np.ndarray, records: np.ndarray) -> pd.DataFrame:
+    fills = fills[np.lexsort((fills[:, COL], fills[:, 0]))]
+    size = records["size"] / CASH
     return pd.DataFrame(
         {
-            "time": bars.time[rows[fills["idx"]]],
-            "symbol": np.asarray(bars.symbols, dtype=object)[fills["col"]],
+            "time": bars.time[fills[:, ROW].astype(np.intp)],
+            "symbol": np.asarray(bars.symbols, dtype=object)[fills[:, COL].astype(np.intp)],
             "size": size,
-            "price": fills["price"],
-            "value": size * fills["price"],
-            "fee": fee,
-            "side": np.where(fills["side"] == 0, "buy", "sell"),
+            "price": records["price"],
+            "value": size * records["price"],
+            "fee": records["fees"] / CASH,
+            "side": np.where(records["side"] == 0, "buy", "sell"),
+            "kind": KINDS[fills[:, KIND].astype(np.intp)],
         }
     )

@@ -1,6 +1,7 @@
 """The causality gate: it passes everything of ours on real data, and catches leaks planted here."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,14 @@ from data.files import read_bars
 from detectors.registry import detectors, neural_detectors
 from engine.causality import audit
 from engine.ohlcv import ohlcv_features
+from engine.scores import Signals
 from engine.splits import WalkForward
 from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from foreshock.study import Study
+from strategies.account import Account
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.portfolio import backtest
+from strategies.registry import STRATEGIES
 from tests.market import make_bars
 from tests.small import small_detector
 
@@ -169,8 +173,6 @@ def test_strategy_weights_do_not_see_signals_that_come_later(bars):
     def compute(history):
         # Signals drawn by row: the same rows have the same signals in every history.
         active = np.random.default_rng(3).random((len(bars), 2))[: len(history)] < 0.02
-        from engine.scores import Signals
-
         signals = Signals(
             history.time, history.symbols, active, np.ones(active.shape), np.ones(active.shape, bool), history.interval
         )
@@ -188,3 +190,42 @@ def test_corrupted_bars_stay_valid_bars(bars):
     assert (changed.open[901:] != bars.open[901:]).all()
     assert (changed.close[900:] != bars.close[900:]).all()
     replace(changed)  # the checks of Bars run again
+
+
+def built(name, bars):
+    """A strategy by name, with regimes drawn by row where it needs them."""
+    if name != "regime_exposure":
+        return STRATEGIES[name](**{"factor_portfolio": {"window": "5d", "rebalance": "1d", "turnover_penalty": 0.01}}.get(name, {}))
+    labels = np.random.default_rng(5).integers(-1, 2, bars.shape).astype(np.int8)
+    regimes = SimpleNamespace(time=bars.time, symbols=bars.symbols, labels=labels, names=("calm", "wild"))
+    return STRATEGIES[name](regimes=regimes, exposures={"calm": 1.0, "wild": 0.3})
+
+
+def drawn_signals(history, n_bars):
+    """Signals drawn by row: the same rows have the same signals in every history."""
+    active = np.random.default_rng(3).random((n_bars, history.n_symbols))[: len(history)] < 0.02
+    ones = np.ones(active.shape)
+    return Signals(history.time, history.symbols, active, ones, ones.astype(bool), history.interval)
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+def test_every_registered_strategy_passes_the_gate_bit_for_bit(name, bars):
+    strategy = built(name, bars)
+
+    def compute(history):
+        weights = strategy.weights(history, drawn_signals(history, len(bars)))
+        return {"weights": weights, "fills": backtest(history, weights, account=Account(shorts=True)).turnover}
+
+    found = audit(compute, bars, n_cuts=8, at_open=["fills"])
+    assert found.passed, found.table
+    known = strategy.weights(bars, drawn_signals(bars, len(bars)))
+    assert (np.nansum(np.abs(known), axis=1) <= 1 + 1e-12).all()
+    assert (known[~np.isnan(known)] != 0).any()
+
+
+def test_a_strategy_that_looks_ahead_is_caught(bars):
+    def oracle(history):
+        later = np.vstack([history.close[1:], history.close[-1:]])
+        return (later > history.close) / history.n_symbols
+
+    assert not audit(oracle, bars, n_cuts=8).passed

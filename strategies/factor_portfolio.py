@@ -1,0 +1,169 @@
+"""Hold the factors of the market by what they earned before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import Duration, bars_in, parse_duration
+from engine.scores import Signals
+from strategies.base import carried, equal_weights, rows_of
+
+BUDGETS = ("equal", "sharpe")
+
+
+class FactorReturns(Protocol):
+    """What ``fs.latent_factors`` gives: portfolios that mimic the factors, known the close before, and their returns."""
+
+    @property
+    def time(self) -> np.ndarray: ...
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+    @property
+    def weights(self) -> np.ndarray: ...
+    @property
+    def factor_returns(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class FactorPortfolio:
+    """A portfolio of factors, each with a share of the risk and the sign of its past mean return.
+
+    At a rebalance, factor portfolios ``q[k]`` (absolute weights sum to 1) with returns ``f[k]`` over the last ``window``, mean m
+    and standard deviation s, give
+
+    ``w = sum_k a[k] q[k]``,  ``a[k] = sign(m) / s`` (budget "equal") or ``m / s^2`` ("sharpe"),
+
+    scaled to absolute weights that sum to ``exposure``; with ``long_only`` negative weights are 0 before. The new target is what
+    minimises ``|x - w|^2 / 2 + turnover_penalty |x - x'|_1`` with x' the target before [1]_: changes smaller than the
+    penalty are not made, others are smaller by it.
+
+    Without ``factors`` the q are principal components of the correlation of the returns in the window, each symbol's weight over
+    its volatility. A symbol takes part that is listed and traded before the window. With ``factors``, such as those of
+    ``fs.latent_factors``, their own portfolios and returns are used.
+
+    Parameters
+    ----------
+    n_factors : int
+        Principal components; of given factors the first so many.
+    window : str
+    long_only : bool
+        If not, short positions need ``Account(shorts=True)``.
+    budget : "equal" or "sharpe"
+    turnover_penalty : float
+    exposure : float
+        Gross exposure, 0 to 1.
+    rebalance : str
+    factors : LatentFactors, optional
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is out of its range, or the factors do not cover the bars.
+
+    References
+    ----------
+    .. [1] Daubechies, Defrise and De Mol (2004), An iterative thresholding algorithm: soft thresholding.
+
+    Examples
+    --------
+    Both symbols rise together, A twice as much: one factor, with equal risk in both.
+
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * parse_duration("1d")
+    >>> price = np.cumprod(1 + np.array([[0, 0], [0.04, 0.02], [0.02, 0.01], [0.04, 0.02], [0.02, 0.01]]), axis=0)
+    >>> bars = Bars(time, ("A", "B"), price, price, price, price, price, parse_duration("1d"))
+    >>> FactorPortfolio(1, window="4d", rebalance="1d").weights(bars)[-1].round(4)
+    array([0.3333, 0.6667])
+    """
+
+    n_factors: int = 2
+    window: Duration = "60d"
+    long_only: bool = False
+    budget: str = "equal"
+    turnover_penalty: float = 0.0
+    exposure: float = 1.0
+    rebalance: Duration = "7d"
+    factors: FactorReturns | None = None
+    name: ClassVar[str] = "factor_portfolio"
+
+    def __post_init__(self) -> None:
+        parse_duration(self.window, "window")
+        parse_duration(self.rebalance, "rebalance")
+        if not isinstance(self.n_factors, int) or self.n_factors < 1:
+            raise ConfigError(f"n_factors must be at least 1, got {self.n_factors!r}")
+        if self.budget not in BUDGETS:
+            raise ConfigError(f"budget must be one of {', '.join(BUDGETS)}, got {self.budget!r}")
+        if not 0 <= self.turnover_penalty < 1:
+            raise ConfigError(f"turnover_penalty must be a weight from 0 to below 1, got {self.turnover_penalty!r}")
+        if not 0 < self.exposure <= 1:
+            raise ConfigError(f"exposure must be a fraction above 0 and up to 1, got {self.exposure!r}")
+
+    def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
+        """Target weights, shape (n_bars, n_symbols). The signals are not used."""
+        _, listed, due = equal_weights(bars, self.rebalance)
+        window = bars_in(self.window, bars.interval, "window")
+        if window < 3:
+            raise ConfigError(f"window must span at least 3 bars, got {self.window!r}")
+        at = None if self.factors is None else rows_of(bars, self.factors.time, self.factors.symbols, "factors")
+        close = carried(bars.close)
+        moves = np.full(bars.shape, np.nan)
+        moves[1:] = close[1:] / close[:-1] - 1
+        weights, held = np.full(bars.shape, np.nan), np.zeros(bars.n_symbols)
+        for row in np.flatnonzero(due):
+            if at is None:
+                found = self._components(moves[max(row + 1 - window, 0) : row + 1], listed[row], window)
+            else:
+                found = self._given(at[row], window)
+            if found is None:
+                continue
+            wanted = np.where(listed[row], self._combined(*found), 0.0)
+            held = _nearer(held, wanted, self.turnover_penalty, self.exposure)
+            traded = ~np.isnan(close[row])
+            weights[row, traded] = held[traded]
+        return weights
+
+    def _components(self, moves: np.ndarray, listed: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Portfolios (n_factors, n_symbols) and their returns (window, n_factors); None before the window is full."""
+        taking = listed & ~np.isnan(moves).any(axis=0)
+        taking &= np.where(taking, np.ptp(np.where(taking, moves, 0.0), axis=0) > 0, False)
+        if len(moves) < window or not taking.any():
+            return None
+        # A copy of its own, so that the bits do not depend on where the rows lie in the history.
+        own = np.ascontiguousarray(moves[:, taking])
+        scale = own.std(axis=0)
+        standard = (own - own.mean(axis=0)) / scale
+        _, vectors = np.linalg.eigh(standard.T @ standard)
+        loads = vectors[:, ::-1][:, : self.n_factors].T / scale
+        portfolios = np.zeros((len(loads), len(listed)))
+        portfolios[:, taking] = loads / np.abs(loads).sum(axis=1, keepdims=True)
+        return portfolios, own @ portfolios[:, taking].T
+
+    def _given(self, row: int, window: int) -> tuple[np.ndarray, np.ndarray] | None:
+        assert self.factors is not None
+        returns = self.factors.factor_returns[max(row + 1 - window, 0) : row + 1, : self.n_factors]
+        portfolios = np.nan_to_num(self.factors.weights[row, : self.n_factors])
+        known = returns[~np.isnan(returns).any(axis=1)]
+        return (portfolios, known) if 2 * len(known) >= window and portfolios.any() else None
+
+    def _combined(self, portfolios: np.ndarray, returns: np.ndarray) -> np.ndarray:
+        mean, std = returns.mean(axis=0), returns.std(axis=0)
+        risky = std > 0
+        std = np.where(risky, std, 1.0)
+        share = np.where(risky, np.sign(mean) / std if self.budget == "equal" else mean / std**2, 0.0)
+        weights = (share[:, None] * portfolios).sum(axis=0)
+        if self.long_only:
+            weights = np.maximum(weights, 0.0)
+        gross = np.abs(weights).sum()
+        return weights * (self.exposure / gross) if gross > 0 else weights
+
+
+def _nearer(before: np.ndarray, wanted: np.ndarray, penalty: float, exposure: float) -> np.ndarray:
+    """``wanted`` less what the penalty holds back, at most ``exposure`` in all."""
+    change = wanted - before
+    found = before + np.sign(change) * np.maximum(np.abs(change) - penalty, 0.0)
+    gross = np.abs(found).sum()
+    return found * (exposure / gross) if gross > exposure else found

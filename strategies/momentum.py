@@ -1,0 +1,67 @@
+"""Hold what has risen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from data.bars import Bars
+from data.interval import Duration, bars_in, parse_duration
+from engine.scores import Signals
+from strategies.base import carried, equal_weights
+
+
+@dataclass(frozen=True)
+class TimeSeriesMomentum:
+    """Equal weight in each symbol by the sign of its own past return [1]_.
+
+    ``w[t] = b[t] sign(close[t] / close[t - lookback] - 1)`` with b the weights of ``EqualWeight``; without ``shorts`` a symbol that
+    has fallen has weight 0. The last known closes are used; there is no order before a symbol's lookback is known.
+
+    Parameters
+    ----------
+    lookback, rebalance : str
+    shorts : bool
+        Needs ``Account(shorts=True)``.
+
+    Raises
+    ------
+    ConfigError
+        If a duration is no whole number of bars.
+
+    References
+    ----------
+    .. [1] Moskowitz, Ooi and Pedersen (2012), Time series momentum.
+
+    Examples
+    --------
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * parse_duration("1d")
+    >>> price = np.array([[1.0, 4.0], [2.0, 3.0], [3.0, 2.0]])
+    >>> bars = Bars(time, ("A", "B"), price, price, price, price, price, parse_duration("1d"))
+    >>> TimeSeriesMomentum("1d", shorts=True).weights(bars)
+    array([[ nan,  nan],
+           [ 0.5, -0.5],
+           [ 0.5, -0.5]])
+    """
+
+    lookback: Duration = "30d"
+    rebalance: Duration = "1d"
+    shorts: bool = False
+    name: ClassVar[str] = "time_series_momentum"
+
+    def __post_init__(self) -> None:
+        parse_duration(self.lookback, "lookback")
+        parse_duration(self.rebalance, "rebalance")
+
+    def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
+        """Target weights, shape (n_bars, n_symbols). The signals are not used."""
+        base, listed, due = equal_weights(bars, self.rebalance)
+        n_bars = bars_in(self.lookback, bars.interval, "lookback")
+        close = carried(bars.close)
+        side = np.full(bars.shape, np.nan)
+        side[n_bars:] = np.sign(close[n_bars:] - close[:-n_bars])
+        if not self.shorts:
+            side = np.where(side < 0, 0.0, side)
+        return np.where(listed & due[:, None], base * side, np.nan)

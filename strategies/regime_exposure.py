@@ -1,0 +1,85 @@
+"""Hold as much as the regime allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from data.bars import Bars
+from data.errors import ConfigError
+from data.interval import Duration, parse_duration
+from engine.scores import Signals
+from strategies.base import carried, equal_weights, rows_of
+
+
+class RegimeLabels(Protocol):
+    """What ``fs.walk_forward_regimes`` gives: the regime of each row and symbol, known at the close; -1 where it is not."""
+
+    @property
+    def time(self) -> np.ndarray: ...
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> np.ndarray: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True)
+class RegimeExposure:
+    """Equal weights, each times the exposure of its symbol's regime.
+
+    ``w[t] = b[t] exposures[names[labels[t]]]`` with b the weights of ``EqualWeight``. Orders go out where ``EqualWeight`` has
+    them, and for a symbol whose exposure changes. Where the regime is not known the last known one holds; before the first
+    there is no order.
+
+    Parameters
+    ----------
+    regimes : Regimes
+        Walk-forward labels: those of a model fitted to all rows would know the future.
+    exposures : dict of str to float
+        0 to 1 for every regime.
+    rebalance : str
+
+    Raises
+    ------
+    ConfigError
+        If a regime has no exposure, one is unknown or outside 0 to 1, or the regimes do not cover the bars.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> time, price = np.datetime64("2024-01-01T00", "us") + np.arange(3) * parse_duration("1h"), np.ones((3, 1))
+    >>> labels = np.array([[0], [1], [1]], dtype=np.int8)
+    >>> regimes = SimpleNamespace(time=time, symbols=("BTC",), labels=labels, names=("calm", "high volatility"))
+    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, parse_duration("1h"))
+    >>> RegimeExposure(regimes, {"calm": 1.0, "high volatility": 0.2}).weights(bars).ravel()
+    array([1. , 0.2, nan])
+    """
+
+    regimes: RegimeLabels
+    exposures: Mapping[str, float]
+    rebalance: Duration = "1d"
+    name: ClassVar[str] = "regime_exposure"
+
+    def __post_init__(self) -> None:
+        parse_duration(self.rebalance, "rebalance")
+        if set(self.exposures) != set(self.regimes.names):
+            raise ConfigError(f"exposures must name the regimes {self.regimes.names}, got {tuple(self.exposures)}")
+        for name, value in self.exposures.items():
+            if not 0 <= value <= 1:
+                raise ConfigError(f"the exposure of {name!r} must be a fraction from 0 to 1, got {value!r}")
+
+    def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
+        """Target weights, shape (n_bars, n_symbols). The signals are not used."""
+        base, listed, due = equal_weights(bars, self.rebalance)
+        labels = self.regimes.labels[rows_of(bars, self.regimes.time, self.regimes.symbols, "regimes")]
+        table = np.array([self.exposures[name] for name in self.regimes.names])
+        exposure = carried(np.where(labels < 0, np.nan, table[np.maximum(labels, 0)]))
+        before = np.vstack([np.full((1, bars.n_symbols), np.nan), exposure[:-1]])
+        # The first exposure of a symbol is a change too, an unknown one is none.
+        moved = (exposure != before) & ~np.isnan(exposure)
+        return np.where(listed & (due[:, None] | moved), base * exposure, np.nan)
