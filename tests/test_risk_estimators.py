@@ -12,6 +12,7 @@ from engine.risk.filtered import GarchFilter, filtered_historical, garch_t, stud
 from engine.risk.report import risk_report
 from engine.risk.tail import ParetoTail, extreme_value_cvar, extreme_value_var
 from engine.risk.value_at_risk import historical_cvar, historical_var, loss_tail
+from engine.volatility import Garch, NotConvergedError
 from tests.studies.var_calibration import right_forecasts
 
 NAN = np.nan
@@ -202,3 +203,15 @@ def test_the_rolling_moments_are_those_of_each_window():
         else:
             expected = [part.mean(), part.std(ddof=1), stats.skew(part), stats.kurtosis(part)]
             np.testing.assert_allclose(found[:, k - 30], expected, rtol=1e-7, atol=1e-9)
+
+
+def test_a_unit_root_is_refused_for_simulations_and_taken_for_forecasts():
+    # Without clusters of volatility the likelihood is highest where it never changes.
+    returns = 0.01 * stats.t.rvs(8, size=1_000, random_state=np.random.default_rng(7))
+    with pytest.raises(NotConvergedError, match=r"persistence 1\.0000"):
+        Garch.fit(returns - returns.mean(), leverage=False)
+    model = GarchFilter.fit(returns).model
+    assert model.persistence == pytest.approx(1, abs=5e-4)
+    row = risk_report(returns, [0.99]).loc[("bar", 0.99, "garch_t")]
+    assert row["valid"]
+    assert row["var"] == pytest.approx(0.01 * stats.t.ppf(0.99, 8), rel=0.1)

@@ -37,7 +37,7 @@ def conditional_risk(
     ----------
     returns : ndarray, shape (n_rows, n_symbols) or (n_rows,)
         Simple returns on the rows of the signals; NaN is not known, and neither is a move with such a bar. One series, such as a
-        portfolio's, follows an alert of any symbol.
+        portfolio's, follows an alert of any symbol, and a row where some symbol is decided and none alerts.
     signals : Signals
     horizons : sequence of str, optional
         Durations such as ``"24h"``; one bar by default.
@@ -89,7 +89,7 @@ def conditional_risk(
         n_bars = bars_in(horizon, signals.interval, "horizon")
         name = horizon if isinstance(horizon, str) else format_duration(parse_duration(horizon))
         moves = moves_of(returns, n_bars, delay)
-        groups = [mask & ~np.isnan(moves) for mask in masks]
+        groups = [np.logical_and(mask, np.logical_not(np.isnan(moves))) for mask in masks]
         drawn = _draw(moves, groups, n_bars, levels, n_bootstrap, seed)
         apart = [int(thin(group.any(axis=1)[:, None], n_bars).sum()) for group in groups]
         for k, level in enumerate(levels):

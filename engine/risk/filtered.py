@@ -17,6 +17,8 @@ from engine.volatility import Garch
 class GarchFilter:
     """A GARCH(1,1) model with a constant mean: r[t] = mean + sqrt(h[t]) z[t], z Student-t of variance 1.
 
+    Its persistence may be 1: volatility that wanders, as it often seems to in short windows, or that stays as it is.
+
     Parameters
     ----------
     mean : float
@@ -40,7 +42,7 @@ class GarchFilter:
         mean = float(known.mean()) if known.size else 0.0
         # Equal returns less their mean are rounding, which a model would take for news.
         centred = known - mean if known.size and np.ptp(known) > 0 else np.zeros(len(known))
-        return cls(mean, Garch.fit(centred, leverage=False))
+        return cls(mean, Garch.fit(centred, leverage=False, stationary=False))
 
     def filter(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standard deviation of each return and of the one to come (n + 1,), and the shocks (n,)."""

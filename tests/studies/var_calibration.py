@@ -55,21 +55,21 @@ def static_forecasts(n: int, level: float, regime: str, rng: np.random.Generator
     return returns, np.full(n, historical_var(calm, level)), np.full(n, historical_cvar(calm, level))
 
 
-def one_run(k: int, n: int, level: float, regime: str | None) -> pd.DataFrame:
+def one_run(k: int, n: int, level: float, regime: str | None, n_simulations: int = 999) -> pd.DataFrame:
     """p and asymptotic p of each test in one run."""
     rng = np.random.default_rng([k, n, round(1e4 * level)])
     made = right_forecasts(n, level, rng) if regime is None else static_forecasts(n, level, regime, rng)
     returns, var, es = made
-    found = var_backtest(returns, var, level, es, seed=k).set_index("test")
+    found = var_backtest(returns, var, level, es, n_simulations, seed=k).set_index("test")
     return found.reindex(TESTS)[["p", "p_asymptotic"]]
 
 
-def rejected(runs: int, n: int, level: float, regime: str | None = None, jobs: int = 1) -> pd.DataFrame:
+def rejected(runs: int, n: int, level: float, regime: str | None = None, jobs: int = 1, n_simulations: int = 999) -> pd.DataFrame:
     """Share of the runs in which a test rejects at 5 %, by Monte Carlo and by asymptotic p; a test without a p does not reject.
 
     ``runs`` is how many runs gave a p; NaN stands where no run did.
     """
-    found: Any = Parallel(jobs)(delayed(one_run)(k, n, level, regime) for k in range(runs))
+    found: Any = Parallel(jobs)(delayed(one_run)(k, n, level, regime, n_simulations) for k in range(runs))
     p = np.stack([table.to_numpy() for table in found])
     share = np.where(np.isnan(p).all(axis=0), np.nan, (p <= 0.05).mean(axis=0))
     table = pd.DataFrame(share, index=pd.Index(TESTS, name="test"), columns=["p", "p_asymptotic"])
