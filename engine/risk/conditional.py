@@ -91,7 +91,7 @@ def conditional_risk(
         moves = moves_of(returns, n_bars, delay)
         groups = [np.logical_and(mask, np.logical_not(np.isnan(moves))) for mask in masks]
         drawn = _draw(moves, groups, n_bars, levels, n_bootstrap, seed)
-        apart = [int(thin(group.any(axis=1)[:, None], n_bars).sum()) for group in groups]
+        apart = [int(thin(np.any(group, axis=1)[:, None], n_bars).sum()) for group in groups]
         for k, level in enumerate(levels):
             found = [loss_tail(-moves[group], level) for group in groups]
             ratio = tuple(_divide(*pair) for pair in zip(*found, strict=True))
