@@ -76,8 +76,20 @@ if TYPE_CHECKING:
     from engine.ohlcv import ohlcv_features as ohlcv_features
     from engine.realism import RealismCard as RealismCard
     from engine.realism import realism as realism
+    from engine.risk.annual_sharpe import AnnualSharpe as AnnualSharpe
+    from engine.risk.annual_sharpe import annual_sharpe as annual_sharpe
+    from engine.risk.conditional import conditional_risk as conditional_risk
+    from engine.risk.decomposition import risk_contributions as risk_contributions
+    from engine.risk.drawdowns import DrawdownRisk as DrawdownRisk
+    from engine.risk.drawdowns import drawdown_risk as drawdown_risk
+    from engine.risk.exposures import FactorExposures as FactorExposures
+    from engine.risk.exposures import factor_exposures as factor_exposures
+    from engine.risk.exposures import market_factors as market_factors
+    from engine.risk.forecasts import RiskForecast as RiskForecast
+    from engine.risk.forecasts import risk_forecast as risk_forecast
     from engine.risk.performance import performance as performance
-    from engine.risk.value_at_risk import risk_report as risk_report
+    from engine.risk.report import risk_report as risk_report
+    from engine.risk.var_tests import var_backtest as var_backtest
     from engine.scores import Scores as Scores
     from engine.scores import Signals as Signals
     from engine.splits import WalkForward as WalkForward
@@ -195,8 +207,15 @@ _HOMES = {
     "engine.ledger": ("Ledger",),
     "engine.ohlcv": ("OHLCV_FEATURES", "OhlcvStream", "ohlcv_features"),
     "engine.realism": ("RealismCard", "realism"),
+    "engine.risk.annual_sharpe": ("AnnualSharpe", "annual_sharpe"),
+    "engine.risk.conditional": ("conditional_risk",),
+    "engine.risk.decomposition": ("risk_contributions",),
+    "engine.risk.drawdowns": ("DrawdownRisk", "drawdown_risk"),
+    "engine.risk.exposures": ("FactorExposures", "factor_exposures", "market_factors"),
+    "engine.risk.forecasts": ("RiskForecast", "risk_forecast"),
     "engine.risk.performance": ("performance",),
-    "engine.risk.value_at_risk": ("risk_report",),
+    "engine.risk.report": ("risk_report",),
+    "engine.risk.var_tests": ("var_backtest",),
     "engine.scores": ("Scores", "Signals"),
     "engine.splits": ("WalkForward",),
     "engine.splits_combinatorial": ("CombinatorialSplits",),

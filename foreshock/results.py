@@ -15,7 +15,7 @@ import pandas as pd
 from data.bars import Bars
 from data.interval import format_duration
 from engine.risk.performance import performance
-from engine.risk.value_at_risk import risk_report
+from engine.risk.report import risk_report
 from engine.scores import Scores, Signals
 from engine.validation.calibration import measured
 from engine.validation.forward import HorizonMoves

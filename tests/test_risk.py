@@ -11,8 +11,8 @@ from scipy import integrate, stats
 
 from data.errors import ConfigError
 from engine.risk.performance import drawdown, performance
+from engine.risk.report import ESTIMATORS, MOMENTS, risk_report
 from engine.risk.value_at_risk import (
-    ESTIMATORS,
     cornish_fisher_cvar,
     cornish_fisher_is_monotone,
     cornish_fisher_var,
@@ -20,8 +20,8 @@ from engine.risk.value_at_risk import (
     gaussian_var,
     historical_cvar,
     historical_var,
-    risk_report,
 )
+from tests.studies.var_calibration import right_forecasts
 
 NAN = np.nan
 SERIES = arrays(float, st.integers(5, 80), elements=st.floats(-0.5, 0.5, width=32))
@@ -128,14 +128,14 @@ def test_heavy_tails_and_negative_kurtosis_are_marked_as_outside_the_cornish_fis
     assert not cornish_fisher_is_monotone(np.concatenate([np.zeros(1_000), np.full(8, -0.1), [-0.3]]))
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", MOMENTS)
 @given(returns=SERIES, level=LEVELS, shift=st.floats(-0.1, 0.1), scale=st.floats(0.1, 0.9))
 @settings(max_examples=50)
 def test_risk_moves_with_the_returns(name, returns, level, shift, scale):
     # Spread well above the rounding that a shift brings in.
     if np.ptp(returns) < 1e-4:
         return
-    for figure in ESTIMATORS[name]:
+    for figure in MOMENTS[name]:
         # Double the returns, double the loss; a sure gain is so much less loss.
         expected = scale * figure(returns, level) - shift
         assert figure(scale * returns + shift, level) == pytest.approx(expected, rel=1e-6, abs=1e-6)
@@ -145,27 +145,29 @@ def test_risk_moves_with_the_returns(name, returns, level, shift, scale):
 @given(returns=SERIES, level=LEVELS)
 @settings(max_examples=50)
 def test_the_mean_beyond_the_quantile_is_no_smaller_than_the_quantile(name, returns, level):
-    var, cvar = ESTIMATORS[name]
+    var, cvar = MOMENTS[name]
     assert cvar(returns, level) >= var(returns, level) - 1e-12
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", MOMENTS)
 def test_unknown_returns_are_left_out_not_taken_for_zero(name):
     returns = mild(500)
     holes = np.insert(returns, [0, 100, 500], NAN)
-    for figure in ESTIMATORS[name]:
+    for figure in MOMENTS[name]:
         assert figure(holes, 0.95) == figure(returns, 0.95)
 
 
 def test_the_report_has_every_level_and_estimator_and_counts_what_it_left_out():
-    returns = np.insert(mild(500), [3, 7], NAN)
+    history, *_ = right_forecasts(1_000, 0.99, np.random.default_rng(0))
+    returns = np.insert(history, [3, 7], NAN)
     report = risk_report(returns)
     assert report.index.tolist() == [("bar", level, name) for level in (0.95, 0.99) for name in ESTIMATORS]
-    assert report["n"].unique().tolist() == [500]
+    assert report["n"].unique().tolist() == [1_000]
     assert report["n_missing"].unique().tolist() == [2]
-    assert report["valid"].tolist() == [True] * 6
+    assert report["valid"].tolist() == [True] * 12
+    assert report["reason"].unique().tolist() == [""]
     for level in (0.95, 0.99):
-        for name, figures in ESTIMATORS.items():
+        for name, figures in MOMENTS.items():
             row = report.loc[("bar", level, name), ["var", "cvar"]]
             assert row.tolist() == [figure(returns, level) for figure in figures]
 
@@ -194,7 +196,9 @@ def test_a_day_with_an_unknown_bar_is_unknown():
 
 def test_a_tail_without_a_whole_observation_is_marked():
     report = risk_report(mild(60))
-    assert report["valid"].to_dict() == {key: key != ("bar", 0.99, "historical") for key in report.index}
+    assert not report.loc[("bar", 0.99, "historical"), "valid"]
+    assert report.loc[("bar", 0.99, "historical"), "reason"] == "60 returns have no whole one in the tail of 0.99"
+    assert report.drop(index=["extreme_value", "filtered_historical", "garch_t"], level=2)["valid"].sum() == 5
     assert risk_report(mild(100)).loc[("bar", 0.99, "historical"), "valid"]
 
 
@@ -205,8 +209,8 @@ def test_figures_that_do_not_exist_are_nan_and_marked():
     assert flat.loc["gaussian", "var"] == 0
     empty = risk_report(np.full(5, NAN))
     assert np.isnan(empty["var"].to_numpy()).all()
-    assert empty["valid"].tolist() == [False] * 6
-    assert empty["n_missing"].tolist() == [5] * 6
+    assert empty["valid"].tolist() == [False] * 12
+    assert empty["n_missing"].tolist() == [5] * 12
 
 
 @pytest.mark.parametrize(
@@ -215,6 +219,8 @@ def test_figures_that_do_not_exist_are_nan_and_marked():
         (lambda: risk_report(np.ones((2, 2))), r"one series, got the shape \(2, 2\)"),
         (lambda: risk_report(np.array([0.1, -1.5])), "at least -1"),
         (lambda: risk_report(np.array([0.1, np.inf])), "finite"),
+        (lambda: risk_report(np.zeros(9), levels=[]), "levels must be at least one"),
+        (lambda: risk_report(np.zeros(9), trades=np.array([0.1, -2.0])), "at least -1"),
         (lambda: risk_report(np.zeros(9), levels=[95]), "level must be between 0 and 1, such as 0.95, got 95"),
         (lambda: risk_report(np.zeros(9), interval="7h"), "a day must be a whole number of 7h bars"),
         (lambda: risk_report(np.zeros(9), time=np.zeros(9)), "give interval"),

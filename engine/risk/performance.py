@@ -78,7 +78,7 @@ def performance(returns: np.ndarray, interval: Duration) -> Performance:
     -----
     The standard error of the Sharpe ratio s of n bars is, with skew S and kurtosis K (3 for a normal),
     ``sqrt((1 - S s + (K - 1) / 4 s^2) / n)``: Lo's (2002), with the skew and kurtosis of Mertens (2002). It takes
-    the returns for independent of each other; positive autocorrelation makes it too small.
+    the returns for independent of each other; positive autocorrelation makes it too small: see ``annual_sharpe``.
 
     References
     ----------

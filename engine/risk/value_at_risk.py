@@ -3,26 +3,29 @@
 With the loss L = -r and the level a (such as 0.95), VaR is the a-quantile of L and CVaR the mean of the worst
 1 - a of L. Each estimator is a pair ``(var, cvar)`` from the same model:
 
-==================  ====================================================================================
-historical          the empirical distribution, no model
-gaussian            mean and standard deviation
-cornish_fisher      the gaussian quantile, corrected for skew and excess kurtosis
-==================  ====================================================================================
+===================  ===================================================================================
+historical           the empirical distribution, no model
+gaussian             mean and standard deviation
+cornish_fisher       the gaussian quantile, corrected for skew and excess kurtosis
+extreme_value        a generalised Pareto tail beyond the 90 % quantile (``tail.py``)
+filtered_historical  the empirical shocks of a GARCH model, times its next volatility (``filtered.py``)
+garch_t              the Student-t shocks of that model, times its next volatility
+===================  ===================================================================================
+
+The first four take the returns for draws of one distribution; the last two are of the return that comes after the last.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from scipy.special import ndtri
 
 from data.errors import ConfigError
-from data.interval import Duration, bars_in, parse_duration
 
-DAY = np.timedelta64(1, "D").astype("timedelta64[us]")
+Moment = TypeVar("Moment", float, np.ndarray)
 
 
 def historical_var(returns: np.ndarray, level: float = 0.95) -> float:
@@ -31,8 +34,7 @@ def historical_var(returns: np.ndarray, level: float = 0.95) -> float:
     >>> historical_var(np.arange(-10, 10) / 100, 0.9)
     0.08
     """
-    losses = -_known(returns, level)
-    return float(np.quantile(losses, level, method="inverted_cdf")) if losses.size else math.nan
+    return loss_tail(-known_returns(returns, level), level)[0]
 
 
 def historical_cvar(returns: np.ndarray, level: float = 0.95) -> float:
@@ -52,11 +54,15 @@ def historical_cvar(returns: np.ndarray, level: float = 0.95) -> float:
     >>> round(historical_cvar(np.arange(-10, 10) / 100, 0.85), 12)
     0.09
     """
-    losses = -_known(returns, level)
+    return loss_tail(-known_returns(returns, level), level)[1]
+
+
+def loss_tail(losses: np.ndarray, level: float) -> tuple[float, float]:
+    """Historical VaR and CVaR of known losses, shape (n,); NaN of none."""
     if not losses.size:
-        return math.nan
+        return math.nan, math.nan
     var = np.quantile(losses, level, method="inverted_cdf")
-    return float(var + np.maximum(losses - var, 0).sum() / (len(losses) * (1 - level)))
+    return float(var), float(var + np.maximum(losses - var, 0).sum() / (len(losses) * (1 - level)))
 
 
 def gaussian_var(returns: np.ndarray, level: float = 0.95) -> float:
@@ -65,8 +71,8 @@ def gaussian_var(returns: np.ndarray, level: float = 0.95) -> float:
     >>> round(gaussian_var(np.array([-0.01, 0.0, 0.01]), 0.95), 6)
     0.016449
     """
-    mean, std, *_ = _moments(_known(returns, level))
-    return float(-mean + std * ndtri(level))
+    mean, std, *_ = _moments(known_returns(returns, level))
+    return float(-mean + std * gaussian_quantile(level)[0])
 
 
 def gaussian_cvar(returns: np.ndarray, level: float = 0.95) -> float:
@@ -75,8 +81,14 @@ def gaussian_cvar(returns: np.ndarray, level: float = 0.95) -> float:
     >>> round(gaussian_cvar(np.array([-0.01, 0.0, 0.01]), 0.95), 6)
     0.020627
     """
-    mean, std, *_ = _moments(_known(returns, level))
-    return float(-mean + std * _density(ndtri(level)) / (1 - level))
+    mean, std, *_ = _moments(known_returns(returns, level))
+    return float(-mean + std * gaussian_quantile(level)[1])
+
+
+def gaussian_quantile(level: float) -> tuple[float, float]:
+    """VaR and CVaR of a standard normal variable."""
+    z = ndtri(level)
+    return float(z), _density(z) / (1 - level)
 
 
 def cornish_fisher_var(returns: np.ndarray, level: float = 0.95) -> float:
@@ -97,10 +109,8 @@ def cornish_fisher_var(returns: np.ndarray, level: float = 0.95) -> float:
     >>> round(cornish_fisher_var(np.array([-0.03, 0.0, 0.01, 0.01, 0.01]), 0.95), 6)
     0.034333
     """
-    mean, std, skew, kurtosis = _moments(_known(returns, level))
-    z = ndtri(1 - level)
-    q = z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * kurtosis / 24 - (2 * z**3 - 5 * z) * skew**2 / 36
-    return float(-(mean + std * q))
+    mean, std, skew, kurtosis = _moments(known_returns(returns, level))
+    return float(-mean + std * cornish_fisher_quantile(skew, kurtosis, level)[0])
 
 
 def cornish_fisher_cvar(returns: np.ndarray, level: float = 0.95) -> float:
@@ -116,10 +126,16 @@ def cornish_fisher_cvar(returns: np.ndarray, level: float = 0.95) -> float:
     >>> round(cornish_fisher_cvar(np.array([-0.03, 0.0, 0.01, 0.01, 0.01]), 0.95), 6)
     0.040864
     """
-    mean, std, skew, kurtosis = _moments(_known(returns, level))
+    mean, std, skew, kurtosis = _moments(known_returns(returns, level))
+    return float(-mean + std * cornish_fisher_quantile(skew, kurtosis, level)[1])
+
+
+def cornish_fisher_quantile(skew: Moment, kurtosis: Moment, level: float) -> tuple[Moment, Moment]:
+    """VaR and CVaR of a variable of mean 0 and variance 1 with this skew and excess kurtosis, both of one shape."""
     z = ndtri(1 - level)
+    q = z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * kurtosis / 24 - (2 * z**3 - 5 * z) * skew**2 / 36
     tail = 1 + z * skew / 6 + (z**2 - 1) * kurtosis / 24 - (2 * z**2 - 1) * skew**2 / 36
-    return float(-mean + std * _density(z) / (1 - level) * tail)
+    return -q, _density(z) / (1 - level) * tail
 
 
 def cornish_fisher_is_monotone(returns: np.ndarray) -> bool:
@@ -132,95 +148,14 @@ def cornish_fisher_is_monotone(returns: np.ndarray) -> bool:
     >>> cornish_fisher_is_monotone(np.array([-3, -1, -1, 0, 0, 0, 1, 1, 3]) / 100)
     True
     """
-    _, _, skew, kurtosis = _moments(_known(returns, 0.5))
+    _, _, skew, kurtosis = _moments(known_returns(returns, 0.5))
     a, b, c = kurtosis / 8 - skew**2 / 6, skew / 3, 1 - kurtosis / 8 + 5 * skew**2 / 36
     # NaN (returns that do not vary) compares false.
     return bool(a >= 0 and c >= 0 and b**2 <= 4 * a * c)
 
 
-ESTIMATORS = {
-    "historical": (historical_var, historical_cvar),
-    "gaussian": (gaussian_var, gaussian_cvar),
-    "cornish_fisher": (cornish_fisher_var, cornish_fisher_cvar),
-}
-
-
-def risk_report(
-    returns: np.ndarray,
-    levels: Sequence[float] = (0.95, 0.99),
-    interval: Duration | None = None,
-    time: np.ndarray | None = None,
-) -> pd.DataFrame:
-    """VaR and CVaR by every estimator, per bar and, with an interval, per day.
-
-    Parameters
-    ----------
-    returns : ndarray, shape (n_bars,)
-        Simple returns, fractions. NaN is not known: left out and counted.
-    levels : sequence of float
-        Between 0 and 1.
-    interval : str, optional
-        Length of a bar. Bars are then compounded to days besides; a day counts if all its bars are known.
-    time : ndarray of datetime64, shape (n_bars,), optional
-        Bar opens, for days of UTC. Without it the first bar is taken to open at midnight.
-
-    Returns
-    -------
-    DataFrame
-        One row per ``period`` (bar, day), ``level`` and ``estimator``; columns ``var`` and ``cvar`` (fractions, losses
-        positive), ``n`` (returns used), ``n_missing`` (returns left out) and ``valid``. It is False where there is no
-        figure; for historical where the tail has no whole observation, ``n (1 - level) < 1``; and for Cornish-Fisher where
-        the expansion is no quantile function.
-
-    Raises
-    ------
-    ConfigError
-        If returns are not one series, are infinite or below -1; if a level is not between 0 and 1; if a day is
-        not a whole number of bars; or if time does not fit the returns.
-
-    Examples
-    --------
-    >>> report = risk_report(np.arange(-10, 10) / 100, levels=[0.9])
-    >>> report.loc[("bar", 0.9, "historical")].to_dict()
-    {'var': 0.08, 'cvar': 0.095, 'n': 20, 'n_missing': 0, 'valid': True}
-    """
-    returns = np.asarray(returns, dtype=np.float64)
-    periods = {"bar": returns}
-    if interval is not None:
-        periods["day"] = _daily(returns, parse_duration(interval, "interval"), time)
-    elif time is not None:
-        raise ConfigError("time is used for returns per day: give interval with it, such as interval='1h'")
-    rows = []
-    for period, series in periods.items():
-        for level in levels:
-            known = _known(series, level)
-            for name, (var, cvar) in ESTIMATORS.items():
-                row = {"period": period, "level": level, "estimator": name, "var": var(series, level)}
-                row |= {"cvar": cvar(series, level), "n": len(known), "n_missing": len(series) - len(known)}
-                rows.append(row | {"valid": math.isfinite(row["cvar"]) and _valid(name, known, level)})
-    return pd.DataFrame(rows).set_index(["period", "level", "estimator"])
-
-
-def _valid(name: str, known: np.ndarray, level: float) -> bool:
-    if name == "historical":
-        return len(known) * (1 - level) >= 1 - 1e-9
-    return name != "cornish_fisher" or cornish_fisher_is_monotone(known)
-
-
-def _daily(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray | None) -> np.ndarray:
-    """Compounded return of each UTC day; NaN where one of its bars is unknown. Days cut off at either end are dropped."""
-    per_day = bars_in(DAY, interval, "a day")
-    if time is None:
-        time = np.datetime64(0, "us") + np.arange(len(returns)) * interval
-    if len(time) != len(returns) or (np.diff(time) != interval).any():
-        raise ConfigError(f"time must be one open per return, {len(returns)} in all, one interval apart, got {len(time)}")
-    _, first, n_bars = np.unique(np.asarray(time).astype("datetime64[D]"), return_index=True, return_counts=True)
-    if not first.size:
-        return np.empty(0)
-    return (np.multiply.reduceat(1 + returns, first) - 1)[n_bars == per_day]
-
-
-def _known(returns: np.ndarray, level: float) -> np.ndarray:
+def known_returns(returns: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """The returns that are known; refuses what is no series of simple returns, or no level."""
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim != 1:
         raise ConfigError(f"returns must be one series, got the shape {returns.shape}; give one column at a time")

@@ -51,15 +51,17 @@ class Garch:
         return self.alpha + self.gamma / 2 + self.beta
 
     @classmethod
-    def fit(cls, returns: np.ndarray, leverage: bool = True) -> Self:
+    def fit(cls, returns: np.ndarray, leverage: bool = True, stationary: bool = True) -> Self:
         """Maximum likelihood of log returns without a mean, shape (n_bars,); NaN is an unknown bar.
+
+        Simulations need a ``stationary`` process. Forecasts of the next bar do not: without it a unit root is taken as it is.
 
         Raises
         ------
         DataError
             If fewer than 300 returns are known, or none differs from zero.
         NotConvergedError
-            If the search ends nowhere, or at a unit root.
+            If the search ends nowhere, or at a unit root, or where shocks have no variance.
         """
         scale = scale_of(returns)
         x = returns / scale
@@ -73,7 +75,7 @@ class Garch:
         if not np.isfinite(found.fun) or found.fun > loss(start):
             raise NotConvergedError("the GARCH likelihood has no maximum on these returns; use another family, or more data")
         omega, alpha, gamma, beta, nu, first = _garch_parameters(found.x, leverage)
-        if alpha + gamma / 2 + beta > MAX_PERSISTENCE or nu <= LEAST_DF + 1e-3:
+        if (stationary and alpha + gamma / 2 + beta > MAX_PERSISTENCE) or nu <= LEAST_DF + 1e-3:
             raise NotConvergedError(
                 f"GARCH ends at persistence {alpha + gamma / 2 + beta:.4f} and {nu:.2f} degrees of freedom, where its variance is "
                 f"not finite; use another family, or more data"

@@ -1,0 +1,99 @@
+"""Which parts of a return carry its risk: Euler contributions, which sum to the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from data.errors import ConfigError, DataError
+from engine.risk.value_at_risk import known_returns, loss_tail
+
+
+def risk_contributions(parts: Mapping[str, np.ndarray], levels: Sequence[float] = (0.95, 0.99)) -> pd.DataFrame:
+    """Contributions of the parts of a return to its volatility, historical VaR and CVaR.
+
+    Each of these risks R is homogeneous: parts twice as large have twice the risk. So R is the sum of the derivatives of R with
+    respect to the size of each part [1]_. With r = sum_i r_i and L = -r,
+
+    ===========  ================================================================================================
+    volatility   cov(r_i, r) / std(r)
+    VaR          E[-r_i | L = VaR]: the mean of -r_i over the rows in the order of L, with the weights of Harrell and
+                 Davis [2]_ for that quantile, a beta density in the rank; scaled so that they sum to historical VaR
+    CVaR         E[-r_i | L in the tail]: the mean of -r_i over the worst 1 - level of the rows
+    ===========  ================================================================================================
+
+    Parameters
+    ----------
+    parts : dict of str to ndarray, shape (n_bars,)
+        Returns that sum to the return of the whole: weight times return of each position, or ``FactorExposures.parts``. Rows
+        with a NaN are left out.
+    levels : sequence of float
+
+    Returns
+    -------
+    DataFrame
+        One row for each part and ``total``; columns ``volatility`` (per bar, n - 1), and ``var_95``, ``cvar_95`` and so on. Losses
+        are positive, a negative contribution lowers the risk. The parts of a VaR that is not positive are NaN.
+
+    Raises
+    ------
+    ConfigError
+        If there is no part, one is called total, lengths differ, a value is infinite or a level out of range.
+    DataError
+        If fewer than two rows are known.
+
+    References
+    ----------
+    .. [1] Tasche (1999), Risk contributions and performance measurement.
+    .. [2] Harrell and Davis (1982), A new distribution-free quantile estimator; Mausser (2003), Calculating quantile-based risk
+       analytics with L-estimators.
+
+    Examples
+    --------
+    >>> risk_contributions({"a": np.array([0.01, -0.02, 0.01, 0.0]), "b": np.array([0.0, -0.02, 0.0, 0.02])}, [0.9]).round(4)
+           volatility  var_90  cvar_90
+    part
+    a          0.0123  0.0193     0.02
+    b          0.0148  0.0207     0.02
+    total      0.0271  0.0400     0.04
+    """
+    if not parts or "total" in parts:
+        raise ConfigError(f"parts must be at least one, none of them called 'total', got {list(parts)}")
+    if not len(levels):
+        raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
+    for level in levels:
+        known_returns(np.empty(0), level)
+    shapes = {np.shape(part) for part in parts.values()}
+    if len(shapes) > 1 or len(next(iter(shapes))) != 1:
+        raise ConfigError(f"parts must be series of one length, got the shapes {sorted(shapes)}")
+    x = np.column_stack([np.asarray(part, dtype=np.float64) for part in parts.values()])
+    if np.isinf(x).any():
+        raise ConfigError("parts must be finite or NaN, got an infinite one")
+    x = x[~np.isnan(x).any(axis=1)]
+    n = len(x)
+    if n < 2:
+        raise DataError(f"contributions need at least 2 rows with every part known, got {n}; give more")
+    total = x.sum(axis=1)
+    centred = total - total.mean()
+    std = float(total.std(ddof=1)) if np.ptp(total) > 0 else 0.0
+    columns = {"volatility": (x - x.mean(axis=0)).T @ centred / (n - 1) / std if std > 0 else np.full(x.shape[1], np.nan)}
+    totals = {"volatility": std}
+    worst_last = np.argsort(-total, kind="stable")
+    loss = -x[worst_last]
+    for level in levels:
+        name = f"{100 * level:g}"
+        var, cvar = loss_tail(-total, level)
+        edges = stats.beta.cdf(np.arange(n + 1) / n, (n + 1) * level, (n + 1) * (1 - level))
+        near = np.diff(edges) @ loss
+        columns[f"var_{name}"] = near * var / near.sum() if var > 0 and near.sum() > 0 else np.full(x.shape[1], np.nan)
+        totals[f"var_{name}"] = var
+        # The tail weighs exactly 1 - level: the row at the quantile counts with what is left.
+        weight = np.clip(n * (1 - level) - np.arange(n)[::-1], 0, 1)
+        columns[f"cvar_{name}"] = weight @ loss / weight.sum()
+        totals[f"cvar_{name}"] = cvar
+    table = pd.DataFrame(columns, index=pd.Index(parts, name="part"))
+    table.loc["total"] = totals
+    return table

@@ -1,0 +1,167 @@
+"""How much of a return is that of the market and other factors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from data.checks import check_whole
+from data.errors import ConfigError, DataError
+from engine.risk.value_at_risk import known_returns
+from engine.validation.bands import covariance_root
+
+
+@dataclass(frozen=True)
+class FactorExposures:
+    """Betas of returns on factors, from all rows: a description of the past, not a forecast.
+
+    Parameters
+    ----------
+    table : DataFrame
+        One row for ``alpha`` (per bar) and for each factor: ``beta``, ``error`` (Newey-West), ``t``, ``p`` (two-sided, normal).
+    r2 : float
+        Share of the variance that the factors explain.
+    parts : dict of str to ndarray, shape (n_bars,)
+        ``beta * factor`` of each factor and ``residual``, alpha included, which sum to the returns; NaN in rows left out. They
+        can be handed to ``risk_contributions``.
+    n, n_missing, lags : int
+        Rows used and left out; autocovariances in the errors.
+    """
+
+    table: pd.DataFrame
+    r2: float
+    parts: dict[str, np.ndarray]
+    n: int
+    n_missing: int
+    lags: int
+
+
+def factor_exposures(returns: np.ndarray, factors: Mapping[str, np.ndarray], lags: int | None = None) -> FactorExposures:
+    """Least squares of returns on factors, ``r = alpha + sum_k beta_k f_k + e``, with Newey-West errors [1]_.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (n_bars,)
+        Simple returns of a strategy.
+    factors : dict of str to ndarray, shape (n_bars,)
+        Returns of the factors in the same bars, such as those of ``market_factors``. Rows with a NaN anywhere are left out.
+    lags : int, optional
+        Bartlett-weighted autocovariances; ``floor(4 (n / 100)^(2/9))`` by default.
+
+    Raises
+    ------
+    ConfigError
+        If shapes differ, there is no factor, a value is infinite, a return is below -1 or lags is negative.
+    DataError
+        If fewer rows are known than coefficients plus two, or a factor is a combination of the others or does not vary.
+
+    References
+    ----------
+    .. [1] Newey and West (1987), A simple, positive semi-definite, heteroskedasticity and autocorrelation consistent
+       covariance matrix.
+
+    Examples
+    --------
+    >>> market = np.array([0.01, -0.02, 0.03, -0.01, 0.02, -0.03])
+    >>> found = factor_exposures(0.5 * market + 0.001 * np.array([1, 1, 1, 1, 1, 2]), {"market": market})
+    >>> found.table["beta"].round(3).to_dict(), round(found.r2, 3)
+    ({'alpha': 0.001, 'market': 0.489}, 0.999)
+    """
+    returns = np.asarray(returns, dtype=np.float64)
+    known_returns(returns)
+    if not factors:
+        raise ConfigError("factors must be at least one, such as {'market': ...}, got none")
+    for name, factor in factors.items():
+        if np.shape(factor) != returns.shape or np.isinf(factor).any():
+            raise ConfigError(f"factor {name!r} must be finite, one value per return, got the shape {np.shape(factor)}")
+    if lags is not None:
+        check_whole("lags", lags, 0)
+    x = np.column_stack([np.ones(len(returns)), *factors.values()])
+    keep = ~np.isnan(returns) & ~np.isnan(x).any(axis=1)
+    n, k = int(keep.sum()), x.shape[1]
+    if n < k + 2:
+        raise DataError(f"{k} coefficients need at least {k + 2} known rows, got {n}; give more, or fewer factors")
+    y, x = returns[keep], x[keep]
+    # Columns of one size: factors of small returns are not taken for dependent ones.
+    unit = x / np.sqrt((x**2).mean(axis=0).clip(np.finfo(float).tiny))
+    if np.linalg.matrix_rank(unit, tol=1e-8 * np.sqrt(n)) < k:
+        raise DataError(f"factors must vary and not be combinations of each other, got {', '.join(factors)}; leave one out")
+    inverse = np.linalg.pinv(x)
+    beta = inverse @ y
+    residual = y - x @ beta
+    used = min(int(4 * (n / 100) ** (2 / 9)) if lags is None else lags, n - 1)
+    root = covariance_root(inverse.T * residual[:, None], used)
+    error = np.sqrt((root**2).sum(axis=0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = beta / error
+    table = pd.DataFrame(
+        {"beta": beta, "error": error, "t": t, "p": 2 * stats.norm.sf(np.abs(t))},
+        index=pd.Index(["alpha", *factors], name="factor"),
+    )
+    parts = {name: np.where(keep, b * np.asarray(factors[name]), np.nan) for name, b in zip(factors, beta[1:], strict=True)}
+    rest = np.full(len(returns), np.nan)
+    rest[keep] = residual + beta[0]
+    spread = float(np.sum((y - y.mean()) ** 2))
+    r2 = 1 - float(residual @ residual) / spread if np.ptp(y) > 0 else float("nan")
+    return FactorExposures(table, r2, {**parts, "residual": rest}, n, len(returns) - n, used)
+
+
+def market_factors(returns: np.ndarray, n_components: int = 0) -> dict[str, np.ndarray]:
+    """The equal-weight market and the first principal components of some symbols' returns.
+
+    Components are those of the correlation matrix over the rows where every symbol is known, as returns of portfolios whose
+    absolute weights sum to 1 and whose weights sum to at least 0. They are computed from all rows: factors to describe the past
+    with, not to trade on.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (n_bars, n_symbols)
+        Simple returns.
+    n_components : int
+        At most the number of symbols.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_bars,)
+        ``market``, the mean of the symbols known in a row (NaN where none is), and ``pca_1`` and so on (NaN where one is not).
+
+    Raises
+    ------
+    ConfigError
+        If returns are not a table, are infinite or below -1, or have fewer symbols than components.
+    DataError
+        If components are wanted, and fewer rows than symbols plus one know all, or one does not vary.
+
+    Examples
+    --------
+    >>> returns = np.array([[0.01, 0.03], [-0.01, -0.01], [0.02, np.nan], [0.00, 0.01]])
+    >>> {name: factor.round(4).tolist() for name, factor in market_factors(returns, 1).items()}
+    {'market': [0.02, -0.01, 0.02, 0.005], 'pca_1': [0.0167, -0.01, nan, 0.0033]}
+    """
+    returns = np.asarray(returns, dtype=np.float64)
+    if returns.ndim != 2 or not returns.shape[1]:
+        raise ConfigError(f"returns must have the shape (n_bars, n_symbols), got {returns.shape}")
+    known_returns(returns.ravel())
+    check_whole("n_components", n_components, 0)
+    if n_components > returns.shape[1]:
+        raise ConfigError(f"n_components must be at most the {returns.shape[1]} symbols, got {n_components}; ask for fewer")
+    known = ~np.isnan(returns)
+    count = known.sum(axis=1)
+    factors = {"market": np.where(count > 0, np.where(known, returns, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)}
+    if n_components == 0:
+        return factors
+    complete = known.all(axis=1)
+    x = returns[complete]
+    if len(x) <= x.shape[1] or (np.ptp(x, axis=0) == 0).any():
+        raise DataError(f"components need more rows than symbols with every symbol known and moving, got {len(x)}; leave one out")
+    deviation = x.std(axis=0)
+    _, _, loadings = np.linalg.svd((x - x.mean(axis=0)) / deviation, full_matrices=False)
+    for k in range(n_components):
+        weights = loadings[k] / deviation
+        weights *= (1 if weights.sum() >= 0 else -1) / np.abs(weights).sum()
+        factors[f"pca_{k + 1}"] = np.where(complete, np.where(known, returns, 0.0) @ weights, np.nan)
+    return factors
