@@ -123,15 +123,22 @@ def fetch(
     base_url: Annotated[
         str | None, typer.Option("--base-url", help="Another host for every request, instead of FORESHOCK_BASE_URL.")
     ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="Take long ranges from Binance's bulk archive first: 'public', another address, or a folder."
+        ),
+    ] = None,
 ) -> None:
     """History of an exchange into the store; what is there already is not fetched again."""
     from foreshock.history import fetch_history
 
-    for found in fetch_history(symbols, exchange, timeframe, start, end, kind, store, base_url, progress=True):
+    for found in fetch_history(symbols, exchange, timeframe, start, end, kind, store, base_url, True, archive):
         empty = f", {found.n_empty} bars that the exchange lacks" if found.n_empty else ""
         still = sum(b - a for a, b in found.uncovered) / 60_000
         open_ = f", {still:,.0f} minutes not yet known" if found.uncovered else ""
-        typer.echo(_printable(f"{found.key}: {found.n_fetched:,} fetched, {found.n_rows:,} in the store{empty}{open_}"))
+        bulk = f" ({found.n_archived:,} from the archive)" if archive is not None else ""
+        typer.echo(_printable(f"{found.key}: {found.n_fetched:,} fetched{bulk}, {found.n_rows:,} in the store{empty}{open_}"))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.archive import Archive
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
@@ -31,7 +32,9 @@ class Fetched:
     ----------
     key : SeriesKey
     n_fetched : int
-        Rows that came from the exchange.
+        Rows that came from the exchange or its archive.
+    n_archived : int
+        Those of them that came from the archive.
     n_rows : int
         Rows that the store now has of the range.
     n_empty : int
@@ -42,6 +45,7 @@ class Fetched:
 
     key: SeriesKey
     n_fetched: int
+    n_archived: int
     n_rows: int
     n_empty: int
     uncovered: list[tuple[int, int]]
@@ -57,6 +61,7 @@ def fetch_history(
     store: Store | str | Path | None = None,
     base_url: str | None = None,
     progress: bool = False,
+    archive: str | Path | None = None,
 ) -> list[Fetched]:
     """Put history into the store; what is there already is not asked for again. See ``load_bars``.
 
@@ -76,8 +81,12 @@ def fetch_history(
         step = SeriesKey(exchange, "spot", names[0], kind, wanted).step_ms
         stop = min(stop, int(time.time() * 1000) // step * step)
     keys = [SeriesKey(exchange, "linear" if ":" in name else "spot", name, kind, wanted) for name in names]
+    bulk = Archive(archive) if archive is not None else None
+    if bulk is not None:
+        for key in keys:
+            bulk.check(key)
     missing = missing_ranges(place, keys, first, stop)
-    fetched = dict.fromkeys(keys, 0)
+    fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
     if missing:
         # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
         from data.exchange.history import Exchange
@@ -85,15 +94,18 @@ def fetch_history(
         source = Exchange(exchange, base_url or os.environ.get(BASE_URL) or None)
         if kind == "ohlcv":
             source.step(timeframe)
+        if bulk is not None:
+            bulk.stopped = source.connection.pace.stopped
         total = sum(b - a for ranges in missing.values() for a, b in ranges)
         with fetch_bar(total, progress) as shown:
 
-            def on_page(key: SeriesKey, rows: int, ms: int) -> None:
+            def on_page(key: SeriesKey, rows: int, ms: int, from_archive: bool) -> None:
                 fetched[key] += rows
+                archived[key] += rows if from_archive else 0
                 shown(key.symbol, rows, ms)
 
-            fetch_missing(source, place, missing, on_page)
-    return [_found(place, key, fetched[key], first, stop) for key in keys]
+            fetch_missing(source, place, missing, on_page, archive=bulk)
+    return [_found(place, key, (fetched[key], archived[key]), first, stop) for key in keys]
 
 
 def load_bars(
@@ -105,6 +117,7 @@ def load_bars(
     store: Store | str | Path | None = None,
     base_url: str | None = None,
     progress: bool = False,
+    archive: str | Path | None = None,
 ) -> Bars:
     """Bars from the store, after what it lacks has been fetched.
 
@@ -126,6 +139,9 @@ def load_bars(
         Another host for every request, by default ``FORESHOCK_BASE_URL``: a public data host, a proxy, a loopback server.
     progress : bool
         A bar on standard error.
+    archive : str or Path, optional
+        Where ranges of a day and more are looked for first: ``"public"`` for Binance's bulk archive, another address, or a folder
+        with its layout. What it lacks, the exchange is asked for.
 
     Returns
     -------
@@ -135,14 +151,15 @@ def load_bars(
     Raises
     ------
     ConfigError
-        If there is no such exchange, symbol or timeframe, or ``start`` is not before ``end``.
+        If there is no such exchange, symbol or timeframe, ``start`` is not before ``end``, or the archive cannot have the series.
     ExchangeError
         If the exchange or the network does not give what was asked for; what has arrived is in the store.
     DataError
-        If the exchange has no bar of a symbol in the range, or the store cannot be read or written.
+        If the exchange has no bar of a symbol in the range, a file of the archive is damaged, or the store cannot be read or
+        written.
     """
     place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
-    found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress)
+    found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress, archive)
     first, stop = _range(start, end)
     tables = []
     for one in found:
@@ -172,7 +189,7 @@ def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
     return first, min(stop, now)
 
 
-def _found(store: Store, key: SeriesKey, n_fetched: int, start: int, stop: int) -> Fetched:
+def _found(store: Store, key: SeriesKey, n_fetched: tuple[int, int], start: int, stop: int) -> Fetched:
     n_rows = len(store.read(key, start, stop))
     uncovered = store.missing(key, start, stop)
     n_empty = 0
@@ -180,4 +197,4 @@ def _found(store: Store, key: SeriesKey, n_fetched: int, start: int, stop: int) 
         step = key.step_ms
         n_slots = -(-stop // step) - -(-start // step)
         n_empty = n_slots - n_rows - sum(-(-b // step) - -(-a // step) for a, b in uncovered)
-    return Fetched(key, n_fetched, n_rows, n_empty, uncovered)
+    return Fetched(key, *n_fetched, n_rows, n_empty, uncovered)
