@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -59,8 +60,22 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
         rows = rows.set_column(rows.column_names.index("side"), "side", rows["side"].cast(pa.string()))
     partial = path.with_name(f".{path.name}.partial")
     try:
-        (pyarrow.csv.write_csv if path.suffix == ".csv" else pyarrow.parquet.write_table)(rows, partial)
+        if path.suffix == ".csv":
+            pyarrow.csv.write_csv(rows, partial)
+        else:
+            pyarrow.parquet.write_table(rows, partial, **parquet_options(rows.schema))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return len(rows)
+
+
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """How Parquet is written so that ticks take little space and are read fast: times and ids as steps, words once."""
+    words = [field.name for field in schema if pa.types.is_string(field.type)]
+    encodings = {
+        field.name: "BYTE_STREAM_SPLIT" if pa.types.is_floating(field.type) else "DELTA_BINARY_PACKED"
+        for field in schema
+        if field.name not in words
+    }
+    return {"compression": "zstd", "compression_level": 1, "use_dictionary": words, "column_encoding": encodings}
