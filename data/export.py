@@ -1,4 +1,4 @@
-"""Series of a store handed out as files that ``read_bars`` and ``read_trades`` take."""
+"""Series of a store handed out as files that ``read_bars``, ``read_trades`` and ``read_book`` take."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
 from data.errors import ConfigError, DataError
+from data.orderbook import BOOK_COLUMNS
 from data.series import SeriesKey
+from data.snapshots import read_snapshots
 from data.store import Store
 
 SUFFIXES = (".csv", ".parquet")
@@ -51,7 +54,7 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"the file must end in {' or '.join(SUFFIXES)}, got {path}")
-    rows = store.read(key, start, stop)
+    rows = _book_rows(store, key, start, stop) if key.kind == "book" else store.read(key, start, stop)
     if not len(rows):
         raise DataError(f"{key} has no row in that range; foreshock store ls shows what is there")
     time = rows["time"].cast(pa.timestamp("ms", "UTC"))
@@ -68,6 +71,12 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
     finally:
         partial.unlink(missing_ok=True)
     return len(rows)
+
+
+def _book_rows(store: Store, key: SeriesKey, start: int | None, stop: int | None) -> pa.Table:
+    book = read_snapshots(store, key, start, stop)
+    columns = {name: np.ascontiguousarray(book.column(name)) for name in BOOK_COLUMNS}
+    return pa.table({"time": book.time.astype("datetime64[ms]").astype(np.int64), **columns})
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:

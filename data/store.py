@@ -69,7 +69,7 @@ class StoreReport:
 
 
 class Store:
-    """Bars, trades and funding rates of many markets in Parquet partitions under one folder.
+    """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 
     A partition is a year, a month or a day of one series, and says itself which ranges of time it covers. It is written
     under another name, flushed to the disk, and renamed: readers need no lock and see the one before or the one after.
@@ -131,7 +131,7 @@ class Store:
         Raises
         ------
         ConfigError
-            If the series is not of bars: trades and funding have no grid on which one could be missing.
+            If the series is not of bars: the others have no grid on which one could be missing.
         """
         if key.kind != "ohlcv":
             raise ConfigError(f"only bars can be known to be missing, got {key}; take a series of ohlcv")
@@ -152,7 +152,8 @@ class Store:
         -------
         Table
             ``time`` (int64, epoch ms) and, of bars, ``open high low close volume``; of trades, ``id price amount side`` (of the
-            taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``.
+            taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``; of books, ``{bids,asks}_{price,amount}_{0..14}``,
+            NaN where there is no level.
         """
         files = self._files(key)
         if files and not (start is None and stop is None):

@@ -18,7 +18,9 @@ from data.fetch import fetch_missing, missing_ranges
 from data.files import bars_from_frame
 from data.interval import Instant, parse_instant
 from data.series import SeriesKey
+from data.snapshots import trades_from_store
 from data.store import Store
+from data.trades import Trades
 from foreshock.progress import fetch_bar
 
 BASE_URL = "FORESHOCK_BASE_URL"
@@ -70,17 +72,17 @@ def fetch_history(
     kind : str
         ``"ohlcv"``, ``"trades"`` or ``"funding"``; the timeframe is of bars only.
     """
-    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
+    names = symbol_names(symbols)
+    if kind == "book":
+        raise ConfigError("the past of an order book cannot be fetched; it is recorded: give a duration, such as '1h'")
     first, stop = _range(start, end)
-    place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+    place = store_at(store)
     wanted = timeframe if kind == "ohlcv" else ""
     if kind == "ohlcv":
         # The bar that is open now is none yet.
         step = SeriesKey(exchange, "spot", names[0], kind, wanted).step_ms
         stop = min(stop, int(time.time() * 1000) // step * step)
-    keys = [SeriesKey(exchange, "linear" if ":" in name else "spot", name, kind, wanted) for name in names]
+    keys = [series_key(exchange, name, kind, wanted) for name in names]
     bulk = Archive(archive) if archive is not None else None
     if bulk is not None:
         for key in keys:
@@ -91,7 +93,7 @@ def fetch_history(
         # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
         from data.exchange.history import Exchange
 
-        source = Exchange(exchange, base_url or os.environ.get(BASE_URL) or None)
+        source = Exchange(exchange, host(base_url))
         if kind == "ohlcv":
             source.step(timeframe)
         if bulk is not None:
@@ -106,6 +108,25 @@ def fetch_history(
 
             fetch_missing(source, place, missing, on_page, archive=bulk)
     return [_found(place, key, (fetched[key], archived[key]), first, stop) for key in keys]
+
+
+def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
+    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
+    return names
+
+
+def store_at(store: Store | str | Path | None) -> Store:
+    return store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+
+
+def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> SeriesKey:
+    return SeriesKey(exchange, "linear" if ":" in symbol else "spot", symbol, kind, timeframe)
+
+
+def host(base_url: str | None) -> str | None:
+    return base_url or os.environ.get(BASE_URL) or None
 
 
 def load_bars(
@@ -158,7 +179,7 @@ def load_bars(
         If the exchange has no bar of a symbol in the range, a file of the archive is damaged, or the store cannot be read or
         written.
     """
-    place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+    place = store_at(store)
     found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress, archive)
     first, stop = _range(start, end)
     tables = []
@@ -173,6 +194,34 @@ def load_bars(
         tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
     bars = bars_from_frame(pd.concat(tables, ignore_index=True), timeframe)
     return bars.select([one.key.symbol for one in found])
+
+
+def load_trades(
+    symbol: str,
+    exchange: str = "binance",
+    start: Instant | None = None,
+    end: Instant | None = None,
+    store: Store | str | Path | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+    archive: str | Path | None = None,
+) -> Trades:
+    """Trades of one market from the store, after what it lacks has been fetched; see ``load_bars``.
+
+    Only Binance lets one go back; of other exchanges the latest trades are to be had.
+
+    Raises
+    ------
+    ConfigError, ExchangeError
+        As ``load_bars``.
+    DataError
+        If there is no trade in the range, or the store cannot be read or written.
+    """
+    place = store_at(store)
+    (found,) = fetch_history(symbol, exchange, "", start, end, "trades", place, base_url, progress, archive)
+    if not found.n_rows:
+        raise DataError(f"{exchange} has no trade of {symbol} from {start} to {end or 'now'}; widen the range")
+    return trades_from_store(place.read(found.key, *_range(start, end)))
 
 
 def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
