@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
-import time
+import threading
 import urllib.error
 import urllib.request
 import zipfile
@@ -25,9 +25,11 @@ import pyarrow.csv
 
 from data.bars import FIELDS
 from data.errors import ConfigError, DataError, ExchangeError
+from data.exchange.patience import Stopped
 from data.series import SIDE_TYPE, SIDES, Range, SeriesKey
 from data.store import Store
 
+PUBLIC = "public"
 PUBLIC_URL = "https://data.binance.vision"
 EXCHANGES = ("binance", "binanceusdm")
 FOLDERS = {"spot": "data/spot", "linear": "data/futures/um"}
@@ -74,13 +76,15 @@ class Archive:
     Parameters
     ----------
     source : str or Path
-        The address of the archive, or a folder with the same layout below ``data/``.
+        ``"public"`` for Binance's own, the address of another, or a folder with the same layout below ``data/``.
     attempts : int
         Downloads of one file before it is given up.
     wait : float
         Seconds before the second attempt, which double.
     timeout : float
         Seconds without an answer.
+    stopped : Event, optional
+        Once it is set, the next download raises ``Stopped``.
 
     Examples
     --------
@@ -89,13 +93,40 @@ class Archive:
     ['BTCUSDT-1m-2024-01-31.zip', 'BTCUSDT-1m-2024-02-01.zip']
     """
 
-    def __init__(self, source: str | Path = PUBLIC_URL, attempts: int = 4, wait: float = 1.0, timeout: float = 30.0) -> None:
+    def __init__(
+        self,
+        source: str | Path = PUBLIC,
+        attempts: int = 4,
+        wait: float = 1.0,
+        timeout: float = 30.0,
+        stopped: threading.Event | None = None,
+    ) -> None:
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
+        self.stopped = stopped or threading.Event()
+        source = PUBLIC_URL if source == PUBLIC else source
         scheme = urlsplit(source).scheme if isinstance(source, str) else ""
         self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None
         self.folder = None if self.url else Path(source)
-        if self.folder and not self.folder.is_dir():
-            raise ConfigError(f"an archive must be an address that begins with http, or a folder that is there, got {source}")
+        if self.folder and not (str(source) and self.folder.is_dir()):
+            raise ConfigError(
+                f"archive must be {PUBLIC}, an address that begins with http, or a folder that is there, got {source or 'none'}"
+            )
+
+    def check(self, key: SeriesKey) -> None:
+        """Refuse a series that the archive cannot have.
+
+        Raises
+        ------
+        ConfigError
+        """
+        if key.exchange not in EXCHANGES:
+            raise ConfigError(f"the archive is Binance's, got {key.exchange}; fetch from the exchange instead")
+        if key.kind == "ohlcv" and key.timeframe not in TIMEFRAMES:
+            raise ConfigError(f"the archive has the timeframes {', '.join(TIMEFRAMES)}, got {key.timeframe}; leave it out")
+        if key.kind not in TAKEN or (key.timeframe == "1s" and key.market != "spot"):
+            what = " ".join(filter(None, (key.kind, key.timeframe)))
+            raise ConfigError(f"the archive has no {what} of the {key.market} market; fetch from the exchange instead")
+        _name(key)
 
     def files(self, key: SeriesKey, start: int, stop: int) -> Iterator[ArchiveFile]:
         """The days that ``[start, stop)`` reaches into. Where it holds a whole month, ``pages`` tries the month before its days."""
@@ -106,7 +137,7 @@ class Archive:
         """Rows of ``[start, stop)`` and the range that they cover, in the order of time.
 
         A file that the archive does not have is passed over, and where a bar or a trade id is missing in one, the range is cut: no
-        range claims what was not seen.
+        range claims what was not seen. A month of bars without a file of its own and of its last day is passed over whole.
 
         Raises
         ------
@@ -117,7 +148,7 @@ class Archive:
         ExchangeError
             If the archive does not answer.
         """
-        _check(key)
+        self.check(key)
         begun: pa.Table | None = None
         for table in self._tables(key, start, stop):
             if key.kind == "ohlcv":
@@ -144,7 +175,7 @@ class Archive:
         on_page : callable
             Told the rows and the milliseconds of each range that was found.
         """
-        _check(key)
+        self.check(key)
         with store.writer(key, n_rows=2_000_000) as writer:
             for first, last in store.missing(key, start, stop):
                 for table, begin, end in self.pages(key, first, last):
@@ -158,9 +189,16 @@ class Archive:
             if whole and key.kind == "ohlcv" and (table := self._table(key, _file(key, "monthly", first, last))) is not None:
                 yield table
                 continue
-            for day in self.files(key, max(first, start), min(last, stop)):
+            days = list(self.files(key, max(first, start), min(last, stop)))
+            newest = self._table(key, days[-1]) if whole and key.kind == "ohlcv" else None
+            if whole and key.kind == "ohlcv" and newest is None:
+                # Before a listing there is neither month nor day; where only these two are lacking, the exchange has the rest.
+                continue
+            for day in days if newest is None else days[:-1]:
                 if (table := self._table(key, day)) is not None:
                     yield table
+            if newest is not None:
+                yield newest
 
     def _table(self, key: SeriesKey, file: ArchiveFile) -> pa.Table | None:
         """Rows of a file, None if the archive does not have it."""
@@ -188,8 +226,8 @@ class Archive:
         address = f"{self.url}/{quote(path)}"
         reason: object = None
         for attempt in range(self.attempts):
-            if attempt:
-                time.sleep(self.wait * 2 ** (attempt - 1))
+            if self.stopped.wait(self.wait * 2 ** (attempt - 1)) if attempt else self.stopped.is_set():
+                raise Stopped("the fetch was stopped; what has arrived is kept")
             try:
                 with urllib.request.urlopen(address, timeout=self.timeout) as answer:
                     return answer.read()
@@ -235,6 +273,9 @@ def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Ta
 
 
 def _parse(key: SeriesKey, text: bytes) -> pa.Table:
+    if not text.strip():
+        # Of a day without a trade there may be a file without a line.
+        text = ",".join(NAMES[key.kind]).encode() + b"\n"
     first = text[: text.find(b"\n") + 1 or None].decode("ascii").strip().split(",")
     has_header = not first[0].lstrip("-").isdigit()
     names = [name.strip() for name in first] if has_header else NAMES[key.kind][: len(first)]
@@ -288,16 +329,6 @@ def _trade_runs(table: pa.Table, begun: pa.Table | None) -> tuple[list[tuple[int
         # The run before it ended where this millisecond begins.
         runs[0] = (int(time[0]), *runs[0][1:])
     return runs, table.slice(int(np.searchsorted(time, time[-1]))) if runs[-1][0] <= time[-1] else None
-
-
-def _check(key: SeriesKey) -> None:
-    if key.exchange not in EXCHANGES:
-        raise ConfigError(f"the archive is Binance's, got {key.exchange}; fetch from the exchange instead")
-    if key.kind == "ohlcv" and key.timeframe not in TIMEFRAMES:
-        raise ConfigError(f"the archive has the timeframes {', '.join(TIMEFRAMES)}, got {key.timeframe}")
-    if key.kind not in TAKEN or (key.timeframe == "1s" and key.market != "spot"):
-        raise ConfigError(f"the archive has no {' '.join(filter(None, (key.kind, key.timeframe)))} of the {key.market} market")
-    _name(key)
 
 
 def _name(key: SeriesKey) -> str:

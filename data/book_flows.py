@@ -50,10 +50,8 @@ def book_from_ccxt(
     """
     name = symbol if symbol is not None else str(order_book.get("symbol") or "asset")
     taken = time if time is not None else _timestamp(order_book, name)
-    sides = [_levels(order_book, side, name) for side in ("bids", "asks")]
+    sides = book_levels(order_book, name)
     bid, ask = sides[0][0][0], sides[1][0][0]
-    if bid >= ask:
-        raise DataError(f"the order book of {name} is crossed: best bid {bid} is not below best ask {ask}; fetch it again")
     midpoint = (bid + ask) / 2
     distance, notional = np.full((2, 1, 2, N_LEVELS), np.nan)
     for at, levels in enumerate(sides):
@@ -83,6 +81,15 @@ def _timestamp(order_book: Mapping[str, Any], name: str) -> np.datetime64:
     if not isinstance(stamp, int | float) or not math.isfinite(stamp):
         raise DataError(f"the order book of {name} has no timestamp (got {stamp!r}); pass time, when it was fetched")
     return np.datetime64(round(stamp * 1_000), "us")
+
+
+def book_levels(order_book: Mapping[str, Any], name: str) -> list[list[tuple[float, float]]]:
+    """Price and amount of each level of bids and asks, the best first; see ``book_from_ccxt``."""
+    bids, asks = (_levels(order_book, side, name) for side in ("bids", "asks"))
+    if bids[0][0] >= asks[0][0]:
+        crossing = f"best bid {bids[0][0]} is not below best ask {asks[0][0]}"
+        raise DataError(f"the order book of {name} is crossed: {crossing}; fetch it again")
+    return [bids, asks]
 
 
 def _levels(order_book: Mapping[str, Any], side: str, name: str) -> list[tuple[float, float]]:

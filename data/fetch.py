@@ -1,4 +1,4 @@
-"""From an exchange into the store: what is missing, several series at once, each page kept as it comes."""
+"""From an exchange, and its archive, into the store: what is missing, several series at once, each page kept as it comes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
+from data.errors import ExchangeError
+from data.exchange.patience import Stopped
 from data.series import Range, SeriesKey
 from data.store import Store
 
 if TYPE_CHECKING:
+    from data.archive import Archive
     from data.exchange.history import Exchange, Page
 
-OnPage = Callable[[SeriesKey, int, int], None]
+OnPage = Callable[[SeriesKey, int, int, bool], None]
 WORKERS = 4
+# The archive has whole days; a part of one takes the exchange fewer requests than it has bytes.
+LONG_MS = 86_400_000
 
 
 def missing_ranges(store: Store, keys: Sequence[SeriesKey], start: int, stop: int) -> dict[SeriesKey, list[Range]]:
@@ -26,8 +31,9 @@ def fetch_missing(
     exchange: Exchange,
     store: Store,
     missing: dict[SeriesKey, list[Range]],
-    on_page: OnPage = lambda _key, _rows, _ms: None,
+    on_page: OnPage = lambda _key, _rows, _ms, _archived: None,
     workers: int = WORKERS,
+    archive: Archive | None = None,
 ) -> None:
     """Fetch ranges of several series into the store.
 
@@ -38,9 +44,11 @@ def fetch_missing(
     missing : dict of SeriesKey to list of (int, int)
         Half-open, epoch ms.
     on_page : callable
-        Told the series, the rows and the milliseconds of each page that was fetched.
+        Told the series, the rows and the milliseconds of each page that was fetched, and whether it came from the archive.
     workers : int
         Series fetched at once. The pace of requests is that of the exchange, whatever their number.
+    archive : Archive, optional
+        Asked first for ranges of a day and more; what it lacks, the exchange is asked for.
 
     Raises
     ------
@@ -50,7 +58,7 @@ def fetch_missing(
     stopped = exchange.connection.pace.stopped
     stopped.clear()
     with ThreadPoolExecutor(max(1, min(workers, len(missing)))) as pool:
-        jobs = [pool.submit(_fetch_series, exchange, store, key, ranges, on_page) for key, ranges in missing.items()]
+        jobs = [pool.submit(_fetch_series, exchange, store, key, ranges, on_page, archive) for key, ranges in missing.items()]
         try:
             done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
         finally:
@@ -61,12 +69,27 @@ def fetch_missing(
         job.result()
 
 
-def _fetch_series(exchange: Exchange, store: Store, key: SeriesKey, ranges: list[Range], on_page: OnPage) -> None:
+def _fetch_series(
+    exchange: Exchange, store: Store, key: SeriesKey, ranges: list[Range], on_page: OnPage, archive: Archive | None
+) -> None:
+    if archive is not None and any(stop - start >= LONG_MS for start, stop in ranges):
+        try:
+            # Of a market that there is not, the archive would be asked for years of files in vain.
+            exchange.connection.market(key.symbol)
+        except Stopped:
+            raise
+        except ExchangeError:
+            # The archive may serve a place that the exchange does not; what it lacks fails below.
+            pass
+        for start, stop in ranges:
+            if stop - start >= LONG_MS:
+                archive.fill(store, key, start, stop, lambda rows, ms: on_page(key, rows, ms, True))
+        ranges = [lacking for start, stop in ranges for lacking in store.missing(key, start, stop)]
     with store.writer(key) as writer:
         for start, stop in ranges:
             for page in pages(exchange, key, start, stop):
                 writer.write(page.table, page.start, page.stop)
-                on_page(key, len(page.table), page.stop - page.start)
+                on_page(key, len(page.table), page.stop - page.start, False)
 
 
 def pages(exchange: Exchange, key: SeriesKey, start: int, stop: int) -> Iterator[Page]:

@@ -230,6 +230,10 @@ def parse_times(values: pd.Series) -> np.ndarray:
     _refuse_missing(values, name)
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
+    if values.dtype.kind in "iu":
+        return _from_epochs(values.to_numpy(), name)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
     kind = pd.api.types.infer_dtype(values)
     if kind in ("integer", "floating") or (kind == "string" and values.str.fullmatch(r"\d{9,}").all()):
         # A float64 holds every epoch of this century to the microsecond.
@@ -260,7 +264,9 @@ def _refuse_missing(times: pd.Series, name: str) -> None:
 
 
 def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
-    largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    whole = values.dtype.kind in "iu"
+    known = values if whole else values[np.isfinite(values)]
+    largest = max(abs(int(known.min(initial=0))), abs(int(known.max(initial=0))))
     unit, per_second = next((unit, scale) for unit, scale, limit in EPOCHS if largest < limit or unit == "ns")
     outside = (values < EARLIEST_EPOCH * per_second) | (values >= LATEST_EPOCH * per_second)
     if outside.any():
@@ -269,6 +275,8 @@ def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
             f"column {name} must hold epochs of the years 2000 to 2099, got {values[row]:.15g} in row {row}, read in {unit}; use "
             f"ISO 8601, or one of s, ms, us and ns for the whole column"
         )
+    if whole and per_second <= 10**6:
+        return (values.astype(np.int64) * (10**6 // per_second)).view("datetime64[us]")
     return np.round(values * (10**6 / per_second)).astype(np.int64).astype("datetime64[us]")
 
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 from data.errors import ConfigError, DataError
 from data.files import EARLIEST_EPOCH, LATEST_EPOCH
 from data.interval import parse_duration
+from data.orderbook import N_LEVELS
+from data.orderbook import SIDES as BOOK_SIDES
 
 MARKETS = ("spot", "linear")
 SIDES = ("buy", "sell")
@@ -26,6 +28,8 @@ def _floats(*names: str) -> list[pa.Field]:
     return [pa.field(name, pa.float64(), nullable=False) for name in names]
 
 
+# Of each level, price and amount: what a book is worth is computed when it is read.
+LEVELS = [f"{side}_{what}_{level}" for side in BOOK_SIDES for what in ("price", "amount") for level in range(N_LEVELS)]
 # As they lie on the disk: whether the taker bought takes a bit, and is handed out as a word.
 STORED = {
     "ohlcv": pa.schema([_TIME, *_floats("open", "high", "low", "close", "volume")]),
@@ -38,7 +42,9 @@ STORED = {
         ]
     ),
     "funding": pa.schema([_TIME, *_floats("rate")]),
+    "book": pa.schema([_TIME, *_floats(*LEVELS)]),
 }
+STEPPED = ("ohlcv", "book")
 SIDE_TYPE = pa.dictionary(pa.int8(), pa.string())
 COLUMNS = {kind: tuple("side" if name == "buy" else name for name in schema.names) for kind, schema in STORED.items()}
 
@@ -56,9 +62,9 @@ class SeriesKey:
     symbol : str
         As ccxt writes it, such as ``"BTC/USDT"`` or ``"BTC/USDT:USDT"``.
     kind : str
-        ``"ohlcv"``, ``"trades"`` or ``"funding"``.
+        ``"ohlcv"``, ``"trades"``, ``"funding"`` or ``"book"``.
     timeframe : str
-        Of bars, such as ``"1m"``; empty for other kinds.
+        Of bars, such as ``"1m"``; of books the time between snapshots; empty for other kinds.
 
     Raises
     ------
@@ -82,18 +88,18 @@ class SeriesKey:
             raise ConfigError(f"symbol must be one of ccxt's, such as 'BTC/USDT', got {self.symbol[:40]!r}")
         if self.kind not in STORED:
             raise ConfigError(f"kind must be one of {', '.join(STORED)}, got {self.kind!r}")
-        if self.kind == "ohlcv":
+        if self.kind in STEPPED:
             if self.timeframe != self.timeframe.lower() or " " in self.timeframe or self.step_ms < 1:
                 raise ConfigError(f"timeframe must be written as ccxt does, such as '1m' or '4h', got {self.timeframe!r}")
         elif self.timeframe:
-            raise ConfigError(f"timeframe belongs to ohlcv, got {self.timeframe!r} for {self.kind}; leave it empty")
+            raise ConfigError(f"timeframe is of {' and '.join(STEPPED)}, got {self.timeframe!r} for {self.kind}; leave it empty")
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.market} {self.symbol} {self.kind}" + (f" {self.timeframe}" if self.timeframe else "")
 
     @property
     def step_ms(self) -> int:
-        """Milliseconds from one bar to the next."""
+        """Milliseconds from one bar or snapshot to the next."""
         return int(parse_duration(self.timeframe, "timeframe").astype("timedelta64[ms]").astype(np.int64))
 
     @property
@@ -118,7 +124,7 @@ class SeriesKey:
 
     def partitions(self, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
         """Name, start and stop of each partition that ``[start, stop)`` reaches into."""
-        width = 10 if self.kind == "trades" else 4
+        width = 10 if self.kind in ("trades", "book") else 4
         if self.kind == "ohlcv" and self.step_ms < 3_600_000:
             width = 10 if self.step_ms < 60_000 else 7
         unit = {4: "Y", 7: "M", 10: "D"}[width]
@@ -192,7 +198,9 @@ def ordered(key: SeriesKey, table: pa.Table) -> pa.Table:
     by_identity = np.argsort(identity, kind="stable")
     last = np.append(np.diff(identity[by_identity]) != 0, True)
     kept = by_identity[last]
-    return table.take(kept[np.lexsort((identity[kept], time[kept]))])
+    order = kept[np.lexsort((identity[kept], time[kept]))]
+    # Ids that are words have numbers that do not rise with time.
+    return table if np.array_equal(order, np.arange(len(table))) else table.take(order)
 
 
 def handed_out(key: SeriesKey, table: pa.Table) -> pa.Table:

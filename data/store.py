@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 import pyarrow as pa
 
+from data.disk import make_folder, sync_folder, write_whole, writing
 from data.errors import ConfigError, DataError
 from data.locks import lock
 from data.partition import Partition, encode, read_manifest, read_partition, verify_partition
 from data.series import STORED, Range, SeriesKey, checked_range, empty_runs, handed_out, stored_rows, union, without
+from data.writer import SeriesWriter
 
 __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
 
@@ -68,7 +69,7 @@ class StoreReport:
 
 
 class Store:
-    """Bars, trades and funding rates of many markets in Parquet partitions under one folder.
+    """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 
     A partition is a year, a month or a day of one series, and says itself which ranges of time it covers. It is written
     under another name, flushed to the disk, and renamed: readers need no lock and see the one before or the one after.
@@ -130,7 +131,7 @@ class Store:
         Raises
         ------
         ConfigError
-            If the series is not of bars: trades and funding have no grid on which one could be missing.
+            If the series is not of bars: the others have no grid on which one could be missing.
         """
         if key.kind != "ohlcv":
             raise ConfigError(f"only bars can be known to be missing, got {key}; take a series of ohlcv")
@@ -151,7 +152,8 @@ class Store:
         -------
         Table
             ``time`` (int64, epoch ms) and, of bars, ``open high low close volume``; of trades, ``id price amount side`` (of the
-            taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``.
+            taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``; of books, ``{bids,asks}_{price,amount}_{0..14}``,
+            NaN where there is no level.
         """
         files = self._files(key)
         if files and not (start is None and stop is None):
@@ -204,7 +206,7 @@ class Store:
                     before = read_partition(key, path) if path.exists() else Partition(STORED[key.kind].empty_table(), [])
                     after = before.with_rows(key, rows.slice(first, last - first), covered)
                     staged.append(path.with_name(path.name + PARTIAL))
-                    _write_whole(staged[-1], encode(key, name, after))
+                    write_whole(staged[-1], encode(key, name, after))
                 for partial in staged:
                     os.replace(partial, partial.with_name(partial.name.removesuffix(PARTIAL)))
             except BaseException:
@@ -212,7 +214,7 @@ class Store:
                     partial.unlink(missing_ok=True)
                 raise
             finally:
-                _sync_folder(folder)
+                sync_folder(folder)
 
     def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
         """Collects the pages of a series, so that a partition is not written anew for each."""
@@ -258,7 +260,7 @@ class Store:
         for path in sorted(self.folder.rglob(f"*{SUFFIX}{PARTIAL}")):
             # Whoever holds the lock may be writing it; afterwards it is gone.
             key = self._key_of(path)
-            with self._locked(key) if key else _writing(path):
+            with self._locked(key) if key else writing(path):
                 path.unlink(missing_ok=True)
             mended.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
         return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(mended))
@@ -283,9 +285,9 @@ class Store:
         while aside.exists():
             number += 1
             aside = path.with_name(f"{path.name}{DAMAGED}{number}")
-        with _writing(path):
+        with writing(path):
             os.replace(path, aside)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         return f"set aside {path.relative_to(self.folder)} as {aside.name}; its range is missing now, fetch it again"
 
     def _files(self, key: SeriesKey) -> list[Path]:
@@ -306,8 +308,8 @@ class Store:
     def _locked(self, key: SeriesKey) -> Iterator[Path]:
         """The folder of a series, while no one else writes there, and without what an interrupted write left."""
         folder = self.folder / key.folder
-        with _writing(folder):
-            _make_folder(folder)
+        with writing(folder):
+            make_folder(folder)
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             try:
                 lock(descriptor, True)
@@ -318,96 +320,9 @@ class Store:
                 os.close(descriptor)
 
 
-class SeriesWriter:
-    """Pages of one series on their way into a store, written together once they are many or old.
-
-    Parameters
-    ----------
-    store : Store
-    key : SeriesKey
-    n_rows : int
-        Rows that are held at most before they are written.
-    seconds : float
-        Time after which the next page writes what is held, whatever it is.
-
-    Notes
-    -----
-    Use it in a ``with`` block: its end writes the rest, after an exception too, since each page is good by itself. A kill
-    loses what is held and nothing else; it stays missing and is fetched again.
-    """
-
-    def __init__(self, store: Store, key: SeriesKey, n_rows: int, seconds: float) -> None:
-        self.store, self.key, self.n_rows, self.seconds = store, key, n_rows, seconds
-        self._tables: list[pa.Table] = []
-        self._range: Range | None = None
-        self._since = monotonic()
-
-    def write(self, table: pa.Table, start: int, stop: int) -> None:
-        """Take a page; see ``Store.write``."""
-        if self._range is not None and not self._range[0] <= start <= self._range[1]:
-            self.flush()
-        if self._range is None:
-            self._range, self._since = (start, stop), monotonic()
-        # Checked page by page, so that a bad one does not take the good ones with it.
-        rows = handed_out(self.key, stored_rows(self.key, table, *checked_range(self.key, start, stop)))
-        self._tables.append(rows)
-        self._range = self._range[0], max(self._range[1], stop)
-        if sum(map(len, self._tables)) >= self.n_rows or monotonic() - self._since >= self.seconds:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is held."""
-        if self._range is not None:
-            self.store.write(self.key, pa.concat_tables(self._tables), *self._range)
-            self._tables, self._range = [], None
-
-    def __enter__(self) -> SeriesWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.flush()
-
-
 def _begin(path: Path) -> int:
     """Where a partition begins, from its name."""
     try:
         return int(np.datetime64(path.name.removesuffix(SUFFIX), "ms").astype(np.int64))
     except ValueError as error:
         raise DataError(f"{path} has no name of a partition; it was moved or renamed, run foreshock store repair") from error
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Says in one sentence that the store cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"the store cannot be written: {error.strerror or error} ({path}); it is as it was; free space, mend the rights, or "
-            "give another folder"
-        ) from error
-
-
-def _make_folder(folder: Path) -> None:
-    """The folder and those above it, each on the disk before what lies in it."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    # Windows has no handle of a folder to flush.
-    if os.name != "nt":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -91,7 +91,7 @@ class Trades:
                 f"trades must be in order of exchange time, got {self.time[row]} followed by {self.time[row + 1]}; "
                 f"use Trades.from_frame, which sorts"
             )
-        if self.ids is None:
+        if self.ids is None or (self.series is None and (self.ids[1:] > self.ids[:-1]).all()):
             return
         keys = self.ids if self.series is None else pd.MultiIndex.from_arrays([self.series, self.ids])
         if pd.Index(keys).has_duplicates:
@@ -137,7 +137,8 @@ class Trades:
         DataError
             If a column is missing or a value cannot be read.
         """
-        frame = frame.set_axis([str(name).strip().lower() for name in frame.columns], axis=1)
+        lowered = [str(name).strip().lower() for name in frame.columns]
+        frame = frame if lowered == list(frame.columns) else frame.set_axis(lowered, axis=1)
         if frame.columns.has_duplicates:
             doubled = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
             raise DataError(f"columns are doubled, or differ only in case: {doubled}; rename or remove one")
@@ -161,7 +162,7 @@ class Trades:
             columns["ids"] = ids.to_numpy(dtype=np.int64)
         rank = None
         if series is not None:
-            rank, labels = pd.factorize(series)
+            rank, labels = _ranks(series)
             if (rank < 0).any():
                 raise DataError(f"column {series.name} must have a name in every row, got {int((rank < 0).sum())} without")
             if len(labels) > 1:
@@ -189,7 +190,7 @@ def read_trades(path: str | Path) -> Trades:
         return Trades.from_frame(READERS[suffix](path))
 
 
-def scan_trades(path: str | Path, n_rows: int = 200_000) -> Iterator[Trades]:
+def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file never sits in memory at once.
 
     Runs are sorted in themselves; that one run begins before the end of the run before it is found where they are put together,
@@ -207,13 +208,16 @@ def scan_trades(path: str | Path, n_rows: int = 200_000) -> Iterator[Trades]:
     path, suffix = _checked(path)
     with naming(path):
         if suffix in (".parquet", ".pq"):
-            from pyarrow.parquet import ParquetFile
+            from pyarrow.parquet import ParquetFile, read_schema
 
-            with ParquetFile(path) as file:
-                known = {*TIME_NAMES, "price", *SIZE_NAMES, *SIDE_NAMES, *ID_NAMES, *QUOTE_NAMES, *SERIES_NAMES}
-                columns = [name for name in file.schema_arrow.names if name.strip().lower() in known]
-                for batch in file.iter_batches(n_rows, columns=columns, use_threads=False):
-                    yield Trades.from_frame(batch.to_pandas())
+            known = {*TIME_NAMES, "price", *SIZE_NAMES, *SIDE_NAMES, *ID_NAMES, *QUOTE_NAMES, *SERIES_NAMES}
+            fields = [field for field in read_schema(path) if field.name.strip().lower() in known]
+            # A word that stands in millions of rows is read, and looked up, once.
+            words = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+            # By default the whole file is read ahead.
+            with ParquetFile(path, read_dictionary=words, pre_buffer=False, buffer_size=1 << 20) as file:
+                for batch in file.iter_batches(n_rows, columns=[field.name for field in fields], use_threads=False):
+                    yield Trades.from_frame(batch.to_pandas(split_blocks=True))
         elif suffix in (".csv", ".csv.gz"):
             with pd.read_csv(path, chunksize=n_rows) as frames:
                 for frame in frames:
@@ -251,6 +255,14 @@ def _first(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series | None:
     return next((frame[name] for name in names if name in frame), None)
 
 
+def _ranks(series: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    """A number for each label in the order of their first rows, and the labels."""
+    if isinstance(series.dtype, pd.CategoricalDtype) and len(series.cat.categories) == 1:
+        return series.cat.codes.to_numpy(), series.cat.categories
+    ranks, labels = pd.factorize(series)
+    return ranks, pd.Index(labels)
+
+
 def _numbers(values: pd.Series) -> np.ndarray:
     if values.dtype.kind in "iuf":
         return values.to_numpy(dtype=np.float64)
@@ -261,12 +273,19 @@ def _numbers(values: pd.Series) -> np.ndarray:
     return numbers.to_numpy(dtype=np.float64)
 
 
+def _side(word: object) -> bool | None:
+    return SIDES.get(str(word).strip().lower())
+
+
 def _is_buy(side: pd.Series) -> np.ndarray:
     if side.dtype.kind == "b":
         bought = side.to_numpy(dtype=np.bool_)
     else:
-        codes, labels = pd.factorize(side)
-        known = [SIDES.get(str(label).strip().lower()) for label in labels]
+        words = side.cat.categories if isinstance(side.dtype, pd.CategoricalDtype) else ()
+        # A category need not occur: where one is no side, the rows decide.
+        usable = len(words) and all(_side(word) is not None for word in words)
+        codes, labels = (side.cat.codes.to_numpy(), words) if usable else pd.factorize(side)
+        known = [_side(label) for label in labels]
         wrong = [str(label) for label, value in zip(labels, known, strict=True) if value is None]
         if wrong or (codes < 0).any():
             got = repr(wrong[0][:40]) if wrong else f"{int((codes < 0).sum())} rows without one"

@@ -137,7 +137,7 @@ def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> Tra
     for run in (trades,) if isinstance(trades, Trades) else trades:
         if run.series is not None:
             raise DataError(f"windows need trades of one series, got {len(set(run.series))}; use Trades.split")
-        time = run.time.astype(np.int64)
+        time = run.time.view(np.int64)
         if start is None:
             start = window = time[0] // width
         elif run.time[0] < last:

@@ -130,9 +130,13 @@ if TYPE_CHECKING:
     from engine.window_features import WINDOW_FEATURES as WINDOW_FEATURES
     from engine.window_features import WindowStream as WindowStream
     from engine.window_features import window_features as window_features
+    from foreshock.books import Recorded as Recorded
+    from foreshock.books import load_book as load_book
+    from foreshock.books import record_book as record_book
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
     from foreshock.history import load_bars as load_bars
+    from foreshock.history import load_trades as load_trades
     from foreshock.ledger import deflate_study as deflate_study
     from foreshock.ledger import record_study as record_study
     from foreshock.scenarios import ScenarioStudy as ScenarioStudy
@@ -242,8 +246,9 @@ _HOMES = {
     "engine.validation.verdict": ("Verdict",),
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
+    "foreshock.books": ("Recorded", "load_book", "record_book"),
     "foreshock.config": ("StudyConfig", "load_study"),
-    "foreshock.history": ("load_bars",),
+    "foreshock.history": ("load_bars", "load_trades"),
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),

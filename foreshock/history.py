@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.archive import Archive
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
 from data.files import bars_from_frame
 from data.interval import Instant, parse_instant
 from data.series import SeriesKey
+from data.snapshots import trades_from_store
 from data.store import Store
+from data.trades import Trades
 from foreshock.progress import fetch_bar
 
 BASE_URL = "FORESHOCK_BASE_URL"
@@ -31,7 +34,9 @@ class Fetched:
     ----------
     key : SeriesKey
     n_fetched : int
-        Rows that came from the exchange.
+        Rows that came from the exchange or its archive.
+    n_archived : int
+        Those of them that came from the archive.
     n_rows : int
         Rows that the store now has of the range.
     n_empty : int
@@ -42,6 +47,7 @@ class Fetched:
 
     key: SeriesKey
     n_fetched: int
+    n_archived: int
     n_rows: int
     n_empty: int
     uncovered: list[tuple[int, int]]
@@ -57,6 +63,7 @@ def fetch_history(
     store: Store | str | Path | None = None,
     base_url: str | None = None,
     progress: bool = False,
+    archive: str | Path | None = None,
 ) -> list[Fetched]:
     """Put history into the store; what is there already is not asked for again. See ``load_bars``.
 
@@ -65,35 +72,61 @@ def fetch_history(
     kind : str
         ``"ohlcv"``, ``"trades"`` or ``"funding"``; the timeframe is of bars only.
     """
-    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
+    names = symbol_names(symbols)
+    if kind == "book":
+        raise ConfigError("the past of an order book cannot be fetched; it is recorded: give a duration, such as '1h'")
     first, stop = _range(start, end)
-    place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+    place = store_at(store)
     wanted = timeframe if kind == "ohlcv" else ""
     if kind == "ohlcv":
         # The bar that is open now is none yet.
         step = SeriesKey(exchange, "spot", names[0], kind, wanted).step_ms
         stop = min(stop, int(time.time() * 1000) // step * step)
-    keys = [SeriesKey(exchange, "linear" if ":" in name else "spot", name, kind, wanted) for name in names]
+    keys = [series_key(exchange, name, kind, wanted) for name in names]
+    bulk = Archive(archive) if archive is not None else None
+    if bulk is not None:
+        for key in keys:
+            bulk.check(key)
     missing = missing_ranges(place, keys, first, stop)
-    fetched = dict.fromkeys(keys, 0)
+    fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
     if missing:
         # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
         from data.exchange.history import Exchange
 
-        source = Exchange(exchange, base_url or os.environ.get(BASE_URL) or None)
+        source = Exchange(exchange, host(base_url))
         if kind == "ohlcv":
             source.step(timeframe)
+        if bulk is not None:
+            bulk.stopped = source.connection.pace.stopped
         total = sum(b - a for ranges in missing.values() for a, b in ranges)
         with fetch_bar(total, progress) as shown:
 
-            def on_page(key: SeriesKey, rows: int, ms: int) -> None:
+            def on_page(key: SeriesKey, rows: int, ms: int, from_archive: bool) -> None:
                 fetched[key] += rows
+                archived[key] += rows if from_archive else 0
                 shown(key.symbol, rows, ms)
 
-            fetch_missing(source, place, missing, on_page)
-    return [_found(place, key, fetched[key], first, stop) for key in keys]
+            fetch_missing(source, place, missing, on_page, archive=bulk)
+    return [_found(place, key, (fetched[key], archived[key]), first, stop) for key in keys]
+
+
+def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
+    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
+    return names
+
+
+def store_at(store: Store | str | Path | None) -> Store:
+    return store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
+
+
+def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> SeriesKey:
+    return SeriesKey(exchange, "linear" if ":" in symbol else "spot", symbol, kind, timeframe)
+
+
+def host(base_url: str | None) -> str | None:
+    return base_url or os.environ.get(BASE_URL) or None
 
 
 def load_bars(
@@ -105,6 +138,7 @@ def load_bars(
     store: Store | str | Path | None = None,
     base_url: str | None = None,
     progress: bool = False,
+    archive: str | Path | None = None,
 ) -> Bars:
     """Bars from the store, after what it lacks has been fetched.
 
@@ -126,6 +160,9 @@ def load_bars(
         Another host for every request, by default ``FORESHOCK_BASE_URL``: a public data host, a proxy, a loopback server.
     progress : bool
         A bar on standard error.
+    archive : str or Path, optional
+        Where ranges of a day and more are looked for first: ``"public"`` for Binance's bulk archive, another address, or a folder
+        with its layout. What it lacks, the exchange is asked for.
 
     Returns
     -------
@@ -135,14 +172,15 @@ def load_bars(
     Raises
     ------
     ConfigError
-        If there is no such exchange, symbol or timeframe, or ``start`` is not before ``end``.
+        If there is no such exchange, symbol or timeframe, ``start`` is not before ``end``, or the archive cannot have the series.
     ExchangeError
         If the exchange or the network does not give what was asked for; what has arrived is in the store.
     DataError
-        If the exchange has no bar of a symbol in the range, or the store cannot be read or written.
+        If the exchange has no bar of a symbol in the range, a file of the archive is damaged, or the store cannot be read or
+        written.
     """
-    place = store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
-    found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress)
+    place = store_at(store)
+    found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress, archive)
     first, stop = _range(start, end)
     tables = []
     for one in found:
@@ -156,6 +194,34 @@ def load_bars(
         tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
     bars = bars_from_frame(pd.concat(tables, ignore_index=True), timeframe)
     return bars.select([one.key.symbol for one in found])
+
+
+def load_trades(
+    symbol: str,
+    exchange: str = "binance",
+    start: Instant | None = None,
+    end: Instant | None = None,
+    store: Store | str | Path | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+    archive: str | Path | None = None,
+) -> Trades:
+    """Trades of one market from the store, after what it lacks has been fetched; see ``load_bars``.
+
+    Only Binance lets one go back; of other exchanges the latest trades are to be had.
+
+    Raises
+    ------
+    ConfigError, ExchangeError
+        As ``load_bars``.
+    DataError
+        If there is no trade in the range, or the store cannot be read or written.
+    """
+    place = store_at(store)
+    (found,) = fetch_history(symbol, exchange, "", start, end, "trades", place, base_url, progress, archive)
+    if not found.n_rows:
+        raise DataError(f"{exchange} has no trade of {symbol} from {start} to {end or 'now'}; widen the range")
+    return trades_from_store(place.read(found.key, *_range(start, end)))
 
 
 def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
@@ -172,7 +238,7 @@ def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
     return first, min(stop, now)
 
 
-def _found(store: Store, key: SeriesKey, n_fetched: int, start: int, stop: int) -> Fetched:
+def _found(store: Store, key: SeriesKey, n_fetched: tuple[int, int], start: int, stop: int) -> Fetched:
     n_rows = len(store.read(key, start, stop))
     uncovered = store.missing(key, start, stop)
     n_empty = 0
@@ -180,4 +246,4 @@ def _found(store: Store, key: SeriesKey, n_fetched: int, start: int, stop: int) 
         step = key.step_ms
         n_slots = -(-stop // step) - -(-start // step)
         n_empty = n_slots - n_rows - sum(-(-b // step) - -(-a // step) for a, b in uncovered)
-    return Fetched(key, n_fetched, n_rows, n_empty, uncovered)
+    return Fetched(key, *n_fetched, n_rows, n_empty, uncovered)

@@ -224,8 +224,10 @@ class ExchangeServer:
             spoiled = self._spoiled(page, market.funding, limit, 0, fault, f"funding {market.id}")
             return [{"symbol": market.id, "fundingTime": int(when), "fundingRate": repr(float(rate))} for when, rate in spoiled]
         if name == "depth":
-            bids, asks = _book(market, min(limit, 100))
-            return {"lastUpdateId": 1, "E": self.now, "T": self.now, "bids": bids, "asks": asks}
+            bids, asks = _book(market, min(limit, 100), self.now)
+            # Of spot books it does not say when they were taken.
+            stamps = {"E": self.now, "T": self.now} if kind == "linear" else {}
+            return {"lastUpdateId": 1, **stamps, "bids": bids, "asks": asks}
         return None
 
     def _bybit(self, name: str, query: dict[str, str], fault: str | None) -> Any:
@@ -258,7 +260,7 @@ class ExchangeServer:
             rows = market.trades[market.trades[:, 1] <= self.now][-min(limit, 1000) :]
             return reply({"list": [_bybit_trade(row, market.id) for row in rows[::-1]]})
         if name == "orderbook":
-            bids, asks = _book(market, limit)
+            bids, asks = _book(market, limit, self.now)
             return reply({"s": market.id, "b": bids, "a": asks, "ts": self.now, "u": 1})
         return None
 
@@ -392,9 +394,11 @@ def _bybit_trade(row: np.ndarray, symbol: str) -> dict[str, Any]:
     }
 
 
-def _book(market: Market, levels: int) -> tuple[list[list[str]], list[list[str]]]:
+def _book(market: Market, levels: int, now: int) -> tuple[list[list[str]], list[list[str]]]:
+    """Levels that stand still, with amounts that change by the second."""
     price = float(market.bars[-1, 4]) if len(market.bars) else 100.0
-    bids, asks = ([[repr(round(price + sign * 0.01 * (at + 1), 2)), "1.5"] for at in range(levels)] for sign in (-1, 1))
+    amounts = [repr(1.5 + (now // 1_000 + 3 * at) % 7 / 2) for at in range(levels)]
+    bids, asks = ([[repr(round(price + sign * 0.01 * (at + 1), 2)), amounts[at]] for at in range(levels)] for sign in (-1, 1))
     return bids, asks
 
 

@@ -1,113 +1,29 @@
 """Binance's bulk archive, served by a loopback server and from a folder."""
 
 import hashlib
-import io
-import threading
 import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from data.archive import BAR_NAMES, TRADE_NAMES, Archive
+from data.archive import Archive
 from data.errors import ConfigError, DataError, ExchangeError
 from data.series import SeriesKey
 from data.store import Store
+from tests.archive_server import DAY, LINEAR, SPOT_TRADES, ArchiveServer, checksum, put
 from tests.store_writers import BARS, MINUTE, START, TRADES, bars, between, trades
-
-DAY = 86_400_000
-LINEAR = SeriesKey("binance", "linear", "BTC/USDT:USDT", "ohlcv", "1m")
-SPOT_TRADES = SeriesKey("binance", "spot", "BTC/USDT", "trades")
-FOLDERS = {
-    BARS: "data/spot/{}/klines/BTCUSDT/1m/BTCUSDT-1m-",
-    LINEAR: "data/futures/um/{}/klines/BTCUSDT/1m/BTCUSDT-1m-",
-    TRADES: "data/futures/um/{}/aggTrades/BTCUSDT/BTCUSDT-aggTrades-",
-    SPOT_TRADES: "data/spot/{}/aggTrades/BTCUSDT/BTCUSDT-aggTrades-",
-}
-
-
-def csv_text(key: SeriesKey, table: pa.Table, header: bool, unit: int) -> str:
-    """As Binance writes it, with the columns that are not taken."""
-    lines = []
-    for row in table.to_pylist():
-        if key.kind == "ohlcv":
-            step = key.step_ms * unit
-            prices = [repr(row[name]) for name in ("open", "high", "low", "close", "volume")]
-            fields = [row["time"] * unit, *prices, row["time"] * unit + step - 1, "1.5", 3, "0.5", "0.7", 0]
-        else:
-            # Spot has one more column, and another spelling.
-            maker = str(row["side"] == "sell")
-            last = [maker, "True"] if key.market == "spot" else [maker.lower()]
-            micros = row["time"] * unit + (row["id"] % unit)
-            fields = [row["id"], repr(row["price"]), repr(row["amount"]), row["id"] * 2, row["id"] * 2 + 1, micros, *last]
-        lines.append(",".join(map(str, fields)))
-    if header:
-        names = BAR_NAMES if key.kind == "ohlcv" else TRADE_NAMES.removesuffix("" if key.market == "spot" else ",is_best_match")
-        lines.insert(0, names)
-    return "\n".join(lines) + "\n"
-
-
-def put(root: Path, key: SeriesKey, table: pa.Table, date: str, header: bool = False, unit: int = 1) -> Path:
-    """One zip and its checksum; ``date`` is a day or a month."""
-    path = root / (FOLDERS[key].format("daily" if len(date) == 10 else "monthly") + date + ".zip")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    start = np.datetime64(date)
-    first, stop = (int(edge.astype("datetime64[ms]").astype(np.int64)) for edge in (start, start + 1))
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(path.name.replace(".zip", ".csv"), csv_text(key, between(table, first, stop), header, unit))
-    path.write_bytes(content.getvalue())
-    checksum(path)
-    return path
-
-
-def checksum(path: Path) -> None:
-    path.with_name(path.name + ".CHECKSUM").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n")
-
-
-class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; may fail a number of times before it does."""
-
-    failures: list[str]
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path.rsplit("/", 1)[1])
-        failure = self.server.failures.pop(0) if self.server.failures else ""
-        if failure.isdigit():
-            self.send_error(int(failure))
-        elif failure == "short":
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"PK")
-        elif failure == "reset":
-            self.connection.close()
-        else:
-            super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
 def server(tmp_path):
-    root = tmp_path / "archive"
-    (root / "data").mkdir(parents=True)
-    served = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
-    served.failures, served.asked, served.root = [], [], root
-    thread = threading.Thread(target=partial(served.serve_forever, 0.01), daemon=True)
-    thread.start()
-    yield served
-    served.shutdown()
-    thread.join()
-    served.server_close()
+    with ArchiveServer(tmp_path / "archive") as served:
+        yield served
 
 
 def archive(server, **options) -> Archive:
-    return Archive(f"http://127.0.0.1:{server.server_port}", wait=0.001, timeout=5.0, **options)
+    return Archive(server.url, wait=0.001, timeout=5.0, **options)
 
 
 def filled(source: Archive, tmp_path: Path, key: SeriesKey, start: int, stop: int) -> tuple[pa.Table, list[tuple[int, int]]]:
@@ -275,6 +191,13 @@ DAMAGES = {
 }
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_a_file_without_a_line_covers_nothing(server, tmp_path, text):
+    spoilt_text(lambda _: text)(put(server.root, BARS, bars(1_440), "2024-05-29"))
+    got, missing = filled(archive(server), tmp_path, BARS, START, START + DAY)
+    assert (len(got), missing) == (0, [(START, START + DAY)])
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_is_named_and_not_stored(server, tmp_path, damage):
     spoil, message = DAMAGES[damage]
@@ -306,7 +229,7 @@ def test_what_the_archive_cannot_have_is_refused(tmp_path, parts, message):
 
 
 def test_a_source_that_is_neither_address_nor_folder_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="an address that begins with http, or a folder"):
+    with pytest.raises(ConfigError, match="archive must be public, an address that begins with http, or a folder"):
         Archive(tmp_path / "none")
-    with pytest.raises(ConfigError, match="an address that begins with http, or a folder"):
+    with pytest.raises(ConfigError, match="archive must be public, an address that begins with http, or a folder"):
         Archive("ftp://data.binance.vision")

@@ -478,10 +478,14 @@ def test_an_exchange_with_a_short_history_says_from_when_on():
         ),
         (["BTC/USDT", "--start", "2999-01-01"], 2, "start must be before end"),
         (["BTC/USDT", "--start", "yesterday"], 2, "start must be an ISO date"),
-        (["BTC/USDT", "--kind", "candles"], 2, "kind must be one of ohlcv, trades, funding"),
+        (["BTC/USDT", "--kind", "candles"], 2, "kind must be one of ohlcv, trades, funding, book"),
         (["BTC/USDT", "--base-url", "data.example"], 2, "base_url must start with http:// or https://"),
         (["BTC/USDT", "BTC/USDT"], 2, "symbols must be at least one and differ"),
         (["BTC/USDT", "--exchange", "upbit", "--kind", "funding"], 2, "upbit does not give funding rates"),
+        (["BTC/USD", "--exchange", "coinbase", "--kind", "funding"], 2, "coinbase does not give funding rates"),
+        (["BTC/USD", "--exchange", "kraken", "--kind", "funding"], 2, "kraken does not give funding rates"),
+        (["BTC/JPY", "--exchange", "bitflyer"], 2, "bitflyer does not give bars"),
+        (["BTC/USDT", "--kind", "funding"], 2, "BTC/USDT has no funding rate, it is no perpetual swap"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_harms_no_store(arguments, code, message, holed, tmp_path, monkeypatch, capsys):
@@ -510,6 +514,35 @@ def test_fetch_says_what_it_did_and_the_second_time_asks_for_nothing(holed, tmp_
         assert (code, printed[:41]) == (0, "binance spot BTC/USDT ohlcv 1m: 0 fetched")
         assert not server.requests
     assert_exact(Store(tmp_path), SPOT, bars, holes)
+
+
+def test_bybit_gives_funding_of_years_and_its_latest_trades(tmp_path, monkeypatch, capsys):
+    times = START_MS + 8 * HOUR_MS * np.arange(700.0)
+    funding = np.column_stack([times, np.round(np.random.default_rng(5).normal(1e-4, 1e-4, 700), 8)])
+    trades = tick_trades(900, start=int(times[-1]))
+    now = int(trades[-1, 1]) + HOUR_MS
+    first, stop = int(trades[1, 1]) + 1, int(trades[-1, 1]) + 1
+    assert first < int(trades[400, 1])
+    given = ["BTC/USDT:USDT", "--exchange", "bybit", "--store", str(tmp_path)]
+    with serve(Market("BTC", trades=trades, funding=funding), now=now) as server:
+        monkeypatch.setenv("FORESHOCK_BASE_URL", server.url)
+        # The program's clock is later than the exchange's by years.
+        code, out, _ = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "funding", "--start", "2024-01-01")
+        assert (code, out.split(",")[0]) == (0, "bybit linear BTC/USDT:USDT funding: 700 fetched")
+        start = str(np.datetime64(first, "ms"))
+        code, out, _ = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "trades", "--start", start)
+        assert (code, out.split(",")[0][-8:]) == (0, " fetched")
+        code, _, err = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "trades", "--start", "2024-01-01")
+        assert (code, err.count("\n")) == (4, 1)
+        assert "bybit gives only its latest trades, of BTC/USDT:USDT those from" in err
+    store = Store(tmp_path)
+    kept = store.read(SeriesKey("bybit", "linear", "BTC/USDT:USDT", "trades"))
+    expected = trades[(trades[:, 1] >= first) & (trades[:, 1] < stop - 1)]
+    assert kept["time"].to_pylist() == expected[:, 1].astype(int).tolist()
+    assert sorted(zip(kept["price"].to_pylist(), kept["amount"].to_pylist(), strict=True)) == sorted(map(tuple, expected[:, 2:4]))
+    rates = store.read(SeriesKey("bybit", "linear", "BTC/USDT:USDT", "funding"))
+    assert np.array_equal(np.column_stack([rates["time"].to_numpy(), rates["rate"].to_numpy()]), funding)
+    assert store.verify().whole
 
 
 def test_a_blocked_place_exits_with_4(holed, tmp_path, monkeypatch, capsys):

@@ -80,6 +80,20 @@ def test_trades_of_one_millisecond_keep_the_order_of_their_ids(store):
     ]
 
 
+def test_trades_whose_ids_do_not_rise_with_time_are_whole(store):
+    table = trades(500, 2)
+    rng = np.random.default_rng(3)
+    table = table.set_column(1, "id", pa.array(rng.permutation(500)))
+    store.write(TRADES, table, at(0), at(600))
+    assert store.verify().whole
+    read = store.read(TRADES)
+    assert read["time"].to_pylist() == table["time"].to_pylist()
+    assert sorted(read["id"].to_pylist()) == list(range(500))
+    before = snapshot(store.folder)
+    store.write(TRADES, table.take(rng.permutation(500)), at(0), at(600))
+    assert snapshot(store.folder) == before
+
+
 def test_funding_and_slow_bars_lie_in_years(store):
     funding, days = SeriesKey("bybit", "linear", "BTC/USDT:USDT", "funding"), SeriesKey("upbit", "spot", "BTC/KRW", "ohlcv", "1d")
     rates = pa.table({"time": [START + 1, START + 28_800_003], "rate": [1e-4, -2e-4]})
@@ -492,10 +506,11 @@ def test_a_range_in_another_unit_is_refused(store, start, stop):
         (("binance", "future", "BTC/USDT", "funding"), "market must be one of spot, linear, got 'future'"),
         (("binance", "spot", "..", "funding"), "symbol must be"),
         (("binance", "spot", "", "funding"), "symbol must be"),
-        (("binance", "spot", "BTC/USDT", "book"), "kind must be one of ohlcv, trades, funding"),
+        (("binance", "spot", "BTC/USDT", "quotes"), "kind must be one of ohlcv, trades, funding, book, got"),
         (("binance", "spot", "BTC/USDT", "ohlcv"), "timeframe must be"),
         (("binance", "spot", "BTC/USDT", "ohlcv", "1M"), "timeframe must be"),
-        (("binance", "spot", "BTC/USDT", "trades", "1m"), "timeframe belongs to ohlcv"),
+        (("binance", "spot", "BTC/USDT", "trades", "1m"), "timeframe is of ohlcv and book, got '1m' for trades"),
+        (("binance", "spot", "BTC/USDT", "book"), "timeframe must be"),
     ],
 )
 def test_a_key_that_names_no_series_is_refused(parts, message):

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data.errors import ConfigError, DataError
@@ -136,6 +138,21 @@ def test_a_file_read_in_runs_gives_the_same_windows(tmp_path):
         trade_windows(scan_trades(tmp_path / "t.feather"))
 
 
+def test_a_file_of_one_row_group_read_in_runs_never_sits_in_memory_at_once(tmp_path):
+    n, rng = 500_000, np.random.default_rng(8)
+    time = 1_700_000_000_000 + np.arange(n)
+    side = np.where(rng.random(n) < 0.5, "buy", "sell")
+    table = pa.table({"time": time, "price": rng.random(n) + 1, "amount": rng.random(n) + 1, "side": side})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=n, use_dictionary=["side"])
+    pool = pa.default_memory_pool()
+    before, held, count = pool.bytes_allocated(), [], 0
+    for run in scan_trades(tmp_path / "t.parquet", 5_000):
+        held.append(pool.bytes_allocated() - before)
+        count += len(run)
+    assert count == n
+    assert max(held) < (tmp_path / "t.parquet").stat().st_size / 2
+
+
 def test_later_trades_do_not_change_windows_that_are_closed():
     trades = make_trades(2_000, seed=7)
     full = trade_windows(trades, 5)
@@ -181,6 +198,12 @@ def test_every_spelling_of_a_trade_reads_the_same():
         table().drop(columns="side").assign(is_buyer_maker=[False, True, False]),
         table().drop(columns="side").assign(is_buyer_maker=["false", "true", "False"]),
         table().drop(columns="side").assign(is_buy=[1, 0, 1]),
+        table(side=pd.Categorical(["buy", "sell", "Buy"])),
+        # Categories that do not occur, as a filter leaves them.
+        table(side=pd.Categorical(["buy", "sell", "Buy"], ["unknown", "sell", "Buy", "buy"]), symbol=pd.Categorical(["x"] * 3)),
+        table().assign(timestamp=lambda f: pd.to_datetime(f["timestamp"], unit="ms")),
+        table().assign(timestamp=lambda f: f["timestamp"].astype("Int64")),
+        table().assign(timestamp=lambda f: f["timestamp"].astype("uint64") * 1_000_000),
     ]
     for frame in spelled:
         found = Trades.from_frame(frame)
@@ -209,6 +232,10 @@ def test_unsorted_trades_are_sorted_by_time_and_those_of_one_time_keep_their_ord
         (table(amount=["1", "two", "3"]), "column amount must hold numbers, got 'two' in row 1"),
         (table(side=["buy", "hold", "buy"]), "column side must say buy or sell, or true or false, got 'hold'"),
         (table(side=["buy", None, "buy"]), "got 1 rows without one"),
+        (table(side=pd.Categorical(["buy", "hold", "buy"])), "column side must say buy or sell, or true or false, got 'hold'"),
+        (table(side=pd.Categorical(["buy", None, "buy"])), "got 1 rows without one"),
+        (table(event_id=pd.Categorical(["a", None, "a"])), "column event_id must have a name in every row, got 1 without"),
+        (table(timestamp=[1, 2, 3]), "column timestamp must hold epochs of the years 2000 to 2099, got 1 in row 0, read in s"),
         (table(trade_id=[7, 8, 7]), "each trade id must come once, got 1 doubled, the first 7"),
         (table(event_id=["a", None, "a"]), "column event_id must have a name in every row, got 1 without"),
         (table(timestamp=[1.0, 2.0, 3.0]), "column timestamp must hold epochs"),

@@ -19,6 +19,8 @@ from data.exchange.profiles import Profile, profile_of
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
+# A second that is told without its fraction, and the way of the answer.
+CLOCKS_APART_MS = 2_000
 # What a parser may raise on an answer that is JSON, but not what was asked for.
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -122,6 +124,12 @@ class Connection:
         except (AttributeError, LookupError, TypeError, ValueError):
             theirs = own
         return int(min(own, theirs) * 1000)
+
+    def moment(self) -> int:
+        """Milliseconds at which an answer came: our own time, unless the exchange's, which it tells in seconds, is another."""
+        own = int(self.clock() * 1000)
+        theirs = self.now()
+        return own if own - theirs < CLOCKS_APART_MS else theirs
 
     def _instance(self) -> Any:
         """ccxt's object of this thread: one keeps the last answer, and would be overwritten by another thread."""

@@ -67,6 +67,7 @@ class Exchange:
         ConfigError
             If it does not, or the timeframe is longer than a day: weeks begin on different days, months differ in length.
         """
+        self._has("fetchOHLCV", "bars")
         known = [name for name in self.connection.offline.timeframes or () if ccxt.Exchange.parse_timeframe(name) * 1000 <= DAY_MS]
         if timeframe not in known:
             raise ConfigError(f"{self.name} has no timeframe {timeframe!r} of a day or less; it has {', '.join(known)}")
@@ -74,7 +75,6 @@ class Exchange:
 
     def ohlcv(self, symbol: str, timeframe: str, start: int, stop: int) -> Iterator[Page]:
         """Bars that open in ``[start, stop)`` and have closed, in pages: time (ms), open, high, low, close, volume."""
-        self._has("fetchOHLCV", "bars")
         step = self.step(timeframe)
         profile, market = self.connection.profile, self.connection.market(symbol)
         first, end = -(-start // step) * step, -(-stop // step) * step
@@ -193,7 +193,9 @@ class Exchange:
             book = exchange.fetch_order_book(symbol, levels)
             if not book["bids"] or not book["asks"]:
                 raise ccxt.BadResponse("a side of the order book is empty")
-            return {**book, "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.now()}
+            if book["bids"][0][0] >= book["asks"][0][0]:
+                raise ccxt.BadResponse("the order book is crossed")
+            return {**book, "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.moment()}
 
         return self.connection.call(fetch, f"the order book of {symbol}")
 
