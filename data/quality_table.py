@@ -35,7 +35,10 @@ def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, li
     kept = kept[~doubled]
     if not len(kept):
         raise DataError(f"no valid bar is left of {len(table)} rows; check the source")
-    return grid(kept.reset_index(drop=True), interval), found
+    bars = grid(kept.reset_index(drop=True), interval)
+    # Sorting by time must not change the order of the symbols: as they come in the source.
+    order = table["symbol"].unique()
+    return bars.select([symbol for symbol in order if symbol in bars.symbols]), found
 
 
 def _rows(rows: pd.DataFrame, kind: str) -> pd.DataFrame:

@@ -120,6 +120,8 @@ if TYPE_CHECKING:
     from engine.window_features import window_features as window_features
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
+    from foreshock.exploration import Exploration as Exploration
+    from foreshock.exploration import explore as explore
     from foreshock.history import load_bars as load_bars
     from foreshock.ledger import deflate_study as deflate_study
     from foreshock.ledger import record_study as record_study
@@ -203,6 +205,7 @@ _HOMES = {
     "engine.walk_forward": ("walk_forward",),
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.config": ("StudyConfig", "load_study"),
+    "foreshock.exploration": ("Exploration", "explore"),
     "foreshock.history": ("load_bars",),
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),

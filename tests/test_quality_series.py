@@ -173,7 +173,7 @@ def test_volume_in_quote_currency_is_found_at_its_rows(rows, price):
     assert report.runs["rows"].tolist() == [len(rows)]
 
 
-@pytest.mark.parametrize(("price", "factor", "n_rows"), [(5e4, 5e4, 11), (50.0, 50.0, 60), (5e4, 300.0, 60)])
+@pytest.mark.parametrize(("price", "factor", "n_rows"), [(5e4, 5e4, 11), (50.0, 50.0, 60), (5e4, 300.0, 60), (5e4, 5e7, 60)])
 def test_a_volume_that_changes_briefly_or_by_another_factor_is_no_unit(price, factor, n_rows):
     good = make_bars(400, 1, seed=9)
     good = changed(good, np.arange(400), price / good.close[0, 0])
