@@ -5,7 +5,8 @@ These describe a whole history and are for plots; no score or threshold is made 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,8 @@ def summarise(x: np.ndarray) -> Summary:
     x = x[~np.isnan(x)]
     n = len(x)
     if not n:
-        return Summary(0, *[np.nan] * 12)
+        nothing: dict[str, Any] = dict.fromkeys((field.name for field in fields(Summary)), np.nan)
+        return Summary(**nothing | {"n": 0})
     mean, spread = float(x.mean()), float(x.std(ddof=1)) if n > 1 else np.nan
     centred = x - mean
     m2 = float((centred**2).mean())

@@ -126,7 +126,7 @@ def explore(
         "boxes": sections.boxes_section(bars),
         **sections.features_section(bars, omitted),
         "correlation": sections.correlation_section(bars),
-        "autocorrelation": sections.autocorrelation_section(bars),
+        "autocorrelation": sections.autocorrelation_section(bars, omitted),
         **sections.paths_section(bars, seed, omitted),
         "omitted": omitted,
         "seeds": {"exploration": seed},

@@ -52,11 +52,11 @@ def returns_section(bars: Bars) -> dict[str, Any]:
 
 def periods(bars: Bars) -> tuple[str, pd.Series]:
     """How time is cut, and the label of the period of each bar."""
-    time = pd.Series(bars.time)
+    time = pd.DatetimeIndex(bars.time)
     for name, unit in PERIODS:
-        labels = time.dt.to_period(unit)
+        labels = pd.Series(time.to_period(unit).astype(str))
         if name == "year" or labels.nunique() <= MAX_PERIODS:
-            return name, labels.astype(str)
+            return name, labels
     raise AssertionError
 
 
@@ -65,7 +65,7 @@ def boxes_section(bars: Bars) -> dict[str, Any]:
     moves = bars.returns()
     unit, period = periods(bars)
     found: dict[str, Any] = {"symbol": [{"name": s, **asdict(summarise(moves[:, i]))} for i, s in enumerate(bars.symbols)]}
-    hours = pd.Series(bars.time).dt.hour
+    hours = pd.Series(pd.DatetimeIndex(bars.time).hour)
     # A bar's return is told from its close, and belongs to the hour in which the bar opens.
     by_hour = hours.nunique() > 1 and bars.interval < np.timedelta64(1, "D")
     found["hour"] = _boxes(moves, hours.map("{:02d}".format)) if by_hour else []

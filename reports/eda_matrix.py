@@ -11,8 +11,11 @@ from reports.tables import words
 SIDE, GAP, LEFT, BOTTOM = 150, 10, 66, 40
 LEVELS = 5
 UNITS = {
-    "log_return": ("log return", fmt.percent), "volatility_20": ("20-bar volatility", fmt.percent), "range": ("range", fmt.percent),
-    "volume_change": ("log volume change", fmt.ratio), "volume_ratio_20": ("volume over its mean", fmt.ratio),
+    "log_return": ("log return", fmt.percent),
+    "volatility_20": ("20-bar volatility", fmt.percent),
+    "range": ("range", fmt.percent),
+    "volume_change": ("log volume change", fmt.ratio),
+    "volume_ratio_20": ("volume over its mean", fmt.ratio),
     "return_24": ("24-bar log return", fmt.percent),
 }
 
@@ -77,20 +80,29 @@ def scatter_matrix(results: Mapping[str, Any]) -> Matrix | None:
         ends = [_write(name, found["edges"][name][k]) for k in (0, -1)]
         left, top = LEFT + i * (SIDE + GAP), i * (SIDE + GAP)
         labels += [
-            Label(left, low + 14, ends[0], "start"), Label(left + SIDE, low + 14, ends[1], "end"),
+            Label(left, low + 14, ends[0], "start"),
+            Label(left + SIDE, low + 14, ends[1], "end"),
             Label(left + SIDE / 2, low + 31, _name(name), "middle", strong=True),
         ]
         if i:
             labels += [
                 Label(LEFT - 22, top + SIDE / 2, _name(name), "middle", turned=True, strong=True),
-                Label(LEFT - 6, top + SIDE - 2, ends[0], "end"), Label(LEFT - 6, top + 11, ends[1], "end"),
+                Label(LEFT - 6, top + SIDE - 2, ends[0], "end"),
+                Label(LEFT - 6, top + 11, ends[1], "end"),
             ]
     logs = ", ".join(_name(name) for name in found["log"])
     return Matrix(
-        "scatter", _title(names, order, spearman),
-        f"each cell is darker the more rows it holds, in steps of {_factor(found)} times; number: rank correlation; axes leave out one "
-        f"row in a thousand at each end" + (f"; log scale for {logs}" if logs else "") + f"; n = {fmt.count(found['n'])} rows, none thinned",
-        LEFT + len(names) * (SIDE + GAP), low + BOTTOM, SIDE, panels, labels,
+        "scatter",
+        _title(names, order, spearman),
+        f"each cell is darker the more rows it holds, in steps of {_factor(found)} times; number: rank correlation; axes leave "
+        f"out one row in a thousand at each end"
+        + (f"; log scale for {logs}" if logs else "")
+        + f"; n = {fmt.count(found['n'])} rows, none thinned",
+        LEFT + len(names) * (SIDE + GAP),
+        low + BOTTOM,
+        SIDE,
+        panels,
+        labels,
     )
 
 
@@ -148,6 +160,6 @@ def _stretches(columns: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _bars(counts: Sequence[int]) -> str:
-    size, most = SIDE / len(counts), max(max(counts), 1)
+    size, most = SIDE / len(counts), max(*counts, 1)
     heights = [(k, SIDE * 0.94 * count / most) for k, count in enumerate(counts) if count]
     return "".join(f"M{k * size:.5g} {SIDE}v-{tall:.4g}h{size:.5g}v{tall:.4g}z" for k, tall in heights)

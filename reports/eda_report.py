@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reports import eda_figures as figures
+from reports import eda_paths as paths
 from reports import eda_tables as tables
 from reports import format as fmt
 from reports import html
@@ -46,10 +47,10 @@ class EdaReport:
             "histograms": figures.histogram_charts(results),
             "boxes": figures.box_charts(results),
             "matrix": scatter_matrix(results),
-            "autocorrelation": figures.autocorrelation_charts(results),
-            "volatility": figures.volatility_chart(results),
-            "prices": figures.price_charts(results),
-            "projection": figures.projection_chart(results),
+            "autocorrelation": paths.autocorrelation_charts(results),
+            "volatility": paths.volatility_chart(results),
+            "prices": paths.price_charts(results),
+            "projection": paths.projection_chart(results),
         }
         unit = results["boxes"]["unit"]
         behind = {
@@ -61,14 +62,24 @@ class EdaReport:
             "hour": tables.box_table("box-hour-table", "Log returns by hour of the day, UTC", "Hour", results["boxes"]["hour"]),
             "period": tables.box_table("box-period-table", f"Log returns by {unit}", words(unit), results["boxes"]["period"]),
             "features": tables.heat_table(
-                "features", f"Rank correlation of the features; n = {fmt.count(features['n'])} rows, ranks within each symbol",
-                features["names"], features["spearman"], [words(name) for name in features["names"]],
-            ) if features else None,
+                "features",
+                f"Rank correlation of the features; n = {fmt.count(features['n'])} rows, ranks within each symbol",
+                features["names"],
+                features["spearman"],
+                [words(name) for name in features["names"]],
+            )
+            if features
+            else None,
             "pairs": tables.pairs_table(results),
             "symbols": tables.heat_table(
-                "symbols", f"Correlation of log returns; n = {_range([n for row in pairs['n'] for n in row], fmt.count)} bars a pair",
-                pairs["symbols"], pairs["pearson"], pairs["symbols"],
-            ) if pairs else None,
+                "symbols",
+                f"Correlation of log returns; n = {_range([n for row in pairs['n'] for n in row], fmt.count)} bars a pair",
+                pairs["symbols"],
+                pairs["pearson"],
+                pairs["symbols"],
+            )
+            if pairs
+            else None,
             "autocorrelation": tables.autocorrelation_table(results, symbols),
             "periods": tables.periods_table(results),
             "regimes": tables.regimes_table(results),
@@ -77,12 +88,23 @@ class EdaReport:
             "seeds": settings_table("seeds", "Seeds", results["seeds"]),
             "versions": settings_table("versions", "Versions", results["versions"]),
         }
-        return html.render("eda.html.j2", {
-            "title": self.title, "headline": headline(results), "facts": facts(results), "charts": charts, "tables": behind,
-            "absent": tables.absent_kinds(results), "omitted": results["omitted"], "regimes": regime_key(results),
-            "n_symbols": len(results["data"]["symbols"]), "n_charted": len(symbols), "command": self.command,
-            "every": fmt.count(results["regimes"]["every"]) if results["regimes"] and results["regimes"]["every"] > 1 else "",
-        })
+        return html.render(
+            "eda.html.j2",
+            {
+                "title": self.title,
+                "headline": headline(results),
+                "facts": facts(results),
+                "charts": charts,
+                "tables": behind,
+                "absent": tables.absent_kinds(results),
+                "omitted": results["omitted"],
+                "regimes": regime_key(results),
+                "n_symbols": len(results["data"]["symbols"]),
+                "n_charted": len(symbols),
+                "command": self.command,
+                "every": fmt.count(results["regimes"]["every"]) if results["regimes"] and results["regimes"]["every"] > 1 else "",
+            },
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
@@ -94,8 +116,14 @@ def headline(results: dict[str, Any]) -> list[str]:
     rows = results["quality"]["table"].values()
     missing, gaps = sum(row["missing"] for row in rows), sum(row["gaps"] for row in rows)
     found = results["quality"]["n_findings"] - missing
-    holes = f"{_many(missing, 'bar')} missing in {_many(gaps, 'gap')}" if missing else "no bar is missing between first and last"
-    sentences = [f"{holes[:1].upper()}{holes[1:]}, and {_many(found, 'other finding') if found else 'nothing else was found'}."]
+    holes = (
+        f"{fmt.counted(missing, 'bar')} missing in {fmt.counted(gaps, 'gap')}"
+        if missing
+        else "no bar is missing between first and last"
+    )
+    sentences = [
+        f"{holes[:1].upper()}{holes[1:]}, and {fmt.counted(found, 'other finding') if found else 'nothing else was found'}."
+    ]
     far = [moments["far"] for moments in results["returns"].values() if fmt.known(moments["far"])]
     if far:
         two = lambda x: fmt.percent(x, 2)  # noqa: E731
@@ -106,7 +134,7 @@ def headline(results: dict[str, Any]) -> list[str]:
     if at["absolute"] and at["returns"]:
         whose = "of the median symbol " if len(curves) > 1 else ""
         sentences.append(
-            f"{_many(lag, 'bar')} apart, absolute returns {whose}correlate {fmt.ratio(median(at['absolute']))}, "
+            f"{fmt.counted(lag, 'bar')} apart, absolute returns {whose}correlate {fmt.ratio(median(at['absolute']))}, "
             f"returns {fmt.ratio(median(at['returns']))}."
         )
     pairs = results["correlation"]
@@ -123,19 +151,18 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     symbols = data["symbols"]
     named = ", ".join(symbols[:3]) + (f" and {fmt.count(len(symbols) - 3)} more" if len(symbols) > 3 else "")
     return [
-        ("Symbols", named), ("Bars", f"{fmt.count(data['n_bars'])} of {data['interval']}"),
-        ("From", fmt.moment(data["start"]) + " UTC"), ("To", fmt.moment(data["end"]) + " UTC"), ("Data hash", fmt.digest(data["hash"])),
+        ("Symbols", named),
+        ("Bars", f"{fmt.count(data['n_bars'])} of {data['interval']}"),
+        ("From", fmt.moment(data["start"]) + " UTC"),
+        ("To", fmt.moment(data["end"]) + " UTC"),
+        ("Data hash", fmt.digest(data["hash"])),
     ]
 
 
 def regime_key(results: dict[str, Any]) -> list[tuple[str, str]]:
     """Names and colours of the regimes."""
     names = (results["regimes"] or {}).get("names", [])
-    return list(zip(names, figures.REGIME_COLOURS, strict=False))
-
-
-def _many(n: int, what: str) -> str:
-    return f"{fmt.count(n)} {what}{'' if n == 1 else 's'}"
+    return list(zip(names, paths.REGIME_COLOURS, strict=False))
 
 
 def _range(values: list[float], write: Any) -> str:

@@ -14,7 +14,9 @@ FINE_LAGS, COARSE_LAGS = 24, 24
 def counts_table(results: Mapping[str, Any]) -> Table:
     """Bars, gaps and findings of each symbol; kinds that were not found anywhere are left to the sentence."""
     rows = results["quality"]["table"]
-    kinds = [kind for kind in next(iter(rows.values())) if kind in ("n_bars", "gaps", "missing") or any(r[kind] for r in rows.values())]
+    kinds = [
+        kind for kind in next(iter(rows.values())) if kind in ("n_bars", "gaps", "missing") or any(r[kind] for r in rows.values())
+    ]
     body = [[header(symbol), *(cell(counts[kind], fmt.count) for kind in kinds)] for symbol, counts in rows.items()]
     columns = [Column("Symbol", kind="text"), *(Column(words(kind)) for kind in kinds)]
     return Table("quality", "Bars of each symbol, and bars of each kind of finding", columns, body)
@@ -33,15 +35,24 @@ def runs_table(results: Mapping[str, Any]) -> Table:
     shown = quality["runs"][:RUNS_SHOWN]
     rows = [
         [
-            header(run["symbol"]), Cell(words(run["kind"]), sort=run["kind"]), cell(run["rows"], fmt.count),
-            Cell(fmt.moment(run["from"]), sort=run["from"]), Cell(fmt.moment(run["to"]), sort=run["to"]),
-            Cell(run["found"]), Cell(run["done"]),
+            header(run["symbol"]),
+            Cell(words(run["kind"]), sort=run["kind"]),
+            cell(run["rows"], fmt.count),
+            Cell(fmt.moment(run["from"]), sort=run["from"]),
+            Cell(fmt.moment(run["to"]), sort=run["to"]),
+            Cell(run["found"]),
+            Cell(run["done"]),
         ]
         for run in shown
     ]
     columns = [
-        Column("Symbol", kind="text"), Column("Kind", kind="text"), Column("Rows"), Column("From", "UTC", "text"),
-        Column("To", "UTC", "text"), Column("Found", kind="text"), Column("Done", kind="text"),
+        Column("Symbol", kind="text"),
+        Column("Kind", kind="text"),
+        Column("Rows"),
+        Column("From", "UTC", "text"),
+        Column("To", "UTC", "text"),
+        Column("Found", kind="text"),
+        Column("Done", kind="text"),
     ]
     caption = f"Findings, neighbouring bars as one: n = {fmt.count(quality['n_runs'])} runs"
     if len(shown) < quality["n_runs"]:
@@ -53,16 +64,28 @@ def moments_table(results: Mapping[str, Any]) -> Table:
     """Moments and extremes of the log returns of each symbol."""
     rows = [
         [
-            header(symbol), cell(m["n"], fmt.count), *(cell(m[key], lambda x: fmt.percent(x, 3)) for key in ("mean", "std")),
-            *(cell(m[key], fmt.ratio) for key in ("skew", "kurtosis")), cell(m["far"], lambda x: fmt.percent(x, 2)),
+            header(symbol),
+            cell(m["n"], fmt.count),
+            *(cell(m[key], lambda x: fmt.percent(x, 3)) for key in ("mean", "std")),
+            *(cell(m[key], fmt.ratio) for key in ("skew", "kurtosis")),
+            cell(m["far"], lambda x: fmt.percent(x, 2)),
             *(cell(m[key], lambda x: fmt.percent(x, 2)) for key in ("min", "low", "median", "high", "max")),
         ]
         for symbol, m in results["returns"].items()
     ]
     columns = [
-        Column("Symbol", kind="text"), Column("n", "returns"), Column("Mean"), Column("Deviation", "standard"),
-        Column("Skew", "0 if normal"), Column("Kurtosis", "3 if normal"), Column("Far", "0.27 % if normal"), Column("Least"),
-        Column("1 %", "quantile"), Column("Median"), Column("99 %", "quantile"), Column("Most"),
+        Column("Symbol", kind="text"),
+        Column("n", "returns"),
+        Column("Mean"),
+        Column("Deviation", "standard"),
+        Column("Skew", "0 if normal"),
+        Column("Kurtosis", "3 if normal"),
+        Column("Far", "0.27 % if normal"),
+        Column("Least"),
+        Column("1 %", "quantile"),
+        Column("Median"),
+        Column("99 %", "quantile"),
+        Column("Most"),
     ]
     return Table("moments", "Log returns per bar; far: beyond 3 standard deviations from the mean", columns, rows)
 
@@ -84,7 +107,11 @@ def histogram_table(results: Mapping[str, Any], symbols: Sequence[str]) -> Table
         rows.append([*cells, cell(sum(first["normal"][k : k + wide]) / total, lambda x: fmt.percent(x, 4))])
     outside = [cell(found["below"] + found["above"], fmt.count) for found in drawn.values()]
     rows.append([header("beyond"), *outside, cell(1.97e-9, lambda _: "< 0.0001" + fmt.UNIT_SPACE + "%")])
-    columns = [Column("Deviations", "from the mean", "text"), *(Column(name, "returns") for name in drawn), Column("A normal", "share")]
+    columns = [
+        Column("Deviations", "from the mean", "text"),
+        *(Column(name, "returns") for name in drawn),
+        Column("A normal", "share"),
+    ]
     return Table("histogram-table", "Number of returns by distance from the mean, in standard deviations", columns, rows)
 
 
@@ -99,14 +126,20 @@ def box_table(name: str, caption: str, first: str, boxes: Sequence[Mapping[str, 
     return Table(name, caption, [Column(first, kind="text"), Column("n", "returns"), *(Column(label) for label in labels)], rows)
 
 
-def heat_table(name: str, caption: str, names: Sequence[str], matrix: Sequence[Sequence[float | None]], written: Sequence[str]) -> Table:
+def heat_table(
+    name: str, caption: str, names: Sequence[str], matrix: Sequence[Sequence[float | None]], written: Sequence[str]
+) -> Table:
     """A correlation matrix as a table whose cells are coloured by their value."""
     shown = range(min(len(names), HEAT_SHOWN))
     rows = []
     for i in shown:
         cells = [
-            Cell(fmt.ratio(matrix[i][j]), sort=matrix[i][j], kind="heat " + ("minus" if (matrix[i][j] or 0) < 0 else "plus"),
-                 shade=abs(matrix[i][j] or 0.0))
+            Cell(
+                fmt.ratio(matrix[i][j]),
+                sort=matrix[i][j],
+                kind="heat " + ("minus" if (matrix[i][j] or 0) < 0 else "plus"),
+                shade=abs(matrix[i][j] or 0.0),
+            )
             for j in shown
         ]
         rows.append([header(written[i]), *cells])
@@ -122,12 +155,23 @@ def pairs_table(results: Mapping[str, Any]) -> Table | None:
         return None
     names = found["names"]
     rows = [
-        [header(words(names[j])), Cell(words(names[i]), sort=names[i]), cell(found["spearman"][i][j], fmt.ratio),
-         cell(found["pearson"][i][j], fmt.ratio), cell(found["n"], fmt.count)]
-        for i in range(len(names)) for j in range(i)
+        [
+            header(words(names[j])),
+            Cell(words(names[i]), sort=names[i]),
+            cell(found["spearman"][i][j], fmt.ratio),
+            cell(found["pearson"][i][j], fmt.ratio),
+            cell(found["n"], fmt.count),
+        ]
+        for i in range(len(names))
+        for j in range(i)
     ]
-    columns = [Column("Feature", kind="text"), Column("And", kind="text"), Column("Rank", "correlation"),
-               Column("Linear", "correlation"), Column("n", "rows")]
+    columns = [
+        Column("Feature", kind="text"),
+        Column("And", kind="text"),
+        Column("Rank", "correlation"),
+        Column("Linear", "correlation"),
+        Column("n", "rows"),
+    ]
     return Table("pairs", "Correlation of every two features; ranks are within each symbol", columns, rows)
 
 
@@ -141,8 +185,11 @@ def autocorrelation_table(results: Mapping[str, Any], symbols: Sequence[str]) ->
     rows = [
         [
             Cell(fmt.count(lag), sort=lag),
-            *(cell(curve[key][lag - 1] if lag <= len(curve[key]) else None, fmt.ratio)
-              for curve in found.values() for key in ("returns", "absolute")),
+            *(
+                cell(curve[key][lag - 1] if lag <= len(curve[key]) else None, fmt.ratio)
+                for curve in found.values()
+                for key in ("returns", "absolute")
+            ),
         ]
         for lag in lags
     ]
@@ -155,15 +202,24 @@ def periods_table(results: Mapping[str, Any]) -> Table:
     found, names = results["periods"], (results["regimes"] or {}).get("names", [])
     rows = [
         [
-            header(row["symbol"]), Cell(row["period"], sort=row["period"]), cell(row["n"], fmt.count), cell(row["close"], fmt.price),
-            cell(row["move"], fmt.percent), cell(row["volatility"], lambda x: fmt.percent(x, 0)),
+            header(row["symbol"]),
+            Cell(row["period"], sort=row["period"]),
+            cell(row["n"], fmt.count),
+            cell(row["close"], fmt.price),
+            cell(row["move"], fmt.percent),
+            cell(row["volatility"], lambda x: fmt.percent(x, 0)),
             *(cell(share, lambda x: fmt.percent(x, 0)) for share in row.get("regimes") or []),
         ]
         for row in found["rows"]
     ]
     columns = [
-        Column("Symbol", kind="text"), Column(words(found["unit"]), kind="text"), Column("n", "bars"), Column("Close", "last"),
-        Column("Log move"), Column("Volatility", "a year, mean"), *(Column(words(name), "share") for name in names),
+        Column("Symbol", kind="text"),
+        Column(words(found["unit"]), kind="text"),
+        Column("n", "bars"),
+        Column("Close", "last"),
+        Column("Log move"),
+        Column("Volatility", "a year, mean"),
+        *(Column(words(name), "share") for name in names),
     ]
     return Table("periods", f"Each symbol in each {found['unit']}", columns, rows)
 
@@ -177,13 +233,21 @@ def regimes_table(results: Mapping[str, Any]) -> Table | None:
     percents = ("log_return", "volatility_20", "range", "return_24")
     rows = [
         [
-            header(name), cell(row["n"], fmt.count), cell(found["share"][name], fmt.percent), cell(row["stay"], fmt.number),
+            header(name),
+            cell(row["n"], fmt.count),
+            cell(found["share"][name], fmt.percent),
+            cell(row["stay"], fmt.number),
             *(cell(row["means"][f], (lambda x: fmt.percent(x, 2)) if f in percents else fmt.ratio) for f in features),
         ]
         for name, row in found["rows"].items()
     ]
-    columns = [Column("Regime", kind="text"), Column("n", "rows"), Column("Share"), Column("Stay", "bars, mean"),
-               *(Column(words(f), "mean") for f in features)]
+    columns = [
+        Column("Regime", kind="text"),
+        Column("n", "rows"),
+        Column("Share"),
+        Column("Stay", "bars, mean"),
+        *(Column(words(f), "mean") for f in features),
+    ]
     return Table("regimes", "The regimes, all symbols together", columns, rows)
 
 
@@ -193,6 +257,8 @@ def loadings_table(results: Mapping[str, Any]) -> Table | None:
     if not found:
         return None
     rows = [[header(words(f)), *(cell(axis[j], fmt.ratio) for axis in found["axes"])] for j, f in enumerate(found["features"])]
-    columns = [Column("Feature", kind="text"), *(Column(f"Component {k + 1}", fmt.percent(share, 0) + " of variance")
-                                                 for k, share in enumerate(found["explained"]))]
+    columns = [
+        Column("Feature", kind="text"),
+        *(Column(f"Component {k + 1}", fmt.percent(share, 0) + " of variance") for k, share in enumerate(found["explained"])),
+    ]
     return Table("loadings", "Weight of each feature in the two components", columns, rows)

@@ -74,6 +74,15 @@ def count(value: float | None) -> str:
     return _spell(value, ",.0f")
 
 
+def counted(n: int, what: str) -> str:
+    """A count of something.
+
+    >>> counted(1, "gap"), counted(2_000, "bar")
+    ('1 gap', '2,000 bars')
+    """
+    return f"{count(n)} {what}{'' if n == 1 else 's'}"
+
+
 def number(value: float | None) -> str:
     """Any other number, four significant digits.
 
