@@ -85,10 +85,10 @@ def summarise(x: np.ndarray) -> Summary:
     centred = x - mean
     m2 = float((centred**2).mean())
     spreads = spread > 0
-    shape = ((centred**3).mean() / m2**1.5, (centred**4).mean() / m2**2) if spreads else (np.nan, np.nan)
-    quantiles = np.quantile(x, [0, 0.01, 0.25, 0.5, 0.75, 0.99, 1])
+    skew, kurtosis = ((centred**3).mean() / m2**1.5, (centred**4).mean() / m2**2) if spreads else (np.nan, np.nan)
+    least, low, q25, median, q75, high, most = np.quantile(x, [0, 0.01, 0.25, 0.5, 0.75, 0.99, 1]).tolist()
     far = float((np.abs(centred) > FAR * spread).mean()) if spreads else np.nan
-    return Summary(n, mean, spread, *map(float, shape), *map(float, quantiles), far)
+    return Summary(n, mean, spread, float(skew), float(kurtosis), least, low, q25, median, q75, high, most, far)
 
 
 def histogram(x: np.ndarray) -> Histogram | None:

@@ -122,7 +122,7 @@ def explore(
         "title": title,
         "data": _data(bars),
         "quality": _quality(quality),
-        "returns": sections.returns_section(bars),
+        "returns": sections.returns_section(bars, omitted),
         "boxes": sections.boxes_section(bars),
         **sections.features_section(bars, omitted),
         "correlation": sections.correlation_section(bars),

@@ -26,7 +26,7 @@ REGIME_FEATURES = ("volatility_20", "return_24")
 N_CELLS = 36
 N_LAGS = 168
 LEAST_ROWS = 100
-N_POINTS = 1_500
+N_POINTS = 1_200
 N_PROJECTED = 2_500
 N_FITTED = 30_000
 # Periods that boxes and tables are cut into: the first of which there are no more than so many.
@@ -37,15 +37,19 @@ MAX_PERIODS = 30
 def listed(bars: Bars, col: int) -> dict[str, Any]:
     """First and last known bar of a symbol, and how many there are."""
     rows = np.flatnonzero(~np.isnan(bars.close[:, col]))
-    return {"n_bars": len(rows), "start": bars.time[rows[0]], "end": bars.time[rows[-1]]}
+    first, last = (bars.time[rows[0]], bars.time[rows[-1]]) if len(rows) else (None, None)
+    return {"n_bars": len(rows), "start": first, "end": last}
 
 
-def returns_section(bars: Bars) -> dict[str, Any]:
+def returns_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any]:
     """Moments, quantiles and histogram of the log returns of each symbol."""
     moves = bars.returns()
     found = {}
     for i, symbol in enumerate(bars.symbols):
         drawn = histogram(moves[:, i])
+        if drawn is None:
+            n = int((~np.isnan(moves[:, i])).sum())
+            omitted.append({"what": f"histogram of {symbol}", "why": f"{n} returns are known, two that differ are needed"})
         found[symbol] = {**asdict(summarise(moves[:, i])), "histogram": None if drawn is None else asdict(drawn)}
     return found
 
@@ -81,16 +85,19 @@ def _boxes(moves: np.ndarray, labels: pd.Series) -> list[dict[str, Any]]:
 def features_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any]:
     """Correlations of the features, and counts of every two of them in a grid of cells."""
     features = ohlcv_features(bars, FEATURES)
-    known = [int((~np.isnan(features.values[:, :, i])).sum()) for i in range(len(FEATURES))]
-    names = [name for name, n in zip(FEATURES, known, strict=True) if n >= LEAST_ROWS]
-    for name, n in zip(FEATURES, known, strict=True):
-        if n < LEAST_ROWS:
-            omitted.append({"what": f"feature {name}", "why": f"{n} rows have it, {LEAST_ROWS} are needed"})
+    columns = {name: features.column(name) for name in FEATURES}
+    columns = {name: column[~np.isnan(column)] for name, column in columns.items()}
+    few = [name for name, known in columns.items() if len(known) < LEAST_ROWS]
+    flat = [name for name, known in columns.items() if name not in few and np.ptp(known) == 0]
+    for names, why in ((few, f"fewer than {LEAST_ROWS} rows have them"), (flat, "they never change")):
+        if names:
+            omitted.append({"what": "features " + ", ".join(names), "why": why})
+    names = [name for name in FEATURES if name not in (*few, *flat)]
     chosen = features.select(names)
     mask = ~np.isnan(chosen.values).any(axis=2)
     rows, groups = chosen.values[mask], np.nonzero(mask)[1]
     if len(rows) < LEAST_ROWS or len(names) < 2:
-        why = f"{len(rows)} rows have all features, {LEAST_ROWS} are needed"
+        why = f"{len(rows)} rows have all features, {LEAST_ROWS} are needed, and two features"
         omitted.append({"what": "correlation and scatter matrix of the features", "why": why})
         return {"features": None, "scatter": None}
     found = {"names": names, "n": len(rows), "pearson": correlation(rows), "spearman": correlation(rank_within(rows, groups))}
@@ -98,28 +105,30 @@ def features_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any
     return {"features": found, "scatter": _scatter(rows[:, [names.index(name) for name in paired]], paired)}
 
 
-def _scatter(rows: np.ndarray, names: list[str]) -> dict[str, Any]:
+def _scatter(rows: np.ndarray, names: list[str]) -> dict[str, Any] | None:
     """Rows in each cell of each pair of features; the axes hold all but one in a thousand at each end."""
-    edges, cells = {}, {}
+    edges = {}
     for j, name in enumerate(names):
-        column = rows[:, j]
-        column = column[column > 0] if name in LOG_AXIS else column
-        low, high = np.quantile(column, [0.001, 0.999])
-        if not low < high:
-            low, high = (low / 2, high * 2) if name in LOG_AXIS else (low - 1, high + 1)
-        edges[name] = np.geomspace(low, high, N_CELLS + 1) if name in LOG_AXIS else np.linspace(low, high, N_CELLS + 1)
-    for i, below in enumerate(names):
-        for j in range(i):
-            counts = np.histogram2d(rows[:, j], rows[:, i], [edges[names[j]], edges[below]])[0].astype(int)
+        log = name in LOG_AXIS
+        column = rows[rows[:, j] > 0, j] if log else rows[:, j]
+        low, high = np.quantile(column, [0.001, 0.999]) if len(column) else (0.0, 0.0)
+        if low < high:
+            edges[name] = (np.geomspace if log else np.linspace)(low, high, N_CELLS + 1)
+    if len(edges) < 2:
+        return None
+    columns = {name: rows[:, names.index(name)] for name in edges}
+    cells = {}
+    for i, below in enumerate(edges):
+        for beside in list(edges)[:i]:
+            counts = np.histogram2d(columns[beside], columns[below], [edges[beside], edges[below]])[0].astype(int)
             x, y = np.nonzero(counts)
-            cells[f"{names[j]} {below}"] = np.column_stack([x, y, counts[x, y]])
-    counts = {name: np.histogram(rows[:, j], edges[name])[0] for j, name in enumerate(names)}
+            cells[f"{beside} {below}"] = np.column_stack([x, y, counts[x, y]])
     return {
-        "names": names,
-        "log": [n for n in names if n in LOG_AXIS],
+        "names": list(edges),
+        "log": [name for name in edges if name in LOG_AXIS],
         "n": len(rows),
         "edges": edges,
-        "counts": counts,
+        "counts": {name: np.histogram(columns[name], edges[name])[0] for name in edges},
         "cells": cells,
     }
 
@@ -140,8 +149,13 @@ def autocorrelation_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[s
     for i, symbol in enumerate(bars.symbols):
         known = np.flatnonzero(~np.isnan(moves[:, i]))
         n_lags = min(N_LAGS, len(known) // 4)
-        if n_lags < 1 or np.ptp(moves[known, i]) == 0:
-            omitted.append({"what": f"autocorrelation of {symbol}", "why": f"{len(known)} returns, or none that differ"})
+        if len(known) < 5 or np.ptp(moves[known, i]) == 0:
+            omitted.append(
+                {
+                    "what": f"autocorrelation of {symbol}",
+                    "why": f"{len(known)} returns are known, five are needed, and two that differ",
+                }
+            )
             continue
         own = moves[known[0] : known[-1] + 1, i]
         found[symbol] = {
@@ -158,35 +172,38 @@ def paths_section(bars: Bars, seed: int, omitted: list[dict[str, str]]) -> dict[
     features = ohlcv_features(bars, PAIRED)
     per_point = -(-bars.n_bars // N_POINTS)
     starts = np.arange(0, bars.n_bars, per_point)
+    seconds = per_point * float(bars.interval / np.timedelta64(1, "s"))
+    grid = {"bars_per_point": per_point, "start": bars.time[0], "seconds_per_point": seconds, "n_points": len(starts)}
     volatility = features.column("volatility_20") * np.sqrt(bars_per_year(bars.interval))
     found: dict[str, Any] = {
         "volatility": {
             "window": 20,
-            "bars_per_point": per_point,
-            "time": _minutes(bars.time[starts]),
+            **grid,
             "annual": {symbol: _mean(volatility[:, i], starts) for i, symbol in enumerate(bars.symbols)},
         },
         "periods": _periods(bars, volatility),
         "prices": {
-            "bars_per_point": per_point,
-            "time": _minutes(bars.time[starts]),
+            **grid,
             "close": {symbol: _last(bars.close[:, i], starts) for i, symbol in enumerate(bars.symbols)},
         },
     }
-    try:
-        labels, regimes, model = _regimes(features, seed)
-    except DataError as error:
-        omitted.append({"what": "regimes and projection", "why": str(error)})
+    n_complete = int((~np.isnan(features.select(REGIME_FEATURES).values).any(axis=2)).sum(axis=0).max())
+    if n_complete < LEAST_ROWS:
+        why = f"no symbol has {LEAST_ROWS} bars with a 20-bar volatility and a 24-bar return, at most {n_complete}"
+        omitted.append({"what": "regimes and projection", "why": why})
         return {**found, "regimes": None, "projection": None}
+    labels, regimes = _regimes(features, seed)
     found["prices"]["regime"] = {
         symbol: _mode(labels[:, i], starts, len(regimes["names"])) for i, symbol in enumerate(bars.symbols)
     }
     _period_shares(found["periods"], bars, labels, regimes["names"])
-    return {**found, "regimes": {**regimes, **_regime_means(features, labels, regimes["names"], bars.symbols)}, "projection": model}
+    regimes |= _regime_means(features, labels, regimes["names"], bars.symbols)
+    return {**found, "regimes": regimes, "projection": _projection(features, labels, seed, omitted)}
 
 
-def _minutes(time: np.ndarray) -> list[str]:
-    return [str(stamp)[:16].replace("T", " ") for stamp in time]
+def _known_mean(x: np.ndarray) -> float:
+    known = x[~np.isnan(x)]
+    return float(known.mean()) if len(known) else np.nan
 
 
 def _mean(x: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -220,8 +237,7 @@ def _periods(bars: Bars, volatility: np.ndarray) -> dict[str, Any]:
             close = close[~np.isnan(close)]
             if not len(close):
                 continue
-            mean = volatility[inside, i]
-            mean = float(np.nanmean(mean)) if not np.isnan(mean).all() else np.nan
+            mean = _known_mean(volatility[inside, i])
             move = np.log(close[-1] / (before if before > 0 else close[0]))
             rows.append({"symbol": symbol, "period": name, "n": len(close), "close": close[-1], "move": move, "volatility": mean})
             before = close[-1]
@@ -236,31 +252,43 @@ def _period_shares(found: dict[str, Any], bars: Bars, labels: np.ndarray, names:
         row["regimes"] = [float((own == k).mean()) if len(own) else None for k in range(len(names))]
 
 
-def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any], dict[str, Any]]:
-    """Labels (n_rows, n_symbols), the regimes, and the projection of all features on two principal components."""
+def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Labels, shape (n_rows, n_symbols), and what the regimes were learned from."""
     thin = -(-features.values[:, :, 0].size // N_FITTED)
+    # A thinned history must leave every symbol that has rows enough.
+    thin = max(min(thin, features.n_rows // (4 * LEAST_ROWS)), 1)
     detector = KMeansRegime(volatility=REGIME_FEATURES[0], trend=REGIME_FEATURES[1], seed=seed)
     own = features.select(REGIME_FEATURES)
     found = detector.fit(own.rows(slice(None, None, thin))).regimes(own)
-    scaler = RobustScaler.learn(features)
-    rows, mask = scaler.complete(features)
-    clipped = np.clip(rows, -CLIP, CLIP)
-    mean = clipped.mean(axis=0)
-    axes = principal_components(clipped - mean, 2)
-    points = (clipped - mean) @ axes.T
-    labels = found.labels[mask]
-    explained = points.var(axis=0) / clipped.var(axis=0).sum()
+    about = {"names": list(found.names), "features": list(REGIME_FEATURES), "every": thin, "share": found.share()}
+    return found.labels, about
+
+
+def _projection(features: Features, labels: np.ndarray, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any] | None:
+    """Feature rows on the two leading principal components; only those that have a regime."""
+    values = features.values[labels >= 0]
+    names = [name for i, name in enumerate(features.names) if (~np.isnan(values[:, i])).sum() >= LEAST_ROWS]
+    chosen = features.select(names)
+    try:
+        rows, mask = RobustScaler.learn(chosen).complete(chosen)
+    except DataError as error:
+        omitted.append({"what": "projection", "why": str(error)})
+        return None
+    regime = labels[mask]
+    clipped = np.clip(rows, -CLIP, CLIP)[regime >= 0]
+    centred = clipped - clipped.mean(axis=0)
+    axes = principal_components(centred, 2)
+    points = centred @ axes.T
+    total = centred.var(axis=0).sum()
     drawn = np.random.default_rng(seed).permutation(len(points))[:N_PROJECTED]
-    regimes = {"names": list(found.names), "features": list(REGIME_FEATURES), "every": thin, "share": found.share()}
-    projection = {
-        "features": list(features.names),
+    return {
+        "features": names,
         "axes": axes,
-        "explained": explained,
+        "explained": points.var(axis=0) / total if total > 0 else np.zeros(2),
         "n": len(points),
         "points": points[drawn],
-        "regime": labels[drawn],
+        "regime": regime[regime >= 0][drawn],
     }
-    return found.labels, regimes, projection
 
 
 def _regime_means(features: Features, labels: np.ndarray, names: list[str], symbols: tuple[str, ...]) -> dict[str, Any]:
@@ -269,7 +297,7 @@ def _regime_means(features: Features, labels: np.ndarray, names: list[str], symb
     for k, name in enumerate(names):
         mine = labels == k
         starts = int((mine[1:] & ~mine[:-1]).sum() + mine[0].sum())
-        means = {f: float(np.nanmean(features.column(f)[mine])) if mine.any() else None for f in features.names}
+        means = {f: _known_mean(features.column(f)[mine]) for f in features.names}
         rows[name] = {"n": int(mine.sum()), "stay": mine.sum() / starts if starts else None, "means": means}
     known = {symbol: labels[labels[:, i] >= 0, i] for i, symbol in enumerate(symbols)}
     by_symbol = {s: [float((own == k).mean()) if len(own) else None for k in range(len(names))] for s, own in known.items()}

@@ -32,7 +32,7 @@ def timeline_chart(results: Mapping[str, Any]) -> Chart:
     data, quality = results["data"], results["quality"]
     names = list(quality["table"])[:N_ROWS]
     figure = blank(len(names) * ROW + 56)
-    spans = [(place, data["listed"][name]) for place, name in enumerate(names) if name in data["listed"]]
+    spans = [(place, data["listed"][name]) for place, name in enumerate(names) if data["listed"].get(name, {}).get("n_bars")]
     figure.add_scatter(
         x=[x for _, span in spans for x in (_at(span["start"]), _at(span["end"]), None)],
         y=[y for place, _ in spans for y in (place, place, None)],
@@ -150,8 +150,10 @@ def _histogram_chart(i: int, symbol: str, moments: Mapping[str, Any], interval: 
 
 def box_charts(results: Mapping[str, Any]) -> dict[str, Chart]:
     """Log returns by symbol, by hour of the day, and by period; without those that have fewer than two boxes."""
-    boxes, interval = results["boxes"], results["data"]["interval"]
-    unit = boxes["unit"]
+    unit, interval = results["boxes"]["unit"], results["data"]["interval"]
+    boxes = {key: [box for box in results["boxes"][key] if box["n"]] for key in ("symbol", "hour", "period")}
+    if not boxes["symbol"]:
+        return {}
     about = f"log return per {interval} bar; box from 25 to 75 %, line the median, whiskers 1 to 99 %"
     found = {"symbol": _box_chart("box-symbol", "Log returns by symbol", about, boxes["symbol"][:N_ROWS], "symbol", level=True)}
     if len(boxes["hour"]) > 1:
@@ -166,13 +168,12 @@ def box_charts(results: Mapping[str, Any]) -> dict[str, Chart]:
 
 
 def _widest(boxes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    width = {box["name"]: box["q75"] - box["q25"] for box in boxes if box["n"]}
+    width = {box["name"]: box["q75"] - box["q25"] for box in boxes}
     return max(width, key=lambda name: width[name]), min(width, key=lambda name: width[name])
 
 
 def _box_chart(name: str, title: str, note: str, boxes: Sequence[Mapping[str, Any]], what: str, level: bool) -> Chart:
     """Boxes side by side, or lying on top of each other if `level`: bars from quartile to quartile, lines for the rest."""
-    boxes = [box for box in boxes if box["n"]]
     places = list(range(len(boxes)))
     figure = blank(len(boxes) * ROW + 56 if level else 300)
     along, across = ("x", "y") if level else ("y", "x")

@@ -69,6 +69,7 @@ def volatility_chart(results: Mapping[str, Any]) -> Chart | None:
         values = found["annual"][name]
         figure.add_scatter(
             y=drawable(values),
+            **_grid(found),
             mode="lines",
             visible=place < N_SHOWN,
             name=safe(name, 60),
@@ -78,7 +79,6 @@ def volatility_chart(results: Mapping[str, Any]) -> Chart | None:
         known = [x for x in values if fmt.known(x)]
         legend.append(Line(name, (place,), colour, dash, place < N_SHOWN, "mean " + fmt.percent(sum(known) / len(known), 0)))
     figure.update_layout(
-        meta={"x": found["time"]},
         hovermode="x unified",
         dragmode="zoom",
         margin={"l": 50},
@@ -107,6 +107,7 @@ def _price_chart(i: int, symbol: str, results: Mapping[str, Any]) -> Chart:
     figure = blank(300)
     figure.add_scatter(
         y=drawable(close),
+        **_grid(found),
         mode="lines",
         line={"color": "var(--axis)", "width": 1.2},
         connectgaps=False,
@@ -118,6 +119,7 @@ def _price_chart(i: int, symbol: str, results: Mapping[str, Any]) -> Chart:
         for k, colour in enumerate(REGIME_COLOURS[: len(regimes["names"])]):
             figure.add_scatter(
                 y=drawable(_of_regime(close, labels, k)),
+                **_grid(found),
                 mode="lines",
                 line={"color": colour, "width": 1.9},
                 hoverinfo="skip",
@@ -127,7 +129,6 @@ def _price_chart(i: int, symbol: str, results: Mapping[str, Any]) -> Chart:
     known = [x for x in close if fmt.known(x)]
     decades = known and max(known) / min(known) > 8
     figure.update_layout(
-        meta={"x": found["time"]},
         dragmode="zoom",
         margin={"l": 58},
         xaxis={"type": "date", "fixedrange": False, "nticks": 6},
@@ -198,6 +199,11 @@ def _middle(values: Sequence[float]) -> list[float]:
     low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
     margin = 0.08 * (high - low) or 1.0
     return [low - margin, high + margin]
+
+
+def _grid(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the points of a path lie in time, which is regular: a first time and a step in ms, as plotly takes them."""
+    return {"x0": found["start"][:19], "dx": 1e3 * found["seconds_per_point"]}
 
 
 def _stretches(found: Mapping[str, Any]) -> str:
