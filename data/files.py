@@ -40,7 +40,7 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
         If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` does that, and counts.
     """
     table = read_table(path)
-    with _naming(path):
+    with naming(path):
         return _bars_from_table(table, interval)
 
 
@@ -72,7 +72,7 @@ def _stem(path: Path) -> str:
 
 
 @contextmanager
-def _naming(path: str | Path) -> Iterator[None]:
+def naming(path: str | Path) -> Iterator[None]:
     """Puts the path in front of what is wrong with it."""
     try:
         yield
@@ -86,7 +86,7 @@ def _read_one(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); expected a table of bars")
-    with _naming(path):
+    with naming(path):
         try:
             frame = READERS[suffix](path)
         except DataError:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from data.bars import FIELDS, PRICES, Bars
+from data.bars import FIELDS, Bars
 from data.errors import ConfigError, DataError
-from data.files import bar_table, grid
+from data.files import bar_table
 from data.interval import Duration
-
-STALE_BARS = 12
-JUMP = np.log(3.0)
+from data.quality_checks import jumps, outliers, stale, volume_units, zero_volume
+from data.quality_runs import runs_of
+from data.quality_series import set_apart
+from data.quality_table import mend_table
 
 # Kind of finding: what was done about it.
 DONE = {
@@ -24,9 +25,13 @@ DONE = {
     "negative_volume": "removed",
     "incomplete": "removed",
     "ohlc_violation": "removed",
+    "relisted": "set apart",
+    "unit": "set apart",
     "missing": "left unknown",
     "stale": "kept",
     "zero_volume": "kept",
+    "volume_unit": "kept",
+    "outlier": "kept",
     "jump": "kept",
 }
 
@@ -43,11 +48,15 @@ class QualityReport:
         Known bars of each symbol after cleaning, 0 for a symbol that lost them all.
     gaps : dict of str to int
         Runs of missing bars between a symbol's first and last known bar.
+    runs : DataFrame
+        The same findings, neighbouring bars as one: ``symbol``, ``kind``, ``rows`` (how many), ``from`` and ``to`` (open of the
+        first and of the last of them), ``found`` (in words) and ``done``; by symbol, then by time.
     """
 
     findings: pd.DataFrame
     bars: dict[str, int]
     gaps: dict[str, int]
+    runs: pd.DataFrame
 
     def count(self, kind: str, symbol: str | None = None) -> int:
         """How many bars of a kind were found, in one symbol or in all.
@@ -75,7 +84,7 @@ class QualityReport:
 
 
 def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:
-    """Bars with malformed ones removed, and a report of every one of them.
+    """Bars with malformed ones removed and each symbol one series, and a report of everything found.
 
     Parameters
     ----------
@@ -87,10 +96,20 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     Returns
     -------
     Bars, QualityReport
-        Removed bars are NaN, as are missing ones; ``missing`` counts every unknown bar between a symbol's first and last known
-        one, those removed among them. ``stale`` (12 or more bars in a row that only repeat the close before them),
-        ``zero_volume`` and ``jump`` (threefold or more from one known close to the next: a relisted or redenominated symbol) are
-        reported and kept, because they can be real.
+        No value is altered, and whether a bar is removed or set apart depends on bars up to itself alone.
+
+        *Removed*, so that they are NaN: ``infinite`` numbers, prices ``not_positive``, ``negative_volume``, bars ``incomplete``
+        in their prices, and ``ohlc_violation`` (open or close above the high or below the low). Of ``doubled`` bars the last sound
+        one is kept, ``unsorted`` ones are sorted.
+
+        *Set apart*, to a symbol of their own: ``relisted`` and ``unit``, by the rules of ``data.quality_series.set_apart``.
+
+        *Left unknown*: ``missing``, every unknown bar between a symbol's first and last known one, those removed or set apart
+        among them. Crypto markets never close, so that the calendar of a symbol is every interval from its listing to its
+        delisting; the report says whether other symbols traded meanwhile.
+
+        *Kept*, because they can be real: ``stale``, ``zero_volume``, ``volume_unit``, ``outlier``, by the rules of
+        ``data.quality_checks``, and ``jump`` (threefold or more from one known close to the next, or a third or less).
 
     Raises
     ------
@@ -98,95 +117,68 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
         If ``bars`` is of another kind, such as a path.
     DataError
         If a column is missing, a time or number cannot be read, a time is off the grid, or nothing is left.
+
+    Examples
+    --------
+    >>> time = pd.date_range("2024-01-01", periods=7, freq="h")
+    >>> table = pd.DataFrame({"time": time, **dict.fromkeys(FIELDS, 2.0)}).drop(index=4)
+    >>> table.loc[1, "low"], table.loc[2, "open"] = -1.0, np.inf
+    >>> bars, report = clean(table, "1h")
+    >>> report.runs[["kind", "rows", "found", "done"]]
+               kind  rows                        found          done
+    0       missing     2                no bar for 2h  left unknown
+    1  not_positive     1  had a price of zero or less       removed
+    2      infinite     1       had an infinite number       removed
+    3       missing     1                no bar for 1h  left unknown
     """
     found: list[pd.DataFrame] = []
     if isinstance(bars, pd.DataFrame):
-        bars = _mend_table(bar_table(bars), interval, found)
+        bars, found = mend_table(bar_table(bars), interval)
     elif not isinstance(bars, Bars):
         raise ConfigError(f"bars must be Bars or a table of them, got {bars!r}; read a file with fs.read_bars")
     high = np.maximum(bars.open, bars.close)
     low = np.minimum(bars.open, bars.close)
     violation = (bars.high < high) | (bars.low > low)
     if violation.any():
-        _note(found, bars, violation, "ohlc_violation")
+        found.append(_bars(bars, "ohlc_violation", np.where(violation, 1.0, np.nan)))
         changed = {name: np.where(violation, np.nan, getattr(bars, name)) for name in FIELDS}
         extras = {name: np.where(violation, np.nan, values) for name, values in bars.extras.items()}
         bars = replace(bars, **changed, extras=extras)
-    known = ~np.isnan(bars.close)
-    if not known.any():
+    if np.isnan(bars.close).all():
         raise DataError("no valid bar is left after cleaning; check the source")
+    given, (bars, apart) = bars, set_apart(bars)
+    found += [_bars(given, kind, size) for kind, size in apart.items()]
+    missing, gaps = _missing(bars)
+    strange = outliers(bars)
+    for kind, size in (
+        ("missing", missing),
+        ("stale", stale(bars)),
+        ("zero_volume", zero_volume(bars)),
+        ("volume_unit", volume_units(bars)),
+        ("outlier", strange),
+        ("jump", jumps(bars, ~np.isnan(strange))),
+    ):
+        found.append(_bars(bars, kind, size))
+    together = pd.concat([part for part in found if len(part)] or found[-1:], ignore_index=True)
+    together["done"] = together["kind"].map(DONE)
+    lost = dict.fromkeys((name for name in together["symbol"] if name not in bars.symbols), 0)
+    known = dict(zip(bars.symbols, (~np.isnan(bars.close)).sum(axis=0).tolist(), strict=True))
+    runs = runs_of(together, bars.interval, [*known, *lost], alone=bars.n_symbols == 1)
+    return bars, QualityReport(together[["symbol", "time", "kind", "done"]], known | lost, gaps | lost, runs)
+
+
+def _missing(bars: Bars) -> tuple[np.ndarray, dict[str, int]]:
+    """Number of other symbols that are known in each bar that is missing, NaN elsewhere, and runs of missing bars by symbol."""
+    known = ~np.isnan(bars.close)
     listed = (np.cumsum(known, axis=0) > 0) & (np.cumsum(known[::-1], axis=0)[::-1] > 0)
     missing = listed & ~known
-    _note(found, bars, missing, "missing")
-    _note(found, bars, _stale(bars), "stale")
-    _note(found, bars, known & (bars.volume == 0), "zero_volume")
-    _note(found, bars, _jumps(bars), "jump")
     starts = missing & ~np.vstack([np.zeros((1, bars.n_symbols), bool), missing[:-1]])
-    nothing = pd.DataFrame({"symbol": np.empty(0, object), "time": bars.time[:0], "kind": np.empty(0, object)})
-    findings = pd.concat(found or [nothing], ignore_index=True)
-    findings["done"] = findings["kind"].map(DONE)
-    lost = dict.fromkeys(name for name in findings["symbol"] if name not in bars.symbols)
-    counts = dict(zip(bars.symbols, known.sum(axis=0).tolist(), strict=True)) | dict.fromkeys(lost, 0)
-    gaps = dict(zip(bars.symbols, starts.sum(axis=0).tolist(), strict=True)) | dict.fromkeys(lost, 0)
-    return bars, QualityReport(findings, counts, gaps)
+    gaps = dict(zip(bars.symbols, starts.sum(axis=0).tolist(), strict=True))
+    return np.where(missing, known.sum(axis=1, keepdims=True), np.nan), gaps
 
 
-def _mend_table(table: pd.DataFrame, interval: Duration | None, found: list[pd.DataFrame]) -> Bars:
-    prices, volume = table[list(PRICES)].to_numpy(), table["volume"].to_numpy()
-    # A row without any number says no more than a missing row.
-    empty = np.isnan(prices).all(axis=1) & np.isnan(volume)
-    infinite = np.isinf(prices).any(axis=1) | np.isinf(volume)
-    later = table.groupby("symbol")["time"].cummax().to_numpy() > table["time"].to_numpy()
-    checks = {
-        "unsorted": later,
-        "infinite": infinite,
-        "not_positive": (prices <= 0).any(axis=1) & ~infinite,
-        "negative_volume": (volume < 0) & ~infinite,
-        "incomplete": np.isnan(prices).any(axis=1) & ~empty,
-    }
-    remove = empty.copy()
-    for kind, rows in checks.items():
-        _note_rows(found, table[rows], kind)
-        remove |= rows if DONE[kind] == "removed" else False
-    kept = table[~remove].sort_values("time", kind="stable")
-    doubled = kept.duplicated(["symbol", "time"], keep="last")
-    _note_rows(found, kept[doubled], "doubled")
-    kept = kept[~doubled]
-    if not len(kept):
-        raise DataError(f"no valid bar is left of {len(table)} rows; check the source")
-    return grid(kept.reset_index(drop=True), interval)
-
-
-def _note_rows(found: list[pd.DataFrame], rows: pd.DataFrame, kind: str) -> None:
-    if len(rows):
-        found.append(rows[["symbol", "time"]].assign(kind=kind))
-
-
-def _note(found: list[pd.DataFrame], bars: Bars, mask: np.ndarray, kind: str) -> None:
-    rows, cols = np.nonzero(mask)
-    if rows.size:
-        symbols = np.asarray(bars.symbols, dtype=object)[cols]
-        found.append(pd.DataFrame({"symbol": symbols, "time": bars.time[rows], "kind": kind}))
-
-
-def _stale(bars: Bars) -> np.ndarray:
-    """Bars in runs of at least STALE_BARS with open = high = low = close = the close before."""
-    same = (bars.high == bars.low) & ~np.isnan(bars.close)
-    same[1:] &= bars.close[1:] == bars.close[:-1]
-    same[0] = False
-    out = np.zeros(bars.shape, bool)
-    for i in range(bars.n_symbols):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], same[:, i].astype(np.int8), [0]])))
-        for start, stop in zip(edges[::2], edges[1::2], strict=True):
-            out[start:stop, i] = stop - start >= STALE_BARS
-    return out
-
-
-def _jumps(bars: Bars) -> np.ndarray:
-    """Bars whose close is threefold the last known close or more, or a third or less."""
-    out = np.zeros(bars.shape, bool)
-    for i in range(bars.n_symbols):
-        rows = np.flatnonzero(~np.isnan(bars.close[:, i]))
-        moved = np.abs(np.diff(np.log(bars.close[rows, i]))) >= JUMP
-        out[rows[1:][moved], i] = True
-    return out
+def _bars(bars: Bars, kind: str, size: np.ndarray) -> pd.DataFrame:
+    """The bars that have a size, as rows."""
+    rows, cols = np.nonzero(~np.isnan(size))
+    symbols = np.asarray(bars.symbols, dtype=object)[cols]
+    return pd.DataFrame({"symbol": symbols, "time": bars.time[rows], "kind": kind, "size": size[rows, cols]})

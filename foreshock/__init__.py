@@ -135,6 +135,8 @@ if TYPE_CHECKING:
     from foreshock.books import record_book as record_book
     from foreshock.config import StudyConfig as StudyConfig
     from foreshock.config import load_study as load_study
+    from foreshock.exploration import Exploration as Exploration
+    from foreshock.exploration import explore as explore
     from foreshock.history import load_bars as load_bars
     from foreshock.history import load_trades as load_trades
     from foreshock.ledger import deflate_study as deflate_study
@@ -248,6 +250,7 @@ _HOMES = {
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.books": ("Recorded", "load_book", "record_book"),
     "foreshock.config": ("StudyConfig", "load_study"),
+    "foreshock.exploration": ("Exploration", "explore"),
     "foreshock.history": ("load_bars", "load_trades"),
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),

@@ -203,6 +203,30 @@ def compare(
 
 
 @app.command()
+def eda(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for eda.html and eda.json.")] = Path("foreshock-out/eda"),
+    interval: Annotated[str | None, typer.Option(help="Of the bars, such as 1h; by default the most common step.")] = None,
+) -> None:
+    """What a history looks like: its faults, returns, features, volatility and regimes, on one page."""
+    _check_out(out)
+    from data.files import naming, read_table
+
+    table = read_table(data)
+    from foreshock.exploration import explore
+    from reports.eda_report import headline
+
+    with naming(data):
+        found = explore(table, interval, f"{data.name}: what the data look like")
+    folder = found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
+    for sentence in headline(found.results):
+        typer.echo(sentence)
+    for part in found.results["omitted"]:
+        typer.echo(_printable(f"not drawn: {part['what']}: {part['why']}"))
+    typer.echo(f"report: {folder / 'eda.html'}")
+
+
+@app.command()
 def scenarios(
     study: StudyFile,
     n: Annotated[int, typer.Option("--n", help="Scenarios.", min=100)] = 1_000,

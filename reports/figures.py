@@ -80,7 +80,7 @@ def forward_charts(results: Mapping[str, Any]) -> list[Chart]:
 
 
 def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[str, Any], limits: Sequence[float]) -> Chart:
-    figure = _figure(len(names) * ROW + 56)
+    figure = blank(len(names) * ROW + 56)
     _reference(figure, 1.0, len(names))
     rows = [forward[name].get(horizon, {}) for name in names]
     looks = (
@@ -104,12 +104,12 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
             marker={**marker, "line": {"width": 2, "color": marker["color"]}},
         )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
-    _rows(figure, names)
+    name_rows(figure, names)
     n = sum(moves.get("n_events") or 0 for moves in rows)
     return Chart(
         f"forward-{i}", f"|move| over {horizon} after a signal ÷ after other bars",
         f"ratio, 1.0 = no difference; bars are 95 % intervals; n = {fmt.count(n)} events of {len(names)} detectors",
-        _json(figure), _height(figure),
+        spec_of(figure), height_of(figure),
     )
 
 
@@ -126,7 +126,7 @@ def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
 
 
 def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decides: str, q: float | None) -> Chart:
-    figure = _figure(len(tests) * RUNG + 68)
+    figure = blank(len(tests) * RUNG + 68)
     _reference(figure, 1.0, len(tests))
     between = {row["test"] for row in tests} - {"naive", decides}
     looks = (
@@ -153,7 +153,7 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
         [row[key] for row in tests for key in ("low", "high") if fmt.known(row.get(key))],
     )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
-    _rows(figure, [RATIOS[row["test"]] for row in tests])
+    name_rows(figure, [RATIOS[row["test"]] for row in tests])
     beside = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "showarrow": False}
     figure.update_layout(margin={"t": 22, "r": 62}, annotations=[
         {**beside, "yref": "paper", "y": 1, "yanchor": "bottom", "text": "p"},
@@ -166,7 +166,7 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
         f"ladder-{i}", title,
         f"ratio, 1.0 = no effect; 95 % intervals; p beside; ◆ adjusted for all tests: q {fmt.p_value(q)}; "
         f"n = {fmt.count(n)} events",
-        _json(figure), _height(figure),
+        spec_of(figure), height_of(figure),
     )
 
 
@@ -191,18 +191,18 @@ def lead_charts(results: Mapping[str, Any]) -> list[Chart]:
 
 
 def _lead_chart(i: int, name: str, curve: Mapping[str, Any], limits: Sequence[float]) -> Chart:
-    figure = _figure(260)
+    figure = blank(260)
     offsets, activity = curve["offsets"], curve["activity"]
     if all(fmt.known(x) for key in ("low", "high") for x in curve[key]):
-        figure.add_scatter(x=offsets, y=_numbers(curve["low"]), mode="lines", line={"width": 0}, hoverinfo="skip")
+        figure.add_scatter(x=offsets, y=drawable(curve["low"]), mode="lines", line={"width": 0}, hoverinfo="skip")
         figure.add_scatter(
-            x=offsets, y=_numbers(curve["high"]), mode="lines", line={"width": 0}, hoverinfo="skip",
+            x=offsets, y=drawable(curve["high"]), mode="lines", line={"width": 0}, hoverinfo="skip",
             fill="tonexty", fillcolor="var(--band)",
         )
     for x, y in ((offsets[:1] + offsets[-1:], [1, 1]), ([0, 0], limits)):
         figure.add_scatter(x=x, y=y, mode="lines", hoverinfo="skip", line={"color": "var(--ink-2)", "width": 1, "dash": "dot"})
     figure.add_scatter(
-        x=offsets, y=_numbers(activity), mode="lines+markers", hoverinfo="text",
+        x=offsets, y=drawable(activity), mode="lines+markers", hoverinfo="text",
         line={"color": "var(--matched)", "width": 2}, marker={"color": "var(--matched)", "size": 4},
         hovertext=[
             f"{fmt.count(offset)} bars from the alert<br>activity {fmt.ratio(value)} {fmt.interval([low, high])}"
@@ -230,7 +230,7 @@ def _lead_chart(i: int, name: str, curve: Mapping[str, Any], limits: Sequence[fl
         f"lead-{i}", title,
         f"activity by bars from the alert, 1.0 = usual; band of all offsets at once, 95 %; p {fmt.p_value(curve.get('p'))}; "
         f"n = {fmt.count(curve.get('n_events'))} events{reason}",
-        _json(figure), _height(figure),
+        spec_of(figure), height_of(figure),
     )
 
 
@@ -240,7 +240,7 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | No
         return None
     names = strategies_in_order(equity.columns, results)
     thin, drawdown = thinned(equity)
-    figure = _figure(560)
+    figure = blank(560)
     lines, shown = _dress(names), 0
     legend = []
     for place, name in enumerate(names):
@@ -250,7 +250,7 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | No
         shown += kind == "strategy"
         for values, axis in ((thin[name], "y"), (drawdown[name], "y2")):
             figure.add_scatter(
-                y=_numbers(values.to_numpy()), yaxis=axis, name=safe(name, 60), mode="lines", visible=visible,
+                y=drawable(values.to_numpy()), yaxis=axis, name=safe(name, 60), mode="lines", visible=visible,
                 line={"color": colour, "dash": dash, "width": width},
                 hovertemplate="%{y:.3f}" if axis == "y" else "%{y:.1%}",
             )
@@ -276,7 +276,7 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | No
         "equity", "Equity and drawdown of each strategy, after costs, out of sample",
         f"start = 1; below, the fall from the running peak; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
         "points, each with the deepest drawdown since the last; press a name to show or hide it",
-        _json(figure), _height(figure), tuple(legend),
+        spec_of(figure), height_of(figure), tuple(legend),
     )
 
 
@@ -307,7 +307,7 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     spread = [draw_quantiles(draws[name], (0.05, 0.25, 0.5, 0.75, 0.95)) for name in names]
     if not names:
         return None
-    figure = _figure(len(names) * ROW + 56)
+    figure = blank(len(names) * ROW + 56)
     hold = (results["backtests"].get("buy_and_hold") or {}).get("total_return")
     totals = [(results["backtests"].get(name) or {}).get("total_return") for name in names]
     if hold is not None and fmt.known(hold):
@@ -335,13 +335,13 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     shown = [x for x in every if x is not None and fmt.known(x)] or [0.0]
     margin = 0.04 * (max(shown) - min(shown)) or 0.01
     figure.update_xaxes(tickformat=".0%", nticks=6, showgrid=True, range=[min(shown) - margin, max(shown) + margin])
-    _rows(figure, [detector_of(name) for name in names])
+    name_rows(figure, [detector_of(name) for name in names])
     n_draws = sorted({fmt.count(draws[name].get("n_draws")) for name in names})
     return Chart(
         "timing", "Total return of anomaly avoidance against random timing of the same exposure",
         f"◆ strategy; thin band 5 to 95 %, thick band 25 to 75 %, tick the median of n = {' or '.join(n_draws)} random draws; "
         "vertical line buy_and_hold",
-        _json(figure), _height(figure),
+        spec_of(figure), height_of(figure),
     )
 
 
@@ -352,7 +352,7 @@ def alert_chart(results: Mapping[str, Any]) -> Chart | None:
     if not names:
         return None
     places = list(range(len(names)))
-    figure = _figure(len(names) * ROW + 56)
+    figure = blank(len(names) * ROW + 56)
     nominal, realised = ([rate.get(key) for rate in rates] for key in ("nominal", "realised"))
     figure.add_scatter(
         x=[x for pair in zip(nominal, realised, strict=True) for x in (*pair, None)],
@@ -372,16 +372,17 @@ def alert_chart(results: Mapping[str, Any]) -> Chart | None:
         ],
     )
     figure.update_xaxes(tickformat=".1%", nticks=6, rangemode="tozero", showgrid=True)
-    _rows(figure, names)
+    name_rows(figure, names)
     n = sum(results["detectors"][name].get("n_alerts") or 0 for name in names)
     return Chart(
         "alerts", "Realised against nominal alert rate of each detector",
         f"share of scored bars; ● realised, tick nominal; n = {fmt.count(n)} alerts of {len(names)} detectors",
-        _json(figure), _height(figure),
+        spec_of(figure), height_of(figure),
     )
 
 
-def _figure(height: int) -> go.Figure:
+def blank(height: int) -> go.Figure:
+    """A figure in the style of every page: no title, no legend, no background."""
     return go.Figure(layout={
         "template": go.layout.Template(), "height": height, "showlegend": False, "dragmode": False, "hovermode": "closest",
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "var(--ink-2)", "size": 12.5},
@@ -393,7 +394,8 @@ def _figure(height: int) -> go.Figure:
     })
 
 
-def _rows(figure: go.Figure, names: Sequence[str]) -> None:
+def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
+    """Names as the rows of the y axis, the first on top."""
     figure.update_layout(yaxis={
         "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [safe(name) for name in names],
         "range": [len(names) - 0.4, -0.6], "tickfont": {"color": "var(--ink)"},
@@ -407,14 +409,16 @@ def _reference(figure: go.Figure, value: float, n_rows: int) -> None:
     )
 
 
-def _numbers(values: Iterable[float | None]) -> list[float | None]:
+def drawable(values: Iterable[float | None]) -> list[float | None]:
     """Five digits are finer than a screen; lists, because plotly writes arrays as base64."""
     return [None if value is None or not np.isfinite(value) else float(f"{value:.5g}") for value in values]
 
 
-def _height(figure: go.Figure) -> int:
+def height_of(figure: go.Figure) -> int:
+    """Of a figure, in px."""
     return int(figure.to_plotly_json()["layout"]["height"])
 
 
-def _json(figure: go.Figure) -> str:
+def spec_of(figure: go.Figure) -> str:
+    """The figure as JSON, as a Chart takes it."""
     return str(figure.to_json(validate=False))

@@ -74,6 +74,15 @@ def count(value: float | None) -> str:
     return _spell(value, ",.0f")
 
 
+def counted(n: int, what: str) -> str:
+    """A count of something.
+
+    >>> counted(1, "gap"), counted(2_000, "bar")
+    ('1 gap', '2,000 bars')
+    """
+    return f"{count(n)} {what}{'' if n == 1 else 's'}"
+
+
 def number(value: float | None) -> str:
     """Any other number, four significant digits.
 
@@ -91,6 +100,38 @@ def seconds(value: float | None) -> str:
     """
     digits = 2 if value is not None and value < 10 else 1
     return _spell(value, f",.{digits}f", UNIT_SPACE + "s")
+
+
+def moment(time: str | None) -> str:
+    """A point in time to the minute, or to the day where that is all.
+
+    >>> moment("2024-01-31T12:30:00.000000"), moment("2024-01-31T00:00:00"), moment(None)
+    ('2024-01-31 12:30', '2024-01-31', '–')
+    """
+    if time is None:
+        return DASH
+    return time[:16].replace("T", " ").removesuffix(" 00:00")
+
+
+def digest(value: str | None) -> str:
+    """The first twelve characters of a hash: enough to tell data sets apart.
+
+    >>> digest("9f2c41d07be85a3316ad")
+    '9f2c41d07be8'
+    """
+    return DASH if value is None else value[:12]
+
+
+def price(value: float | None) -> str:
+    """A price, five significant digits, large ones without decimals.
+
+    >>> price(64_123.456), price(0.0000123456)
+    ('64,123', '0.000012346')
+    """
+    if value is None or not math.isfinite(value) or value <= 0:
+        return DASH
+    digits = max(4 - math.floor(math.log10(value)), 0)
+    return _spell(value, f",.{digits}f")
 
 
 def interval(bounds: Sequence[float | None] | None, write: Callable[[float | None], str] = ratio) -> str:

@@ -23,13 +23,15 @@ class Strip:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: text, second line, what it sorts by, and how it is dressed ("badge", "tag", "strip", "literal", "invalid")."""
+    """One cell: text, second line, what it sorts by, and how it is dressed ("badge", "tag", "strip", "literal", "invalid",
+    "heat plus" or "heat minus", which a `shade` between 0 and 1 goes with)."""
 
     text: str
     detail: str = ""
     sort: float | str | None = None
     kind: str = ""
     strip: Strip | None = None
+    shade: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,154 @@
+"""Exploration: what a history looks like, before any detector is asked about it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from data.bars import Bars
+from data.checks import check_whole
+from data.interval import Duration, format_duration
+from data.quality import QualityReport, clean
+from foreshock import exploration_sections as sections
+from foreshock.results import plain, versions
+
+SCHEMA_VERSION = 1
+# Runs of findings that are listed; all are counted.
+RUNS_LISTED = 2_000
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """What a history looks like. Everything describes the whole history: it is for plots, and no signal is made of it.
+
+    Parameters
+    ----------
+    title : str
+    results : dict
+        The content of eda.json: JSON types, fractions, None where not known. ``omitted`` says what could not be computed, and
+        why.
+    bars : Bars
+        After cleaning.
+    quality : QualityReport
+    """
+
+    title: str
+    results: dict[str, Any]
+    bars: Bars
+    quality: QualityReport
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each symbol: bars, gaps, findings, and moments of its log returns."""
+        counts = self.quality.table
+        rows = {
+            symbol: {
+                "n_bars": counts.loc[symbol, "n_bars"],
+                "gaps": counts.loc[symbol, "gaps"],
+                "findings": counts.loc[symbol].drop(["n_bars", "gaps"]).sum(),
+                **{key: moments[key] for key in ("mean", "std", "skew", "kurtosis", "far", "min", "max")},
+            }
+            for symbol, moments in self.results["returns"].items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.index.name = "symbol"
+        return table.astype(dict.fromkeys(table.columns.drop(["n_bars", "gaps", "findings"]), float))
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write eda.json; an earlier file stays until the new one is whole."""
+        from reports.html import save
+
+        save(json.dumps(self.results, indent=1, allow_nan=False), path)
+        return Path(path)
+
+    def report(self, path: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
+        """Write the self-contained HTML page; an earlier file stays until the new one is whole."""
+        from reports.eda_report import EdaReport
+
+        EdaReport(self.title, self.results, self.quality.table, command).save(path)
+        return Path(path)
+
+    def save(self, folder: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
+        """Write ``eda.html`` and ``eda.json`` into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.to_json(folder / "eda.json")
+        self.report(folder / "eda.html", command)
+        return folder
+
+
+def explore(
+    bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
+) -> Exploration:
+    """Clean a history, and describe what is left.
+
+    Parameters
+    ----------
+    bars : Bars or DataFrame
+        As for ``fs.clean``: a table may hold doubled, unsorted and malformed bars, which are reported.
+    interval : str, optional
+        Of a table; by default the most common step.
+    title : str
+    seed : int
+        Of the rows drawn in the projection, and of k-means.
+
+    Returns
+    -------
+    Exploration
+
+    Raises
+    ------
+    ConfigError
+        If ``bars`` is of another kind, such as a path, or the seed is none.
+    DataError
+        As ``fs.clean``. A history too short for a part of the report is no error: ``results["omitted"]`` names the part.
+
+    Examples
+    --------
+    >>> from data.simulate import simulate_market
+    >>> found = explore(simulate_market(seed=7, n_symbols=2, n_bars=600).bars)
+    >>> found.results["data"]["n_bars"], found.quality.count("missing"), found.results["omitted"]
+    (600, 0, [])
+    """
+    check_whole("seed", seed, 0)
+    bars, quality = clean(bars, interval)
+    omitted: list[dict[str, str]] = []
+    content = {
+        "version": SCHEMA_VERSION,
+        "title": title,
+        "data": _data(bars),
+        "quality": _quality(quality),
+        "returns": sections.returns_section(bars, omitted),
+        "boxes": sections.boxes_section(bars),
+        **sections.features_section(bars, omitted),
+        "correlation": sections.correlation_section(bars),
+        "autocorrelation": sections.autocorrelation_section(bars, omitted),
+        **sections.paths_section(bars, seed, omitted),
+        "omitted": omitted,
+        "seeds": {"exploration": seed},
+        "versions": versions(),
+    }
+    return Exploration(title, plain(content), bars, quality)
+
+
+def _data(bars: Bars) -> dict[str, Any]:
+    return {
+        "hash": bars.fingerprint(),
+        "symbols": list(bars.symbols),
+        "start": bars.time[0],
+        "end": bars.time[-1],
+        "interval": format_duration(bars.interval),
+        "n_bars": bars.n_bars,
+        "extras": list(bars.extras),
+        "listed": {symbol: sections.listed(bars, i) for i, symbol in enumerate(bars.symbols)},
+    }
+
+
+def _quality(quality: QualityReport) -> dict[str, Any]:
+    table = {str(symbol): row for symbol, row in quality.table.to_dict("index").items()}
+    listed = quality.runs.head(RUNS_LISTED).to_dict("records")
+    return {"table": table, "n_findings": len(quality.findings), "n_runs": len(quality.runs), "runs": listed}
