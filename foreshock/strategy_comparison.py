@@ -1,0 +1,241 @@
+"""Every strategy on one history, net of costs: out of sample by walk-forward, and one year in sample, as published tables are.
+
+    python -m foreshock.strategy_comparison BARS
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from data.bars import Bars
+from data.interval import format_duration
+from data.quality import clean
+from detectors.neural.latent import LatentFactors, latent_factors
+from detectors.regimes import KMeansRegime, Regimes, walk_forward_regimes
+from detectors.registry import make_detector
+from engine.features import Features
+from engine.ohlcv import ohlcv_features
+from engine.risk.performance import performance
+from engine.scores import Signals
+from engine.splits import WalkForward
+from engine.thresholds import Fixed, RollingQuantile
+from engine.walk_forward import walk_forward
+from strategies.account import Account
+from strategies.anomaly_avoidance import AnomalyAvoidance
+from strategies.base import carried
+from strategies.baselines import BuyAndHold, EqualWeight
+from strategies.comparison import compare_avoidance, paired_difference
+from strategies.cost_sweep import break_even_cost
+from strategies.costs import DEFAULT_COSTS, Costs
+from strategies.event import EventTrade
+from strategies.factor_portfolio import FactorPortfolio
+from strategies.momentum import TimeSeriesMomentum
+from strategies.portfolio import backtest
+from strategies.regime_exposure import RegimeExposure
+from strategies.result import BacktestResult
+from strategies.volatility_target import VolatilityTarget
+
+DETECTORS = ("zscore", "isolation_forest", "pca")
+SPLITS = WalkForward(train="365D", test="90D", embargo="2D")
+QUANTILE, THRESHOLD_WINDOW = 0.95, "60D"
+SHORTS = Account(shorts=True)
+# Full in a calm or rising market, a quarter in the others: no return was looked at for this.
+EXPOSURES = {"calm": 1.0, "high volatility": 0.25, "bullish momentum": 1.0, "bearish": 0.25}
+# A book's returns of 2024, hourly bars of eight assets, models and thresholds of the same rows.
+PUBLISHED_YEAR = 2024
+PUBLISHED = {"anomaly_avoidance": 0.448, "buy_and_hold": 0.381, "factor_portfolio": 0.312}
+BLOCK = 168
+
+
+@dataclass(frozen=True)
+class _Knowledge:
+    """What strategies are told: alerts by detector, regimes, factors of a network, and factor weights if they are known."""
+
+    signals: Mapping[str, Signals]
+    regimes: Regimes
+    latent: LatentFactors | None = None
+    factor_weights: np.ndarray | None = None
+
+
+@threadpool_limits.wrap(limits=1)
+def strategy_comparison(
+    bars: Bars,
+    detectors: Sequence[str] = DETECTORS,
+    splits: WalkForward = SPLITS,
+    costs: Costs = DEFAULT_COSTS,
+    year: int = PUBLISHED_YEAR,
+    n_draws: int = 1_000,
+    n_bootstrap: int = 999,
+    seed: int = 0,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """One row for each strategy and sample.
+
+    *Out-of-sample*: detectors, regimes and latent factors are refitted by walk-forward, thresholds are quantiles of the 60 days
+    before, and all accounts run from the first test block on. *In-sample*: models, thresholds and factor weights come from the
+    rows of ``year`` and are applied to the same rows, as published tables do it: to be seen beside them, not to be believed.
+
+    Parameters
+    ----------
+    bars : Bars
+    detectors : sequence of str
+        Each has its avoidance; the first one's alerts are traded by ``EventTrade`` too.
+    splits : WalkForward
+    costs : Costs
+    year : int
+        Calendar year, UTC, of the in-sample rows; if the bars have none of it these are left out.
+    n_draws : int
+        Of ``RandomAvoidance``, for each detector.
+    n_bootstrap, seed : int
+        Of the intervals.
+    on_step : callable
+        Told what was done.
+
+    Returns
+    -------
+    DataFrame
+        ``strategy``, ``sample``; ``total_return``; ``sharpe`` per year, ``sharpe_low``, ``sharpe_high`` (95 %);
+        ``beyond_equal``, mean return per year beyond ``equal_weight``'s, with ``beyond_equal_low`` and ``_high`` (paired circular
+        block bootstrap, blocks of a week of hours); for avoidance ``percentile`` among random timings, and ``beyond_target`` with
+        its bounds, against ``VolatilityTarget`` at equal mean exposure; ``max_drawdown``, ``var_95``, ``cvar_95`` per bar;
+        ``turnover`` per year; ``costs`` in units of the starting equity; ``exposure``, its mean; ``break_even``, the cost of a fill
+        at which nothing is left; and ``return_YEAR`` for each calendar year.
+
+    Raises
+    ------
+    ConfigError
+        If the bars are too short for a test block.
+    """
+    bars, _ = clean(bars)
+    features = ohlcv_features(bars)
+    signals = {}
+    for name in detectors:
+        signals[name] = walk_forward(make_detector(name), features, splits).signals(RollingQuantile(QUANTILE, THRESHOLD_WINDOW))
+        on_step(f"walk-forward {name}")
+    regimes = walk_forward_regimes(KMeansRegime(seed=seed), features, splits)
+    # A code of as many numbers as there are symbols would be the returns themselves.
+    latent = latent_factors(bars, "autoencoder", min(3, bars.n_symbols - 1), splits, seed=seed) if bars.n_symbols > 1 else None
+    on_step("regimes and latent factors")
+    first = splits.folds(bars.n_bars, bars.interval, 0)[0].test.start
+    told, draws = _Knowledge(signals, regimes, latent), (n_draws, n_bootstrap, seed)
+    rows = _rows(bars, told, slice(first, bars.n_bars), costs, "out-of-sample", draws, on_step)
+    of_year = np.flatnonzero(bars.time.astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
+    if of_year.size:
+        within = slice(int(of_year[0]), int(of_year[-1]) + 1)
+        rows += _rows(bars, _in_sample(bars, features, within, detectors, seed), within, costs, f"in-sample {year}", draws, on_step)
+    return pd.DataFrame(rows)
+
+
+def published() -> pd.DataFrame:
+    """The published returns, as rows of the same table."""
+    sample = f"published, in-sample {PUBLISHED_YEAR}"
+    return pd.DataFrame([{"strategy": name, "sample": sample, "total_return": value} for name, value in PUBLISHED.items()])
+
+
+def _in_sample(bars: Bars, features: Features, within: slice, detectors: Sequence[str], seed: int) -> _Knowledge:
+    rows, own = features.rows(within), bars.rows(within)
+    signals = {}
+    for name in detectors:
+        scores = make_detector(name).fit(rows).score(features)
+        signals[name] = scores.signals(Fixed(float(np.nanquantile(scores.values[within], QUANTILE))))
+    regimes = KMeansRegime(seed=seed).fit(rows).regimes(features)
+    # What the last row of the year would choose, by the returns of all of it.
+    whole = FactorPortfolio(window=format_duration((own.n_bars - 1) * own.interval), rebalance=format_duration(own.interval))
+    return _Knowledge(signals, regimes, factor_weights=whole.weights(own)[-1])
+
+
+def _books(bars: Bars, told: _Knowledge) -> dict[str, tuple[np.ndarray, Account]]:
+    """Target weights over all bars, and the account that holds them."""
+    plain = Account()
+    books = {f"anomaly_avoidance[{name}]": (AnomalyAvoidance().weights(bars, found), plain) for name, found in told.signals.items()}
+    name, alerts = next(iter(told.signals.items()))
+    for mode in ("follow", "fade"):
+        books[f"event_trade[{name}, {mode}]"] = (EventTrade(mode).weights(bars, alerts), SHORTS)
+    books["regime_exposure"] = (RegimeExposure(told.regimes, EXPOSURES).weights(bars), plain)
+    if told.factor_weights is None:
+        books["factor_portfolio"] = (FactorPortfolio().weights(bars), SHORTS)
+        books["factor_portfolio[long only]"] = (FactorPortfolio(long_only=True).weights(bars), plain)
+    else:
+        held = np.where(np.isnan(EqualWeight("7d").weights(bars)), np.nan, np.nan_to_num(told.factor_weights))
+        books["factor_portfolio"] = (held, SHORTS)
+    if told.latent is not None:
+        books["factor_portfolio[autoencoder]"] = (FactorPortfolio(told.latent.n_factors, factors=told.latent).weights(bars), SHORTS)
+    books["time_series_momentum"] = (TimeSeriesMomentum().weights(bars), plain)
+    books["volatility_target"] = (VolatilityTarget().weights(bars), plain)
+    books["equal_weight"] = (EqualWeight().weights(bars), plain)
+    return books
+
+
+def _rows(
+    bars: Bars,
+    told: _Knowledge,
+    within: slice,
+    costs: Costs,
+    sample: str,
+    draws: tuple[int, int, int],
+    on_step: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    n_draws, n_bootstrap, seed = draws
+    own = bars.rows(within)
+    books = {}
+    for name, (weights, account) in _books(bars, told).items():
+        # The account starts with the targets in force.
+        weights[within.start] = carried(weights[: within.start + 1])[-1]
+        books[name] = (weights[within], account)
+    books[BuyAndHold.name] = (BuyAndHold().weights(own), Account())
+    results = {name: backtest(own, weights, costs, name, account) for name, (weights, account) in books.items()}
+    rows = []
+    for name, result in results.items():
+        row = {"strategy": name, "sample": sample, **_figures(result)}
+        row["break_even"] = break_even_cost(own, books[name][0], costs=costs, account=books[name][1])
+        if name != EqualWeight.name:
+            gap = paired_difference(result, results[EqualWeight.name], BLOCK, n_bootstrap, seed)
+            row |= {"beyond_equal": gap.mean, "beyond_equal_low": gap.mean_interval[0], "beyond_equal_high": gap.mean_interval[1]}
+        if name.startswith(AnomalyAvoidance.name):
+            alerts = told.signals[name.split("[")[1][:-1]].rows(within)
+            found = compare_avoidance(own, alerts, costs=costs, n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed)
+            low, high = found.difference.mean_interval
+            row |= {"percentile": found.percentile, "beyond_target": found.difference.mean}
+            row |= {"beyond_target_low": low, "beyond_target_high": high}
+        rows.append(row)
+        on_step(f"{sample} {name}")
+    return rows
+
+
+def _figures(result: BacktestResult) -> dict[str, Any]:
+    found = performance(result.returns, format_duration(result.interval))
+    years = len(result.time) * (result.interval / np.timedelta64(365, "D"))
+    calendar = result.time.astype("datetime64[Y]").astype(int) + 1970
+    return {
+        "total_return": found.total_return,
+        "sharpe": found.sharpe,
+        "sharpe_low": found.sharpe_ci[0],
+        "sharpe_high": found.sharpe_ci[1],
+        "max_drawdown": found.max_drawdown,
+        "var_95": found.var_95,
+        "cvar_95": found.cvar_95,
+        "turnover": float(result.turnover.sum() / years),
+        "costs": result.costs,
+        "exposure": float(result.exposure.mean()),
+        **{f"return_{year}": float(np.prod(1 + result.returns[calendar == year]) - 1) for year in np.unique(calendar)},
+    }
+
+
+def main(path: str) -> None:
+    """Print the table."""
+    from data.files import read_bars
+
+    found = strategy_comparison(read_bars(path), on_step=lambda done: print(done, file=sys.stderr))  # noqa: T201
+    table = pd.concat([found, published()], ignore_index=True)
+    print(table.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}"))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

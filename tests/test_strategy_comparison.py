@@ -1,0 +1,67 @@
+"""The table of all strategies: each of them in it, and its figures those of its own accounts."""
+
+import numpy as np
+import pytest
+
+from detectors.registry import make_detector
+from engine.ohlcv import ohlcv_features
+from engine.splits import WalkForward
+from engine.thresholds import RollingQuantile
+from engine.walk_forward import walk_forward
+from foreshock.strategy_comparison import QUANTILE, THRESHOLD_WINDOW, published, strategy_comparison
+from strategies.anomaly_avoidance import AnomalyAvoidance
+from strategies.costs import DEFAULT_COSTS
+from strategies.portfolio import backtest
+from strategies.registry import STRATEGIES
+from tests.market import make_bars
+
+SPLITS = WalkForward("60D", "30D", "2D")
+
+
+@pytest.fixture(scope="module")
+def bars():
+    return make_bars(n_bars=2_800, n_symbols=3, seed=4)
+
+
+@pytest.fixture(scope="module")
+def table(bars):
+    year = int(str(bars.time[-1])[:4])
+    return strategy_comparison(bars, ["zscore"], SPLITS, year=year, n_draws=20, n_bootstrap=99).set_index(["sample", "strategy"])
+
+
+def test_every_strategy_stands_in_both_samples(table):
+    for sample in table.index.unique("sample"):
+        names = {name.split("[")[0] for name in table.loc[sample].index}
+        assert names == set(STRATEGIES), sample
+    assert len(table.index.unique("sample")) == 2
+
+
+def test_the_returns_of_the_years_compound_to_the_whole(table):
+    years = table.filter(regex=r"^return_\d{4}$")
+    np.testing.assert_allclose((1 + years.fillna(0)).prod(axis=1) - 1, table["total_return"], atol=1e-12)
+
+
+def test_out_of_sample_avoidance_is_that_of_walk_forward_alerts(table, bars):
+    scores = walk_forward(make_detector("zscore"), ohlcv_features(bars), SPLITS)
+    alerts = scores.signals(RollingQuantile(QUANTILE, THRESHOLD_WINDOW))
+    first = SPLITS.folds(bars.n_bars, bars.interval, 0)[0].test.start
+    rows = slice(first, bars.n_bars)
+    result = backtest(bars.rows(rows), AnomalyAvoidance().weights(bars.rows(rows), alerts.rows(rows)), DEFAULT_COSTS)
+    row = table.loc[("out-of-sample", "anomaly_avoidance[zscore]")]
+    assert row["total_return"] == pytest.approx(result.equity[-1] - 1, rel=0.02)
+    assert row["exposure"] == pytest.approx(result.exposure.mean(), rel=0.02)
+
+
+def test_intervals_hold_their_figures_and_the_percentile_is_a_share(table):
+    rows = table.dropna(subset=["beyond_equal"])
+    assert len(rows) == len(table) - 2
+    assert (rows["beyond_equal_low"] < rows["beyond_equal"]).all()
+    assert (rows["beyond_equal"] < rows["beyond_equal_high"]).all()
+    avoidance = table.dropna(subset=["percentile"])
+    assert set(avoidance.index.get_level_values("strategy")) == {"anomaly_avoidance[zscore]"}
+    assert avoidance["percentile"].between(0, 1).all()
+
+
+def test_the_published_returns_are_marked_as_in_sample():
+    assert published()["sample"].eq("published, in-sample 2024").all()
+    assert dict(published()[["strategy", "total_return"]].to_numpy())["buy_and_hold"] == 0.381
