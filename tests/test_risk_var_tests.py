@@ -194,9 +194,12 @@ def test_right_forecasts_are_rejected_in_three_to_seven_percent_of_500_runs(leve
 @pytest.mark.parametrize("level", [0.95, 0.99])
 def test_one_figure_for_all_bars_is_rejected_in_eighty_percent_of_the_runs_after_a_switch_of_regime(level):
     for regime in ("alternating", "higher"):
-        # Hits that are too many are none of the independence test's business.
-        found = rejected(200, 1_000, level, regime).drop("christoffersen_independence")
-        assert (found["p"] >= 0.8).all(), found
+        found = rejected(200, 1_000, level, regime)["p"]
+        # Hits that are too many are none of the independence test's business, nor how many they are of Z1's, which looks at
+        # the size of their losses alone.
+        every = found.drop(["christoffersen_independence", "acerbi_szekely_z1"])
+        assert (every >= 0.8).all(), found
+        assert found["acerbi_szekely_z1"] >= 0.5, found
 
 
 def test_too_small_a_cvar_is_found_by_the_tests_of_cvar_alone():

@@ -52,6 +52,9 @@ def var_backtest(
     wrong in exactly 5 % of samples at 5 %. The order depends on the seed and on the hits: statistics with few values, above all
     that of independence, which is the same in all samples without two hits in a row, have a p that another seed would move.
 
+    Against 500 histories of 1,000 bars whose GARCH-t forecasts were right, p rejected 4 to 6 % of them at 5 % in every test at 95 %
+    and at 99 %; asymptotic p in 1 % (independence) to 11 % (dynamic quantile) at 99 % (``tests.studies.var_calibration``).
+
     Simulated are: independent hits of rate a for ``kupiec``, ``christoffersen_conditional`` and ``dynamic_quantile``, the forecasts
     of VaR held as they are; the observed number of hits in random order for ``christoffersen_independence``, so that a wrong rate
     does not speak against independence; for Z1 the losses of the observed hits; for Z2 hits and losses. Losses beyond VaR are
