@@ -103,10 +103,10 @@ def strategy_comparison(
     DataFrame
         ``strategy``, ``sample``; ``total_return``; ``sharpe`` per year, ``sharpe_low``, ``sharpe_high`` (95 %);
         ``beyond_equal``, mean return per year beyond ``equal_weight``'s, with ``beyond_equal_low`` and ``_high`` (paired circular
-        block bootstrap, blocks of a week of hours); for avoidance ``percentile`` among random timings, and ``beyond_target`` with
-        its bounds, against ``VolatilityTarget`` at equal mean exposure; ``max_drawdown``, ``var_95``, ``cvar_95`` per bar;
-        ``turnover`` per year; ``costs`` in units of the starting equity; ``exposure``, its mean; ``break_even``, the cost of a fill
-        at which nothing is left; and ``return_YEAR`` for each calendar year.
+        block bootstrap, blocks of a week of hours); for avoidance out of sample ``percentile`` among random timings, and
+        ``beyond_target`` with its bounds, against ``VolatilityTarget`` at equal mean exposure; ``max_drawdown``, ``var_95``,
+        ``cvar_95`` per bar; ``turnover`` per year; ``costs`` in units of the starting equity; ``exposure``, its mean;
+        ``break_even``, the cost of a fill at which nothing is left; and ``return_YEAR`` for each calendar year.
 
     Raises
     ------
@@ -129,7 +129,9 @@ def strategy_comparison(
     of_year = np.flatnonzero(bars.time.astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
     if of_year.size:
         within = slice(int(of_year[0]), int(of_year[-1]) + 1)
-        rows += _rows(bars, _in_sample(bars, features, within, detectors, seed), within, costs, f"in-sample {year}", draws, on_step)
+        told = _in_sample(bars, features, within, detectors, seed)
+        # What knows its year needs no comparison with chance.
+        rows += _rows(bars, told, within, costs, f"in-sample {year}", (0, n_bootstrap, seed), on_step)
     return pd.DataFrame(rows)
 
 
@@ -198,7 +200,7 @@ def _rows(
         if name != EqualWeight.name:
             gap = paired_difference(result, results[EqualWeight.name], BLOCK, n_bootstrap, seed)
             row |= {"beyond_equal": gap.mean, "beyond_equal_low": gap.mean_interval[0], "beyond_equal_high": gap.mean_interval[1]}
-        if name.startswith(AnomalyAvoidance.name):
+        if n_draws and name.startswith(AnomalyAvoidance.name):
             alerts = told.signals[name.split("[")[1][:-1]].rows(within)
             found = compare_avoidance(own, alerts, costs=costs, n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed)
             low, high = found.difference.mean_interval
