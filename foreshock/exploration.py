@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.checks import check_whole
@@ -81,6 +82,8 @@ class Exploration:
         return folder
 
 
+# Matrices here are small, and the sums of one thread are the same bits each time.
+@threadpool_limits.wrap(limits=1)
 def explore(
     bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
 ) -> Exploration:
