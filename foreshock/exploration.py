@@ -70,7 +70,7 @@ class Exploration:
         """Write the self-contained HTML page; an earlier file stays until the new one is whole."""
         from reports.eda_report import EdaReport
 
-        EdaReport(self.title, self.results, self.quality.table, command).save(path)
+        EdaReport(self.title, self.results, command).save(path)
         return Path(path)
 
     def save(self, folder: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:

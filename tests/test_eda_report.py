@@ -48,7 +48,7 @@ def exploration(first: str = "BTC/USDT", second: str = "ETH/USDT"):
 @cache
 def page_of(first: str = "BTC/USDT", second: str = "ETH/USDT") -> str:
     found = exploration(first, second)
-    return EdaReport(found.title, found.results, found.quality.table, f"foreshock eda {first}.csv").to_html()
+    return EdaReport(found.title, found.results, f"foreshock eda {first}.csv").to_html()
 
 
 @pytest.fixture
@@ -147,13 +147,14 @@ def test_the_head_says_what_the_data_are_and_what_state_they_are_in(results, pag
     assert text.index("16 bars missing in 2 gaps, and 14 other findings.") < text.index("Are the data whole?")
     assert "BTC/USDT, ETH/USDT, BTC/USDT (x1000)" in text
     assert f"1,920 of 1h From 2022-01-01 UTC To 2022-03-21 23:00 UTC Data hash {results['data']['hash'][:12]}" in text
-    far = [row["far"] for row in results["returns"].values() if row["far"] is not None]
+    far = [row["far"] for row in results["returns"].values() if row["n"] >= 100]
+    assert "24 bars apart, absolute returns of the median symbol correlate" in text
     assert f"Beyond 3 standard deviations lie {fmt.percent(min(far), 2)} to {fmt.percent(max(far), 2)} of the returns" in text
 
 
 def test_a_faultless_history_says_so():
     found = fs.explore(make_bars(400, 1))
-    text = seen(EdaReport("x", found.results, found.quality.table, "").to_html())
+    text = seen(EdaReport("x", found.results, "").to_html())
     assert "No bar is missing between first and last, and nothing else was found." in text
     assert "Looked for and not found: unsorted, doubled, infinite" in text
     assert "What could not be drawn" not in text
@@ -250,7 +251,7 @@ def test_every_stretch_of_a_price_is_drawn_in_the_colour_of_its_regime(results, 
 
 def test_a_short_history_is_drawn_bar_by_bar_and_says_so():
     found = fs.explore(make_bars(300, 1))
-    text = seen(EdaReport("x", found.results, found.quality.table, "").to_html())
+    text = seen(EdaReport("x", found.results, "").to_html())
     assert "every bar drawn" in text
     assert "thinned for drawing" not in text
 
@@ -322,7 +323,7 @@ def test_hostile_symbols_are_text_everywhere(name):
 @pytest.mark.parametrize("n_bars", [1, 2, 3, 30, 130])
 def test_a_short_history_has_a_page_that_names_what_is_missing_and_why(n_bars):
     found = fs.explore(make_bars(n_bars, 2))
-    page = EdaReport("Short", found.results, found.quality.table, "").to_html()
+    page = EdaReport("Short", found.results, "").to_html()
     text = seen(page)
     assert "What could not be drawn." in text
     assert found.results["omitted"]
@@ -333,7 +334,7 @@ def test_a_short_history_has_a_page_that_names_what_is_missing_and_why(n_bars):
 
 def test_of_many_symbols_the_first_have_charts_and_the_page_says_so():
     found = fs.explore(make_bars(300, 26))
-    page = EdaReport("Many", found.results, found.quality.table, "").to_html()
+    page = EdaReport("Many", found.results, "").to_html()
     assert "The first 12 of 26 symbols have charts of their own" in seen(page)
     assert len([name for name in specs(page) if name.startswith("price-")]) == eda_figures.N_CHARTS == 12
     assert len(table_of(page, "moments")) == len(table_of(page, "quality")) == 26
@@ -346,7 +347,7 @@ def test_more_runs_than_are_shown_are_counted():
     bars.volume[::2] = 0.0
     found = fs.explore(bars)
     assert found.results["quality"]["n_runs"] == 1_000
-    page = EdaReport("x", found.results, found.quality.table, "").to_html()
+    page = EdaReport("x", found.results, "").to_html()
     assert len(table_of(page, "runs")) == eda_tables.RUNS_SHOWN
     assert "n = 1,000 runs, the first 200 shown; eda.json has 1,000, fs.clean all" in seen(page)
 

@@ -62,9 +62,15 @@ def test_bars_in_another_unit_are_set_apart_and_the_rest_is_as_it_was(factor, ro
         assert np.isnan(getattr(bars, name)[rows, 0]).all()
         np.testing.assert_array_equal(getattr(bars, name)[:, 1], getattr(good, name)[:, 1])
     assert report.count("missing", "A") == (len(rows) if rows[-1] < 399 else 0)
+    assert set(report.runs.query("kind == 'missing'")["found"]) <= {f"no bar for {len(rows)}h, others traded: up to 1"}
     (run,) = report.runs.query("kind == 'unit'").to_dict("records")
     assert (run["rows"], run["from"], run["to"]) == (len(rows), good.time[rows[0]], good.time[rows[-1]])
     assert run["done"] == "set apart"
+
+
+def test_a_symbol_alone_has_no_others_even_when_a_part_of_it_is_set_apart():
+    _, report = clean(changed(make_bars(300, 1, seed=5), np.arange(100, 105), 1000.0))
+    assert report.runs["found"].tolist() == ["no bar for 5h", "prices 1,000 times those before"]
 
 
 def test_units_that_change_twice_are_two_series_and_two_runs():
