@@ -209,7 +209,7 @@ def test_runs_are_the_findings_counted_once_more():
     table = make_bars(300, 2, seed=3).to_frame()
     table.loc[[40, 42, 44, 90], "high"] = -1.0
     table.loc[[61, 63, 65], "volume"] = 0.0
-    table = table.drop(index=[200, 201, 202, 203, 250])
+    table = table.drop(index=[200, 201, 202, 203, 250, 253])
     bars, report = clean(table)
     assert (
         report.runs.groupby(["symbol", "kind"])["rows"].sum().to_dict()
@@ -225,6 +225,7 @@ def test_runs_are_the_findings_counted_once_more():
     assert ("B", "zero_volume", 3, "no volume") in seen
     assert ("A", "missing", 3, "no bar for 3h, others traded: up to 1") in seen
     assert ("A", "missing", 2, "no bar for 2h, no symbol traded") in seen
+    assert ("B", "missing", 1, "no bar for 1h, others traded: up to 1") in seen
     assert report.gaps == {symbol: (report.runs.query("symbol == @symbol")["kind"] == "missing").sum() for symbol in bars.symbols}
 
 
