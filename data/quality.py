@@ -146,9 +146,9 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
         bars = replace(bars, **changed, extras=extras)
     if np.isnan(bars.close).all():
         raise DataError("no valid bar is left after cleaning; check the source")
-    given, (bars, apart) = bars, set_apart(bars)
+    given, (bars, apart, sources) = bars, set_apart(bars)
     found += [_bars(given, kind, size) for kind, size in apart.items()]
-    missing, gaps = _missing(bars)
+    missing, gaps = _missing(bars, given, sources)
     strange = outliers(bars)
     for kind, size in (
         ("missing", missing),
@@ -163,18 +163,20 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     together["done"] = together["kind"].map(DONE)
     lost = dict.fromkeys((name for name in together["symbol"] if name not in bars.symbols), 0)
     known = dict(zip(bars.symbols, (~np.isnan(bars.close)).sum(axis=0).tolist(), strict=True))
-    runs = runs_of(together, bars.interval, [*known, *lost], alone=bars.n_symbols == 1)
+    runs = runs_of(together, bars.interval, [*known, *lost], alone=given.n_symbols == 1)
     return bars, QualityReport(together[["symbol", "time", "kind", "done"]], known | lost, gaps | lost, runs)
 
 
-def _missing(bars: Bars) -> tuple[np.ndarray, dict[str, int]]:
-    """Number of other symbols that are known in each bar that is missing, NaN elsewhere, and runs of missing bars by symbol."""
+def _missing(bars: Bars, given: Bars, sources: list[int]) -> tuple[np.ndarray, dict[str, int]]:
+    """Number of other symbols, as given, that are known in each bar that is missing, NaN elsewhere; runs of them by symbol."""
     known = ~np.isnan(bars.close)
+    traded = ~np.isnan(given.close)
+    others = traded.sum(axis=1, keepdims=True) - traded[:, sources]
     listed = (np.cumsum(known, axis=0) > 0) & (np.cumsum(known[::-1], axis=0)[::-1] > 0)
     missing = listed & ~known
     starts = missing & ~np.vstack([np.zeros((1, bars.n_symbols), bool), missing[:-1]])
     gaps = dict(zip(bars.symbols, starts.sum(axis=0).tolist(), strict=True))
-    return np.where(missing, known.sum(axis=1, keepdims=True), np.nan), gaps
+    return np.where(missing, others, np.nan), gaps
 
 
 def _bars(bars: Bars, kind: str, size: np.ndarray) -> pd.DataFrame:

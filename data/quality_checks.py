@@ -6,6 +6,7 @@ Each gives (n_bars, n_symbols) of the size of what was found, NaN where nothing 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from data.bars import FIELDS, Bars
 from data.quality_series import JUMP
@@ -117,16 +118,27 @@ def volume_units(bars: Bars) -> np.ndarray:
         rows = np.flatnonzero((bars.volume[:, i] > 0) & ~np.isnan(bars.close[:, i]))
         volume, price = np.log(bars.volume[rows, i]), np.log(bars.close[rows, i])
         steps = np.diff(volume) * np.sign(price[1:]) > np.abs(price[1:]) / 2
+        starts = 1 + np.flatnonzero(steps & (np.abs(price[1:]) >= UNIT_PRICE))
+        starts = starts[(starts >= LEAST_BEFORE) & (starts + UNIT_RUN <= len(rows))]
+        if not len(starts):
+            continue
+        usual = pd.Series(volume).rolling(BEFORE, min_periods=1).median().to_numpy()[starts - 1]
+        # Most steps last a bar or two.
+        first = starts[:, None] + np.arange(UNIT_RUN)
+        lasting = _nearer(volume[first] - usual[:, None], price[first]).all(axis=1)
         stop = 0
-        for k in 1 + np.flatnonzero(steps & (np.abs(price[1:]) >= UNIT_PRICE)):
-            if k < max(LEAST_BEFORE, stop):
+        for k, level in zip(starts[lasting], usual[lasting], strict=True):
+            if k < stop:
                 continue
-            usual = np.median(volume[max(k - BEFORE, 0) : k])
-            stop = k + _run_length((volume[k:] - usual) * np.sign(price[k:]) > np.abs(price[k:]) / 2)
-            run = slice(k, stop)
-            if stop - k >= UNIT_RUN and abs(np.median(volume[run] - usual - price[run])) < UNIT_NEAR:
-                out[rows[run], i] = np.exp(price[run])
+            stop = k + _run_length(_nearer(volume[k:] - level, price[k:]))
+            if abs(np.median(volume[k:stop] - level - price[k:stop])) < UNIT_NEAR:
+                out[rows[k:stop], i] = np.exp(price[k:stop])
     return out
+
+
+def _nearer(excess: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """Whether the excess of log volume is nearer to the log price than to 0."""
+    return excess * np.sign(price) > np.abs(price) / 2
 
 
 def _run_length(mask: np.ndarray) -> int:

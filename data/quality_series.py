@@ -16,7 +16,7 @@ LEAST_POWER = 2
 LEAST_ABSENCE = np.timedelta64(1, "D")
 
 
-def set_apart(bars: Bars) -> tuple[Bars, dict[str, np.ndarray]]:
+def set_apart(bars: Bars) -> tuple[Bars, dict[str, np.ndarray], list[int]]:
     """Bars in which each symbol is one series, and what was set apart, by kind.
 
     relisted
@@ -32,9 +32,9 @@ def set_apart(bars: Bars) -> tuple[Bars, dict[str, np.ndarray]]:
 
     Returns
     -------
-    Bars, dict of str to ndarray of float64, shape (n_bars, n_symbols)
-        The latter of the symbols given: by how much the close at the relisting differs from the last one, or 10^k; NaN in bars
-        that stayed.
+    Bars, dict of str to ndarray of float64, list of int
+        By how much the close at the relisting differs from the last one, or 10^k, shape (n_bars, n_symbols) of the bars given, NaN
+        in those that stayed; and which of the symbols given each one comes from.
     """
     sizes = {kind: np.full(bars.shape, np.nan) for kind in ("relisted", "unit")}
     columns = [(symbol, col, np.ones(bars.n_bars, bool)) for col, symbol in enumerate(bars.symbols)]
@@ -59,7 +59,7 @@ def set_apart(bars: Bars) -> tuple[Bars, dict[str, np.ndarray]]:
         fields = {name: np.where(keep, getattr(bars, name)[:, cols], np.nan) for name in FIELDS}
         extras = {name: np.where(keep, values[:, cols], np.nan) for name, values in bars.extras.items()}
         bars = replace(bars, symbols=names, **fields, extras=extras)
-    return bars, sizes
+    return bars, sizes, [col for _, col, _ in columns]
 
 
 def _parts(log_open: np.ndarray, log_close: np.ndarray, absent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

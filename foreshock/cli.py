@@ -217,7 +217,7 @@ def eda(
     from reports.eda_report import headline
 
     with naming(data):
-        found = explore(table, interval, f"{data.name}: what the data look like")
+        found = explore(table, interval, f"{data.resolve().name}: what the data look like")
     folder = found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
     for sentence in headline(found.results):
         typer.echo(sentence)

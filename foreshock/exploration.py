@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.checks import check_whole
@@ -69,7 +70,7 @@ class Exploration:
         """Write the self-contained HTML page; an earlier file stays until the new one is whole."""
         from reports.eda_report import EdaReport
 
-        EdaReport(self.title, self.results, self.quality.table, command).save(path)
+        EdaReport(self.title, self.results, command).save(path)
         return Path(path)
 
     def save(self, folder: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
@@ -81,6 +82,8 @@ class Exploration:
         return folder
 
 
+# Matrices here are small, and the sums of one thread are the same bits each time.
+@threadpool_limits.wrap(limits=1)
 def explore(
     bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
 ) -> Exploration:

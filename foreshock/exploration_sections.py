@@ -97,7 +97,7 @@ def features_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any
     mask = ~np.isnan(chosen.values).any(axis=2)
     rows, groups = chosen.values[mask], np.nonzero(mask)[1]
     if len(rows) < LEAST_ROWS or len(names) < 2:
-        why = f"{len(rows)} rows have all features, {LEAST_ROWS} are needed, and two features"
+        why = f"{len(rows)} rows have all of them, {LEAST_ROWS} are needed" if len(names) > 1 else "fewer than two are left"
         omitted.append({"what": "correlation and scatter matrix of the features", "why": why})
         return {"features": None, "scatter": None}
     found = {"names": names, "n": len(rows), "pearson": correlation(rows), "spearman": correlation(rank_within(rows, groups))}

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import pandas as pd
-
 from reports import eda_figures as figures
 from reports import eda_paths as paths
 from reports import eda_tables as tables
@@ -14,6 +12,9 @@ from reports import format as fmt
 from reports import html
 from reports.eda_matrix import scatter_matrix
 from reports.tables import settings_table, words
+
+# Symbols and pairs with fewer are left out of the headline.
+LEAST_BARS = 100
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,12 @@ class EdaReport:
         Heading of the page.
     results : dict
         Content of eda.json: JSON types only, fractions, None where not known.
-    quality : DataFrame
-        Counts per symbol, which is the index.
     command : str
         How to make the page again.
     """
 
     title: str
     results: dict[str, Any]
-    quality: pd.DataFrame
     command: str
 
     def to_html(self) -> str:
@@ -124,12 +122,15 @@ def headline(results: dict[str, Any]) -> list[str]:
     sentences = [
         f"{holes[:1].upper()}{holes[1:]}, and {fmt.counted(found, 'other finding') if found else 'nothing else was found'}."
     ]
-    far = [moments["far"] for moments in results["returns"].values() if fmt.known(moments["far"])]
+    # A symbol of a few bars, such as a part set apart, would set the ends of every range.
+    enough = [moments for moments in results["returns"].values() if moments["n"] >= LEAST_BARS] or list(results["returns"].values())
+    far = [moments["far"] for moments in enough if fmt.known(moments["far"])]
     if far:
         two = lambda x: fmt.percent(x, 2)  # noqa: E731
         sentences.append(f"Beyond 3 standard deviations lie {_range(far, two)} of the returns; of a normal, 0.27{fmt.UNIT_SPACE}%.")
     curves = list(results["autocorrelation"].values())
-    lag = min([24, *(len(curve["returns"]) for curve in curves)])
+    lag = min(24, max((len(curve["returns"]) for curve in curves), default=1))
+    curves = [curve for curve in curves if len(curve["returns"]) >= lag]
     at = {key: [c[key][lag - 1] for c in curves if fmt.known(c[key][lag - 1])] for key in ("absolute", "returns")}
     if at["absolute"] and at["returns"]:
         whose = "of the median symbol " if len(curves) > 1 else ""
@@ -139,7 +140,10 @@ def headline(results: dict[str, Any]) -> list[str]:
         )
     pairs = results["correlation"]
     if pairs:
-        values = [x for i, row in enumerate(pairs["pearson"]) for x in row[:i] if fmt.known(x)]
+        n = pairs["n"]
+        values = [
+            x for i, row in enumerate(pairs["pearson"]) for j, x in enumerate(row[:i]) if fmt.known(x) and n[i][j] >= LEAST_BARS
+        ]
         if values:
             sentences.append(f"Returns of two symbols correlate {_range(values, fmt.ratio)}.")
     return sentences

@@ -104,15 +104,19 @@ def histogram_table(results: Mapping[str, Any], symbols: Sequence[str]) -> Table
         low = (k - half) // wide
         cells = [header(f"{fmt.number(low)} to {fmt.number(low + 1)}")]
         cells += [cell(sum(found["counts"][k : k + wide]), fmt.count) for found in drawn.values()]
-        rows.append([*cells, cell(sum(first["normal"][k : k + wide]) / total, lambda x: fmt.percent(x, 4))])
+        rows.append([*cells, cell(sum(first["normal"][k : k + wide]) / total, _tail_share)])
     outside = [cell(found["below"] + found["above"], fmt.count) for found in drawn.values()]
-    rows.append([header("beyond"), *outside, cell(1.97e-9, lambda _: "< 0.0001" + fmt.UNIT_SPACE + "%")])
+    rows.append([header("beyond"), *outside, cell(1.97e-9, _tail_share)])
     columns = [
         Column("Deviations", "from the mean", "text"),
         *(Column(name, "returns") for name in drawn),
         Column("A normal", "share"),
     ]
     return Table("histogram-table", "Number of returns by distance from the mean, in standard deviations", columns, rows)
+
+
+def _tail_share(share: float) -> str:
+    return fmt.percent(share, 4) if share >= 1e-6 else "< " + fmt.percent(1e-6, 4)
 
 
 def box_table(name: str, caption: str, first: str, boxes: Sequence[Mapping[str, Any]]) -> Table:

@@ -62,9 +62,15 @@ def test_bars_in_another_unit_are_set_apart_and_the_rest_is_as_it_was(factor, ro
         assert np.isnan(getattr(bars, name)[rows, 0]).all()
         np.testing.assert_array_equal(getattr(bars, name)[:, 1], getattr(good, name)[:, 1])
     assert report.count("missing", "A") == (len(rows) if rows[-1] < 399 else 0)
+    assert set(report.runs.query("kind == 'missing'")["found"]) <= {f"no bar for {len(rows)}h, others traded: up to 1"}
     (run,) = report.runs.query("kind == 'unit'").to_dict("records")
     assert (run["rows"], run["from"], run["to"]) == (len(rows), good.time[rows[0]], good.time[rows[-1]])
     assert run["done"] == "set apart"
+
+
+def test_a_symbol_alone_has_no_others_even_when_a_part_of_it_is_set_apart():
+    _, report = clean(changed(make_bars(300, 1, seed=5), np.arange(100, 105), 1000.0))
+    assert report.runs["found"].tolist() == ["no bar for 5h", "prices 1,000 times those before"]
 
 
 def test_units_that_change_twice_are_two_series_and_two_runs():
@@ -203,7 +209,7 @@ def test_runs_are_the_findings_counted_once_more():
     table = make_bars(300, 2, seed=3).to_frame()
     table.loc[[40, 42, 44, 90], "high"] = -1.0
     table.loc[[61, 63, 65], "volume"] = 0.0
-    table = table.drop(index=[200, 201, 202, 203, 250])
+    table = table.drop(index=[200, 201, 202, 203, 250, 253])
     bars, report = clean(table)
     assert (
         report.runs.groupby(["symbol", "kind"])["rows"].sum().to_dict()
@@ -219,6 +225,7 @@ def test_runs_are_the_findings_counted_once_more():
     assert ("B", "zero_volume", 3, "no volume") in seen
     assert ("A", "missing", 3, "no bar for 3h, others traded: up to 1") in seen
     assert ("A", "missing", 2, "no bar for 2h, no symbol traded") in seen
+    assert ("B", "missing", 1, "no bar for 1h, others traded: up to 1") in seen
     assert report.gaps == {symbol: (report.runs.query("symbol == @symbol")["kind"] == "missing").sum() for symbol in bars.symbols}
 
 
