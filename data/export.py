@@ -47,13 +47,15 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
     Raises
     ------
     ConfigError
-        If the path ends in neither ``.csv`` nor ``.parquet``.
+        If the path ends in neither ``.csv`` nor ``.parquet``, or its folder is not there.
     DataError
         If there are no rows, or a partition is damaged. What was at the path before is then still there.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"the file must end in {' or '.join(SUFFIXES)}, got {path}")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"the folder of the file must be there, got {path}; make it first")
     rows = _book_rows(store, key, start, stop) if key.kind == "book" else store.read(key, start, stop)
     if not len(rows):
         raise DataError(f"{key} has no row in that range; foreshock store ls shows what is there")

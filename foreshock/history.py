@@ -13,6 +13,7 @@ import pandas as pd
 
 from data.archive import Archive
 from data.bars import Bars
+from data.disk import check_writable
 from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
 from data.files import bars_from_frame
@@ -90,6 +91,7 @@ def fetch_history(
     missing = missing_ranges(place, keys, first, stop)
     fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
     if missing:
+        check_writable(place.folder)
         # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
         from data.exchange.history import Exchange
 
