@@ -71,7 +71,7 @@ class StoreReport:
 class Store:
     """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 
-    A partition is a year, a month or a day of one series, and says itself which ranges of time it covers. It is written
+    A partition is a year, a month, a day or an hour of one series, and says itself which ranges of time it covers. It is written
     under another name, flushed to the disk, and renamed: readers need no lock and see the one before or the one after.
     Writers of one series take turns.
 
