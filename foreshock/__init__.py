@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     from foreshock.config import load_study as load_study
     from foreshock.history import load_bars as load_bars
     from foreshock.history import load_trades as load_trades
+    from foreshock.history import stream_trades as stream_trades
     from foreshock.ledger import deflate_study as deflate_study
     from foreshock.ledger import record_study as record_study
     from foreshock.scenarios import ScenarioStudy as ScenarioStudy
@@ -208,7 +209,7 @@ _HOMES = {
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.books": ("Recorded", "load_book", "record_book"),
     "foreshock.config": ("StudyConfig", "load_study"),
-    "foreshock.history": ("load_bars", "load_trades"),
+    "foreshock.history": ("load_bars", "load_trades", "stream_trades"),
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),
