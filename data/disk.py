@@ -22,6 +22,21 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, or made, before hours of fetching go into it; nothing is created yet.
+
+    Raises
+    ------
+    DataError
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise DataError(f"the store cannot be written: {nearest} is a file; give a folder")
+    # Who may do what is asked of the user in whose name the program runs, where the system tells the two apart.
+    if not os.access(nearest, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise DataError(f"the store cannot be written: no right to write to {nearest}; mend the rights, or give another folder")
+
+
 def make_folder(folder: Path) -> None:
     """The folder and those above it, each on the disk before what lies in it."""
     if not folder.is_dir():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
+from pyarrow.parquet import ParquetWriter
 
 from data.errors import ConfigError, DataError
 from data.orderbook import BOOK_COLUMNS
@@ -47,30 +48,40 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
     Raises
     ------
     ConfigError
-        If the path ends in neither ``.csv`` nor ``.parquet``.
+        If the path ends in neither ``.csv`` nor ``.parquet``, or its folder is not there.
     DataError
         If there are no rows, or a partition is damaged. What was at the path before is then still there.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"the file must end in {' or '.join(SUFFIXES)}, got {path}")
-    rows = _book_rows(store, key, start, stop) if key.kind == "book" else store.read(key, start, stop)
-    if not len(rows):
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"the folder of the file must be there, got {path}; make it first")
+    parts = iter([_book_rows(store, key, start, stop)]) if key.kind == "book" else store.parts(key, start, stop)
+    part = next(parts, None)
+    if part is None:
         raise DataError(f"{key} has no row in that range; foreshock store ls shows what is there")
+    partial, n_rows = path.with_name(f".{path.name}.partial"), 0
+    try:
+        schema = _handed_out(key, part).schema
+        csv = path.suffix == ".csv"
+        with pyarrow.csv.CSVWriter(partial, schema) if csv else ParquetWriter(partial, schema, **parquet_options(schema)) as writer:
+            # A month of trades is never in memory at once.
+            for rows in chain([part], parts):
+                writer.write_table(_handed_out(key, rows))
+                n_rows += len(rows)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return n_rows
+
+
+def _handed_out(key: SeriesKey, rows: pa.Table) -> pa.Table:
     time = rows["time"].cast(pa.timestamp("ms", "UTC"))
     rows = rows.set_column(0, "time", time).add_column(1, "symbol", pa.repeat(key.symbol, len(rows)))
     if key.kind == "trades":
         rows = rows.set_column(rows.column_names.index("side"), "side", rows["side"].cast(pa.string()))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        if path.suffix == ".csv":
-            pyarrow.csv.write_csv(rows, partial)
-        else:
-            pyarrow.parquet.write_table(rows, partial, **parquet_options(rows.schema))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return len(rows)
+    return rows
 
 
 def _book_rows(store: Store, key: SeriesKey, start: int | None, stop: int | None) -> pa.Table:

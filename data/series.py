@@ -127,7 +127,10 @@ class SeriesKey:
         width = 10 if self.kind in ("trades", "book") else 4
         if self.kind == "ohlcv" and self.step_ms < 3_600_000:
             width = 10 if self.step_ms < 60_000 else 7
-        unit = {4: "Y", 7: "M", 10: "D"}[width]
+        if self.kind == "book" and self.step_ms < 5_000:
+            # A snapshot is not to wait for a day of them to be written anew.
+            width = 13
+        unit = {4: "Y", 7: "M", 10: "D", 13: "h"}[width]
         first = np.datetime64(start, "ms").astype(f"datetime64[{unit}]")
         while (begin := int(first.astype("datetime64[ms]").astype(np.int64))) < stop:
             yield str(first), begin, int((first + 1).astype("datetime64[ms]").astype(np.int64))

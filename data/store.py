@@ -71,7 +71,7 @@ class StoreReport:
 class Store:
     """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 
-    A partition is a year, a month or a day of one series, and says itself which ranges of time it covers. It is written
+    A partition is a year, a month, a day or an hour of one series, and says itself which ranges of time it covers. It is written
     under another name, flushed to the disk, and renamed: readers need no lock and see the one before or the one after.
     Writers of one series take turns.
 
@@ -155,19 +155,22 @@ class Store:
             taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``; of books, ``{bids,asks}_{price,amount}_{0..14}``,
             NaN where there is no level.
         """
-        files = self._files(key)
-        if files and not (start is None and stop is None):
-            first = 0 if start is None else start
-            last = 1 << 42 if stop is None else stop
+        parts = list(self.parts(key, start, stop))
+        return pa.concat_tables(parts) if parts else handed_out(key, STORED[key.kind].empty_table())
+
+    def parts(self, key: SeriesKey, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
+        """What ``read`` gives, a partition in memory at a time; none of them is empty."""
+        first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
+        for path in self._files(key):
             # A name says where its partition begins; it ends where the next one may begin.
-            spans = [next(key.partitions(begin, begin + 1)) for begin in map(_begin, files)]
-            files = [path for path, (_, begin, end) in zip(files, spans, strict=True) if begin < last and end > first]
-        parts = [read_partition(key, path).rows for path in files]
-        rows = pa.concat_tables(parts) if parts else STORED[key.kind].empty_table()
-        time = rows["time"].to_numpy()
-        first = 0 if start is None else int(np.searchsorted(time, start))
-        last = len(time) if stop is None else int(np.searchsorted(time, stop))
-        return handed_out(key, rows.slice(first, max(last - first, 0)))
+            begin = _begin(path)
+            _, begin, end = next(key.partitions(begin, begin + 1))
+            if begin >= last or end <= first:
+                continue
+            rows = read_partition(key, path).rows
+            edges = np.searchsorted(rows["time"].to_numpy(), (first, last))
+            if edges[0] < edges[1]:
+                yield handed_out(key, rows.slice(edges[0], edges[1] - edges[0]))
 
     def write(self, key: SeriesKey, table: pa.Table, start: int, stop: int) -> None:
         """Add rows; afterwards ``[start, stop)`` is covered, and what the store then lacks in it is known to be empty.

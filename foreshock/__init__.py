@@ -139,6 +139,7 @@ if TYPE_CHECKING:
     from foreshock.exploration import explore as explore
     from foreshock.history import load_bars as load_bars
     from foreshock.history import load_trades as load_trades
+    from foreshock.history import stream_trades as stream_trades
     from foreshock.ledger import deflate_study as deflate_study
     from foreshock.ledger import record_study as record_study
     from foreshock.scenarios import ScenarioStudy as ScenarioStudy
@@ -250,8 +251,12 @@ _HOMES = {
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.books": ("Recorded", "load_book", "record_book"),
     "foreshock.config": ("StudyConfig", "load_study"),
+<<<<<<< HEAD
     "foreshock.exploration": ("Exploration", "explore"),
     "foreshock.history": ("load_bars", "load_trades"),
+=======
+    "foreshock.history": ("load_bars", "load_trades", "stream_trades"),
+>>>>>>> data
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),

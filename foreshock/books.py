@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.disk import check_writable
 from data.errors import ConfigError
 from data.interval import Duration, Instant, bars_in, format_duration, parse_duration, parse_instant
 from data.orderbook import Book
@@ -76,6 +77,7 @@ def record_book(
     n_beats = bars_in(duration, interval)
     keys = [series_key(exchange, name, "book", format_duration(interval)) for name in names]
     place = store_at(store)
+    check_writable(place.folder)
     taken, missed = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
     # ccxt takes a second to import, and whoever reads needs none.
     from data.exchange.history import Exchange

@@ -144,7 +144,7 @@ def fetch(
     for found in fetch_history(symbols, exchange, timeframe or "1h", start, end, kind, store, base_url, True, archive):
         empty = f", {found.n_empty} bars that the exchange lacks" if found.n_empty else ""
         still = sum(b - a for a, b in found.uncovered) / 60_000
-        open_ = f", {still:,.0f} minutes not yet known" if found.uncovered else ""
+        open_ = f", {still:,.0f} {'minute' if round(still) == 1 else 'minutes'} not yet known" if found.uncovered else ""
         bulk = f" ({found.n_archived:,} from the archive)" if archive is not None else ""
         typer.echo(_printable(f"{found.key}: {found.n_fetched:,} fetched{bulk}, {found.n_rows:,} in the store{empty}{open_}"))
 

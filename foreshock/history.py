@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from data.archive import Archive
 from data.bars import Bars
+from data.disk import check_writable
 from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
 from data.files import bars_from_frame
@@ -90,6 +91,7 @@ def fetch_history(
     missing = missing_ranges(place, keys, first, stop)
     fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
     if missing:
+        check_writable(place.folder)
         # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
         from data.exchange.history import Exchange
 
@@ -208,7 +210,8 @@ def load_trades(
 ) -> Trades:
     """Trades of one market from the store, after what it lacks has been fetched; see ``load_bars``.
 
-    Only Binance lets one go back; of other exchanges the latest trades are to be had.
+    Only Binance lets one go back; of other exchanges the latest trades are to be had. A month of a busy market takes some GB of
+    memory: ``stream_trades`` gives it day by day.
 
     Raises
     ------
@@ -217,11 +220,42 @@ def load_trades(
     DataError
         If there is no trade in the range, or the store cannot be read or written.
     """
-    place = store_at(store)
-    (found,) = fetch_history(symbol, exchange, "", start, end, "trades", place, base_url, progress, archive)
+    key = _fetched_trades(symbol, exchange, start, end, store, base_url, progress, archive)
+    return trades_from_store(store_at(store).read(key, *_range(start, end)))
+
+
+def stream_trades(
+    symbol: str,
+    exchange: str = "binance",
+    start: Instant | None = None,
+    end: Instant | None = None,
+    store: Store | str | Path | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+    archive: str | Path | None = None,
+) -> Iterator[Trades]:
+    """As ``load_trades``, a day at a time: what ``trade_windows`` and ``volume_bars`` take in bounded memory.
+
+    What the store lacks is fetched when this is called, not when the first day is asked for.
+    """
+    key = _fetched_trades(symbol, exchange, start, end, store, base_url, progress, archive)
+    return map(trades_from_store, store_at(store).parts(key, *_range(start, end)))
+
+
+def _fetched_trades(
+    symbol: str,
+    exchange: str,
+    start: Instant | None,
+    end: Instant | None,
+    store: Store | str | Path | None,
+    base_url: str | None,
+    progress: bool,
+    archive: str | Path | None,
+) -> SeriesKey:
+    (found,) = fetch_history(symbol, exchange, "", start, end, "trades", store, base_url, progress, archive)
     if not found.n_rows:
         raise DataError(f"{exchange} has no trade of {symbol} from {start} to {end or 'now'}; widen the range")
-    return trades_from_store(place.read(found.key, *_range(start, end)))
+    return found.key
 
 
 def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
@@ -239,7 +273,7 @@ def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
 
 
 def _found(store: Store, key: SeriesKey, n_fetched: tuple[int, int], start: int, stop: int) -> Fetched:
-    n_rows = len(store.read(key, start, stop))
+    n_rows = sum(map(len, store.parts(key, start, stop)))
     uncovered = store.missing(key, start, stop)
     n_empty = 0
     if key.kind == "ohlcv":

@@ -34,7 +34,6 @@ from tests.exchange_server import (
     tick_trades,
     walk,
 )
-from tests.test_cli import foreshock
 
 N_BARS, N_HOLES = 5_000, 30
 STOP_MS = START_MS + N_BARS * MINUTE_MS
@@ -461,97 +460,6 @@ def test_an_exchange_with_a_short_history_says_from_when_on():
     exchange.connection.market = lambda symbol: {"spot": True}
     with pytest.raises(ExchangeError, match=r"kraken gives only its last 720 bars .* start at 2024-01-04T01:21Z or later"):
         list(exchange.ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (["BTC/USDT", "--exchange", "binanse"], 2, "exchange must be one that ccxt knows, got 'binanse'; did you mean binance"),
-        (["BTC/USDX"], 2, "binance has no market 'BTC/USDX'; did you mean BTC/USDT"),
-        (["btc"], 2, "binance has no market 'btc'"),
-        (["BTC/USDT", "--timeframe", "7m"], 2, "binance has no timeframe '7m' of a day or less; it has"),
-        (["BTC/USDT", "--timeframe", "1w"], 2, "binance has no timeframe '1w' of a day or less"),
-        (
-            ["BTC/USDT", "--start", "2024-02-01", "--end", "2024-01-01"],
-            2,
-            "start must be before end, got 2024-02-01 and 2024-01-01",
-        ),
-        (["BTC/USDT", "--start", "2999-01-01"], 2, "start must be before end"),
-        (["BTC/USDT", "--start", "yesterday"], 2, "start must be an ISO date"),
-        (["BTC/USDT", "--kind", "candles"], 2, "kind must be one of ohlcv, trades, funding, book"),
-        (["BTC/USDT", "--base-url", "data.example"], 2, "base_url must start with http:// or https://"),
-        (["BTC/USDT", "BTC/USDT"], 2, "symbols must be at least one and differ"),
-        (["BTC/USDT", "--exchange", "upbit", "--kind", "funding"], 2, "upbit does not give funding rates"),
-        (["BTC/USD", "--exchange", "coinbase", "--kind", "funding"], 2, "coinbase does not give funding rates"),
-        (["BTC/USD", "--exchange", "kraken", "--kind", "funding"], 2, "kraken does not give funding rates"),
-        (["BTC/JPY", "--exchange", "bitflyer"], 2, "bitflyer does not give bars"),
-        (["BTC/USDT", "--kind", "funding"], 2, "BTC/USDT has no funding rate, it is no perpetual swap"),
-    ],
-)
-def test_wrong_use_is_one_sentence_and_harms_no_store(arguments, code, message, holed, tmp_path, monkeypatch, capsys):
-    with serve(Market("BTC", bars=holed[0])) as server:
-        given = ["--start", "2024-01-01", "--end", "2024-01-02", "--base-url", server.url, "--store", str(tmp_path / "store")]
-        assert foreshock(monkeypatch, capsys, "fetch", *given, *arguments)[0] == code
-        printed = foreshock(monkeypatch, capsys, "fetch", *given, *arguments)[2]
-    assert message in printed
-    assert printed.count("\n") == 1
-    assert not any(path.is_file() for path in tmp_path.rglob("*.parquet"))
-
-
-def test_fetch_says_what_it_did_and_the_second_time_asks_for_nothing(holed, tmp_path, monkeypatch, capsys):
-    bars, holes = holed
-    n_empty = sum(b - a for a, b in holes) // MINUTE_MS
-    arguments = ["BTC/USDT", "--timeframe", "1m", "--start", "2024-01-01", "--end", "2024-01-04T11:20", "--store", str(tmp_path)]
-    with serve(Market("BTC", bars=bars)) as server:
-        monkeypatch.setenv("FORESHOCK_BASE_URL", server.url)
-        _, printed, _ = foreshock(monkeypatch, capsys, "fetch", *arguments)
-        assert printed == (
-            f"binance spot BTC/USDT ohlcv 1m: {len(bars):,} fetched, {len(bars):,} in the store, "
-            f"{n_empty} bars that the exchange lacks\n"
-        )
-        server.requests.clear()
-        code, printed, _ = foreshock(monkeypatch, capsys, "fetch", *arguments)
-        assert (code, printed[:41]) == (0, "binance spot BTC/USDT ohlcv 1m: 0 fetched")
-        assert not server.requests
-    assert_exact(Store(tmp_path), SPOT, bars, holes)
-
-
-def test_bybit_gives_funding_of_years_and_its_latest_trades(tmp_path, monkeypatch, capsys):
-    times = START_MS + 8 * HOUR_MS * np.arange(700.0)
-    funding = np.column_stack([times, np.round(np.random.default_rng(5).normal(1e-4, 1e-4, 700), 8)])
-    trades = tick_trades(900, start=int(times[-1]))
-    now = int(trades[-1, 1]) + HOUR_MS
-    first, stop = int(trades[1, 1]) + 1, int(trades[-1, 1]) + 1
-    assert first < int(trades[400, 1])
-    given = ["BTC/USDT:USDT", "--exchange", "bybit", "--store", str(tmp_path)]
-    with serve(Market("BTC", trades=trades, funding=funding), now=now) as server:
-        monkeypatch.setenv("FORESHOCK_BASE_URL", server.url)
-        # The program's clock is later than the exchange's by years.
-        code, out, _ = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "funding", "--start", "2024-01-01")
-        assert (code, out.split(",")[0]) == (0, "bybit linear BTC/USDT:USDT funding: 700 fetched")
-        start = str(np.datetime64(first, "ms"))
-        code, out, _ = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "trades", "--start", start)
-        assert (code, out.split(",")[0][-8:]) == (0, " fetched")
-        code, _, err = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "trades", "--start", "2024-01-01")
-        assert (code, err.count("\n")) == (4, 1)
-        assert "bybit gives only its latest trades, of BTC/USDT:USDT those from" in err
-    store = Store(tmp_path)
-    kept = store.read(SeriesKey("bybit", "linear", "BTC/USDT:USDT", "trades"))
-    expected = trades[(trades[:, 1] >= first) & (trades[:, 1] < stop - 1)]
-    assert kept["time"].to_pylist() == expected[:, 1].astype(int).tolist()
-    assert sorted(zip(kept["price"].to_pylist(), kept["amount"].to_pylist(), strict=True)) == sorted(map(tuple, expected[:, 2:4]))
-    rates = store.read(SeriesKey("bybit", "linear", "BTC/USDT:USDT", "funding"))
-    assert np.array_equal(np.column_stack([rates["time"].to_numpy(), rates["rate"].to_numpy()]), funding)
-    assert store.verify().whole
-
-
-def test_a_blocked_place_exits_with_4(holed, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Pace, "_sleep", lambda self, seconds: None)
-    with serve(Market("BTC", bars=holed[0]), faults={"451": 1.0}) as server:
-        given = ["BTC/USDT", "--start", "2024-01-01", "--base-url", server.url, "--store", str(tmp_path)]
-        code, _, printed = foreshock(monkeypatch, capsys, "fetch", *given)
-    assert code == 4
-    assert printed.startswith("error: binance does not serve this place or address: HTTP 451")
 
 
 def test_load_bars_gives_the_bars_and_leaves_holes_unknown(tmp_path):

@@ -83,6 +83,16 @@ def test_snapshots_come_at_the_multiples_of_the_interval_and_are_those_of_the_ex
     assert np.isnan(book.buys).all()
 
 
+def test_fast_snapshots_lie_in_hours_so_that_none_waits_for_a_day_to_be_written(exchange, tmp_path):
+    key, store = replace(BOOK, timeframe="1s"), Store(tmp_path)
+    exchange.clock.wait(3_595)
+    record_books(exchange(), store, [key], 10)
+    assert [path.name for path in sorted(tmp_path.rglob("*.parquet"))] == ["2024-01-01T00.parquet", "2024-01-01T01.parquet"]
+    assert store.ranges(key) == [(START_MS + 3_597_000, START_MS + 3_606_001)]
+    assert len(store.read(key, START_MS + 3_600_000, START_MS + 3_605_000)) == 5
+    assert store.verify().whole
+
+
 def test_answers_that_come_late_leave_gaps_and_no_two_snapshots_in_one_interval(exchange, tmp_path):
     late = ["503"] * 4
     # The markets, two snapshots, one that takes about 14 seconds, two more, and one that takes two.

@@ -609,6 +609,10 @@ def test_an_export_of_nothing_or_of_one_of_several_is_refused(filled, command):
         ),
         ("BTC/USDT", "--exchange", "bybit", "--start", "2025-01-01"): (3, "bybit spot BTC/USDT ohlcv 1m has no row in that range"),
         ("BTC/USDT", "--start", "soon"): (2, "start must be an ISO date"),
+        ("BTC/USDT", "--exchange", "bybit", "--out", "none/bars.csv"): (
+            2,
+            "the folder of the file must be there, got none/bars.csv",
+        ),
         ("BTC/USDT", "--exchange", "bybit", "--out", "bars.txt"): (2, "the file must end in .csv or .parquet, got bars.txt"),
     }
     for arguments, (expected, message) in cases.items():
