@@ -144,17 +144,29 @@ class RandomAvoidance:
         outside = strategy.outside(bars, signals)
         circles = [np.flatnonzero(rows) for rows in (outside | signals.decided).T]
         exits = _n_exits(outside)
+        rings = [outside[rows, col] for col, rows in enumerate(circles)]
         for draw in range(self.n_draws):
             rng = np.random.default_rng([self.seed, draw])
+            shifted = outside.copy()
             for _ in range(MOST_TRIES):
                 fraction = rng.random()
-                shifted = outside.copy()
-                for col, rows in enumerate(circles):
-                    # At least one row, at most all but one: a draw is never the strategy itself.
-                    shifted[rows, col] = np.roll(outside[rows, col], 1 + int(fraction * (len(rows) - 1)))
+                # At least one row, at most all but one: a draw is never the strategy itself.
+                shifts = [1 + int(fraction * (len(ring) - 1)) for ring in rings]
+                if any(_cut(ring, shift) != _cut(ring, 0) for ring, shift in zip(rings, shifts, strict=True)):
+                    continue
+                for col, (rows, ring, shift) in enumerate(zip(circles, rings, shifts, strict=True)):
+                    shifted[rows, col] = np.roll(ring, shift)
                 if np.array_equal(_n_exits(shifted), exits):
                     break
+            else:
+                for col, (rows, ring) in enumerate(zip(circles, rings, strict=True)):
+                    shifted[rows, col] = np.roll(ring, 1 + int(fraction * (len(ring) - 1)))
             yield strategy.weights_outside(bars, shifted)
+
+
+def _cut(ring: np.ndarray, shift: int) -> bool:
+    """Whether the ends of a circle lie within one exit once it is shifted: then it counts twice."""
+    return len(ring) > 0 and bool(ring[-shift] and ring[-shift - 1])
 
 
 def _n_exits(outside: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ MAX_IMPACT = 0.1
 ROUNDING = 1e-9
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def _slip_nb(slippage, coefficient, value):
     """Slippage of an order of this value, with square-root impact up to ``MAX_IMPACT``; an unknown impact is the largest."""
     if coefficient == 0.0:
@@ -36,12 +36,15 @@ def _slip_nb(slippage, coefficient, value):
     return slippage + impact
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", nogil=True)
 def _recorded_nb(fills, n_fills, batch, row, col, size, quote, slip, fee, kind):
     """The table of fills with one more, grown where it is full."""
     if n_fills == len(fills):
         grown = np.empty((2 * n_fills, fills.shape[1]))
-        grown[:n_fills] = fills
+        # Loops, not slices: assigning a slice takes numba seconds to compile.
+        for k in range(n_fills):
+            for j in range(fills.shape[1]):
+                grown[k, j] = fills[k, j]
         fills = grown
     fill = fills[n_fills]
     fill[BATCH], fill[ROW], fill[COL], fill[SIZE] = batch, row, col, size
@@ -49,7 +52,100 @@ def _recorded_nb(fills, n_fills, batch, row, col, size, quote, slip, fee, kind):
     return fills
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy", nogil=True)
+def _stopped_nb(
+    t, open_, high, low, impact, fee, slippage, stop, take, at_open,
+    units, entry, in_force, fills, n_fills, batch, cash, lines, turnover,
+):  # fmt: skip
+    """Positions whose stop or target lies in the bar, closed there; returns the fills, their number and the cash."""
+    for s in range(len(units)):
+        if units[s] == 0.0 or np.isnan(open_[t, s]):
+            continue
+        side = 1.0 if units[s] > 0.0 else -1.0
+        adverse, better = (low[t, s], high[t, s]) if side > 0.0 else (high[t, s], low[t, s])
+        level = 0.0
+        # Which of both was touched first is not known: the loss is taken.
+        if stop > 0.0 and (adverse / entry[s] - 1) * side <= -stop:
+            level = entry[s] * (1 - side * stop)
+        elif take > 0.0 and (better / entry[s] - 1) * side >= take:
+            level = entry[s] * (1 + side * take)
+        if level > 0.0:
+            # The rounding of a level must not lie outside the bar.
+            level = min(max(level, low[t, s]), high[t, s])
+            held = abs(units[s])
+            slip = _slip_nb(slippage, impact[t, s] if len(impact) > 0 else 0.0, held * level)
+            fills = _recorded_nb(fills, n_fills, batch, t, s, -units[s], level, slip, fee, STOP)
+            n_fills += 1
+            price = level * (1 - side * slip)
+            cash += units[s] * price - held * price * fee
+            lines[t, FEE] -= held * price * fee
+            lines[t, SLIPPAGE] -= held * level * slip
+            turnover[t] += held * level / at_open
+            units[s] = 0.0
+            in_force[s] = 0.0
+    return fills, n_fills, cash
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _liquidated_nb(
+    t, moment, open_, high, low, quote, fee, maintenance, liquidation_fee,
+    units, in_force, fills, n_fills, batch, cash, lines, turnover,
+):  # fmt: skip
+    """Every position closed if the margin is used up at the open (moment 0) or on the way to the worst prices of the bar (1).
+
+    Returns the fills, their number, the cash, and what of a debt was forgiven.
+    """
+    # Equity and positions now, and at the prices that are worst for each position at once.
+    now, held, worst, held_worst, shorts = cash, 0.0, cash, 0.0, False
+    for s in range(len(units)):
+        if units[s] != 0.0:
+            adverse = quote[s]
+            if moment == 1 and not np.isnan(open_[t, s]):
+                adverse = low[t, s] if units[s] > 0.0 else high[t, s]
+            now += units[s] * quote[s]
+            held += abs(units[s]) * quote[s]
+            worst += units[s] * adverse
+            held_worst += abs(units[s]) * adverse
+            shorts = shorts or units[s] < 0.0
+    if held == 0.0 or not (shorts or cash < 0.0) or worst > maintenance * held_worst:
+        return fills, n_fills, cash, 0.0
+    margin, least = now - maintenance * held, worst - maintenance * held_worst
+    way = margin / (margin - least) if margin > 0.0 else 0.0
+    for s in range(len(units)):
+        if units[s] == 0.0:
+            continue
+        adverse = quote[s]
+        if moment == 1 and not np.isnan(open_[t, s]):
+            adverse = low[t, s] if units[s] > 0.0 else high[t, s]
+        level = quote[s] + way * (adverse - quote[s])
+        value = abs(units[s]) * level
+        fills = _recorded_nb(fills, n_fills, batch, t, s, -units[s], level, 0.0, fee + liquidation_fee, FORCED)
+        n_fills += 1
+        cash += units[s] * level - value * (fee + liquidation_fee)
+        lines[t, FEE] -= value * fee
+        lines[t, LIQUIDATION] -= value * liquidation_fee
+        if now > 0.0:
+            turnover[t] += value / now
+        units[s] = 0.0
+        in_force[s] = 0.0
+    forgiven = max(-cash, 0.0)
+    lines[t, FORGIVEN] += forgiven
+    return fills, n_fills, cash + forgiven, forgiven
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _next_batch_nb(flows, batch, flow):
+    """The cash flows since the batch before, booked; the array has room for one more."""
+    flows[batch] = flow
+    if batch + 1 == len(flows):
+        grown = np.zeros(2 * len(flows))
+        for k in range(len(flows)):
+            grown[k] = flows[k]
+        flows = grown
+    return flows, batch + 1, 0.0
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def keep_books_nb(
     open_, high, low, last_close, orders, settled, funding, impact,
     fee, slippage, borrow, interest, leverage, maintenance, liquidation_fee, band, smallest, lot, by_signal, hold, stop, take,
@@ -78,9 +174,9 @@ def keep_books_nb(
         At the close; gross and net value of the positions.
     lines : ndarray, shape (n_bars, 7)
         What each line of ``LINES`` added to the cash.
-    fills : ndarray, shape (n_fills, 8)
+    fills, n_fills : ndarray, shape (n_fills or more, 8), int
         See ``FILL``; the size is signed, fills of one batch are simultaneous.
-    flows : ndarray, shape (n_batches + 1,)
+    flows, n_flows : ndarray, shape (n_flows or more,), int
         Cash from funding, borrow, interest and forgiven debt before each batch, and after the last.
     dropped : ndarray, shape (5,)
         Row, column, value, equity and sum of targets of the first order that found no room; the row is -1 if there is none.
@@ -92,13 +188,14 @@ def keep_books_nb(
     turnover, lines = np.zeros(n_bars), np.zeros((n_bars, 7))
     fills, n_fills = np.empty((64, 8)), 0
     flows, batch, flow = np.zeros(64), 0, 0.0
-    dropped = np.full(5, -1.0)
+    dropped = np.zeros(5)
+    dropped[0] = -1.0
     skipped = 0
     cash, peak = 1.0, 1.0
-    units, quote = np.zeros(n_symbols), np.ones(n_symbols)
+    units, quote = np.zeros(n_symbols), np.empty(n_symbols)
     entry, entered = np.zeros(n_symbols), np.zeros(n_symbols, dtype=np.int64)
     in_force, change = np.zeros(n_symbols), np.zeros(n_symbols)
-    target, queue = np.full(n_symbols, np.nan), np.zeros(n_symbols, dtype=np.int64)
+    target, queue = np.empty(n_symbols), np.zeros(n_symbols, dtype=np.int64)
     for t in range(n_bars):
         worth, size_held = cash, 0.0
         for s in range(n_symbols):
@@ -124,7 +221,7 @@ def keep_books_nb(
                         if target[s] * units[s] > 0:
                             target[s] = np.nan
                         if np.isnan(target[s]):
-                            gain = (quote[s] / entry[s] - 1) * np.sign(units[s])
+                            gain = (quote[s] / entry[s] - 1) * (1.0 if units[s] > 0.0 else -1.0)
                             over = hold > 0 and t >= entered[s] + hold
                             if over or (stop > 0 and gain <= -stop) or (take > 0 and gain >= take):
                                 target[s] = 0.0
@@ -171,7 +268,7 @@ def keep_books_nb(
                                 if not np.isnan(open_[t, other]):
                                     asked += abs(in_force[other])
                             if asked > leverage + ROUNDING:
-                                dropped[:] = np.array([t, s, wanted * quote[s], at_open, asked])
+                                dropped[0], dropped[1], dropped[2], dropped[3], dropped[4] = t, s, wanted * quote[s], at_open, asked
                         continue
                     if kind == ORDER and lot[s] > 0.0:
                         lots = size / lot[s]
@@ -201,74 +298,23 @@ def keep_books_nb(
                     turnover[t] += size * quote[s] / at_open
                 if n_fills > before:
                     flows, batch, flow = _next_batch_nb(flows, batch, flow)
-                if by_signal and (stop > 0 or take > 0):
+                if by_signal and (stop > 0.0 or take > 0.0):
                     before = n_fills
-                    for s in range(n_symbols):
-                        if units[s] == 0.0 or np.isnan(open_[t, s]):
-                            continue
-                        side = np.sign(units[s])
-                        adverse, kind_price = (low[t, s], high[t, s]) if side > 0 else (high[t, s], low[t, s])
-                        level = 0.0
-                        # Which of both was touched first is not known: the loss is taken.
-                        if stop > 0 and (adverse / entry[s] - 1) * side <= -stop:
-                            level = entry[s] * (1 - side * stop)
-                        elif take > 0 and (kind_price / entry[s] - 1) * side >= take:
-                            level = entry[s] * (1 + side * take)
-                        if level > 0.0:
-                            # The rounding of a level must not lie outside the bar.
-                            level = min(max(level, low[t, s]), high[t, s])
-                            coefficient = impact[t, s] if len(impact) > 0 else 0.0
-                            slip = _slip_nb(slippage, coefficient, abs(units[s]) * level)
-                            fills = _recorded_nb(fills, n_fills, batch, t, s, -units[s], level, slip, fee, STOP)
-                            n_fills += 1
-                            price = level * (1 - side * slip)
-                            charged = abs(units[s]) * price * fee
-                            cash += units[s] * price - charged
-                            lines[t, FEE] -= charged
-                            lines[t, SLIPPAGE] -= abs(units[s]) * level * slip
-                            turnover[t] += abs(units[s]) * level / at_open
-                            units[s] = 0.0
-                            in_force[s] = 0.0
+                    fills, n_fills, cash = _stopped_nb(
+                        t, open_, high, low, impact, fee, slippage, stop, take, at_open,
+                        units, entry, in_force, fills, n_fills, batch, cash, lines, turnover,
+                    )  # fmt: skip
                     if n_fills > before:
                         flows, batch, flow = _next_batch_nb(flows, batch, flow)
 
-            # Equity and positions now, and at the prices that are worst for each position at once.
-            now, held, worst, held_worst, shorts = cash, 0.0, cash, 0.0, 0.0
-            for s in range(n_symbols):
-                if units[s] != 0.0:
-                    adverse = quote[s]
-                    if moment == 1 and not np.isnan(open_[t, s]):
-                        adverse = low[t, s] if units[s] > 0 else high[t, s]
-                    now += units[s] * quote[s]
-                    held += abs(units[s]) * quote[s]
-                    worst += units[s] * adverse
-                    held_worst += abs(units[s]) * adverse
-                    shorts += max(-units[s], 0.0)
-            if held > 0.0 and (shorts > 0.0 or cash < 0.0) and worst <= maintenance * held_worst:
-                margin, least = now - maintenance * held, worst - maintenance * held_worst
-                way = margin / (margin - least) if margin > 0.0 else 0.0
-                for s in range(n_symbols):
-                    if units[s] == 0.0:
-                        continue
-                    adverse = quote[s]
-                    if moment == 1 and not np.isnan(open_[t, s]):
-                        adverse = low[t, s] if units[s] > 0 else high[t, s]
-                    level = quote[s] + way * (adverse - quote[s])
-                    rate = fee + liquidation_fee
-                    fills = _recorded_nb(fills, n_fills, batch, t, s, -units[s], level, 0.0, rate, FORCED)
-                    n_fills += 1
-                    value = abs(units[s]) * level
-                    cash += units[s] * level - value * rate
-                    lines[t, FEE] -= value * fee
-                    lines[t, LIQUIDATION] -= value * liquidation_fee
-                    turnover[t] += value / now if now > 0.0 else 0.0
-                    units[s] = 0.0
-                    in_force[s] = 0.0
+            before = n_fills
+            fills, n_fills, cash, forgiven = _liquidated_nb(
+                t, moment, open_, high, low, quote, fee, maintenance, liquidation_fee,
+                units, in_force, fills, n_fills, batch, cash, lines, turnover,
+            )  # fmt: skip
+            if n_fills > before:
                 flows, batch, flow = _next_batch_nb(flows, batch, flow)
-                if cash < 0.0:
-                    lines[t, FORGIVEN] -= cash
-                    flow -= cash
-                    cash = 0.0
+                flow += forgiven
                 worth, size_held = cash, 0.0
 
         long_, short = 0.0, 0.0
@@ -294,15 +340,4 @@ def keep_books_nb(
         gross[t] = long_ + short
         net[t] = long_ - short
     flows[batch] = flow
-    return equity, gross, net, turnover, lines, fills[:n_fills].copy(), flows[: batch + 1].copy(), dropped, skipped
-
-
-@njit(cache=True)
-def _next_batch_nb(flows, batch, flow):
-    """The cash flows since the batch before, booked; the array has room for one more."""
-    flows[batch] = flow
-    if batch + 1 == len(flows):
-        grown = np.zeros(2 * len(flows))
-        grown[: len(flows)] = flows
-        flows = grown
-    return flows, batch + 1, 0.0
+    return equity, gross, net, turnover, lines, fills, n_fills, flows, batch + 1, dropped, skipped

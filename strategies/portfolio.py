@@ -148,15 +148,15 @@ def keep_books(
         np.array([(getattr(limits, name) if limits else {}).get(symbol, 0.0) for symbol in bars.symbols]) / account.capital
         for name in ("min_notional", "lot")
     )
-    books = Books(
-        *keep_books_nb(
-            bars.open, bars.high, bars.low, market.last_close, orders, settled,
-            costs.funding_rates(bars), costs.impact_of_capital(bars, account.capital),
-            costs.fee, costs.slippage, costs.borrow / year, account.cash_yield / year,
-            float(account.leverage), account.maintenance, account.liquidation_fee, account.band, smallest, lot,
-            by_signal, hold, stop, take,
-        )
+    *curves, fills, n_fills, flows, n_flows, dropped, n_skipped = keep_books_nb(
+        bars.open, bars.high, bars.low, market.last_close, orders, settled,
+        costs.funding_rates(bars), costs.impact_of_capital(bars, account.capital),
+        float(costs.fee), float(costs.slippage), costs.borrow / year, account.cash_yield / year,
+        float(account.leverage), float(account.maintenance), float(account.liquidation_fee), float(account.band), smallest, lot,
+        by_signal, hold, float(stop), float(take),
     )  # fmt: skip
+    # Copies, which do not keep the room that was left.
+    books = Books(*curves, fills[:n_fills].copy(), flows[:n_flows].copy(), dropped, n_skipped)
     if books.dropped[0] >= 0:
         row, col = map(int, books.dropped[:2])
         value, equity, asked = books.dropped[2:]

@@ -236,10 +236,37 @@ def test_plain_vectorbt_freezes_a_delisted_position_and_ours_frees_its_cash():
     assert result.exposure[-1] == pytest.approx(1.0, rel=1e-12)
 
 
-def test_the_first_rebalance_is_filled_even_if_it_is_decided_in_the_first_row():
-    # Orders in the first row would need a decision from before it; the first decision is filled in the second.
-    result = backtest(make_bars([100.0, 100, 100]), np.array([1.0, NAN, NAN]), FREE)
-    assert result.trades["time"].tolist() == [pd.Timestamp("2024-01-01 01:00")]
+def test_plain_vectorbt_drops_the_first_rebalance_of_a_symbol_without_a_price_and_ours_keeps_it():
+    import vectorbt as vbt
+
+    prices = np.array([[100.0, NAN], [100, NAN], [100, 1], [100, 1]])
+    weights = np.full((4, 2), NAN)
+    weights[0] = 0.5
+    dropped = vbt.Portfolio.from_orders(
+        pd.DataFrame(prices), np.vstack([np.full((1, 2), NAN), weights[:-1]]), size_type="targetpercent", price=prices,
+        group_by=True, cash_sharing=True, call_seq="auto", freq="1h",
+    )  # fmt: skip
+    assert np.asarray(dropped.assets())[-1, 1] == 0
+    result = backtest(make_bars(prices), weights, FREE)
+    # The decision of the first row, filled at the first open that each symbol has after it.
+    assert result.trades["time"].tolist() == [pd.Timestamp("2024-01-01 01:00"), pd.Timestamp("2024-01-01 02:00")]
+    assert result.exposure[-1] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_plain_vectorbt_fills_at_a_price_outside_the_bar():
+    """The trap that the adapter avoids by taking no price from its caller."""
+    import vectorbt as vbt
+
+    portfolio = vbt.Portfolio.from_orders(pd.Series([100.0, 100.0]), [1.0, NAN], price=[50.0, 50.0], freq="1h")
+    assert np.asarray(portfolio.orders.records_arr["price"])[0] == 50.0
+
+
+def test_an_account_is_a_table_too():
+    bars = make_bars([100.0, 100, 110], [100.0, 100, 110], funding=[NAN, NAN, 0.01])
+    frame = backtest(bars, np.array([0.5, NAN, NAN]), Costs(0.0, 0.0, funding=True)).to_frame()
+    assert frame.index[2] == pd.Timestamp("2024-01-01 02:00", tz="UTC")
+    np.testing.assert_allclose(frame["equity"], [1, 1, 1.05 - 0.0055], rtol=1e-12)
+    np.testing.assert_allclose(frame["funding"], [0, 0, -0.0055], rtol=1e-12)
 
 
 def test_no_fill_lies_outside_its_bar_but_for_the_slippage():
