@@ -251,12 +251,8 @@ _HOMES = {
     "engine.window_features": ("WINDOW_FEATURES", "WindowStream", "window_features"),
     "foreshock.books": ("Recorded", "load_book", "record_book"),
     "foreshock.config": ("StudyConfig", "load_study"),
-<<<<<<< HEAD
     "foreshock.exploration": ("Exploration", "explore"),
-    "foreshock.history": ("load_bars", "load_trades"),
-=======
     "foreshock.history": ("load_bars", "load_trades", "stream_trades"),
->>>>>>> data
     "foreshock.ledger": ("deflate_study", "record_study"),
     "foreshock.scenarios": ("ScenarioStudy", "scenario_risk", "scenario_study"),
     "foreshock.study": ("Study",),
