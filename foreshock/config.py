@@ -93,6 +93,13 @@ class ThresholdConfig(_Section):
 class CostsConfig(_Section):
     taker: float = 5e-4
     slippage: float = 2e-4
+    maker: float = 2e-4
+    maker_share: float = 0.0
+    impact: float = 0.0
+    impact_window: Span = "1d"
+    # Needs the column funding_rate in the bars.
+    funding: bool = False
+    borrow: float = 0.0
 
 
 class AvoidanceConfig(_Section):

@@ -72,10 +72,13 @@ def changed(state: np.ndarray) -> np.ndarray:
     return state != np.vstack([np.zeros_like(state[:1]), state[:-1]])
 
 
-def carried(values: np.ndarray) -> np.ndarray:
-    """The newest known value of each column at each row; NaN before the first."""
-    rows = np.maximum.accumulate(np.where(np.isnan(values), -1, np.arange(len(values))[:, None]), axis=0)
-    return np.where(rows < 0, np.nan, np.take_along_axis(values, np.maximum(rows, 0), axis=0))
+def carried(values: np.ndarray, start: float = np.nan) -> np.ndarray:
+    """The newest known value of each column at each row; ``start`` before the first."""
+    known = ~np.isnan(values)
+    if known.all():
+        return values
+    newest = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
+    return np.where(newest < 0, start, np.take_along_axis(values, np.maximum(newest, 0), axis=0))
 
 
 def rows_of(bars: Bars, time: np.ndarray, symbols: tuple[str, ...], name: str) -> np.ndarray:

@@ -18,7 +18,8 @@ from strategies.base import carried, equal_weights
 from strategies.baselines import RandomAvoidance
 from strategies.costs import DEFAULT_COSTS, Costs
 from strategies.grid import backtest_grid
-from strategies.portfolio import Market, backtest, checked_weights, keep_books, orders_of
+from strategies.orders import checked_weights, orders_of
+from strategies.portfolio import Market, backtest, keep_books
 from strategies.result import BacktestResult
 from strategies.volatility_target import VolatilityTarget
 

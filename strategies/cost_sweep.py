@@ -14,7 +14,8 @@ from data.errors import ConfigError
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.costs import DEFAULT_COSTS, Costs
 from strategies.grid import backtest_grid
-from strategies.portfolio import Market, checked_weights, keep_books, orders_of
+from strategies.orders import checked_weights, orders_of
+from strategies.portfolio import Market, keep_books
 
 DEFAULT_RATES = (0.0, 2.5e-4, 5e-4, 1e-3, 2e-3, 5e-3)
 # Largest cost of a fill that is looked at.

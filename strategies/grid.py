@@ -14,7 +14,8 @@ from data.errors import ConfigError
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.books import FEE, LINES, SLIPPAGE
 from strategies.costs import DEFAULT_COSTS, Costs
-from strategies.portfolio import Books, Market, checked_weights, filled, keep_books, orders_of
+from strategies.orders import checked_weights, orders_of
+from strategies.portfolio import Books, Market, filled, keep_books
 from strategies.result import simple_returns
 
 # Bytes that an order cell takes while vectorbt fills it: six arrays of ours, its copies and its records.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,10 @@ from data.bars import Bars
 from data.errors import ConfigError
 from data.interval import bars_per_year
 from strategies.account import DEFAULT_ACCOUNT, Account
-from strategies.books import COL, FEE, FEE_RATE, KIND, LINES, QUOTE, ROUNDING, ROW, SIZE, SLIP, SLIPPAGE, keep_books_nb
+from strategies.base import carried
+from strategies.books import BATCH, COL, FEE, FEE_RATE, KIND, LINES, QUOTE, ROUNDING, ROW, SIZE, SLIP, SLIPPAGE, keep_books_nb
 from strategies.costs import DEFAULT_COSTS, Costs
+from strategies.orders import checked_weights, orders_of
 from strategies.result import BacktestResult, simple_returns
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ class Market:
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
         # Before a symbol's first close the 1 only ever multiplies an empty position.
-        self.last_close = _forward(bars.close, 1.0)
+        self.last_close = carried(bars.close, 1.0)
 
 
 def keep_books(
@@ -148,7 +150,7 @@ def keep_books(
         np.array([(getattr(limits, name) if limits else {}).get(symbol, 0.0) for symbol in bars.symbols]) / account.capital
         for name in ("min_notional", "lot")
     )
-    *curves, fills, n_fills, flows, n_flows, dropped, n_skipped = keep_books_nb(
+    equity, gross, net, turnover, lines, fills, n_fills, flows, n_flows, dropped, n_skipped = keep_books_nb(
         bars.open, bars.high, bars.low, market.last_close, orders, settled,
         costs.funding_rates(bars), costs.impact_of_capital(bars, account.capital),
         float(costs.fee), float(costs.slippage), costs.borrow / year, account.cash_yield / year,
@@ -156,7 +158,8 @@ def keep_books(
         by_signal, hold, float(stop), float(take),
     )  # fmt: skip
     # Copies, which do not keep the room that was left.
-    books = Books(*curves, fills[:n_fills].copy(), flows[:n_flows].copy(), dropped, n_skipped)
+    fills, flows = fills[:n_fills].copy(), flows[:n_flows].copy()
+    books = Books(equity, gross, net, turnover, lines, fills, flows, dropped, n_skipped)
     if books.dropped[0] >= 0:
         row, col = map(int, books.dropped[:2])
         value, equity, asked = books.dropped[2:]
@@ -200,14 +203,14 @@ def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None
     cash = np.empty(len(books))
     for at, own in enumerate(books):
         fills, offset = own.fills, at * width
-        row, col = fills[:, 0].astype(np.intp), fills[:, COL].astype(np.intp) + offset
+        row, col = fills[:, BATCH].astype(np.intp), fills[:, COL].astype(np.intp) + offset
         size[row, col] = fills[:, SIZE] * CASH
         price[row, col], slippage[row, col], fees[row, col] = fills[:, QUOTE], fills[:, SLIP], fills[:, FEE_RATE]
         ledger = np.flatnonzero(own.flows)
         size[ledger, offset + width - 1], fixed[ledger, offset + width - 1] = 1.0, -own.flows[ledger] * CASH
         cash[at] = CASH * (1.0 + np.ceil(_credit(own)))
     # Between the fills of a symbol its last one is its value.
-    close = _forward(np.where(np.isnan(size), np.nan, price), 1.0)
+    close = carried(np.where(np.isnan(size), np.nan, price), 1.0)
     return vbt.Portfolio.from_orders(
         close=pd.DataFrame(close),
         size=size,
@@ -230,7 +233,7 @@ def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None
 def _credit(own: Books) -> float:
     """Cash beyond the 1 at the start that no order in the sequence of the fills, however they come within a batch, runs out of."""
     fills = own.fills
-    row = fills[:, 0].astype(np.intp)
+    row = fills[:, BATCH].astype(np.intp)
     price = fills[:, QUOTE] * (1 + np.sign(fills[:, SIZE]) * fills[:, SLIP])
     value = fills[:, SIZE] * price
     paid = np.bincount(row, weights=value + np.abs(value) * fills[:, FEE_RATE], minlength=len(own.flows))
@@ -241,18 +244,19 @@ def _credit(own: Books) -> float:
 
 def _refuse_rejected(bars: Bars, own: Books, rows: np.ndarray) -> None:
     """vectorbt drops an order that it rejects without a word."""
-    fills = own.fills[np.lexsort((own.fills[:, COL], own.fills[:, 0]))]
-    wanted = fills[:, 0] * (bars.n_symbols + 1) + fills[:, COL]
+    fills = own.fills[np.lexsort((own.fills[:, COL], own.fills[:, BATCH]))]
+    wanted = fills[:, BATCH] * (bars.n_symbols + 1) + fills[:, COL]
     got = rows["idx"] * (bars.n_symbols + 1) + rows["col"] % (bars.n_symbols + 1)
     missing = ~np.isin(wanted, got)
     if not missing.any():
         sold = np.where(rows["side"] == 1, -1.0, 1.0)
         price = fills[:, QUOTE] * (1 + np.sign(fills[:, SIZE]) * fills[:, SLIP])
-        fee = np.abs(fills[:, SIZE]) * price * fills[:, FEE_RATE]
-        right = np.isclose(sold * rows["size"] / CASH, fills[:, SIZE], rtol=ROUNDING, atol=0) & (
-            np.abs(rows["fees"] / CASH - fee) <= ROUNDING * np.abs(fills[:, SIZE]) * price
+        value = np.abs(fills[:, SIZE]) * price
+        missing = ~(
+            np.isclose(sold * rows["size"] / CASH, fills[:, SIZE], rtol=ROUNDING, atol=0)
+            & np.isclose(rows["price"], price, rtol=ROUNDING, atol=0)
+            & (np.abs(rows["fees"] / CASH - value * fills[:, FEE_RATE]) <= ROUNDING * value)
         )
-        missing = ~right
     if missing.any():
         fill = fills[np.argmax(missing)]
         row, col = int(fill[ROW]), int(fill[COL])
@@ -286,84 +290,8 @@ def result_of(bars: Bars, weights: np.ndarray, books: Books, records: np.ndarray
     )
 
 
-def checked_weights(bars: Bars, weights: np.ndarray | pd.DataFrame, account: Account) -> np.ndarray:
-    """A copy of the weights that the account can hold, shape (n_bars, n_symbols)."""
-    if isinstance(weights, pd.DataFrame):
-        _refuse_misaligned(bars, weights)
-    weights = np.array(weights, dtype=np.float64)
-    if weights.ndim == 1 and bars.n_symbols == 1:
-        weights = weights[:, None]
-    if weights.shape != bars.shape:
-        raise ConfigError(f"weights must have the shape (n_bars, n_symbols) = {bars.shape}, got {weights.shape}")
-    limit = account.leverage + ROUNDING
-    for wrong, rule in (
-        (np.isinf(weights), "finite"),
-        (weights < 0 if not account.shorts else np.zeros(1, bool), "0 or more"),
-        (np.abs(weights) > limit, f"at most {account.leverage:g}"),
-    ):
-        if wrong.any():
-            row, col = map(int, np.argwhere(wrong)[0])
-            raise ConfigError(
-                f"weights must be {rule}, or NaN to hold, got {weights[row, col]} for {bars.symbols[col]} at {bars.time[row]}"
-                + ("" if account.shorts or weights[row, col] >= 0 else "; Account(shorts=True) allows short sales")
-            )
-    sums = np.nansum(np.abs(weights), axis=1)
-    if (sums > limit).any():
-        row = int(np.argmax(sums > limit))
-        raise ConfigError(
-            f"the weights of a row must sum to at most {account.leverage:g}, got {sums[row]} at {bars.time[row]}; scale them, or "
-            f"allow credit with Account(leverage=...)"
-        )
-    return weights
-
-
-def _refuse_misaligned(bars: Bars, weights: pd.DataFrame) -> None:
-    if tuple(map(str, weights.columns)) != bars.symbols:
-        raise ConfigError(f"the columns of the weights must be the symbols {bars.symbols}, got {tuple(weights.columns)}")
-    index: Any = weights.index
-    if not isinstance(index, pd.DatetimeIndex):
-        raise ConfigError(f"the index of the weights must be the times of the bars, got {type(index).__name__}; or give an array")
-    naive = index if index.tz is None else index.tz_convert(None)
-    if not np.array_equal(naive.to_numpy().astype("datetime64[us]"), bars.time):
-        raise ConfigError(
-            f"the index of the weights must be the {len(bars)} times of the bars from {bars.time[0]}, got {len(index)} from "
-            f"{index[0] if len(index) else 'none'}; use weights.reindex"
-        )
-
-
-def orders_of(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Target weights at the row they are filled in, NaN where nothing is, and True where a position is settled."""
-    orders = np.full(bars.shape, np.nan)
-    settled = np.zeros(bars.shape, dtype=bool)
-    orders[1:] = weights[:-1]
-    row = np.arange(len(bars))
-    for col in range(bars.n_symbols):
-        known = ~np.isnan(bars.open[:, col])
-        if known.all():
-            continue
-        # At an open, the newest target counts if it came after the open before.
-        wanted = np.maximum.accumulate(np.where(np.isnan(orders[:, col]), -1, row))
-        opened = np.maximum.accumulate(np.where(known, row, -1))
-        due = known & (wanted > np.concatenate([[-1], opened[:-1]]))
-        orders[:, col] = np.where(due, orders[wanted, col], np.nan)
-        end = opened[-1] + 1
-        if end < len(bars):
-            orders[end, col] = 0.0
-            settled[end, col] = True
-    return orders, settled
-
-
-def _forward(values: np.ndarray, start: float) -> np.ndarray:
-    """The newest known value of each column at each row; ``start`` before the first."""
-    known = ~np.isnan(values)
-    if known.all():
-        return values
-    newest = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
-    return np.where(newest < 0, start, np.take_along_axis(values, np.maximum(newest, 0), axis=0))
-
-
 def _trades(bars: Bars, fills: np.ndarray, records: np.ndarray) -> pd.DataFrame:
-    fills = fills[np.lexsort((fills[:, COL], fills[:, 0]))]
+    fills = fills[np.lexsort((fills[:, COL], fills[:, BATCH]))]
     size = records["size"] / CASH
     return pd.DataFrame(
         {

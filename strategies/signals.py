@@ -9,7 +9,8 @@ from data.errors import ConfigError
 from data.interval import Duration, bars_in
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.costs import DEFAULT_COSTS, Costs
-from strategies.portfolio import Market, filled, keep_books, orders_of, result_of
+from strategies.orders import orders_of
+from strategies.portfolio import Market, filled, keep_books, result_of
 from strategies.result import BacktestResult
 
 

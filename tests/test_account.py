@@ -9,7 +9,8 @@ from data.errors import ConfigError, DataError
 from strategies.account import Account, MarketLimits
 from strategies.books import LINES
 from strategies.costs import Costs
-from strategies.portfolio import CASH, Market, backtest, filled, keep_books, orders_of, vectorbt_portfolio
+from strategies.orders import orders_of
+from strategies.portfolio import CASH, Market, backtest, filled, keep_books, vectorbt_portfolio
 from tests.ledger import full_ledger
 
 HOUR = np.timedelta64(1, "h")

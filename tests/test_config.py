@@ -60,6 +60,12 @@ def test_every_key_reaches_the_study(tmp_path):
         [costs]
         taker = 0
         slippage = 1e-3
+        maker = 1e-4
+        maker_share = 0.5
+        impact = 1.0
+        impact_window = "4h"
+        funding = true
+        borrow = 0.1
         [avoidance]
         hold = "4h"
         exposure = 0.5
@@ -81,7 +87,16 @@ def test_every_key_reaches_the_study(tmp_path):
         "cooldown": "3h",
         "n_bootstrap": 100,
         "seed": 5,
-        "costs": {"taker": 0.0, "slippage": 1e-3},
+        "costs": {
+            "taker": 0.0,
+            "slippage": 1e-3,
+            "maker": 1e-4,
+            "maker_share": 0.5,
+            "impact": 1.0,
+            "impact_window": "4h",
+            "funding": True,
+            "borrow": 0.1,
+        },
         "splits": {"train": "10D", "test": "5D", "embargo": "1D", "mode": "expanding"},
         "avoidance": {"hold": "4h", "exposure": 0.5, "rebalance": "2d", "random_draws": 3},
         "surrogates": {"n": 19, "family": "har"},
