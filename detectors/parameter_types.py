@@ -49,8 +49,9 @@ def _fits(value: object, expected: Any) -> bool:
     if origin is Literal:
         return value in inner
     if origin in (Sequence, tuple):
-        listed = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
-        return listed and all(_fits(one, inner[0]) for one in value)
+        if not isinstance(value, Iterable) or isinstance(value, str | bytes | Mapping):
+            return False
+        return all(_fits(one, inner[0]) for one in value)
     if origin is Mapping:
         return isinstance(value, Mapping)
     if expected is bool:
