@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from data.archive import Archive
 from data.bars import Bars
@@ -141,6 +142,7 @@ def load_bars(
     base_url: str | None = None,
     progress: bool = False,
     archive: str | Path | None = None,
+    funding: bool = False,
 ) -> Bars:
     """Bars from the store, after what it lacks has been fetched.
 
@@ -165,6 +167,9 @@ def load_bars(
     archive : str or Path, optional
         Where ranges of a day and more are looked for first: ``"public"`` for Binance's bulk archive, another address, or a folder
         with its layout. What it lacks, the exchange is asked for.
+    funding : bool
+        Fetch the funding rates of perpetual swaps too, as ``extras["funding_rate"]``: each in the bar at or in which it was
+        settled, their sum where a bar has several, NaN where it has none. ``Costs(funding=True)`` charges them.
 
     Returns
     -------
@@ -195,7 +200,25 @@ def load_bars(
         columns["time"] = columns["time"].astype("datetime64[ms]")
         tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
     bars = bars_from_frame(pd.concat(tables, ignore_index=True), timeframe)
-    return bars.select([one.key.symbol for one in found])
+    bars = bars.select([one.key.symbol for one in found])
+    if not funding:
+        return bars
+    rates = fetch_history(symbols, exchange, "", start, end, "funding", place, base_url, progress)
+    settled = np.column_stack([_on_bars(place.read(one.key, first, stop), bars) for one in rates])
+    return replace(bars, extras={**bars.extras, "funding_rate": settled})
+
+
+def _on_bars(table: pa.Table, bars: Bars) -> np.ndarray:
+    """Sum of the rates settled in each bar, shape (n_bars,); NaN where none was."""
+    # Exchanges stamp a settlement some milliseconds off the hour, to either side.
+    times = (table["time"].to_numpy() + 500) // 1000 * 1_000_000
+    step, first = (int(span.astype(np.int64)) for span in (bars.interval, bars.time[0]))
+    rows = (times - first) // step
+    inside = (rows >= 0) & (rows < len(bars))
+    rates = np.full(len(bars), np.nan)
+    rates[rows[inside]] = 0.0
+    np.add.at(rates, rows[inside], table["rate"].to_numpy()[inside])
+    return rates
 
 
 def load_trades(

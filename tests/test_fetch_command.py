@@ -8,9 +8,11 @@ import sys
 import numpy as np
 import pytest
 
+from data.errors import ConfigError
 from data.exchange.patience import Pace
 from data.series import SeriesKey
 from data.store import Store
+from foreshock.history import load_bars
 from tests.exchange_server import HOUR_MS, MINUTE_MS, START_MS, Market, plant_holes, tick_trades, walk
 from tests.store_writers import snapshot
 from tests.test_cli import foreshock
@@ -153,6 +155,26 @@ def test_fetch_says_what_it_did_and_the_second_time_asks_for_nothing(holed, tmp_
         assert (code, printed[:41]) == (0, "binance spot BTC/USDT ohlcv 1m: 0 fetched")
         assert not server.requests
     assert_exact(Store(tmp_path), SPOT, bars, holes)
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "1d"])
+def test_funding_rates_stand_in_the_bars_in_which_they_were_settled(timeframe, tmp_path):
+    settled = START_MS + 8 * HOUR_MS * np.arange(9) + np.tile([0, 3, -2], 3)
+    rates = np.round(np.random.default_rng(6).normal(1e-4, 1e-4, 9), 8)
+    market = Market("BTC", bars=walk(3 * 24 * 60), funding=np.column_stack([settled, rates]))
+    with serve(market) as server:
+        given = {"start": "2024-01-01", "end": "2024-01-04", "store": tmp_path, "base_url": server.url, "timeframe": timeframe}
+        bars = load_bars("BTC/USDT:USDT", funding=True, **given)
+        assert "funding_rate" not in load_bars("BTC/USDT:USDT", **given).extras
+        with pytest.raises(ConfigError, match="BTC/USDT has no funding rate"):
+            load_bars("BTC/USDT", funding=True, **given)
+    found = bars.extras["funding_rate"][:, 0]
+    if timeframe == "1d":
+        np.testing.assert_allclose(found, rates.reshape(3, 3).sum(axis=1), rtol=1e-12)
+    else:
+        expected = np.full(72, np.nan)
+        expected[::8] = rates
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_bybit_gives_funding_of_years_and_its_latest_trades(tmp_path, monkeypatch, capsys):
