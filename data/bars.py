@@ -87,6 +87,9 @@ class Bars:
         self._refuse(self.volume < 0, "volume", "zero or more")
         for name in FIELDS:
             self._refuse(np.isinf(getattr(self, name)), name, "finite")
+        infinite = [name for name, values in self.extras.items() if np.isinf(values).any()]
+        if infinite:
+            raise DataError(f"extras must be finite, or NaN where not known, got an infinite {infinite[0]}; mend the source")
 
     def _refuse(self, wrong: np.ndarray, name: str, expected: str) -> None:
         if wrong.any():

@@ -37,3 +37,27 @@ def check_horizons(horizons: Sequence[Duration]) -> None:
     """Refuse none, one that is no duration, and the same one twice, however it is written."""
     if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
         raise ConfigError(f"horizons must differ and be at least one, got {list(horizons)}; a horizon twice is two tests")
+
+
+def check_type(name: str, value: object, expected: type, hint: str) -> None:
+    """Refuse what is no ``expected``, such as a table where bars are wanted.
+
+    >>> check_type("bars", "btc.csv", dict, "read a file with fs.read_bars")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: bars must be dict, got str; read a file with fs.read_bars
+    """
+    if not isinstance(value, expected):
+        raise ConfigError(f"{name} must be {expected.__name__}, got {type(value).__name__}; {hint}")
+
+
+def check_switch(name: str, value: object) -> None:
+    """Refuse what is neither True nor False: a text such as "no" would count as True.
+
+    >>> check_switch("shorts", "no")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: shorts must be True or False, got 'no'
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigError(f"{name} must be True or False, got {value!r}")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from data.bars import FIELDS, Bars
-from data.checks import check_whole, did_you_mean
+from data.checks import check_type, check_whole, did_you_mean
 from data.errors import ConfigError, DataError
 from engine.features import Features
 from engine.kernels.elementwise import (
@@ -110,6 +110,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     """
     if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
         raise ConfigError(f"features must be a list of at least one name, got {features!r}; see OHLCV_FEATURES")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_threads", n_threads, 1)
     parsed = [_parse(name) for name in features]
     # One contiguous plane for each feature; the view below has the features last.

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data.checks import check_switch, check_type
 from data.errors import ConfigError
 
 
@@ -32,9 +33,17 @@ class MarketLimits:
 
     def __post_init__(self) -> None:
         for name in ("min_notional", "lot"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigError(f"{name} must be a dict of symbol to number, got {getattr(self, name)!r}")
             for symbol, value in getattr(self, name).items():
                 if not isinstance(value, int | float) or not 0 <= value < math.inf:
                     raise ConfigError(f"{name} of {symbol} must be a number of 0 or more, got {value!r}")
+
+    def check(self, symbols: Sequence[str]) -> None:
+        """Refuse limits of symbols that are not traded: written otherwise, they would limit nothing."""
+        unknown = sorted({*self.min_notional, *self.lot}.difference(symbols))
+        if unknown:
+            raise ConfigError(f"limits name {', '.join(unknown)}, but the symbols are {', '.join(symbols)}; write them alike")
 
     @classmethod
     def from_markets(cls, markets: Mapping[str, Mapping[str, Any]], symbols: Sequence[str]) -> MarketLimits:
@@ -130,6 +139,9 @@ class Account:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
                 raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+        check_switch("shorts", self.shorts)
+        if self.limits is not None:
+            check_type("limits", self.limits, MarketLimits, "see fs.MarketLimits.from_markets")
         if self.leverage * self.maintenance >= 1:
             raise ConfigError(
                 f"maintenance must be below 1 / leverage = {1 / self.leverage:g}, or every full position is liquidated at once, "

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_switch
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, parse_duration
 from engine.scores import Signals, thin
@@ -71,6 +72,7 @@ class AnomalyAvoidance:
         parse_duration(self.rebalance, "rebalance")
         if not 0 <= self.exposure <= 1:
             raise ConfigError(f"exposure must be a fraction from 0 to 1, got {self.exposure!r}")
+        check_switch("market_wide", self.market_wide)
         if self.reentry not in ("quiet", "fixed"):
             raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {self.reentry!r}")
 

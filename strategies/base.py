@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, parse_duration
 from engine.scores import Signals
@@ -27,6 +28,7 @@ class Strategy(Protocol):
 
 def check_signals(bars: Bars, signals: Signals) -> None:
     """Refuse signals that do not cover the rows and symbols of the bars."""
+    check_type("signals", signals, Signals, "such as scores.signals(fs.RollingQuantile(0.99))")
     if signals.symbols != bars.symbols:
         raise ConfigError(f"signals must have the symbols of the bars {bars.symbols}, got {signals.symbols}; use bars.select")
     if not np.array_equal(signals.time, bars.time):
@@ -59,6 +61,7 @@ def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarr
     due : ndarray of bool, shape (n_bars,)
         Rows at which every listed symbol gets an order.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     listed = within(~np.isnan(bars.close), bars_in(rebalance, bars.interval, "rebalance"))
     weights = listed / np.maximum(listed.sum(axis=1, keepdims=True), 1)
     opens = bars.time.astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type, check_whole
 from data.errors import ConfigError
 from data.interval import bars_in, bars_per_year
 from engine.scores import Signals
@@ -118,6 +119,9 @@ def compare_avoidance(
         If the signals do not fit the bars, or a number of draws is below 1.
     """
     strategy = strategy or AnomalyAvoidance()
+    check_type("strategy", strategy, AnomalyAvoidance, "others have no exits to draw at random")
+    check_whole("n_draws", n_draws, 1)
+    check_whole("seed", seed, 0)
     avoidance = backtest(bars, strategy.weights(bars, signals), costs, strategy.name, account)
     matched = matched_target(bars, float(avoidance.exposure.mean()), VolatilityTarget(rebalance=strategy.rebalance), costs, account)
     baseline = backtest(bars, matched.weights(bars), costs, matched.name, account)
@@ -180,6 +184,8 @@ def paired_difference(
     ----------
     .. [1] Politis and Romano (1992), A circular block-resampling procedure for stationary data.
     """
+    for name, result in (("strategy", strategy), ("baseline", baseline)):
+        check_type(name, result, BacktestResult, "give what fs.backtest returned")
     if not np.array_equal(strategy.time, baseline.time):
         raise ConfigError("the two results must be of the same bars; backtest both on the same history")
     if n_bootstrap < 1:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.costs import DEFAULT_COSTS, Costs
@@ -60,6 +61,8 @@ def cost_sweep(
     >>> cost_sweep(bars, {"trade": np.array([0.5, 0.0, np.nan, np.nan])}, [0.0, 0.01]).round(4).to_dict("list")
     {0.0: [0.05], 0.01: [0.0395], 'break_even': [0.0476]}
     """
+    if isinstance(rates, str) or not isinstance(rates, Sequence) or not all(isinstance(rate, int | float) for rate in rates):
+        raise ConfigError(f"rates must be a list of numbers, got {rates!r}")
     if not rates:
         raise ConfigError("there must be at least one rate, got none")
     columns = {rate: backtest_grid(bars, weights, _at(costs, rate), account).total_return for rate in map(float, rates)}
@@ -112,4 +115,5 @@ def break_even_cost(
 
 
 def _at(costs: Costs, rate: float) -> Costs:
+    check_type("costs", costs, Costs, "such as fs.Costs(taker=5e-4)")
     return replace(costs, taker=rate, slippage=0.0, maker_share=0.0, impact=0.0)

@@ -96,8 +96,8 @@ class Costs:
             return np.empty((0, 0))
         if "funding_rate" not in bars.extras:
             raise ConfigError(
-                f"costs with funding need bars.extras['funding_rate'], got {sorted(bars.extras) or 'no extras'}; fetch the rates "
-                f"with `foreshock fetch --kind funding`, or leave funding out"
+                f"costs with funding need bars.extras['funding_rate'], got {sorted(bars.extras) or 'no extras'}; take them "
+                f"with fs.load_bars(..., funding=True), or leave funding out"
             )
         return bars.extras["funding_rate"]
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_switch
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, parse_duration
 from engine.scores import Signals
@@ -95,6 +96,9 @@ class FactorPortfolio:
         parse_duration(self.rebalance, "rebalance")
         if not isinstance(self.n_factors, int) or self.n_factors < 1:
             raise ConfigError(f"n_factors must be at least 1, got {self.n_factors!r}")
+        check_switch("long_only", self.long_only)
+        if self.factors is not None and not hasattr(self.factors, "factor_returns"):
+            raise ConfigError(f"factors must be those of fs.latent_factors, got {type(self.factors).__name__}")
         if self.budget not in BUDGETS:
             raise ConfigError(f"budget must be one of {', '.join(BUDGETS)}, got {self.budget!r}")
         if not 0 <= self.turnover_penalty < 1:

@@ -119,8 +119,12 @@ def backtest_grid(
     >>> backtest_grid(bars, weights, Costs(taker=0.0, slippage=0.0)).total_return.round(9)
     array([0.05, 0.1 ])
     """
-    if memory < 1:
+    if not isinstance(memory, int) or memory < 1:
         raise ConfigError(f"memory must be a number of bytes, got {memory!r}")
+    if isinstance(weights, str) or not isinstance(weights, Iterable):
+        raise ConfigError(f"weights must be a dict or list of weights, got {type(weights).__name__}")
+    if not isinstance(costs, Costs | list | tuple):
+        raise ConfigError(f"costs must be Costs, or a list of them, got {type(costs).__name__}")
     labels: list[Hashable] = []
     found: list[Books] = []
     sums: list[tuple[np.ndarray, float, float, int, int]] = []

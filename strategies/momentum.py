@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_switch
 from data.interval import Duration, bars_in, parse_duration
 from engine.scores import Signals
 from strategies.base import carried, equal_weights
@@ -54,6 +55,7 @@ class TimeSeriesMomentum:
     def __post_init__(self) -> None:
         parse_duration(self.lookback, "lookback")
         parse_duration(self.rebalance, "rebalance")
+        check_switch("shorts", self.shorts)
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from strategies.account import Account
 from strategies.books import ROUNDING
@@ -15,13 +16,8 @@ from strategies.books import ROUNDING
 
 def checked_weights(bars: Bars, weights: np.ndarray | pd.DataFrame, account: Account) -> np.ndarray:
     """A copy of the weights that the account can hold, shape (n_bars, n_symbols)."""
-    if isinstance(weights, pd.DataFrame):
-        _refuse_misaligned(bars, weights)
-    weights = np.array(weights, dtype=np.float64)
-    if weights.ndim == 1 and bars.n_symbols == 1:
-        weights = weights[:, None]
-    if weights.shape != bars.shape:
-        raise ConfigError(f"weights must have the shape (n_bars, n_symbols) = {bars.shape}, got {weights.shape}")
+    weights = matrix_of(bars, weights, "weights")
+    check_type("account", account, Account, "such as fs.Account(shorts=True)")
     limit = account.leverage + ROUNDING
     for wrong, rule in (
         (np.isinf(weights), "finite"),
@@ -44,17 +40,36 @@ def checked_weights(bars: Bars, weights: np.ndarray | pd.DataFrame, account: Acc
     return weights
 
 
-def _refuse_misaligned(bars: Bars, weights: pd.DataFrame) -> None:
+def matrix_of(bars: Bars, values: np.ndarray | pd.DataFrame, what: str) -> np.ndarray:
+    """A copy as float64, shape (n_bars, n_symbols); a DataFrame must have the times and symbols of the bars."""
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    if isinstance(values, pd.DataFrame):
+        _refuse_misaligned(bars, values, what)
+    try:
+        given = np.asarray(values)
+        matrix = np.array(given, dtype=np.float64) if given.dtype.kind in "bifuO" else None
+    except (TypeError, ValueError):
+        matrix = None
+    if matrix is None:
+        raise ConfigError(f"{what} must be numbers, shape (n_bars, n_symbols) = {bars.shape}, got {type(values).__name__}")
+    if matrix.ndim == 1 and bars.n_symbols == 1:
+        matrix = matrix[:, None]
+    if matrix.shape != bars.shape:
+        raise ConfigError(f"{what} must have the shape (n_bars, n_symbols) = {bars.shape}, got {matrix.shape}")
+    return matrix
+
+
+def _refuse_misaligned(bars: Bars, weights: pd.DataFrame, what: str) -> None:
     if tuple(map(str, weights.columns)) != bars.symbols:
-        raise ConfigError(f"the columns of the weights must be the symbols {bars.symbols}, got {tuple(weights.columns)}")
+        raise ConfigError(f"the columns of the {what} must be the symbols {bars.symbols}, got {tuple(weights.columns)}")
     index: Any = weights.index
     if not isinstance(index, pd.DatetimeIndex):
-        raise ConfigError(f"the index of the weights must be the times of the bars, got {type(index).__name__}; or give an array")
+        raise ConfigError(f"the index of the {what} must be the times of the bars, got {type(index).__name__}; or give an array")
     naive = index if index.tz is None else index.tz_convert(None)
     if not np.array_equal(naive.to_numpy().astype("datetime64[us]"), bars.time):
         raise ConfigError(
-            f"the index of the weights must be the {len(bars)} times of the bars from {bars.time[0]}, got {len(index)} from "
-            f"{index[0] if len(index) else 'none'}; use weights.reindex"
+            f"the index of the {what} must be the {len(bars)} times of the bars from {bars.time[0]}, got {len(index)} from "
+            f"{index[0] if len(index) else 'none'}; use reindex"
         )
 
 

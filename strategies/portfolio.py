@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.interval import bars_per_year
 from strategies.account import DEFAULT_ACCOUNT, Account
@@ -145,6 +146,9 @@ def keep_books(
     take: float = 0.0,
 ) -> Books:
     """The account of orders at the rows they are filled in."""
+    check_type("costs", costs, Costs, "such as fs.Costs(taker=5e-4)")
+    if account.limits is not None:
+        account.limits.check(market.bars.symbols)
     bars, limits, year = market.bars, account.limits, bars_per_year(market.bars.interval)
     smallest, lot = (
         np.array([(getattr(limits, name) if limits else {}).get(symbol, 0.0) for symbol in bars.symbols]) / account.capital

@@ -67,6 +67,8 @@ class RegimeExposure:
 
     def __post_init__(self) -> None:
         parse_duration(self.rebalance, "rebalance")
+        if not hasattr(self.regimes, "labels"):
+            raise ConfigError(f"regimes must be those of fs.walk_forward_regimes, got {type(self.regimes).__name__}")
         if set(self.exposures) != set(self.regimes.names):
             raise ConfigError(f"exposures must name the regimes {self.regimes.names}, got {tuple(self.exposures)}")
         for name, value in self.exposures.items():

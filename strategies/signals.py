@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.interval import Duration, bars_in
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.costs import DEFAULT_COSTS, Costs
-from strategies.orders import orders_of
+from strategies.orders import matrix_of, orders_of
 from strategies.portfolio import Market, filled, keep_books, result_of
 from strategies.result import BacktestResult
 
 
 def backtest_signals(
     bars: Bars,
-    entries: np.ndarray,
-    exits: np.ndarray | None = None,
+    entries: np.ndarray | pd.DataFrame,
+    exits: np.ndarray | pd.DataFrame | None = None,
     size: float | None = None,
     hold: Duration | None = None,
     stop: float = 0.0,
@@ -41,7 +43,8 @@ def backtest_signals(
     ----------
     bars : Bars
     entries : ndarray of bool or number, shape (n_bars, n_symbols)
-        1 or True to buy, -1 to sell short, 0 for nothing; row t is known at the close of t.
+        1 or True to buy, -1 to sell short, 0 for nothing; row t is known at the close of t. A DataFrame must have the times and
+        symbols of the bars.
     exits : ndarray of bool, shape (n_bars, n_symbols), optional
     size : float, optional
         Fraction of the equity, by default the leverage over the number of symbols.
@@ -67,7 +70,9 @@ def backtest_signals(
     >>> backtest_signals(bars, np.array([[1], [0], [0]]), stop=0.05, costs=Costs(0.0, 0.0)).equity
     array([1.  , 0.95, 0.95])
     """
-    entries, exits = _matrix(bars, entries, "entries"), _matrix(bars, np.zeros(bars.shape) if exits is None else exits, "exits")
+    entries = matrix_of(bars, entries, "entries")
+    exits = np.zeros(bars.shape) if exits is None else matrix_of(bars, exits, "exits")
+    check_type("account", account, Account, "such as fs.Account(shorts=True)")
     for values, what, allowed in ((entries, "entries", (-1, 0, 1)), (exits, "exits", (0, 1))):
         wrong = ~np.isin(values, allowed)
         if wrong.any():
@@ -88,12 +93,3 @@ def backtest_signals(
     books = keep_books(Market(bars), costs, account, *orders_of(bars, weights), True, n_hold, stop, take)
     (records,) = filled(bars, [books])
     return result_of(bars, weights, books, records, name)
-
-
-def _matrix(bars: Bars, values: np.ndarray, name: str) -> np.ndarray:
-    matrix = np.asarray(values, dtype=np.float64)
-    if matrix.ndim == 1 and bars.n_symbols == 1:
-        matrix = matrix[:, None]
-    if matrix.shape != bars.shape:
-        raise ConfigError(f"{name} must have the shape (n_bars, n_symbols) = {bars.shape}, got {matrix.shape}")
-    return matrix

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
-from data.interval import bars_per_year
-from engine.scores import Scores, Threshold
+from data.interval import bars_per_year, parse_duration
+from engine.scores import Scores, Threshold, check_threshold
 from engine.splits import WalkForward
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.anomaly_avoidance import AnomalyAvoidance
@@ -19,6 +20,7 @@ from strategies.base import carried
 from strategies.costs import DEFAULT_COSTS, Costs
 from strategies.event import EventTrade
 from strategies.grid import GridResult, backtest_grid
+from strategies.orders import checked_weights
 from strategies.portfolio import backtest
 from strategies.result import BacktestResult
 
@@ -76,7 +78,12 @@ def stability_grid(
         If a hold or threshold stands there twice or is none at all, or the scores do not fit the bars.
     """
     holds, strategy = list(holds), strategy or AnomalyAvoidance()
-    if not thresholds or not holds or len(set(holds)) < len(holds):
+    if not isinstance(strategy, AnomalyAvoidance | EventTrade):
+        raise ConfigError(f"strategy must be AnomalyAvoidance or EventTrade, got {type(strategy).__name__}; others hold no time")
+    check_type("scores", scores, Scores, "those of fs.walk_forward")
+    for threshold in thresholds.values():
+        check_threshold(threshold)
+    if not thresholds or not holds or len({parse_duration(hold, "hold") for hold in holds}) < len(holds):
         raise ConfigError(f"there must be thresholds and holds that differ, got {list(thresholds)} and {holds}")
     weights: dict[tuple[Hashable, Hashable], np.ndarray] = {}
     rates = {}
@@ -144,9 +151,11 @@ def choose_walk_forward(
     ConfigError
         If there are fewer than two sets, or the splits do not fit the bars.
     """
+    check_type("weights", weights, dict, "give a dict of label to weights, such as StabilityGrid.weights")
+    check_type("splits", splits, WalkForward, "such as fs.WalkForward('365D', '90D')")
     if len(weights) < 2:
         raise ConfigError(f"there must be at least two parameter sets to choose from, got {len(weights)}")
-    labels, matrices = list(weights), [np.asarray(one, dtype=np.float64) for one in weights.values()]
+    labels, matrices = list(weights), [checked_weights(bars, one, account) for one in weights.values()]
     returns = backtest_grid(bars, matrices, costs, account).returns
     year = np.sqrt(bars_per_year(bars.interval))
     stitched, rows = np.full(bars.shape, np.nan), []
