@@ -74,7 +74,7 @@ def _words(expected: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(map(_words, inner))
     if origin is Literal:
-        return "one of " + ", ".join(map(repr, inner))
+        return "one of " + ", ".join(map(str, inner))
     if origin in (Sequence, tuple):
         return f"a list of {_words(inner[0]).split(' ', 1)[1]}s"
     plain = {int: "a whole number", float: "a number", bool: "a switch (true or false)", str: "a text", types.NoneType: "none"}

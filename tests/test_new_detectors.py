@@ -308,7 +308,7 @@ def test_a_saved_ensemble_keeps_its_members_and_their_parameters(features, tmp_p
     ("params", "message"),
     [
         ({"members": ("pca",)}, "at least two different names"),
-        ({"members": "pca"}, "at least two different names"),
+        ({"members": "pca"}, "members of ensemble must be a list of texts"),
         ({"members": ("pca", "pca")}, "at least two different names"),
         ({"members": ("pca", "ensemble")}, "cannot be a member"),
         ({"params": {"mad": {}}}, "params has mad, which is no member"),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -235,7 +236,8 @@ def test_a_failed_save_leaves_the_earlier_files(result, tmp_path, monkeypatch):
 
 
 def test_the_demo_tells_the_planted_foreshocks_from_chance():
-    found = demo_study().run()
+    # Fewer surrogates than the demo itself: enough for 5 %, in half of the time.
+    found = replace(demo_study(), n_surrogates=39).run()
     truth, chance = found.results["detectors"]["planted_foreshocks"], found.results["detectors"]["random"]
     assert truth["verdict"] == "adds information"
     assert all(truth["forward"][horizon]["ci"][0] > 1 for horizon in ("6h", "24h"))
