@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -21,6 +22,49 @@ def check_whole(name: str, value: object, least: int, why: str = "", hint: str =
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {value!r}; {hint}")
+
+
+def check_most(name: str, value: int, most: int, hint: str) -> None:
+    """Refuse a whole number that would take hours or all memory.
+
+    >>> check_most("n_draws", 10**9, 1_000_000, "999 are usual")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: n_draws must be at most 1,000,000, got 1000000000; 999 are usual
+    """
+    if value > most:
+        raise ConfigError(f"{name} must be at most {most:,}, got {value}; {hint}")
+
+
+def check_level(level: object) -> float:
+    """The level as a float; refuses what is no number between 0 and 1.
+
+    >>> check_level("95")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: level must be between 0 and 1, such as 0.95, got '95'
+    """
+    if isinstance(level, float | int | np.floating) and math.isfinite(level) and 0 < level < 1:
+        return float(level)
+    raise ConfigError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
+
+
+def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
+    """The levels as floats; refuses one without a list, the same one twice and fewer than ``least``.
+
+    >>> check_levels(0.95)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: levels must be a list, such as (0.95, 0.99), got 0.95
+    """
+    if isinstance(levels, str | bytes) or not isinstance(levels, Iterable) or (isinstance(levels, np.ndarray) and not levels.ndim):
+        raise ConfigError(f"levels must be a list, such as (0.95, 0.99), got {levels!r}")
+    found = tuple(check_level(level) for level in levels)
+    if len(found) < least:
+        raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
+    if len(set(found)) < len(found):
+        raise ConfigError(f"levels must differ, got {list(found)}; give each once")
+    return found
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

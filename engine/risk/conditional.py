@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from data.checks import check_horizons, check_whole
+from data.checks import check_horizons, check_levels, check_most, check_whole
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, format_duration, parse_duration
-from engine.risk.resampling import loss_tail_draws_nb
+from engine.risk.labels import check_index
+from engine.risk.resampling import MAX_DRAWS, loss_tail_draws_nb
 from engine.risk.value_at_risk import known_returns, loss_tail
 from engine.scores import Signals, thin
 
@@ -19,7 +20,7 @@ GROUPS = ("alert", "other")
 
 
 def conditional_risk(
-    returns: np.ndarray,
+    returns: np.ndarray | pd.DataFrame | pd.Series,
     signals: Signals,
     horizons: Sequence[Duration] | None = None,
     levels: Sequence[float] = (0.95, 0.99),
@@ -37,7 +38,8 @@ def conditional_risk(
     ----------
     returns : ndarray, shape (n_rows, n_symbols) or (n_rows,)
         Simple returns on the rows of the signals; NaN is not known, and neither is a move with such a bar. One series, such as a
-        portfolio's, follows an alert of any symbol, and a row where some symbol is decided and none alerts.
+        portfolio's, follows an alert of any symbol, and a row where some symbol is decided and none alerts. A DataFrame must have
+        the symbols of the signals for columns, in their order; its index, and that of a Series, must be their time.
     signals : Signals
     horizons : sequence of str, optional
         Durations such as ``"24h"``; one bar by default.
@@ -46,7 +48,7 @@ def conditional_risk(
         Bars from the alert to the first return of its move, at least 1: an alert is known at the close of its bar.
     n_bootstrap : int
         Draws of the stationary bootstrap [1]_ of rows, symbols of a moment together; mean block twice the horizon, or
-        n_rows^(1/3) if that is longer.
+        n_rows^(1/3) if that is longer. At most 1,000,000.
     seed : int
 
     Returns
@@ -61,12 +63,14 @@ def conditional_risk(
     Raises
     ------
     ConfigError
-        If returns do not fit the signals, are infinite or below -1; if a level, horizon or whole number is out of its range.
+        If signals are no Signals; if returns do not fit them in shape or labels, are infinite or below -1; if a level, horizon
+        or whole number is out of its range.
 
     References
     ----------
     .. [1] Politis and Romano (1994), The stationary bootstrap.
     """
+    _check_labels(returns, signals)
     active, decided = signals.active, signals.decided
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim == 1:
@@ -75,12 +79,12 @@ def conditional_risk(
     if returns.shape != active.shape:
         expected = f"{signals.active.shape} of the signals, or one series of as many rows"
         raise ConfigError(f"returns must have the shape {expected}, got {returns.shape}")
-    if not len(levels):
-        raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
-    for level in levels:
-        known_returns(returns.ravel(), level)
+    known_returns(returns.ravel())
+    levels = check_levels(levels)
     check_whole("delay", delay, 1, " bar, because an alert is known at the close of its bar")
     check_whole("n_bootstrap", n_bootstrap, 1)
+    check_most("n_bootstrap", n_bootstrap, MAX_DRAWS, "999 are usual")
+    check_whole("seed", seed, 0)
     horizons = [signals.interval] if horizons is None else list(horizons)
     check_horizons(horizons)
     masks = active, decided & np.logical_not(active)
@@ -106,6 +110,17 @@ def conditional_risk(
                     row |= {key: pair[j], f"{key}_low": low, f"{key}_high": high}
                 rows.append(row | {"n": size, "n_effective": effective, "valid": size * (1 - level) >= 1 - 1e-9})
     return pd.DataFrame(rows).set_index(["horizon", "level", "group"])
+
+
+def _check_labels(returns: object, signals: Signals) -> None:
+    if not isinstance(signals, Signals):
+        raise ConfigError(f"signals must be Signals, such as scores.signals(policy) gives, got {type(signals).__name__}")
+    hint = "reindex the returns, or give an array whose rows are those of the signals"
+    if isinstance(returns, pd.DataFrame) and list(returns.columns) != list(signals.symbols):
+        got = f"got {list(returns.columns)}, expected {list(signals.symbols)}"
+        raise ConfigError(f"the columns of returns must be the symbols of the signals, in their order; {got}; reorder them")
+    if isinstance(returns, pd.DataFrame | pd.Series):
+        check_index("returns", returns.index, pd.DatetimeIndex(signals.time), "the time of the signals", hint)
 
 
 def moves_of(returns: np.ndarray, n_bars: int, delay: int = 1) -> np.ndarray:

@@ -8,11 +8,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from data.checks import check_levels
 from data.errors import ConfigError, DataError
-from engine.risk.value_at_risk import known_returns, loss_tail
+from engine.risk.labels import check_same_index, named_series
+from engine.risk.value_at_risk import loss_tail
 
 
-def risk_contributions(parts: Mapping[str, np.ndarray], levels: Sequence[float] = (0.95, 0.99)) -> pd.DataFrame:
+def risk_contributions(
+    parts: Mapping[str, np.ndarray | pd.Series] | pd.DataFrame, levels: Sequence[float] = (0.95, 0.99)
+) -> pd.DataFrame:
     """Contributions of the parts of a return to its volatility, historical VaR and CVaR.
 
     Each of these risks R is homogeneous: parts twice as large have twice the risk. So R is the sum of the derivatives of R with
@@ -27,9 +31,9 @@ def risk_contributions(parts: Mapping[str, np.ndarray], levels: Sequence[float] 
 
     Parameters
     ----------
-    parts : dict of str to ndarray, shape (n_bars,)
+    parts : dict of str to ndarray, shape (n_bars,), or DataFrame
         Returns that sum to the return of the whole: weight times return of each position, or ``FactorExposures.parts``. Rows
-        with a NaN are left out.
+        with a NaN are left out. Series must have the same index.
     levels : sequence of float
 
     Returns
@@ -41,7 +45,7 @@ def risk_contributions(parts: Mapping[str, np.ndarray], levels: Sequence[float] 
     Raises
     ------
     ConfigError
-        If there is no part, one is called total, lengths differ, a value is infinite or a level out of range.
+        If there is no part, one is called total, lengths or indexes differ, a value is infinite or a level out of range.
     DataError
         If fewer than two rows are known.
 
@@ -60,12 +64,11 @@ def risk_contributions(parts: Mapping[str, np.ndarray], levels: Sequence[float] 
     b          0.0148  0.0207     0.02
     total      0.0271  0.0400     0.04
     """
+    parts = named_series("parts", parts)
     if not parts or "total" in parts:
         raise ConfigError(f"parts must be at least one, none of them called 'total', got {list(parts)}")
-    if not len(levels):
-        raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
-    for level in levels:
-        known_returns(np.empty(0), level)
+    levels = check_levels(levels)
+    check_same_index({f"part {name!r}": part for name, part in parts.items()})
     shapes = {np.shape(part) for part in parts.values()}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
         raise ConfigError(f"parts must be series of one length, got the shapes {sorted(shapes)}")

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.checks import check_whole
+from data.checks import check_levels, check_most, check_whole
 from data.errors import ConfigError
 from engine.risk.performance import drawdown
-from engine.risk.resampling import dependence_block, max_drawdowns_nb
+from engine.risk.resampling import MAX_DRAWS, dependence_block, max_drawdowns_nb
 from engine.risk.value_at_risk import known_returns
+
+MAX_STEPS = 10**10
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def drawdown_risk(
         Mean block length; by default the longer of those that the rule of Politis and White [2]_ gives for the returns and
         for their squares.
     n_draws : int
+        At most 1,000,000, and at most 10,000,000,000 rows in all, ``n_draws * horizon``.
     seed : int
 
     Raises
@@ -100,17 +103,19 @@ def drawdown_risk(
     """
     returns = np.asarray(returns, dtype=np.float64)
     known = known_returns(returns)
-    for level in levels:
-        known_returns(returns, level)
+    levels = check_levels(levels, least=0)
     if len(known) < 2:
         raise ConfigError(f"a drawdown needs at least 2 known returns to draw from, got {len(known)}; give more")
     if not all(0 < depth < 1 for depth in depths):
         raise ConfigError(f"depths must be between 0 and 1, such as 0.2, got {list(depths)}")
     check_whole("n_draws", n_draws, 1)
+    check_most("n_draws", n_draws, MAX_DRAWS, "999 are usual")
+    check_whole("seed", seed, 0)
     check_whole("horizon", len(known) if horizon is None else horizon, 1)
     if block is not None and not (math.isfinite(block) and block >= 1):
         raise ConfigError(f"block must be a mean length of at least 1 row, got {block}")
     n_rows = len(known) if horizon is None else int(horizon)
+    check_most("n_draws * horizon", n_draws * n_rows, MAX_STEPS, "ask for fewer or shorter paths")
     length = min(dependence_block(known), float(len(known))) if block is None else float(block)
     drawn = max_drawdowns_nb(known, n_rows, length, n_draws, np.random.default_rng(seed))
     return DrawdownRisk(

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_whole
+from data.checks import check_most, check_whole
 from data.errors import ConfigError, DataError
+from engine.risk.labels import check_same_index, named_series
 from engine.risk.value_at_risk import known_returns
 from engine.validation.bands import covariance_root
 
@@ -40,22 +41,26 @@ class FactorExposures:
     lags: int
 
 
-def factor_exposures(returns: np.ndarray, factors: Mapping[str, np.ndarray], lags: int | None = None) -> FactorExposures:
+def factor_exposures(
+    returns: np.ndarray | pd.Series, factors: Mapping[str, np.ndarray | pd.Series] | pd.DataFrame, lags: int | None = None
+) -> FactorExposures:
     """Least squares of returns on factors, ``r = alpha + sum_k beta_k f_k + e``, with Newey-West errors [1]_.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
         Simple returns of a strategy.
-    factors : dict of str to ndarray, shape (n_bars,)
-        Returns of the factors in the same bars, such as those of ``market_factors``. Rows with a NaN anywhere are left out.
+    factors : dict of str to ndarray, shape (n_bars,), or DataFrame
+        Returns of the factors in the same bars, such as those of ``market_factors``; none called alpha or residual. Rows with a
+        NaN anywhere are left out. Series must have the index of each other and of the returns.
     lags : int, optional
-        Bartlett-weighted autocovariances; ``floor(4 (n / 100)^(2/9))`` by default.
+        Bartlett-weighted autocovariances; ``floor(4 (n / 100)^(2/9))`` by default, at most a quarter of the known rows.
 
     Raises
     ------
     ConfigError
-        If shapes differ, there is no factor, a value is infinite, a return is below -1 or lags is negative.
+        If shapes or indexes differ, there is no factor or one called alpha or residual, a value is infinite, a return is below -1,
+        or lags is out of its range.
     DataError
         If fewer rows are known than coefficients plus two, or a factor is a combination of the others or does not vary.
 
@@ -71,8 +76,12 @@ def factor_exposures(returns: np.ndarray, factors: Mapping[str, np.ndarray], lag
     >>> found.table["beta"].round(3).to_dict(), round(found.r2, 3)
     ({'alpha': 0.001, 'market': 0.489}, 0.999)
     """
+    factors = named_series("factors", factors)
+    check_same_index({"returns": returns} | {f"factor {name!r}": factor for name, factor in factors.items()})
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns)
+    if taken := [name for name in ("alpha", "residual") if name in factors]:
+        raise ConfigError(f"no factor may be called {taken[0]!r}, which the result calls a part of its own; rename it")
     if not factors:
         raise ConfigError("factors must be at least one, such as {'market': ...}, got none")
     for name, factor in factors.items():
@@ -85,11 +94,14 @@ def factor_exposures(returns: np.ndarray, factors: Mapping[str, np.ndarray], lag
     n, k = int(keep.sum()), x.shape[1]
     if n < k + 2:
         raise DataError(f"{k} coefficients need at least {k + 2} known rows, got {n}; give more, or fewer factors")
+    if lags is not None:
+        check_most("lags", lags, n // 4, f"a quarter of the {n} known rows is the most that says anything of autocovariances")
     y, x = returns[keep], x[keep]
     # Columns of one size: factors of small returns are not taken for dependent ones.
     unit = x / np.sqrt((x**2).mean(axis=0).clip(np.finfo(float).tiny))
     if np.linalg.matrix_rank(unit, tol=1e-8 * np.sqrt(n)) < k:
-        raise DataError(f"factors must vary and not be combinations of each other, got {', '.join(factors)}; leave one out")
+        names = ", ".join(map(str, factors))
+        raise DataError(f"factors must vary and not be combinations of each other, got {names}; leave one out")
     inverse = np.linalg.pinv(x)
     beta = inverse @ y
     residual = y - x @ beta

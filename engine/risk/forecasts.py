@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.checks import check_whole
+from data.checks import check_levels, check_whole
 from data.errors import ConfigError, DataError
 from engine.kernels.loss_tail import rolling_four_moments_nb, rolling_loss_tail_nb
 from engine.risk.filtered import GarchFilter
@@ -90,12 +90,10 @@ def risk_forecast(
     returns = np.asarray(returns, dtype=np.float64)
     if method not in METHODS:
         raise ConfigError(f"no such method: {method!r}; expected one of {', '.join(METHODS)}")
-    if not len(levels):
-        raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
-    for level in levels:
-        known_returns(returns, level)
-        if method == "extreme_value" and level <= TAIL_LEVEL:
-            raise ConfigError(f"level of extreme_value must be above {TAIL_LEVEL}, where the tail begins, got {level}")
+    known_returns(returns)
+    levels = check_levels(levels)
+    if method == "extreme_value" and min(levels) <= TAIL_LEVEL:
+        raise ConfigError(f"level of extreme_value must be above {TAIL_LEVEL}, where the tail begins, got {min(levels)}")
     check_whole("window", window, _least_window(method, levels), f" for {method}", "lengthen it")
     check_whole("refit_every", refit_every, 1)
     is_known = ~np.isnan(returns)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from data.checks import check_levels
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in, parse_duration
 from engine.risk.filtered import GarchFilter, filtered_historical, garch_t
@@ -52,7 +53,7 @@ def risk_report(
     returns : ndarray, shape (n_bars,)
         Simple returns, fractions. NaN is not known: left out and counted.
     levels : sequence of float
-        Between 0 and 1.
+        Between 0 and 1, each once.
     interval : str, optional
         Length of a bar. Bars are then compounded to days besides; a day counts if all its bars are known.
     time : ndarray of datetime64, shape (n_bars,), optional
@@ -73,7 +74,8 @@ def risk_report(
     Raises
     ------
     ConfigError
-        If returns are not one series, are infinite or below -1; if a level is not between 0 and 1; if a day is
+        If returns are not one series, are infinite or below -1; if levels are not a list, or one is not between
+        0 and 1 or there twice; if a day is
         not a whole number of bars; or if time does not fit the returns.
 
     Examples
@@ -83,10 +85,8 @@ def risk_report(
     {'var': 0.08, 'cvar': 0.095, 'n': 20, 'n_missing': 0, 'valid': True, 'reason': ''}
     """
     returns = np.asarray(returns, dtype=np.float64)
-    if not len(levels):
-        raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
-    for level in levels:
-        known_returns(returns, level)
+    known_returns(returns)
+    levels = check_levels(levels)
     periods = {"bar": returns}
     if interval is not None:
         periods["day"] = _daily(returns, parse_duration(interval, "interval"), time)

@@ -7,6 +7,8 @@ from numba import njit
 
 from engine.validation.inference import stationary_block
 
+MAX_DRAWS = 1_000_000
+
 
 def dependence_block(returns: np.ndarray, least: float = 1.0) -> float:
     """Mean block length for known returns, shape (n,): the longer of those for the returns and for their squares."""

@@ -23,6 +23,7 @@ from typing import TypeVar
 import numpy as np
 from scipy.special import ndtri
 
+from data.checks import check_level
 from data.errors import ConfigError
 
 Moment = TypeVar("Moment", float, np.ndarray)
@@ -161,8 +162,7 @@ def known_returns(returns: np.ndarray, level: float = 0.95) -> np.ndarray:
         raise ConfigError(f"returns must be one series, got the shape {returns.shape}; give one column at a time")
     if np.isinf(returns).any() or (returns < -1).any():
         raise ConfigError("returns must be simple returns, finite and at least -1; nothing can lose more than all")
-    if not 0 < level < 1:
-        raise ConfigError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
+    check_level(level)
     return returns[~np.isnan(returns)]
 
 

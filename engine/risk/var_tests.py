@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_whole
+from data.checks import check_level, check_most, check_whole
 from data.errors import ConfigError
+from engine.risk.forecasts import RiskForecast
 from engine.risk.hit_tests import DQ_LAGS, dynamic_quantile_nb, independence_nb, kupiec_nb
+from engine.risk.labels import check_same_index
 from engine.risk.student_excess import StudentExcess
 from engine.risk.value_at_risk import known_returns
 
 MIN_ROWS = 2 * DQ_LAGS + 2
+MAX_SIMULATIONS = 100_000
 YELLOW, RED = 0.95, 0.9999
+Forecasts = np.ndarray | pd.Series | Mapping[float, np.ndarray]
 
 
 def var_backtest(
-    returns: np.ndarray,
-    var: np.ndarray,
+    returns: np.ndarray | pd.Series,
+    var: Forecasts | RiskForecast,
     level: float = 0.99,
-    es: np.ndarray | None = None,
+    es: Forecasts | RiskForecast | None = None,
     n_simulations: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -65,13 +69,15 @@ def var_backtest(
     ----------
     returns : ndarray, shape (n_rows,)
         Simple returns, fractions.
-    var, es : ndarray, shape (n_rows,)
+    var, es : ndarray, shape (n_rows,), RiskForecast or dict of float to ndarray
         Forecasts of VaR and CVaR, losses positive, each known before its row's return. Rows where a return or a forecast is NaN are
-        left out, and the rows around them are taken for neighbours.
+        left out, and the rows around them are taken for neighbours. Series must have the index of the returns. Of a
+        ``RiskForecast`` those of the level are taken, CVaR too if ``es`` is not given (rows without it are then left out of every
+        test); of a dict, such as ``RiskForecast.var``, the entry of the level.
     level : float
         Of the forecasts, between 0 and 1.
     n_simulations : int
-        At least 19.
+        At least 19, at most 100,000.
     seed : int
 
     Returns
@@ -83,8 +89,8 @@ def var_backtest(
     Raises
     ------
     ConfigError
-        If shapes differ, returns are infinite or below -1, the level is out of range, a forecast is infinite, or fewer
-        than 10 rows are known.
+        If shapes or indexes differ, returns are infinite or below -1, a forecast is infinite or has not the level, fewer than 10
+        rows are known, or the level or a whole number is out of its range.
 
     References
     ----------
@@ -108,8 +114,15 @@ def var_backtest(
     kupiec              4.95      21
     traffic_light      21.00      21  yellow
     """
-    returns, var, es = _checked(returns, var, level, es)
+    check_level(level)
+    if isinstance(var, RiskForecast):
+        var, es = var.var, var.cvar if es is None else es
+    if isinstance(es, RiskForecast):
+        es = es.cvar
+    returns, var, es = _checked(returns, _at(level, "var", var), level, None if es is None else _at(level, "es", es))
     check_whole("n_simulations", n_simulations, 19)
+    check_most("n_simulations", n_simulations, MAX_SIMULATIONS, "999 are usual")
+    check_whole("seed", seed, 0)
     keep = ~np.isnan(returns) & ~np.isnan(var) & (True if es is None else ~np.isnan(es))
     if keep.sum() < MIN_ROWS:
         raise ConfigError(f"a backtest needs at least {MIN_ROWS} rows with a return and a forecast, got {keep.sum()}; give more")
@@ -129,13 +142,23 @@ def var_backtest(
 Row = tuple[str, float, float, float, str]
 
 
+def _at(level: float, name: str, forecast: Forecasts) -> np.ndarray | pd.Series:
+    if not isinstance(forecast, Mapping):
+        return forecast
+    if level not in forecast:
+        raise ConfigError(f"{name} has no forecast of the level {level}, only of {list(forecast)}; give level=, or forecast anew")
+    return forecast[level]
+
+
 def _checked(
-    returns: np.ndarray, var: np.ndarray, level: float, es: np.ndarray | None
+    returns: np.ndarray | pd.Series, var: np.ndarray | pd.Series, level: float, es: np.ndarray | pd.Series | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    given = {"var": var} if es is None else {"var": var, "es": es}
+    check_same_index({"returns": returns, **given})
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns, level)
-    found = {"var": var} if es is None else {"var": var, "es": es}
-    for name, forecast in found.items():
+    found: dict[str, np.ndarray] = {}
+    for name, forecast in given.items():
         found[name] = np.asarray(forecast, dtype=np.float64)
         if found[name].shape != returns.shape:
             shapes = f"{found[name].shape} and {returns.shape}"
