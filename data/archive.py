@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import io
+import os
 import threading
 import urllib.error
 import urllib.request
@@ -26,7 +27,8 @@ import pyarrow.csv
 from data.bars import FIELDS
 from data.errors import ConfigError, DataError, ExchangeError
 from data.exchange.patience import Stopped
-from data.series import SIDE_TYPE, SIDES, Range, SeriesKey
+from data.possible import impossible_amounts, impossible_bars
+from data.series import SIDE_TYPE, SIDES, Range, SeriesKey, minute
 from data.store import Store
 
 PUBLIC = "public"
@@ -86,6 +88,17 @@ class Archive:
     stopped : Event, optional
         Once it is set, the next download raises ``Stopped``.
 
+    Notes
+    -----
+    Below an address or a folder, a file and beside it ``NAME.zip.CHECKSUM``, which says ``SHA256  NAME.zip``, lie at::
+
+        data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01-31.zip
+        data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip
+        data/spot/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-01-31.zip
+
+    and those of perpetual swaps at ``data/futures/um/`` instead of ``data/spot/``. Of trades only days are taken. A zip holds one
+    CSV of its own name, with or without a header, with the columns of ``BAR_NAMES`` or ``TRADE_NAMES``, times in ms or us.
+
     Examples
     --------
     >>> key = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m")
@@ -103,6 +116,8 @@ class Archive:
     ) -> None:
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or threading.Event()
+        if not isinstance(source, str | os.PathLike):
+            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {source!r}")
         source = PUBLIC_URL if source == PUBLIC else source
         scheme = urlsplit(source).scheme if isinstance(source, str) else ""
         self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None
@@ -269,7 +284,33 @@ def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Ta
     table = table if (np.diff(identity) > 0).all() else table.take(np.unique(identity, return_index=True)[1])
     if (np.diff(table["time"].to_numpy()) < 0).any():
         raise DataError(f"{name} holds trades whose times fall while their ids rise; fetch from the exchange instead")
+    _check_rows(key, name, table)
     return table
+
+
+def _check_rows(key: SeriesKey, name: str, table: pa.Table) -> None:
+    """Refuse a file with bars of another timeframe, or with values that no market can have."""
+    columns = {column: table[column].to_numpy() for column in table.column_names if column != "side"}
+    time = columns["time"]
+    if key.kind == "ohlcv":
+        # Every timeframe of the archive divides a day.
+        off = time % key.step_ms != 0
+        if off.any():
+            raise DataError(
+                f"{name} must hold bars of {key.timeframe}, got one that opens at {minute(time[off][0])}, {int(off.sum())} such; "
+                "its bars are of another timeframe, fetch from the exchange instead"
+            )
+        if len(time) > 1 and np.diff(time).min() > key.step_ms:
+            raise DataError(
+                f"{name} must hold bars of {key.timeframe}, got none that follow each other, the first at {minute(time[0])} and "
+                f"{minute(time[1])}; its bars are of another timeframe, fetch from the exchange instead"
+            )
+        found, what = impossible_bars(columns), "bar"
+    else:
+        found, what = impossible_amounts(columns, ("price", "amount")), "trade"
+    if found is not None:
+        row, fault = found
+        raise DataError(f"{name} holds a {what} that cannot be, at {minute(time[row])}: {fault}; fetch from the exchange instead")
 
 
 def _parse(key: SeriesKey, text: bytes) -> pa.Table:

@@ -1,5 +1,6 @@
 """Bars from CSV, Parquet and Feather files, and from tables."""
 
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from data.bars import FIELDS, PRICES, Bars, regular_interval
-from data.errors import DataError
+from data.errors import ConfigError, DataError
 from data.interval import Duration, format_duration
 
 TIME_NAMES = ("ts", "time", "timestamp", "date", "datetime", "open_time")
@@ -36,6 +37,8 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
 
     Raises
     ------
+    ConfigError
+        If ``path`` is no path.
     DataError
         If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` does that, and counts.
     """
@@ -46,6 +49,8 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """The files' rows as one ``bar_table``, their order and values unchecked."""
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"path must be a file or a folder, got {path!r}; give a CSV, Parquet or Feather file")
     path = Path(path)
     if not path.exists():
         raise DataError(f"no such file or folder: {path}; give a CSV, Parquet or Feather file")

@@ -18,6 +18,7 @@ from data.orderbook import N_LEVELS
 from data.orderbook import SIDES as BOOK_SIDES
 
 MARKETS = ("spot", "linear")
+EXAMPLES = {"exchange": "binance", "market": "spot", "symbol": "BTC/USDT", "kind": "ohlcv", "timeframe": "1h"}
 SIDES = ("buy", "sell")
 Range = tuple[int, int]
 
@@ -79,6 +80,9 @@ class SeriesKey:
     timeframe: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("exchange", "market", "symbol", "kind", "timeframe"):
+            if not isinstance(value := getattr(self, name), str):
+                raise ConfigError(f"{name} must be a word, such as {EXAMPLES[name]!r}, got {value!r}")
         if not re.fullmatch(r"[a-z0-9_]{1,40}", self.exchange):
             raise ConfigError(f"exchange must be a name of ccxt, such as 'binance', got {self.exchange!r}")
         if self.market not in MARKETS:

@@ -32,8 +32,11 @@ class SeriesSummary:
     ----------
     key : SeriesKey
     n_rows, n_bytes, n_partitions : int
+        Of partitions that can be read.
     covered : list of (int, int)
         Half-open ranges in epoch ms in which nothing is missing.
+    problems : tuple of str
+        One sentence for each partition that cannot be read.
     """
 
     key: SeriesKey
@@ -41,6 +44,7 @@ class SeriesSummary:
     n_bytes: int
     n_partitions: int
     covered: list[Range]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,19 +228,27 @@ class Store:
         return SeriesWriter(self, key, n_rows, seconds)
 
     def summary(self) -> list[SeriesSummary]:
-        """One entry for each series, from the footers alone."""
+        """One entry for each series, from the footers alone; a partition that cannot be read is one of its problems."""
         found = []
         for key in self.keys():
-            files = self._files(key)
-            manifests = [read_manifest(key, path) for path in files]
+            n_bytes, manifests, problems = 0, [], []
+            for path in self._files(key):
+                try:
+                    manifests.append(read_manifest(key, path))
+                    n_bytes += path.stat().st_size
+                except (DataError, OSError) as error:
+                    problems.append(_problem(path, error))
             covered = union(pair for manifest in manifests for pair in manifest.covered)
-            n_bytes = sum(path.stat().st_size for path in files)
-            found.append(SeriesSummary(key, sum(manifest.n_rows for manifest in manifests), n_bytes, len(files), covered))
+            n_rows = sum(manifest.n_rows for manifest in manifests)
+            found.append(SeriesSummary(key, n_rows, n_bytes, len(manifests), covered, tuple(problems)))
         return found
 
     def verify(self) -> StoreReport:
-        """Read every partition and hold its rows against what was written; nothing is changed."""
-        return self._examine(lambda _path, _key: None)
+        """Read every partition and hold its rows against what was written; nothing is changed.
+
+        A partition that was deleted is not seen: its range is missing, and is fetched again.
+        """
+        return self._examine(lambda _path, _key, _error: None)
 
     def repair(self) -> StoreReport:
         """Set damaged partitions aside as ``.damaged``, so that their ranges are missing again, and clear up after crashes.
@@ -248,7 +260,10 @@ class Store:
         """
         mended: list[str] = []
 
-        def set_aside(path: Path, key: SeriesKey | None) -> None:
+        def set_aside(path: Path, key: SeriesKey | None, error: DataError | OSError) -> None:
+            if isinstance(error, OSError):
+                # What the file system refuses to show may be whole.
+                raise error
             if key is None:
                 # It lies where no series is, so no writer is at work there.
                 mended.append(self._set_aside(path))
@@ -268,7 +283,7 @@ class Store:
             mended.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
         return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(mended))
 
-    def _examine(self, on_problem: Callable[[Path, SeriesKey | None], None]) -> StoreReport:
+    def _examine(self, on_problem: Callable[[Path, SeriesKey | None, DataError | OSError], None]) -> StoreReport:
         series, n_partitions, n_rows, problems = set(), 0, 0, []
         for path, key in self._partitions():
             try:
@@ -277,9 +292,9 @@ class Store:
                 n_rows += verify_partition(key, path).n_rows
                 n_partitions += 1
                 series.add(key)
-            except DataError as error:
-                problems.append(str(error))
-                on_problem(path, key)
+            except (DataError, OSError) as error:
+                problems.append(_problem(path, error))
+                on_problem(path, key, error)
         return StoreReport(len(series), n_partitions, n_rows, tuple(problems))
 
     def _set_aside(self, path: Path) -> str:
@@ -321,6 +336,12 @@ class Store:
                 yield folder
             finally:
                 os.close(descriptor)
+
+
+def _problem(path: Path, error: DataError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"partition {path.name} cannot be read: {error.strerror or error}; check its rights and the disk ({path})"
+    return str(error)
 
 
 def _begin(path: Path) -> int:

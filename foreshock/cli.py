@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,7 +13,7 @@ from data.errors import ConfigError, DataError, ForeshockError
 
 if TYPE_CHECKING:
     from data.bars import Bars
-    from data.store import Store
+    from data.store import SeriesSummary, Store
     from engine.ledger import Ledger
     from foreshock.config import StudyConfig
     from foreshock.study_result import StudyResult
@@ -129,7 +130,9 @@ def fetch(
     archive: Annotated[
         str | None,
         typer.Option(
-            metavar="SOURCE", help="Take long ranges from Binance's bulk archive first: 'public', another address, or a folder."
+            metavar="SOURCE",
+            help="Take long ranges from Binance's bulk archive first: 'public', another address, or a folder with its layout, "
+            "DIR/data/spot/daily/klines/BTCUSDT/1h/*.zip, each with its .zip.CHECKSUM.",
         ),
     ] = None,
 ) -> None:
@@ -139,6 +142,8 @@ def fetch(
         return
     if duration is not None:
         raise ConfigError(f"--duration is of books alone, got {duration} for {kind}; give --start and --end")
+    if timeframe is not None and kind in ("trades", "funding"):
+        raise ConfigError(f"--timeframe is of bars and books alone, got {timeframe} for {kind}; leave it out")
     from foreshock.history import fetch_history
 
     for found in fetch_history(symbols, exchange, timeframe or "1h", start, end, kind, store, base_url, True, archive):
@@ -311,32 +316,57 @@ app.add_typer(store_verbs, name="store")
 @store_verbs.command("ls")
 def store_ls(store: StoreDir = None) -> None:
     """Every series: its rows, the range they cover, ranges never fetched between, and bars the exchange does not have."""
-    from data.series import minute, without
-
     found = _store(store)
     summaries = found.summary()
+    problems: list[str] = []
     for series in summaries:
+        marks, bad = _series_line(found, series)
+        typer.echo(_printable(f"{series.key!s:<44}{marks}"))
+        problems += bad
+    typer.echo(f"{len(summaries)} series; {found.folder}")
+    if problems:
+        raise DataError(_first_of(problems))
+
+
+def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
+    """What ``store ls`` says of a series, and the partitions that cannot be read."""
+    from data.series import minute, without
+
+    marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
+    if series.covered:
         start, stop = series.covered[0][0], series.covered[-1][1]
-        marks = f"{series.n_rows:>12,} rows  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"
+        marks += f"  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"
         n_gaps = len(without((start, stop), series.covered))
         marks += f"  {n_gaps} not fetched" if n_gaps else ""
-        if series.key.kind == "ohlcv":
-            empty = found.known_empty(series.key)
-            n_bars = sum(stop - start for start, stop in empty) // series.key.step_ms
-            marks += f"  {n_bars:,} bars known to be empty, in {len(empty)} runs" if empty else ""
-        typer.echo(_printable(f"{series.key!s:<44}{marks}"))
-    typer.echo(f"{len(summaries)} series; {found.folder}")
+    if series.key.kind == "ohlcv" and not problems:
+        try:
+            empty = store.known_empty(series.key)
+        except (DataError, OSError) as error:
+            # A footer may be whole where the rows are not.
+            empty, problems = [], [str(error)]
+        n_bars = sum(stop - start for start, stop in empty) // series.key.step_ms
+        marks += f"  {n_bars:,} bars known to be empty, in {len(empty)} runs" if empty else ""
+    if problems:
+        marks += f"  UNREADABLE: {len(problems)} of {series.n_partitions + len(series.problems)} partitions"
+    return marks, problems
+
+
+def _first_of(problems: Sequence[str]) -> str:
+    return problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
 
 
 @store_verbs.command("verify")
 def store_verify(store: StoreDir = None) -> None:
-    """Whether every row is as it was written; nothing is changed."""
+    """Whether every row is as it was written; nothing is changed.
+
+    A partition that was deleted is not seen; its range is missing, and fetch asks for it again.
+    """
     found = _store(store)
     report = found.verify()
     if not report.whole:
-        first, *others = report.problems
-        more = f" (and {len(others)} more)" if others else ""
-        raise DataError(f"{first}{more}; the other {report.n_partitions} partitions are whole")
+        for problem in report.problems:
+            typer.echo(_printable(f"BAD  {problem}"))
+        raise DataError(f"{_first_of(report.problems)}; the other {report.n_partitions} partitions are whole")
     counts = f"{report.n_series} series, {report.n_partitions} partitions, {report.n_rows:,} rows"
     typer.echo(f"{counts}, all as they were written; {found.folder}")
 

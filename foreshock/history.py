@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from data.bars import Bars
 from data.disk import check_writable
 from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
-from data.files import bars_from_frame
+from data.files import EARLIEST_EPOCH, LATEST_EPOCH, bars_from_frame
 from data.interval import Instant, parse_instant
 from data.series import SeriesKey
 from data.snapshots import trades_from_store
@@ -114,21 +114,29 @@ def fetch_history(
 
 
 def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
-    names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
+    names = (symbols,) if isinstance(symbols, str) else tuple(symbols) if isinstance(symbols, Iterable) else (symbols,)
+    wrong = [name for name in names if not isinstance(name, str)]
+    if wrong:
+        raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {wrong[0]!r}")
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
     return names
 
 
 def store_at(store: Store | str | Path | None) -> Store:
+    if store is not None and not isinstance(store, Store | str | os.PathLike):
+        raise ConfigError(f"store must be a folder, got {store!r}; leave it out for the user's own")
     return store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
 
 
 def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> SeriesKey:
-    return SeriesKey(exchange, "linear" if ":" in symbol else "spot", symbol, kind, timeframe)
+    market = "linear" if isinstance(symbol, str) and ":" in symbol else "spot"
+    return SeriesKey(exchange, market, symbol, kind, timeframe)
 
 
 def host(base_url: str | None) -> str | None:
+    if base_url is not None and not isinstance(base_url, str):
+        raise ConfigError(f"base_url must be an address that begins with http, got {base_url!r}")
     return base_url or os.environ.get(BASE_URL) or None
 
 
@@ -169,7 +177,8 @@ def load_bars(
         with its layout. What it lacks, the exchange is asked for.
     funding : bool
         Fetch the funding rates of perpetual swaps too, as ``extras["funding_rate"]``: each in the bar at or in which it was
-        settled, their sum where a bar has several, NaN where it has none. ``Costs(funding=True)`` charges them.
+        settled, their sum where a bar has several, NaN where it has none. ``Costs(funding=True)`` charges them, all of a bar at its
+        open: with bars longer than the time between settlements (12h, 1d) also those that are settled later in it.
 
     Returns
     -------
@@ -179,13 +188,16 @@ def load_bars(
     Raises
     ------
     ConfigError
-        If there is no such exchange, symbol or timeframe, ``start`` is not before ``end``, or the archive cannot have the series.
+        If there is no such exchange, symbol or timeframe, ``start`` is not before ``end``, the archive cannot have the series, or
+        an argument is of another type.
     ExchangeError
         If the exchange or the network does not give what was asked for; what has arrived is in the store.
     DataError
         If the exchange has no bar of a symbol in the range, a file of the archive is damaged, or the store cannot be read or
         written.
     """
+    if not isinstance(funding, bool):
+        raise ConfigError(f"funding must be True or False, got {funding!r}")
     place = store_at(store)
     found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress, archive)
     first, stop = _range(start, end)
@@ -275,6 +287,8 @@ def _fetched_trades(
     progress: bool,
     archive: str | Path | None,
 ) -> SeriesKey:
+    if not isinstance(symbol, str):
+        raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {symbol!r}")
     (found,) = fetch_history(symbol, exchange, "", start, end, "trades", store, base_url, progress, archive)
     if not found.n_rows:
         raise DataError(f"{exchange} has no trade of {symbol} from {start} to {end or 'now'}; widen the range")
@@ -290,6 +304,8 @@ def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
     stop = now if end is None else int(parse_instant(end, "end").astype("datetime64[ms]").astype(np.int64))
     if first >= stop:
         raise ConfigError(f"start must be before end, got {start} and {'now' if end is None else end}")
+    if not EARLIEST_EPOCH * 1000 <= first < LATEST_EPOCH * 1000:
+        raise ConfigError(f"start must lie in the years 2000 to 2099, got {start}; take a later one")
     if first >= now:
         raise ConfigError(f"start must be in the past, got {start}")
     return first, min(stop, now)

@@ -167,7 +167,35 @@ def truncated_with_its_checksum(path: Path) -> None:
     checksum(path)
 
 
+def with_bar(*values: float | str) -> object:
+    """The third bar of the file has this open, high, low, close and volume."""
+
+    def change(text: str) -> str:
+        lines = text.splitlines()
+        fields = lines[2].split(",")
+        lines[2] = ",".join([fields[0], *map(str, values), *fields[6:]])
+        return "\n".join(lines) + "\n"
+
+    return spoilt_text(change)
+
+
+def every(step: int) -> object:
+    """Bars of a timeframe that is longer."""
+    return spoilt_text(lambda text: "\n".join(text.splitlines()[::step]) + "\n")
+
+
+IMPOSSIBLE = "holds a bar that cannot be, at 2024-05-29 00:02: its "
 DAMAGES = {
+    "an open below zero": (with_bar(-5, 9, 7, 8, 1), IMPOSSIBLE + "open is -5.0, and must be positive and finite"),
+    "a close of zero": (with_bar(8, 9, 7, 0, 1), IMPOSSIBLE + "close is 0.0"),
+    "an unknown open": (with_bar("nan", 9, 7, 8, 1), IMPOSSIBLE + "open is nan"),
+    "an endless high": (with_bar(8, "inf", 7, 8, 1), IMPOSSIBLE + "high is inf"),
+    "a volume below zero": (with_bar(8, 9, 7, 8, -1), IMPOSSIBLE + "volume is -1.0, and must be finite and not negative"),
+    "an endless volume": (with_bar(8, 9, 7, 8, "inf"), IMPOSSIBLE + "volume is inf"),
+    "a high below the low": (with_bar(8, 7, 9, 8, 1), IMPOSSIBLE + "low is 9.0, above its open of 8.0"),
+    "an open below the low": (with_bar(6, 9, 7, 8, 1), IMPOSSIBLE + "low is 7.0, above its open of 6.0"),
+    "a close above the high": (with_bar(8, 9, 7, 10, 1), IMPOSSIBLE + "high is 9.0, below its close of 10.0"),
+    "a longer timeframe": (every(5), "must hold bars of 1m, got none that follow each other, .* 00:00 and 2024-05-29 00:05"),
     "truncated": (truncated, "fails its checksum"),
     "truncated before its checksum was made": (truncated_with_its_checksum, "cannot be read: File is not a zip file"),
     "wrong checksum": (lambda p: p.with_name(p.name + ".CHECKSUM").write_text("0" * 64 + f"  {p.name}\n"), "fails its checksum"),
@@ -212,6 +240,32 @@ def test_a_damaged_file_is_named_and_not_stored(server, tmp_path, damage):
     assert store.keys() == []
 
 
+def test_bars_of_a_shorter_timeframe_are_refused_by_the_name_of_their_file(server, tmp_path):
+    path = put(server.root, BARS, bars(1_440), "2024-05-29")
+    hourly = Path(str(path).replace("1m", "1h"))
+    hourly.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path) as archived:
+        lines = archived.read(archived.namelist()[0]).decode().splitlines()
+    rewritten(hourly, hourly.name.replace(".zip", ".csv"), "\n".join(lines[::30]) + "\n")
+    store = Store(tmp_path / "store")
+    key = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1h")
+    with pytest.raises(DataError, match=r"^BTCUSDT-1h-2024-05-29.zip must hold bars of 1h, got one that opens at 2024-05-29 00:30"):
+        archive(server).fill(store, key, START, START + DAY)
+    assert store.keys() == []
+
+
+@pytest.mark.parametrize("value", ["-1.0", "nan", "inf"])
+def test_a_trade_that_cannot_be_is_refused_by_the_name_of_its_file(server, tmp_path, value):
+    table = trades(900, 2)
+    price = table["price"].to_numpy().copy()
+    price[5] = float(value)
+    put(server.root, TRADES, table.set_column(2, "price", pa.array(price)), "2024-05-29")
+    store = Store(tmp_path / "store")
+    with pytest.raises(DataError, match=f"^BTCUSDT-aggTrades-2024-05-29.zip holds a trade that cannot be, .* price is {value}"):
+        archive(server).fill(store, TRADES, START, START + DAY)
+    assert store.keys() == []
+
+
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
@@ -233,3 +287,5 @@ def test_a_source_that_is_neither_address_nor_folder_is_refused(tmp_path):
         Archive(tmp_path / "none")
     with pytest.raises(ConfigError, match="archive must be public, an address that begins with http, or a folder"):
         Archive("ftp://data.binance.vision")
+    with pytest.raises(ConfigError, match="archive must be public, an address that begins with http, or a folder, got 5"):
+        Archive(5)  # pyright: ignore[reportArgumentType]

@@ -144,7 +144,7 @@ def test_years_before_a_listing_cost_two_questions_a_month(both, tmp_path):
     assert len(before) == 48
 
 
-@pytest.mark.parametrize("damage", ["truncated", "checksum"])
+@pytest.mark.parametrize("damage", ["truncated", "checksum", "impossible"])
 def test_a_damaged_file_exits_with_3_and_leaves_the_store_as_it_was(both, tmp_path, monkeypatch, capsys, damage):
     _, archive = both
     folder, key = tmp_path / "store", BARS
@@ -153,11 +153,15 @@ def test_a_damaged_file_exits_with_3_and_leaves_the_store_as_it_was(both, tmp_pa
     path = archive.root / "data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01-01.zip"
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "impossible":
+        rows = bar_table(walk(1_440))
+        put(archive.root, key, rows.set_column(3, "low", pa.array(rows["low"].to_numpy() * -1)), "2024-01-01")
     else:
         path.with_name(path.name + ".CHECKSUM").write_text(f"{'0' * 64}  {path.name}\n")
     code, out, err = fetch(monkeypatch, capsys, folder, key, "--archive", archive.url)
     assert (code, out, err.count("\n")) == (3, "", 1)
-    assert err.startswith("error: BTCUSDT-1m-2024-01-01.zip fails its checksum")
+    said = "holds a bar that cannot be" if damage == "impossible" else "fails its checksum"
+    assert err.startswith(f"error: BTCUSDT-1m-2024-01-01.zip {said}")
     assert snapshot(folder) == before
     # Without the archive the fetch goes on.
     assert fetch(monkeypatch, capsys, folder, key)[0] == 0

@@ -2,17 +2,19 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from data.errors import ConfigError
+from data.errors import ConfigError, ExchangeError
 from data.exchange.patience import Pace
+from data.files import read_bars
 from data.series import SeriesKey
 from data.store import Store
-from foreshock.history import load_bars
+from foreshock.history import load_bars, load_trades
 from tests.exchange_server import HOUR_MS, MINUTE_MS, START_MS, Market, plant_holes, tick_trades, walk
 from tests.store_writers import snapshot
 from tests.test_cli import foreshock
@@ -37,6 +39,9 @@ def holed():
             2,
             "start must be before end, got 2024-02-01 and 2024-01-01",
         ),
+        (["BTC/USDT", "--start", "1970-01-01"], 2, "start must lie in the years 2000 to 2099, got 1970-01-01"),
+        (["BTC/USDT", "--kind", "trades", "--timeframe", "5m"], 2, "--timeframe is of bars and books alone, got 5m for trades"),
+        (["BTC/USDT:USDT", "--kind", "funding", "--timeframe", "8h"], 2, "--timeframe is of bars and books alone, got 8h for"),
         (["BTC/USDT", "--start", "2999-01-01"], 2, "start must be before end"),
         (["BTC/USDT", "--start", "yesterday"], 2, "start must be an ISO date"),
         (["BTC/USDT", "--kind", "candles"], 2, "kind must be one of ohlcv, trades, funding, book"),
@@ -57,6 +62,45 @@ def test_wrong_use_is_one_sentence_and_harms_no_store(arguments, code, message, 
     assert message in printed
     assert printed.count("\n") == 1
     assert not any(path.is_file() for path in tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"symbols": [5]}, "symbols must be words, such as 'BTC/USDT', got 5"),
+        ({"symbols": None}, "symbols must be words, such as 'BTC/USDT', got None"),
+        ({"timeframe": 60}, "timeframe must be a word, such as '1h', got 60"),
+        ({"exchange": None}, "exchange must be a word, such as 'binance', got None"),
+        ({"store": 5}, "store must be a folder, got 5"),
+        ({"archive": 5}, "archive must be public, an address that begins with http, or a folder, got 5"),
+        ({"base_url": 5}, "base_url must be an address that begins with http, got 5"),
+        ({"funding": "no"}, "funding must be True or False, got 'no'"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_in_a_sentence(given, message, tmp_path):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        load_bars(**{"symbols": "BTC/USDT", "start": "2024-01-01", "store": tmp_path, **given})
+
+
+def test_a_path_of_another_type_is_refused_in_a_sentence():
+    with pytest.raises(ConfigError, match=r"^path must be a file or a folder, got 5"):
+        read_bars(5)  # pyright: ignore[reportArgumentType]
+
+
+def test_one_market_is_asked_for_trades(tmp_path):
+    with pytest.raises(ConfigError, match=r"^symbol must be one word, such as 'BTC/USDT', got \['BTC/USDT'"):
+        load_trades(["BTC/USDT", "ETH/USDT"], start="2024-01-01", store=tmp_path)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("column", [1, 2, 3, 4])
+def test_a_bar_of_the_exchange_that_cannot_be_is_not_stored(column, holed, tmp_path, monkeypatch):
+    monkeypatch.setattr(Pace, "_sleep", lambda self, seconds: None)
+    bars = holed[0].copy()
+    # A price far below the low, or a low far above the high.
+    bars[50, column] *= 2 if column == 3 else 0.5
+    with serve(Market("BTC", bars=bars)) as server, pytest.raises(ExchangeError, match=r"the bar of 2024-01-01T.* cannot be: its "):
+        load_bars("BTC/USDT", timeframe="1m", start="2024-01-01", end="2024-01-02", base_url=server.url, store=tmp_path)
+    assert Store(tmp_path).keys() == []
 
 
 @pytest.fixture

@@ -11,12 +11,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import ConfigError, DataError
 from data.files import read_bars
+from data.partition import verify_partition
 from data.series import empty_runs, union, without
 from data.store import SeriesKey, Store
 from data.trades import read_trades
@@ -565,7 +567,7 @@ def test_store_verify_and_repair_say_what_is_wrong_and_mend_it(filled, command):
     path.write_bytes(path.read_bytes()[:-100])
     before = snapshot(filled.folder)
     code, out, err = command("verify", *where)
-    assert (code, out) == (3, "")
+    assert (code, out[:41]) == (3, "BAD  partition 2024-05.parquet of binance")
     assert err.startswith("error: partition 2024-05.parquet of binance spot BTC/USDT ohlcv 1m is damaged")
     assert err.count("\n") == 1
     assert command("ls", *where)[0] == 3
@@ -574,6 +576,49 @@ def test_store_verify_and_repair_say_what_is_wrong_and_mend_it(filled, command):
     assert (code, err) == (0, "")
     assert "set aside binance/spot/BTC%2FUSDT/ohlcv-1m/2024-05.parquet" in out
     assert command("verify", *where)[0] == 0
+
+
+def test_a_bad_partition_does_not_hide_the_others_from_ls_and_verify(filled, command):
+    filled.write(TRADES, trades(10, 1), at(0), at(60))
+    where = ("--store", str(filled.folder))
+    for name in ("2024-05", "2024-06"):
+        path = partition(filled, name=name)
+        path.write_bytes(path.read_bytes()[:-100])
+        code, out, err = command("ls", *where)
+        assert (code, err.count("\n")) == (3, 1)
+        assert err.startswith("error: partition 2024-05.parquet of binance spot BTC/USDT ohlcv 1m is damaged")
+        linear, spot, total = out.splitlines()
+        assert "10 rows" in linear
+        assert spot.endswith(f"UNREADABLE: {1 if name == '2024-05' else 2} of 2 partitions")
+        assert total.startswith("2 series")
+    code, out, err = command("verify", *where)
+    assert [line[:28] for line in out.splitlines()] == ["BAD  partition 2024-05.parqu", "BAD  partition 2024-06.parqu"]
+    assert code == 3
+    assert err.endswith("(and 1 more); the other 1 partitions are whole\n")
+
+
+def test_rows_that_are_damaged_under_a_whole_footer_are_marked_by_ls(filled, command):
+    path = partition(filled)
+    content = bytearray(path.read_bytes())
+    first = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    content[first : first + 40] = bytes(40)
+    path.write_bytes(content)
+    code, out, _ = command("ls", "--store", str(filled.folder))
+    assert (code, "UNREADABLE: 1 of 2 partitions" in out) == (3, True)
+
+
+def test_a_partition_that_the_file_system_refuses_is_bad_and_is_not_set_aside(filled, command, monkeypatch):
+    def refused(key: SeriesKey, path: Path) -> object:
+        if path.name == "2024-05.parquet":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return verify_partition(key, path)
+
+    monkeypatch.setattr("data.store.verify_partition", refused)
+    code, out, _ = command("verify", "--store", str(filled.folder))
+    assert (code, out[:63]) == (3, "BAD  partition 2024-05.parquet cannot be read: Permission denie")
+    code, _, err = command("repair", "--store", str(filled.folder))
+    assert (code, err[:25]) == (3, "error: Permission denied:")
+    assert partition(filled).exists()
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

@@ -16,6 +16,7 @@ from data.exchange.connection import Connection
 from data.exchange.pages import Answer, Span, bar_spans, rate_spans, trade_spans
 from data.exchange.patience import Patience
 from data.interval import UNITS_US, parse_duration
+from data.possible import impossible_bars
 
 OHLCV = ("time", "open", "high", "low", "close", "volume")
 DAY_MS = UNITS_US["d"] // 1000
@@ -222,8 +223,9 @@ def _checked(rows: np.ndarray, step: int) -> np.ndarray:
     """Bars ascending, those that come twice once."""
     if np.any(rows[:, 0] % step):
         raise ccxt.BadResponse(f"a bar does not open at a multiple of {step} ms")
-    if np.any(rows[:, 1:5] <= 0) or np.any(rows[:, 5] < 0):
-        raise ccxt.BadResponse("a price is not positive, or a volume is negative")
+    if (found := impossible_bars(dict(zip(OHLCV, rows.T, strict=True)))) is not None:
+        row, fault = found
+        raise ccxt.BadResponse(f"the bar of {_iso(int(rows[row, 0]))} cannot be: {fault}")
     rows = np.unique(rows, axis=0)
     if np.any(np.diff(rows[:, 0]) == 0):
         raise ccxt.BadResponse("two different bars open at one time")

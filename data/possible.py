@@ -1,0 +1,44 @@
+"""Bars and trades that no market can have: refused wherever history comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from data.bars import PRICES
+
+
+def impossible_bars(columns: Mapping[str, np.ndarray]) -> tuple[int, str] | None:
+    """The first row that cannot be a bar and what is wrong with it, None if every row can.
+
+    Prices are positive and finite, volumes finite and not negative, and no price lies above the high or below the low.
+
+    >>> prices = {name: np.array([5.0, 7.0]) for name in PRICES}
+    >>> impossible_bars({**prices, "low": np.array([5.0, 8.0]), "volume": np.array([0.0, 1.0])})
+    (1, 'its low is 8.0, above its open of 7.0')
+    """
+    for name in PRICES:
+        wrong = ~((columns[name] > 0) & np.isfinite(columns[name]))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            return row, f"its {name} is {columns[name][row]}, and must be positive and finite"
+    if (found := impossible_amounts(columns, ("volume",))) is not None:
+        return found
+    for edge, sign, side in (("low", 1, "above"), ("high", -1, "below")):
+        for name in PRICES:
+            wrong = sign * columns[edge] > sign * columns[name]
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                return row, f"its {edge} is {columns[edge][row]}, {side} its {name} of {columns[name][row]}"
+    return None
+
+
+def impossible_amounts(columns: Mapping[str, np.ndarray], names: tuple[str, ...]) -> tuple[int, str] | None:
+    """As ``impossible_bars``, of columns that must be finite and not negative."""
+    for name in names:
+        wrong = ~((columns[name] >= 0) & np.isfinite(columns[name]))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            return row, f"its {name} is {columns[name][row]}, and must be finite and not negative"
+    return None
