@@ -155,6 +155,7 @@ if TYPE_CHECKING:
     from strategies.baselines import BuyAndHold as BuyAndHold
     from strategies.baselines import EqualWeight as EqualWeight
     from strategies.baselines import RandomAvoidance as RandomAvoidance
+    from strategies.closed_trades import closed_trades as closed_trades
     from strategies.comparison import AvoidanceComparison as AvoidanceComparison
     from strategies.comparison import PairedDifference as PairedDifference
     from strategies.comparison import avoided_moves as avoided_moves
@@ -261,6 +262,7 @@ _HOMES = {
     "strategies.account": ("Account", "MarketLimits"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),
+    "strategies.closed_trades": ("closed_trades",),
     "strategies.comparison": (
         "AvoidanceComparison",
         "PairedDifference",
