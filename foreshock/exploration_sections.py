@@ -198,7 +198,7 @@ def paths_section(bars: Bars, seed: int, omitted: list[dict[str, str]]) -> dict[
     }
     _period_shares(found["periods"], bars, labels, regimes["names"])
     regimes |= _regime_means(features, labels, regimes["names"], bars.symbols)
-    return {**found, "regimes": regimes, "projection": _projection(features, labels, seed, omitted)}
+    return {**found, "regimes": regimes, "projection": projection(features, labels, seed, omitted)}
 
 
 def _known_mean(x: np.ndarray) -> float:
@@ -264,7 +264,7 @@ def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any]]
     return found.labels, about
 
 
-def _projection(features: Features, labels: np.ndarray, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any] | None:
+def projection(features: Features, labels: np.ndarray, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any] | None:
     """Feature rows on the two leading principal components; only those that have a regime."""
     values = features.values[labels >= 0]
     names = [name for i, name in enumerate(features.names) if (~np.isnan(values[:, i])).sum() >= LEAST_ROWS]

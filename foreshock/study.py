@@ -16,7 +16,7 @@ from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
-from detectors.regimes import KMeansRegime, walk_forward_regimes
+from detectors.regimes import KMeansRegime, Regimes, walk_forward_regimes
 from detectors.registry import as_detector, make_detector
 from engine.causality import Audit, audit
 from engine.features import Features
@@ -34,11 +34,20 @@ from engine.validation.surrogates import BEST
 from engine.walk_forward import FittedFolds, walk_forward
 from foreshock import results as sections
 from foreshock.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig, ThresholdConfig
+from foreshock.exploration_sections import PAIRED, projection
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
 from foreshock.progress import progress_bar
 from foreshock.side_by_side import walk_forward_all
 from foreshock.study_result import StudyResult
+from foreshock.study_sections import (
+    cells,
+    cost_section,
+    event_studies,
+    regimes_section,
+    risk_paths,
+    var_section,
+)
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
 from strategies.costs import Costs
@@ -218,11 +227,12 @@ class Study:
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
         self._probe_threshold(bars)
         table = MoveTable(bars, self.horizons, self.delay)
+        longest = list(table.entries)[int(np.argmax([moves.horizon for moves, _ in table.entries.values()]))]
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge)
         first, n_folds = folds[0].test.start, len(folds)
         n_backtests = 2 + len(detectors) * (1 + self.random_draws)
-        with progress_bar(2 + len(detectors) * (n_folds + 2) + n_backtests + self.n_surrogates, progress) as step:
+        with progress_bar(4 + len(detectors) * (n_folds + 3) + n_backtests + self.n_surrogates, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
             fitted = self._walk_forward(detectors, features, purge, step)
@@ -245,10 +255,18 @@ class Study:
                 table=table,
                 step=step,
             )
-            slices = self._slices(bars, table, signals)
+            after = event_studies(bars, signals, longest, self.event_cooldown, self.n_bootstrap, self.seed, step)
+            regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits)
+            slices, crossed = self._slices(bars, table.only(longest), signals, regimes)
             step("years, assets and regimes")
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
+            acted = {name: result for name, result in backtests.items() if not name.startswith(RandomAvoidance.name)}
+            costs = cost_section(tested, acted, self.costs)
+            step("costs")
+            paths, why_none = risk_paths(acted)
+            tested_risk = var_section(paths, why_none, self.seed)
+            step("value at risk")
         content = {
             "version": sections.SCHEMA_VERSION,
             "config": self.config(),
@@ -262,8 +280,14 @@ class Study:
             "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
             "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
             "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
+            "value_at_risk": tested_risk,
+            "cost_sweep": costs,
             "random_draws": draws,
+            "event_study": after,
+            "regimes": regimes_section(regimes),
+            "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, self.seed, []),
             "slices": slices,
+            "cells": crossed,
             "rank_stability": rank_stability(slices),
             "agreement": agreement(signals, AGREEMENT_BARS),
             "seeds": {"study": self.seed},
@@ -271,7 +295,9 @@ class Study:
         }
         plain = sections.plain(content)
         return deflate_study(
-            StudyResult(self.title, plain, scores, signals, judged.forward, judged.verdicts, backtests, quality)
+            StudyResult(
+                self.title, plain, bars, regimes, scores, signals, judged.forward, judged.verdicts, backtests, paths, quality
+            )
         )
 
     def _walk_forward(
@@ -292,16 +318,17 @@ class Study:
             found[label] = result
         return {label: found[label] for label in detectors}
 
-    def _slices(self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals]) -> list[dict[str, Any]]:
-        """Forward moves over the longest horizon by year, asset and regime; regimes are out of sample too."""
-        regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits)
+    def _slices(
+        self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals], regimes: Regimes
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Forward moves by year, asset and regime, and by two of them at once; regimes are out of sample too."""
         masks = slice_masks(bars, regimes.labels, regimes.names)
-        longest = table.only(list(table.entries)[int(np.argmax([moves.horizon for moves, _ in table.entries.values()]))])
-        return [
+        rows = [
             {"detector": label, **row}
             for label, found in signals.items()
-            for row in sliced_moves(longest, found, masks, self.event_cooldown, SLICE_DRAWS, self.seed)
+            for row in sliced_moves(table, found, masks, self.event_cooldown, SLICE_DRAWS, self.seed)
         ]
+        return rows, cells(table, signals, masks, self.event_cooldown, self.seed)
 
     def _probe_threshold(self, bars: Bars) -> None:
         """Let the threshold refuse its window now, on scores that are nowhere known."""

@@ -6,16 +6,24 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from data.bars import Bars
 from data.quality import QualityReport
+from detectors.regimes import Regimes
+from engine.risk.path import RiskPath
 from engine.scores import Scores, Signals
 from engine.validation.forward import ForwardMoves
 from engine.validation.verdict import Verdict
+from strategies.baselines import RandomAvoidance
+from strategies.closed_trades import closed_trades
 from strategies.result import BacktestResult
+
+if TYPE_CHECKING:
+    from reports.study_report import StudyReport
 
 
 @dataclass(frozen=True)
@@ -27,20 +35,29 @@ class StudyResult:
     title : str
     results : dict
         The content of results.json.
+    bars : Bars
+        The cleaned history.
+    regimes : Regimes
+        Out of sample, on the rows of ``bars``.
     scores, signals, forward, verdicts : dict
         By detector label.
     backtests : dict of str to BacktestResult
         By strategy, on the rows from the first test block on.
+    risk_paths : dict of str to RiskPath
+        By strategy; empty where the history is too short to forecast value at risk.
     quality : QualityReport
     """
 
     title: str
     results: dict[str, Any]
+    bars: Bars
+    regimes: Regimes
     scores: dict[str, Scores]
     signals: dict[str, Signals]
     forward: dict[str, ForwardMoves]
     verdicts: dict[str, Verdict]
     backtests: dict[str, BacktestResult]
+    risk_paths: dict[str, RiskPath]
     quality: QualityReport
 
     def summary(self) -> pd.DataFrame:
@@ -106,14 +123,45 @@ class StudyResult:
         trades = pd.concat(parts, ignore_index=True)
         return trades[["strategy", *trades.columns.drop("strategy")]]
 
+    def closed_trades_frame(self) -> pd.DataFrame:
+        """Long table of all closed trades but those of random timing, with the strategy's name in front."""
+        parts = [
+            closed_trades(result).assign(strategy=name)
+            for name, result in self.backtests.items()
+            if not name.startswith(RandomAvoidance.name)
+        ]
+        trades = pd.concat(parts, ignore_index=True)
+        return trades[["strategy", *trades.columns.drop("strategy")]]
+
     def report(self, path: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
         """Write the self-contained HTML report; an earlier file stays until the new one is whole."""
+        path = Path(path)
+        self._page(command).save(path)
+        return path
+
+    def figures(self) -> dict[str, Any]:
+        """Every chart of the report as a plotly figure, by name: for notebooks."""
+        from reports.still import every_chart, figure_of
+
+        return {chart.name: figure_of(chart) for chart in every_chart(self._page().charts())}
+
+    def save_figures(self, folder: str | Path, kind: str = "svg") -> list[Path]:
+        """Write every chart of the report as a picture, "svg", "png" or "pdf"; needs ``pip install foreshock[figures]``."""
+        from reports.still import every_chart, save_figures
+
+        return save_figures(every_chart(self._page().charts()), folder, kind)
+
+    def _page(self, command: str = "") -> StudyReport:
         from reports.study_report import StudyReport
 
-        path = Path(path)
         draws = self.results["random_draws"]
-        StudyReport(self.title, self.results, self.equity, self.quality.table, draws, command).save(path)
-        return path
+        quality, trades = self.quality.table, self.closed_trades_frame()
+        return StudyReport(self.title, self.results, self.equity, quality, draws, command, self.risk_paths, trades)
+
+    def _repr_html_(self) -> str:
+        from reports.study_report import study_excerpt
+
+        return study_excerpt(self.title, self.results)
 
     def save(self, folder: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
         """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.

@@ -241,7 +241,7 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | No
     names = strategies_in_order(equity.columns, results)
     thin, drawdown = thinned(equity)
     figure = blank(560)
-    lines, shown = _dress(names), 0
+    lines, shown = dress(names), 0
     legend = []
     for place, name in enumerate(names):
         colour, dash, width = lines[name]
@@ -290,7 +290,7 @@ def thinned(equity: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return equity.iloc[ends], pd.DataFrame(deepest, index=equity.index[ends], columns=equity.columns)
 
 
-def _dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+def dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:
     """Colour, dash and width per strategy; random timing has the colour of the strategy it is held against."""
     lines = {"buy_and_hold": ("var(--ink)", "solid", 2.2), "equal_weight": ("var(--ink-2)", "dash", 1.8)}
     for place, name in enumerate(name for name in names if name not in lines and strategy_kind(name) != "random timing"):

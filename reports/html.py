@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,14 +13,20 @@ import jinja2
 from markupsafe import Markup, escape
 
 SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
+RECORDS = "records.js"
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """A page from `template`; every value is escaped, every number was written before it came here."""
-    scripts = [_asset(name) for name in SCRIPTS]
+def render(template: str, values: Mapping[str, Any], scripts: Sequence[str] = ()) -> str:
+    """A page from `template`, with more scripts if it needs them; every value is escaped, every number was written before."""
+    scripts = [_asset(name) for name in (*SCRIPTS, *scripts)]
     return _templates().get_template(template).render(
         values, style=Markup(_asset("report.css")), scripts=[Markup(script) for script in scripts], policy=_policy(scripts)
     )
+
+
+def part(template: str, values: Mapping[str, Any]) -> str:
+    """A piece of a page, without style and scripts."""
+    return _templates().get_template(template).render(values)
 
 
 def save(page: str, path: str | os.PathLike[str]) -> None:

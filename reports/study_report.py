@@ -1,16 +1,19 @@
 """The report of one study: verdicts, evidence, returns and provenance on one page."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from data.errors import ConfigError
+from engine.risk.path import RiskPath
 from engine.validation.lead_lag import CAP
 from engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
-from reports import evidence_tables, figures, html, study_tables
+from reports import eda_paths, event_figures, evidence_tables, figures, html, place_tables, risk_figures, study_tables
 from reports import format as fmt
+from reports.records import trade_records
 from reports.tables import quality_table, settings_table
 
 
@@ -34,6 +37,10 @@ class StudyReport:
         lower total return, between 0 and 1, or None.
     command : str
         How to run the study again.
+    risk_paths : dict of str to RiskPath
+        By strategy.
+    trades : DataFrame
+        ``strategy`` and the columns of ``closed_trades``.
 
     Raises
     ------
@@ -47,6 +54,8 @@ class StudyReport:
     quality: pd.DataFrame
     random_draws: dict[str, dict[str, Any]]
     command: str
+    risk_paths: Mapping[str, RiskPath] = field(default_factory=dict)
+    trades: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"strategy": []}))
 
     def __post_init__(self) -> None:
         for name, drawn in self.random_draws.items():
@@ -56,17 +65,25 @@ class StudyReport:
         if not isinstance(self.equity.index, pd.DatetimeIndex) and len(self.equity):
             raise ConfigError(f"equity must be indexed by time, got {type(self.equity.index).__name__}")
 
-    def to_html(self) -> str:
-        """The page as text."""
+    def charts(self) -> dict[str, Any]:
+        """Every chart of the page, by section: a Chart, a list of them, or None."""
         results = self.results
-        charts = {
+        return {
             "forward": figures.forward_charts(results),
             "ladder": figures.ladder_charts(results),
             "lead": figures.lead_charts(results),
             "equity": figures.equity_chart(self.equity, results),
             "timing": figures.timing_chart(results, self.random_draws),
             "alerts": figures.alert_chart(results),
+            "after": event_figures.event_charts(results),
+            "var": risk_figures.var_charts(self.risk_paths, results),
+            "costs": risk_figures.cost_chart(results),
+            "projection": eda_paths.projection_chart(results) if results.get("projection") else None,
         }
+
+    def to_html(self) -> str:
+        """The page as text."""
+        results = self.results
         tables = {
             "verdicts": study_tables.verdict_table(results),
             "forward": study_tables.forward_table(results),
@@ -80,6 +97,11 @@ class StudyReport:
             "risk": study_tables.risk_table(results),
             "timing": study_tables.timing_table(results, self.random_draws),
             "alerts": study_tables.alert_table(results),
+            "after": event_figures.event_table(results),
+            "places": place_tables.place_tables(results),
+            "regimes": place_tables.regime_table(results),
+            "var": risk_figures.var_table(results),
+            "costs": risk_figures.cost_table(results),
             "quality": quality_table(self.quality),
             "config": settings_table("config", "Configuration", results.get("config") or {}),
             "data": settings_table("data-set", "Data", results.get("data") or {}),
@@ -89,12 +111,21 @@ class StudyReport:
         return html.render("study.html.j2", {
             "title": self.title, "headline": headline(results, self.random_draws), "facts": facts(results),
             "rule": rule(results), "calibrated": evidence_tables.calibration_sentence(results),
-            "cap": fmt.number(CAP), "charts": charts, "tables": tables, "command": self.command,
-        })
+            "cap": fmt.number(CAP), "charts": self.charts(), "tables": tables, "command": self.command,
+            "no_var": (results.get("value_at_risk") or {}).get("reason") or "", "trades": trade_records(self.trades),
+        }, (html.RECORDS,))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
         html.save(self.to_html(), path)
+
+
+def study_excerpt(title: str, results: dict[str, Any]) -> str:
+    """Headline and verdicts as a piece of HTML without a style of its own, for notebooks."""
+    draws = results.get("random_draws") or {}
+    return html.part("study_excerpt.html.j2", {
+        "title": title, "headline": headline(results, draws), "table": study_tables.verdict_table(results),
+    })
 
 
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:

@@ -89,7 +89,7 @@ def risk_report(
     levels = check_levels(levels)
     periods = {"bar": returns}
     if interval is not None:
-        periods["day"] = _daily(returns, parse_duration(interval, "interval"), time)
+        periods["day"] = daily_returns(returns, parse_duration(interval, "interval"), time)[1]
     elif time is not None:
         raise ConfigError("time is used for returns per day: give interval with it, such as interval='1h'")
     if trades is not None:
@@ -140,14 +140,15 @@ def _figures(
             yield name, math.nan, math.nan, str(fitted)
 
 
-def _daily(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray | None) -> np.ndarray:
-    """Compounded return of each UTC day; NaN where one of its bars is unknown. Days cut off at either end are dropped."""
+def daily_returns(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Days (UTC) and compounded return of each; NaN where one of its bars is unknown. Days cut off at either end are dropped."""
     per_day = bars_in(DAY, interval, "a day")
     if time is None:
         time = np.datetime64(0, "us") + np.arange(len(returns)) * interval
     if len(time) != len(returns) or (np.diff(time) != interval).any():
         raise ConfigError(f"time must be one open per return, {len(returns)} in all, one interval apart, got {len(time)}")
-    _, first, n_bars = np.unique(np.asarray(time).astype("datetime64[D]"), return_index=True, return_counts=True)
+    days, first, n_bars = np.unique(np.asarray(time).astype("datetime64[D]"), return_index=True, return_counts=True)
     if not first.size:
-        return np.empty(0)
-    return (np.multiply.reduceat(1 + returns, first) - 1)[n_bars == per_day]
+        return days, np.empty(0)
+    whole = n_bars == per_day
+    return days[whole], (np.multiply.reduceat(1 + returns, first) - 1)[whole]
