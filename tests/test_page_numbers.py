@@ -107,7 +107,7 @@ def _strange(texts: list[str], written: set[str], strings: set[str]) -> list[str
     return [token for text in shown for token in NUMBER.findall(text) if token.rstrip(",") not in written]
 
 
-BY_NAME = ("verdicts", "forward-table", "surrogates", "ladder-table", "lead-table", "after-table", "returns", "risk", "var-table")
+BY_NAME = ("verdicts", "forward-table", "surrogate-table", "ladder-table", "lead-table", "after-table", "returns", "risk", "var-table")
 BY_NAME += ("cost-table", "regime-shares")
 
 
@@ -123,7 +123,7 @@ def test_every_number_of_a_row_stands_in_the_results_of_what_the_row_is_about(ta
             name, about = "share", _leaves(results["regimes"]["share"])
         else:
             about = _about(results, name)
-        written = _written(about) | {fmt.percent(level, 0) for level in (0.95, 0.99)}
+        written = _written(about) | {fmt.percent(level, 0) for level in (0.95, 0.99)} | {fmt.count(1e4)}
         assert len(written) > 5, name
         for cell in row[1:]:
             n_numbers += len(NUMBER.findall(" ".join(cell)))
@@ -206,10 +206,10 @@ def test_charts_draw_the_results_to_five_digits(result, saved):
     assert var95["y"] == pytest.approx(-path.forecasts["filtered_historical"].var[0.95][known][-1_500:], rel=1e-4)
     assert var99["y"] == pytest.approx(-path.forecasts["filtered_historical"].var[0.99][known][-1_500:], rel=1e-4)
     assert len(calm["y"]) + len(mild["y"]) + len(worst["y"]) == len(var95["y"])
-    hits = {row["level"]: row for row in results["value_at_risk"]["rows"] if row["strategy"] == "buy_and_hold"}
-    n_drawn = len(var95["y"])
-    if known.sum() == n_drawn:
-        assert len(worst["y"]) == hits[0.99]["n_hits"]
+    rows = {(row["strategy"], row["method"], row["level"]): row for row in results["value_at_risk"]["rows"]}
+    assert known.sum() == len(var95["y"])
+    assert len(worst["y"]) == rows["buy_and_hold", "filtered_historical", 0.99]["n_hits"]
+    assert len(mild["y"]) + len(worst["y"]) == rows["buy_and_hold", "filtered_historical", 0.95]["n_hits"]
 
 
 def test_the_list_of_trades_holds_every_closed_trade(result, saved):

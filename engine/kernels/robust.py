@@ -99,20 +99,31 @@ def _quantile(ordered, n, q):
 
 @njit(cache=True, nogil=True)
 def _mad(ordered, n, median):
-    """Median of |x - median|: walk outwards from the median, always to the nearer neighbour."""
-    right = np.searchsorted(ordered[:n], median)
-    left = right - 1
-    last = 0.0
-    before_last = 0.0
-    for _ in range(n // 2 + 1):
-        before_last = last
-        if left < 0 or (right < n and ordered[right] - median <= median - ordered[left]):
-            last = ordered[right] - median
-            right += 1
+    """Median of |x - median|: the k = n // 2 + 1 least deviations are the first so many right of the median and the first left of
+    it, and where the two meet is found by bisection."""
+    start = np.searchsorted(ordered[:n], median)
+    k = n // 2 + 1
+    fewest = max(k - start, 0)
+    most = min(k, n - start)
+    while fewest < most:
+        n_right = (fewest + most) // 2
+        # Too few from the right while the next there is no farther than the last taken from the left.
+        if ordered[start + n_right] - median <= median - ordered[start - (k - n_right)]:
+            fewest = n_right + 1
         else:
-            last = median - ordered[left]
-            left -= 1
-    return last if n % 2 else 0.5 * (before_last + last)
+            most = n_right
+    n_right = fewest
+    n_left = k - n_right
+    right = ordered[start + n_right - 1] - median if n_right else -1.0
+    left = median - ordered[start - n_left] if n_left else -1.0
+    last = max(right, left)
+    if n % 2:
+        return last
+    if right >= left:
+        right = ordered[start + n_right - 2] - median if n_right > 1 else -1.0
+    else:
+        left = median - ordered[start - n_left + 1] if n_left > 1 else -1.0
+    return 0.5 * (max(right, left, 0.0) + last)
 
 
 @njit(cache=True, nogil=True)

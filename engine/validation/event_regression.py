@@ -94,11 +94,14 @@ class EventRegression:
             n = int(event.sum())
             if not n or keep.sum() <= 2 * x.shape[1]:
                 continue
-            out = ~keep
+            out = np.flatnonzero(~keep)
+            x_out = x[out]
             # Most rows are used by every detector: what is left out is taken from the sums over all.
-            inverse = np.linalg.pinv(gram - x[out].T @ x[out], hermitian=True)
-            dummy = event - x @ (inverse @ x[event].sum(axis=0))
-            residual = y - x @ (inverse @ (product - x[out].T @ y[out]))
+            inverse = np.linalg.pinv(gram - x_out.T @ x_out, hermitian=True)
+            # Both regressions in one pass over the rows.
+            sums = np.column_stack([x[np.flatnonzero(event)].sum(axis=0), product - x_out.T @ y[out]])
+            fitted = x @ (inverse @ sums)
+            dummy, residual = event - fitted[:, 0], y - fitted[:, 1:]
             dummy[out] = 0.0
             if float(dummy @ dummy) < EXPLAINED * n:
                 continue
