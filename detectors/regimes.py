@@ -166,7 +166,7 @@ class KMeansRegime(PooledDetector):
         )
 
 
-def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: WalkForward) -> Regimes:
+def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: WalkForward, n_jobs: int = 1) -> Regimes:
     """Out-of-sample regimes: refitted before each test block on the past only, each fit matched to the one before it.
 
     Parameters
@@ -175,22 +175,31 @@ def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: Wal
         Cloned for every fold; itself left as it is.
     features : Features
     splits : WalkForward
+    n_jobs : int
+        Fits at a time, -1 for as many as there are cores.
 
     Returns
     -------
     Regimes
         -1 before the first test block.
     """
+    from joblib import Parallel, delayed
     from sklearn.base import clone
 
     labels = np.full((features.n_rows, len(features.symbols)), UNKNOWN)
     previous: KMeansRegime | None = None
-    for fold in splits.folds(features.n_rows, features.interval, purge=detector.lookback):
-        fresh: Any = clone(detector)
-        fitted: KMeansRegime = fresh.fit(features.rows(fold.train))
-        previous = fitted.matched_to(previous) if previous is not None else fitted
-        labels[fold.test] = previous.regimes(features.rows(fold.test)).labels
+    folds = splits.folds(features.n_rows, features.interval, purge=detector.lookback)
+    # Typed by joblib for every way of returning at once.
+    fits: Any = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(detector), features.rows(fold.train)) for fold in folds)
+    for fold, fitted in zip(folds, fits, strict=True):
+        matched = fitted.matched_to(previous) if previous is not None else fitted
+        labels[fold.test] = matched.regimes(features.rows(fold.test)).labels
+        previous = matched
     return Regimes(features.time, features.symbols, labels, detector.regime_names)
+
+
+def _fitted(detector: KMeansRegime, features: Features) -> KMeansRegime:
+    return detector.fit(features)
 
 
 @njit(cache=True)

@@ -19,6 +19,7 @@ from engine.validation.lead_lag import LeadLag, lead_lag
 from engine.validation.surrogate_test import Rescorer, SurrogateTest, surrogate_test
 from engine.validation.surrogates import Surrogates, fit_surrogates
 from engine.validation.verdict import Surrogate, Verdict, decide
+from foreshock.side_by_side import for_each
 
 # Bars shown before and after an alert.
 REACH_BARS = 24
@@ -86,24 +87,29 @@ def judge(
     )
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
     shared = EvidenceTable(table, garch)
-    evidence: dict[str, dict[str, pd.DataFrame]] = {}
-    leads = {}
+    arguments = {}
     for label, found in signals.items():
         drawn = _by_horizon(test, label)
-        evidence[label] = {
-            name: evidence_frame(
-                horizon_evidence(shared, found, name, cooldown, n_bootstrap, n_bootstrap, seed),
-                _estimate(drawn[name], forward[label], name) if drawn else None,
-            )
-            for name in table.entries
-        }
-        leads[label] = lead_lag(
-            bars, found, REACH_BARS * bars.interval, cooldown, n_bootstrap, seed, shared.surprise
-        )
-        step(f"evidence {label}")
+        estimates = {name: _estimate(drawn[name], forward[label], name) if drawn else None for name in table.entries}
+        arguments[label] = (shared, found, estimates, cooldown, n_bootstrap, seed)
+    judged = for_each(_evidence, arguments, bars.close.size, lambda label: step(f"evidence {label}"))
+    evidence = {label: frames for label, (frames, _) in judged.items()}
+    leads = {label: lead for label, (_, lead) in judged.items()}
     missing = why_none if n_surrogates else ""
     verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label), missing) for label in signals}
     return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts)
+
+
+def _evidence(
+    shared: EvidenceTable, found: Signals, estimates: Mapping[str, Estimate | None], cooldown: str, n_bootstrap: int, seed: int
+) -> tuple[dict[str, pd.DataFrame], LeadLag]:
+    """The tests of one detector by horizon, with what the surrogates say, and its lead."""
+    frames = {
+        name: evidence_frame(horizon_evidence(shared, found, name, cooldown, n_bootstrap, n_bootstrap, seed), estimate)
+        for name, estimate in estimates.items()
+    }
+    bars = shared.table.bars
+    return frames, lead_lag(bars, found, REACH_BARS * bars.interval, cooldown, n_bootstrap, seed, shared.surprise)
 
 
 def _surrogates(

@@ -1,9 +1,9 @@
-"""Walk-forward scores of several detectors: the slow ones side by side, each in a process of its own."""
+"""Work on several detectors or strategies side by side, each in a process of its own where that pays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
@@ -15,6 +15,42 @@ from engine.splits import WalkForward
 from engine.walk_forward import FittedFolds, fit_walk_forward
 
 Scored = tuple[Scores, FittedFolds]
+Found = TypeVar("Found")
+# Bars times symbols from which on processes pay for their start.
+WORTH_PROCESSES = 200_000
+
+
+def for_each(
+    task: Callable[..., Found], arguments: Mapping[str, tuple], n_cells: int, on_done: Callable[[str], object] = lambda _: None
+) -> dict[str, Found]:
+    """``task(*arguments[label])`` by label; results do not depend on how many run at a time.
+
+    Parameters
+    ----------
+    task : callable
+        Of a module, so that another process finds it.
+    arguments : dict of str to tuple
+        Large arrays that several share are copied once.
+    n_cells : int
+        Bars times symbols.
+    on_done : callable
+        Told the label after each.
+    """
+    from joblib import Parallel, delayed
+
+    n_jobs = -1 if n_cells >= WORTH_PROCESSES and len(arguments) > 1 else 1
+    # Typed by joblib for every way of returning at once.
+    results: Any = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_alone)(task, given) for given in arguments.values())
+    found = {}
+    for label, result in zip(arguments, results, strict=True):
+        found[label] = result
+        on_done(label)
+    return found
+
+
+def _alone(task: Callable[..., Found], given: tuple) -> Found:
+    with threadpool_limits(limits=1):
+        return task(*given)
 
 
 def walk_forward_all(

@@ -16,7 +16,7 @@ from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
-from detectors.regimes import KMeansRegime, Regimes, walk_forward_regimes
+from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import as_detector, make_detector
 from engine.causality import Audit, audit
 from engine.features import Features
@@ -28,7 +28,7 @@ from engine.threshold_tail import PeaksOverThreshold
 from engine.threshold_volatility import VolatilityScaled
 from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from engine.validation.forward import MoveTable
-from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
+from engine.validation.slices import agreement, rank_stability, slice_masks
 from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
 from engine.walk_forward import FittedFolds, walk_forward
@@ -38,15 +38,14 @@ from foreshock.exploration_sections import PAIRED, projection
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
 from foreshock.progress import progress_bar
-from foreshock.side_by_side import walk_forward_all
+from foreshock.side_by_side import WORTH_PROCESSES, walk_forward_all
 from foreshock.study_result import StudyResult
 from foreshock.study_sections import (
-    cells,
     cost_section,
     event_studies,
     regimes_section,
-    risk_paths,
-    var_section,
+    risk_section,
+    slices_and_cells,
 )
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
@@ -57,8 +56,6 @@ from strategies.result import BacktestResult
 BASELINES = ("random", "volatility_only")
 # Alerts of two detectors up to this many bars apart are the same event.
 AGREEMENT_BARS = 1
-# Bootstrap draws of a slice: there are many of them.
-SLICE_DRAWS = 199
 MAX_RANDOM_DRAWS = 10_000
 
 
@@ -256,16 +253,17 @@ class Study:
                 step=step,
             )
             after = event_studies(bars, signals, longest, self.event_cooldown, self.n_bootstrap, self.seed, step)
-            regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits)
-            slices, crossed = self._slices(bars, table.only(longest), signals, regimes)
+            n_jobs = -1 if bars.close.size >= WORTH_PROCESSES else 1
+            regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits, n_jobs)
+            masks = slice_masks(bars, regimes.labels, regimes.names)
+            slices, crossed = slices_and_cells(table.only(longest), signals, masks, self.event_cooldown, self.seed)
             step("years, assets and regimes")
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
             acted = {name: result for name, result in backtests.items() if not name.startswith(RandomAvoidance.name)}
             costs = cost_section(tested, acted, self.costs)
             step("costs")
-            paths, why_none = risk_paths(acted)
-            tested_risk = var_section(paths, why_none, self.seed)
+            paths, tested_risk = risk_section(acted, bars.close.size, self.seed)
             step("value at risk")
         content = {
             "version": sections.SCHEMA_VERSION,
@@ -317,18 +315,6 @@ class Study:
                 raise result
             found[label] = result
         return {label: found[label] for label in detectors}
-
-    def _slices(
-        self, bars: Bars, table: MoveTable, signals: Mapping[str, Signals], regimes: Regimes
-    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Forward moves by year, asset and regime, and by two of them at once; regimes are out of sample too."""
-        masks = slice_masks(bars, regimes.labels, regimes.names)
-        rows = [
-            {"detector": label, **row}
-            for label, found in signals.items()
-            for row in sliced_moves(table, found, masks, self.event_cooldown, SLICE_DRAWS, self.seed)
-        ]
-        return rows, cells(table, signals, masks, self.event_cooldown, self.seed)
 
     def _probe_threshold(self, bars: Bars) -> None:
         """Let the threshold refuse its window now, on scores that are nowhere known."""

@@ -16,13 +16,15 @@ from engine.scores import Signals
 from engine.validation.event_study import EventStudyTable, event_study
 from engine.validation.forward import MoveTable
 from engine.validation.slices import sliced_moves
+from foreshock.side_by_side import for_each
 from strategies.cost_sweep import cost_sweep
 from strategies.costs import Costs
 from strategies.result import BacktestResult
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
-# Bootstrap draws of a cell: it is drawn without an interval.
-CELL_DRAWS = 19
+# Bootstrap draws of a slice: there are many of them; a cell is shown without an interval.
+SLICE_DRAWS, CELL_DRAWS = 199, 19
+Masks = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def event_studies(
@@ -36,10 +38,10 @@ def event_studies(
 ) -> dict[str, dict[str, Any]]:
     """Cumulative abnormal activity and return after the alerts of each detector, with bands and half-life."""
     table = EventStudyTable(bars, horizon)
-    found = {}
-    for label, alerts in signals.items():
-        study = event_study(bars, alerts, horizon, cooldown, n_draws, seed, table)
-        found[label] = {
+    arguments = {label: (bars, alerts, horizon, cooldown, n_draws, seed, table) for label, alerts in signals.items()}
+    found = for_each(event_study, arguments, bars.close.size, lambda label: step(f"event study {label}"))
+    return {
+        label: {
             "offsets": study.offsets,
             **{key: getattr(study, key) for key in CURVES},
             "p_activity": study.p_activity,
@@ -50,31 +52,40 @@ def event_studies(
             "half_life_ci": study.decay.half_life_ci,
             "reason": study.reason or study.decay.reason,
         }
-        step(f"event study {label}")
-    return found
+        for label, study in found.items()
+    }
 
 
-def cells(
-    table: MoveTable, signals: Mapping[str, Signals], masks: Mapping[str, Mapping[str, np.ndarray]], cooldown: str, seed: int
-) -> list[dict[str, Any]]:
-    """Ratios of each detector by asset and year, and by regime and year.
+def slices_and_cells(
+    table: MoveTable, signals: Mapping[str, Signals], masks: Masks, cooldown: str, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Forward moves of each detector by year, asset and regime; and its ratios by asset and year, and by regime and year.
 
     Parameters
     ----------
     masks : dict
         Of ``slice_masks``.
     """
+    arguments = {label: (table, found, masks, cooldown, seed) for label, found in signals.items()}
+    found = for_each(_slices_and_cells, arguments, table.bars.close.size)
+    slices = [{"detector": label, **row} for label, (rows, _) in found.items() for row in rows]
+    return slices, [{"detector": label, **row} for label, (_, rows) in found.items() for row in rows]
+
+
+def _slices_and_cells(
+    table: MoveTable, signals: Signals, masks: Masks, cooldown: str, seed: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    slices = sliced_moves(table, signals, masks, cooldown, SLICE_DRAWS, seed)
     crossed = {
         by: {f"{name}\t{year}": mask & years for name, mask in masks[by].items() for year, years in masks["year"].items()}
         for by in ("asset", "regime")
     }
-    rows = []
-    for label, found in signals.items():
-        for row in sliced_moves(table, found, crossed, cooldown, CELL_DRAWS, seed):
-            name, year = row["slice"].split("\t")
-            ratios = {key: row[key] for key in ("n_events", "abs_move_ratio", "matched_ratio")}
-            rows.append({"detector": label, "by": row["by"], "name": name, "year": year, "horizon": row["horizon"], **ratios})
-    return rows
+    cells = []
+    for row in sliced_moves(table, signals, crossed, cooldown, CELL_DRAWS, seed):
+        name, year = row["slice"].split("\t")
+        ratios = {key: row[key] for key in ("n_events", "abs_move_ratio", "matched_ratio")}
+        cells.append({"by": row["by"], "name": name, "year": year, "horizon": row["horizon"], **ratios})
+    return slices, cells
 
 
 def regimes_section(regimes: Regimes) -> dict[str, Any]:
@@ -101,18 +112,19 @@ def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Cos
     }
 
 
-def risk_paths(backtests: Mapping[str, BacktestResult]) -> tuple[dict[str, RiskPath], str]:
-    """Forecasts of each strategy's risk; or none, and why."""
-    paths = {}
-    for name, result in backtests.items():
-        try:
-            paths[name] = risk_path(result.returns, result.interval, result.time)
-        except DataError as error:
-            return {}, str(error)
-    return paths, ""
+def risk_section(backtests: Mapping[str, BacktestResult], n_cells: int, seed: int) -> tuple[dict[str, RiskPath], dict[str, Any]]:
+    """Forecasts of each strategy's risk and every test of them; or none, and why."""
+    arguments = {name: (result.returns, result.interval, result.time, seed) for name, result in backtests.items()}
+    try:
+        found = for_each(_tested_path, arguments, n_cells)
+    except DataError as error:
+        return {}, {"rows": [], "reason": str(error)}
+    rows = [{"strategy": name, **row} for name, (_, tests) in found.items() for row in tests]
+    return {name: path for name, (path, _) in found.items()}, {"rows": rows, "reason": ""}
 
 
-def var_section(paths: Mapping[str, RiskPath], why: str, seed: int) -> dict[str, Any]:
-    """Every test of every forecast."""
-    rows = [{"strategy": name, **row} for name, path in paths.items() for row in path.tests(seed)]
-    return {"rows": rows, "reason": why}
+def _tested_path(
+    returns: np.ndarray, interval: np.timedelta64, time: np.ndarray, seed: int
+) -> tuple[RiskPath, list[dict[str, Any]]]:
+    path = risk_path(returns, interval, time)
+    return path, path.tests(seed)

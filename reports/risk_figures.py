@@ -56,8 +56,8 @@ def _var_chart(i: int, name: str, path: RiskPath) -> Chart:
                 "line": {"width": 2 if symbol == "x-thin" else 1, "color": colour},
             },
             hovertext=[
-                f"{time[row]}<br>return {fmt.percent(path.returns[row], 2)}<br>VaR "
-                + ", ".join(f"{fmt.percent(level, 0)}: {fmt.percent(forecast.var[level][row], 2)}" for level in LEVELS)
+                f"{time[row]}<br>return {fmt.percent(float(path.returns[row]), 2)}<br>VaR "
+                + ", ".join(f"{fmt.percent(level, 0)}: {fmt.percent(float(forecast.var[level][row]), 2)}" for level in LEVELS)
                 for row in rows
             ],
         )
