@@ -13,13 +13,19 @@ import jinja2
 from markupsafe import Markup, escape
 
 SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
+PRICE_SCRIPTS = ("lightweight-charts-5.2.1.min.js", "price.js")
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """A page from `template`; every value is escaped, every number was written before it came here."""
-    scripts = [_asset(name) for name in SCRIPTS]
+def render(template: str, values: Mapping[str, Any], price_chart: bool = False) -> str:
+    """A page from `template`; every value is escaped, every number was written before it came here.
+
+    A page that calls the ``price`` macro needs `price_chart`: only then are its scripts and style in the page.
+    """
+    # Prices are inflated beside the page's own thread, so their script begins before plotly draws.
+    scripts = [_asset(name) for name in (PRICE_SCRIPTS if price_chart else ()) + SCRIPTS]
+    style = _asset("report.css") + (_asset("price.css") if price_chart else "")
     return _templates().get_template(template).render(
-        values, style=Markup(_asset("report.css")), scripts=[Markup(script) for script in scripts], policy=_policy(scripts)
+        values, style=Markup(style), scripts=[Markup(script) for script in scripts], policy=_policy(scripts)
     )
 
 
