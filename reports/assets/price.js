@@ -117,8 +117,8 @@
     const symbol = part("[data-price=symbol]"), detector = part("[data-price=detector]"), plot = part(".plot");
     const state = { n, regimes: [], alerts: new Uint32Array(n + 1), colours: [], raw: "" };
     let chart, series, markers, prices, views = [], turn = 0, settling = 0, pressed = false;
-    // What the chart holds: candles of so many bars, from the candle of this number on.
-    let size = 0, first = 0, stop = 0;
+    // What the chart holds: candles of so many bars, from the candle of this number on; and the rows that are seen.
+    let size = 0, first = 0, stop = 0, seen = [0, n];
 
     const view = () => views[detector.value || 0];
     // Where row 0 begins in px, and how wide a row is; candles and rows both have their number in their middle.
@@ -133,6 +133,7 @@
 
     // Show the rows between two places, in candles no narrower than a px.
     const show = (from, to) => {
+      seen = [from, to];
       const wanted = 2 ** Math.max(0, Math.ceil(Math.log2((to - from) / Math.max(plot.clientWidth - 60, 200))));
       const enough = [Math.max(0, Math.floor(from / wanted) - SLACK), Math.min(Math.ceil(n / wanted), Math.ceil(to / wanted) + SLACK)];
       if (wanted !== size || from / size < first || to / size > stop) {
@@ -150,10 +151,16 @@
     const settle = () => {
       clearTimeout(settling);
       settling = setTimeout(() => {
-        if (pressed) return;
-        const [from, to] = visible();
-        show(from, to);
+        if (!pressed) show(...visible());
       }, SETTLED);
+    };
+
+    // Another window shows the same rows.
+    const resize = () => {
+      chart.resize(plot.clientWidth, plot.clientHeight);
+      const foot = (BAND + 2 * GAP + COUNTS) / Math.max(plot.clientHeight - 28, 100);
+      series.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: foot + 0.02 } });
+      show(...seen);
     };
 
     const mark = () => {
@@ -206,8 +213,9 @@
     };
 
     const read = number => {
-      const [candle] = candles(prices, head, size, number, number + 1), write = price => spelled(price, head.symbols[Number(symbol.value)].decimals);
       if (number < 0 || number * size >= n) return;
+      const [candle] = candles(prices, head, size, number, number + 1), { decimals } = head.symbols[Number(symbol.value)];
+      const write = price => spelled(price, decimals);
       const regime = head.regimes[mostFrequent(state.regimes, number * size, (number + 1) * size)];
       const alerts = within(state.alerts, number * size, (number + 1) * size), bars = Math.min(size, n - number * size);
       part(".readout").textContent = [
@@ -224,7 +232,7 @@
         inflated(`${figure.id}-bars-${i}`).then(body => body.arrayBuffer()), inflated(`${figure.id}-alerts-${i}`).then(body => body.json()),
       ]);
       if (mine !== turn) return;
-      const { decimals } = head.symbols[i], seen = chart ? visible() : [0, n];
+      const { decimals } = head.symbols[i];
       prices = pricesOf(new Uint8Array(bytes), n, head.symbols[i]);
       views = found;
       state.regimes = prices.labels ? head.regimes.map((_, k) => running(n, row => prices.labels[row] === k + 1)) : [];
@@ -232,21 +240,19 @@
       series.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: price => spelled(price, decimals) } });
       tell();
       size = 0;
-      show(...seen);
+      resize();
     };
 
     const open = () => {
       figure.classList.add("live");
       chart = createChart(plot, {
-        autoSize: true, layout: { attributionLogo: false },  // its words and its link stand below the chart
+        layout: { attributionLogo: false },  // its words and its link stand below the chart
         localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
         rightPriceScale: { mode: PriceScaleMode.Logarithmic, entireTextOnly: true },
         timeScale: { timeVisible: step < 86400, secondsVisible: step % 60 > 0, minBarSpacing: 0.1 },
         handleScroll: { mouseWheel: false, vertTouchDrag: false }, handleScale: { mouseWheel: false },
       });
       series = chart.addSeries(CandlestickSeries, { priceLineVisible: false, lastValueVisible: false });
-      const foot = (BAND + 2 * GAP + COUNTS) / Math.max(plot.clientHeight - 28, 100);
-      series.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: foot + 0.02 } });
       markers = createSeriesMarkers(series, []);
       chart.panes()[0].attachPrimitive(strips(state));
       chart.subscribeCrosshairMove(({ logical }) => read(logical === undefined ? Math.ceil(n / size) - 1 : logical + first));
@@ -270,6 +276,7 @@
 
     return choose().then(() => {
       all();
+      new ResizeObserver(() => { if (plot.clientWidth) resize(); }).observe(plot);
       symbol.addEventListener("change", choose);
       detector.addEventListener("change", () => { tell(); mark(); paint(); read(Math.ceil(n / size) - 1); });
       for (const button of every("[data-bars]")) {
