@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,19 +13,17 @@ import jinja2
 from markupsafe import Markup, escape
 
 SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
-PRICE_SCRIPTS = ("lightweight-charts-5.2.1.min.js", "price.js")
+# What a page that calls the ``price`` macro needs besides.
+PRICE = ("lightweight-charts-5.2.1.min.js", "price.js")
 
 
-def render(template: str, values: Mapping[str, Any], price_chart: bool = False) -> str:
-    """A page from `template`; every value is escaped, every number was written before it came here.
-
-    A page that calls the ``price`` macro needs `price_chart`: only then are its scripts and style in the page.
-    """
-    # Prices are inflated beside the page's own thread, so their script begins before plotly draws.
-    scripts = [_asset(name) for name in (PRICE_SCRIPTS if price_chart else ()) + SCRIPTS]
-    style = _asset("report.css") + (_asset("price.css") if price_chart else "")
+def render(template: str, values: Mapping[str, Any], scripts: Sequence[str] = ()) -> str:
+    """A page from `template`, with more scripts if it needs them; every value is escaped, every number was written before."""
+    # These come first: what they do beside the page's own thread, inflating prices, then begins before plotly draws.
+    contents = [_asset(name) for name in (*scripts, *SCRIPTS)]
+    style = _asset("report.css") + (_asset("price.css") if set(PRICE) <= set(scripts) else "")
     return _templates().get_template(template).render(
-        values, style=Markup(style), scripts=[Markup(script) for script in scripts], policy=_policy(scripts)
+        values, style=Markup(style), scripts=[Markup(content) for content in contents], policy=_policy(contents)
     )
 
 

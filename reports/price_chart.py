@@ -136,7 +136,7 @@ class PriceHistory:
 
     def to_html(self, title: str = "Prices, regimes and alerts") -> str:
         """A page with the chart alone."""
-        return html.render("price.html.j2", {"title": title, "chart": self.chart()}, price_chart=True)
+        return html.render("price.html.j2", {"title": title, "chart": self.chart()}, html.PRICE)
 
     def save(self, path: str | os.PathLike[str], title: str = "Prices, regimes and alerts") -> None:
         """Write that page."""
