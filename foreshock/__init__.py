@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from foreshock.study_result import StudyResult as StudyResult
     from foreshock.validation import Validation as Validation
     from foreshock.validation import validate as validate
+    from reports.price_chart import PriceHistory as PriceHistory
     from strategies.account import Account as Account
     from strategies.account import MarketLimits as MarketLimits
     from strategies.anomaly_avoidance import AnomalyAvoidance as AnomalyAvoidance
@@ -259,6 +260,7 @@ _HOMES = {
     "foreshock.study": ("Study",),
     "foreshock.study_result": ("StudyResult",),
     "foreshock.validation": ("Validation", "validate"),
+    "reports.price_chart": ("PriceHistory",),
     "strategies.account": ("Account", "MarketLimits"),
     "strategies.anomaly_avoidance": ("AnomalyAvoidance",),
     "strategies.baselines": ("BuyAndHold", "EqualWeight", "RandomAvoidance"),

@@ -65,6 +65,7 @@ class EdaReport:
                 features["names"],
                 features["spearman"],
                 [words(name) for name in features["names"]],
+                "Feature",
             )
             if features
             else None,
@@ -75,6 +76,7 @@ class EdaReport:
                 pairs["symbols"],
                 pairs["pearson"],
                 pairs["symbols"],
+                "Symbol",
             )
             if pairs
             else None,

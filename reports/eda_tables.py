@@ -131,9 +131,14 @@ def box_table(name: str, caption: str, first: str, boxes: Sequence[Mapping[str, 
 
 
 def heat_table(
-    name: str, caption: str, names: Sequence[str], matrix: Sequence[Sequence[float | None]], written: Sequence[str]
+    name: str,
+    caption: str,
+    names: Sequence[str],
+    matrix: Sequence[Sequence[float | None]],
+    written: Sequence[str],
+    each: str = "Name",
 ) -> Table:
-    """A correlation matrix as a table whose cells are coloured by their value."""
+    """A correlation matrix as a table whose cells are coloured by their value; ``each`` says what a row is."""
     shown = range(min(len(names), HEAT_SHOWN))
     rows = []
     for i in shown:
@@ -149,7 +154,7 @@ def heat_table(
         rows.append([header(written[i]), *cells])
     if len(names) > HEAT_SHOWN:
         caption += f"; the first {fmt.count(HEAT_SHOWN)} of {fmt.count(len(names))}"
-    return Table(name, caption, [Column("", kind="text"), *(Column(written[j], kind="heat") for j in shown)], rows)
+    return Table(name, caption, [Column(each, kind="text"), *(Column(written[j], kind="heat") for j in shown)], rows)
 
 
 def pairs_table(results: Mapping[str, Any]) -> Table | None:

@@ -122,15 +122,16 @@ def digest(value: str | None) -> str:
     return DASH if value is None else value[:12]
 
 
-def price(value: float | None) -> str:
-    """A price, five significant digits, large ones without decimals.
+def price(value: float | None, digits: int | None = None) -> str:
+    """A price, five significant digits, large ones without decimals; or so many decimals.
 
-    >>> price(64_123.456), price(0.0000123456)
-    ('64,123', '0.000012346')
+    >>> price(64_123.456), price(0.0000123456), price(64_000, 2)
+    ('64,123', '0.000012346', '64,000.00')
     """
     if value is None or not math.isfinite(value) or value <= 0:
         return DASH
-    digits = max(4 - math.floor(math.log10(value)), 0)
+    if digits is None:
+        digits = max(4 - math.floor(math.log10(value)), 0)
     return _spell(value, f",.{digits}f")
 
 

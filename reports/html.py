@@ -13,14 +13,18 @@ import jinja2
 from markupsafe import Markup, escape
 
 SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
-RECORDS = "records.js"
+# What a page that calls the ``price`` macro needs besides, and one that calls ``records``.
+PRICE = ("lightweight-charts-5.2.1.min.js", "price.js")
+RECORDS = ("records.js",)
 
 
 def render(template: str, values: Mapping[str, Any], scripts: Sequence[str] = ()) -> str:
     """A page from `template`, with more scripts if it needs them; every value is escaped, every number was written before."""
-    scripts = [_asset(name) for name in (*SCRIPTS, *scripts)]
+    # These come first: what they do beside the page's own thread, inflating prices, then begins before plotly draws.
+    contents = [_asset(name) for name in (*scripts, *SCRIPTS)]
+    style = _asset("report.css") + (_asset("price.css") if set(PRICE) <= set(scripts) else "")
     return _templates().get_template(template).render(
-        values, style=Markup(_asset("report.css")), scripts=[Markup(script) for script in scripts], policy=_policy(scripts)
+        values, style=Markup(style), scripts=[Markup(content) for content in contents], policy=_policy(contents)
     )
 
 

@@ -1,10 +1,18 @@
-"""The shared market data, where there is any."""
+"""The shared market data, and the browser, where there are any."""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import browser
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -22,6 +30,13 @@ def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORESHOCK_LEDGER", str(tmp_path_factory.mktemp("ledger") / "ledger.jsonl"))
         yield
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A browser without a window."""
+    with browser.chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

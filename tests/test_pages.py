@@ -1,0 +1,366 @@
+"""Every kind of page in a real browser: silent, whole, sortable, readable narrow and wide, light, dark and in print."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.browser import Visit, find_chromium, visit
+from tests.test_eda_report import page_of
+from tests.test_price_chart import gappy, watched
+from tests.test_reports import _renamed, _report
+
+NAMES = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of page, and the same with hostile names for all that users name; ``names`` are those that it shows."""
+
+    plain: Callable[[], str]
+    hostile: Callable[[], str]
+    names: tuple[str, ...] = NAMES
+
+
+def hostile_study() -> str:
+    report = _report()
+    for old, new in zip(("zscore", "ETH/USDT", "isolation_forest"), NAMES, strict=True):
+        report = _renamed(report, old, new)
+    return report.to_html()
+
+
+def hostile_prices() -> str:
+    bars = gappy(n_symbols=3)
+    object.__setattr__(bars, "symbols", NAMES)
+    return watched(bars, NAMES).to_html(NAMES[0])
+
+
+UNFOLD = "() => document.querySelectorAll('details').forEach(part => { part.open = true; })"
+
+# A new kind of page is a line here.
+KINDS = {
+    "study": Kind(lambda: _report().to_html(), hostile_study),
+    "exploration": Kind(page_of, lambda: page_of(*NAMES[:2]), NAMES[:2]),
+    "prices": Kind(lambda: watched(gappy(2_000, 3)).to_html(), hostile_prices),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def opened(request, chromium, tmp_path_factory) -> Iterator[Visit]:
+    """The page of each kind, with all that it folds away unfolded."""
+    path = tmp_path_factory.mktemp("pages") / f"{request.param}.html"
+    path.write_text(KINDS[request.param].plain(), encoding="utf-8")
+    with visit(chromium, path) as page:
+        page.look(UNFOLD)
+        yield page
+
+
+def screenshots() -> Path | None:
+    """The folder for pictures that FORESHOCK_SCREENSHOTS names; without it none are made, which saves half of the time."""
+    if not os.environ.get("FORESHOCK_SCREENSHOTS"):
+        return None
+    folder = Path(os.environ["FORESHOCK_SCREENSHOTS"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def keep(opened: Visit, what: str) -> None:
+    if folder := screenshots():
+        opened.page.screenshot(path=folder / f"{name_of(opened)}-{what}.png", full_page=True)
+
+
+def name_of(opened: Visit) -> str:
+    return Path(opened.page.url).stem
+
+
+def resize(opened: Visit, width: int, height: int = 900) -> None:
+    """Another window, once the charts have followed."""
+    opened.page.set_viewport_size({"width": width, "height": height})
+    opened.page.wait_for_function(FOLLOWED)
+
+
+# Plotly follows a window some time after it has changed; the chart of prices at once.
+FOLLOWED = """() => [...document.querySelectorAll(".chart")].every(chart => {
+  const svg = chart.querySelector("svg.main-svg");
+  return Math.abs(svg.getBoundingClientRect().width - chart.getBoundingClientRect().width) < 2;
+})"""
+
+
+@pytest.fixture
+def wide(opened: Visit) -> Iterator[Visit]:
+    """The page, and afterwards again the window and the colours that all tests begin with."""
+    yield opened
+    opened.page.emulate_media(media="screen", color_scheme="light")
+    resize(opened, 1280)
+
+
+def test_a_page_opens_in_silence_and_asks_for_nothing_but_itself(opened):
+    assert opened.said == []
+    assert opened.asked == [opened.page.url]
+    assert opened.dialogs == []
+
+
+def test_every_chart_is_drawn_in_its_place(opened):
+    sizes = opened.look(
+        "() => [...document.querySelectorAll('.chart svg.main-svg, .plot canvas')].map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert sizes
+    wide = opened.look("() => [...document.querySelectorAll('.chart, .plot')].map(place => place.getBoundingClientRect().width)")
+    assert min(wide) > 200
+    colours = opened.look(COLOURS)
+    assert all(n > 3 for n in colours), colours
+
+
+# Colours on the pane of each price chart: candles, grid, alerts, regimes.
+COLOURS = """() => [...document.querySelectorAll(".plot")].map(plot => {
+  const canvas = [...plot.querySelectorAll("canvas")].sort((a, b) => b.width - a.width)[0];
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return new Set(new Uint32Array(data.buffer)).size;
+})"""
+# By table: what its columns sort by, row by row, None where not known.
+ORDER = """([table, column]) => [...document.getElementById(table).tBodies[0].rows]
+  .map(row => row.cells[column]?.dataset.sort ?? null)"""
+TABLES = """() => [...document.querySelectorAll("table[id]")].filter(table => table.tBodies[0].rows[0].cells.length > 1)
+  .map(table => [table.id, table.tHead.rows[0].cells.length, table.tBodies[0].rows.length])"""
+STATE = """([table, column]) => [...document.getElementById(table).tHead.rows[0].cells].map(th => th.getAttribute("aria-sort"))"""
+IN_ORDER = """values => values.every((value, i) => i === 0 || values[i - 1].localeCompare(value) <= 0)"""
+
+
+def in_order(opened: Visit, values: list[str | None]) -> bool:
+    """Whether known values rise and all others follow them."""
+    known = [value for value in values if value is not None]
+    if values[: len(known)] != known:
+        return False
+    try:
+        numbers = [float(value) for value in known]
+    except ValueError:
+        return opened.look(IN_ORDER, known)
+    return numbers == sorted(numbers)
+
+
+def test_every_table_sorts_by_keyboard_alone(opened):
+    tables = opened.look(TABLES)
+    assert tables
+    press = opened.page.keyboard.press
+    moved = 0
+    for table, n_columns, n_rows in tables:
+        # From what lies before the table, one press of Tab for each column leads to its last one.
+        opened.look("table => document.getElementById(table).closest('.scroll').focus()", table)
+        for column in range(n_columns):
+            press("Tab")
+            if column not in (0, n_columns - 1):
+                continue
+            before = opened.look(ORDER, [table, column])
+            orders = []
+            for _ in range(2):
+                press("Enter")
+                state = opened.look(STATE, [table, column])
+                assert [state[column], *state[:column], *state[column + 1 :]] in (
+                    [direction, *[None] * (n_columns - 1)] for direction in ("ascending", "descending")
+                ), (table, column, state)
+                values = opened.look(ORDER, [table, column])
+                assert len(values) == n_rows
+                n_known = sum(value is not None for value in values)
+                rising = values if state[column] == "ascending" else values[:n_known][::-1] + values[n_known:]
+                assert in_order(opened, rising), (table, column, values)
+                orders.append((state[column], values))
+                moved += values != before
+            assert {direction for direction, _ in orders} == {"ascending", "descending"}
+    assert moved > len(tables)
+
+
+def test_nothing_overflows_a_narrow_or_a_wide_window_in_light_or_dark(wide):
+    for scheme in ("light", "dark"):
+        wide.page.emulate_media(color_scheme=scheme)
+        paper, ink = (brightness(wide, key) for key in ("backgroundColor", "color"))
+        assert (paper > 600 and ink < 200) if scheme == "light" else (paper < 200 and ink > 600)
+        for width in (380, 1280, 2560):
+            resize(wide, width)
+            assert wide.look("() => document.documentElement.scrollWidth - innerWidth") <= 0, too_wide(wide)
+            right = "() => [...document.querySelectorAll('.chart, .plot')].map(chart => chart.getBoundingClientRect().right)"
+            assert max(wide.look(right)) <= width
+            keep(wide, f"{width}-{scheme}")
+
+
+def brightness(opened: Visit, key: str) -> int:
+    """The sum of red, green and blue of a colour of the page, 765 at the most."""
+    return sum(map(int, re.findall(r"\d+", opened.look(f"() => getComputedStyle(document.body).{key}"))[:3]))
+
+
+def too_wide(opened: Visit) -> list[str]:
+    """The elements that reach beyond the window, for the message."""
+    return opened.look(
+        "() => [...document.querySelectorAll('body *')].filter(part => part.getBoundingClientRect().right > innerWidth && "
+        "!part.closest('.scroll')).slice(0, 5).map(part => part.outerHTML.slice(0, 120))"
+    )
+
+
+def test_on_paper_every_chart_is_ink_that_fits_and_nothing_asks_to_be_pressed(wide):
+    wide.page.emulate_media(media="print", color_scheme="dark")
+    assert brightness(wide, "color") < 200
+    shown = "selector => [...document.querySelectorAll(selector)].filter(part => part.getClientRects().length).length"
+    assert wide.look(shown, ".plot, .controls, .switch, nav") == 0
+    assert wide.look(shown, ".still") == wide.look("() => document.querySelectorAll('.still').length")
+    # The print layout is that of the paper from here on, and no longer one of the window.
+    wide.page.emulate_media(media="null", color_scheme="dark")
+    if folder := screenshots():
+        wide.page.pdf(path=folder / f"{name_of(wide)}-print.pdf", format="A4")
+
+
+def test_axe_finds_no_serious_violation_in_light_or_dark(wide):
+    assert wide.accessibility() == []
+    wide.page.emulate_media(color_scheme="dark")
+    assert wide.accessibility("color-contrast") == []
+
+
+def test_hostile_names_are_text_and_make_no_element(opened, chromium, tmp_path):
+    kind = KINDS[name_of(opened)]
+    counts = "() => ['script', 'img', 'iframe', 'object', 'form'].map(tag => document.querySelectorAll(tag).length)"
+    path = tmp_path / "page.html"
+    path.write_text(kind.hostile(), encoding="utf-8")
+    with visit(chromium, path) as page:
+        page.look(UNFOLD)
+        for select in page.page.locator("select:visible").all():
+            for number in range(select.locator("option").count()):
+                select.select_option(index=number)
+                page.page.wait_for_timeout(50)
+        text = page.look("() => document.body.innerText")
+        for name in kind.names:
+            assert name in text, name
+        assert page.look(counts) == opened.look(counts)
+        assert (page.dialogs, page.said, page.asked) == ([], [], [page.page.url])
+
+
+def test_without_a_browser_tests_skip_with_the_reason_and_fail_in_ci(tmp_path):
+    nowhere = {"FORESHOCK_CHROMIUM": str(tmp_path / "nowhere")}
+    with pytest.raises(pytest.skip.Exception, match=r"no browser at .*nowhere; install Debian's package chromium"):
+        find_chromium(nowhere)
+    with pytest.raises(pytest.fail.Exception, match="no browser at chromium"):
+        find_chromium({"CI": "true"}, path=str(tmp_path))
+
+
+@pytest.mark.parametrize("width", [380, 2560])
+def test_another_window_shows_the_same_bars(prices, width):
+    _, opened = prices
+    resize(opened, width)
+    edge = opened.page.locator(".plot canvas").first.bounding_box()
+    seen = []
+    for x in (0.03 * edge["width"], edge["width"] - 5):
+        opened.page.mouse.move(edge["x"] + x, edge["y"] + 60)
+        seen.append(readout(opened))
+    resize(opened, 1280)
+    assert "2024-01-01" < seen[0] < "2024-01-03"
+    assert seen[1] > "2024-01-25"
+
+
+def readout(opened: Visit) -> str:
+    return opened.page.locator(".readout").inner_text()
+
+
+@pytest.fixture(scope="module")
+def prices(chromium, tmp_path_factory):
+    """A price chart in which a bar is wider than a px, and its history."""
+    history = watched(gappy())
+    path = tmp_path_factory.mktemp("prices") / "prices.html"
+    history.save(path)
+    with visit(chromium, path) as opened:
+        yield history, opened
+
+
+def described(history, row: int, column: int, detector: str = "zscore") -> str:
+    """What the line above the candles says of a bar."""
+    bars = history.bars
+    parts = [str(bars.time[row])[:16].replace("T", " ")]
+    known = not np.isnan(bars.close[row, column])
+    values = {name: getattr(bars, name)[row, column] for name in ("open", "high", "low", "close")}
+    parts.append(" ".join(f"{name} {spelled(value)}" for name, value in values.items()) if known else "no bar")
+    label = history.regimes[1][row, column]
+    parts += [history.regimes[0][label]] if label >= 0 else []
+    return " · ".join(parts + ["alert"] * bool(history.alerts[detector][0][row, column]))
+
+
+def spelled(price: float, decimals: int = 4) -> str:
+    return f"{price:,.{min(max(6 - int(np.floor(np.log10(price))), 0), decimals)}f}"
+
+
+def test_the_line_above_the_candles_says_of_each_bar_what_the_history_has(prices):
+    history, opened = prices
+    box = opened.page.locator(".plot canvas").first.bounding_box()
+    seen = set()
+    for share in np.linspace(0.1, 0.9, 41):
+        opened.page.mouse.move(box["x"] + share * box["width"], box["y"] + 60)
+        seen.add(readout(opened))
+    expected = [described(history, row, 0) for row in range(history.bars.n_bars)]
+    assert len(seen) == 41
+    assert seen <= set(expected)
+    assert any("no bar" in line for line in seen)
+    assert any(line.endswith("alert") for line in seen)
+    opened.page.mouse.move(5, 5)
+    assert readout(opened) == expected[-1]
+
+
+def test_another_symbol_and_detector_change_candles_words_marks_and_table(prices):
+    history, opened = prices
+    table = "() => [...document.querySelectorAll('#price-table tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    opened.look(UNFOLD)
+    assert opened.look(table) == [[cell.text for cell in row] for row in history.chart().table.rows]
+    opened.page.get_by_label("Symbol").select_option("B")
+    opened.page.get_by_label("Detector").select_option("pca")
+    opened.page.wait_for_function("() => document.querySelector('.moving strong').textContent.startsWith('B')")
+    assert opened.page.locator(".moving strong").inner_text() == "B: price, regimes and the alerts of pca"
+    n_alerts = int(history.alerts["pca"][0][:, 1].sum())
+    assert f"n = 550 bars; {n_alerts} alerts, ▼ the 20" in opened.page.locator(".plot").get_attribute("aria-label")
+    assert readout(opened) == described(history, history.bars.n_bars - 1, 1, "pca")
+    active, scores = (part[:, 1] for part in history.alerts["pca"])
+    best = sorted(np.flatnonzero(active), key=lambda row: -scores[row])[:20]
+    shown = opened.look(table)
+    assert [row[0] for row in shown] == [str(history.bars.time[row])[:16].replace("T", " ").removesuffix(" 00:00") for row in best]
+    assert {(row[1], row[2]) for row in shown} == {("B", "pca")}
+
+
+def test_the_buttons_move_the_view_and_candles_of_many_bars_keep_their_extremes(chromium, tmp_path):
+    history = watched(gappy(9_000, 1))
+    bars = history.bars
+    history.save(tmp_path / "prices.html")
+    with visit(chromium, tmp_path / "prices.html", width=700) as opened:
+        n_bars = int(re.search(r", (\d+) bars ·", readout(opened))[1])
+        size = 16
+        assert n_bars == bars.n_bars - (bars.n_bars - 1) // size * size
+        rows = slice(bars.n_bars - n_bars, None)
+        low, high = bars.low[rows, 0].min(), bars.high[rows, 0].max()
+        first, last = bars.open[rows, 0][0], bars.close[-1, 0]
+        words = f"open {spelled(first)} high {spelled(high)} low {spelled(low)} close {spelled(last)}"
+        assert words in readout(opened)
+        opened.page.get_by_role("button", name="Last 90 days").click()
+        assert opened.page.get_by_role("button", name="Last 90 days").get_attribute("aria-pressed") == "true"
+        assert opened.page.get_by_role("button", name="All").get_attribute("aria-pressed") == "false"
+        assert int(re.search(r", (\d+) bars ·", readout(opened))[1]) <= 4
+        for _ in range(3):
+            opened.page.keyboard.press("Tab")
+        for _ in range(2):
+            opened.page.keyboard.press("Enter")
+        assert opened.page.get_by_role("button", name="Last 90 days").get_attribute("aria-pressed") == "false"
+        opened.page.wait_for_timeout(200)
+        assert re.search(r"\d · open", readout(opened)), readout(opened)
+
+
+def test_a_page_that_cannot_unpack_its_prices_shows_the_picture(chromium, tmp_path):
+    watched(gappy()).save(tmp_path / "prices.html")
+    with visit(chromium, tmp_path / "prices.html", drawn="() => true") as opened:
+        opened.page.add_init_script("delete window.DecompressionStream")
+        opened.page.reload()
+        opened.page.wait_for_timeout(200)
+        assert opened.page.locator(".still:visible").count() == 1
+        assert opened.page.locator(".plot:visible").count() == 0
+        assert opened.said == []
+
+
+def test_without_scripts_every_picture_and_the_table_are_there(chromium, tmp_path):
+    watched(gappy()).save(tmp_path / "prices.html")
+    with visit(chromium, tmp_path / "prices.html", java_script_enabled=False) as opened:
+        assert opened.page.locator(".still:visible").count() == 2
+        assert opened.page.locator(".controls:visible").count() == 0
