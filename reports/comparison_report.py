@@ -114,8 +114,8 @@ def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}{more}."]
     idle = sorted({row["detector"] for row in found if row["detector"] in DETECTOR_BASELINES})
     if idle:
-        among = "is the baseline" if len(idle) == 1 else "are the baselines"
-        said.append(f"Among them {among} {' and '.join(idle)}, so read the others with suspicion.")
+        who = f"the baseline{'s' * (len(idle) > 1)} {' and '.join(idle)}"
+        said.append(f"{'It is' if len(found) == 1 else 'They include'} {who}, so read such cells with suspicion.")
     return said
 
 

@@ -200,12 +200,14 @@ def agreement_table(i: int, study: Mapping[str, Any]) -> Table:
 
 
 def changes_table(content: Mapping[str, Any]) -> Table:
-    """Detectors that two studies share: verdict, ratios and q, before and after."""
+    """Detectors that a study shares with the first: verdict, ratios and q, in the first study and in the other."""
+    names = list(content["studies"])
+    several = len(names) > 2
+    places = (f"in {names[0]}", "in the other" if several else f"in {names[-1]}")
     rows = [
         [
             _detector(row["detector"]),
-            Cell(row["first"], sort=row["first"]),
-            Cell(row["second"], sort=row["second"]),
+            *([Cell(row["second"], sort=row["second"])] if several else []),
             *(
                 Cell(str(row[key]), kind=f"badge {verdict_kind(row[key])}", sort=str(row[key]))
                 for key in ("verdict_first", "verdict_second")
@@ -223,13 +225,10 @@ def changes_table(content: Mapping[str, Any]) -> Table:
     ]
     columns = [
         Column("Detector", kind="text"),
-        Column("First", "study", "text"),
-        Column("Second", "study", "text"),
-        Column("Verdict", "first", "text"),
-        Column("Verdict", "second", "text"),
+        *([Column("The other", "study", "text")] if several else []),
+        *(Column("Verdict", place, "text") for place in places),
         Column("Horizon", kind="text"),
-        *(Column(label, place) for label in ("Matched ratio", "Beyond surrogates") for place in ("first", "second")),
-        *(Column(label, place) for label in ("q", "n events") for place in ("first", "second")),
+        *(Column(label, place) for label in ("Matched ratio", "Beyond surrogates", "q", "n events") for place in places),
     ]
     caption = "Detectors that both studies have, at the longest horizon that both have, with 95 % intervals"
     return Table("changes", caption, columns, rows)

@@ -40,7 +40,14 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
             slices.append({"detector": label, "by": by, "slice": slice_, **moves})
     # One cell of too few events, and one that nothing is known of.
     slices[0] |= {"n_events": 4, "n_effective": 4}
-    slices[1] |= {"n_events": 0, "n_effective": 0, "matched_ratio": None, "abs_move_ratio": None, "ci": [None, None], "p_matched": None}
+    slices[1] |= {
+        "n_events": 0,
+        "n_effective": 0,
+        "matched_ratio": None,
+        "abs_move_ratio": None,
+        "ci": [None, None],
+        "p_matched": None,
+    }
     agreement = rng.uniform(size=(6, 6))
     np.fill_diagonal(agreement, 1)
     forward = {
@@ -171,7 +178,9 @@ def test_ranks_are_drawn_and_tabled_as_they_stand_in_the_json(content, page):
     drawn = specs(page)["rank-0"]
     years = content["studies"]["main"]["ranks"]["year"]
     assert drawn["layout"]["xaxis"]["ticktext"] == list(YEARS)
-    legend = re.findall(r'data-chart="rank-0" data-traces="(\d+)">.*?</svg>\s*(\S+) <span class="last">mean ([\d.]+)', page, re.DOTALL)
+    legend = re.findall(
+        r'data-chart="rank-0" data-traces="(\d+)">.*?</svg>\s*(\S+) <span class="last">mean ([\d.]+)', page, re.DOTALL
+    )
     assert len(legend) == len(DETECTORS)
     for trace, label, mean in legend:
         expected = [years[year].get(label) for year in YEARS]
@@ -242,10 +251,10 @@ def test_tau_agreement_changes_settings_and_models_are_the_formatted_json(conten
         assert cells == [fmt.percent(main["agreement"][name.split()[0]][other], 0) for other in labels]
     for shown, row in zip(table_of(page, "changes"), content["changes"], strict=True):
         assert shown[0].split()[0] == row["detector"]
-        assert shown[1:6] == ["main", "other", row["verdict_first"], row["verdict_second"], "24h"]
-        assert shown[6] == f"{fmt.ratio(row['matched_first'])} {fmt.interval(row['ci_first'])}"
-        assert shown[9] == f"{fmt.ratio(row['effect_second'])} {fmt.interval(row['effect_ci_second'])}"
-        assert shown[10:] == [fmt.p_value(row["q_first"]), fmt.p_value(row["q_second"]), "200", "200"]
+        assert shown[1:4] == [row["verdict_first"], row["verdict_second"], "24h"]
+        assert shown[4] == f"{fmt.ratio(row['matched_first'])} {fmt.interval(row['ci_first'])}"
+        assert shown[7] == f"{fmt.ratio(row['effect_second'])} {fmt.interval(row['effect_ci_second'])}"
+        assert shown[8:] == [fmt.p_value(row["q_first"]), fmt.p_value(row["q_second"]), "200", "200"]
     settings = {row[0]: row[1:] for row in table_of(page, "config-changes")}
     assert settings == {"data.hash": ["other", "00123456789abcdef", "30123456789abcdef"], "seed": ["other", "0", "3"]}
     rows = table_of(page, "models")
@@ -286,14 +295,12 @@ def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
     for row in odd["slices"]:
         row["p_matched"] = 1e-9 if row["detector"] == "random" and row["by"] == "year" else 0.5
     found = sentences(comparison({"one": odd})["studies"]["one"])
-    assert "Among them is the baseline random, so read the others with suspicion." in found
+    assert "They include the baseline random, so read such cells with suspicion." in found
 
 
 def test_several_studies_begin_with_what_changed(content, page):
     first = headline(content)[0]
-    assert first == (
-        "1 of 6 verdicts differ from the first study, main: zscore (adds information → echoes volatility in other)."
-    )
+    assert first == ("1 of 6 verdicts differ from the first study, main: zscore (adds information → echoes volatility in other).")
     assert seen(page).index(first) < seen(page).index("What changed between the studies?")
 
 
@@ -347,7 +354,11 @@ def test_what_is_no_comparison_of_models_is_refused(tmp_path):
     path = tmp_path / "models.json"
     with pytest.raises(DataError, match="no such file: "):
         load_models(path)
-    for text, said in (("{", "is not JSON"), ("[]", "is no comparison of models"), ('{"version": 1}', "is no comparison of models")):
+    for text, said in (
+        ("{", "is not JSON"),
+        ("[]", "is no comparison of models"),
+        ('{"version": 1}', "is no comparison of models"),
+    ):
         path.write_text(text)
         with pytest.raises(DataError, match=said):
             load_models(path)
