@@ -239,9 +239,9 @@ def scenarios(
     n: Annotated[int, typer.Option("--n", help="Scenarios.", min=100)] = 1_000,
     stress: Annotated[float, typer.Option(help="Volatility of the scenarios over that of the model, from 1.", min=1, max=20)] = 3.0,
     data: DataPath = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for scenarios.json, scenarios.parquet, model.safetensors.")] = Path(
-        "foreshock-out/scenarios"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, scenarios.json, scenarios.parquet, model.safetensors.")
+    ] = Path("foreshock-out/scenarios"),
 ) -> None:
     """Generated scenarios: how real they look, and the stressed risk of a portfolio."""
     _check_out(out)
@@ -258,9 +258,11 @@ def scenarios(
         found = scenario_study(
             bars, wanted.model, wanted.horizon, n, stress, wanted.weights, wanted.levels, wanted.later, config.seed, on_step=step
         )
-    save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out)
+    command = f"foreshock scenarios {study.name} --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
+    save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out, command)
     print_scenarios(found, _width())
     typer.echo(f"scenarios: {out / 'scenarios.json'}")
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 @app.command()
