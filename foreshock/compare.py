@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
-from foreshock.rankings import rank_comparisons, slice_ranks, with_q
+from foreshock.rankings import rank_comparisons, slice_ranks, with_blocks, with_q
 from foreshock.results import SCHEMA_VERSION, plain, versions
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
@@ -91,15 +91,16 @@ def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, An
 
 
 def _study(results: Mapping[str, Any]) -> dict[str, Any]:
-    slices, cells = with_q(results["slices"])
+    blocked = with_blocks(results)
+    slices, cells = with_q(blocked)
     return {
         "data": results["data"],
         "config": results["config"],
         "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
         "slices": slices,
         "cells": cells,
-        "ranks": slice_ranks(results["slices"]),
-        "rank_comparison": rank_comparisons(results["slices"]),
+        "ranks": slice_ranks(blocked),
+        "rank_comparison": rank_comparisons(blocked),
         "stability": {by: mean_tau(results["rank_stability"], by) for by in RANKED},
         "rank_stability": results["rank_stability"],
         "agreement": results["agreement"],
