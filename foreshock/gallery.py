@@ -66,7 +66,7 @@ q = {q}
 window = {span(n // 30)}
 
 [surrogates]
-n = 39
+n = 99
 
 [avoidance]
 hold = {span(24)}

@@ -15,6 +15,8 @@ from engine.validation.slices import BLOCKS, MIN_RANKED_EVENTS, RANKED, ranked_r
 
 LEVEL = 0.05
 MIN_BLOCKS, MIN_DETECTORS = 2, 3
+# A detector that fewer blocks rank would cost the others these blocks.
+MIN_RANKED = 0.75
 
 
 def with_blocks(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -52,16 +54,16 @@ def slice_ranks(slices: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict
 def rank_comparisons(slices: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Friedman's test and the critical difference, with each asset in each year as a block, and with years as blocks.
 
-    Blocks of the same year share its market; years do not. Detectors that are ranked in fewer than half of the blocks are left
-    out, and then the blocks in which another is not ranked. ``reason`` says why there is no comparison.
+    Blocks of the same year share its market; years do not. Detectors that are ranked in fewer than three quarters of the
+    blocks are left out, and then the blocks in which another is not ranked. ``reason`` says why there is no comparison.
     """
     return {by: rank_comparison(ranked_ratios(slices, by), by) for by in (BLOCKS, "year")}
 
 
 def rank_comparison(ratios: Mapping[str, Mapping[str, float]], by: str) -> dict[str, Any]:
-    """``compare_ranks`` over the blocks that rank every detector which at least half of them rank; see ``rank_comparisons``."""
+    """``compare_ranks`` over the blocks that rank every detector which three quarters of them rank; see ``rank_comparisons``."""
     labels = list(dict.fromkeys(label for row in ratios.values() for label in row))
-    kept = [label for label in labels if 2 * sum(label in row for row in ratios.values()) >= len(ratios)]
+    kept = [label for label in labels if sum(label in row for row in ratios.values()) >= MIN_RANKED * len(ratios)]
     blocks = [row for row in ratios.values() if all(label in row for label in kept)]
     left_out = [label for label in labels if label not in kept]
     found = {"left_out": left_out, "n_blocks_left_out": len(ratios) - len(blocks)}

@@ -73,18 +73,25 @@ def headline(content: Mapping[str, Any]) -> list[str]:
         f"{row['detector']} ({row['verdict_first']} → {row['verdict_second']} in {row['second']})" for row in moved[:N_NAMED]
     )
     more = f" and {fmt.count(len(moved) - N_NAMED)} more" if len(moved) > N_NAMED else ""
-    first = (
-        f"{fmt.count(len(moved))} of {fmt.counted(len(changes), 'verdict')} differ from the first study, {next(iter(studies))}"
-        + (f": {named}{more}." if moved else ".")
+    first = f"{fmt.count(len(moved))} of {fmt.counted(len(changes), 'verdict')} differ from those of {next(iter(studies))}" + (
+        f": {named}{more}." if moved else "."
     )
     if not changes:
         first = "The studies have no detector in common."
-    return [first, *(f"{name}: {sentence}" for name, study in studies.items() for sentence in sentences(study)[:1])]
+    doubtful = [sentence for name, study in studies.items() for sentence in _baseline_sentence(study, f" in {name}")]
+    return [first, *doubtful, *(f"{name}: {sentences(study)[0]}" for name, study in studies.items())]
 
 
 def sentences(study: Mapping[str, Any]) -> list[str]:
     """What holds over the periods of one study: the ranking from year to year, single cells, and pairs of detectors."""
-    return [_ranking_sentence(study), *_cell_sentences(study), *_pair_sentence(study)]
+    return [_ranking_sentence(study), *_cell_sentences(study), *_pair_sentence(study), *_baseline_sentence(study)]
+
+
+def _baseline_sentence(study: Mapping[str, Any], where: str = "") -> list[str]:
+    lucky = [name for name in DETECTOR_BASELINES if study["verdicts"].get(name) == "adds information"]
+    return [
+        f"The baseline {name} is also judged to add information{where}: read the other verdicts with suspicion." for name in lucky
+    ]
 
 
 def _ranking_sentence(study: Mapping[str, Any]) -> str:
@@ -114,8 +121,8 @@ def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}{more}."]
     idle = sorted({row["detector"] for row in found if row["detector"] in DETECTOR_BASELINES})
     if idle:
-        who = f"the baseline{'s' * (len(idle) > 1)} {' and '.join(idle)}"
-        said.append(f"{'It is' if len(found) == 1 else 'They include'} {who}, so read such cells with suspicion.")
+        some = "It is" if len(found) == 1 else "Some are"
+        said.append(f"{some} of a baseline ({', '.join(idle)}), so read such cells with suspicion.")
     return said
 
 

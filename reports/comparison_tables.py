@@ -165,7 +165,7 @@ def friedman_table(i: int, study: Mapping[str, Any]) -> Table:
         rows.append(
             [
                 Cell(FRIEDMAN_BLOCKS[by], compared["reason"] or "", by),
-                cell(known.get("n_blocks"), fmt.count),
+                cell(known.get("n_blocks"), fmt.count, f"{fmt.count(compared['n_blocks_left_out'])} left out"),
                 cell(len(known["names"]) if known else None, fmt.count),
                 cell(known.get("statistic"), fmt.number),
                 cell(known.get("p_value"), fmt.p_value),
@@ -218,8 +218,7 @@ def changes_table(content: Mapping[str, Any]) -> Table:
                 for key, bounds in (("matched", "ci"), ("effect", "effect_ci"))
                 for place in ("first", "second")
             ),
-            *(cell(row[f"q_{place}"], fmt.p_value) for place in ("first", "second")),
-            *(cell(row[f"n_{place}"], fmt.count) for place in ("first", "second")),
+            *(cell(row[f"q_{p}"], fmt.p_value, f"n = {fmt.count(row[f'n_{p}'])}") for p in ("first", "second")),
         ]
         for row in content["changes"]
     ]
@@ -228,9 +227,9 @@ def changes_table(content: Mapping[str, Any]) -> Table:
         *([Column("The other", "study", "text")] if several else []),
         *(Column("Verdict", place, "text") for place in places),
         Column("Horizon", kind="text"),
-        *(Column(label, place) for label in ("Matched ratio", "Beyond surrogates", "q", "n events") for place in places),
+        *(Column(label, place) for label in ("Matched ratio", "Beyond surrogates", "q") for place in places),
     ]
-    caption = "Detectors that both studies have, at the longest horizon that both have, with 95 % intervals"
+    caption = "Detectors that both studies have, at the longest horizon that both have, with 95 % intervals and n events"
     return Table("changes", caption, columns, rows)
 
 

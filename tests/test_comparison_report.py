@@ -227,15 +227,19 @@ def test_the_critical_picture_is_the_comparison_of_the_json(content, page):
             names = compared["names"]
             assert joined == [(names.index(g[0]) - 0.2, names.index(g[-1]) + 0.2) for g in compared["groups"]]
             assert max([*points["x"], ruler["x"][1]]) < min(x for x in bars["x"] if x is not None)
-            row = next(row for row in table_of(page, f"friedman-{i}") if row[1] == fmt.count(compared["n_blocks"]))
+            row = next(
+                row for row in table_of(page, f"friedman-{i}") if row[0] == {"year": "years"}.get(by, "each asset in each year")
+            )
+            assert row[1] == f"{compared['n_blocks']} {compared['n_blocks_left_out']} left out"
             figures = (compared["statistic"], compared["p_value"], compared["critical_difference"])
             written = [w(x) for w, x in zip((fmt.number, fmt.p_value, fmt.ratio), figures, strict=True)]
             assert row[2:] == [fmt.count(len(names)), *written]
+            every = len(names) * (len(names) - 1) // 2
             n_pairs = sum(b - a > compared["critical_difference"] for a in compared["mean_ranks"] for b in compared["mean_ranks"])
-            assert f"{n_pairs} of 15 pairs of detectors differ by more than the critical difference" in seen(page)
+            assert f"{n_pairs} of {every} pairs of detectors differ by more than the critical difference" in seen(page)
 
 
-def test_detectors_without_ranks_in_half_of_the_blocks_are_left_out_then_blocks_with_a_gap():
+def test_detectors_without_ranks_in_three_quarters_of_the_blocks_are_left_out_then_blocks_with_a_gap():
     ratios = {str(k): {"a": k, "b": k + 1, "c": k + 2, "d": 5 - k} for k in range(5)}
     for k in "012":
         del ratios[k]["d"]
@@ -267,7 +271,7 @@ def test_tau_agreement_changes_settings_and_models_are_the_formatted_json(conten
         assert shown[1:4] == [row["verdict_first"], row["verdict_second"], "24h"]
         assert shown[4] == f"{fmt.ratio(row['matched_first'])} {fmt.interval(row['ci_first'])}"
         assert shown[7] == f"{fmt.ratio(row['effect_second'])} {fmt.interval(row['effect_ci_second'])}"
-        assert shown[8:] == [fmt.p_value(row["q_first"]), fmt.p_value(row["q_second"]), "200", "200"]
+        assert shown[8:] == [f"{fmt.p_value(row[key])} n = 200" for key in ("q_first", "q_second")]
     settings = {row[0]: row[1:] for row in table_of(page, "config-changes")}
     assert settings == {"data.hash": ["other", "00123456789abcdef", "30123456789abcdef"], "seed": ["other", "0", "3"]}
     rows = table_of(page, "models")
@@ -308,12 +312,21 @@ def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
     for row in odd["slices"]:
         row["p_matched"] = 1e-9 if row["detector"] == "random" and row["by"] == "year" else 0.5
     found = sentences(comparison({"one": odd})["studies"]["one"])
-    assert "They include the baseline random, so read such cells with suspicion." in found
+    assert "Some are of a baseline (random), so read such cells with suspicion." in found
+
+
+def test_a_verdict_of_a_baseline_is_named_in_the_head():
+    odd = study(0)
+    odd["detectors"]["random"]["verdict"] = "adds information"
+    said = "The baseline random is also judged to add information{}: read the other verdicts with suspicion."
+    assert said.format("") in headline(comparison({"one": odd}))
+    assert headline(comparison({"one": study(1), "two": odd}))[1] == said.format(" in two")
+    assert not any("judged to add" in sentence for sentence in headline(comparison({"one": study(0), "two": study(1)})))
 
 
 def test_several_studies_begin_with_what_changed(content, page):
     first = headline(content)[0]
-    assert first == ("1 of 6 verdicts differ from the first study, main: zscore (adds information → echoes volatility in other).")
+    assert first == ("1 of 6 verdicts differ from those of main: zscore (adds information → echoes volatility in other).")
     assert seen(page).index(first) < seen(page).index("What changed between the studies?")
 
 
