@@ -36,9 +36,8 @@ MIN_BARS = 7_500
 QUANTILES = (0.99, 0.95)
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 THUMBNAIL_BYTES = 120_000
-# Width and height of the window, what part of the page it shows, and scales that are tried until the file is small enough.
-WINDOW, SCALES = (1280, 900), (0.75, 0.6, 0.5, 0.4)
-VIEWS = {"exploration": "", "scenarios": "#fans", "study": "", "comparison": ""}
+# Of the window, and heights that are tried until the file is small enough; Chromium knows no smaller scale.
+WIDTH, HEIGHTS, SCALE = 1280, (2000, 1700, 1400, 1100, 800), 0.5
 
 
 def study_file(bars: Bars, q: float) -> str:
@@ -136,19 +135,19 @@ def thumbnails(out: Path) -> list[Path]:
     browser = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if browser is None:
         raise ConfigError(f"no {CHROMIUM[0]} to take screenshots with; install it, or leave out --thumbnails")
-    return [_thumbnail(browser, out / name / page, VIEWS[name], out / f"{name}.png") for name, (page, *_) in REPORTS.items()]
+    return [_thumbnail(browser, out / name / page, out / f"{name}.png") for name, (page, *_) in REPORTS.items()]
 
 
-def _thumbnail(browser: str, page: Path, view: str, picture: Path) -> Path:
-    for scale in SCALES:
+def _thumbnail(browser: str, page: Path, picture: Path) -> Path:
+    for height in HEIGHTS:
         with TemporaryDirectory() as profile:
             flags = [
                 *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
                 *("--hide-scrollbars", f"--user-data-dir={profile}", "--virtual-time-budget=5000"),
-                *(f"--window-size={WINDOW[0]},{WINDOW[1]}", f"--force-device-scale-factor={scale}"),
+                *(f"--window-size={WIDTH},{height}", f"--force-device-scale-factor={SCALE}"),
             ]
-            target = f"{page.resolve().as_uri()}{view}"
-            subprocess.run([browser, *flags, f"--screenshot={picture.resolve()}", target], check=True, capture_output=True)
+            words = [browser, *flags, f"--screenshot={picture.resolve()}", page.resolve().as_uri()]
+            subprocess.run(words, check=True, capture_output=True)
         if picture.stat().st_size <= THUMBNAIL_BYTES:
             break
     return picture
