@@ -1,13 +1,14 @@
 """The tables of a comparison: ratios by period, stability of the ranking, agreement, models, and what changed between studies."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import log
 from typing import Any
 
 from reports import format as fmt
 from reports.eda_tables import heat_table
 from reports.study_tables import DETECTOR_BASELINES, verdict_kind
-from reports.tables import Cell, Column, Table, cell, header, settings_table
+from reports.tables import Cell, Column, Table, cell, header, settings_table, words
 
 KINDS = ("year", "asset", "regime")
 # Stands before a ratio that is beyond chance; no colour alone says so.
@@ -101,7 +102,8 @@ def tau_table(i: int, study: Mapping[str, Any], by: str) -> Table | None:
     matrix = [[1.0 if a == b else found.get(frozenset((a, b))) for b in names] for a in names]
     mean = study["stability"][by]
     caption = f"Kendall's tau between {by}s; mean {fmt.ratio(mean['mean_tau'])}, n = {fmt.counted(mean['n_pairs'], 'pair')}"
-    return heat_table(f"tau-{by}-{i}", caption, names, matrix, names)
+    table = heat_table(f"tau-{by}-{i}", caption, names, matrix, names)
+    return replace(table, columns=[Column(words(by), kind="text"), *table.columns[1:]])
 
 
 def pairs_table(i: int, study: Mapping[str, Any]) -> Table:

@@ -187,6 +187,30 @@ def test_blocks_may_stand_among_the_cells_of_a_study():
     assert first["asset_year"]["n_blocks"] == 12
 
 
+def test_a_study_of_few_events_has_a_page_that_says_what_cannot_be_told():
+    few = study(0, 0.2, n_events=5)
+    found = comparison({"few": few})
+    page = ComparisonReport(found, "").to_html()
+    text = seen(page)
+    assert headline(found)[0].startswith(
+        "Whether the ranking of the detectors holds from year to year cannot be told: no detector has 10"
+    )
+    assert "Detectors are ranked in fewer than two years." in text
+    assert specs(page) == {}
+    assert "heat plus" not in re.search(r'<table id="ratio-year-0">.*?</table>', page, re.DOTALL)[0]  # pyright: ignore
+    assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b", text)
+
+
+def test_of_three_studies_each_row_names_the_other_one():
+    found = comparison({name: study(seed) for seed, name in enumerate("abc")})
+    page = ComparisonReport(found, "").to_html()
+    assert head_of(page, "changes")[:4] == ["Detector", "The other", "Verdict", "Verdict"]
+    assert [row[1] for row in table_of(page, "changes")] == ["b"] * 6 + ["c"] * 6
+    assert {row[1] for row in table_of(page, "config-changes")} == {"b", "c"}
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
 def test_ranks_are_drawn_and_tabled_as_they_stand_in_the_json(content, page):
     drawn = specs(page)["rank-0"]
     years = content["studies"]["main"]["ranks"]["year"]
