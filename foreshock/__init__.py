@@ -115,6 +115,8 @@ if TYPE_CHECKING:
     from engine.validation.multiple import benjamini_yekutieli as benjamini_yekutieli
     from engine.validation.multiple import romano_wolf as romano_wolf
     from engine.validation.overfitting import overfitting_probability as overfitting_probability
+    from engine.validation.ranks import RankComparison as RankComparison
+    from engine.validation.ranks import compare_ranks as compare_ranks
     from engine.validation.sharpe import deflated_sharpe as deflated_sharpe
     from engine.validation.sharpe import expected_max_sharpe as expected_max_sharpe
     from engine.validation.sharpe import min_track_record as min_track_record
@@ -239,6 +241,7 @@ _HOMES = {
     "engine.validation.model_comparison": ("model_confidence_set", "superior_models", "superior_predictive_ability"),
     "engine.validation.multiple": ("benjamini_hochberg", "benjamini_yekutieli", "romano_wolf"),
     "engine.validation.overfitting": ("overfitting_probability",),
+    "engine.validation.ranks": ("RankComparison", "compare_ranks"),
     "engine.validation.sharpe": (
         "deflated_sharpe",
         "expected_max_sharpe",

@@ -178,16 +178,19 @@ def _record(
 def compare(
     studies: Annotated[list[Path], typer.Argument(metavar="STUDY_OR_DIR...", help="Study files, or folders that run has written.")],
     data: DataPath = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for comparison.json and the studies that had to be run.")] = Path(
-        "foreshock-out/compare"
-    ),
+    models: Annotated[
+        Path | None,
+        typer.Option(help="A comparison of models for the report; python -m foreshock.model_comparison --out writes it."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, comparison.json and the studies that had to be run.")
+    ] = Path("foreshock-out/compare"),
 ) -> None:
     """Detectors through history: by year, asset and regime, the stability of their ranking, and their agreement."""
     _check_out(out)
-    import json
+    from foreshock.compare import comparison, load_models, load_results, print_comparison, save_comparison
 
-    from foreshock.compare import comparison, load_results, print_comparison
-
+    beside = load_models(models) if models is not None else None
     found: dict[str, dict[str, Any]] = {}
     for path in studies:
         name = path.resolve().stem if path.suffix == ".toml" else path.resolve().name
@@ -198,13 +201,12 @@ def compare(
             found[name] = load_results(out / name)
         else:
             found[name] = load_results(path)
-    content = comparison(found)
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / ".comparison.json.partial"
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-    partial.replace(out / "comparison.json")
+    content = comparison(found, beside)
+    options = (f" --data {data.name}" if data else "") + (f" --models {models.name}" if models else "")
+    save_comparison(content, out, "foreshock compare " + " ".join(path.name for path in studies) + options)
     print_comparison(content, _width())
     typer.echo(f"comparison: {out / 'comparison.json'}")
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 @app.command()
@@ -237,9 +239,9 @@ def scenarios(
     n: Annotated[int, typer.Option("--n", help="Scenarios.", min=100)] = 1_000,
     stress: Annotated[float, typer.Option(help="Volatility of the scenarios over that of the model, from 1.", min=1, max=20)] = 3.0,
     data: DataPath = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for scenarios.json, scenarios.parquet, model.safetensors.")] = Path(
-        "foreshock-out/scenarios"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, scenarios.json, scenarios.parquet, model.safetensors.")
+    ] = Path("foreshock-out/scenarios"),
 ) -> None:
     """Generated scenarios: how real they look, and the stressed risk of a portfolio."""
     _check_out(out)
@@ -256,9 +258,11 @@ def scenarios(
         found = scenario_study(
             bars, wanted.model, wanted.horizon, n, stress, wanted.weights, wanted.levels, wanted.later, config.seed, on_step=step
         )
-    save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out)
+    command = f"foreshock scenarios {study.name} --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
+    save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out, command)
     print_scenarios(found, _width())
     typer.echo(f"scenarios: {out / 'scenarios.json'}")
+    typer.echo(f"report: {out / 'report.html'}")
 
 
 @app.command()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data.errors import ConfigError, DataError
-from foreshock.results import SCHEMA_VERSION, plain
+from engine.validation.slices import RANKED
+from foreshock.rankings import rank_comparisons, slice_ranks, with_blocks, with_q
+from foreshock.results import SCHEMA_VERSION, plain, versions
 
-NEEDED = ("detectors", "slices", "rank_stability", "agreement")
+NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
+MODELS_VERSION = 1
+# What of two studies at a detector's longest common horizon is held side by side.
+BESIDE = {"matched": "matched_ratio", "ci": "ci", "effect": "path_effect", "effect_ci": "path_effect_ci", "q": "q", "n": "n_events"}
 
 
 def load_results(folder: Path) -> dict[str, Any]:
@@ -35,13 +41,35 @@ def load_results(folder: Path) -> dict[str, Any]:
     return results
 
 
-def comparison(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def load_models(path: Path) -> dict[str, Any]:
+    """The comparison of models that ``python -m foreshock.model_comparison --out`` wrote.
+
+    Raises
+    ------
+    DataError
+        If there is none, or it is not one of this version.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"no such file: {path}; python -m foreshock.model_comparison --out {path.name} writes one") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON: {error}; write it again") from error
+    if not isinstance(found, dict) or found.get("version") != MODELS_VERSION or not {"data", "rows"} <= found.keys():
+        said = "python -m foreshock.model_comparison --out writes one"
+        raise DataError(f"{path} is no comparison of models of version {MODELS_VERSION}; {said}")
+    return found
+
+
+def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What ``foreshock compare`` writes: each study's table by slice, stability, agreement; and what differs between studies.
 
     Parameters
     ----------
     studies : dict of str to dict
         Results by name.
+    models : dict, optional
+        See ``load_models``.
 
     Raises
     ------
@@ -53,20 +81,50 @@ def comparison(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return plain(
         {
             "version": SCHEMA_VERSION,
-            "studies": {
-                name: {
-                    "data": results["data"],
-                    "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
-                    "slices": results["slices"],
-                    "stability": {by: mean_tau(results["rank_stability"], by) for by in ("year", "asset", "regime")},
-                    "rank_stability": results["rank_stability"],
-                    "agreement": results["agreement"],
-                }
-                for name, results in studies.items()
-            },
+            "studies": {name: _study(results) for name, results in studies.items()},
             "changes": changes(studies),
+            "config_changes": config_changes(studies),
+            "models": models,
+            "versions": versions(),
         }
     )
+
+
+def _study(results: Mapping[str, Any]) -> dict[str, Any]:
+    blocked = with_blocks(results)
+    slices, cells = with_q(blocked)
+    return {
+        "data": results["data"],
+        "config": results["config"],
+        "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
+        "slices": slices,
+        "cells": cells,
+        "ranks": slice_ranks(blocked),
+        "rank_comparison": rank_comparisons(blocked),
+        "stability": {by: mean_tau(results["rank_stability"], by) for by in RANKED},
+        "rank_stability": results["rank_stability"],
+        "agreement": results["agreement"],
+        "seeds": results.get("seeds"),
+        "versions": results.get("versions"),
+    }
+
+
+def save_comparison(content: Mapping[str, Any], folder: str | Path, command: str = "foreshock compare STUDY_OR_DIR...") -> Path:
+    """Write ``comparison.json`` and ``report.html`` into a folder; earlier files stay until both new ones are whole."""
+    from reports.comparison_report import ComparisonReport
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {name: folder / f".{name}.partial" for name in ("comparison.json", "report.html")}
+    try:
+        parts["comparison.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        ComparisonReport(content, command).save(parts["report.html"])
+        for name, part in parts.items():
+            os.replace(part, folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
+    return folder
 
 
 def mean_tau(pairs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
@@ -85,6 +143,7 @@ def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             if before is None:
                 continue
             horizon = next((h for h in reversed(entry["forward"]) if h in before["forward"]), None)
+            moves = [found["forward"][horizon] if horizon else {} for found in (before, entry)]
             rows.append(
                 {
                     "detector": label,
@@ -93,11 +152,35 @@ def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "verdict_first": before["verdict"],
                     "verdict_second": entry["verdict"],
                     "horizon": horizon,
-                    "matched_first": before["forward"][horizon]["matched_ratio"] if horizon else None,
-                    "matched_second": entry["forward"][horizon]["matched_ratio"] if horizon else None,
+                }
+                | {
+                    f"{short}_{place}": found.get(key)
+                    for short, key in BESIDE.items()
+                    for place, found in zip(("first", "second"), moves, strict=True)
                 }
             )
     return rows
+
+
+def config_changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Keys of configuration and data that differ from the first study, and their values, None where a study has no such key."""
+    names = list(studies)
+    settings = {name: dict(_flat({"data": results["data"], **results["config"]})) for name, results in studies.items()}
+    first = settings[names[0]]
+    return [
+        {"key": key, "first": names[0], "second": name, "value_first": first.get(key), "value_second": settings[name].get(key)}
+        for name in names[1:]
+        for key in dict.fromkeys([*first, *settings[name]])
+        if first.get(key) != settings[name].get(key)
+    ]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], dict[str, list[Mapping[str, Any] | None]]]:

@@ -1,14 +1,19 @@
 """Autoencoders and PCA beside published figures: reconstruction, events, codes, time and risk, each in sample and out of it.
 
-    python -m foreshock.model_comparison [BARS]
+    python -m foreshock.model_comparison [BARS] [--out models.json]
 
 Without bars it runs on the simulated market and its planted events; with them, on the dated crashes of 2020 to 2024 that they hold.
+``foreshock compare --models`` takes the file into its report.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -18,6 +23,7 @@ from sklearn.base import clone
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.interval import format_duration
 from detectors.neural.base import NeuralDetector
 from detectors.pca import PCA
 from detectors.registry import make_detector
@@ -29,6 +35,8 @@ from engine.risk.value_at_risk import historical_var
 from engine.scores import Scores
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
+from foreshock.compare import MODELS_VERSION
+from foreshock.results import plain, versions
 
 MODELS = (
     "pca",
@@ -200,10 +208,33 @@ def _market_r2(codes: np.ndarray, returns: np.ndarray) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def main(path: str | None) -> None:
-    """Print the table."""
+def model_results(bars: Bars, events: Events, splits: WalkForward, seed: int, table: pd.DataFrame) -> dict[str, Any]:
+    """The comparison in JSON types, as ``foreshock compare --models`` takes it."""
+    return plain(
+        {
+            "version": MODELS_VERSION,
+            "data": {
+                "hash": bars.fingerprint(),
+                "symbols": list(bars.symbols),
+                "start": str(bars.time[0]),
+                "end": str(bars.time[-1]),
+                "interval": format_duration(bars.interval),
+                "n_bars": bars.n_bars,
+                "n_events": len(events.col),
+            },
+            "splits": asdict(splits),
+            "seeds": {"models": seed},
+            "rows": table.to_dict("records"),
+            "versions": versions(),
+        }
+    )
+
+
+def main(path: Path | None, out: Path | None) -> None:
+    """Print the table, and write it if there is a file to write it into."""
     from data.files import read_bars
     from data.simulate import simulate_market
+    from reports.html import save
 
     if path is None:
         market = simulate_market(seed=7)
@@ -218,7 +249,15 @@ def main(path: str | None) -> None:
     splits = SPLITS if path is None else WalkForward(train="365D", test="365D", embargo="2D")
     found = model_comparison(bars, events, splits=splits, on_step=lambda done: print(done, file=sys.stderr))  # noqa: T201
     print(found.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}"))  # noqa: T201
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save(json.dumps(model_results(bars, events, splits, 0, found), indent=1, allow_nan=False), out)
+        print(f"models: {out}")  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    parser = ArgumentParser(description="Autoencoders and PCA beside published figures, in sample and out of it.")
+    parser.add_argument("bars", nargs="?", type=Path, help="a file or folder of bars; by default the simulated market")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as JSON, for foreshock compare --models")
+    wanted = parser.parse_args()
+    main(wanted.bars, wanted.out)

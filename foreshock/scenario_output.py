@@ -16,6 +16,7 @@ from data.interval import format_duration
 from engine.realism import RealismCard
 from engine.realism.measures import EMBEDDING
 from foreshock.results import plain, versions
+from foreshock.scenario_pictures import clustering, fan, losses
 from foreshock.scenarios import ScenarioStudy
 
 VERSION = 1
@@ -38,6 +39,9 @@ def scenario_table(study: ScenarioStudy) -> pd.DataFrame:
 def scenario_results(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any]) -> dict[str, Any]:
     """The content of scenarios.json, in JSON types: fractions, losses positive, no NaN."""
     drawn = study.scenarios
+    # The name under which the stressed returns stand in the table of risk.
+    stressed = list(study.returns)[-1]
+    fans = {name: study.paths[name] for name in ("historical", "generated")} | {stressed: drawn.paths}
     content = {
         "version": VERSION,
         "config": config,
@@ -51,27 +55,46 @@ def scenario_results(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any]
             "n_held_out_paths": study.n_held_out,
         },
         "model": {"name": study.model.name, "params": study.model.get_params(), **getattr(study.model, "trained_", {})},
-        "scenarios": {"n": len(drawn.paths), "stress": drawn.stress, "tilt": drawn.tilt, "scale": drawn.scale},
+        "scenarios": {
+            "n": len(drawn.paths),
+            "stress": drawn.stress,
+            "tilt": drawn.tilt,
+            "scale": drawn.scale,
+            "n_steps": drawn.paths.shape[1],
+            "horizon": format_duration(drawn.paths.shape[1] * drawn.interval),
+        },
         "embedding": list(EMBEDDING),
         "realism": {name: _card(card) for name, card in study.cards.items()},
         "realism_later": {name: _card(card) for name, card in study.later.items()},
         "weights": study.weights,
         "risk": study.risk.to_dict("records"),
+        "fan": fan(fans, np.array(list(study.weights.values()))),
+        "losses": losses(study.returns),
+        "clustering": clustering({name: study.paths[name] for name in ("held out", "generated", "history", "gaussian")}),
         "seeds": {"study": study.seed},
         "versions": versions(),
     }
     return plain(content)
 
 
-def save_scenarios(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any], folder: Path) -> Path:
-    """Write scenarios.json, scenarios.parquet and the model; earlier files stay until the new ones are whole."""
+def save_scenarios(
+    study: ScenarioStudy,
+    bars: Bars,
+    config: Mapping[str, Any],
+    folder: Path,
+    command: str = "foreshock scenarios STUDY.toml",
+) -> Path:
+    """Write report.html, scenarios.json, scenarios.parquet and the model; earlier files stay until the new ones are whole."""
+    from reports.scenario_report import ScenarioReport
+
     folder.mkdir(parents=True, exist_ok=True)
     study.model.save(folder / "model.safetensors")
-    parts = {name: folder / f".{name}.partial" for name in ("scenarios.parquet", "scenarios.json")}
+    parts = {name: folder / f".{name}.partial" for name in ("report.html", "scenarios.parquet", "scenarios.json")}
     try:
         scenario_table(study).to_parquet(parts["scenarios.parquet"], index=False, compression="zstd")
-        text = json.dumps(scenario_results(study, bars, config), indent=1, allow_nan=False)
-        parts["scenarios.json"].write_text(text, encoding="utf-8")
+        content = scenario_results(study, bars, config)
+        parts["scenarios.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        ScenarioReport(content, command).save(parts["report.html"])
         for name, part in parts.items():
             os.replace(part, folder / name)
     finally:

@@ -44,6 +44,10 @@ class ScenarioStudy:
         Against the last 30 % of the history, from the first 70 %: the model and ``history``. Empty where it was not asked for.
     risk : DataFrame
         See ``scenario_risk``.
+    paths : dict of str to ndarray, shape (n_paths, n_steps, n_assets)
+        Log returns of ``historical`` (every path of the history), ``held out``, the model's ``generated`` ones, and the controls.
+    returns : dict of str to ndarray, shape (n_paths,)
+        Simple returns of the portfolio over the horizon, by the sources of ``risk``.
     """
 
     model: ScenarioModel
@@ -54,6 +58,8 @@ class ScenarioStudy:
     n_held_out: int
     weights: dict[str, float]
     seed: int
+    paths: dict[str, np.ndarray]
+    returns: dict[str, np.ndarray]
 
 
 def scenario_study(
@@ -142,7 +148,9 @@ def scenario_study(
     on_step("risk")
     after = _later(model, n_steps, seed, params, returns, bars, on_step) if later else {}
     named = dict(zip(bars.symbols, vector.tolist(), strict=True))
-    return ScenarioStudy(fitted, scenarios, cards, after, risk, len(real), named, seed)
+    paths = {"historical": everything, "held out": real, "generated": drawn.paths, **found}
+    del paths[model]
+    return ScenarioStudy(fitted, scenarios, cards, after, risk, len(real), named, seed, paths, sources)
 
 
 def scenario_risk(

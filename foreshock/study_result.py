@@ -152,11 +152,14 @@ class StudyResult:
         return save_figures(every_chart(self._page().charts()), folder, kind)
 
     def _page(self, command: str = "") -> StudyReport:
+        from reports.price_chart import PriceHistory
         from reports.study_report import StudyReport
 
         draws = self.results["random_draws"]
         quality, trades = self.quality.table, self.closed_trades_frame()
-        return StudyReport(self.title, self.results, self.equity, quality, draws, command, self.risk_paths, trades)
+        alerts = {label: (found.active, self.scores[label].values) for label, found in self.signals.items()}
+        prices = PriceHistory(self.bars, alerts, (self.regimes.names, self.regimes.labels))
+        return StudyReport(self.title, self.results, self.equity, quality, draws, command, self.risk_paths, trades, prices)
 
     def _repr_html_(self) -> str:
         from reports.study_report import study_excerpt

@@ -47,6 +47,11 @@ def save(page: str, path: str | os.PathLike[str]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def render_still(template: str, values: Mapping[str, Any]) -> str:
+    """A page that draws nothing, and so has no script."""
+    return _templates().get_template(template).render(values, style=Markup(_asset("report.css")), scripts=[], policy=_policy([]))
+
+
 def embed(document: str) -> Markup:
     """JSON that may stand inside a script element: no character in it can end the element or open a comment."""
     for character in "<>&\u2028\u2029":
@@ -61,8 +66,7 @@ def _breakable(name: str) -> Markup:
 def _policy(scripts: list[str]) -> str:
     # plotly writes style elements, so styles cannot be held to a hash; scripts can.
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts)
-    return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-            "base-uri 'none'; form-action 'none'")
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 @cache
@@ -73,8 +77,11 @@ def _asset(name: str) -> str:
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"embed": embed, "breakable": _breakable}
     return environment

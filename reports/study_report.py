@@ -13,6 +13,7 @@ from engine.validation.lead_lag import CAP
 from engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
 from reports import eda_paths, event_figures, evidence_tables, figures, html, place_tables, risk_figures, study_tables
 from reports import format as fmt
+from reports.price_chart import PriceHistory
 from reports.records import trade_records
 from reports.tables import quality_table, settings_table
 
@@ -41,6 +42,8 @@ class StudyReport:
         By strategy.
     trades : DataFrame
         ``strategy`` and the columns of ``closed_trades``.
+    prices : PriceHistory, optional
+        Bars, regimes and alerts of the whole history.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class StudyReport:
     command: str
     risk_paths: Mapping[str, RiskPath] = field(default_factory=dict)
     trades: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"strategy": []}))
+    prices: PriceHistory | None = None
 
     def __post_init__(self) -> None:
         for name, drawn in self.random_draws.items():
@@ -113,7 +117,8 @@ class StudyReport:
             "rule": rule(results), "calibrated": evidence_tables.calibration_sentence(results),
             "cap": fmt.number(CAP), "charts": self.charts(), "tables": tables, "command": self.command,
             "no_var": (results.get("value_at_risk") or {}).get("reason") or "", "trades": trade_records(self.trades),
-        }, (html.RECORDS,))
+            "prices": self.prices.chart() if self.prices else None,
+        }, html.RECORDS + (html.PRICE if self.prices else ()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; a file that stood there before stays as it is when rendering or writing fails."""

@@ -1,5 +1,7 @@
 """The comparison of models: both samples, the published rows, and figures that mean what their names say."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,10 @@ import foreshock as fs
 from data.errors import ConfigError
 from data.simulate import simulate_market
 from engine.detection import Events
-from foreshock.model_comparison import CRASHES, PUBLISHED, crash_events, model_comparison
+from foreshock.compare import load_models
+from foreshock.model_comparison import CRASHES, PUBLISHED, crash_events, model_comparison, model_results
+from reports.comparison_tables import models_table
+from reports.format import DASH
 from tests.market import make_bars
 
 SPLITS = fs.WalkForward(train="50D", test="60D", embargo="2D")
@@ -49,6 +54,21 @@ def test_in_sample_alerts_are_the_top_scores(compared):
     assert row["f1"] == pytest.approx(2 * precision * recall / (precision + recall))
     # Fewer events are counted out of sample, where the first 60 days and the threshold's window are unknown.
     assert table.loc[("pca", "out-of-sample"), "n_events"] < row["n_events"]
+
+
+def test_the_file_that_is_written_is_the_table_that_compare_reads(compared, tmp_path):
+    bars, table = compared
+    events = Events([0], [300], [301], bars.shape)
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps(model_results(bars, events, SPLITS, 0, table.reset_index()), allow_nan=False))
+    found = load_models(path)
+    assert [(row["model"], row["sample"]) for row in found["rows"]] == list(table.index)
+    assert [row["mse"] for row in found["rows"]] == table["mse"].tolist()
+    assert (found["data"]["n_events"], found["data"]["n_bars"], found["splits"]["train"]) == (1, bars.n_bars, "50D")
+    published = models_table(found).rows[2]
+    assert [c.text for c in published[:4]] == ["pca", "published, in-sample", "0.00112", "0.42"]
+    # What the published table does not say is not known, and no zero.
+    assert {c.text for c in published[4:]} == {DASH}
 
 
 def test_crashes_are_events_of_the_symbols_that_trade():

@@ -246,6 +246,9 @@ def test_the_verb_prints_and_writes_card_and_risk(tmp_path, monkeypatch, capsys)
     assert set(content["realism"]) == {"vae", "history", "gaussian", "phase_shuffled"}
     risk = pd.DataFrame(content["risk"]).set_index(["source", "level"])
     assert risk.loc[("stressed 2x", 0.99), "var"] > risk.loc[("generated", 0.99), "var"] > 0
+    assert printed.rstrip().endswith("report: out/report.html")
+    page = (tmp_path / "out/report.html").read_text()
+    assert "<pre><code>foreshock scenarios study.toml --n 200 --stress 2</code></pre>" in page
     table = pd.read_parquet(tmp_path / "out/scenarios.parquet")
     assert len(table) == 200 * 8 * 2
     model = fs.load_scenario_model(tmp_path / "out/model.safetensors")

@@ -14,13 +14,15 @@ from data.bars import Bars
 from engine.scores import Signals
 from engine.validation.forward import MoveTable, forward_moves
 
-FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci")
+FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_matched")
 # Below this many events a slice's ratio ranks nothing.
 MIN_RANKED_EVENTS = 10
+# Kinds of slice whose rankings are held against each other, and the blocks over which ranks are averaged.
+RANKED, BLOCKS = ("year", "asset", "regime"), "asset_year"
 
 
 def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Rows and symbols of each year, asset and regime; masks that broadcast to (n_bars, n_symbols).
+    """Rows and symbols of each year, asset, regime, and asset in a year; masks that broadcast to (n_bars, n_symbols).
 
     Parameters
     ----------
@@ -28,11 +30,14 @@ def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) ->
     regimes : ndarray of int, shape (n_bars, n_symbols)
         Index into ``regime_names``, -1 where not known.
     """
-    years = bars.time.astype("datetime64[Y]")
+    year_of = bars.time.astype("datetime64[Y]")
+    years = {str(year): (year_of == year)[:, None] for year in np.unique(year_of)}
+    assets = {name: (np.arange(bars.n_symbols) == i)[None, :] for i, name in enumerate(bars.symbols)}
     return {
-        "year": {str(year): (years == year)[:, None] for year in np.unique(years)},
-        "asset": {name: (np.arange(bars.n_symbols) == i)[None, :] for i, name in enumerate(bars.symbols)},
+        "year": years,
+        "asset": assets,
         "regime": {name: regimes == i for i, name in enumerate(regime_names)},
+        BLOCKS: {f"{name} {year}": rows & cols for name, cols in assets.items() for year, rows in years.items()},
     }
 
 
@@ -49,8 +54,8 @@ def sliced_moves(
     Returns
     -------
     list of dict
-        ``by`` (year, asset, regime), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
-        ``matched_ratio``, ``ci``; slices in which no row was decided are left out.
+        ``by`` (year, asset, regime, asset_year), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
+        ``matched_ratio``, ``ci``, ``p_matched``; slices in which no row was decided are left out.
     """
     rows = []
     for by, slices in masks.items():
@@ -80,20 +85,28 @@ def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         and regimes share their time, so that their rankings are not independent; years are. Pairs with fewer than 3 common
         detectors are left out.
     """
-    ratios: dict[tuple[str, str], dict[str, float]] = {}
-    for row in slices:
+    found = []
+    for by in RANKED:
+        ratios = ranked_ratios(slices, by)
+        for first, second in combinations(ratios, 2):
+            common = sorted(ratios[first].keys() & ratios[second].keys())
+            if len(common) >= 3:
+                x, y = ([ratios[name][detector] for detector in common] for name in (first, second))
+                test: Any = stats.kendalltau(x, y)
+                pair = {"by": by, "first": first, "second": second, "n_detectors": len(common)}
+                found.append({**pair, "tau": float(test.statistic), "p": float(test.pvalue)})
+    return found
+
+
+def ranked_ratios(slices: Sequence[Mapping[str, Any]], by: str) -> dict[str, dict[str, float]]:
+    """Matched ratio by slice of a kind and by detector, without those of fewer than 10 events."""
+    own = [row for row in slices if row["by"] == by]
+    ratios: dict[str, dict[str, float]] = {row["slice"]: {} for row in own}
+    for row in own:
         ratio = row["matched_ratio"]
         if row["n_events"] >= MIN_RANKED_EVENTS and ratio is not None and not np.isnan(ratio):
-            ratios.setdefault((row["by"], row["slice"]), {})[row["detector"]] = ratio
-    found = []
-    for (by, first), (other_by, second) in combinations(ratios, 2):
-        common = sorted(ratios[by, first].keys() & ratios[other_by, second].keys())
-        if by == other_by and len(common) >= 3:
-            x, y = ([ratios[by, name][detector] for detector in common] for name in (first, second))
-            test: Any = stats.kendalltau(x, y)
-            pair = {"by": by, "first": first, "second": second, "n_detectors": len(common)}
-            found.append({**pair, "tau": float(test.statistic), "p": float(test.pvalue)})
-    return found
+            ratios[row["slice"]][row["detector"]] = ratio
+    return {name: ranked for name, ranked in ratios.items() if ranked}
 
 
 def agreement(signals: Mapping[str, Signals], within: int) -> dict[str, dict[str, float]]:

@@ -1,0 +1,210 @@
+"""Four finished reports from one history: exploration, study, comparison and scenarios, and a page that leads to them.
+
+    python -m foreshock.gallery BARS [--out DIR] [--thumbnails]
+
+Each report is what its verb of ``foreshock`` writes. With hourly bars of five years the whole takes a few minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from data.bars import Bars
+from data.errors import ConfigError, DataError, ForeshockError
+from data.interval import format_duration
+
+# The reports, in the order in which they are made: folder, page, heading and what it answers.
+REPORTS = {
+    "exploration": ("eda.html", "Exploration", "What do the data look like?"),
+    "scenarios": ("report.html", "Scenarios", "What might a day be like, and what would it cost?"),
+    "study": ("report.html", "Study", "Do the signals come before abnormal moves?"),
+    "comparison": ("report.html", "Comparison", "Does it hold over years, assets and regimes, and with a lower threshold?"),
+}
+MAX_SYMBOLS = 4
+# A third of them must hold 96 days of 24 bars.
+MIN_BARS = 7_500
+QUANTILES = (0.99, 0.95)
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+THUMBNAIL_BYTES = 120_000
+# Of the window, and heights that are tried until the file is small enough; Chromium knows no smaller scale.
+WIDTH, HEIGHTS, SCALE = 1280, (2000, 1700, 1400, 1100, 800), 0.5
+
+
+def study_file(bars: Bars, q: float) -> str:
+    """A study of quick detectors as TOML, every span a share of the history or a number of bars."""
+
+    def span(n: int) -> str:
+        return json.dumps(format_duration(n * bars.interval))
+
+    n, symbols = bars.n_bars, json.dumps(list(bars.symbols[:MAX_SYMBOLS]))
+    return f"""title = "Gallery, alerts above the {q:.0%} quantile"
+detectors = ["zscore", "mad", "rolling_volatility", {{ name = "isolation_forest", n_estimators = 50 }}, "pca"]
+horizons = [{span(1)}, {span(6)}, {span(24)}]
+n_bootstrap = 199
+
+[data]
+symbols = {symbols}
+
+[splits]
+train = {span(n // 5)}
+test = {span(n // 20)}
+embargo = {span(48)}
+
+[threshold]
+q = {q}
+window = {span(n // 30)}
+
+[surrogates]
+n = 99
+
+[avoidance]
+hold = {span(24)}
+rebalance = {span(24)}
+
+[scenarios]
+horizon = {span(24)}
+"""
+
+
+def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambda _: None) -> Path:
+    """Write the four reports, each into a folder of its own, the two study files, and ``index.html``.
+
+    Parameters
+    ----------
+    data : Path
+        Bars; see ``read_bars``. Studies and scenarios are of the first four symbols.
+    out : Path
+    on_report : callable
+        Told the name of each part before it is made.
+
+    Returns
+    -------
+    Path
+        Of the index.
+
+    Raises
+    ------
+    DataError
+        If there are too few bars for scenarios of 24 bars.
+    """
+    from data.files import read_bars
+    from foreshock import cli
+
+    bars = read_bars(data)
+    if bars.n_bars < MIN_BARS:
+        raise DataError(f"a gallery needs at least {MIN_BARS:,} bars, got {bars.n_bars:,}; give a longer history")
+    out.mkdir(parents=True, exist_ok=True)
+    files = [out / f"study-{q:.0%}.toml".replace("%", "") for q in QUANTILES]
+    for file, q in zip(files, QUANTILES, strict=True):
+        file.write_text(study_file(bars, q), encoding="utf-8")
+    steps: list[tuple[str, Callable[[], object]]] = [
+        ("exploration", lambda: cli.eda(data, out / "exploration")),
+        ("scenarios", lambda: cli.scenarios(files[0], 1_000, 3.0, data, out / "scenarios")),
+        ("study", lambda: cli.run(files[0], data, out / "study", no_ledger=True)),
+        ("the study to compare with", lambda: cli.run(files[1], data, out / "study-95", no_ledger=True)),
+        ("comparison", lambda: cli.compare([out / "study", out / "study-95"], out=out / "comparison")),
+    ]
+    for name, make in steps:
+        on_report(name)
+        # The verbs print their tables, which the pages show too.
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+            make()
+    index = out / "index.html"
+    _page(bars, data, out).save(index)
+    return index
+
+
+def thumbnails(out: Path) -> list[Path]:
+    """A small screenshot of each report of a gallery, ``NAME.png`` beside the index, by Chromium.
+
+    Raises
+    ------
+    ConfigError
+        If there is no Chromium.
+    """
+    browser = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    if browser is None:
+        raise ConfigError(f"no {CHROMIUM[0]} to take screenshots with; install it, or leave out --thumbnails")
+    return [_thumbnail(browser, out / name / page, out / f"{name}.png") for name, (page, *_) in REPORTS.items()]
+
+
+def _thumbnail(browser: str, page: Path, picture: Path) -> Path:
+    for height in HEIGHTS:
+        with TemporaryDirectory() as profile:
+            flags = [
+                *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
+                *("--hide-scrollbars", f"--user-data-dir={profile}", "--virtual-time-budget=5000"),
+                *(f"--window-size={WIDTH},{height}", f"--force-device-scale-factor={SCALE}"),
+            ]
+            words = [browser, *flags, f"--screenshot={picture.resolve()}", page.resolve().as_uri()]
+            subprocess.run(words, check=True, capture_output=True)
+        if picture.stat().st_size <= THUMBNAIL_BYTES:
+            break
+    return picture
+
+
+def _page(bars: Bars, data: Path, out: Path) -> Any:
+    from reports import comparison_report, eda_report, scenario_report, study_report
+    from reports.gallery_page import Exhibit, GalleryPage
+
+    def content(name: str) -> dict[str, Any]:
+        return json.loads((out / name).read_text(encoding="utf-8"))
+
+    study = content("study/results.json")
+    said = {
+        "exploration": eda_report.headline(content("exploration/eda.json")),
+        "scenarios": scenario_report.headline(content("scenarios/scenarios.json")),
+        "study": study_report.headline(study, study["random_draws"]),
+        "comparison": comparison_report.headline(content("comparison/comparison.json")),
+    }
+    run = f"foreshock run study-99.toml --data {data.name} --no-ledger --out study"
+    again = run.replace("study-99.toml", "study-95.toml").replace("--out study", "--out study-95")
+    commands = {
+        "exploration": f"foreshock eda {data.name} --out exploration",
+        "scenarios": f"foreshock scenarios study-99.toml --data {data.name} --out scenarios",
+        "study": run,
+        "comparison": f"{again}\nforeshock compare study study-95 --out comparison",
+    }
+    exhibits = [
+        Exhibit(title, question, " ".join(said[name][:2]), f"{name}/{page}", commands[name])
+        for name, (page, title, question) in REPORTS.items()
+    ]
+    symbols = ", ".join(bars.symbols[:MAX_SYMBOLS]) + (f" of {len(bars.symbols)}" if len(bars.symbols) > MAX_SYMBOLS else "")
+    return GalleryPage(
+        [("Data", data.name), ("Symbols studied", symbols), *eda_report.facts(content("exploration/eda.json"))[1:]], exhibits
+    )
+
+
+def main(data: Path, out: Path, pictures: bool) -> None:
+    """Make the gallery, and say what is being made and where it lies."""
+
+    def told(name: str) -> None:
+        print(f"making {name}", file=sys.stderr)  # noqa: T201
+
+    index = make_gallery(data, out, told)
+    for picture in thumbnails(out) if pictures else []:
+        print(f"thumbnail: {picture}")  # noqa: T201
+    print(f"gallery: {index}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    parser = ArgumentParser(description="Four finished reports from one history, and a page that leads to them.")
+    parser.add_argument("data", metavar="BARS", type=Path, help="bars: a CSV, Parquet or Feather file, or a folder of them")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("foreshock-out/gallery"), help="%(default)s by default")
+    parser.add_argument("--thumbnails", action="store_true", help="also a small screenshot of each report, by Chromium")
+    wanted = parser.parse_args()
+    try:
+        main(wanted.data, wanted.out, wanted.thumbnails)
+    except ForeshockError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)

@@ -1,0 +1,116 @@
+"""The gallery: its studies, its index, its screenshots; and, slowly, the whole of it."""
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import replace
+
+import pytest
+
+import foreshock as fs
+from data.errors import ConfigError, DataError
+from data.interval import parse_duration
+from data.simulate import simulate_market
+from foreshock.config import parse_study
+from foreshock.gallery import MIN_BARS, REPORTS, THUMBNAIL_BYTES, make_gallery, study_file, thumbnails
+from reports.gallery_page import Exhibit, GalleryPage
+from tests.market import make_bars
+from tests.pages import seen, table_of
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.mark.parametrize("interval", ["1m", "1h", "1d"])
+def test_the_studies_fit_bars_of_any_interval(interval):
+    hours = make_bars(MIN_BARS, 5, seed=1)
+    step = parse_duration(interval)
+    bars = replace(hours, time=hours.time[0] + step * range(MIN_BARS), interval=step)
+    config = parse_study(tomllib.loads(study_file(bars, 0.95)))
+    chosen = bars.select(config.data.symbols or ())
+    study = fs.Study.from_config(config, chosen)
+    assert chosen.symbols == bars.symbols[:4]
+    folds = study.splits.folds(bars.n_bars, bars.interval, 100)
+    assert (folds[0].train.stop - folds[0].train.start, folds[0].test.stop - folds[0].test.start) == (1_500, 375)
+    assert study.threshold == fs.RollingQuantile(0.95, window=study.threshold.window)
+    assert parse_duration(config.scenarios.horizon) == 24 * step
+
+
+def test_the_two_studies_differ_in_their_quantile_alone():
+    bars = make_bars(MIN_BARS, 2)
+    first, second = (tomllib.loads(study_file(bars, q)) for q in (0.99, 0.95))
+    assert {key for key in first if first[key] != second[key]} == {"title", "threshold"}
+    assert first["threshold"] == second["threshold"] | {"q": 0.99}
+
+
+def test_symbols_that_look_like_toml_stay_symbols():
+    bars = replace(make_bars(MIN_BARS, 2), symbols=('A"]\n[x', "B\\"))
+    assert tomllib.loads(study_file(bars, 0.99))["data"]["symbols"] == ['A"]\n[x', "B\\"]
+
+
+def test_a_short_history_is_refused_before_anything_is_written(tmp_path):
+    make_bars(500, 1).to_frame().to_parquet(tmp_path / "bars.parquet")
+    with pytest.raises(DataError, match="a gallery needs at least 7,500 bars, got 500; give a longer history"):
+        make_gallery(tmp_path / "bars.parquet", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_index_links_to_what_lies_beside_it_and_has_no_script():
+    page = GalleryPage(
+        [("Data", HOSTILE)], [Exhibit("Study", "Do they?", HOSTILE, "study/report.html", "foreshock run x")]
+    ).to_html()
+    assert re.findall(r'<a href="([^"]+)"', page) == ["study/report.html"]
+    assert "<script" not in page
+    assert HOSTILE in seen(page)
+    assert "script-src ;" in page
+    assert len(page.encode()) < 40_000
+
+
+def browser(folder, size: int) -> None:
+    """A browser whose pictures have ``size`` bytes for each line of the window, and who keeps its last argument."""
+    path = folder / "chromium"
+    path.write_text(
+        "#!/usr/bin/env python3\n"
+        "import sys\n"
+        "given = dict(word.split('=', 1) for word in sys.argv if '=' in word)\n"
+        f"n = {size} * int(given['--window-size'].split(',')[1])\n"
+        "open(given['--screenshot'], 'wb').write(bytes(n))\n"
+        f"open({str(folder / 'asked')!r}, 'a').write(sys.argv[-1] + chr(10))\n"
+    )
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_each_report_has_a_picture_that_is_small_enough(tmp_path, monkeypatch):
+    browser(tmp_path, 70)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    found = thumbnails(tmp_path)
+    assert [path.name for path in found] == [f"{name}.png" for name in REPORTS]
+    # 2,000 lines have 140,000, which is too many.
+    assert {path.stat().st_size for path in found} == {119_000}
+    assert THUMBNAIL_BYTES == 120_000
+    asked = (tmp_path / "asked").read_text().splitlines()
+    for name, (page, *_) in REPORTS.items():
+        assert asked.count(f"{tmp_path.as_uri()}/{name}/{page}") == 2
+
+
+def test_without_a_browser_there_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="no chromium to take screenshots with; install it"):
+        thumbnails(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_whole_gallery_stands_and_its_links_lead_somewhere(tmp_path):
+    market = simulate_market(seed=2, n_symbols=5, n_bars=MIN_BARS, n_flash_crashes=0, n_pumps=0, n_foreshocks=0, n_decoys=0)
+    market.bars.to_frame().to_parquet(tmp_path / "bars.parquet")
+    told: list[str] = []
+    index = make_gallery(tmp_path / "bars.parquet", tmp_path / "out", told.append)
+    page = index.read_text(encoding="utf-8")
+    links = re.findall(r'<a href="([^"]+)"', page)
+    assert len(links) == 4
+    for link in links:
+        assert "<!doctype html>" in (index.parent / link).read_text(encoding="utf-8")
+    comparison = (index.parent / "comparison" / "report.html").read_text(encoding="utf-8")
+    assert {row[0] for row in table_of(comparison, "config-changes")} == {"title", "threshold.q"}
+    assert "of 5" in seen(page)
+    assert told[-1] == "comparison"
