@@ -112,13 +112,14 @@ class StudyReport:
             "seeds": settings_table("seeds", "Seeds", {"seeds": results.get("seeds")}),
             "versions": settings_table("versions", "Versions", results.get("versions") or {}),
         }
+        trades = trade_records(self.trades)
         return html.render("study.html.j2", {
             "title": self.title, "headline": headline(results, self.random_draws), "facts": facts(results),
             "rule": rule(results), "calibrated": evidence_tables.calibration_sentence(results),
             "cap": fmt.number(CAP), "charts": self.charts(), "tables": tables, "command": self.command,
-            "no_var": (results.get("value_at_risk") or {}).get("reason") or "", "trades": trade_records(self.trades),
+            "no_var": (results.get("value_at_risk") or {}).get("reason") or "", "trades": trades,
             "prices": self.prices.chart() if self.prices else None,
-        }, html.RECORDS + (html.PRICE if self.prices else ()))
+        }, (html.RECORDS if trades else ()) + (html.PRICE if self.prices else ()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; a file that stood there before stays as it is when rendering or writing fails."""

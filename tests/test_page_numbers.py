@@ -19,6 +19,7 @@ NUMBER = re.compile(r"(?:< )?−?\d[\d,]*(?:\.\d+)?(?:\u202f[%s])?")
 WRITERS = (
     *(lambda value, digits=digits: fmt.percent(value, digits) for digits in range(4)),
     fmt.ratio,
+    lambda value: fmt.ratio(1e4 * value),
     fmt.bps,
     fmt.p_value,
     fmt.count,
