@@ -247,6 +247,9 @@ def test_the_critical_picture_is_the_comparison_of_the_json(content, page):
             assert chart["layout"]["yaxis"]["ticktext"] == compared["names"]
             assert points["x"] == pytest.approx(compared["mean_ranks"], rel=1e-4)
             assert ruler["x"][1] - ruler["x"][0] == pytest.approx(compared["critical_difference"])
+            (label,) = chart["layout"]["annotations"]
+            assert ruler["x"][0] < label["x"] < ruler["x"][1]
+            assert label["text"] == f"critical difference {fmt.ratio(compared['critical_difference'])}"
             joined = list(zip(bars["y"][::3], bars["y"][1::3], strict=True))
             names = compared["names"]
             assert joined == [(names.index(g[0]) - 0.2, names.index(g[-1]) + 0.2) for g in compared["groups"]]
