@@ -117,9 +117,13 @@ def critical_chart(i: int, study: Mapping[str, Any], by: str) -> Chart | None:
     )
     n_pairs = sum(1 for a in range(len(means)) for b in range(a) if means[a] - means[b] > apart)
     every = len(means) * (len(means) - 1) // 2
+    title = f"{fmt.count(n_pairs)} of {fmt.counted(every, 'pair')} of detectors differ by more than the critical difference"
+    if found["p_value"] > found["level"]:
+        # The critical difference is meant for after a test that finds one.
+        title = "Friedman's test finds no difference between the detectors" + (f", though {title}" if n_pairs else "")
     return Chart(
         f"critical-{by}-{i}",
-        f"{fmt.count(n_pairs)} of {fmt.counted(every, 'pair')} of detectors differ by more than the critical difference",
+        title,
         f"◆ mean rank, 1 the largest ratio; a grey bar joins detectors that cannot be told apart at 5 %; Friedman's p "
         f"{fmt.p_value(found['p_value'])}; n = {fmt.count(found['n_blocks'])} blocks, {FRIEDMAN_BLOCKS[by]}",
         spec_of(figure),

@@ -133,6 +133,9 @@ def _pair_sentence(study: Mapping[str, Any]) -> list[str]:
     best, means, apart = found["names"][0], found["mean_ranks"], found["critical_difference"]
     behind = [name for name, mean in zip(found["names"], means, strict=True) if mean - means[0] > apart]
     over = f"Over {fmt.counted(found['n_blocks'], 'block')} of an asset in a year"
+    if found["p_value"] > found["level"]:
+        why = f"Friedman's test does not tell the detectors apart (p {fmt.p_value(found['p_value'])})"
+        return [f"{over}, {best} has the best mean rank, but {why}."]
     if not behind:
         return [f"{over}, {best} has the best mean rank, and none of the others is told apart from it."]
     others = len(found["names"]) - 1 - len(behind)

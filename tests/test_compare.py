@@ -44,6 +44,20 @@ def test_the_years_hold_all_events_and_only_their_own():
     assert sum(row["n_events"] for row in rows) == forward_moves(bars, signals, ["6h"], n_bootstrap=99)["6h"].n_events
 
 
+def test_each_asset_in_each_year_holds_the_events_of_both_and_ranks_nothing_against_them():
+    bars = make_bars(n_bars=3_000, n_symbols=2, seed=3, start="2023-11-01")
+    masks = slice_masks(bars, np.full(bars.shape, -1), ())
+    rows = sliced_moves(MoveTable(bars, ["6h"]), signals_on(bars, 0.03, 1), masks, None, 99, 0)
+    found = {row["slice"]: row["n_events"] for row in rows if row["by"] == "asset_year"}
+    assert list(found) == ["A 2023", "A 2024", "B 2023", "B 2024"]
+    for row in rows:
+        if row["by"] in ("asset", "year"):
+            assert row["n_events"] == sum(n for name, n in found.items() if row["slice"] in name.split())
+        assert 0 <= row["p_matched"] <= 1
+    blocks = [row | {"by": "asset_year"} for row in ranked("year", "A 2023", dict.fromkeys("abc", 1.0))]
+    assert rank_stability([*blocks, *(row | {"slice": "A 2024"} for row in blocks)]) == []
+
+
 def test_a_regime_without_decided_rows_is_left_out():
     bars = make_bars(n_bars=600, n_symbols=1, seed=3)
     regimes = np.zeros(bars.shape, np.int8)

@@ -247,6 +247,9 @@ def test_the_critical_picture_is_the_comparison_of_the_json(content, page):
             assert chart["layout"]["yaxis"]["ticktext"] == compared["names"]
             assert points["x"] == pytest.approx(compared["mean_ranks"], rel=1e-4)
             assert ruler["x"][1] - ruler["x"][0] == pytest.approx(compared["critical_difference"])
+            (label,) = chart["layout"]["annotations"]
+            assert ruler["x"][0] < label["x"] < ruler["x"][1]
+            assert label["text"] == f"critical difference {fmt.ratio(compared['critical_difference'])}"
             joined = list(zip(bars["y"][::3], bars["y"][1::3], strict=True))
             names = compared["names"]
             assert joined == [(names.index(g[0]) - 0.2, names.index(g[-1]) + 0.2) for g in compared["groups"]]
@@ -260,7 +263,12 @@ def test_the_critical_picture_is_the_comparison_of_the_json(content, page):
             assert row[2:] == [fmt.count(len(names)), *written]
             every = len(names) * (len(names) - 1) // 2
             n_pairs = sum(b - a > compared["critical_difference"] for a in compared["mean_ranks"] for b in compared["mean_ranks"])
-            assert f"{n_pairs} of {every} pairs of detectors differ by more than the critical difference" in seen(page)
+            pairs = f"{n_pairs} of {every} pairs of detectors differ by more than the critical difference"
+            if compared["p_value"] > 0.05:
+                pairs = "Friedman's test finds no difference between the detectors" + (f", though {pairs}" if n_pairs else "")
+            title = re.search(rf'id="critical-{by}-{i}" role="img" aria-label="([^"]*?): ◆', page)
+            assert title
+            assert html.unescape(title[1]) == pairs
 
 
 def test_detectors_without_ranks_in_three_quarters_of_the_blocks_are_left_out_then_blocks_with_a_gap():
@@ -329,6 +337,7 @@ def test_the_head_says_what_holds_and_what_does_not():
     noise = sentences(comparison({"one": study(5)})["studies"]["one"])
     assert "is not more alike than chance would have it" in noise[0]
     assert re.search(r"Of \d+ tests .* (none is beyond chance|\d+ (is|are) beyond chance)", noise[1])
+    assert re.search(r"has the best mean rank, but Friedman's test does not tell the detectors apart \(p 0\.\d+\)\.", noise[-1])
 
 
 def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
