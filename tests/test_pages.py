@@ -208,7 +208,9 @@ def test_on_paper_every_chart_is_ink_that_fits_and_nothing_asks_to_be_pressed(wi
     # The print layout is that of the paper from here on, and no longer one of the window.
     wide.page.emulate_media(media="null", color_scheme="dark")
     if folder := screenshots():
-        wide.page.pdf(path=folder / f"{name_of(wide)}-print.pdf", format="A4")
+        wide.look("() => document.querySelectorAll('details').forEach(part => { part.open = false; })")
+        wide.page.pdf(path=folder / f"{name_of(wide)}-print.pdf", format="A4", prefer_css_page_size=True)
+        wide.look(UNFOLD)
 
 
 def test_axe_finds_no_serious_violation_in_light_or_dark(wide):
