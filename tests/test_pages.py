@@ -327,7 +327,7 @@ def test_the_line_above_the_candles_says_of_each_bar_what_the_history_has(prices
 
 def test_another_symbol_and_detector_change_candles_words_marks_and_table(prices):
     history, opened = prices
-    table = "() => [...document.querySelectorAll('#price-table tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    table = "() => [...document.querySelectorAll('#prices-table tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"
     opened.look(UNFOLD)
     assert opened.look(table) == [[cell.text for cell in row] for row in history.chart().table.rows]
     opened.page.get_by_label("Symbol").select_option("B")
