@@ -104,7 +104,7 @@ class PriceHistory:
                     f"regimes must be numbered from -1 (not known) to {len(names) - 1}, got {labels.min()} to {labels.max()}"
                 )
 
-    def chart(self, name: str = "price") -> PriceChart:
+    def chart(self, name: str = "prices") -> PriceChart:
         """What the ``price`` macro of the templates takes; ``name`` is the element's id."""
         bars = self.bars
         every = [self._symbol(column) for column in range(bars.n_symbols)]

@@ -160,7 +160,7 @@ def price_ticks(lowest: float, highest: float) -> list[tuple[float, str]]:
     Examples
     --------
     >>> [text for _, text in price_ticks(3.0, 220.0)], [text for _, text in price_ticks(0.0991, 0.1042)]
-    (['5', '10', '20', '50', '100', '200'], ['0.100', '0.102', '0.104'])
+    (['5', '10', '20', '50', '100', '200'], ['0.100', '0.101', '0.102', '0.103', '0.104'])
     """
     decades = range(floor(log10(lowest)), ceil(log10(highest)) + 1)
     found: list[tuple[float, int]] = [(m * 10.0**e, -e) for e in decades for m in (1, 2, 5)]
@@ -174,7 +174,7 @@ def price_ticks(lowest: float, highest: float) -> list[tuple[float, str]]:
 
 def _equal_steps(lowest: float, highest: float) -> list[tuple[float, int]]:
     exponent = floor(log10((highest - lowest) / 3))
-    step = max((m for m in (1, 2, 5) if m * 10.0**exponent <= (highest - lowest) / 2), default=1)
+    step = max((m for m in (1, 2, 5) if m * 10.0**exponent <= (highest - lowest) / 3), default=1)
     first, last = ceil(lowest / (step * 10.0**exponent)), floor(highest / (step * 10.0**exponent))
     return [(k * step * 10.0**exponent, -exponent) for k in range(first, last + 1)]
 

@@ -208,7 +208,9 @@ def test_on_paper_every_chart_is_ink_that_fits_and_nothing_asks_to_be_pressed(wi
     # The print layout is that of the paper from here on, and no longer one of the window.
     wide.page.emulate_media(media="null", color_scheme="dark")
     if folder := screenshots():
-        wide.page.pdf(path=folder / f"{name_of(wide)}-print.pdf", format="A4")
+        wide.look("() => document.querySelectorAll('details').forEach(part => { part.open = false; })")
+        wide.page.pdf(path=folder / f"{name_of(wide)}-print.pdf", format="A4", prefer_css_page_size=True)
+        wide.look(UNFOLD)
 
 
 def test_axe_finds_no_serious_violation_in_light_or_dark(wide):
@@ -243,11 +245,12 @@ def test_without_a_browser_tests_skip_with_the_reason_and_fail_in_ci(tmp_path):
         find_chromium({"CI": "true"}, path=str(tmp_path))
 
 
-@pytest.mark.parametrize("width", [380, 2560])
-def test_another_window_shows_the_same_bars(prices, width):
+@pytest.mark.parametrize(("width", "least"), [(380, 200), (2560, 1500)])
+def test_another_window_shows_the_same_bars(prices, width, least):
     _, opened = prices
     resize(opened, width)
     edge = opened.page.locator(".plot canvas").first.bounding_box()
+    assert least < edge["width"] < width
     seen = []
     for x in (0.03 * edge["width"], edge["width"] - 5):
         opened.page.mouse.move(edge["x"] + x, edge["y"] + 60)
@@ -255,6 +258,25 @@ def test_another_window_shows_the_same_bars(prices, width):
     resize(opened, 1280)
     assert "2024-01-01" < seen[0] < "2024-01-03"
     assert seen[1] > "2024-01-25"
+
+
+def test_the_candles_have_the_ink_of_the_page_in_light_and_dark(prices):
+    _, opened = prices
+    for scheme in ("dark", "light"):
+        opened.page.emulate_media(color_scheme=scheme)
+        opened.page.wait_for_timeout(100)
+        ink = opened.look("() => getComputedStyle(document.documentElement).getPropertyValue('--ink-2').trim()")
+        assert opened.look(PIXELS, [int(ink[place : place + 2], 16) for place in (1, 3, 5)]) > 200
+
+
+# How many pixels of the widest canvas have a colour.
+PIXELS = """([red, green, blue]) => {
+  const canvas = [...document.querySelectorAll(".plot canvas")].sort((a, b) => b.width * b.height - a.width * a.height)[0];
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) found += data[i] === red && data[i + 1] === green && data[i + 2] === blue;
+  return found;
+}"""
 
 
 def readout(opened: Visit) -> str:
@@ -305,7 +327,7 @@ def test_the_line_above_the_candles_says_of_each_bar_what_the_history_has(prices
 
 def test_another_symbol_and_detector_change_candles_words_marks_and_table(prices):
     history, opened = prices
-    table = "() => [...document.querySelectorAll('#price-table tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    table = "() => [...document.querySelectorAll('#prices-table tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"
     opened.look(UNFOLD)
     assert opened.look(table) == [[cell.text for cell in row] for row in history.chart().table.rows]
     opened.page.get_by_label("Symbol").select_option("B")
@@ -335,6 +357,14 @@ def test_the_buttons_move_the_view_and_candles_of_many_bars_keep_their_extremes(
         first, last = bars.open[rows, 0][0], bars.close[-1, 0]
         words = f"open {spelled(first)} high {spelled(high)} low {spelled(low)} close {spelled(last)}"
         assert words in readout(opened)
+        hover = opened.page.locator(".plot canvas").first.bounding_box()
+        for share in np.linspace(0.1, 0.9, 15):
+            opened.page.mouse.move(hover["x"] + share * hover["width"], hover["y"] + 60)
+            time, high, low = re.match(r"(.*), 16 bars · .*high (\S+) low (\S+) close", readout(opened)).groups()
+            row = int(np.searchsorted(bars.time, np.datetime64(time)))
+            held = slice(row, row + size)
+            assert (high, low) == (spelled(bars.high[held, 0].max()), spelled(bars.low[held, 0].min()))
+        opened.page.mouse.move(5, 5)
         opened.page.get_by_role("button", name="Last 90 days").click()
         assert opened.page.get_by_role("button", name="Last 90 days").get_attribute("aria-pressed") == "true"
         assert opened.page.get_by_role("button", name="All").get_attribute("aria-pressed") == "false"
