@@ -45,7 +45,7 @@ from foreshock.study_sections import (
     event_studies,
     regimes_section,
     risk_section,
-    slices_and_cells,
+    slices_section,
 )
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
@@ -256,7 +256,7 @@ class Study:
             n_jobs = -1 if bars.close.size >= WORTH_PROCESSES else 1
             regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits, n_jobs)
             masks = slice_masks(bars, regimes.labels, regimes.names)
-            slices, crossed = slices_and_cells(table.only(longest), signals, masks, self.event_cooldown, self.seed)
+            slices = slices_section(table.only(longest), signals, masks, self.event_cooldown, self.seed)
             step("years, assets and regimes")
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
@@ -285,7 +285,6 @@ class Study:
             "regimes": regimes_section(regimes),
             "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, self.seed, []),
             "slices": slices,
-            "cells": crossed,
             "rank_stability": rank_stability(slices),
             "agreement": agreement(signals, AGREEMENT_BARS),
             "seeds": {"study": self.seed},

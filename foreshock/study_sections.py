@@ -22,9 +22,8 @@ from strategies.costs import Costs
 from strategies.result import BacktestResult
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
-# Bootstrap draws of a slice: there are many of them; a cell is shown without an interval.
-SLICE_DRAWS, CELL_DRAWS = 199, 19
-Masks = Mapping[str, Mapping[str, np.ndarray]]
+# Bootstrap draws of a slice: there are many of them.
+SLICE_DRAWS = 199
 
 
 def event_studies(
@@ -56,36 +55,13 @@ def event_studies(
     }
 
 
-def slices_and_cells(
-    table: MoveTable, signals: Mapping[str, Signals], masks: Masks, cooldown: str, seed: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Forward moves of each detector by year, asset and regime; and its ratios by asset and year, and by regime and year.
-
-    Parameters
-    ----------
-    masks : dict
-        Of ``slice_masks``.
-    """
-    arguments = {label: (table, found, masks, cooldown, seed) for label, found in signals.items()}
-    found = for_each(_slices_and_cells, arguments, table.bars.close.size)
-    slices = [{"detector": label, **row} for label, (rows, _) in found.items() for row in rows]
-    return slices, [{"detector": label, **row} for label, (_, rows) in found.items() for row in rows]
-
-
-def _slices_and_cells(
-    table: MoveTable, signals: Signals, masks: Masks, cooldown: str, seed: int
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    slices = sliced_moves(table, signals, masks, cooldown, SLICE_DRAWS, seed)
-    crossed = {
-        by: {f"{name}\t{year}": mask & years for name, mask in masks[by].items() for year, years in masks["year"].items()}
-        for by in ("asset", "regime")
-    }
-    cells = []
-    for row in sliced_moves(table, signals, crossed, cooldown, CELL_DRAWS, seed):
-        name, year = row["slice"].split("\t")
-        ratios = {key: row[key] for key in ("n_events", "abs_move_ratio", "matched_ratio")}
-        cells.append({"by": row["by"], "name": name, "year": year, "horizon": row["horizon"], **ratios})
-    return slices, cells
+def slices_section(
+    table: MoveTable, signals: Mapping[str, Signals], masks: Mapping[str, Mapping[str, np.ndarray]], cooldown: str, seed: int
+) -> list[dict[str, Any]]:
+    """Forward moves of each detector in each of the slices of ``slice_masks``."""
+    arguments = {label: (table, found, masks, cooldown, SLICE_DRAWS, seed) for label, found in signals.items()}
+    found = for_each(sliced_moves, arguments, table.bars.close.size)
+    return [{"detector": label, **row} for label, rows in found.items() for row in rows]
 
 
 def regimes_section(regimes: Regimes) -> dict[str, Any]:

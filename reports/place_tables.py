@@ -3,43 +3,40 @@
 from collections.abc import Mapping
 from typing import Any
 
+from engine.validation.slices import CROSSED, MIN_RANKED_EVENTS
 from reports import format as fmt
 from reports.study_tables import detectors_by_verdict
 from reports.tables import Cell, Column, Table, cell, header
 
-# With fewer events a ratio is written, but not coloured.
-LEAST_EVENTS = 10
 # Of |log ratio|: full colour.
 DEEPEST = 0.7
 
 
 def place_tables(results: Mapping[str, Any]) -> list[Table]:
-    """For each detector that has cells the volatility-matched ratio by asset and regime, down, and year, across."""
-    found = results.get("cells") or []
+    """For each detector the volatility-matched ratio by asset and regime, down, and year, across."""
+    slices = results.get("slices") or []
     tables = []
     for i, name in enumerate(detectors_by_verdict(results)):
-        own = [row for row in found if row["detector"] == name]
-        if own:
-            tables.append(_place_table(i, name, own, results.get("slices") or []))
+        own = {(row["by"], row["slice"]): row for row in slices if row["detector"] == name}
+        if any(by in CROSSED for by, _ in own):
+            tables.append(_place_table(i, name, own))
     return tables
 
 
-def _place_table(i: int, name: str, cells: list[Mapping[str, Any]], slices: list[Mapping[str, Any]]) -> Table:
-    years = sorted({row["year"] for row in cells})
-    by_key = {(row["by"], row["name"], row["year"]): row for row in cells}
-    whole = {(row["by"], row["slice"]): row for row in slices if row["detector"] == name}
-    rows = [
-        [header(place, by), *(_shaded(by_key.get((by, place, year))) for year in years), _shaded(whole.get((by, place)))]
-        for by, place in dict.fromkeys((row["by"], row["name"]) for row in cells)
-    ]
-    rows.append([header("All", ""), *(_shaded(whole.get(("year", year))) for year in years), Cell(fmt.DASH)])
-    columns = [
-        Column("Asset or regime", kind="text"),
-        *(Column(year, kind="heat") for year in (*years, "All years")),
-    ]
+def _place_table(i: int, name: str, slices: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
+    years = [year for by, year in slices if by == "year"]
+    rows = []
+    for crossed in CROSSED:
+        by = crossed.removesuffix("_year")
+        for place in [place for kind, place in slices if kind == by]:
+            in_years = [_shaded(slices.get((crossed, f"{place} {year}"))) for year in years]
+            rows.append([header(place, by), *in_years, _shaded(slices[by, place])])
+    rows.append([header("All"), *(_shaded(slices["year", year]) for year in years), Cell(fmt.DASH)])
+    columns = [Column("Asset or regime", kind="text"), *(Column(year, kind="heat") for year in (*years, "All years"))]
+    horizon = next(iter(slices.values()))["horizon"]
     caption = (
-        f"{name}: volatility-matched ratio over {cells[0]['horizon']} by asset and regime against year, n events below; "
-        f"coloured from {LEAST_EVENTS} events on"
+        f"{name}: volatility-matched ratio over {horizon} by asset and regime against year, n events below; "
+        f"coloured from {MIN_RANKED_EVENTS} events on"
     )
     return Table(f"places-{i}", caption, columns, rows)
 
@@ -49,7 +46,7 @@ def _shaded(row: Mapping[str, Any] | None) -> Cell:
     if row is None or ratio is None or not fmt.known(ratio):
         return Cell(fmt.DASH, f"n {fmt.count(row['n_events'])}" if row else "")
     n = row["n_events"]
-    shade = min(abs(ratio - 1) / DEEPEST, 1.0) if n >= LEAST_EVENTS else None
+    shade = min(abs(ratio - 1) / DEEPEST, 1.0) if n >= MIN_RANKED_EVENTS else None
     kind = ("heat minus" if ratio < 1 else "heat plus") if shade is not None else ""
     return Cell(fmt.ratio(ratio), f"n {fmt.count(n)}", ratio, kind, shade=shade)
 

@@ -141,22 +141,20 @@ def test_a_wrong_number_would_be_found(saved, tables):
     assert _strange(["[0.99, 81.25]"], written | {"0.99"}, set()) == ["81.25"]
 
 
-def test_places_and_years_are_those_of_the_cells(saved, tables):
+def test_places_and_years_are_those_of_the_slices(saved, tables):
     results, _ = saved
-    found = {(row["detector"], row["name"], row["year"]): row for row in results["cells"]}
-    whole = {(row["detector"], row["slice"]): row for row in results["slices"]}
+    found = {(row["detector"], row["slice"]): row for row in results["slices"]}
     order = [
         re.search(rf'<table id="{name}">\s*<caption><span>([^:]+):', saved[1])[1] for name in tables if name.startswith("places")
     ]
     assert len(order) == len(results["detectors"])
-    years = sorted({row["year"] for row in results["cells"]})
+    years = sorted({row["slice"] for row in results["slices"] if row["by"] == "year"})
     n_compared = 0
     for i, detector in enumerate(order):
         for row in tables[f"places-{i}"]:
             place = row[0][0]
             for year, cell in zip([*years, ""], row[1:], strict=True):
-                entry = whole.get((detector, year)) if place == "All" else found.get((detector, place, year)) if year else None
-                entry = entry or (whole.get((detector, place)) if not year else None)
+                entry = found.get((detector, year if place == "All" else f"{place} {year}".strip()))
                 if entry is None:
                     assert cell[0] == fmt.DASH
                     continue

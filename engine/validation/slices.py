@@ -19,10 +19,13 @@ FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_rati
 MIN_RANKED_EVENTS = 10
 # Kinds of slice whose rankings are held against each other, and the blocks over which ranks are averaged.
 RANKED, BLOCKS = ("year", "asset", "regime"), "asset_year"
+CROSSED = (BLOCKS, "regime_year")
 
 
 def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Rows and symbols of each year, asset, regime, and asset in a year; masks that broadcast to (n_bars, n_symbols).
+    """Rows and symbols of each year, asset and regime, and of each asset and regime in a year.
+
+    The masks broadcast to (n_bars, n_symbols).
 
     Parameters
     ----------
@@ -33,12 +36,11 @@ def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) ->
     year_of = bars.time.astype("datetime64[Y]")
     years = {str(year): (year_of == year)[:, None] for year in np.unique(year_of)}
     assets = {name: (np.arange(bars.n_symbols) == i)[None, :] for i, name in enumerate(bars.symbols)}
-    return {
-        "year": years,
-        "asset": assets,
-        "regime": {name: regimes == i for i, name in enumerate(regime_names)},
-        BLOCKS: {f"{name} {year}": rows & cols for name, cols in assets.items() for year, rows in years.items()},
-    }
+    masks = {"year": years, "asset": assets, "regime": {name: regimes == i for i, name in enumerate(regime_names)}}
+    for by in CROSSED:
+        places = masks[by.removesuffix("_year")]
+        masks[by] = {f"{name} {year}": place & rows for name, place in places.items() for year, rows in years.items()}
+    return masks
 
 
 def sliced_moves(
@@ -54,7 +56,7 @@ def sliced_moves(
     Returns
     -------
     list of dict
-        ``by`` (year, asset, regime, asset_year), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
+        ``by`` (a key of the masks), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
         ``matched_ratio``, ``ci``, ``p_matched``; slices in which no row was decided are left out.
     """
     rows = []
