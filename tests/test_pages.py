@@ -324,14 +324,16 @@ def described(history, row: int, column: int, detector: str = "zscore") -> str:
     parts = [str(bars.time[row])[:16].replace("T", " ")]
     known = not np.isnan(bars.close[row, column])
     values = {name: getattr(bars, name)[row, column] for name in ("open", "high", "low", "close")}
-    parts.append(" ".join(f"{name} {spelled(value)}" for name, value in values.items()) if known else "no bar")
+    parts.append(" ".join(f"{name} {spelled(history, column, value)}" for name, value in values.items()) if known else "no bar")
     label = history.regimes[1][row, column]
     parts += [history.regimes[0][label]] if label >= 0 else []
     return " · ".join(parts + ["alert"] * bool(history.alerts[detector][0][row, column]))
 
 
-def spelled(price: float, decimals: int = 4) -> str:
-    return f"{price:,.{min(max(6 - int(np.floor(np.log10(price))), 0), decimals)}f}"
+def spelled(history, column: int, price: float) -> str:
+    """A price of four decimals with as many of them as the lowest of the symbol needs for seven digits."""
+    lowest = np.nanmin(history.bars.low[:, column])
+    return f"{price:,.{min(max(6 - int(np.floor(np.log10(lowest))), 0), 4)}f}"
 
 
 def test_the_line_above_the_candles_says_of_each_bar_what_the_history_has(prices):
@@ -380,7 +382,8 @@ def test_the_buttons_move_the_view_and_candles_of_many_bars_keep_their_extremes(
         rows = slice(bars.n_bars - n_bars, None)
         low, high = bars.low[rows, 0].min(), bars.high[rows, 0].max()
         first, last = bars.open[rows, 0][0], bars.close[-1, 0]
-        words = f"open {spelled(first)} high {spelled(high)} low {spelled(low)} close {spelled(last)}"
+        extremes = {"open": first, "high": high, "low": low, "close": last}
+        words = " ".join(f"{name} {spelled(history, 0, price)}" for name, price in extremes.items())
         assert words in readout(opened)
         hover = opened.page.locator(".plot canvas").first.bounding_box()
         for share in np.linspace(0.1, 0.9, 15):
@@ -388,7 +391,7 @@ def test_the_buttons_move_the_view_and_candles_of_many_bars_keep_their_extremes(
             time, high, low = re.match(r"(.*), 16 bars · .*high (\S+) low (\S+) close", readout(opened)).groups()
             row = int(np.searchsorted(bars.time, np.datetime64(time)))
             held = slice(row, row + size)
-            assert (high, low) == (spelled(bars.high[held, 0].max()), spelled(bars.low[held, 0].min()))
+            assert (high, low) == (spelled(history, 0, bars.high[held, 0].max()), spelled(history, 0, bars.low[held, 0].min()))
         opened.page.mouse.move(5, 5)
         opened.page.get_by_role("button", name="Last 90 days").click()
         assert opened.page.get_by_role("button", name="Last 90 days").get_attribute("aria-pressed") == "true"
