@@ -97,8 +97,10 @@ class PriceHistory:
                 )
         if self.regimes is not None:
             names, labels = self.regimes
-            if labels.shape != shape:
-                raise ConfigError(f"regimes must have the shape (n_bars, n_symbols) = {shape}, got {labels.shape}")
+            if labels.shape != shape or labels.dtype.kind != "i":
+                raise ConfigError(
+                    f"regimes must be integers of the shape (n_bars, n_symbols) = {shape}, got {labels.dtype} {labels.shape}"
+                )
             if labels.min() < UNKNOWN or labels.max() >= len(names):
                 raise ConfigError(
                     f"regimes must be numbered from -1 (not known) to {len(names) - 1}, got {labels.min()} to {labels.max()}"

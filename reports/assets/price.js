@@ -44,11 +44,12 @@
     return { known, open, high, low, close, labels };
   };
 
-  // Seven significant digits, but no more decimals than the symbol's prices have.
-  const spelled = (price, decimals) => {
-    const digits = Math.min(Math.max(6 - Math.floor(Math.log10(Math.abs(price) || 1)), 0), decimals);
-    return price.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  // The decimals that the lowest price needs for seven digits, but no more than the symbol's prices have.
+  const digitsOf = ({ known, low }, decimals) => {
+    const lowest = low.reduce((least, price, i) => known[i] && price < least ? price : least, Infinity);
+    return Math.min(Math.max(6 - Math.floor(Math.log10(lowest)), 0), decimals);
   };
+  const spelled = (price, digits) => price.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
   // How many of the first i rows are there, for every i: any stretch is then counted by one subtraction.
   const running = (n, has) => {
@@ -116,7 +117,7 @@
     const { n, step, start } = head;
     const symbol = part("[data-price=symbol]"), detector = part("[data-price=detector]"), plot = part(".plot");
     const state = { n, regimes: [], alerts: new Uint32Array(n + 1), colours: [], raw: "" };
-    let chart, series, markers, prices, views = [], turn = 0, settling = 0, pressed = false;
+    let chart, series, markers, prices, views = [], digits = 0, turn = 0, settling = 0, pressed = false;
     // What the chart holds: candles of so many bars, from the candle of this number on; and the rows that are seen.
     let size = 0, first = 0, stop = 0, seen = [0, n];
 
@@ -214,8 +215,7 @@
 
     const read = number => {
       if (number < 0 || number * size >= n) return;
-      const [candle] = candles(prices, head, size, number, number + 1), { decimals } = head.symbols[Number(symbol.value)];
-      const write = price => spelled(price, decimals);
+      const [candle] = candles(prices, head, size, number, number + 1), write = price => spelled(price, digits);
       const regime = head.regimes[mostFrequent(state.regimes, number * size, (number + 1) * size)];
       const alerts = within(state.alerts, number * size, (number + 1) * size), bars = Math.min(size, n - number * size);
       part(".readout").textContent = [
@@ -232,12 +232,12 @@
         inflated(`${figure.id}-bars-${i}`).then(body => body.arrayBuffer()), inflated(`${figure.id}-alerts-${i}`).then(body => body.json()),
       ]);
       if (mine !== turn) return;
-      const { decimals } = head.symbols[i];
       prices = pricesOf(new Uint8Array(bytes), n, head.symbols[i]);
       views = found;
+      digits = digitsOf(prices, head.symbols[i].decimals);
       state.regimes = prices.labels ? head.regimes.map((_, k) => running(n, row => prices.labels[row] === k + 1)) : [];
       if (!chart) open();
-      series.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -decimals, formatter: price => spelled(price, decimals) } });
+      series.applyOptions({ priceFormat: { type: "custom", minMove: 10 ** -digits, formatter: price => spelled(price, digits) } });
       tell();
       size = 0;
       resize();

@@ -57,11 +57,12 @@
     });
   }
 
-  // Unknown values stay last in either order.
+  // Unknown values stay last in either order; of a column that has both, numbers come before words.
   const compare = (a, b, sign) => {
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
-    const numbers = a !== "" && b !== "" && !isNaN(a) && !isNaN(b);
-    return sign * (numbers ? a - b : a.localeCompare(b));
+    const [x, y] = [a, b].map(value => value === "" ? NaN : Number(value));
+    if (isNaN(x) || isNaN(y)) return sign * (isNaN(x) - isNaN(y) || a.localeCompare(b));
+    return sign * (x - y);
   };
   for (const button of document.querySelectorAll(".sort")) {
     button.addEventListener("click", () => {
