@@ -107,6 +107,12 @@ MODELS = {
 }
 
 
+def page_of(name: str = "main", detector: str = "zscore", asset: str = "BTC/USDT") -> str:
+    """The page of two studies, of which the first, a detector and an asset have these names."""
+    studies = {name: study(0, 0.2, detector, asset), "b": study(1, 0, detector, asset)}
+    return ComparisonReport(comparison(studies, MODELS), f"foreshock compare {name} b", name).to_html()
+
+
 @pytest.fixture(scope="module")
 def content() -> dict:
     return json.loads(json.dumps(comparison({"main": study(0, 0.2), "other": study(3)}, MODELS), allow_nan=False))
@@ -365,10 +371,7 @@ def test_several_studies_begin_with_what_changed(content, page):
 
 @pytest.mark.parametrize("name", [HOSTILE, WORSE])
 def test_hostile_names_are_text_everywhere(name):
-    def build(word: str) -> str:
-        return ComparisonReport(comparison({word: study(0, 0.2, word, word), "b": study(1, 0, word, word)}), word, word).to_html()
-
-    page, clean = build(name), build("harmless")
+    page, clean = page_of(name, name, name), page_of("harmless", "harmless", "harmless")
     assert "<img" not in page
     for tag in ("<script", "</script", "<!--", "<tr>", "<td", "<button", "<title"):
         assert page.count(tag) == clean.count(tag), tag
