@@ -53,9 +53,9 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
     forward = {
         "n_events": 200,
         "matched_ratio": 1.1 + seed / 100,
-        "ci": [1.0, 1.3],
+        "ci": [1.0, 1.3 + seed / 100],
         "path_effect": 1.02 + seed / 100,
-        "path_effect_ci": [0.9, 1.1],
+        "path_effect_ci": [0.9, 1.1 + seed / 100],
         "q": 0.04 * (1 + seed),
     }
     verdicts = {label: "no information" for label in labels} | {first: "adds information" if lift else "echoes volatility"}
@@ -228,7 +228,7 @@ def test_ranks_are_drawn_and_tabled_as_they_stand_in_the_json(content, page):
     for trace, label, mean in legend:
         expected = [years[year].get(label) for year in YEARS]
         assert drawn["data"][int(trace)]["y"] == expected
-        assert mean == fmt.ratio(np.mean([rank for rank in expected if rank is not None]))
+        assert mean == fmt.ratio(float(np.mean([rank for rank in expected if rank is not None])))
     rows = {(row[1], row[0]): row[2:] for row in table_of(page, "ranks-0")}
     labels = head_of(page, "ranks-0")[2:]
     for by, slices in content["studies"]["main"]["ranks"].items():
