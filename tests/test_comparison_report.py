@@ -53,9 +53,9 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
     forward = {
         "n_events": 200,
         "matched_ratio": 1.1 + seed / 100,
-        "ci": [1.0, 1.3],
+        "ci": [1.0, 1.3 + seed / 100],
         "path_effect": 1.02 + seed / 100,
-        "path_effect_ci": [0.9, 1.1],
+        "path_effect_ci": [0.9, 1.1 + seed / 100],
         "q": 0.04 * (1 + seed),
     }
     verdicts = {label: "no information" for label in labels} | {first: "adds information" if lift else "echoes volatility"}
@@ -105,6 +105,12 @@ MODELS = {
         for sample, mse, own in (("in-sample", 0.21, True), ("out-of-sample", 0.31, True), ("published, in-sample", 0.00112, False))
     ],
 }
+
+
+def page_of(name: str = "main", detector: str = "zscore", asset: str = "BTC/USDT") -> str:
+    """The page of two studies, of which the first, a detector and an asset have these names."""
+    studies = {name: study(0, 0.2, detector, asset), "b": study(1, 0, detector, asset)}
+    return ComparisonReport(comparison(studies, MODELS), f"foreshock compare {name} b", name).to_html()
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +228,7 @@ def test_ranks_are_drawn_and_tabled_as_they_stand_in_the_json(content, page):
     for trace, label, mean in legend:
         expected = [years[year].get(label) for year in YEARS]
         assert drawn["data"][int(trace)]["y"] == expected
-        assert mean == fmt.ratio(np.mean([rank for rank in expected if rank is not None]))
+        assert mean == fmt.ratio(float(np.mean([rank for rank in expected if rank is not None])))
     rows = {(row[1], row[0]): row[2:] for row in table_of(page, "ranks-0")}
     labels = head_of(page, "ranks-0")[2:]
     for by, slices in content["studies"]["main"]["ranks"].items():
@@ -365,10 +371,7 @@ def test_several_studies_begin_with_what_changed(content, page):
 
 @pytest.mark.parametrize("name", [HOSTILE, WORSE])
 def test_hostile_names_are_text_everywhere(name):
-    def build(word: str) -> str:
-        return ComparisonReport(comparison({word: study(0, 0.2, word, word), "b": study(1, 0, word, word)}), word, word).to_html()
-
-    page, clean = build(name), build("harmless")
+    page, clean = page_of(name, name, name), page_of("harmless", "harmless", "harmless")
     assert "<img" not in page
     for tag in ("<script", "</script", "<!--", "<tr>", "<td", "<button", "<title"):
         assert page.count(tag) == clean.count(tag), tag

@@ -6,6 +6,7 @@ import stat
 import tomllib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import foreshock as fs
@@ -25,14 +26,15 @@ HOSTILE = "<script>alert(1)</script>"
 def test_the_studies_fit_bars_of_any_interval(interval):
     hours = make_bars(MIN_BARS, 5, seed=1)
     step = parse_duration(interval)
-    bars = replace(hours, time=hours.time[0] + step * range(MIN_BARS), interval=step)
+    bars = replace(hours, time=hours.time[0] + step * np.arange(MIN_BARS), interval=step)
     config = parse_study(tomllib.loads(study_file(bars, 0.95)))
     chosen = bars.select(config.data.symbols or ())
     study = fs.Study.from_config(config, chosen)
     assert chosen.symbols == bars.symbols[:4]
     folds = study.splits.folds(bars.n_bars, bars.interval, 100)
     assert (folds[0].train.stop - folds[0].train.start, folds[0].test.stop - folds[0].test.start) == (1_500, 375)
-    assert study.threshold == fs.RollingQuantile(0.95, window=study.threshold.window)
+    assert isinstance(study.threshold, fs.RollingQuantile)
+    assert (study.threshold.q, parse_duration(study.threshold.window)) == (0.95, 250 * step)
     assert parse_duration(config.scenarios.horizon) == 24 * step
 
 

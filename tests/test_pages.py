@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from reports import format as fmt
+from tests import test_comparison_report, test_scenario_report
 from tests.browser import Visit, find_chromium, visit
 from tests.test_eda_report import page_of
 from tests.test_price_chart import gappy, watched
-from tests.test_reports import _renamed, _report
+from tests.test_reports import _renamed, full_report
 
 NAMES = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0")
 
@@ -27,7 +30,7 @@ class Kind:
 
 
 def hostile_study() -> str:
-    report = _report()
+    report = full_report()
     for old, new in zip(("zscore", "ETH/USDT", "isolation_forest"), NAMES, strict=True):
         report = _renamed(report, old, new)
     return report.to_html()
@@ -43,7 +46,9 @@ UNFOLD = "() => document.querySelectorAll('details').forEach(part => { part.open
 
 # A new kind of page is a line here.
 KINDS = {
-    "study": Kind(lambda: _report().to_html(), hostile_study),
+    "study": Kind(lambda: full_report().to_html(), hostile_study),
+    "comparison": Kind(test_comparison_report.page_of, lambda: test_comparison_report.page_of(*NAMES)),
+    "scenarios": Kind(test_scenario_report.page_of, lambda: test_scenario_report.page_of(*NAMES[:2]), NAMES[:2]),
     "exploration": Kind(page_of, lambda: page_of(*NAMES[:2]), NAMES[:2]),
     "prices": Kind(lambda: watched(gappy(2_000, 3)).to_html(), hostile_prices),
 }
@@ -422,3 +427,59 @@ def test_without_scripts_every_picture_and_the_table_are_there(chromium, tmp_pat
     with visit(chromium, tmp_path / "prices.html", java_script_enabled=False) as opened:
         assert opened.page.locator(".still:visible").count() == 2
         assert opened.page.locator(".controls:visible").count() == 0
+
+
+@pytest.fixture(scope="module")
+def traded(chromium, tmp_path_factory) -> Iterator[tuple[Visit, pd.DataFrame]]:
+    """A study whose trades bear names that a spreadsheet would run, and these trades."""
+    report = full_report()
+    for old, new in zip(("zscore", "ETH/USDT"), (NAMES[0], NAMES[2]), strict=True):
+        report = _renamed(report, old, new)
+    path = tmp_path_factory.mktemp("trades") / "study.html"
+    report.save(path)
+    with visit(chromium, path) as page:
+        yield page, report.trades
+
+
+def column(opened: Visit, place: int) -> list[str]:
+    return opened.look(f"() => [...document.querySelectorAll('#trades-rows tbody tr')].map(row => row.cells[{place}].textContent)")
+
+
+def test_the_list_of_trades_is_turned_over_sorted_by_keyboard_and_filtered(traded):
+    opened, trades = traded
+    status = opened.page.locator("#trades output")
+    last_first = trades.sort_values("closed", kind="stable", ascending=False)
+    assert column(opened, 4) == [f"{time:%Y-%m-%d %H:%M}" for time in last_first["closed"][:25]]
+    assert status.inner_text() == f"1 to 25 of {len(trades)}"
+    opened.page.locator("#trades [data-turn='1']").press("Enter")
+    assert column(opened, 4)[0] == f"{last_first['closed'].iloc[25]:%Y-%m-%d %H:%M}"
+    head = opened.page.locator("#trades-rows thead th").nth(8)
+    head.locator("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    best = trades["net_return"].sort_values(ascending=False)
+    assert column(opened, 8) == [fmt.percent(value, 2) for value in best[:25]]
+    head.locator("button").press("Enter")
+    assert column(opened, 8)[0] == fmt.percent(best.iloc[-1], 2)
+    symbol = trades["symbol"].iloc[0]
+    opened.page.locator("#trades input").fill(symbol.lower())
+    assert status.inner_text().endswith(f"of {(trades['symbol'] == symbol).sum()}")
+    assert set(column(opened, 1)) == {symbol}
+    opened.page.locator("#trades input").fill("nothing of this name")
+    assert status.inner_text() == "nothing found"
+    opened.page.locator("#trades input").fill("")
+
+
+def test_the_csv_of_trades_holds_every_row_and_no_formula(traded, tmp_path):
+    opened, trades = traded
+    with opened.page.expect_download() as found:
+        opened.page.locator("#trades [data-csv]").click()
+    assert found.value.suggested_filename == "trades.csv"
+    found.value.save_as(tmp_path / "trades.csv")
+    text = (tmp_path / "trades.csv").read_bytes().decode()
+    assert not re.findall(r'(?:^|,)"[=+@-]', text, flags=re.MULTILINE)
+    table = pd.read_csv(tmp_path / "trades.csv")
+    assert len(table) == len(trades)
+    assert np.sort(table.iloc[:, 8]) == pytest.approx(np.sort(trades["net_return"]), rel=1e-7)
+    names = set(table["Symbol"])
+    assert "'" + NAMES[2] in names
+    assert {name.removeprefix("'") for name in names} == set(trades["symbol"])

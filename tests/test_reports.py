@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from data.errors import ConfigError
+from engine.risk.path import risk_path
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
 from reports import evidence_tables, figures, study_tables
 from reports import format as fmt
@@ -295,6 +296,73 @@ def _report() -> StudyReport:
     return StudyReport(title, results, equity, quality, draws, "foreshock run study.toml")
 
 
+def full_report() -> StudyReport:
+    """The report with everything that a study adds beside its verdicts."""
+    report, rng = _report(), np.random.default_rng(11)
+    results, offsets = report.results, list(range(1, 25))
+    strategies = [name for name in results["backtests"] if not name.startswith("random_avoidance")]
+    symbols, regimes, years = results["data"]["symbols"], ["calm", "high volatility", "bullish momentum"], ["2022", "2023", "2024"]
+
+    def study() -> dict:
+        curve = np.cumsum(rng.normal(0.1, 0.2, 24))
+        bands = {"activity_low": (curve - 1).tolist(), "activity_high": (curve + 1).tolist()}
+        move = curve / 100
+        signed = {"signed": move.tolist(), "signed_low": (move - 0.01).tolist(), "signed_high": (move + 0.01).tolist()}
+        decay = {"half_life": 5.5, "half_life_ci": [2.0, 14.0], "reason": ""}
+        rest = {"p_activity": 0.03, "p_signed": 0.4, "n": [200] * 24, "n_events": 200}
+        return {"offsets": offsets, "activity": curve.tolist(), **bands, **signed, **rest, **decay}
+
+    def row(detector: str, by: str, name: str) -> dict:
+        ratio, n = float(np.exp(rng.normal(0, 0.3))), int(rng.integers(2, 60))
+        return {"detector": detector, "by": by, "slice": name, "horizon": "24h", "n_events": n, "matched_ratio": ratio}
+
+    slices = []
+    for name in results["detectors"]:
+        for by, places in (("asset", symbols), ("regime", regimes)):
+            slices += [row(name, by, place) for place in places]
+            slices += [row(name, f"{by}_year", f"{place} {year}") for place in places for year in years]
+        slices += [row(name, "year", year) for year in years]
+    time = np.datetime64("2022-01-01", "us") + np.arange(2_400) * np.timedelta64(1, "h")
+    paths = {name: risk_path(rng.standard_t(4, 2_400) * 0.004, np.timedelta64(1, "h"), time) for name in strategies[:4]}
+    tests = [{"strategy": name, **test} for name, path in paths.items() for test in path.tests()]
+    rates = [0.0, 5e-4, 5e-3]
+    share = dict.fromkeys(regimes, 1 / 3)
+    results |= {
+        "event_study": {name: study() for name in results["detectors"]},
+        "slices": slices,
+        "regimes": {"names": regimes, "share": share, "by_symbol": {symbol: [0.5, 0.25, 0.25] for symbol in symbols}},
+        "projection": {
+            "features": ["log_return", "range"],
+            "axes": [[0.6, 0.8], [0.8, -0.6]],
+            "explained": [0.7, 0.2],
+            "n": 900,
+            "points": rng.normal(size=(300, 2)).tolist(),
+            "regime": rng.integers(0, 3, 300).tolist(),
+        },
+        "cost_sweep": {
+            "rates": rates,
+            "total_return": {name: [0.4, 0.1, -0.3] for name in strategies},
+            "break_even": {name: 0.0011 for name in strategies},
+        },
+        "value_at_risk": {"rows": tests, "reason": ""},
+    }
+    n = 300
+    opened = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 9_000, n)), unit="h")
+    trades = pd.DataFrame(
+        {
+            "strategy": rng.choice(strategies, n),
+            "symbol": rng.choice(symbols, n),
+            "opened": opened,
+            "closed": opened + pd.to_timedelta(rng.integers(1, 90, n), unit="h"),
+            "side": "long",
+            "entered": 0.2,
+            "profit": rng.normal(0, 0.004, n),
+            "net_return": rng.normal(0, 0.02, n),
+        }
+    )
+    return replace(report, results=results, risk_paths=paths, trades=trades)
+
+
 @pytest.fixture(scope="module")
 def report() -> StudyReport:
     return _report()
@@ -344,6 +412,8 @@ def _renamed(report: StudyReport, old: str, new: str) -> StudyReport:
         random_draws=swap(report.random_draws),
         equity=report.equity.rename(columns=lambda name: name.replace(old, new)),
         quality=report.quality.rename(index={"BTC/USDT": new}, columns={"missing": new}),
+        risk_paths={name.replace(old, new): path for name, path in report.risk_paths.items()},
+        trades=report.trades.map(lambda cell: cell.replace(old, new) if isinstance(cell, str) else cell),
     )
 
 

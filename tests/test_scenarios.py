@@ -254,6 +254,16 @@ def test_the_verb_prints_and_writes_card_and_risk(tmp_path, monkeypatch, capsys)
     model = fs.load_scenario_model(tmp_path / "out/model.safetensors")
     paths = table["log_return"].to_numpy().reshape(200, 8, 2)
     np.testing.assert_array_equal(fs.generate_scenarios(model, 200, 2.0, seed=0).paths, paths)
+    # The pictures are of the paths that the tables are of.
+    ends = {name: [levels[-1] for levels in found] for name, found in content["fan"]["quantiles"].items()}
+    assert ends["stressed 2x"] == pytest.approx(np.quantile(held_returns(paths, np.full(2, 0.5)), content["fan"]["levels"]))
+    for name in ("historical", "generated"):
+        assert -ends[name][1] == pytest.approx(risk.loc[(name, 0.95), "var"], rel=0.05)
+        assert content["fan"]["n"][name] == risk.loc[(name, 0.95), "n"]
+    shown = {name: np.mean(values) for name, values in content["clustering"]["absolute"].items()}
+    assert shown["held out"] == pytest.approx(content["realism"]["vae"]["measures"]["acf_absolute"]["real"])
+    for name, card in (("generated", "vae"), ("history", "history"), ("gaussian", "gaussian")):
+        assert shown[name] == pytest.approx(content["realism"][card]["measures"]["acf_absolute"]["generated"])
 
 
 @pytest.mark.parametrize(
