@@ -103,14 +103,15 @@ def seconds(value: float | None) -> str:
 
 
 def moment(time: str | None) -> str:
-    """A point in time to the minute, or to the day where that is all.
+    """A point in time to the minute, to the second where it has any, or to the day where that is all.
 
-    >>> moment("2024-01-31T12:30:00.000000"), moment("2024-01-31T00:00:00"), moment(None)
-    ('2024-01-31 12:30', '2024-01-31', '–')
+    >>> moment("2024-01-31T12:30:00.000000"), moment("2024-01-31T12:30:20"), moment("2024-01-31T00:00"), moment(None)
+    ('2024-01-31 12:30', '2024-01-31 12:30:20', '2024-01-31', '–')
     """
     if time is None:
         return DASH
-    return time[:16].replace("T", " ").removesuffix(" 00:00")
+    whole_minute = time[16:19] in ("", ":00")
+    return time[: 16 if whole_minute else 19].replace("T", " ").removesuffix(" 00:00")
 
 
 def digest(value: str | None) -> str:
