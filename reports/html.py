@@ -18,10 +18,8 @@ SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
 def render(template: str, values: Mapping[str, Any]) -> str:
     """A page from `template`; every value is escaped, every number was written before it came here."""
     scripts = [_asset(name) for name in SCRIPTS]
-    return (
-        _templates()
-        .get_template(template)
-        .render(values, style=Markup(_asset("report.css")), scripts=[Markup(script) for script in scripts], policy=_policy(scripts))
+    return _templates().get_template(template).render(
+        values, style=Markup(_asset("report.css")), scripts=[Markup(script) for script in scripts], policy=_policy(scripts)
     )
 
 
@@ -58,7 +56,8 @@ def _breakable(name: str) -> Markup:
 def _policy(scripts: list[str]) -> str:
     # plotly writes style elements, so styles cannot be held to a hash; scripts can.
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts)
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+            "base-uri 'none'; form-action 'none'")
 
 
 @cache
@@ -69,11 +68,8 @@ def _asset(name: str) -> str:
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=jinja2.PackageLoader("reports"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
     )
     environment.filters |= {"embed": embed, "breakable": _breakable}
     return environment
