@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
-from foreshock.rankings import rank_comparisons, slice_ranks, with_blocks, with_q
+from foreshock.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.results import SCHEMA_VERSION, plain, versions
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
@@ -91,16 +91,15 @@ def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, An
 
 
 def _study(results: Mapping[str, Any]) -> dict[str, Any]:
-    blocked = with_blocks(results)
-    slices, cells = with_q(blocked)
+    slices, cells = with_q(results["slices"])
     return {
         "data": results["data"],
         "config": results["config"],
         "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
         "slices": slices,
         "cells": cells,
-        "ranks": slice_ranks(blocked),
-        "rank_comparison": rank_comparisons(blocked),
+        "ranks": slice_ranks(results["slices"]),
+        "rank_comparison": rank_comparisons(results["slices"]),
         "stability": {by: mean_tau(results["rank_stability"], by) for by in RANKED},
         "rank_stability": results["rank_stability"],
         "agreement": results["agreement"],

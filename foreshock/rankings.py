@@ -19,17 +19,6 @@ MIN_BLOCKS, MIN_DETECTORS = 2, 3
 MIN_RANKED = 0.75
 
 
-def with_blocks(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The slices of a study; each asset in each year from its ``cells`` where the slices have none."""
-    slices = list(results["slices"])
-    if any(row["by"] == BLOCKS for row in slices):
-        return slices
-    cells = (row for row in results.get("cells") or [] if row["by"] == "asset")
-    return slices + [
-        {"n_effective": None, "ci": None, **row, "by": BLOCKS, "slice": f"{row['name']} {row['year']}"} for row in cells
-    ]
-
-
 def with_q(slices: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The slices with ``q``, and how many cells were tested and lie beyond chance.
 

@@ -180,19 +180,6 @@ def test_results_without_p_of_slices_and_without_blocks_say_so():
     assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b", text)
 
 
-def test_blocks_may_stand_among_the_cells_of_a_study():
-    whole = study(0, 0.2)
-    blocks = [row for row in whole["slices"] if row["by"] == "asset_year"]
-    cells = [row | {"by": "asset", "name": row["slice"].split()[0], "year": row["slice"].split()[1]} for row in blocks]
-    moved = whole | {
-        "slices": [row for row in whole["slices"] if row["by"] != "asset_year"],
-        "cells": [*cells, cells[0] | {"by": "regime"}],
-    }
-    first, second = (comparison({"x": found})["studies"]["x"]["rank_comparison"] for found in (whole, moved))
-    assert first == second
-    assert first["asset_year"]["n_blocks"] == 12
-
-
 def test_a_study_of_few_events_has_a_page_that_says_what_cannot_be_told():
     few = study(0, 0.2, n_events=5)
     found = comparison({"few": few})
