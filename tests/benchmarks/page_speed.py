@@ -1,7 +1,7 @@
 """How large and how quick the pages of a long history are: ``python -m tests.benchmarks.page_speed``.
 
 Half a million minutes of one symbol, with three detectors and four regimes: the page of prices, the exploration of the same
-bars, and a study whose equity has a point for each of them. Of each its size, the seconds that building it takes and, in
+bars, and a study of these bars with all its sections. Of each its size, the seconds that building it takes and, in
 Chromium without a window, the time from opening the file to the first paint and to the last chart drawn: the best and the
 worst of the repeats. In the page of prices the first paint has the picture of the price, and the last chart is that of candles.
 """
@@ -21,7 +21,7 @@ from foreshock.exploration import explore
 from reports.eda_report import EdaReport
 from reports.price_chart import PriceHistory
 from tests.browser import chromium, visit
-from tests.test_reports import _report
+from tests.test_reports import full_report
 
 TIMES = """() => {
   const paint = performance.getEntriesByType("paint").find(entry => entry.name === "first-contentful-paint").startTime;
@@ -55,11 +55,12 @@ def watched(bars: Bars) -> PriceHistory:
 
 
 def study(bars: Bars) -> str:
-    report = _report()
+    report = full_report()
     steps = np.diff(np.log(bars.close[:, 0]), prepend=np.nan)
     equity = np.exp(np.nancumsum(steps))
     index = pd.DatetimeIndex(bars.time + bars.interval)
-    return replace(report, equity=pd.DataFrame({name: equity for name in report.equity.columns}, index=index)).to_html()
+    table = pd.DataFrame({name: equity for name in report.equity.columns}, index=index)
+    return replace(report, equity=table, prices=watched(bars)).to_html()
 
 
 def main() -> None:
