@@ -123,6 +123,16 @@ def backtest_section(result: BacktestResult) -> dict[str, Any]:
     }
 
 
+def months_section(backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
+    """Equity of each strategy at its last close in each month (UTC)."""
+    first = next(iter(backtests.values()))
+    # A bar that closes at midnight belongs to the month before.
+    closes = first.time + first.interval - np.timedelta64(1, "us")
+    months, from_the_end = np.unique(closes.astype("datetime64[M]")[::-1], return_index=True)
+    last = len(first.time) - 1 - from_the_end
+    return {"months": list(map(str, months)), "equity": {name: result.equity[last] for name, result in backtests.items()}}
+
+
 def risk_section(result: BacktestResult) -> list[dict[str, Any]]:
     table = risk_report(result.returns, interval=result.interval, time=result.time).reset_index()
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]

@@ -278,6 +278,7 @@ class Study:
             "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
             "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
             "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
+            "equity_by_month": sections.months_section(backtests),
             "value_at_risk": tested_risk,
             "cost_sweep": costs,
             "random_draws": draws,

@@ -92,9 +92,16 @@ class StudyResult:
     @property
     def equity(self) -> pd.DataFrame:
         """Equity of each strategy at the bar closes (UTC without a zone), starting from 1."""
+        return self._at_closes({name: result.equity for name, result in self.backtests.items()})
+
+    @property
+    def exposure(self) -> pd.DataFrame:
+        """Value of the positions of each strategy as a fraction of its equity, at the bar closes."""
+        return self._at_closes({name: result.exposure for name, result in self.backtests.items()})
+
+    def _at_closes(self, columns: dict[str, np.ndarray]) -> pd.DataFrame:
         first = next(iter(self.backtests.values()))
-        index = pd.DatetimeIndex(first.time + first.interval, name="time")
-        return pd.DataFrame({name: result.equity for name, result in self.backtests.items()}, index=index)
+        return pd.DataFrame(columns, index=pd.DatetimeIndex(first.time + first.interval, name="time"))
 
     def scores_frame(self) -> pd.DataFrame:
         """Long table of the decided rows: time, symbol, detector, score, threshold, alert."""
@@ -159,7 +166,8 @@ class StudyResult:
         quality, trades = self.quality.table, self.closed_trades_frame()
         alerts = {label: (found.active, self.scores[label].values) for label, found in self.signals.items()}
         prices = PriceHistory(self.bars, alerts, (self.regimes.names, self.regimes.labels))
-        return StudyReport(self.title, self.results, self.equity, quality, draws, command, self.risk_paths, trades, prices)
+        parts = (draws, command, self.risk_paths, trades, prices, self.exposure)
+        return StudyReport(self.title, self.results, self.equity, quality, *parts)
 
     def _repr_html_(self) -> str:
         from reports.study_report import study_excerpt

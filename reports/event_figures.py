@@ -117,3 +117,19 @@ def event_table(results: Mapping[str, Any]) -> Table | None:
         Column("Note", kind="text"),
     ]
     return Table("after-table", f"What had added up {fmt.counted(horizon, 'bar')} after alerts", columns, rows)
+
+
+def offsets_table(results: Mapping[str, Any]) -> Table | None:
+    """The curves of every detector, bar by bar; None without event studies."""
+    studies = results.get("event_study") or {}
+    names = [name for name in detectors_by_verdict(results) if name in studies]
+    if not names:
+        return None
+    rows = []
+    for i, offset in enumerate(studies[names[0]]["offsets"]):
+        curves = [[studies[name][key][i] for key in ("activity_low", "activity", "activity_high")] for name in names]
+        cells = [cell(middle, fmt.ratio, fmt.interval([low, high])) for low, middle, high in curves]
+        rows.append([cell(offset, fmt.count), *cells])
+    columns = [Column("After the alert", "bars"), *(Column(name, "95 % band") for name in names)]
+    caption = "Cumulative activity beyond that of rows as volatile, in moves expected of one bar"
+    return Table("offsets-table", caption, columns, rows)

@@ -234,13 +234,16 @@ def _lead_chart(i: int, name: str, curve: Mapping[str, Any], limits: Sequence[fl
     )
 
 
-def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | None:
-    """Equity of every strategy, and its drawdown below; None when there is no equity."""
+def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.DataFrame | None = None) -> Chart | None:
+    """Equity of every strategy, and its drawdown and, where known, its exposure below; None when there is no equity."""
     if equity.empty:
         return None
     names = strategies_in_order(equity.columns, results)
     thin, drawdown = thinned(equity)
-    figure = blank(560)
+    panels, places = {"y": thin, "y2": drawdown}, [[0.36, 1], [0, 0.29]]
+    if exposure is not None:
+        panels, places = panels | {"y3": mean_between(exposure, thin.index)}, [[0.48, 1], [0.235, 0.425], [0, 0.18]]
+    figure = blank(560 if exposure is None else 680)
     lines, shown = dress(names), 0
     legend = []
     for place, name in enumerate(names):
@@ -248,33 +251,38 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any]) -> Chart | No
         kind = strategy_kind(name)
         visible = kind == "baseline" or (kind == "strategy" and shown < N_SHOWN)
         shown += kind == "strategy"
-        for values, axis in ((thin[name], "y"), (drawdown[name], "y2")):
+        for axis, values in panels.items():
             figure.add_scatter(
-                y=drawable(values.to_numpy()), yaxis=axis, name=safe(name, 60), mode="lines", visible=visible,
+                y=drawable(values[name].to_numpy()), yaxis=axis, name=safe(name, 60), mode="lines", visible=visible,
                 line={"color": colour, "dash": dash, "width": width},
                 hovertemplate="%{y:.3f}" if axis == "y" else "%{y:.1%}",
             )
         total = equity[name].dropna()
         last = fmt.percent(total.iloc[-1] - 1) if len(total) else fmt.DASH
-        legend.append(Line(name, (2 * place, 2 * place + 1), colour, dash, visible, last))
+        traces = tuple(range(len(panels) * place, len(panels) * (place + 1)))
+        legend.append(Line(name, traces, colour, dash, visible, last))
     times = list(pd.DatetimeIndex(thin.index).strftime("%Y-%m-%d %H:%M"))
     # All traces share these times; the script hands them out, which keeps one copy in the page.
     figure.update_layout(
         meta={"x": times}, hovermode="x unified", dragmode="zoom",
-        yaxis={"domain": [0.36, 1], "title": {"text": "equity, start = 1"}, "tickformat": ".3~g", "nticks": 8},
-        yaxis2=AXIS | {"domain": [0, 0.29], "title": {"text": "drawdown"}, "tickformat": ".0%", "nticks": 5},
+        yaxis={"domain": places[0], "title": {"text": "equity, start = 1"}, "tickformat": ".3~g", "nticks": 8},
+        yaxis2=AXIS | {"domain": places[1], "title": {"text": "drawdown"}, "tickformat": ".0%", "nticks": 5},
         margin={"l": 56}, xaxis={
-            "anchor": "y2", "type": "date", "fixedrange": False, "spikecolor": "var(--ink-2)", "spikethickness": -1,
+            "anchor": list(panels)[-1], "type": "date", "fixedrange": False, "spikecolor": "var(--ink-2)", "spikethickness": -1,
         },
     )
+    below, shown_panels = "the fall from the running peak", "Equity and drawdown"
+    if exposure is not None:
+        figure.update_layout(yaxis3=AXIS | {"domain": places[2], "title": {"text": "exposure"}, "tickformat": ".0%", "nticks": 4})
+        below, shown_panels = below + ", and the share of the equity that is invested", "Equity, drawdown and exposure"
     figure.update_yaxes(showgrid=True)
     figure.add_scatter(
         x=[times[0], times[-1]], y=[1, 1], mode="lines", hoverinfo="skip",
         line={"color": "var(--ink-2)", "width": 1, "dash": "dot"},
     )
     return Chart(
-        "equity", "Equity and drawdown of each strategy, after costs, out of sample",
-        f"start = 1; below, the fall from the running peak; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
+        "equity", f"{shown_panels} of each strategy, after costs, out of sample",
+        f"start = 1; below, {below}; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
         "points, each with the deepest drawdown since the last; press a name to show or hide it",
         spec_of(figure), height_of(figure), tuple(legend),
     )
@@ -288,6 +296,14 @@ def thinned(equity: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     ends = np.unique(np.linspace(0, len(equity) - 1, min(n_points, len(equity))).round().astype(int))
     deepest = np.fmin.reduceat(drawdown, np.r_[0, ends[:-1] + 1], axis=0)
     return equity.iloc[ends], pd.DataFrame(deepest, index=equity.index[ends], columns=equity.columns)
+
+
+def mean_between(values: pd.DataFrame, ends: pd.Index) -> pd.DataFrame:
+    """Mean over the bars up to each of some times, from the one before on."""
+    last = values.index.get_indexer(ends)
+    first = np.r_[0, last[:-1] + 1]
+    sums = np.add.reduceat(values.to_numpy(dtype=float), first, axis=0)
+    return pd.DataFrame(sums / (last - first + 1)[:, None], index=ends, columns=values.columns)
 
 
 def dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:

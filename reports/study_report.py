@@ -44,6 +44,8 @@ class StudyReport:
         ``strategy`` and the columns of ``closed_trades``.
     prices : PriceHistory, optional
         Bars, regimes and alerts of the whole history.
+    exposure : DataFrame, optional
+        Value of the positions of each strategy as a fraction of its equity, at the times of ``equity``.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class StudyReport:
     risk_paths: Mapping[str, RiskPath] = field(default_factory=dict)
     trades: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"strategy": []}))
     prices: PriceHistory | None = None
+    exposure: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         for name, drawn in self.random_draws.items():
@@ -76,7 +79,7 @@ class StudyReport:
             "forward": figures.forward_charts(results),
             "ladder": figures.ladder_charts(results),
             "lead": figures.lead_charts(results),
-            "equity": figures.equity_chart(self.equity, results),
+            "equity": figures.equity_chart(self.equity, results, self.exposure),
             "timing": figures.timing_chart(results, self.random_draws),
             "alerts": figures.alert_chart(results),
             "after": event_figures.event_charts(results),
@@ -102,6 +105,9 @@ class StudyReport:
             "timing": study_tables.timing_table(results, self.random_draws),
             "alerts": study_tables.alert_table(results),
             "after": event_figures.event_table(results),
+            "after_each": event_figures.offsets_table(results),
+            "months": study_tables.months_table(results),
+            "trials": settings_table("trials", "Trials", results.get("trials") or {}),
             "places": place_tables.place_tables(results),
             "regimes": place_tables.regime_table(results),
             "var": risk_figures.var_table(results),

@@ -217,6 +217,19 @@ def returns_table(results: Mapping[str, Any]) -> Table:
     return Table("returns", caption, columns, rows)
 
 
+def months_table(results: Mapping[str, Any]) -> Table | None:
+    """Equity of each strategy at the end of each month; None when it is not known."""
+    found = results.get("equity_by_month") or {}
+    names = strategies_in_order(found.get("equity") or {}, results)
+    if not names:
+        return None
+    rows = [
+        [header(month), *(cell(found["equity"][name][i], fmt.ratio) for name in names)] for i, month in enumerate(found["months"])
+    ]
+    columns = [Column("Month", kind="text"), *(Column(name) for name in names)]
+    return Table("months", "Equity at the last close of each month, start = 1", columns, rows)
+
+
 def risk_table(results: Mapping[str, Any]) -> Table | None:
     """VaR and CVaR by estimator, one column for each level and period; None when there are none."""
     risk = results.get("risk") or {}

@@ -184,6 +184,24 @@ def test_timing_alert_rates_and_quality_are_those_of_the_results(result, saved, 
         assert counts[str(symbol)] == [fmt.quantity(str(key), value) for key, value in row.items()]
 
 
+def test_months_and_offsets_are_those_of_the_results(result, saved, tables):
+    results, page = saved
+    heads = {
+        name: re.findall(r'class="sort">([^<]+)<', re.search(rf'<table id="{name}">.*?</thead>', page, re.DOTALL)[0])
+        for name in ("months", "offsets-table")
+    }
+    ends = result.equity.groupby((result.equity.index - pd.Timedelta("1us")).strftime("%Y-%m")).last()
+    assert len(tables["months"]) == len(ends) >= 2
+    for row in tables["months"]:
+        wanted = [fmt.ratio(ends.loc[row[0][0], name]) for name in heads["months"][1:]]
+        assert ["".join(cell) for cell in row[1:]] == wanted
+    for i, row in enumerate(tables["offsets-table"]):
+        for name, cell in zip(heads["offsets-table"][1:], row[1:], strict=True):
+            study = results["event_study"][name]
+            low, middle, high = (fmt.ratio(study[key][i]) for key in ("activity_low", "activity", "activity_high"))
+            assert cell == [middle, f"[{low}, {high}]"]
+
+
 def test_charts_draw_the_results_to_five_digits(result, saved):
     results, page = saved
     found = re.findall(r'<script type="application/json" id="([^"]+)-spec">(.*?)</script>', page, flags=re.DOTALL)

@@ -360,7 +360,8 @@ def full_report() -> StudyReport:
             "net_return": rng.normal(0, 0.02, n),
         }
     )
-    return replace(report, results=results, risk_paths=paths, trades=trades)
+    results["equity_by_month"] = {"months": ["2022-01", "2022-02"], "equity": {name: [1.1, 0.9] for name in strategies}}
+    return replace(report, results=results, risk_paths=paths, trades=trades, exposure=report.equity * 0 + 0.8)
 
 
 @pytest.fixture(scope="module")
@@ -411,6 +412,7 @@ def _renamed(report: StudyReport, old: str, new: str) -> StudyReport:
         results=swap(report.results),
         random_draws=swap(report.random_draws),
         equity=report.equity.rename(columns=lambda name: name.replace(old, new)),
+        exposure=None if report.exposure is None else report.exposure.rename(columns=lambda name: name.replace(old, new)),
         quality=report.quality.rename(index={"BTC/USDT": new}, columns={"missing": new}),
         risk_paths={name.replace(old, new): path for name, path in report.risk_paths.items()},
         trades=report.trades.map(lambda cell: cell.replace(old, new) if isinstance(cell, str) else cell),
