@@ -32,7 +32,15 @@
     if (shared) spec.data.forEach(trace => { trace.x ??= shared; });
     charts.set(place.id, spec);
   }
-  drawAll();
+  // One at a time at first, so that the page answers, and other charts are drawn, in between.
+  const begin = async () => {
+    for (const name of charts.keys()) {
+      draw(name);
+      await new Promise(done => setTimeout(done));
+    }
+    performance.mark("drawn charts");
+  };
+  begin();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
   addEventListener("beforeprint", () => { document.documentElement.classList.add("paper"); drawAll(PRINT_WIDTH); });
   addEventListener("afterprint", () => {
