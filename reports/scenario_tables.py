@@ -23,7 +23,7 @@ MEASURES = {
     "kurtosis": "kurtosis",
     "acf_absolute": "clustering of volatility",
     "leverage": "leverage effect",
-    "discriminative": "told apart by a classifier",
+    "discriminative": "accuracy of a classifier",
 }
 # A distance this many times the limit has the full colour.
 FULL_SHADE = 4.0
