@@ -135,12 +135,16 @@ def losses_table(content: Mapping[str, Any]) -> Table:
     found = content["losses"]
     edges, sources = found["edges"], found["sources"]
     wide, n_bins = 4, len(edges) - 1
-    rows = [[header(f"below {fmt.percent(edges[0])}"), *_shares(sources, lambda source: source["below"])]]
+    # Sorted by their lower edges; the outer ones have none.
+    step = edges[1] - edges[0]
+    below = Cell(f"below {fmt.percent(edges[0])}", sort=edges[0] - step)
+    above = Cell(f"above {fmt.percent(edges[-1])}", sort=edges[-1])
+    rows = [[below, *_shares(sources, lambda source: source["below"])]]
     for first in range(0, n_bins, wide):
         last = min(first + wide, n_bins)
         name = Cell(f"{fmt.percent(edges[first])} to {fmt.percent(edges[last])}", sort=edges[first])
         rows.append([name, *_shares(sources, lambda source, first=first, last=last: sum(source["counts"][first:last]))])
-    rows.append([header(f"above {fmt.percent(edges[-1])}"), *_shares(sources, lambda source: source["above"])])
+    rows.append([above, *_shares(sources, lambda source: source["above"])])
     columns = [Column("Loss", kind="text"), *(Column(name, f"n = {fmt.count(s['n'])}") for name, s in sources.items())]
     return Table("losses-table", "Share of paths by the portfolio's loss; a loss below zero is a gain", columns, rows)
 
