@@ -33,8 +33,8 @@ class Detector(BaseEstimator):
     learned: ClassVar[tuple[str, ...]] = ()
     # Largest relative change that deleting later rows may make: 0 unless BLAS or a network sits between.
     tolerance: ClassVar[float] = 0.0
-    # Whether fitting takes so long that a study gives it a process of its own.
-    slow: ClassVar[bool] = False
+    # Whether fitting takes so long that a study gives it a process of its own; of several the slowest starts first.
+    slow: ClassVar[int] = 0
 
     @property
     def lookback(self) -> int:

@@ -64,6 +64,7 @@ class AnoGAN(NeuralDetector):
     """
 
     name = "anogan"
+    slow = 3
 
     def __init__(
         self,

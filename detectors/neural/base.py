@@ -57,7 +57,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     """
 
     tolerance = 1e-9
-    slow = True
+    slow = 1
     # Whether the score of a symbol uses rows of other symbols.
     market_wide: ClassVar[bool] = False
     # Whether networks of several folds can be trained together by vmap.

@@ -61,6 +61,7 @@ class Seq2SeqAutoencoder(NeuralDetector):
     """
 
     name = "seq2seq_autoencoder"
+    slow = 2
 
     def __init__(self, *, cell: str = "lstm", hidden: int = 24, **shared: Any) -> None:
         super().__init__(**{"window": 24, "latent": 8, "batch_size": 512, "learning_rate": 5e-3, **shared})
