@@ -30,6 +30,8 @@ def load_results(folder: Path) -> dict[str, Any]:
         If there is no results.json, or it is not one of this version.
     """
     path = folder / "results.json"
+    if folder.is_file():
+        raise DataError(f"{folder} is no study; give a folder that foreshock run wrote, or a study file that ends in .toml")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -351,8 +351,10 @@ class Study:
             drawn.sort(key=lambda result: result.equity[-1])
             backtests[random_name] = drawn[(len(drawn) - 1) // 2]
             totals = [result.equity[-1] - 1 for result in drawn]
-            below = np.mean([total < backtests[name].equity[-1] - 1 for total in totals])
-            draws[name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": float(below)}
+            own = backtests[name].equity[-1] - 1
+            # Equal returns are half below; without an alert there is no timing to be better or worse than.
+            below = np.mean([(total < own) + 0.5 * (total == own) for total in totals]) if alerts.active.any() else None
+            draws[name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": below}
         return backtests, draws
 
     @threadpool_limits.wrap(limits=1)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reports.study_report import StudyReport
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyResult:
     """What a study found; everything is out of sample.
 
@@ -59,6 +59,10 @@ class StudyResult:
     backtests: dict[str, BacktestResult]
     risk_paths: dict[str, RiskPath]
     quality: QualityReport
+
+    def __repr__(self) -> str:
+        verdicts = ", ".join(f"{label} {verdict.label}" for label, verdict in self.verdicts.items())
+        return f"<StudyResult {self.title!r}, {self.bars.n_bars} bars of {self.bars.n_symbols} symbols: {verdicts}>"
 
     def summary(self) -> pd.DataFrame:
         """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, and what avoidance earned.
@@ -140,8 +144,21 @@ class StudyResult:
         trades = pd.concat(parts, ignore_index=True)
         return trades[["strategy", *trades.columns.drop("strategy")]]
 
-    def report(self, path: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
-        """Write the self-contained HTML report; an earlier file stays until the new one is whole."""
+    def report(self, path: str | Path, command: str = "") -> Path:
+        """Write the self-contained HTML report; an earlier file stays until the new one is whole.
+
+        Parameters
+        ----------
+        path : path
+            Of the file; its folder is made.
+        command : str
+            How to run the study again, as the page says it.
+
+        Raises
+        ------
+        ConfigError
+            If the path is a folder.
+        """
         path = Path(path)
         self._page(command).save(path)
         return path
@@ -174,7 +191,7 @@ class StudyResult:
 
         return study_excerpt(self.title, self.results)
 
-    def save(self, folder: str | Path, command: str = "foreshock run STUDY.toml") -> Path:
+    def save(self, folder: str | Path, command: str = "") -> Path:
         """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
 
         All four are written under other names first and renamed when the last is whole.

@@ -62,6 +62,10 @@ class ComparisonReport:
         html.save(self.to_html(), path)
 
 
+# Settings under which a verdict means something else.
+TESTED_BY = {"data": "their data", "horizons": "their horizons", "surrogates": "their surrogates"}
+
+
 def headline(content: Mapping[str, Any]) -> list[str]:
     """What holds and what does not, in sentences: of one study all of them, of several what changed and whether rankings hold."""
     studies = content["studies"]
@@ -76,10 +80,13 @@ def headline(content: Mapping[str, Any]) -> list[str]:
     first = f"{fmt.count(len(moved))} of {fmt.counted(len(changes), 'verdict')} differ from those of {next(iter(studies))}" + (
         f": {named}{more}." if moved else "."
     )
+    unlike = sorted({row["key"].split(".")[0] for row in content["config_changes"]} & set(TESTED_BY))
+    differing = " and ".join(TESTED_BY[key] for key in unlike)
+    caution = [f"The studies differ in {differing}, so these verdicts are not of like with like."] if unlike and changes else []
     if not changes:
         first = "The studies have no detector in common."
     doubtful = [sentence for name, study in studies.items() for sentence in _baseline_sentence(study, f" in {name}")]
-    return [first, *doubtful, *(f"{name}: {sentences(study)[0]}" for name, study in studies.items())]
+    return [first, *caution, *doubtful, *(f"{name}: {sentences(study)[0]}" for name, study in studies.items())]
 
 
 def sentences(study: Mapping[str, Any]) -> list[str]:

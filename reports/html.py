@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -12,6 +13,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from data.errors import ConfigError
+
+# Characters that set the direction of writing, as they are and as JSON escapes them.
+TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+TURNING_ESCAPE = re.compile(r"\\u(?:061c|200[ef]|202[a-e]|206[6-9])", re.IGNORECASE)
 SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
 # What a page that calls the ``price`` macro needs besides, and one that calls ``records``.
 PRICE = ("lightweight-charts-5.2.1.min.js", "price.js")
@@ -36,6 +42,9 @@ def part(template: str, values: Mapping[str, Any]) -> str:
 def save(page: str, path: str | os.PathLike[str]) -> None:
     """Write a page whole or not at all: a file that stood there before is replaced in one step."""
     path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f"a page is written to a file, got the folder {path}; add a name, such as {path / 'report.html'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -54,9 +63,15 @@ def render_still(template: str, values: Mapping[str, Any]) -> str:
 
 def embed(document: str) -> Markup:
     """JSON that may stand inside a script element: no character in it can end the element or open a comment."""
+    document = TURNING.sub("\ufffd", TURNING_ESCAPE.sub("\ufffd", document))
     for character in "<>&\u2028\u2029":
         document = document.replace(character, f"\\u{ord(character):04x}")
     return Markup(document)
+
+
+def readable(value: Any) -> Any:
+    """Text without the characters that turn the direction of what follows: a name with one would turn the numbers beside it."""
+    return TURNING.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _breakable(name: str) -> Markup:
@@ -79,7 +94,7 @@ def _asset(name: str) -> str:
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, finalize=readable,
     )
     environment.filters |= {"embed": embed, "breakable": _breakable}
     return environment

@@ -19,11 +19,15 @@ def place_tables(results: Mapping[str, Any]) -> list[Table]:
     for i, name in enumerate(detectors_by_verdict(results)):
         own = {(row["by"], row["slice"]): row for row in slices if row["detector"] == name}
         if any(by in CROSSED for by, _ in own):
-            tables.append(_place_table(i, name, own))
+            horizon = next(iter(own.values()))["horizon"]
+            whole = (results["detectors"][name].get("forward") or {}).get(horizon)
+            tables.append(_place_table(i, name, own, horizon, whole))
     return tables
 
 
-def _place_table(i: int, name: str, slices: Mapping[tuple[str, str], Mapping[str, Any]]) -> Table:
+def _place_table(
+    i: int, name: str, slices: Mapping[tuple[str, str], Mapping[str, Any]], horizon: str, whole: Mapping[str, Any] | None
+) -> Table:
     years = [year for by, year in slices if by == "year"]
     rows = []
     for crossed in CROSSED:
@@ -31,9 +35,8 @@ def _place_table(i: int, name: str, slices: Mapping[tuple[str, str], Mapping[str
         for place in [place for kind, place in slices if kind == by]:
             in_years = [_shaded(slices.get((crossed, f"{place} {year}"))) for year in years]
             rows.append([header(place, by), *in_years, _shaded(slices[by, place])])
-    rows.append([header("All"), *(_shaded(slices["year", year]) for year in years), Cell(fmt.DASH)])
+    rows.append([header("All"), *(_shaded(slices["year", year]) for year in years), _shaded(whole)])
     columns = [Column("Asset or regime", kind="text"), *(Column(year, kind="heat") for year in (*years, "All years"))]
-    horizon = next(iter(slices.values()))["horizon"]
     caption = (
         f"{name}: volatility-matched ratio over {horizon} by asset and regime against year, n events below; "
         f"coloured from {MIN_RANKED_EVENTS} events on"

@@ -62,7 +62,8 @@ def trade_records(trades: pd.DataFrame) -> Records | None:
         _numbers("Profit", "of starting equity", shown["profit"].to_numpy(), lambda value: fmt.percent(value, 3)),
         _numbers("Return", "after costs", shown["net_return"].to_numpy(), lambda value: fmt.percent(value, 2)),
     ]
-    caption = f"Closed trades after fees and slippage; positions still held at the end are none; n = {fmt.count(len(shown))}"
+    n = fmt.count(len(shown))
+    caption = f"Closed trades after fees and slippage; positions still held at the end are no trades yet; n = {n}"
     document = json.dumps({"columns": columns}, separators=(",", ":"), allow_nan=False)
     heads = tuple(Column(column["label"], column["unit"], column["kind"]) for column in columns)
     return Records("trades", caption, "trades.csv", len(shown), heads, document)

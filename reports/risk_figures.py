@@ -1,6 +1,6 @@
 """The charts of risk and cost: forecasts of value at risk with their breaches, and returns at each cost of a fill."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from reports.tables import Cell, Column, Table, cell, header, words
 
 # Periods of a history that are drawn: the last ones.
 N_DRAWN = 1_500
+SIMULATIONS = {"filtered_historical": "filtered historical simulation", "historical": "historical simulation"}
 COLOURS = {0.95: "var(--matched)", 0.99: "var(--ink)"}
 
 
@@ -24,7 +25,7 @@ def var_charts(paths: Mapping[str, RiskPath], results: Mapping[str, Any]) -> lis
 
 
 def _var_chart(i: int, name: str, path: RiskPath) -> Chart:
-    forecast = path.forecasts[METHODS[0]]
+    method, forecast = next(iter(path.forecasts.items()))
     known = np.flatnonzero(~np.isnan(forecast.var[LEVELS[0]]) & ~np.isnan(path.returns))
     drawn = known[-N_DRAWN:]
     figure = blank(280)
@@ -72,8 +73,8 @@ def _var_chart(i: int, name: str, path: RiskPath) -> Chart:
     return Chart(
         f"var-{i}",
         f"{name}: the 99 % VaR was exceeded in {fmt.count(len(worst))} of {fmt.counted(n, path.period)}, {fmt.percent(share, 2)}",
-        f"return per {path.period}; lines: −VaR 95 % and, dashed, 99 %, forecast the {path.period} before by filtered historical "
-        f"simulation of {fmt.counted(forecast.window, path.period)}; ○ beyond 95 %, × beyond 99 %; n = {fmt.count(n)}{shown}",
+        f"return per {path.period}; lines: −VaR 95 % and, dashed, 99 %, forecast the {path.period} before by {SIMULATIONS[method]} "
+        f"of {fmt.counted(forecast.window, path.period)}; ○ beyond 95 %, × beyond 99 %; n = {fmt.count(n)}{shown}",
         spec_of(figure),
         height_of(figure),
     )
@@ -151,7 +152,7 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
             hovertemplate="%{y:.1%}",
         )
         at = swept["break_even"][name]
-        legend.append(Line(name, (place,), colour, dash, visible, _break_even(at)))
+        legend.append(Line(name, (place,), colour, dash, visible, _break_even(at, totals)))
     figure.update_layout(
         hovermode="x unified",
         margin={"l": 56, "b": 52},
@@ -177,8 +178,10 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
     )
 
 
-def _break_even(rate: float | None) -> str:
-    return "break-even " + (fmt.bps(rate) + " bp" if fmt.known(rate) else "none")
+def _break_even(rate: float | None, totals: Sequence[float]) -> str:
+    if fmt.known(rate):
+        return f"break-even {fmt.bps(rate)} bp"
+    return "ahead at any cost" if totals[0] > 0 else "behind at no cost"
 
 
 def cost_table(results: Mapping[str, Any]) -> Table | None:

@@ -147,7 +147,7 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
     by_verdict = {label: [name for name in tested if results["detectors"][name].get("verdict") == label]
                   for label in study_tables.VERDICTS}
     adding = by_verdict["adds information"]
-    count = f"{len(adding)} of {len(tested)} detectors" if adding else f"None of {len(tested)} detectors"
+    count = f"{len(adding) or 'None'} of {fmt.counted(len(tested), 'detector')}"
     verb = "adds" if len(adding) <= 1 else "add"
     sentences = [f"{count} {verb} information beyond volatility" + (f": {_listed(adding)}." if adding else ".")]
     others = [

@@ -200,7 +200,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
             return cell(backtest.get(key), lambda value: fmt.percent(value, digits), detail)
 
         rows.append([
-            header(name, "" if kind == "strategy" else kind),
+            header(name, {"strategy": "", "random timing": "the middle draw"}.get(kind, kind)),
             percents("total_return"), percents("annual_return"), percents("annual_volatility"),
             cell(backtest.get("sharpe"), fmt.ratio, fmt.interval(backtest.get("sharpe_ci"))),
             *(cell(backtest.get(key), fmt.ratio) for key in ("deflated_sharpe", "sortino", "calmar")),
@@ -211,7 +211,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
         Column("Strategy", kind="text"), Column("Return", "total"), Column("Return", "a year"), Column("Volatility", "a year"),
         Column("Sharpe", "95 % interval"), Column("Sharpe", "deflated"), Column("Sortino"), Column("Calmar"),
         Column("Drawdown", "largest"), Column("VaR 95 %", "CVaR below"), Column("VaR 99 %", "CVaR below"),
-        Column("Exposure", "mean"), Column("Turnover"), Column("Costs"),
+        Column("Exposure", "mean"), Column("Turnover", "a year"), Column("Costs", "of the start"),
     ]
     caption = "Return, risk and cost of each strategy, out of sample; losses are positive, VaR and CVaR are per bar"
     return Table("returns", caption, columns, rows)

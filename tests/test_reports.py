@@ -810,3 +810,11 @@ def test_fifty_strategies_still_make_a_small_page(report):
     names = [f"strategy_{i}" for i in range(50)]
     equity = pd.concat([report.equity.iloc[:, 0]] * 50, axis=1, keys=names)
     assert len(replace(report, equity=equity).to_html().encode()) < 3e6
+
+
+def test_a_name_cannot_turn_the_direction_of_the_numbers_beside_it(report):
+    page = _renamed(report, "zscore", "z\u202escore\u2066").to_html()
+    body = page[page.index("<body>") : page.rindex("<script>")]
+    body = re.sub(r"<script>.*?</script>", "", body, flags=re.DOTALL)
+    assert "z\ufffdscore\ufffd" in body
+    assert not re.search("[\u202e\u2066]|\\\\u202e|\\\\u2066", body)

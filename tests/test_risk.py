@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import integrate, stats
 
 from data.errors import ConfigError
+from engine.risk.path import risk_path
 from engine.risk.performance import drawdown, performance
 from engine.risk.report import ESTIMATORS, MOMENTS, risk_report
 from engine.risk.value_at_risk import (
@@ -331,3 +332,19 @@ def test_drawdown_is_the_loss_from_the_highest_equity_so_far_and_passes_over_unk
 def test_drawdown_is_the_slow_definition(equity):
     slow = [1 - equity[t] / max(equity[: t + 1]) for t in range(len(equity))]
     np.testing.assert_array_equal(drawdown(equity), slow)
+
+
+def test_filters_of_an_account_that_is_often_in_cash_are_marked_as_not_valid():
+    rng = np.random.default_rng(3)
+    returns = rng.standard_t(4, 3_000) * 0.005
+    held = risk_report(returns, levels=[0.99])
+    assert held["valid"].all()
+    returns[np.add.outer(np.arange(0, 3_000, 100), np.arange(24)).ravel() % 3_000] = 0.0
+    stood_aside = risk_report(returns, levels=[0.99]).xs(("bar", 0.99))
+    filters = stood_aside.loc[["filtered_historical", "garch_t"]]
+    assert not filters["valid"].any()
+    assert filters["reason"].str.startswith("24.0 % of the returns lie in runs of 10 zeros").all()
+    assert stood_aside.drop(filters.index)["valid"].all()
+    path = risk_path(returns, np.timedelta64(1, "h"), np.datetime64("2024-01-01", "us") + np.arange(3_000) * np.timedelta64(1, "h"))
+    assert list(path.forecasts) == ["historical"]
+    assert {row["method"] for row in path.tests()} == {"historical"}

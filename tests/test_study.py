@@ -304,3 +304,25 @@ def test_slow_detectors_run_side_by_side_with_the_scores_they_have_alone():
     assert np.array_equal(together.scores["two"].values, alone.scores["two"].values, equal_nan=True)
     assert not np.array_equal(together.scores["one"].values, together.scores["two"].values, equal_nan=True)
     assert together.results["detectors"]["one"]["fit_seconds"] > 0
+
+
+@pytest.mark.parametrize(("level", "rate"), [(1e9, 0.0), (-1e9, 1.0)])
+def test_alerts_in_no_bar_or_in_every_bar_still_make_a_report(level, rate, tmp_path):
+    bars = fs.simulate_market(seed=5, n_symbols=2, n_bars=3_500).bars
+    found = small_study(bars=bars, detectors=["zscore"], threshold=fs.Fixed(level), n_surrogates=0).run()
+    entry = found.results["detectors"]["zscore"]
+    assert entry["alert_rate"]["realised"] == rate
+    draws = found.results["random_draws"]["anomaly_avoidance[zscore]"]
+    assert len(set(draws["total_returns"])) == 1
+    # Draws that equal the strategy are half below it; without alerts there is no timing.
+    assert draws["percentile"] == (0.5 if rate else None)
+    page = found.report(tmp_path / "new" / "report.html").read_text()
+    assert "0.0\u202f% of 3 random timings" not in page
+
+
+def test_a_result_is_short_in_words_and_refuses_a_folder_as_page(result, tmp_path):
+    assert repr(result).startswith("<StudyResult 'foreshock study', 3000 bars of 3 symbols: zscore ")
+    assert len(repr(result)) < 300
+    with pytest.raises(fs.ConfigError, match="add a name, such as"):
+        result.report(tmp_path)
+    assert list(tmp_path.iterdir()) == []

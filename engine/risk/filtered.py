@@ -12,6 +12,29 @@ from scipy import stats
 from engine.risk.value_at_risk import loss_tail
 from engine.volatility import Garch
 
+# So many returns of 0 in a row are an account in cash, or a market that is closed; the share of them that a filter bears.
+STILL_RUN, STILL_SHARE = 10, 0.005
+
+
+def standing_still(known: np.ndarray) -> str:
+    """Why a filter should not be believed: the returns stand still for long, or nothing.
+
+    While an account is in cash its variance, as a filter sees it, dies away, and the first return after that counts as a shock of
+    many standard deviations.
+
+    >>> standing_still(np.r_[np.full(12, 0.01), np.zeros(12)])
+    '50.0 % of the returns lie in runs of 10 zeros and more: an account in cash has no volatility to filter'
+    """
+    edges = np.flatnonzero(np.diff(np.r_[0, known == 0, 0]))
+    lengths = edges[1::2] - edges[::2]
+    share = lengths[lengths >= STILL_RUN].sum() / max(len(known), 1)
+    if share <= STILL_SHARE:
+        return ""
+    return (
+        f"{share:.1%}".replace("%", " %") + f" of the returns lie in runs of {STILL_RUN} zeros and more: "
+        "an account in cash has no volatility to filter"
+    )
+
 
 @dataclass(frozen=True)
 class GarchFilter:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from data.errors import DataError
+from engine.risk.filtered import standing_still
 from engine.risk.forecasts import RiskForecast, risk_forecast
 from engine.risk.report import daily_returns
-from engine.risk.var_tests import var_backtest
+from engine.risk.var_tests import MIN_ROWS, var_backtest
 
 LEVELS = (0.95, 0.99)
-# The first is what is drawn; the second shows what its filter is worth.
+# The first is what is drawn; the second shows what its filter is worth, and stands alone for an account that is often in cash.
 METHODS = ("filtered_historical", "historical")
 # Days that a forecast is made from, bars where there are not twice as many days, and fits of such a history.
 WINDOW_DAYS, WINDOW_BARS, REFIT_DAYS, N_FITS = 365, 1_000, 30, 40
@@ -32,7 +33,8 @@ class RiskPath:
     returns : ndarray
         Simple returns.
     forecasts : dict of str to RiskForecast
-        By method, for the levels 0.95 and 0.99.
+        By method, for the levels 0.95 and 0.99: filtered historical and historical, or the second alone where the returns stand
+        still for long.
     """
 
     period: str
@@ -47,6 +49,8 @@ class RiskPath:
             for level in LEVELS:
                 var, cvar = forecast.var[level], forecast.cvar[level]
                 known = ~(np.isnan(var) | np.isnan(cvar) | np.isnan(self.returns))
+                if known.sum() < MIN_ROWS:
+                    continue
                 tests = var_backtest(self.returns, forecast, level, seed=seed).set_index("test")
                 n_hits = int(tests["n_hits"].iloc[0])
                 rows.append(
@@ -92,4 +96,5 @@ def risk_path(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray) -
 
 
 def _forecasts(returns: np.ndarray, window: int, every: int) -> dict[str, RiskForecast]:
-    return {method: risk_forecast(returns, method, LEVELS, window, every) for method in METHODS}
+    methods = METHODS[1:] if standing_still(returns[~np.isnan(returns)]) else METHODS
+    return {method: risk_forecast(returns, method, LEVELS, window, every) for method in methods}

@@ -12,7 +12,7 @@ import pandas as pd
 from data.checks import check_levels
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in, parse_duration
-from engine.risk.filtered import GarchFilter, filtered_historical, garch_t
+from engine.risk.filtered import GarchFilter, filtered_historical, garch_t, standing_still
 from engine.risk.tail import TAIL_LEVEL, ParetoTail
 from engine.risk.value_at_risk import (
     cornish_fisher_cvar,
@@ -69,7 +69,7 @@ def risk_report(
         positive), ``n`` (returns used), ``n_missing`` (returns left out), ``valid`` and, where it is False, the ``reason``:
         there is no figure (too few returns, returns that do not vary, a likelihood without a maximum, a tail without a mean);
         for historical and its filtered kin the tail has no whole observation, ``n (1 - level) < 1``; for Cornish-Fisher the
-        expansion is no quantile function.
+        expansion is no quantile function; for the filters, returns that stand still for long (``standing_still``).
 
     Raises
     ------
@@ -133,9 +133,10 @@ def _figures(
         yield "extreme_value", tail.var(level), tail.cvar(level), reason or ("" if tail.shape < 1 else "the tail has no mean")
     else:
         yield "extreme_value", math.nan, math.nan, str(tail)
+    still = standing_still(known)
     for name, figure in FILTERED.items():
         if isinstance(fitted, GarchFilter):
-            yield name, *figure(fitted, known, level), short if name == "filtered_historical" else ""
+            yield name, *figure(fitted, known, level), still or (short if name == "filtered_historical" else "")
         else:
             yield name, math.nan, math.nan, str(fitted)
 

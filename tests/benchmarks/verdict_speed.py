@@ -1,0 +1,68 @@
+"""How long the verdicts of a study take: ``python -m tests.benchmarks.verdict_speed BARS``.
+
+Six detectors and two baselines on hourly bars, three horizons, 199 surrogate histories, refits every quarter: features,
+walk-forward scores, every test and the verdicts, on all cores. What ``foreshock run`` does besides (strategies, slices, risk,
+files) is not in it.
+"""
+
+import argparse
+import resource
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+from data.quality import clean
+from engine.ohlcv import ohlcv_features
+from engine.validation.forward import MoveTable
+from engine.validation.surrogate_test import Rescorer
+from foreshock import RollingQuantile, WalkForward, read_bars
+from foreshock.judge import judge
+from foreshock.side_by_side import walk_forward_all
+from foreshock.study import Study
+
+DETECTORS = ("zscore", "iqr", "mad", "rolling_volatility", "isolation_forest", "pca")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bars", type=Path)
+    parser.add_argument("--surrogates", type=int, default=199)
+    wanted = parser.parse_args()
+    bars, _ = clean(read_bars(wanted.bars))
+    splits, threshold = WalkForward("365D", "90D", "2D"), RollingQuantile(0.99, "60D")
+    study = Study(bars, DETECTORS, splits, threshold, n_surrogates=wanted.surrogates)
+    detectors = study.labelled_detectors()
+    began = perf_counter()
+    purge = 24 + 1 + max(detector.lookback for detector in detectors.values())
+    fitted = dict(walk_forward_all(detectors, ohlcv_features(bars), splits, purge))
+    signals = {label: scores.signals(threshold) for label, (scores, _) in fitted.items()}
+    scored = perf_counter()
+    judged = judge(
+        bars,
+        signals,
+        {label: Rescorer(folds.score, threshold) for label, (_, folds) in fitted.items()},
+        partial(ohlcv_features, features=study.features),
+        study.horizons,
+        delay=study.delay,
+        cooldown=study.event_cooldown,
+        first=splits.folds(bars.n_bars, bars.interval, purge)[0].test.start,
+        n_bootstrap=study.n_bootstrap,
+        n_surrogates=study.n_surrogates,
+        family=study.surrogate_family,
+        seed=study.seed,
+        table=MoveTable(bars, study.horizons, study.delay),
+        step=lambda _: None,
+    )
+    ended = perf_counter()
+    for label, verdict in judged.verdicts.items():
+        print(f"{label:20} {verdict.label}")
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1e6
+    print(
+        f"{len(detectors)} detectors, {bars.n_symbols} symbols of {bars.n_bars:,} bars, {wanted.surrogates} surrogates: "
+        f"scores {scored - began:.0f} s, verdicts {ended - scored:.0f} s, together {ended - began:.0f} s; "
+        f"largest process {peak:.2f} GB"
+    )
+
+
+if __name__ == "__main__":
+    main()
