@@ -75,7 +75,7 @@ def readable(value: Any) -> Any:
 
 
 def _breakable(name: str) -> Markup:
-    return escape(name).replace("_", Markup("_<wbr>")).replace(".", Markup(".<wbr>")).replace("[", Markup("<wbr>["))
+    return escape(readable(name)).replace("_", Markup("_<wbr>")).replace(".", Markup(".<wbr>")).replace("[", Markup("<wbr>["))
 
 
 def _policy(scripts: list[str]) -> str:

@@ -346,7 +346,7 @@ def test_a_verdict_of_a_baseline_is_named_in_the_head():
     odd["detectors"]["random"]["verdict"] = "adds information"
     said = "The baseline random is also judged to add information{}: read the other verdicts with suspicion."
     assert said.format("") in headline(comparison({"one": odd}))
-    assert headline(comparison({"one": study(1), "two": odd}))[1] == said.format(" in two")
+    assert headline(comparison({"one": study(1), "two": odd}))[2] == said.format(" in two")
     assert not any("judged to add" in sentence for sentence in headline(comparison({"one": study(0), "two": study(1)})))
 
 

@@ -317,7 +317,7 @@ def test_alerts_in_no_bar_or_in_every_bar_still_make_a_report(level, rate, tmp_p
     # Draws that equal the strategy are half below it; without alerts there is no timing.
     assert draws["percentile"] == (0.5 if rate else None)
     page = found.report(tmp_path / "new" / "report.html").read_text()
-    assert "0.0\u202f% of 3 random timings" not in page
+    assert "beat 0.0\u202f% of" not in page
 
 
 def test_a_result_is_short_in_words_and_refuses_a_folder_as_page(result, tmp_path):
