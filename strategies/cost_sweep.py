@@ -21,7 +21,7 @@ from strategies.portfolio import Market, keep_books
 DEFAULT_RATES = (0.0, 2.5e-4, 5e-4, 1e-3, 2e-3, 5e-3)
 # Largest cost of a fill that is looked at.
 MOST = 0.2
-STEPS = 30
+STEPS = 50
 
 
 def cost_sweep(

@@ -361,7 +361,7 @@ def test_rows_without_a_regime_are_not_projected():
     features = ohlcv_features(make_bars(400, 2), sections.PAIRED)
     labels = np.zeros((400, 2), int)
     labels[:200, 1] = -1
-    found = sections._projection(features, labels, 0, [])
+    found = sections.projection(features, labels, 0, [])
     assert found
     assert found["n"] == 400 - 24 + 200
     assert set(found["regime"]) == {0}
