@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
 from foreshock.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.results import SCHEMA_VERSION, plain, versions
+from foreshock.together import written_together
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
 MODELS_VERSION = 1
@@ -115,16 +115,9 @@ def save_comparison(content: Mapping[str, Any], folder: str | Path, command: str
     from reports.comparison_report import ComparisonReport
 
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {name: folder / f".{name}.partial" for name in ("comparison.json", "report.html")}
-    try:
+    with written_together(folder, ("comparison.json", "report.html")) as parts:
         parts["comparison.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
         ComparisonReport(content, command).save(parts["report.html"])
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
     return folder
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from engine.realism.measures import EMBEDDING
 from foreshock.results import plain, versions
 from foreshock.scenario_pictures import clustering, fan, losses
 from foreshock.scenarios import ScenarioStudy
+from foreshock.together import written_together
 
 VERSION = 1
 
@@ -89,17 +89,11 @@ def save_scenarios(
 
     folder.mkdir(parents=True, exist_ok=True)
     study.model.save(folder / "model.safetensors")
-    parts = {name: folder / f".{name}.partial" for name in ("report.html", "scenarios.parquet", "scenarios.json")}
-    try:
+    with written_together(folder, ("report.html", "scenarios.parquet", "scenarios.json")) as parts:
         scenario_table(study).to_parquet(parts["scenarios.parquet"], index=False, compression="zstd")
         content = scenario_results(study, bars, config)
         parts["scenarios.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
         ScenarioReport(content, command).save(parts["report.html"])
-        for name, part in parts.items():
-            os.replace(part, folder / name)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
     return folder
 
 

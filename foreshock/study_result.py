@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from engine.risk.path import RiskPath
 from engine.scores import Scores, Signals
 from engine.validation.forward import ForwardMoves
 from engine.validation.verdict import Verdict
+from foreshock.together import written_together
 from strategies.baselines import RandomAvoidance
 from strategies.closed_trades import closed_trades
 from strategies.result import BacktestResult
@@ -197,17 +197,9 @@ class StudyResult:
         All four are written under other names first and renamed when the last is whole.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        names = ("report.html", "results.json", "scores.parquet", "trades.parquet")
-        partial = {name: folder / f".{name}.partial" for name in names}
-        try:
+        with written_together(folder, ("report.html", "results.json", "scores.parquet", "trades.parquet")) as partial:
             self.report(partial["report.html"], command)
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
             self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
-            for name in names:
-                os.replace(partial[name], folder / name)
-        finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
         return folder

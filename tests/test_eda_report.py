@@ -22,6 +22,7 @@ from reports import format as fmt
 from reports.eda_matrix import LEVELS, SIDE, scatter_matrix
 from reports.eda_report import EdaReport, headline
 from tests.market import make_bars
+from tests.pages import specs, texts
 
 HOSTILE = "<script>alert(1)</script>"
 WORSE = "<img src=x onerror=alert(1)>\"'&</script><!--"
@@ -73,19 +74,6 @@ def table_of(page: str, name: str) -> list[list[str]]:
     rows = re.findall(r"<tr>(.*?)</tr>", body[1], flags=re.DOTALL)
     cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in rows]
     return [[seen(cell.replace("<span", " <span")).strip() for cell in row] for row in cells]
-
-
-def specs(page: str) -> dict[str, dict]:
-    found = re.findall(r'<script type="application/json" id="([^"]+)-spec">(.*?)</script>', page, flags=re.DOTALL)
-    return {name: json.loads(spec) for name, spec in found}
-
-
-def texts(node: object) -> list[str]:
-    if isinstance(node, dict):
-        return [text for part in node.values() for text in texts(part)]
-    if isinstance(node, list):
-        return [text for part in node for text in texts(part)]
-    return [node] if isinstance(node, str) else []
 
 
 def test_policy_admits_exactly_the_scripts_of_the_page(page):
