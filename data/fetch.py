@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from data.errors import ExchangeError
 from data.exchange.patience import Stopped
 from data.series import Range, SeriesKey
 from data.store import Store
+from data.threads import for_each_in_threads
 
 if TYPE_CHECKING:
     from data.archive import Archive
@@ -55,18 +55,11 @@ def fetch_missing(
     ForeshockError
         The first that any series meets; what the others have got by then is kept.
     """
-    stopped = exchange.connection.pace.stopped
-    stopped.clear()
-    with ThreadPoolExecutor(max(1, min(workers, len(missing)))) as pool:
-        jobs = [pool.submit(_fetch_series, exchange, store, key, ranges, on_page, archive) for key, ranges in missing.items()]
-        try:
-            done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
-        finally:
-            # Also where the user interrupts: the threads write what they hold, and end.
-            if not all(map(Future.done, jobs)):
-                stopped.set()
-    for job in sorted(jobs, key=lambda job: job not in done):
-        job.result()
+
+    def work(key: SeriesKey) -> None:
+        _fetch_series(exchange, store, key, missing[key], on_page, archive)
+
+    for_each_in_threads(missing, work, max(1, min(workers, len(missing))), exchange.connection.pace.stopped)
 
 
 def _fetch_series(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from data.series import SeriesKey
 from data.snapshots import snapshot_row
 from data.store import Store
+from data.threads import for_each_in_threads
 
 if TYPE_CHECKING:
     from data.exchange.history import Exchange
@@ -39,18 +39,11 @@ def record_books(
     ForeshockError
         The first that any series meets; what was taken by then is kept.
     """
-    stopped = exchange.connection.pace.stopped
-    stopped.clear()
-    with ThreadPoolExecutor(len(keys)) as pool:
-        jobs = [pool.submit(_record, exchange, store, key, n, on_beat) for key in keys]
-        try:
-            done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
-        finally:
-            # Also where the user interrupts: the threads write what they hold, and end.
-            if not all(map(Future.done, jobs)):
-                stopped.set()
-    for job in sorted(jobs, key=lambda job: job not in done):
-        job.result()
+
+    def work(key: SeriesKey) -> None:
+        _record(exchange, store, key, n, on_beat)
+
+    for_each_in_threads(keys, work, len(keys), exchange.connection.pace.stopped)
 
 
 def _record(exchange: Exchange, store: Store, key: SeriesKey, n: int, on_beat: OnBeat) -> None:

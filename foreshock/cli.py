@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from data.errors import ConfigError, DataError, ForeshockError
+from foreshock.benchmark_verbs import benchmark_verbs
+from foreshock.ledger_verbs import ledger_verbs
+from foreshock.store_verbs import store_verbs
+from foreshock.terminal import LedgerFile, StoreDir, check_out, print_table, printable
 
 if TYPE_CHECKING:
     from data.bars import Bars
-    from data.store import SeriesSummary, Store
-    from engine.ledger import Ledger
     from foreshock.config import StudyConfig
     from foreshock.study_result import StudyResult
 
@@ -26,12 +27,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(ledger_verbs, name="ledger")
+app.add_typer(store_verbs, name="store")
+app.add_typer(benchmark_verbs, name="benchmark")
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study; see examples/study.toml.")]
 DataPath = Annotated[Path | None, typer.Option("--data", help="Bars, instead of data.path of the study.")]
-BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
-LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Instead of FORESHOCK_LEDGER or the user's own.")]
-StoreDir = Annotated[Path | None, typer.Option("--store", help="Instead of FORESHOCK_STORE or the user's own cache.")]
 OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet, trades.parquet.")]
 
 
@@ -44,7 +45,7 @@ def _root() -> None:
 @app.command()
 def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Of the simulated market.")] = 7) -> None:
     """The whole job on a simulated market with planted events, offline."""
-    _check_out(out)
+    check_out(out)
     from foreshock.demo import demo_study
 
     result = demo_study(seed).run(progress=True)
@@ -60,7 +61,7 @@ def run(
     no_ledger: Annotated[bool, typer.Option("--no-ledger", help="Leave no entry in the trial ledger, and count none.")] = False,
 ) -> None:
     """A study from a file: walk-forward scores, verdicts, backtests, report, and an entry in the trial ledger."""
-    _check_out(out)
+    check_out(out)
     from engine.ledger import Ledger
 
     if ledger is not None and no_ledger:
@@ -151,7 +152,7 @@ def fetch(
         still = sum(b - a for a, b in found.uncovered) / 60_000
         open_ = f", {still:,.0f} {'minute' if round(still) == 1 else 'minutes'} not yet known" if found.uncovered else ""
         bulk = f" ({found.n_archived:,} from the archive)" if archive is not None else ""
-        typer.echo(_printable(f"{found.key}: {found.n_fetched:,} fetched{bulk}, {found.n_rows:,} in the store{empty}{open_}"))
+        typer.echo(printable(f"{found.key}: {found.n_fetched:,} fetched{bulk}, {found.n_rows:,} in the store{empty}{open_}"))
 
 
 def _record(
@@ -171,7 +172,7 @@ def _record(
 
     for found in record_book(symbols, exchange, timeframe or "10s", duration, store, base_url, progress=True):
         missed = f", {found.n_missed:,} missed" if found.n_missed else ""
-        typer.echo(_printable(f"{found.key}: {found.n_taken:,} snapshots taken{missed}"))
+        typer.echo(printable(f"{found.key}: {found.n_taken:,} snapshots taken{missed}"))
 
 
 @app.command()
@@ -187,11 +188,14 @@ def compare(
     ] = Path("foreshock-out/compare"),
 ) -> None:
     """Detectors through history: by year, asset and regime, the stability of their ranking, and their agreement."""
-    _check_out(out)
+    check_out(out)
     from foreshock.compare import comparison, load_models, load_results, print_comparison, save_comparison
 
     beside = load_models(models) if models is not None else None
     found: dict[str, dict[str, Any]] = {}
+    twice = next((path for i, path in enumerate(studies) if path.resolve() in {other.resolve() for other in studies[:i]}), None)
+    if twice is not None:
+        raise ConfigError(f"studies to compare must differ, got {twice} twice; leave one out")
     for path in studies:
         name = path.resolve().stem if path.suffix == ".toml" else path.resolve().name
         if name in found:
@@ -204,7 +208,7 @@ def compare(
     content = comparison(found, beside)
     options = (f" --data {data.name}" if data else "") + (f" --models {models.name}" if models else "")
     save_comparison(content, out, "foreshock compare " + " ".join(path.name for path in studies) + options)
-    print_comparison(content, _width())
+    print_comparison(content)
     typer.echo(f"comparison: {out / 'comparison.json'}")
     typer.echo(f"report: {out / 'report.html'}")
 
@@ -216,7 +220,7 @@ def eda(
     interval: Annotated[str | None, typer.Option(help="Of the bars, such as 1h; by default the most common step.")] = None,
 ) -> None:
     """What a history looks like: its faults, returns, features, volatility and regimes, on one page."""
-    _check_out(out)
+    check_out(out)
     from data.files import naming, read_table
 
     table = read_table(data)
@@ -229,7 +233,7 @@ def eda(
     for sentence in headline(found.results):
         typer.echo(sentence)
     for part in found.results["omitted"]:
-        typer.echo(_printable(f"not drawn: {part['what']}: {part['why']}"))
+        typer.echo(printable(f"not drawn: {part['what']}: {part['why']}"))
     typer.echo(f"report: {folder / 'eda.html'}")
 
 
@@ -244,7 +248,7 @@ def scenarios(
     ] = Path("foreshock-out/scenarios"),
 ) -> None:
     """Generated scenarios: how real they look, and the stressed risk of a portfolio."""
-    _check_out(out)
+    check_out(out)
     from foreshock.config import load_study
 
     config = load_study(study)
@@ -260,7 +264,7 @@ def scenarios(
         )
     command = f"foreshock scenarios {study.name} --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
     save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out, command)
-    print_scenarios(found, _width())
+    print_scenarios(found)
     typer.echo(f"scenarios: {out / 'scenarios.json'}")
     typer.echo(f"report: {out / 'report.html'}")
 
@@ -275,252 +279,6 @@ def detectors() -> None:
         cls = detector_class(name)
         params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
-
-
-ledger_verbs = typer.Typer(help="What was tried, and whether the record of it is whole.", no_args_is_help=True)
-app.add_typer(ledger_verbs, name="ledger")
-
-
-@ledger_verbs.command()
-def show(ledger: LedgerFile = None) -> None:
-    """Every entry: when, on which data, which configuration, what came out."""
-    from engine.ledger import digest
-    from foreshock.ledger import describe
-
-    trials = _ledger(ledger)
-    entries = trials.entries()
-    for entry in entries:
-        marks = f"data {entry.data_hash[:12] or '-':<12}  configuration {digest(entry.configuration)[:12]}"
-        typer.echo(_printable(f"{entry.sequence:>4}  {entry.time[:19]}  {entry.kind:<7}  {marks}  {describe(entry)}").rstrip())
-    n_data = len({entry.data_hash for entry in entries if entry.kind == "trial"})
-    typer.echo(f"{len(entries)} entries; {trials.count()} configurations on {n_data} sets of data; {trials.path}")
-
-
-@ledger_verbs.command()
-def verify(ledger: LedgerFile = None) -> None:
-    """Whether every line is as it was written, in its place, and none is missing."""
-    trials = _ledger(ledger)
-    found = trials.verify()
-    if found.problems:
-        first, *others = found.problems
-        more = f" (and {len(others)} more)" if others else ""
-        raise DataError(f"{trials.path}: {first}{more}; the {found.n_entries} entries before are whole")
-    if found.torn:
-        raise DataError(
-            f"{trials.path}: line {found.n_entries + 1} is torn, its writing was interrupted; the {found.n_entries} entries before "
-            "are whole, and the next entry drops it"
-        )
-    typer.echo(f"{found.n_entries} entries, all as they were written; head {found.head}; {trials.path}")
-
-
-store_verbs = typer.Typer(help="What history is on disk, and whether it is whole.", no_args_is_help=True)
-app.add_typer(store_verbs, name="store")
-
-
-@store_verbs.command("ls")
-def store_ls(store: StoreDir = None) -> None:
-    """Every series: its rows, the range they cover, ranges never fetched between, and bars the exchange does not have."""
-    found = _store(store)
-    summaries = found.summary()
-    problems: list[str] = []
-    for series in summaries:
-        marks, bad = _series_line(found, series)
-        typer.echo(_printable(f"{series.key!s:<44}{marks}"))
-        problems += bad
-    typer.echo(f"{len(summaries)} series; {found.folder}")
-    if problems:
-        raise DataError(_first_of(problems))
-
-
-def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
-    """What ``store ls`` says of a series, and the partitions that cannot be read."""
-    from data.series import minute, without
-
-    marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
-    if series.covered:
-        start, stop = series.covered[0][0], series.covered[-1][1]
-        marks += f"  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"
-        n_gaps = len(without((start, stop), series.covered))
-        marks += f"  {n_gaps} not fetched" if n_gaps else ""
-    if series.key.kind == "ohlcv" and not problems:
-        try:
-            empty = store.known_empty(series.key)
-        except (DataError, OSError) as error:
-            # A footer may be whole where the rows are not.
-            empty, problems = [], [str(error)]
-        n_bars = sum(stop - start for start, stop in empty) // series.key.step_ms
-        marks += f"  {n_bars:,} bars known to be empty, in {len(empty)} runs" if empty else ""
-    if problems:
-        marks += f"  UNREADABLE: {len(problems)} of {series.n_partitions + len(series.problems)} partitions"
-    return marks, problems
-
-
-def _first_of(problems: Sequence[str]) -> str:
-    return problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
-
-
-@store_verbs.command("verify")
-def store_verify(store: StoreDir = None) -> None:
-    """Whether every row is as it was written; nothing is changed.
-
-    A partition that was deleted is not seen; its range is missing, and fetch asks for it again.
-    """
-    found = _store(store)
-    report = found.verify()
-    if not report.whole:
-        for problem in report.problems:
-            typer.echo(_printable(f"BAD  {problem}"))
-        raise DataError(f"{_first_of(report.problems)}; the other {report.n_partitions} partitions are whole")
-    counts = f"{report.n_series} series, {report.n_partitions} partitions, {report.n_rows:,} rows"
-    typer.echo(f"{counts}, all as they were written; {found.folder}")
-
-
-@store_verbs.command("repair")
-def store_repair(store: StoreDir = None) -> None:
-    """Set damaged partitions aside, so that their ranges are fetched again, and clear up after interrupted writes."""
-    found = _store(store)
-    report = found.repair()
-    for line in report.mended:
-        typer.echo(_printable(line))
-    typer.echo(f"{len(report.mended)} things mended; {report.n_partitions} partitions are whole; {found.folder}")
-
-
-@store_verbs.command("export")
-def store_export(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As store ls shows it: BTC/USDT, BTC/USDT:USDT.")],
-    out: Annotated[Path, typer.Option("--out", help="File that ends in .csv or .parquet.")],
-    kind: Annotated[str, typer.Option(help="ohlcv, trades, funding or book.")] = "ohlcv",
-    exchange: Annotated[str | None, typer.Option(help="Where several have the symbol.")] = None,
-    timeframe: Annotated[str | None, typer.Option(help="Where bars or books of several are there.")] = None,
-    start: Annotated[str | None, typer.Option(help="First time, such as 2024-01-01; UTC.")] = None,
-    end: Annotated[str | None, typer.Option(help="Rows before this.")] = None,
-    store: StoreDir = None,
-) -> None:
-    """One series as a CSV or Parquet file."""
-    from data.export import export_series, find_series
-    from data.interval import parse_instant
-
-    found = _store(store)
-    first, stop = (
-        None if edge is None else int(parse_instant(edge, name).astype("datetime64[ms]").astype("int64"))
-        for edge, name in ((start, "start"), (end, "end"))
-    )
-    key = find_series(found, symbol, kind, exchange, timeframe)
-    typer.echo(_printable(f"{export_series(found, key, out, first, stop):,} rows of {key} in {out}"))
-
-
-benchmark = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
-app.add_typer(benchmark, name="benchmark")
-
-
-@benchmark.command()
-def planted(
-    out: BenchmarkDir = Path("foreshock-out/benchmark-planted"),
-    seed: Annotated[int, typer.Option(help="Of the simulated market.", min=0)] = 7,
-) -> None:
-    """On the simulated market, by kind and size of event."""
-    _check_out(out)
-    from foreshock.benchmarks.common import print_recalls
-    from foreshock.benchmarks.planted import planted_benchmark, planted_names
-    from foreshock.progress import progress_bar
-
-    with progress_bar(2 * len(planted_names()), True) as step:
-        result = planted_benchmark(seed, step)
-    title = f"Planted events of the simulated market, seed {seed}"
-    _finish_benchmark("planted", title, result, out, [row for row in result["rows"] if row["kind"] == "all"])
-    print_recalls("Recall by kind and size of event", [row for row in result["rows"] if row["kind"] != "all"], _width())
-    _print_notes(result, out)
-
-
-@benchmark.command()
-def nab(
-    data: Annotated[Path | None, typer.Option(help="Folder with combined_windows.json and data/*.csv of NAB.")] = None,
-    out: BenchmarkDir = Path("foreshock-out/benchmark-nab"),
-) -> None:
-    """On the Numenta Anomaly Benchmark, published figures of TSB-AD beside ours."""
-    _check_out(out)
-    from foreshock.benchmarks.common import print_rows, shared_data
-    from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files
-    from foreshock.progress import progress_bar
-
-    folder = data or shared_data("nab")
-    with progress_bar(len(nab_files(folder)), True) as step:
-        result = nab_benchmark(folder, on_step=step)
-    pooled = [row for row in result["rows"] if row["series"] == "all series"]
-    beside = [row for row in result["rows"] if row["published"] or row["series"] == Path(TSB_FILE).stem]
-    _finish_benchmark("nab", f"NAB, {pooled[0]['n_series']} series", result, out, pooled)
-    print_rows("Beside published figures", beside, _width(), ("auc_pr", "vus_pr", "vus_pr_lift", "vus_pr_all_rows"))
-    _print_notes(result, out)
-
-
-@benchmark.command()
-def pumps(
-    trades: Annotated[Path | None, typer.Option(help="Trades around the pumps.")] = None,
-    events: Annotated[Path | None, typer.Option(help="The announced pumps.")] = None,
-    out: BenchmarkDir = Path("foreshock-out/benchmark-pumps"),
-) -> None:
-    """On real pump-and-dumps, alerts on windows of trades."""
-    _check_out(out)
-    from foreshock.benchmarks.common import print_curves
-    from foreshock.benchmarks.pumps import WINDOW_SECONDS, pumps_benchmark
-    from foreshock.progress import progress_bar
-
-    # Reading, then for each window size nine detectors, their neighbours, and the supervised reference.
-    with progress_bar(1 + 11 * len(WINDOW_SECONDS), True) as step:
-        result = pumps_benchmark(trades, events, step)
-    _finish_benchmark("pumps", "Announced pumps", result, out, result["rows"])
-    print_curves("Recall and median delay against false alerts, any threshold", result["curves"], _width())
-    _print_notes(result, out)
-
-
-def _finish_benchmark(name: str, title: str, result: dict[str, Any], out: Path, shown: list[dict[str, Any]]) -> None:
-    from foreshock.benchmarks.common import print_rows, save_benchmark
-
-    save_benchmark(name, result, out)
-    print_rows(title, shown, _width())
-
-
-def _print_notes(result: dict[str, Any], out: Path) -> None:
-    for note in result.get("notes", []):
-        typer.echo(f"note: {note}")
-    typer.echo(f"results: {out / 'benchmark.json'}")
-
-
-def _ledger(path: Path | None) -> Ledger:
-    """A ledger that is there; whoever asks to see one must not be told that all of nothing is whole."""
-    from engine.ledger import Ledger
-
-    ledger = Ledger(path)
-    if not ledger.path.exists() and not ledger.head_path.exists():
-        raise DataError(f"no ledger at {ledger.path}; foreshock run writes one, or give --ledger FILE")
-    return ledger
-
-
-def _store(path: Path | None) -> Store:
-    """A store that is there."""
-    from data.store import Store
-
-    store = Store(path) if path is not None else Store.default()
-    if not store.folder.is_dir():
-        raise DataError(f"no store at {store.folder}; foreshock fetch writes one, or give --store DIR")
-    return store
-
-
-def _width() -> int | None:
-    return None if sys.stdout.isatty() else 120
-
-
-def _check_out(out: Path) -> None:
-    """Refuse a folder that cannot be written before hours of work go into it; nothing is created yet."""
-    from tempfile import TemporaryFile
-
-    try:
-        nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-        if not nearest.is_dir():
-            raise ConfigError(f"--out must be a folder, got {out}, where {nearest} is a file; give another folder")
-        TemporaryFile(dir=nearest).close()
-    except OSError as error:
-        raise ConfigError(f"--out must be a folder that can be written, got {out}: {error.strerror}; give another one") from error
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
@@ -542,21 +300,14 @@ def _finish(result: StudyResult, out: Path, command: str) -> None:
 
 
 def _print_summary(result: StudyResult) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=result.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     columns = ("detector", "verdict", "over", "events", "raw", "matched [95 %]", "q", "alerts", "avoidance", "luck")
-    for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i < 3 else "right", no_wrap=True)
+    rows = []
     for label, row in result.summary().to_dict("index").items():
         matched = f"{row['matched_ratio']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
         figures = (str(row["n_events"]), f"{row['abs_move_ratio']:.2f}", matched, f"{row['q']:.3f}", f"{row['alert_rate']:.2%}")
         paid = (f"{row['avoidance_return']:+.1%}", f"{row['luck_below']:.0%}")
-        table.add_row(str(label), row["verdict"], row["horizon"], *(cell.replace("nan", "–") for cell in (*figures, *paid)))
-    # Labels are the user's: a bracket in one is no markup.
-    Console(width=_width(), markup=False).print(table)
+        rows.append((str(label), row["verdict"], row["horizon"], *(cell.replace("nan", "–") for cell in (*figures, *paid))))
+    print_table(result.title, columns, rows, n_left=3)
     returns = {name: result.results["backtests"][name]["total_return"] for name in ("buy_and_hold", "equal_weight")}
     held = ", ".join(f"{name} {value:+.1%}" for name, value in returns.items())
     typer.echo("raw, matched: move after an alert over that after other bars, over that after bars as volatile")
@@ -592,12 +343,8 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 def _fail(message: str, exit_code: int) -> NoReturn:
     # Names and values in a message come from the user's files: they get no line of their own and no say over the terminal.
-    print("error:", _printable(message), file=sys.stderr)  # noqa: T201
+    print("error:", printable(message), file=sys.stderr)  # noqa: T201
     sys.exit(exit_code)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
 from foreshock.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.results import SCHEMA_VERSION, plain, versions
+from foreshock.terminal import print_table
 from foreshock.together import written_together
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
@@ -32,12 +33,8 @@ def load_results(folder: Path) -> dict[str, Any]:
     path = folder / "results.json"
     if folder.is_file():
         raise DataError(f"{folder} is no study; give a folder that foreshock run wrote, or a study file that ends in .toml")
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"no results.json in {folder}; give a folder that foreshock run wrote, or a study file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not JSON: {error}; run the study again") from error
+    missing = f"no results.json in {folder}; give a folder that foreshock run wrote, or a study file"
+    results = _read_json(path, missing, "run the study again")
     if not isinstance(results, dict) or results.get("version") != SCHEMA_VERSION or any(key not in results for key in NEEDED):
         raise DataError(f"{path} is not a results file of version {SCHEMA_VERSION}; run the study again")
     return results
@@ -51,16 +48,21 @@ def load_models(path: Path) -> dict[str, Any]:
     DataError
         If there is none, or it is not one of this version.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"no such file: {path}; python -m foreshock.model_comparison --out {path.name} writes one") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not JSON: {error}; write it again") from error
+    missing = f"no such file: {path}; python -m foreshock.model_comparison --out {path.name} writes one"
+    found = _read_json(path, missing, "write it again")
     if not isinstance(found, dict) or found.get("version") != MODELS_VERSION or not {"data", "rows"} <= found.keys():
         said = "python -m foreshock.model_comparison --out writes one"
         raise DataError(f"{path} is no comparison of models of version {MODELS_VERSION}; {said}")
     return found
+
+
+def _read_json(path: Path, missing: str, remedy: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(missing) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON: {error}; {remedy}") from error
 
 
 def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -185,22 +187,8 @@ def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], d
     return names, {label: [found.get((label, name)) for name in names] for label in labels}
 
 
-def print_comparison(content: Mapping[str, Any], width: int | None) -> None:
+def print_comparison(content: Mapping[str, Any]) -> None:
     """Tables of every study: matched ratio by slice, stability of the ranking, agreement; then what changed between studies."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=width, markup=False, highlight=False)
-
-    def show(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, name in enumerate(head):
-            table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-
     for study, found in content["studies"].items():
         for by, stability in found["stability"].items():
             names, table = by_slice(found["slices"], by)
@@ -208,10 +196,10 @@ def print_comparison(content: Mapping[str, Any], width: int | None) -> None:
             tau = "not known" if mean is None else f"{mean:+.2f} over {n_pairs} pairs"
             horizon = found["slices"][0]["horizon"] if found["slices"] else "-"
             title = f"{study}: volatility-matched ratio of the next {horizon} by {by} (events); mean Kendall's tau {tau}"
-            show(title, ("detector", *names), [(label, *map(_ratio, cells)) for label, cells in table.items()])
+            print_table(title, ("detector", *names), [(label, *map(_ratio, cells)) for label, cells in table.items()])
         labels = list(found["agreement"])
         share = [(label, *(_number(found["agreement"][label][other]) for other in labels)) for label in labels]
-        show(f"{study}: share of a detector's alerts that another raised too, within a bar", ("detector", *labels), share)
+        print_table(f"{study}: share of a detector's alerts that another raised too, within a bar", ("detector", *labels), share)
     rows = [
         (
             row["detector"],
@@ -221,7 +209,7 @@ def print_comparison(content: Mapping[str, Any], width: int | None) -> None:
         for row in content["changes"]
     ]
     if rows:
-        show("Against the first study", ("detector", "verdict", "matched ratio, longest horizon"), rows)
+        print_table("Against the first study", ("detector", "verdict", "matched ratio, longest horizon"), rows)
 
 
 def _ratio(row: Mapping[str, Any] | None) -> str:

@@ -13,10 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.checks import check_whole
-from data.interval import Duration, format_duration
+from data.interval import Duration
 from data.quality import QualityReport, clean
 from foreshock import exploration_sections as sections
-from foreshock.results import plain, versions
+from foreshock.results import bars_section, plain, versions
 
 SCHEMA_VERSION = 1
 # Runs of findings that are listed; all are counted.
@@ -140,12 +140,7 @@ def explore(
 
 def _data(bars: Bars) -> dict[str, Any]:
     return {
-        "hash": bars.fingerprint(),
-        "symbols": list(bars.symbols),
-        "start": bars.time[0],
-        "end": bars.time[-1],
-        "interval": format_duration(bars.interval),
-        "n_bars": bars.n_bars,
+        **bars_section(bars),
         "extras": list(bars.extras),
         "listed": {symbol: sections.listed(bars, i) for i, symbol in enumerate(bars.symbols)},
     }

@@ -23,7 +23,6 @@ from sklearn.base import clone
 
 from data.bars import Bars
 from data.errors import ConfigError
-from data.interval import format_duration
 from detectors.neural.base import NeuralDetector
 from detectors.pca import PCA
 from detectors.registry import make_detector
@@ -36,7 +35,7 @@ from engine.scores import Scores
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
 from foreshock.compare import MODELS_VERSION
-from foreshock.results import plain, versions
+from foreshock.results import bars_section, plain, versions
 
 MODELS = (
     "pca",
@@ -213,15 +212,7 @@ def model_results(bars: Bars, events: Events, splits: WalkForward, seed: int, ta
     return plain(
         {
             "version": MODELS_VERSION,
-            "data": {
-                "hash": bars.fingerprint(),
-                "symbols": list(bars.symbols),
-                "start": str(bars.time[0]),
-                "end": str(bars.time[-1]),
-                "interval": format_duration(bars.interval),
-                "n_bars": bars.n_bars,
-                "n_events": len(events.col),
-            },
+            "data": {**bars_section(bars), "n_events": len(events.col)},
             "splits": asdict(splits),
             "seeds": {"models": seed},
             "rows": table.to_dict("records"),

@@ -42,7 +42,8 @@ def plain(value: Any) -> Any:
     return value if value is None else str(value)
 
 
-def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
+def bars_section(bars: Bars) -> dict[str, Any]:
+    """Which bars were worked on."""
     return {
         "hash": bars.fingerprint(),
         "symbols": list(bars.symbols),
@@ -50,9 +51,11 @@ def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
         "end": str(bars.time[-1]),
         "interval": format_duration(bars.interval),
         "n_bars": bars.n_bars,
-        "test_start": str(bars.time[first_test_row]),
-        "test_end": str(bars.time[-1]),
     }
+
+
+def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
+    return {**bars_section(bars), "test_start": str(bars.time[first_test_row]), "test_end": str(bars.time[-1])}
 
 
 def detector_section(scores: Scores, signals: Signals, judged: Judgement, label: str) -> dict[str, Any]:

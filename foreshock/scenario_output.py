@@ -14,9 +14,10 @@ from data.bars import Bars
 from data.interval import format_duration
 from engine.realism import RealismCard
 from engine.realism.measures import EMBEDDING
-from foreshock.results import plain, versions
+from foreshock.results import bars_section, plain, versions
 from foreshock.scenario_pictures import clustering, fan, losses
 from foreshock.scenarios import ScenarioStudy
+from foreshock.terminal import print_table
 from foreshock.together import written_together
 
 VERSION = 1
@@ -45,15 +46,7 @@ def scenario_results(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any]
     content = {
         "version": VERSION,
         "config": config,
-        "data": {
-            "hash": bars.fingerprint(),
-            "symbols": list(bars.symbols),
-            "start": str(bars.time[0]),
-            "end": str(bars.time[-1]),
-            "interval": format_duration(bars.interval),
-            "n_bars": bars.n_bars,
-            "n_held_out_paths": study.n_held_out,
-        },
+        "data": {**bars_section(bars), "n_held_out_paths": study.n_held_out},
         "model": {"name": study.model.name, "params": study.model.get_params(), **getattr(study.model, "trained_", {})},
         "scenarios": {
             "n": len(drawn.paths),
@@ -97,21 +90,17 @@ def save_scenarios(
     return folder
 
 
-def print_scenarios(study: ScenarioStudy, width: int | None) -> None:
-    from rich.console import Console
-
-    console = Console(width=width, markup=False)
-    name = study.model.name
-    n = study.n_held_out
-    console.print(_card_table(f"Realism of {name} against {n} held-out paths", study.cards[name]))
-    console.print(_cards_table("Measures failed, against held-out blocks", study.cards))
+def print_scenarios(study: ScenarioStudy) -> None:
+    """The score card of the model, those of all paths beside it, and the risk."""
+    name, drawn = study.model.name, study.scenarios
+    _print_card(f"Realism of {name} against {study.n_held_out} held-out paths", study.cards[name])
+    _print_cards("Measures failed, against held-out blocks", study.cards)
     if study.later:
-        console.print(_cards_table("Measures failed, learned on the first 70 %, against the last 30 %", study.later))
-    console.print(_risk_table(study))
-    drawn = study.scenarios
-    console.print(
+        _print_cards("Measures failed, learned on the first 70 %, against the last 30 %", study.later)
+    _print_risk(study)
+    print(  # noqa: T201
         f"stress {drawn.stress:g}: paths weighted by volatility ** {drawn.tilt:.2f}, then all returns times {drawn.scale:.2f}; "
-        f"intervals are of sampling alone"
+        "intervals are of sampling alone"
     )
 
 
@@ -127,35 +116,27 @@ def _card(card: RealismCard) -> dict[str, Any]:
     return {**head, "mmd_p": card.mmd_p, "n_passed": card.n_passed, "failed": list(card.failed), "measures": figures}
 
 
-def _table(title: str, columns: tuple[str, ...], n_left: int = 1) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < n_left else "right", no_wrap=i == 0)
-    return table
-
-
-def _card_table(title: str, card: RealismCard) -> Any:
-    table = _table(title, ("measure", "real", "generated", "distance", "real halves", "limit", "passed"))
-    for measure, row in card.table.iterrows():
-        cells = [f"{row[key]:.3f}".replace("nan", "–") for key in ("real", "generated", "distance", "floor", "limit")]
-        table.add_row(str(measure), *cells, "yes" if row["passed"] else "no")
-    return table
+def _print_card(title: str, card: RealismCard) -> None:
+    figures = ("real", "generated", "distance", "floor", "limit")
+    rows = [
+        (str(measure), *(f"{row[key]:.3f}".replace("nan", "–") for key in figures), "yes" if row["passed"] else "no")
+        for measure, row in card.table.iterrows()
+    ]
+    print_table(title, ("measure", "real", "generated", "distance", "real halves", "limit", "passed"), rows)
 
 
-def _cards_table(title: str, cards: Mapping[str, RealismCard]) -> Any:
-    table = _table(title, ("paths", "which", "passed", "MMD p"), 2)
-    for name, card in cards.items():
-        table.add_row(name, ", ".join(card.failed) or "none", f"{card.n_passed} of {len(card.table)}", f"{card.mmd_p:.3f}")
-    return table
+def _print_cards(title: str, cards: Mapping[str, RealismCard]) -> None:
+    rows = [
+        (name, ", ".join(card.failed) or "none", f"{card.n_passed} of {len(card.table)}", f"{card.mmd_p:.3f}")
+        for name, card in cards.items()
+    ]
+    print_table(title, ("paths", "which", "passed", "MMD p"), rows, n_left=2)
 
 
-def _risk_table(study: ScenarioStudy) -> Any:
+def _print_risk(study: ScenarioStudy) -> None:
     steps, interval = study.scenarios.paths.shape[1], study.scenarios.interval
-    table = _table(f"Loss of the portfolio over {format_duration(steps * interval)}", ("source", "level", "n", "VaR", "CVaR"))
+    rows = []
     for row in study.risk.to_dict("records"):
         cells = [f"{row[key]:.1%} [{row[f'{key}_low']:.1%}, {row[f'{key}_high']:.1%}]" for key in ("var", "cvar")]
-        table.add_row(row["source"], f"{row['level']:.0%}", str(row["n"]), *cells)
-    return table
+        rows.append((row["source"], f"{row['level']:.0%}", str(row["n"]), *cells))
+    print_table(f"Loss of the portfolio over {format_duration(steps * interval)}", ("source", "level", "n", "VaR", "CVaR"), rows)

@@ -83,6 +83,7 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
     figure = blank(len(names) * ROW + 56)
     _reference(figure, 1.0, len(names))
     rows = [forward[name].get(horizon, {}) for name in names]
+    marks: list[dict[str, Any]] = []
     looks = (
         ("Raw", "abs_move_ratio", "abs_move_ratio_ci", -0.16, {"symbol": "circle-open", "size": 8, "color": "var(--raw)"}),
         ("Matched", "matched_ratio", "ci", 0.16, {"symbol": "diamond", "size": 9, "color": "var(--matched)"}),
@@ -94,6 +95,7 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
             y=[x for y in height for x in (y, y, None)],
             mode="lines", line={"color": marker["color"], "width": 2}, hoverinfo="skip",
         )
+        marks += _cut_marks([moves.get(bounds) for moves in rows], height, limits, marker["color"])
         texts = [
             f"{safe(name, 60)}<br>{label} ratio {fmt.ratio(moves.get(key))} {fmt.interval(moves.get(bounds))}"
             f"<br>n = {fmt.count(moves.get('n_events'))}, effective {fmt.count(moves.get('n_effective'))}"
@@ -104,6 +106,7 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
             marker={**marker, "line": {"width": 2, "color": marker["color"]}},
         )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
+    figure.update_layout(annotations=marks)
     name_rows(figure, names)
     n = sum(moves.get("n_events") or 0 for moves in rows)
     return Chart(
@@ -111,6 +114,19 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
         f"ratio, 1.0 = no difference; bars are 95 % intervals; n = {fmt.count(n)} events of {len(names)} detectors",
         spec_of(figure), height_of(figure),
     )
+
+
+def _cut_marks(
+    intervals: Sequence[Sequence[float | None] | None], heights: Sequence[float], limits: Sequence[float], color: str
+) -> list[dict[str, Any]]:
+    """Arrows at the ends of an axis, for the intervals that run beyond it."""
+    ends = ((0, "◂", "left", -1), (1, "▸", "right", 1))
+    return [
+        {"x": limits[end], "y": y, "text": arrow, "showarrow": False, "xanchor": anchor, "font": {"color": color}}
+        for interval, y in zip(intervals, heights, strict=True)
+        for end, arrow, anchor, sign in ends
+        if interval and fmt.known(interval[end]) and sign * interval[end] > sign * limits[end]
+    ]
 
 
 def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
@@ -129,6 +145,12 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
     figure = blank(len(tests) * RUNG + 68)
     _reference(figure, 1.0, len(tests))
     between = {row["test"] for row in tests} - {"naive", decides}
+    # A scale of its own: one loud detector would press the intervals of all others together.
+    limits = ratio_range(
+        [row["estimate"] for row in tests if fmt.known(row.get("estimate"))],
+        [row[key] for row in tests for key in ("low", "high") if fmt.known(row.get(key))],
+    )
+    marks: list[dict[str, Any]] = []
     looks = (
         ({"naive"}, {"symbol": "circle-open", "size": 9, "color": "var(--raw)"}),
         (between, {"symbol": "circle", "size": 7, "color": "var(--ink-2)"}),
@@ -142,16 +164,12 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
             y=[y for place in places for y in (place, place, None)],
             mode="lines", line={"color": marker["color"], "width": 2}, hoverinfo="skip",
         )
+        marks += _cut_marks([(row.get("low"), row.get("high")) for row in rows], places, limits, marker["color"])
         figure.add_scatter(
             x=[row.get("estimate") for row in rows], y=places, mode="markers", hoverinfo="text",
             marker={**marker, "line": {"width": 2, "color": marker["color"]}},
             hovertext=[_rung_text(row) for row in rows],
         )
-    # A scale of its own: one loud detector would press the intervals of all others together.
-    limits = ratio_range(
-        [row["estimate"] for row in tests if fmt.known(row.get("estimate"))],
-        [row[key] for row in tests for key in ("low", "high") if fmt.known(row.get(key))],
-    )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
     name_rows(figure, [RATIOS[row["test"]] for row in tests])
     beside = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "showarrow": False}
@@ -160,6 +178,7 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
         *({**beside, "y": place, "text": safe(fmt.p_value(row.get("p")))} for place, row in enumerate(tests)),
         *({"x": 1, "xanchor": "left", "xshift": 4, "y": place, "showarrow": False, "text": safe(row.get("note") or "not known", 32)}
           for place, row in enumerate(tests) if not fmt.known(row.get("estimate"))),
+        *marks,
     ])
     n = max(row.get("n_events") or 0 for row in tests)
     return Chart(

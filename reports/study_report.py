@@ -17,6 +17,9 @@ from reports.price_chart import PriceHistory
 from reports.records import trade_records
 from reports.tables import quality_table, settings_table
 
+# Half a year: a Sharpe ratio per year has a standard error of 1.4.
+SHORT_DAYS = 182.5
+
 
 @dataclass(frozen=True)
 class StudyReport:
@@ -169,7 +172,17 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
     if study_tables.TRUTH in names:
         verdict = results["detectors"][study_tables.TRUTH].get("verdict")
         sentences.append(f"{study_tables.TRUTH}, what the simulated market knows of itself, {verdict}.")
-    return sentences + _trading_sentence(results, draws, tested)
+    return sentences + _trading_sentence(results, draws, tested) + _span_sentence(results.get("data") or {})
+
+
+def _span_sentence(data: Mapping[str, Any]) -> list[str]:
+    """What figures per year are worth after a short test."""
+    edges = [pd.Timestamp(data[key]) for key in ("test_start", "test_end") if data.get(key)]
+    days = (edges[1] - edges[0]) / pd.Timedelta("1D") if len(edges) == 2 else SHORT_DAYS
+    if not 0 < days < SHORT_DAYS:
+        return []
+    return [f"The test covers {fmt.counted(round(days), 'day')}: the standard error of a Sharpe ratio per year is about "
+            f"{fmt.ratio((365 / days) ** 0.5)}, so figures per year say little."]
 
 
 def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from data.errors import DataError
+from data.errors import ConfigError, DataError
 from engine.validation.slices import rank_stability
 from foreshock.cli import app
 from foreshock.compare import comparison, config_changes, load_models
@@ -397,6 +397,15 @@ def test_the_verb_writes_json_and_page_of_the_same_numbers(tmp_path):
     page = (tmp_path / "out" / "report.html").read_text()
     assert page == ComparisonReport(content, "foreshock compare main other --models models.json").to_html()
     assert "<pre><code>foreshock compare main other --models models.json</code></pre>" in page
+
+
+def test_one_study_under_two_names_is_refused(tmp_path):
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / "results.json").write_text(json.dumps(study(0)))
+    words = ["compare", str(tmp_path / "main"), str(tmp_path / "x" / ".." / "main"), "--out", str(tmp_path / "out")]
+    with pytest.raises(ConfigError, match=r"studies to compare must differ, got .*main twice"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_comparison_of_models_is_refused(tmp_path):

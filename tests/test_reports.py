@@ -14,7 +14,7 @@ import pytest
 from data.errors import ConfigError
 from engine.risk.path import risk_path
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
-from reports import evidence_tables, figures, study_tables
+from reports import evidence_tables, figures, study_report, study_tables
 from reports import format as fmt
 from reports.html import embed
 from reports.study_report import StudyReport
@@ -614,6 +614,23 @@ def test_a_ratio_axis_shows_every_point_and_cuts_only_far_intervals():
     assert low < 1.0 < high
 
 
+def test_an_interval_that_runs_off_the_axis_ends_in_an_arrow(report):
+    def arrows(page):
+        found = [(name, note) for name, spec in _specs(page).items() for note in spec["layout"].get("annotations", [])]
+        return [(name, note["text"], note["x"], note["y"]) for name, note in found if note["text"] in "◂▸"]
+
+    results = json.loads(json.dumps(report.results))
+    results["detectors"]["zscore"]["forward"]["24h"]["ci"] = [-30.0, 40.0]
+    before, after = arrows(report.to_html()), arrows(replace(report, results=results).to_html())
+    added = [arrow for arrow in after if arrow not in before]
+    horizons = list(dict.fromkeys(horizon for entry in results["detectors"].values() for horizon in entry["forward"]))
+    name = f"forward-{horizons.index('24h')}"
+    low, high = _specs(replace(report, results=results).to_html())[name]["layout"]["xaxis"]["range"]
+    place = study_tables.detectors_by_verdict(results).index("zscore") + 0.16
+    here = {arrow[1:] for arrow in added if arrow[0] == name and arrow[3] == place}
+    assert here == {("◂", low, place), ("▸", high, place)}
+
+
 def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
     seen = _text(report.to_html())
     assert "3 of 7 detectors add information beyond volatility: isolation_forest, zscore and seq2seq_autoencoder." in seen
@@ -622,6 +639,14 @@ def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
     results = json.loads(json.dumps(report.results))
     results["detectors"]["random"]["verdict"] = "adds information"
     assert "The baseline random is also judged to add information" in _text(replace(report, results=results).to_html())
+
+
+def test_a_short_test_is_told_what_its_figures_per_year_are_worth(report):
+    data = {**report.results["data"], "test_start": "2024-01-01T00:00:00", "test_end": "2024-02-07T12:00:00"}
+    said = study_report.headline({**report.results, "data": data}, report.random_draws)
+    assert said[-1].startswith("The test covers 38 days: the standard error of a Sharpe ratio per year is about 3.12,")
+    long = study_report.headline({**report.results, "data": {**data, "test_end": "2024-07-02T00:00:00"}}, report.random_draws)
+    assert long == said[:-1]
 
 
 def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):

@@ -11,6 +11,7 @@ from typing import Any
 
 from data.errors import ConfigError
 from engine.detection import METRICS, DetectionReport
+from foreshock.terminal import print_table
 
 # Whatever tells the rows of one detector apart.
 KEYS = ("series", "kind", "size", "window_s")
@@ -70,62 +71,41 @@ def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def print_rows(title: str, rows: Sequence[Mapping[str, Any]], width: int | None, figures: Sequence[str] = FIGURES) -> None:
+def print_rows(title: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[str] = FIGURES) -> None:
     """A table with one line for each row; published figures are marked with an asterisk. ``lift`` is VUS-PR over chance."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     keys = [key for key in KEYS if len({row.get(key) for row in rows}) > 1]
     shown = [name for name in figures if any(row.get(name) is not None for row in rows)]
-    for name in ("detector", *keys, *shown):
-        heading = HEADINGS.get(name, name)
-        table.add_column(heading, justify="left" if name in ("detector", "series", "kind", "size") else "right", no_wrap=True)
+    body = []
     for row in rows:
         label = f"{row['detector']}{' *' if row.get('published') else ''}"
-        table.add_row(label, *(str(row.get(key) or "") for key in keys), *(_cell(row, name) for name in shown))
-    console = Console(width=width, markup=False)
-    console.print(table)
+        body.append((label, *(str(row.get(key) or "") for key in keys), *(_cell(row, name) for name in shown)))
+    headings = [HEADINGS.get(name, name) for name in ("detector", *keys, *shown)]
+    print_table(title, headings, body, n_left=1 + sum(key != "window_s" for key in keys))
     if any(row.get("published") for row in rows):
-        console.print("* published figures of others")
+        print("* published figures of others")  # noqa: T201
 
 
-def print_recalls(title: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> None:
+def print_recalls(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Recall of each detector by kind and size of event."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     groups = list(dict.fromkeys((row["kind"], row["size"]) for row in rows))
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("detector", no_wrap=True)
-    for kind, size in groups:
-        table.add_column((kind if size == "all" else size).replace("_", " "), justify="right")
+    body = []
     for detector in dict.fromkeys(row["detector"] for row in rows):
         own = {(row["kind"], row["size"]): row for row in rows if row["detector"] == detector}
-        table.add_row(detector, *(f"{own[group]['recall']:.2f}" for group in groups))
-    Console(width=width, markup=False).print(table)
+        body.append((detector, *(f"{own[group]['recall']:.2f}" for group in groups)))
+    print_table(title, ("detector", *((kind if size == "all" else size).replace("_", " ") for kind, size in groups)), body)
 
 
-def print_curves(title: str, curves: Sequence[Mapping[str, Any]], width: int | None) -> None:
+def print_curves(title: str, curves: Sequence[Mapping[str, Any]]) -> None:
     """Most events caught at no more than so many false alerts a day, and their median delay, of each detector and window."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("detector", no_wrap=True)
-    for heading in ("window", *(f"≤ {rate:g}/day" for rate in CURVE_RATES)):
-        table.add_column(heading, justify="right", no_wrap=True)
+    body = []
     for one in curves:
         cells = []
         for rate in CURVE_RATES:
             allowed = [point for point in one["points"] if point["false_per_day"] <= rate]
             best = max(allowed, key=lambda point: (point["recall"], -point["false_per_day"]), default=None)
             cells.append("–" if best is None else f"{best['recall']:.2f} {_cell(best, 'median_delay_s')}")
-        table.add_row(one["detector"], f"{one['window_s']} s", *cells)
-    Console(width=width, markup=False).print(table)
+        body.append((one["detector"], f"{one['window_s']} s", *cells))
+    print_table(title, ("detector", "window", *(f"≤ {rate:g}/day" for rate in CURVE_RATES)), body)
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

@@ -1,0 +1,48 @@
+"""What the verbs of the command line share: options, a folder that can be written, tables, and text that is safe to print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data.errors import ConfigError
+
+LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Instead of FORESHOCK_LEDGER or the user's own.")]
+StoreDir = Annotated[Path | None, typer.Option("--store", help="Instead of FORESHOCK_STORE or the user's own cache.")]
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that cannot be written before hours of work go into it; nothing is created yet."""
+    from tempfile import TemporaryFile
+
+    try:
+        nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        if not nearest.is_dir():
+            raise ConfigError(f"--out must be a folder, got {out}, where {nearest} is a file; give another folder")
+        TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise ConfigError(f"--out must be a folder that can be written, got {out}: {error.strerror}; give another one") from error
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1) -> None:
+    """A table as wide as the terminal, or of 120 columns where there is none; the first ``n_left`` columns are words."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i < n_left else "right", no_wrap=i < n_left)
+    for row in rows:
+        table.add_row(*row)
+    # Labels are the user's: a bracket in one is no markup.
+    Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False).print(table)
+
+
+def printable(text: str) -> str:
+    """A text on one line that has no say over the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
