@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from data.errors import ConfigError, DataError
 from detectors.neural.base import BATCH
 from detectors.neural.conditional import median_over_symbols
+from detectors.neural.stackable import normalise
 from detectors.neural.trainer import Noise, Settings, TrainingData, seeded, train
 from detectors.neural.windows import Windows
 from detectors.registry import detector_class, make_detector
@@ -168,6 +170,27 @@ def test_noise_bytes_are_uniform():
 
 
 # Folds together
+
+
+@pytest.mark.parametrize("n_rows", [2, 31])
+def test_normalised_columns_and_their_gradients_are_those_of_batch_norm(n_rows):
+    rng = torch.Generator().manual_seed(0)
+    shapes = ((n_rows, 5), (5,), (5,), (n_rows, 5))
+    x, weight, bias, weighting = (torch.randn(shape, generator=rng, dtype=torch.float64) for shape in shapes)
+    found = []
+
+    def theirs_of(x, weight, bias):
+        return functional.batch_norm(x, None, None, weight, bias, True, 0.1, 1e-5)
+
+    for of in (lambda *args: normalise(*args)[0], theirs_of):
+        inputs = [value.clone().requires_grad_() for value in (x, weight, bias)]
+        out = of(*inputs)
+        (out * weighting).sum().backward()
+        found.append([out.detach(), *(value.grad for value in inputs)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+    _, mean, var = normalise(x, weight, bias)
+    torch.testing.assert_close(torch.stack([mean, var]), torch.stack([x.mean(0), x.var(0, correction=0)]))
 
 
 @pytest.mark.parametrize("name", DENSE)

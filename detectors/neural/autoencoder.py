@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,39 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from detectors.neural.base import NeuralDetector
+from detectors.neural.stackable import EPSILON, normalise, product
 from detectors.neural.trainer import kept
 
-EPSILON = 1e-5
 # Weight of a batch in the running mean and variance.
 MOMENTUM = 0.1
-
-
-class Normalise(torch.autograd.Function):
-    """Columns less their mean over their deviation, with both; written out so that vmap gives what one network gives.
-
-    torch's own batch norm takes another path under vmap: rounding differs, and training carries it far.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        mean = x.mean(dim=0)
-        centred = x - mean
-        var = centred.square().mean(dim=0)
-        return centred * torch.rsqrt(var + EPSILON), mean, var
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:  # noqa: ARG004
-        unit, mean, var = output
-        ctx.mark_non_differentiable(mean, var)
-        ctx.save_for_backward(unit, var)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        unit, var = ctx.saved_tensors
-        g = gradients[0]
-        return (g - g.mean(dim=0) - unit * (g * unit).mean(dim=0)) * torch.rsqrt(var + EPSILON)
 
 
 class BatchNorm(nn.Module):
@@ -58,10 +31,11 @@ class BatchNorm(nn.Module):
         mean, var = self.get_buffer("mean"), self.get_buffer("var")
         if not self.training or x.ndim > 2:
             return functional.batch_norm(x, mean, var, self.weight, self.bias, self.training, MOMENTUM, EPSILON)
-        unit, batch_mean, batch_var = Normalise.apply(x)  # pyright: ignore[reportGeneralTypeIssues]
+        weight = torch.ones_like(self.bias) if self.weight is None else self.weight
+        out, batch_mean, batch_var = normalise(x, weight, self.bias)
         mean.mul_(1 - MOMENTUM).add_(batch_mean, alpha=MOMENTUM)
         var.mul_(1 - MOMENTUM).add_(batch_var, alpha=MOMENTUM * len(x) / (len(x) - 1))
-        return unit + self.bias if self.weight is None else torch.addcmul(self.bias, unit, self.weight)
+        return out
 
 
 class Dense(nn.Module):
@@ -77,14 +51,15 @@ class Dense(nn.Module):
         self.n_uniform = sum(hidden) if dropout else 0
 
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
-        start = 0
-        for linear, norm in zip(self.linear, self.norm, strict=True):
-            x = functional.relu(norm(linear(x)))
-            if self.training and self.dropout and uniform is not None:
-                stays, share = kept(uniform[:, start : start + x.shape[1]], self.dropout)
-                x, start = x * (stays * (1 / share)), start + x.shape[1]
-        # Apart, as vmap does it: a fused bias rounds otherwise.
-        return functional.linear(x, self.out.weight) + self.out.bias
+        weights: Sequence[Tensor | None] = [None] * len(self.norm)
+        if self.training and self.dropout and uniform is not None:
+            # Of all layers at once: many small comparisons take longer than one.
+            stays, share = kept(uniform[:, : self.n_uniform], self.dropout)
+            weights = stays.mul_(1 / share).split([linear.out_features for linear in self.linear], dim=1)
+        for linear, norm, weight in zip(self.linear, self.norm, weights, strict=True):
+            x = functional.relu(norm(product(x, linear.weight)))  # pyright: ignore[reportArgumentType]
+            x = x if weight is None else x * weight
+        return product(x, self.out.weight) + self.out.bias
 
 
 class DenseAutoencoder(nn.Module):

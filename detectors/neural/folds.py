@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from detectors.neural.trainer import (
     Loss,
@@ -52,29 +52,33 @@ class _Stack:
 
     def __init__(self, nets: Sequence[nn.Module], settings: Settings) -> None:
         parameters, self.buffers = stack_module_state(list(nets))
-        self.parameters = {name: value.detach() for name, value in parameters.items()}
+        self.parameters = {name: value.detach().requires_grad_() for name, value in parameters.items()}
         self.settings = settings
         self.optimiser = adamw(list(self.parameters.values()), settings)
 
-    def step(self, gradients: dict[str, Tensor], rate: float) -> None:
+    def step(self, losses: Tensor, rate: float) -> None:
         """One step of AdamW, the gradient of each network clipped by its own norm."""
+        self.optimiser.zero_grad(set_to_none=True)
+        # No network is in the loss of another, so that the gradient of the sum is that of each.
+        losses.sum().backward()
+        gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
         # A row for each network: a sum down the columns would add up in another order where there is only one.
-        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients.values()], dim=1)
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients], dim=1)
         factor = (self.settings.clip / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp(max=1.0)
-        for name, parameter in self.parameters.items():
-            parameter.grad = gradients[name] * factor.view(-1, *[1] * (parameter.ndim - 1))
+        for gradient in gradients:
+            gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
         self.optimiser.param_groups[0]["lr"] = rate
         self.optimiser.step()
 
     def keep(self, alive: list[int]) -> None:
         """Let go of the networks that have stopped."""
         old = [self.optimiser.state[parameter] for parameter in self.parameters.values()]
-        self.parameters = {name: value[alive].clone() for name, value in self.parameters.items()}
-        self.buffers = {name: value[alive].clone() for name, value in self.buffers.items()}
+        self.parameters = {name: value.detach()[alive].requires_grad_() for name, value in self.parameters.items()}
+        self.buffers = {name: value[alive] for name, value in self.buffers.items()}
         self.optimiser = adamw(list(self.parameters.values()), self.settings)
         for parameter, state in zip(self.parameters.values(), old, strict=True):
             self.optimiser.state[parameter] = {
-                key: value[alive].clone() if value.ndim else value.clone() for key, value in state.items()
+                key: value[alive] if value.ndim else value for key, value in state.items()
             }
 
     def write(self, member: int, net: nn.Module) -> None:
@@ -106,7 +110,7 @@ def _train_group(
         named = {f"net.{name}": value for part in (parameters, buffers) for name, value in part.items()}
         return functional_call(skeleton, named, args)
 
-    step = vmap(grad_and_value(loss_of))
+    losses_of = vmap(loss_of)
     best: list[Any] = [snapshot(net) for net in nets]
     best_loss, stale, epochs = [float("inf")] * len(nets), [0] * len(nets), [0] * len(nets)
     alive = list(range(len(nets)))
@@ -117,9 +121,9 @@ def _train_group(
             parts = [
                 (data[i].x[rows], data[i].context[rows], *noises[i].draw(size)) for i, rows in zip(alive, chosen, strict=True)
             ]
-            gradients, means = step(stack.parameters, stack.buffers, *map(torch.stack, zip(*parts, strict=True)))
-            stack.step(gradients, settings.rate(epoch - 1))
-            total += means.detach().cpu()
+            losses = losses_of(stack.parameters, stack.buffers, *map(torch.stack, zip(*parts, strict=True)))
+            stack.step(losses, settings.rate(epoch - 1))
+            total += losses.detach().cpu()
         stopped = []
         for place, i in enumerate(alive):
             stack.write(place, nets[i])
