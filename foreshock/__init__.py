@@ -5,6 +5,8 @@ used, because vectorbt and scikit-learn take seconds to import.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -288,9 +290,25 @@ _HOMES = {
     "strategies.stability": ("StabilityGrid", "WalkForwardChoice", "choose_walk_forward", "stability_grid"),
     "strategies.volatility_target": ("VolatilityTarget",),
 }
+_PACKAGES = ("data", "detectors", "engine", "reports", "strategies")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = list(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def _check_packages() -> None:
+    """Whether each package is ours: a ``data.py`` beside the user's script would be taken instead."""
+    root = Path(__file__).resolve().parent.parent
+    for name in _PACKAGES:
+        spec = find_spec(name)
+        place = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if place is None:
+            raise ImportError(f"foreshock's package {name!r} is not there; install foreshock again")
+        if place.parent.parent != root:
+            raise ImportError(f"{place} hides foreshock's package {name!r}; rename it, or run from another folder")
+
+
+_check_packages()
 
 
 def __getattr__(name: str) -> Any:

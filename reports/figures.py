@@ -284,15 +284,15 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
     # All traces share these times; the script hands them out, which keeps one copy in the page.
     figure.update_layout(
         meta={"x": times}, hovermode="x unified", dragmode="zoom",
-        yaxis={"domain": places[0], "title": {"text": "equity, start = 1"}, "tickformat": ".3~g", "nticks": 8},
-        yaxis2=AXIS | {"domain": places[1], "title": {"text": "drawdown"}, "tickformat": ".0%", "nticks": 5},
+        yaxis={"domain": places[0], "title": {"text": "equity, start = 1"}, "tickformat": ".6~g", "nticks": 8},
+        yaxis2=AXIS | {"domain": places[1], "title": {"text": "drawdown"}, "tickformat": ".3~%", "nticks": 5},
         margin={"l": 56}, xaxis={
             "anchor": list(panels)[-1], "type": "date", "fixedrange": False, "spikecolor": "var(--ink-2)", "spikethickness": -1,
         },
     )
     below, shown_panels = "the fall from the running peak", "Equity and drawdown"
     if exposure is not None:
-        figure.update_layout(yaxis3=AXIS | {"domain": places[2], "title": {"text": "exposure"}, "tickformat": ".0%", "nticks": 4})
+        figure.update_layout(yaxis3=AXIS | {"domain": places[2], "title": {"text": "exposure"}, "tickformat": ".3~%", "nticks": 4})
         below, shown_panels = below + ", and the share of the equity that is invested", "Equity, drawdown and exposure"
     figure.update_yaxes(showgrid=True)
     figure.add_scatter(
@@ -369,7 +369,7 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     every = [*totals, hold, *(level for levels in spread for level in levels)]
     shown = [x for x in every if x is not None and fmt.known(x)] or [0.0]
     margin = 0.04 * (max(shown) - min(shown)) or 0.01
-    figure.update_xaxes(tickformat=".0%", nticks=6, showgrid=True, range=[min(shown) - margin, max(shown) + margin])
+    figure.update_xaxes(tickformat=".3~%", nticks=6, showgrid=True, range=[min(shown) - margin, max(shown) + margin])
     name_rows(figure, [detector_of(name) for name in names])
     n_draws = sorted({fmt.count(draws[name].get("n_draws")) for name in names})
     return Chart(
@@ -406,7 +406,7 @@ def alert_chart(results: Mapping[str, Any]) -> Chart | None:
             for name, rate in zip(names, rates, strict=True)
         ],
     )
-    figure.update_xaxes(tickformat=".1%", nticks=6, rangemode="tozero", showgrid=True)
+    figure.update_xaxes(tickformat=".3~%", nticks=6, rangemode="tozero", showgrid=True)
     name_rows(figure, names)
     n = sum(results["detectors"][name].get("n_alerts") or 0 for name in names)
     return Chart(

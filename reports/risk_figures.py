@@ -66,7 +66,7 @@ def _var_chart(i: int, name: str, path: RiskPath) -> Chart:
         margin={"l": 52},
         dragmode="zoom",
         xaxis={"type": "date", "fixedrange": False, "nticks": 6},
-        yaxis={"tickformat": ".1%", "showgrid": True, "nticks": 6},
+        yaxis={"tickformat": ".3~%", "showgrid": True, "nticks": 6},
     )
     n, share = len(known), len(worst) / max(len(known), 1)
     shown = "" if len(drawn) == n else f", the last {fmt.count(len(drawn))} drawn"
@@ -157,7 +157,7 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
         hovermode="x unified",
         margin={"l": 56, "b": 52},
         xaxis={"title": {"text": "cost of a fill, basis points of its value"}, "tickvals": rates, "showgrid": True},
-        yaxis={"title": {"text": "total return"}, "tickformat": ".0%", "showgrid": True, "nticks": 8},
+        yaxis={"title": {"text": "total return"}, "tickformat": ".3~%", "showgrid": True, "nticks": 8},
     )
     figure.add_scatter(
         x=[rates[0], rates[-1]],

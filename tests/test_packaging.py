@@ -36,6 +36,18 @@ def test_importing_the_face_loads_no_heavy_package():
     assert found.stdout.strip() == "[]"
 
 
+def test_a_module_that_hides_a_package_is_named(tmp_path):
+    (tmp_path / "data.py").write_text("bars = 1\n")
+    code = [sys.executable, "-c", "import foreshock"]
+    found = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True, check=False)
+    said = f"ImportError: {tmp_path / 'data.py'} hides foreshock's package 'data'; rename it, or run from another folder"
+    assert (found.returncode, found.stderr.splitlines()[-1]) == (1, said)
+    (tmp_path / "data.py").unlink()
+    # A folder of files is no package, and hides none.
+    (tmp_path / "data").mkdir()
+    assert subprocess.run(code, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
 def test_the_version_is_the_same_everywhere():
     import tomllib
 
