@@ -143,7 +143,7 @@ def _thumbnail(browser: str, page: Path, picture: Path) -> Path:
         with TemporaryDirectory() as profile:
             flags = [
                 *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-                *("--hide-scrollbars", f"--user-data-dir={profile}", "--virtual-time-budget=5000"),
+                *("--hide-scrollbars", f"--user-data-dir={profile}", "--timeout=15000"),
                 *(f"--window-size={WIDTH},{height}", f"--force-device-scale-factor={SCALE}"),
             ]
             words = [browser, *flags, f"--screenshot={picture.resolve()}", page.resolve().as_uri()]

@@ -26,6 +26,8 @@ from reports.study_tables import (
 )
 
 N_POINTS = 1500
+# Of the exposure, that do not overlap.
+N_MEANS = 50
 N_POINTS_IN_ALL = 60_000
 N_COLOURS = 8
 N_SHOWN = 6
@@ -261,7 +263,10 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
     thin, drawdown = thinned(equity)
     panels, places = {"y": thin, "y2": drawdown}, [[0.36, 1], [0, 0.29]]
     if exposure is not None:
-        panels, places = panels | {"y3": mean_between(exposure, thin.index)}, [[0.48, 1], [0.235, 0.425], [0, 0.18]]
+        # Bar by bar, accounts that go in and out would be a weave.
+        n_mean = -(-len(exposure) // N_MEANS)
+        mean = exposure.rolling(n_mean, min_periods=1).mean()
+        panels, places = panels | {"y3": mean.loc[thin.index]}, [[0.48, 1], [0.235, 0.425], [0, 0.18]]
     figure = blank(560 if exposure is None else 680)
     lines, shown = dress(names), 0
     legend = []
@@ -293,7 +298,8 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
     below, shown_panels = "the fall from the running peak", "Equity and drawdown"
     if exposure is not None:
         figure.update_layout(yaxis3=AXIS | {"domain": places[2], "title": {"text": "exposure"}, "tickformat": ".3~%", "nticks": 4})
-        below, shown_panels = below + ", and the share of the equity that is invested", "Equity, drawdown and exposure"
+        below += f", and the share of the equity that is invested, mean of the {fmt.counted(n_mean, 'bar')} before"
+        shown_panels = "Equity, drawdown and exposure"
     figure.update_yaxes(showgrid=True)
     figure.add_scatter(
         x=[times[0], times[-1]], y=[1, 1], mode="lines", hoverinfo="skip",
@@ -315,14 +321,6 @@ def thinned(equity: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     ends = np.unique(np.linspace(0, len(equity) - 1, min(n_points, len(equity))).round().astype(int))
     deepest = np.fmin.reduceat(drawdown, np.r_[0, ends[:-1] + 1], axis=0)
     return equity.iloc[ends], pd.DataFrame(deepest, index=equity.index[ends], columns=equity.columns)
-
-
-def mean_between(values: pd.DataFrame, ends: pd.Index) -> pd.DataFrame:
-    """Mean over the bars up to each of some times, from the one before on."""
-    last = values.index.get_indexer(ends)
-    first = np.r_[0, last[:-1] + 1]
-    sums = np.add.reduceat(values.to_numpy(dtype=float), first, axis=0)
-    return pd.DataFrame(sums / (last - first + 1)[:, None], index=ends, columns=values.columns)
 
 
 def dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import html
 import json
+import math
 import re
 from dataclasses import replace
 
@@ -604,6 +605,18 @@ def test_legend_switches_the_traces_of_its_own_strategy(report, page):
         assert data[int(equity)]["name"] == data[int(drawdown)]["name"] == name
         assert data[int(equity)]["y"][-1] == pytest.approx(report.equity[name].iloc[-1], rel=1e-4)
         assert data[int(drawdown)]["yaxis"] == "y2"
+
+
+def test_the_exposure_drawn_is_the_mean_of_the_bars_before(report):
+    equity = report.equity
+    wave = pd.DataFrame({name: np.arange(len(equity)) % 7 / 7 + 0.01 * i for i, name in enumerate(equity)}, index=equity.index)
+    spec = _specs(replace(report, exposure=wave).to_html())["equity"]
+    times = pd.DatetimeIndex(spec["layout"]["meta"]["x"])
+    n = math.ceil(len(equity) / 50)
+    for trace in (trace for trace in spec["data"] if trace.get("yaxis") == "y3"):
+        values = wave[trace["name"]].to_numpy()
+        rows = equity.index.get_indexer(times)
+        assert trace["y"] == pytest.approx([values[max(row - n + 1, 0) : row + 1].mean() for row in rows], rel=1e-4)
 
 
 def test_a_ratio_axis_shows_every_point_and_cuts_only_far_intervals():
