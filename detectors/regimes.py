@@ -48,9 +48,10 @@ class KMeansRegime(PooledDetector):
     """Distance to the nearest of three or four regimes that k-means [1]_ finds in the training rows.
 
     score = min_k |z - c_k| with z the row, standardised per symbol by median and interquartile range, and c_k the centroids.
-    For fitting, z is clipped at 10. A regime is named by its own centroid: *high volatility* has the highest ``volatility``;
-    of the others *bullish momentum* has the highest ``trend`` and, of four, *bearish* the lowest; what is left is *calm*. The
-    score and the regime of a row use that row alone; a row with an unknown feature has neither.
+    For fitting, z is clipped at 10. A regime is named by its own centroid, relative to the others: *high volatility* has the highest
+    ``volatility``; of four, *calm* has the lowest, and of the two between them *bullish momentum* has the higher ``trend``, *bearish*
+    the lower; of three, the other two are *bullish momentum* and, with the lower trend, *calm*. The score and the regime of a row use
+    that row alone; a row with an unknown feature has neither.
 
     Parameters
     ----------
@@ -150,10 +151,10 @@ class KMeansRegime(PooledDetector):
         """Which centroid is calm, which high volatility, and so on."""
         volatility, trend = (centroids[:, self.names_.index(name)] for name in (self.volatility, self.trend))
         high = int(volatility.argmax())
-        others = sorted((i for i in range(self.n_regimes) if i != high), key=lambda i: trend[i])
-        if self.n_regimes == 3:
-            return [others[0], high, others[1]]
-        return [others[1], high, others[2], others[0]]
+        others = [i for i in range(self.n_regimes) if i != high]
+        calm = min(others, key=lambda i: volatility[i] if self.n_regimes == 4 else trend[i])
+        between = sorted((i for i in others if i != calm), key=lambda i: -trend[i])
+        return [calm, high, *between]
 
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         return _nearest_nb(rows, model["centroids"])[1]
