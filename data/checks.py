@@ -83,7 +83,7 @@ def check_horizons(horizons: Sequence[Duration]) -> None:
         raise ConfigError(f"horizons must differ and be at least one, got {list(horizons)}; a horizon twice is two tests")
 
 
-def check_type(name: str, value: object, expected: type, hint: str) -> None:
+def check_type(name: str, value: object, expected: type | tuple[type, ...], hint: str) -> None:
     """Refuse what is no ``expected``, such as a table where bars are wanted.
 
     >>> check_type("bars", "btc.csv", dict, "read a file with fs.read_bars")
@@ -92,7 +92,8 @@ def check_type(name: str, value: object, expected: type, hint: str) -> None:
     data.errors.ConfigError: bars must be dict, got str; read a file with fs.read_bars
     """
     if not isinstance(value, expected):
-        raise ConfigError(f"{name} must be {expected.__name__}, got {type(value).__name__}; {hint}")
+        wanted = " or ".join(kind.__name__ for kind in (expected if isinstance(expected, tuple) else (expected,)))
+        raise ConfigError(f"{name} must be {wanted}, got {type(value).__name__}; {hint}")
 
 
 def check_switch(name: str, value: object) -> None:

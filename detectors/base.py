@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from detectors.parameter_types import check_types
 from engine.features import Features
@@ -104,7 +105,8 @@ class Detector(BaseEstimator):
 
 
 def refuse_infinite(features: Features) -> None:
-    """Refuse infinite features: they are no measurement, and a mean over one is lost."""
+    """Refuse what is no features, and infinite ones: they are no measurement, and a mean over one is lost."""
+    check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
     wrong = np.isinf(features.values)
     if wrong.any():
         row, symbol, column = map(int, np.argwhere(wrong)[0])

@@ -48,10 +48,10 @@ class KMeansRegime(PooledDetector):
     """Distance to the nearest of three or four regimes that k-means [1]_ finds in the training rows.
 
     score = min_k |z - c_k| with z the row, standardised per symbol by median and interquartile range, and c_k the centroids.
-    For fitting, z is clipped at 10. A regime is named by its own centroid, relative to the others: *high volatility* has the highest
-    ``volatility``; of four, *calm* has the lowest, and of the two between them *bullish momentum* has the higher ``trend``, *bearish*
-    the lower; of three, the other two are *bullish momentum* and, with the lower trend, *calm*. The score and the regime of a row use
-    that row alone; a row with an unknown feature has neither.
+    For fitting, z is clipped at 10. A regime is named by its own centroid, relative to the others: *high volatility* has the
+    highest ``volatility``; of four, *calm* has the lowest, and of the two between them *bullish momentum* has the higher
+    ``trend``, *bearish* the lower; of three, the other two are *bullish momentum* and, with the lower trend, *calm*. The score
+    and the regime of a row use that row alone; a row with an unknown feature has neither.
 
     Parameters
     ----------

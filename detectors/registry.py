@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from data.checks import did_you_mean
+from data.checks import check_type, did_you_mean
 from data.errors import ConfigError, DataError
 from detectors.base import Detector, read_saved
 from detectors.ensemble import Ensemble
@@ -136,7 +136,10 @@ def load_detector(path: str | Path) -> Detector:
     """
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))
+    check_type("path", path, (str, Path), "give the file that save wrote")
     name, params, learned = read_saved(path)
+    if "n_steps" in params:
+        raise DataError(f"{path} holds a scenario model, {name}; load it with fs.load_scenario_model")
     detector = make_detector(name, **params)
     missing = [key for key in detector.learned if key not in learned]
     if missing:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.interval import format_duration, parse_duration, parse_instant
 from engine.ledger import OPENING, SEAL, Entry, Ledger
@@ -74,6 +75,8 @@ class HoldOut:
         DataError
             If the ledger is broken, or a hold-out of any of these symbols that overlaps in time was opened already.
         """
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
+        check_type("share", share, (float, int), "0.2 is the last fifth")
         ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         n_held = round(bars.n_bars * share) if 0 < share < 1 else 0
         if not 0 < n_held < bars.n_bars:
@@ -103,6 +106,9 @@ class HoldOut:
             If the bars are not those that were sealed, the seal is not in the ledger, the ledger is broken, or a hold-out of any of
             these symbols that overlaps in time was opened before.
         """
+        check_type("bars", bars, Bars, "give the history that was sealed")
+        if configuration is not None:
+            check_type("configuration", configuration, dict, "say in a dict what is to be tested; nothing was opened")
         if bars.fingerprint() != self.history_hash:
             raise DataError(
                 f"the bars are not those that were sealed: hash {bars.fingerprint()[:12]}…, sealed {self.history_hash[:12]}…; "

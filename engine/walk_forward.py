@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from data.checks import check_whole
-from data.errors import DataError
+from data.checks import check_type, check_whole
+from data.errors import ConfigError, DataError
 from engine.features import Features
 from engine.scores import FoldScores, Scores
 from engine.splits import Fold, WalkForward
@@ -107,6 +107,10 @@ def fit_walk_forward(
     check_whole("label_bars", label_bars, 0)
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
     folds, detectors = [], []
+    if not callable(getattr(detector, "fit", None)) or isinstance(detector, type):
+        raise ConfigError(f"a detector to walk forward must have fit and score, got {detector!r}; make one with fs.make_detector")
+    check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
+    check_type("splits", splits, WalkForward, 'give fs.WalkForward(train="120D", test="60D")')
     wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)
     for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
         began = perf_counter()

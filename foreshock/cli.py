@@ -186,8 +186,13 @@ def compare(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for report.html, comparison.json and the studies that had to be run.")
     ] = Path("foreshock-out/compare"),
+    ledger: LedgerFile = None,
+    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="Leave no entry for studies that have to be run.")] = False,
 ) -> None:
-    """Detectors through history: by year, asset and regime, the stability of their ranking, and their agreement."""
+    """Detectors through history: by year, asset and regime, the stability of their ranking, and their agreement.
+
+    A study file is run first, and leaves an entry in the trial ledger as run does.
+    """
     check_out(out)
     from foreshock.compare import comparison, load_models, load_results, print_comparison, save_comparison
 
@@ -201,7 +206,7 @@ def compare(
         if name in found:
             name = str(path)
         if path.suffix == ".toml":
-            run(path, data, out / name)
+            run(path, data, out / name, ledger, no_ledger)
             found[name] = load_results(out / name)
         else:
             found[name] = load_results(path)

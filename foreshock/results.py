@@ -24,7 +24,7 @@ from foreshock.judge import Judgement
 from strategies.result import BacktestResult
 
 SCHEMA_VERSION = 1
-PACKAGES = ("numpy", "pandas", "numba", "scikit-learn", "scipy", "vectorbt")
+PACKAGES = ("numpy", "pandas", "numba", "scikit-learn", "scipy", "torch", "vectorbt")
 
 
 def plain(value: Any) -> Any:

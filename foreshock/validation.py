@@ -114,6 +114,7 @@ def validate(
     check_threshold(rule)
     make = features if callable(features) else partial(ohlcv_features, features=features)
     label = fitted.name
+    bars_in(horizon, bars.interval, "horizon")
     gap = horizon if cooldown is None else cooldown
     bars_in(gap, bars.interval, "cooldown")
     table = MoveTable(bars, [horizon], delay)

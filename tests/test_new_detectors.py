@@ -138,6 +138,17 @@ def test_planted_regimes_are_found_and_named():
     assert found.share()["bearish"] == pytest.approx((truth == 3).mean(), abs=0.01)
 
 
+def test_of_four_regimes_calm_is_the_quietest_whatever_its_trend():
+    """The quietest rows fall a little; of the two kinds between, one rises and one hardly moves."""
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, 4, 2_000)
+    centres = np.array([[1.0, -0.3], [4.0, 0.0], [1.8, 2.0], [2.6, 0.2]])
+    rows = centres[truth][:, [0, 1, 0]] + rng.normal(0, 0.1, (len(truth), 3))
+    features = plain(rows, ("volatility_20", "return_24", "range"))
+    found = make_detector("kmeans_regime").fit(features).regimes(features)
+    assert (found.labels[:, 0] == truth).mean() > 0.99
+
+
 def test_three_regimes_have_no_bearish_one():
     features, truth = planted_regimes(2_000, seed=2)
     values = features.values[truth != 3]

@@ -12,10 +12,12 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from data.errors import ConfigError, DataError
+from detectors.base import refuse_infinite
 from detectors.neural.folds import train_together
 from detectors.neural.parameters import ParametersOfBases
 from detectors.neural.trainer import VALIDATION, OnEpoch, Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
 from detectors.neural.windows import Windows, clipped
+from detectors.parameter_types import check_types
 from detectors.scaled import ModelDetector
 from detectors.scaling import MIN_ROWS
 from engine.features import Features
@@ -145,6 +147,8 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
 
     def _training_windows(self, features: Features) -> list[Windows]:
         """Learn the scales; the windows to learn from, of all symbols together or of each."""
+        check_types(self)
+        refuse_infinite(features)
         self._check(features)
         self._learn_scales(features)
         windows = self._windows(features)
@@ -292,8 +296,8 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         dropout = getattr(self, "dropout", 0.0)
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout of {self.name} must lie between 0 and 1, got {dropout}; try 0.05")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"learning_rate of {self.name} must be above 0, got {self.learning_rate}; try 0.002")
+        if not 0 < self.learning_rate < 1:
+            raise ConfigError(f"learning_rate of {self.name} must lie between 0 and 1, got {self.learning_rate}; try 0.002")
         if not 1 <= self.latent < n_inputs:
             raise ConfigError(
                 f"latent of {self.name} must lie between 1 and {n_inputs - 1} for {len(features.names)} features and window "

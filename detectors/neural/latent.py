@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type, check_whole
 from data.errors import ConfigError, DataError
 from detectors.neural.latent_models import CharacteristicFactors, CrossSections, FactorModel, make_factor_model
 from detectors.scaling import CLIP
@@ -130,7 +131,12 @@ def latent_factors(
     DataError
         If no fold has enough rows.
     """
-    if not 1 <= n_factors < bars.n_symbols:
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    check_whole("n_factors", n_factors, 1)
+    check_whole("epochs", epochs, 1)
+    if bars.n_symbols < 2:
+        raise ConfigError(f"latent factors are of several symbols, got {bars.n_symbols}; give more")
+    if not n_factors < bars.n_symbols:
         raise ConfigError(f"n_factors must lie between 1 and {bars.n_symbols - 1} for {bars.n_symbols} symbols, got {n_factors}")
     splits = splits or WalkForward(train="365D", test="90D", embargo="1D")
     make_factor_model(model, n_factors, epochs, beta, seed, device)

@@ -315,6 +315,10 @@ def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: in
 
 def make_factor_model(name: str, n_factors: int, epochs: int, beta: float | None, seed: int, device: str) -> FactorModel:
     """A fresh model by name."""
+    if beta is not None and name not in ("vae", "beta_vae"):
+        raise ConfigError(f"beta is of 'vae' and 'beta_vae' alone, got {beta!r} for {name!r}; leave it out")
+    if beta is not None and not 0 < beta < float("inf"):
+        raise ConfigError(f"beta of {name} must be above 0 and finite, got {beta!r}; 1 is that of a VAE")
     if name == "pca":
         return LinearFactors(n_factors)
     if name == "conditional_autoencoder":

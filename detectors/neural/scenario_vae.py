@@ -54,6 +54,8 @@ class VAEScenarios(ScenarioModel):
         def loss(net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG001
             return net.loss(x, context, normal, self.beta)
 
+        if not 0 < self.beta < float("inf"):
+            raise ConfigError(f"beta of {self.name} must be above 0 and finite, got {self.beta!r}; 1 is that of a VAE")
         try:
             trained = train(net, loss, data, settings, self.seed, on_epoch)
         except ConfigError as error:

@@ -32,7 +32,7 @@ class Decay:
     half_life : float
         H, in bars, of the excess activity a 2^(-(j - 1) / H) + c that fits the offsets j best. The constant is for what does not
         die down, and for matches that lie in the aftermath of other events: without it H comes out 10 to 15 % short. NaN where
-        the excess is not clearly above 0.
+        the excess is not clearly above 0, or no decay was seen.
     half_life_ci : tuple of float
         95 %. An upper end of 500 says that no decay was seen.
     reason : str
@@ -306,7 +306,9 @@ def _decay(found: _Cumulated, band: Band) -> Decay:
     curves = np.diff(np.vstack([found.activity, found.activity + band.draws]), prepend=0.0, axis=1)
     lives = _half_life(curves, 1 / np.maximum(np.diff(band.draws, prepend=0.0, axis=1).var(axis=0), 1e-300))
     first, last = np.quantile(lives[1:], [0.025, 0.975])
-    return Decay(ratio, low, high, float(lives[0]), (float(first), float(last)))
+    # The longest that was tried fits best: these bars do not tell how long.
+    life = float(lives[0]) if lives[0] < HALF_LIVES[-1] else nan
+    return Decay(ratio, low, high, life, (float(first), float(last)))
 
 
 def _half_life(curves: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -101,8 +101,9 @@ def decide(
     enough = [m for m in counted if not np.isnan(m.ci).any()]
     if not counted:
         most = max(by_q, key=lambda m: (m.n_effective, n_events[m.horizon]))
+        n = n_events[most.horizon]
         sentence = (
-            f"{n_events[most.horizon]} alerts could be followed over {most.horizon}, {most.n_effective} of them a horizon apart; "
+            f"{n} alerts could be followed over {most.horizon}, {min(most.n_effective, n)} of them a horizon apart; "
             f"{MIN_EVENTS} and {MIN_EFFECTIVE} are needed to judge."
         )
         return Verdict(TOO_FEW, most.horizon, sentence)
