@@ -243,20 +243,13 @@
       resize();
     };
 
-    // Over more than a week an hour of the day says nothing: such a mark bears its day.
-    const mark = (time, kind) => {
-      const shown = chart.timeScale().getVisibleRange();
-      const day = kind >= 3 && shown && shown.to - shown.from > 604800;
-      return day ? new Date(time * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" }) : null;
-    };
-
     const open = () => {
       figure.classList.add("live");
       chart = createChart(plot, {
         layout: { attributionLogo: false },  // its words and its link stand below the chart
         localization: { locale: "en-GB", dateFormat: "yyyy-MM-dd" },
         rightPriceScale: { mode: PriceScaleMode.Logarithmic, entireTextOnly: true },
-        timeScale: { timeVisible: step < 86400, secondsVisible: step % 60 > 0, minBarSpacing: 0.1, tickMarkFormatter: mark },
+        timeScale: { timeVisible: step < 86400, secondsVisible: step % 60 > 0, minBarSpacing: 0.1 },
         handleScroll: { mouseWheel: false, vertTouchDrag: false }, handleScale: { mouseWheel: false },
       });
       series = chart.addSeries(CandlestickSeries, { priceLineVisible: false, lastValueVisible: false });
