@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -377,11 +378,16 @@ cli.main()
 def test_an_interrupted_process_says_so_and_leaves_the_earlier_files(place):
     before = snapshot(place)
     command = [sys.executable, "-c", SLOW_STUDY, "run", "study.toml", "--out", "out", "--ledger", "mine.jsonl"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "running\n"
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
+    # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
+    heed: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed) as running:
+        try:
+            assert running.stdout is not None
+            assert running.stdout.readline() == "running\n"
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert (running.returncode, out, err) == (130, "", "error: interrupted; what was written before is as it was\n")
     assert snapshot(place) == before
 

@@ -366,7 +366,7 @@ def test_neighbours_in_a_pass_do_not_change_a_score(features, fitted):
     [
         ("autoencoder", {"latent": 13}, "latent of autoencoder must lie between 1 and 12 for 13 features and window 1, got 13"),
         ("autoencoder", {"window": 0}, "window of autoencoder must be at least 1, got 0"),
-        ("autoencoder", {"learning_rate": 0.0}, "learning_rate of autoencoder must lie between 0 and 1"),
+        ("autoencoder", {"learning_rate": 0.0}, "learning_rate of autoencoder must be above 0 and finite"),
         ("vae", {"device": "tpu"}, "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         ("sparse_autoencoder", {"penalty": "l2"}, "penalty must be 'kl' or 'l1', got 'l2'"),
         ("denoising_autoencoder", {"masking": 1.0}, "masking from 0 to below 1"),

@@ -296,8 +296,8 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         dropout = getattr(self, "dropout", 0.0)
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout of {self.name} must lie between 0 and 1, got {dropout}; try 0.05")
-        if not 0 < self.learning_rate < 1:
-            raise ConfigError(f"learning_rate of {self.name} must lie between 0 and 1, got {self.learning_rate}; try 0.002")
+        if not 0 < self.learning_rate < float("inf"):
+            raise ConfigError(f"learning_rate of {self.name} must be above 0 and finite, got {self.learning_rate}; try 0.002")
         if not 1 <= self.latent < n_inputs:
             raise ConfigError(
                 f"latent of {self.name} must lie between 1 and {n_inputs - 1} for {len(features.names)} features and window "
