@@ -127,7 +127,7 @@ def _cut_marks(
         {"x": limits[end], "y": y, "text": arrow, "showarrow": False, "xanchor": anchor, "font": {"color": color}}
         for interval, y in zip(intervals, heights, strict=True)
         for end, arrow, anchor, sign in ends
-        if interval and fmt.known(interval[end]) and sign * interval[end] > sign * limits[end]
+        if interval and (bound := interval[end]) is not None and sign * bound > sign * limits[end]
     ]
 
 
