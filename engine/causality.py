@@ -164,4 +164,3 @@ def _difference(expected: np.ndarray, found: np.ndarray) -> float:
         return 0.0
     a, b = a[~same], b[~same]
     return float(np.max(np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))))
-

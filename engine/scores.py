@@ -119,7 +119,6 @@ class Signals:
         n_decided = int(self.decided.sum())
         return float(self.active.sum() / n_decided) if n_decided else float("nan")
 
-
     def rows(self, rows: slice) -> Signals:
         """The signals of a run of rows, without a copy."""
         fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}

@@ -68,9 +68,7 @@ def walk_forward(
     on_fold: Callable[[], None] | None = None,
 ) -> Scores:
     """Out-of-sample scores of a detector; see ``fit_walk_forward``, which also keeps the fitted detectors."""
-    return fit_walk_forward(
-        detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold
-    )[0]
+    return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)[0]
 
 
 def fit_walk_forward(

@@ -1,6 +1,6 @@
 """Every strategy on one history, net of costs: out of sample by walk-forward, and one year in sample, as published tables are.
 
-    python -m foreshock.strategy_comparison BARS
+python -m foreshock.strategy_comparison BARS
 """
 
 from __future__ import annotations

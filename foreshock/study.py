@@ -269,9 +269,7 @@ class Study:
             "version": sections.SCHEMA_VERSION,
             "config": self.config(),
             "data": sections.data_section(bars, first),
-            "detectors": {
-                label: sections.detector_section(scores[label], signals[label], judged, label) for label in detectors
-            },
+            "detectors": {label: sections.detector_section(scores[label], signals[label], judged, label) for label in detectors},
             "surrogates": sections.surrogates_section(judged, bars.symbols),
             "calibration": sections.calibration_section(),
             "evidence": {label: sections.evidence_section(frames) for label, frames in judged.evidence.items()},

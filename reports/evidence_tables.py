@@ -47,18 +47,31 @@ def ladder_table(results: Mapping[str, Any]) -> Table:
         for row in tests:
             test = str(row["test"])
             label, write = OTHER_SCALES.get(test, (RATIOS.get(test, words(test)), fmt.ratio))
-            rows.append([
-                header(name), Cell(horizon), Cell(label, sort=label),
-                cell(row.get("estimate"), write, fmt.interval([row.get("low"), row.get("high")], write)),
-                cell(row.get("null"), fmt.number), cell(row.get("p"), fmt.p_value),
-                *(cell(row.get(key), fmt.count) for key in ("n_events", "n")),
-                *(Cell(str(row.get(key) or fmt.DASH)) for key in ("compared_with", "controls_for")),
-                Cell(str(row.get("note") or "")),
-            ])
+            rows.append(
+                [
+                    header(name),
+                    Cell(horizon),
+                    Cell(label, sort=label),
+                    cell(row.get("estimate"), write, fmt.interval([row.get("low"), row.get("high")], write)),
+                    cell(row.get("null"), fmt.number),
+                    cell(row.get("p"), fmt.p_value),
+                    *(cell(row.get(key), fmt.count) for key in ("n_events", "n")),
+                    *(Cell(str(row.get(key) or fmt.DASH)) for key in ("compared_with", "controls_for")),
+                    Cell(str(row.get("note") or "")),
+                ]
+            )
     columns = [
-        Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("Test", kind="text"),
-        Column("Estimate", "95 % interval"), Column("No effect", "estimate then"), Column("p"), Column("n events"),
-        Column("n rows"), Column("Compared with", kind="text"), Column("Controls for", kind="text"), Column("Note", kind="text"),
+        Column("Detector", kind="text"),
+        Column("Horizon", kind="text"),
+        Column("Test", kind="text"),
+        Column("Estimate", "95 % interval"),
+        Column("No effect", "estimate then"),
+        Column("p"),
+        Column("n events"),
+        Column("n rows"),
+        Column("Compared with", kind="text"),
+        Column("Controls for", kind="text"),
+        Column("Note", kind="text"),
     ]
     return Table("ladder-table", "Every test over the horizon of the verdict, from naive to surrogates", columns, rows)
 
@@ -71,16 +84,29 @@ def surrogate_table(results: Mapping[str, Any]) -> Table | None:
     rows = []
     for name in detectors_by_verdict(results):
         for horizon, moves in (results["detectors"][name].get("forward") or {}).items():
-            rows.append([
-                header(name), Cell(horizon), cell(moves.get("path_effect"), fmt.ratio),
-                *(cell(((drawn.get(key) or {}).get(name) or {}).get(horizon), fmt.ratio)
-                  for key in ("t", "t_surrogate_mean", "t_surrogate_std")),
-                *(cell(moves.get(key), fmt.p_value) for key in ("p_surrogate", "q")), cell(moves.get("n_events"), fmt.count),
-            ])
+            rows.append(
+                [
+                    header(name),
+                    Cell(horizon),
+                    cell(moves.get("path_effect"), fmt.ratio),
+                    *(
+                        cell(((drawn.get(key) or {}).get(name) or {}).get(horizon), fmt.ratio)
+                        for key in ("t", "t_surrogate_mean", "t_surrogate_std")
+                    ),
+                    *(cell(moves.get(key), fmt.p_value) for key in ("p_surrogate", "q")),
+                    cell(moves.get("n_events"), fmt.count),
+                ]
+            )
     columns = [
-        Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("Path ratio", "beyond surrogates"),
-        Column("t", "data"), Column("t", "surrogates, mean"), Column("t", "surrogates, spread"), Column("p", "surrogates"),
-        Column("q", "family-wise"), Column("n events"),
+        Column("Detector", kind="text"),
+        Column("Horizon", kind="text"),
+        Column("Path ratio", "beyond surrogates"),
+        Column("t", "data"),
+        Column("t", "surrogates, mean"),
+        Column("t", "surrogates, spread"),
+        Column("p", "surrogates"),
+        Column("q", "family-wise"),
+        Column("n events"),
     ]
     caption = f"The surrogate test at every horizon, against n = {fmt.count(drawn['n'])} histories of volatility alone"
     return Table("surrogate-table", caption, columns, rows)
@@ -98,14 +124,22 @@ def lead_table(results: Mapping[str, Any]) -> Table | None:
     """Estimated lead of each detector; None when none was looked for."""
     curves = results.get("lead_lag") or {}
     rows = [
-        [header(name), cell(curves[name].get("lead"), fmt.count, fmt.interval(curves[name].get("lead_ci"), fmt.count)),
-         cell(curves[name].get("p"), fmt.p_value), cell(curves[name].get("n_events"), fmt.count),
-         Cell(str(curves[name].get("reason") or ""))]
-        for name in detectors_by_verdict(results) if name in curves
+        [
+            header(name),
+            cell(curves[name].get("lead"), fmt.count, fmt.interval(curves[name].get("lead_ci"), fmt.count)),
+            cell(curves[name].get("p"), fmt.p_value),
+            cell(curves[name].get("n_events"), fmt.count),
+            Cell(str(curves[name].get("reason") or "")),
+        ]
+        for name in detectors_by_verdict(results)
+        if name in curves
     ]
     columns = [
-        Column("Detector", kind="text"), Column("Lead in bars", "95 % interval"), Column("p", "no offset differs"),
-        Column("n events"), Column("Note", kind="text"),
+        Column("Detector", kind="text"),
+        Column("Lead in bars", "95 % interval"),
+        Column("p", "no offset differs"),
+        Column("n events"),
+        Column("Note", kind="text"),
     ]
     caption = "Bars from the alert to the rise of activity; below 0 the alert comes after it"
     return Table("lead-table", caption, columns, rows) if rows else None
@@ -136,18 +170,29 @@ def calibration_table(results: Mapping[str, Any]) -> Table | None:
     rows = []
     for row in measured:
         size = row["effect"] == 1
-        rows.append([
-            header(LAWS.get(row["null"], str(row["null"]))), Cell(str(row["watches"])), Cell("size" if size else "power"),
-            cell(row["effect"], lambda value: "none" if value == 1 else fmt.ratio(value) + "×"),
-            *(cell(row[key], fmt.count) for key in ("n_bars", "horizon", "n_events", "n_histories", "n_surrogates")),
-            cell(row["found"], fmt.percent, fmt.interval([row["low"], row["high"]], fmt.percent)),
-            cell(row["found_naive"], fmt.percent),
-        ])
+        rows.append(
+            [
+                header(LAWS.get(row["null"], str(row["null"]))),
+                Cell(str(row["watches"])),
+                Cell("size" if size else "power"),
+                cell(row["effect"], lambda value: "none" if value == 1 else fmt.ratio(value) + "×"),
+                *(cell(row[key], fmt.count) for key in ("n_bars", "horizon", "n_events", "n_histories", "n_surrogates")),
+                cell(row["found"], fmt.percent, fmt.interval([row["low"], row["high"]], fmt.percent)),
+                cell(row["found_naive"], fmt.percent),
+            ]
+        )
     columns = [
-        Column("Law of volatility", kind="text"), Column("Detector watches", kind="text"), Column("Measured", kind="text"),
+        Column("Law of volatility", kind="text"),
+        Column("Detector watches", kind="text"),
+        Column("Measured", kind="text"),
         Column("Planted", "effect on returns"),
-        Column("Bars"), Column("Horizon", "bars"), Column("Events", "mean"), Column("n histories"), Column("n surrogates"),
-        Column("Information found", "at 5 %, 95 % interval"), Column("By the naive test", "at 5 %"),
+        Column("Bars"),
+        Column("Horizon", "bars"),
+        Column("Events", "mean"),
+        Column("n histories"),
+        Column("n surrogates"),
+        Column("Information found", "at 5 %, 95 % interval"),
+        Column("By the naive test", "at 5 %"),
     ]
     caption = "The test on one simulated symbol with a z-score detector: size where nothing is planted, power where something is"
     return Table("calibration", caption, columns, rows) if rows else None

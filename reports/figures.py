@@ -34,8 +34,13 @@ N_SHOWN = 6
 DASHES = ("solid", "dash", "dashdot")
 ROW, RUNG = 34, 25
 AXIS = {
-    "gridcolor": "var(--grid)", "zeroline": False, "linecolor": "var(--axis)", "tickcolor": "var(--axis)",
-    "fixedrange": True, "automargin": True, "showgrid": False,
+    "gridcolor": "var(--grid)",
+    "zeroline": False,
+    "linecolor": "var(--axis)",
+    "tickcolor": "var(--axis)",
+    "fixedrange": True,
+    "automargin": True,
+    "showgrid": False,
 }
 
 
@@ -95,7 +100,9 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
         figure.add_scatter(
             x=[x for moves in rows for x in (*(moves.get(bounds) or (None, None)), None)],
             y=[x for y in height for x in (y, y, None)],
-            mode="lines", line={"color": marker["color"], "width": 2}, hoverinfo="skip",
+            mode="lines",
+            line={"color": marker["color"], "width": 2},
+            hoverinfo="skip",
         )
         marks += _cut_marks([moves.get(bounds) for moves in rows], height, limits, marker["color"])
         texts = [
@@ -104,7 +111,11 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
             for name, moves in zip(names, rows, strict=True)
         ]
         figure.add_scatter(
-            x=[moves.get(key) for moves in rows], y=height, mode="markers", hovertext=texts, hoverinfo="text",
+            x=[moves.get(key) for moves in rows],
+            y=height,
+            mode="markers",
+            hovertext=texts,
+            hoverinfo="text",
             marker={**marker, "line": {"width": 2, "color": marker["color"]}},
         )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
@@ -112,9 +123,11 @@ def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[
     name_rows(figure, names)
     n = sum(moves.get("n_events") or 0 for moves in rows)
     return Chart(
-        f"forward-{i}", f"|move| over {horizon} after a signal ÷ after other bars",
+        f"forward-{i}",
+        f"|move| over {horizon} after a signal ÷ after other bars",
         f"ratio, 1.0 = no difference; bars are 95 % intervals; n = {fmt.count(n)} events of {len(names)} detectors",
-        spec_of(figure), height_of(figure),
+        spec_of(figure),
+        height_of(figure),
     )
 
 
@@ -139,7 +152,8 @@ def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
     q = {name: decisive(results["detectors"][name])[1].get("q") for name in shown}
     return [
         _ladder_chart(i, f"{name}: {horizon} after an alert, test by test", tests, decides, q[name])
-        for i, (name, (horizon, tests)) in enumerate(shown.items()) if tests
+        for i, (name, (horizon, tests)) in enumerate(shown.items())
+        if tests
     ]
 
 
@@ -164,30 +178,50 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
         figure.add_scatter(
             x=[x for row in rows for x in (row.get("low"), row.get("high"), None)],
             y=[y for place in places for y in (place, place, None)],
-            mode="lines", line={"color": marker["color"], "width": 2}, hoverinfo="skip",
+            mode="lines",
+            line={"color": marker["color"], "width": 2},
+            hoverinfo="skip",
         )
         marks += _cut_marks([(row.get("low"), row.get("high")) for row in rows], places, limits, marker["color"])
         figure.add_scatter(
-            x=[row.get("estimate") for row in rows], y=places, mode="markers", hoverinfo="text",
+            x=[row.get("estimate") for row in rows],
+            y=places,
+            mode="markers",
+            hoverinfo="text",
             marker={**marker, "line": {"width": 2, "color": marker["color"]}},
             hovertext=[_rung_text(row) for row in rows],
         )
     figure.update_xaxes(range=limits, nticks=6, showgrid=True)
     name_rows(figure, [RATIOS[row["test"]] for row in tests])
     beside = {"xref": "paper", "x": 1, "xanchor": "left", "xshift": 8, "showarrow": False}
-    figure.update_layout(margin={"t": 22, "r": 62}, annotations=[
-        {**beside, "yref": "paper", "y": 1, "yanchor": "bottom", "text": "p"},
-        *({**beside, "y": place, "text": safe(fmt.p_value(row.get("p")))} for place, row in enumerate(tests)),
-        *({"x": 1, "xanchor": "left", "xshift": 4, "y": place, "showarrow": False, "text": safe(row.get("note") or "not known", 32)}
-          for place, row in enumerate(tests) if not fmt.known(row.get("estimate"))),
-        *marks,
-    ])
+    figure.update_layout(
+        margin={"t": 22, "r": 62},
+        annotations=[
+            {**beside, "yref": "paper", "y": 1, "yanchor": "bottom", "text": "p"},
+            *({**beside, "y": place, "text": safe(fmt.p_value(row.get("p")))} for place, row in enumerate(tests)),
+            *(
+                {
+                    "x": 1,
+                    "xanchor": "left",
+                    "xshift": 4,
+                    "y": place,
+                    "showarrow": False,
+                    "text": safe(row.get("note") or "not known", 32),
+                }
+                for place, row in enumerate(tests)
+                if not fmt.known(row.get("estimate"))
+            ),
+            *marks,
+        ],
+    )
     n = max(row.get("n_events") or 0 for row in tests)
     return Chart(
-        f"ladder-{i}", title,
+        f"ladder-{i}",
+        title,
         f"ratio, 1.0 = no effect; 95 % intervals; p beside; ◆ adjusted for all tests: q {fmt.p_value(q)}; "
         f"n = {fmt.count(n)} events",
-        spec_of(figure), height_of(figure),
+        spec_of(figure),
+        height_of(figure),
     )
 
 
@@ -217,14 +251,23 @@ def _lead_chart(i: int, name: str, curve: Mapping[str, Any], limits: Sequence[fl
     if all(fmt.known(x) for key in ("low", "high") for x in curve[key]):
         figure.add_scatter(x=offsets, y=drawable(curve["low"]), mode="lines", line={"width": 0}, hoverinfo="skip")
         figure.add_scatter(
-            x=offsets, y=drawable(curve["high"]), mode="lines", line={"width": 0}, hoverinfo="skip",
-            fill="tonexty", fillcolor="var(--band)",
+            x=offsets,
+            y=drawable(curve["high"]),
+            mode="lines",
+            line={"width": 0},
+            hoverinfo="skip",
+            fill="tonexty",
+            fillcolor="var(--band)",
         )
     for x, y in ((offsets[:1] + offsets[-1:], [1, 1]), ([0, 0], limits)):
         figure.add_scatter(x=x, y=y, mode="lines", hoverinfo="skip", line={"color": "var(--ink-2)", "width": 1, "dash": "dot"})
     figure.add_scatter(
-        x=offsets, y=drawable(activity), mode="lines+markers", hoverinfo="text",
-        line={"color": "var(--matched)", "width": 2}, marker={"color": "var(--matched)", "size": 4},
+        x=offsets,
+        y=drawable(activity),
+        mode="lines+markers",
+        hoverinfo="text",
+        line={"color": "var(--matched)", "width": 2},
+        marker={"color": "var(--matched)", "size": 4},
         hovertext=[
             f"{fmt.count(offset)} bars from the alert<br>activity {fmt.ratio(value)} {fmt.interval([low, high])}"
             f"<br>n = {fmt.count(n)}"
@@ -237,21 +280,32 @@ def _lead_chart(i: int, name: str, curve: Mapping[str, Any], limits: Sequence[fl
         title = f"{name}: lead {fmt.count(lead)} bars {fmt.interval(bounds, fmt.count)}"
         at = activity[offsets.index(lead)]
         figure.add_scatter(
-            x=bounds, y=[at, at], mode="lines", line={"color": "var(--raw)", "width": 2}, hoverinfo="skip",
+            x=bounds,
+            y=[at, at],
+            mode="lines",
+            line={"color": "var(--raw)", "width": 2},
+            hoverinfo="skip",
         )
         figure.add_scatter(
-            x=[lead], y=[at], mode="markers", hoverinfo="skip", marker={"symbol": "diamond", "size": 11, "color": "var(--raw)"},
+            x=[lead],
+            y=[at],
+            mode="markers",
+            hoverinfo="skip",
+            marker={"symbol": "diamond", "size": 11, "color": "var(--raw)"},
         )
     figure.update_layout(
-        margin={"l": 44}, yaxis={"range": limits, "nticks": 5, "showgrid": True},
+        margin={"l": 44},
+        yaxis={"range": limits, "nticks": 5, "showgrid": True},
         xaxis={"nticks": 9, "range": [offsets[0] - 0.5, offsets[-1] + 0.5]},
     )
     reason = f"; {curve['reason']}" if curve.get("reason") else ""
     return Chart(
-        f"lead-{i}", title,
+        f"lead-{i}",
+        title,
         f"activity by bars from the alert, 1.0 = usual; band of all offsets at once, 95 %; p {fmt.p_value(curve.get('p'))}; "
         f"n = {fmt.count(curve.get('n_events'))} events{reason}",
-        spec_of(figure), height_of(figure),
+        spec_of(figure),
+        height_of(figure),
     )
 
 
@@ -277,7 +331,11 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
         shown += kind == "strategy"
         for axis, values in panels.items():
             figure.add_scatter(
-                y=drawable(values[name].to_numpy()), yaxis=axis, name=safe(name, 60), mode="lines", visible=visible,
+                y=drawable(values[name].to_numpy()),
+                yaxis=axis,
+                name=safe(name, 60),
+                mode="lines",
+                visible=visible,
                 line={"color": colour, "dash": dash, "width": width},
                 hovertemplate="%{y:.3f}" if axis == "y" else "%{y:.1%}",
             )
@@ -288,11 +346,18 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
     times = list(pd.DatetimeIndex(thin.index).strftime("%Y-%m-%d %H:%M"))
     # All traces share these times; the script hands them out, which keeps one copy in the page.
     figure.update_layout(
-        meta={"x": times}, hovermode="x unified", dragmode="zoom",
+        meta={"x": times},
+        hovermode="x unified",
+        dragmode="zoom",
         yaxis={"domain": places[0], "title": {"text": "equity, start = 1"}, "tickformat": ".6~g", "nticks": 8},
         yaxis2=AXIS | {"domain": places[1], "title": {"text": "drawdown"}, "tickformat": ".3~%", "nticks": 5},
-        margin={"l": 56}, xaxis={
-            "anchor": list(panels)[-1], "type": "date", "fixedrange": False, "spikecolor": "var(--ink-2)", "spikethickness": -1,
+        margin={"l": 56},
+        xaxis={
+            "anchor": list(panels)[-1],
+            "type": "date",
+            "fixedrange": False,
+            "spikecolor": "var(--ink-2)",
+            "spikethickness": -1,
         },
     )
     below, shown_panels = "the fall from the running peak", "Equity and drawdown"
@@ -302,14 +367,20 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
         shown_panels = "Equity, drawdown and exposure"
     figure.update_yaxes(showgrid=True)
     figure.add_scatter(
-        x=[times[0], times[-1]], y=[1, 1], mode="lines", hoverinfo="skip",
+        x=[times[0], times[-1]],
+        y=[1, 1],
+        mode="lines",
+        hoverinfo="skip",
         line={"color": "var(--ink-2)", "width": 1, "dash": "dot"},
     )
     return Chart(
-        "equity", f"{shown_panels} of each strategy, after costs, out of sample",
+        "equity",
+        f"{shown_panels} of each strategy, after costs, out of sample",
         f"start = 1; below, {below}; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
         "points, each with the deepest drawdown since the last; press a name to show or hide it",
-        spec_of(figure), height_of(figure), tuple(legend),
+        spec_of(figure),
+        height_of(figure),
+        tuple(legend),
     )
 
 
@@ -349,14 +420,22 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
         figure.add_scatter(
             x=[x for levels in spread for x in (levels[low], levels[high], None)],
             y=[x for place in range(len(names)) for x in (place, place, None)],
-            mode="lines", line={"color": "var(--band)", "width": width}, hoverinfo="skip",
+            mode="lines",
+            line={"color": "var(--band)", "width": width},
+            hoverinfo="skip",
         )
     figure.add_scatter(
-        x=[levels[2] for levels in spread], y=list(range(len(names))), mode="markers", hoverinfo="skip",
+        x=[levels[2] for levels in spread],
+        y=list(range(len(names))),
+        mode="markers",
+        hoverinfo="skip",
         marker={"symbol": "line-ns", "size": 13, "line": {"color": "var(--raw)", "width": 2}},
     )
     figure.add_scatter(
-        x=totals, y=list(range(len(names))), mode="markers", hoverinfo="text",
+        x=totals,
+        y=list(range(len(names))),
+        mode="markers",
+        hoverinfo="text",
         marker={"symbol": "diamond", "size": 11, "color": "var(--matched)"},
         hovertext=[
             f"{safe(name, 60)}<br>return {fmt.percent(total)}, beats {fmt.percent(draws[name].get('percentile'))} "
@@ -371,10 +450,12 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     name_rows(figure, [detector_of(name) for name in names])
     n_draws = sorted({fmt.count(draws[name].get("n_draws")) for name in names})
     return Chart(
-        "timing", "Total return of anomaly avoidance against random timing of the same exposure",
+        "timing",
+        "Total return of anomaly avoidance against random timing of the same exposure",
         f"◆ strategy; thin band 5 to 95 %, thick band 25 to 75 %, tick the median of n = {' or '.join(n_draws)} random draws; "
         "vertical line buy_and_hold",
-        spec_of(figure), height_of(figure),
+        spec_of(figure),
+        height_of(figure),
     )
 
 
@@ -390,14 +471,23 @@ def alert_chart(results: Mapping[str, Any]) -> Chart | None:
     figure.add_scatter(
         x=[x for pair in zip(nominal, realised, strict=True) for x in (*pair, None)],
         y=[x for place in places for x in (place, place, None)],
-        mode="lines", line={"color": "var(--band)", "width": 3}, hoverinfo="skip",
+        mode="lines",
+        line={"color": "var(--band)", "width": 3},
+        hoverinfo="skip",
     )
     figure.add_scatter(
-        x=nominal, y=places, mode="markers", hoverinfo="skip",
+        x=nominal,
+        y=places,
+        mode="markers",
+        hoverinfo="skip",
         marker={"symbol": "line-ns", "size": 15, "line": {"color": "var(--raw)", "width": 2}},
     )
     figure.add_scatter(
-        x=realised, y=places, mode="markers", hoverinfo="text", cliponaxis=False,
+        x=realised,
+        y=places,
+        mode="markers",
+        hoverinfo="text",
+        cliponaxis=False,
         marker={"symbol": "circle", "size": 10, "color": "var(--matched)"},
         hovertext=[
             f"{safe(name, 60)}<br>realised {fmt.percent(rate.get('realised'), 2)} of {fmt.percent(rate.get('nominal'), 2)}"
@@ -408,31 +498,51 @@ def alert_chart(results: Mapping[str, Any]) -> Chart | None:
     name_rows(figure, names)
     n = sum(results["detectors"][name].get("n_alerts") or 0 for name in names)
     return Chart(
-        "alerts", "Realised against nominal alert rate of each detector",
+        "alerts",
+        "Realised against nominal alert rate of each detector",
         f"share of scored bars; ● realised, tick nominal; n = {fmt.count(n)} alerts of {len(names)} detectors",
-        spec_of(figure), height_of(figure),
+        spec_of(figure),
+        height_of(figure),
     )
 
 
 def blank(height: int) -> go.Figure:
     """A figure in the style of every page: no title, no legend, no background."""
-    return go.Figure(layout={
-        "template": go.layout.Template(), "height": height, "showlegend": False, "dragmode": False, "hovermode": "closest",
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "font": {"color": "var(--ink-2)", "size": 12.5},
-        "margin": {"l": 8, "r": 14, "t": 8, "b": 34}, "xaxis": AXIS, "yaxis": AXIS,
-        "hoverlabel": {
-            "bgcolor": "var(--paper)", "bordercolor": "var(--axis)", "font": {"color": "var(--ink)"},
-            "align": "left", "namelength": -1,
-        },
-    })
+    return go.Figure(
+        layout={
+            "template": go.layout.Template(),
+            "height": height,
+            "showlegend": False,
+            "dragmode": False,
+            "hovermode": "closest",
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": "var(--ink-2)", "size": 12.5},
+            "margin": {"l": 8, "r": 14, "t": 8, "b": 34},
+            "xaxis": AXIS,
+            "yaxis": AXIS,
+            "hoverlabel": {
+                "bgcolor": "var(--paper)",
+                "bordercolor": "var(--axis)",
+                "font": {"color": "var(--ink)"},
+                "align": "left",
+                "namelength": -1,
+            },
+        }
+    )
 
 
 def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
     """Names as the rows of the y axis, the first on top."""
-    figure.update_layout(yaxis={
-        "tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [safe(name) for name in names],
-        "range": [len(names) - 0.4, -0.6], "tickfont": {"color": "var(--ink)"},
-    })
+    figure.update_layout(
+        yaxis={
+            "tickmode": "array",
+            "tickvals": list(range(len(names))),
+            "ticktext": [safe(name) for name in names],
+            "range": [len(names) - 0.4, -0.6],
+            "tickfont": {"color": "var(--ink)"},
+        }
+    )
 
 
 def _reference(figure: go.Figure, value: float, n_rows: int) -> None:

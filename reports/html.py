@@ -29,8 +29,10 @@ def render(template: str, values: Mapping[str, Any], scripts: Sequence[str] = ()
     # These come first: what they do beside the page's own thread, inflating prices, then begins before plotly draws.
     contents = [_asset(name) for name in (*scripts, *SCRIPTS)]
     style = _asset("report.css") + (_asset("price.css") if set(PRICE) <= set(scripts) else "")
-    return _templates().get_template(template).render(
-        values, style=Markup(style), scripts=[Markup(content) for content in contents], policy=_policy(contents)
+    return (
+        _templates()
+        .get_template(template)
+        .render(values, style=Markup(style), scripts=[Markup(content) for content in contents], policy=_policy(contents))
     )
 
 
@@ -81,8 +83,7 @@ def _breakable(name: str) -> Markup:
 def _policy(scripts: list[str]) -> str:
     # plotly writes style elements, so styles cannot be held to a hash; scripts can.
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts)
-    return (f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-            "base-uri 'none'; form-action 'none'")
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 @cache
@@ -93,8 +94,12 @@ def _asset(name: str) -> str:
 @cache
 def _templates() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("reports"), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=readable,
+        loader=jinja2.PackageLoader("reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=readable,
     )
     environment.filters |= {"embed": embed, "breakable": _breakable}
     return environment

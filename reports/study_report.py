@@ -122,13 +122,24 @@ class StudyReport:
             "versions": settings_table("versions", "Versions", results.get("versions") or {}),
         }
         trades = trade_records(self.trades)
-        return html.render("study.html.j2", {
-            "title": self.title, "headline": headline(results, self.random_draws), "facts": facts(results),
-            "rule": rule(results), "calibrated": evidence_tables.calibration_sentence(results),
-            "cap": fmt.number(CAP), "charts": self.charts(), "tables": tables, "command": self.command,
-            "no_var": (results.get("value_at_risk") or {}).get("reason") or "", "trades": trades,
-            "prices": self.prices.chart() if self.prices else None,
-        }, (html.RECORDS if trades else ()) + (html.PRICE if self.prices else ()))
+        return html.render(
+            "study.html.j2",
+            {
+                "title": self.title,
+                "headline": headline(results, self.random_draws),
+                "facts": facts(results),
+                "rule": rule(results),
+                "calibrated": evidence_tables.calibration_sentence(results),
+                "cap": fmt.number(CAP),
+                "charts": self.charts(),
+                "tables": tables,
+                "command": self.command,
+                "no_var": (results.get("value_at_risk") or {}).get("reason") or "",
+                "trades": trades,
+                "prices": self.prices.chart() if self.prices else None,
+            },
+            (html.RECORDS if trades else ()) + (html.PRICE if self.prices else ()),
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
@@ -138,17 +149,23 @@ class StudyReport:
 def study_excerpt(title: str, results: dict[str, Any]) -> str:
     """Headline and verdicts as a piece of HTML without a style of its own, for notebooks."""
     draws = results.get("random_draws") or {}
-    return html.part("study_excerpt.html.j2", {
-        "title": title, "headline": headline(results, draws), "table": study_tables.verdict_table(results),
-    })
+    return html.part(
+        "study_excerpt.html.j2",
+        {
+            "title": title,
+            "headline": headline(results, draws),
+            "table": study_tables.verdict_table(results),
+        },
+    )
 
 
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
     """What the study found, in sentences: the first is the answer, the others qualify it."""
     names = study_tables.detectors_by_verdict(results)
     tested = [name for name in names if name not in (*study_tables.DETECTOR_BASELINES, study_tables.TRUTH)]
-    by_verdict = {label: [name for name in tested if results["detectors"][name].get("verdict") == label]
-                  for label in study_tables.VERDICTS}
+    by_verdict = {
+        label: [name for name in tested if results["detectors"][name].get("verdict") == label] for label in study_tables.VERDICTS
+    }
     adding = by_verdict["adds information"]
     count = f"{len(adding) or 'None'} of {fmt.counted(len(tested), 'detector')}"
     verb = "adds" if len(adding) <= 1 else "add"
@@ -160,7 +177,8 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
             ("no information", "shows no information", "show no information"),
             ("too few events", "has too few events", "have too few events"),
             ("not tested", "could not be tested", "could not be tested"),
-        ) if by_verdict[label]
+        )
+        if by_verdict[label]
     ]
     if others:
         sentences.append(f"{'Of the others, ' if adding else 'Of these, '}{_listed(others)}.")
@@ -181,8 +199,10 @@ def _span_sentence(data: Mapping[str, Any]) -> list[str]:
     days = (edges[1] - edges[0]) / pd.Timedelta("1D") if len(edges) == 2 else SHORT_DAYS
     if not 0 < days < SHORT_DAYS:
         return []
-    return [f"The test covers {fmt.counted(round(days), 'day')}: the standard error of a Sharpe ratio per year is about "
-            f"{fmt.ratio((365 / days) ** 0.5)}, so figures per year say little."]
+    return [
+        f"The test covers {fmt.counted(round(days), 'day')}: the standard error of a Sharpe ratio per year is about "
+        f"{fmt.ratio((365 / days) ** 0.5)}, so figures per year say little."
+    ]
 
 
 def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
@@ -192,15 +212,21 @@ def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]],
     if strategy is None:
         return []
     backtest, hold = results["backtests"][strategy], results["backtests"].get("buy_and_hold")
-    sentence = (f"{strategy}, the strategy of the strongest verdict, returned {fmt.percent(backtest.get('total_return'))} "
-                f"with a largest drawdown of {fmt.percent(backtest.get('max_drawdown'))}")
+    sentence = (
+        f"{strategy}, the strategy of the strongest verdict, returned {fmt.percent(backtest.get('total_return'))} "
+        f"with a largest drawdown of {fmt.percent(backtest.get('max_drawdown'))}"
+    )
     drawn = draws.get(strategy) or {}
     if fmt.known(drawn.get("percentile")):
-        sentence += (f", and beat {fmt.percent(drawn['percentile'])} of {fmt.count(drawn.get('n_draws'))} "
-                     "random timings of the same exposure")
+        sentence += (
+            f", and beat {fmt.percent(drawn['percentile'])} of {fmt.count(drawn.get('n_draws'))} "
+            "random timings of the same exposure"
+        )
     if hold:
-        sentence += (f"; buy_and_hold returned {fmt.percent(hold.get('total_return'))} "
-                     f"with a largest drawdown of {fmt.percent(hold.get('max_drawdown'))}")
+        sentence += (
+            f"; buy_and_hold returned {fmt.percent(hold.get('total_return'))} "
+            f"with a largest drawdown of {fmt.percent(hold.get('max_drawdown'))}"
+        )
     return [sentence + "."]
 
 
@@ -209,9 +235,13 @@ def rule(results: dict[str, Any]) -> dict[str, Any]:
     drawn = results.get("surrogates") or {}
     n = drawn.get("n") or 0
     return {
-        "n": fmt.count(n) if n else "", "least_p": fmt.p_value(1 / (n + 1)), "families": evidence_tables.families(results),
-        "notes": [str(note) for note in drawn.get("notes") or []], "level": fmt.percent(LEVEL, 0),
-        "events": fmt.count(MIN_EVENTS), "effective": fmt.count(MIN_EFFECTIVE),
+        "n": fmt.count(n) if n else "",
+        "least_p": fmt.p_value(1 / (n + 1)),
+        "families": evidence_tables.families(results),
+        "notes": [str(note) for note in drawn.get("notes") or []],
+        "level": fmt.percent(LEVEL, 0),
+        "events": fmt.count(MIN_EVENTS),
+        "effective": fmt.count(MIN_EFFECTIVE),
     }
 
 
@@ -219,8 +249,11 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     """The data set in a few words, for the head of the page."""
     data = results.get("data") or {}
     symbols = data.get("symbols") or []
-    listed = _listed([str(symbol) for symbol in symbols[:4]]) if len(symbols) <= 4 else (
-        ", ".join(str(symbol) for symbol in symbols[:3]) + f" and {fmt.count(len(symbols) - 3)} more")
+    listed = (
+        _listed([str(symbol) for symbol in symbols[:4]])
+        if len(symbols) <= 4
+        else (", ".join(str(symbol) for symbol in symbols[:3]) + f" and {fmt.count(len(symbols) - 3)} more")
+    )
     test = [data.get("test_start"), data.get("test_end")]
     return [
         ("Symbols", listed or fmt.DASH),

@@ -13,9 +13,16 @@ DETECTOR_BASELINES = ("random", "volatility_only")
 # What the simulated market of the demo knows of itself.
 TRUTH = "planted_foreshocks"
 FORWARD_TESTS = {
-    "p_naive": ("p naive",), "p_hac": ("p HAC",), "p_shift": ("p shift",), "p_hodrick": ("p Hodrick",), "p_matched": ("p matched",),
-    "q_matched": ("q matched", "all tests"), "p_matched_shift": ("p matched", "and shifted"), "p_regression": ("p regression",),
-    "p_qlike": ("p QLIKE",), "p_surrogate": ("p surrogates",),
+    "p_naive": ("p naive",),
+    "p_hac": ("p HAC",),
+    "p_shift": ("p shift",),
+    "p_hodrick": ("p Hodrick",),
+    "p_matched": ("p matched",),
+    "q_matched": ("q matched", "all tests"),
+    "p_matched_shift": ("p matched", "and shifted"),
+    "p_regression": ("p regression",),
+    "p_qlike": ("p QLIKE",),
+    "p_surrogate": ("p surrogates",),
 }
 
 
@@ -73,23 +80,29 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
         rate = detector.get("alert_rate") or {}
         verdict = detector.get("verdict")
         order = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
-        rows.append([
-            header(name, "baseline" if name in DETECTOR_BASELINES else "the truth" if name == TRUTH else ""),
-            Cell(verdict or fmt.DASH, detector.get("sentence") or "", order, "badge " + verdict_kind(verdict)),
-            cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(bounds))),
-            Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
-            cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
-            *([cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))] if decided else []),
-            cell(moves.get("q"), fmt.p_value, "p " + fmt.p_value(moves.get(p))),
-            cell(moves.get("n_events"), fmt.count, fmt.count(moves.get("n_effective")) + " apart"),
-            cell(rate.get("realised"), lambda value: fmt.percent(value, 2), "of " + fmt.percent(rate.get("nominal"), 2)),
-        ])
+        rows.append(
+            [
+                header(name, "baseline" if name in DETECTOR_BASELINES else "the truth" if name == TRUTH else ""),
+                Cell(verdict or fmt.DASH, detector.get("sentence") or "", order, "badge " + verdict_kind(verdict)),
+                cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(bounds))),
+                Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
+                cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
+                *([cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))] if decided else []),
+                cell(moves.get("q"), fmt.p_value, "p " + fmt.p_value(moves.get(p))),
+                cell(moves.get("n_events"), fmt.count, fmt.count(moves.get("n_effective")) + " apart"),
+                cell(rate.get("realised"), lambda value: fmt.percent(value, 2), "of " + fmt.percent(rate.get("nominal"), 2)),
+            ]
+        )
     caption = "Verdict per detector" + (f" at horizon {', '.join(horizons)}" if horizons else "") + ", strongest first"
     columns = [
-        Column("Detector", kind="text"), Column("Verdict", kind="text"),
-        Column(label, "95 % interval"), Column("◆ and raw ○", "line at 1.0", "strip"),
-        Column("Raw ratio", "95 % interval"), *([Column("Matched ratio", "95 % interval")] if decided else []),
-        Column("q", adjusted), Column("n events"),
+        Column("Detector", kind="text"),
+        Column("Verdict", kind="text"),
+        Column(label, "95 % interval"),
+        Column("◆ and raw ○", "line at 1.0", "strip"),
+        Column("Raw ratio", "95 % interval"),
+        *([Column("Matched ratio", "95 % interval")] if decided else []),
+        Column("q", adjusted),
+        Column("n events"),
         Column("Alert rate", "realised of nominal"),
     ]
     return Table("verdicts", caption, columns, rows)
@@ -115,9 +128,7 @@ def ratio_range(points: list[float], bounds: list[float]) -> tuple[float, float]
     return low - margin, high + margin
 
 
-def _strip(
-    moves: Mapping[str, Any], place: Callable[[float | None], float | None], ratio: str, interval: str, label: str
-) -> Strip:
+def _strip(moves: Mapping[str, Any], place: Callable[[float | None], float | None], ratio: str, interval: str, label: str) -> Strip:
     low, high = moves.get(interval) or (None, None)
     words = f"{label} {fmt.ratio(moves.get(ratio))}, interval {fmt.interval(moves.get(interval))}"
     one = place(1.0)
@@ -130,20 +141,31 @@ def forward_table(results: Mapping[str, Any]) -> Table:
     rows = []
     for name in detectors_by_verdict(results):
         for horizon, moves in (results["detectors"][name].get("forward") or {}).items():
-            rows.append([
-                header(name), Cell(horizon, kind="text"),
-                *(cell(moves.get(key), fmt.count) for key in ("n_events", "n_effective", "n_controls")),
-                *(cell(moves.get(key), fmt.bps) for key in ("event_move", "other_move", "matched_move")),
-                cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
-                cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci"))),
-                cell(moves.get("path_effect"), fmt.ratio),
-                *(cell(moves.get(key), fmt.p_value) for key in FORWARD_TESTS), cell(moves.get("q"), fmt.p_value),
-            ])
+            rows.append(
+                [
+                    header(name),
+                    Cell(horizon, kind="text"),
+                    *(cell(moves.get(key), fmt.count) for key in ("n_events", "n_effective", "n_controls")),
+                    *(cell(moves.get(key), fmt.bps) for key in ("event_move", "other_move", "matched_move")),
+                    cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
+                    cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci"))),
+                    cell(moves.get("path_effect"), fmt.ratio),
+                    *(cell(moves.get(key), fmt.p_value) for key in FORWARD_TESTS),
+                    cell(moves.get("q"), fmt.p_value),
+                ]
+            )
     columns = [
-        Column("Detector", kind="text"), Column("Horizon", kind="text"), Column("n events"), Column("n effective"),
-        Column("n controls"), Column("After a signal", "mean |move|, bps"), Column("After other bars", "mean |move|, bps"),
-        Column("After matched bars", "mean |move|, bps"), Column("Raw ratio", "95 % interval"),
-        Column("Matched ratio", "95 % interval"), Column("Beyond surrogates", "95 % interval"),
+        Column("Detector", kind="text"),
+        Column("Horizon", kind="text"),
+        Column("n events"),
+        Column("n effective"),
+        Column("n controls"),
+        Column("After a signal", "mean |move|, bps"),
+        Column("After other bars", "mean |move|, bps"),
+        Column("After matched bars", "mean |move|, bps"),
+        Column("Raw ratio", "95 % interval"),
+        Column("Matched ratio", "95 % interval"),
+        Column("Beyond surrogates", "95 % interval"),
         *(Column(*label) for label in FORWARD_TESTS.values()),
         Column("q", "surrogates, family-wise" if surrogates_decide(results) else "matched, all tests"),
     ]
@@ -157,8 +179,10 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
     if not names:
         return None
     rows = [
-        [header(name, "baseline" if name in DETECTOR_BASELINES else ""),
-         *(measure(key, results["detectors"][name]["detection"].get(key)) for key in measures)]
+        [
+            header(name, "baseline" if name in DETECTOR_BASELINES else ""),
+            *(measure(key, results["detectors"][name]["detection"].get(key)) for key in measures),
+        ]
         for name in names
     ]
     columns = [Column("Detector", kind="text"), *(Column(words(key)) for key in measures)]
@@ -199,19 +223,37 @@ def returns_table(results: Mapping[str, Any]) -> Table:
             detail = fmt.percent(backtest.get(below), digits) if below else ""
             return cell(backtest.get(key), lambda value: fmt.percent(value, digits), detail)
 
-        rows.append([
-            header(name, {"strategy": "", "random timing": "the middle draw"}.get(kind, kind)),
-            percents("total_return"), percents("annual_return"), percents("annual_volatility"),
-            cell(backtest.get("sharpe"), fmt.ratio, fmt.interval(backtest.get("sharpe_ci"))),
-            *(cell(backtest.get(key), fmt.ratio) for key in ("deflated_sharpe", "sortino", "calmar")),
-            percents("max_drawdown"), percents("var_95", 2, below="cvar_95"), percents("var_99", 2, below="cvar_99"),
-            percents("exposure"), cell(backtest.get("turnover"), fmt.ratio), percents("costs", 2),
-        ])
+        rows.append(
+            [
+                header(name, {"strategy": "", "random timing": "the middle draw"}.get(kind, kind)),
+                percents("total_return"),
+                percents("annual_return"),
+                percents("annual_volatility"),
+                cell(backtest.get("sharpe"), fmt.ratio, fmt.interval(backtest.get("sharpe_ci"))),
+                *(cell(backtest.get(key), fmt.ratio) for key in ("deflated_sharpe", "sortino", "calmar")),
+                percents("max_drawdown"),
+                percents("var_95", 2, below="cvar_95"),
+                percents("var_99", 2, below="cvar_99"),
+                percents("exposure"),
+                cell(backtest.get("turnover"), fmt.ratio),
+                percents("costs", 2),
+            ]
+        )
     columns = [
-        Column("Strategy", kind="text"), Column("Return", "total"), Column("Return", "a year"), Column("Volatility", "a year"),
-        Column("Sharpe", "95 % interval"), Column("Sharpe", "deflated"), Column("Sortino"), Column("Calmar"),
-        Column("Drawdown", "largest"), Column("VaR 95 %", "CVaR below"), Column("VaR 99 %", "CVaR below"),
-        Column("Exposure", "mean"), Column("Turnover", "a year"), Column("Costs", "of the start"),
+        Column("Strategy", kind="text"),
+        Column("Return", "total"),
+        Column("Return", "a year"),
+        Column("Volatility", "a year"),
+        Column("Sharpe", "95 % interval"),
+        Column("Sharpe", "deflated"),
+        Column("Sortino"),
+        Column("Calmar"),
+        Column("Drawdown", "largest"),
+        Column("VaR 95 %", "CVaR below"),
+        Column("VaR 99 %", "CVaR below"),
+        Column("Exposure", "mean"),
+        Column("Turnover", "a year"),
+        Column("Costs", "of the start"),
     ]
     caption = "Return, risk and cost of each strategy, out of sample; losses are positive, VaR and CVaR are per bar"
     return Table("returns", caption, columns, rows)
@@ -260,14 +302,23 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     for name in strategies_in_order(draws, results):
         drawn = draws[name]
         low, middle, high = draw_quantiles(drawn, (0.05, 0.5, 0.95))
-        rows.append([
-            header(name), cell((results["backtests"].get(name) or {}).get("total_return"), fmt.percent),
-            cell(middle, fmt.percent), Cell(fmt.interval([low, high], fmt.percent)),
-            cell(drawn.get("percentile"), fmt.percent), cell(drawn.get("n_draws"), fmt.count),
-        ])
+        rows.append(
+            [
+                header(name),
+                cell((results["backtests"].get(name) or {}).get("total_return"), fmt.percent),
+                cell(middle, fmt.percent),
+                Cell(fmt.interval([low, high], fmt.percent)),
+                cell(drawn.get("percentile"), fmt.percent),
+                cell(drawn.get("n_draws"), fmt.count),
+            ]
+        )
     columns = [
-        Column("Strategy", kind="text"), Column("Return", "total"), Column("Random timing", "median return"),
-        Column("Random timing", "5 % to 95 %"), Column("Draws beaten", "share of draws"), Column("n draws"),
+        Column("Strategy", kind="text"),
+        Column("Return", "total"),
+        Column("Random timing", "median return"),
+        Column("Random timing", "5 % to 95 %"),
+        Column("Draws beaten", "share of draws"),
+        Column("n draws"),
     ]
     return Table("timing-table", "Total return against random timing of the same exposure", columns, rows)
 
@@ -286,13 +337,22 @@ def alert_table(results: Mapping[str, Any]) -> Table:
         rate = detector.get("alert_rate") or {}
         nominal, realised = rate.get("nominal"), rate.get("realised")
         times = realised / nominal if fmt.known(realised) and fmt.known(nominal) and nominal else None
-        rows.append([
-            header(name), *(cell(value, lambda value: fmt.percent(value, 2)) for value in (nominal, realised)),
-            cell(times, fmt.ratio), cell(detector.get("n_alerts"), fmt.count),
-            *(cell(detector.get(key), fmt.seconds) for key in ("fit_seconds", "score_seconds")),
-        ])
+        rows.append(
+            [
+                header(name),
+                *(cell(value, lambda value: fmt.percent(value, 2)) for value in (nominal, realised)),
+                cell(times, fmt.ratio),
+                cell(detector.get("n_alerts"), fmt.count),
+                *(cell(detector.get(key), fmt.seconds) for key in ("fit_seconds", "score_seconds")),
+            ]
+        )
     columns = [
-        Column("Detector", kind="text"), Column("Nominal", "share of bars"), Column("Realised", "share of bars"),
-        Column("Realised / nominal"), Column("n alerts"), Column("Fit"), Column("Score"),
+        Column("Detector", kind="text"),
+        Column("Nominal", "share of bars"),
+        Column("Realised", "share of bars"),
+        Column("Realised / nominal"),
+        Column("n alerts"),
+        Column("Fit"),
+        Column("Score"),
     ]
     return Table("alert-table", "Realised against nominal alert rate, and running time", columns, rows)

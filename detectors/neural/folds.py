@@ -77,9 +77,7 @@ class _Stack:
         self.buffers = {name: value[alive] for name, value in self.buffers.items()}
         self.optimiser = adamw(list(self.parameters.values()), self.settings)
         for parameter, state in zip(self.parameters.values(), old, strict=True):
-            self.optimiser.state[parameter] = {
-                key: value[alive] if value.ndim else value for key, value in state.items()
-            }
+            self.optimiser.state[parameter] = {key: value[alive] if value.ndim else value for key, value in state.items()}
 
     def write(self, member: int, net: nn.Module) -> None:
         net.load_state_dict({name: value[member] for part in (self.parameters, self.buffers) for name, value in part.items()})
@@ -118,9 +116,7 @@ def _train_group(
         total = torch.zeros(len(alive))
         orders = [list(batches(noises[i].order(len(data[i].x)), size)) for i in alive]
         for chosen in zip(*orders, strict=True):
-            parts = [
-                (data[i].x[rows], data[i].context[rows], *noises[i].draw(size)) for i, rows in zip(alive, chosen, strict=True)
-            ]
+            parts = [(data[i].x[rows], data[i].context[rows], *noises[i].draw(size)) for i, rows in zip(alive, chosen, strict=True)]
             losses = losses_of(stack.parameters, stack.buffers, *map(torch.stack, zip(*parts, strict=True)))
             stack.step(losses, settings.rate(epoch - 1))
             total += losses.detach().cpu()

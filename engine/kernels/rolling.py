@@ -232,9 +232,7 @@ def _begin_covariance(before_x, before_y, anchor_x, anchor_y, tail_x, tail_y, ta
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _advance_covariance(
-    row_x, row_y, anchor_x, anchor_y, tail_x, tail_y, tail_xy, head_x, head_y, head_xy, j, full, out
-):
+def _advance_covariance(row_x, row_y, anchor_x, anchor_y, tail_x, tail_y, tail_xy, head_x, head_y, head_xy, j, full, out):
     window, n_x = tail_x.shape
     n_y = tail_y.shape[1]
     for a in range(n_x):

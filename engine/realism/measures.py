@@ -199,9 +199,7 @@ def discriminative_score(x: np.ndarray, y: np.ndarray, seed: int) -> float:
         learn, trial = (
             [part[:cut] if this else part[cut:] for part, cut in ((x, cut_x), (y, cut_y))] for this in (first, not first)
         )
-        model = HistGradientBoostingClassifier(
-            max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=seed
-        )
+        model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=seed)
         # A few hundred rows: threads would wait for each other, and for other programs, longer than they work.
         with threadpool_limits(1):
             model.fit(np.vstack(learn), np.repeat([0, 1], [len(part) for part in learn]))

@@ -132,9 +132,7 @@ class ZScoreAlerts:
 
     def __call__(self, features: Features) -> Scores:
         score = features.column(WATCHED[self.watches])
-        return Scores(
-            features.time, features.symbols, np.abs(score) if self.watches == "returns" else score, features.interval
-        )
+        return Scores(features.time, features.symbols, np.abs(score) if self.watches == "returns" else score, features.interval)
 
 
 def simulate_history(planted: Planted, seed: int, threshold: float = 2.5) -> Bars:

@@ -79,9 +79,7 @@ class EvidenceTable:
         self.returns = bars.returns()
         self.design = control_design(bars)
         self.surprise = surprises(bars)
-        self.log_path = {
-            name: walk_forward_log_path(bars, moves) for name, (moves, _) in table.entries.items()
-        }
+        self.log_path = {name: walk_forward_log_path(bars, moves) for name, (moves, _) in table.entries.items()}
 
 
 @dataclass(frozen=True)
