@@ -11,9 +11,7 @@ import pandas as pd
 
 from data.errors import DataError
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
-
-PRICES = ("open", "high", "low", "close")
-FIELDS = (*PRICES, "volume")
+from data.tables import FIELDS, PRICES, bar_columns, bar_table
 
 
 @dataclass(frozen=True)
@@ -141,9 +139,7 @@ class Bars:
             If a column is missing, a time is unsorted, doubled or off the grid, a symbol has no name, a bar without prices has
             a volume, or a value is refused by ``Bars``.
         """
-        from data.files import bars_from_frame
-
-        return bars_from_frame(frame, interval)
+        return cls(**bar_columns(bar_table(frame), interval))
 
     def to_frame(self) -> pd.DataFrame:
         """Long table ``time symbol open high low close volume`` and the extras, without the bars that are NaN."""
@@ -217,16 +213,3 @@ def _matrix(values: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray
     if matrix.shape != shape:
         raise DataError(f"{name} must have the shape (n_bars, n_symbols) = {shape}, got {matrix.shape}")
     return matrix
-
-
-def regular_interval(steps: np.ndarray, interval: Duration | None) -> np.timedelta64:
-    """The interval asked for, or the most common of some steps between bars (ties go to the shorter)."""
-    if interval is not None:
-        return parse_duration(interval, "interval")
-    steps = steps[steps > np.timedelta64(0, "us")]
-    if not steps.size:
-        raise DataError(
-            "the interval cannot be told from a single bar; pass interval, such as interval='1h' (data.interval in a study file)"
-        )
-    values, counts = np.unique(steps, return_counts=True)
-    return values[np.argmax(counts)]

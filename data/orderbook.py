@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
-from data.files import READERS, TIME_NAMES, numbers, parse_times
+from data.files import READERS
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from data.tables import TIME_NAMES, numbers, parse_times
 from data.trades import naming
 
 SIDES = ("bids", "asks")

@@ -9,12 +9,12 @@ import pandas as pd
 
 from data.bars import FIELDS, Bars
 from data.errors import ConfigError, DataError
-from data.files import bar_table
 from data.interval import Duration
 from data.quality_checks import jumps, outliers, stale, volume_units, zero_volume
 from data.quality_runs import runs_of
 from data.quality_series import set_apart
 from data.quality_table import mend_table
+from data.tables import bar_table
 
 # Kind of finding: what was done about it.
 DONE = {

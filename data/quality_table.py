@@ -7,8 +7,8 @@ import pandas as pd
 
 from data.bars import PRICES, Bars
 from data.errors import DataError
-from data.files import grid
 from data.interval import Duration
+from data.tables import grid
 
 REMOVED = ("infinite", "not_positive", "negative_volume", "incomplete")
 
@@ -35,7 +35,7 @@ def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, li
     kept = kept[~doubled]
     if not len(kept):
         raise DataError(f"no valid bar is left of {len(table)} rows; check the source")
-    bars = grid(kept.reset_index(drop=True), interval)
+    bars = Bars(**grid(kept.reset_index(drop=True), interval))
     # Sorting by time must not change the order of the symbols: as they come in the source.
     order = table["symbol"].unique()
     return bars.select([symbol for symbol in order if symbol in bars.symbols]), found

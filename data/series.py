@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from data.errors import ConfigError, DataError
-from data.files import EARLIEST_EPOCH, LATEST_EPOCH
 from data.interval import parse_duration
 from data.orderbook import N_LEVELS
 from data.orderbook import SIDES as BOOK_SIDES
+from data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 
 MARKETS = ("spot", "linear")
 EXAMPLES = {"exchange": "binance", "market": "spot", "symbol": "BTC/USDT", "kind": "ohlcv", "timeframe": "1h"}

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from data.errors import ConfigError, DataError
-from data.files import READERS, TIME_NAMES, parse_times
+from data.files import READERS
+from data.tables import TIME_NAMES, parse_times
 
 SIZE_NAMES = ("size", "qty", "quantity", "amount")
 SIDE_NAMES = ("side", "is_buyer_maker", "is_buy")

@@ -17,11 +17,11 @@ from data.bars import Bars
 from data.disk import check_writable
 from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
-from data.files import EARLIEST_EPOCH, LATEST_EPOCH, bars_from_frame
 from data.interval import Instant, parse_instant
 from data.series import SeriesKey
 from data.snapshots import trades_from_store
 from data.store import Store
+from data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 from data.trades import Trades
 from foreshock.progress import fetch_bar
 
@@ -211,7 +211,7 @@ def load_bars(
         columns = {name: table[name].to_numpy() for name in table.column_names}
         columns["time"] = columns["time"].astype("datetime64[ms]")
         tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
-    bars = bars_from_frame(pd.concat(tables, ignore_index=True), timeframe)
+    bars = Bars.from_frame(pd.concat(tables, ignore_index=True), timeframe)
     bars = bars.select([one.key.symbol for one in found])
     if not funding:
         return bars

@@ -11,7 +11,8 @@ import pytest
 
 from data.bars import FIELDS, PRICES, Bars
 from data.errors import DataError
-from data.files import parse_times, read_bars
+from data.files import read_bars
+from data.tables import parse_times
 from tests.market import make_bars
 
 START = pd.Timestamp("2024-01-01")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import DataError
-from data.files import parse_times
+from data.tables import parse_times
 from engine.pump_features import PUMP_FEATURES, published_pump_features
 from foreshock.benchmarks.pump_alerts import ScoredEvent, outcome
 

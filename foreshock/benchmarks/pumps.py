@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
-from data.files import parse_times
+from data.tables import parse_times
 from data.trades import Trades, read_trades
 from data.windows import TradeWindows, trade_windows
 from detectors.registry import make_detector

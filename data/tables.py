@@ -1,0 +1,226 @@
+"""Tables of bars to columns: names, times and numbers read, and put on a regular grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from data.errors import DataError
+from data.interval import Duration, format_duration, parse_duration
+
+PRICES = ("open", "high", "low", "close")
+FIELDS = (*PRICES, "volume")
+TIME_NAMES = ("ts", "time", "timestamp", "date", "datetime", "open_time")
+# A grid far larger than the table it came from means that the interval, a time or the symbols are wrong.
+MAX_GRID_CELLS_PER_BAR = 20
+SMALL_GRID_CELLS = 1_000_000
+# Units per second, and the numbers that are taken for them: 1e11 s is the year 5138, 1e11 ms is 1973.
+EPOCHS = (("s", 10**0, 1e11), ("ms", 10**3, 1e14), ("us", 10**6, 1e17), ("ns", 10**9, np.inf))
+# The years 2000 and 2100 in s. Outside lie row numbers, dates such as 20240131, and columns whose unit changes.
+EARLIEST_EPOCH, LATEST_EPOCH = 946_684_800, 4_102_444_800
+
+
+def bar_columns(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
+    """The arguments of ``Bars`` from a ``bar_table`` whose rows must be in order and once; see ``Bars.from_frame``."""
+    steps = table.groupby("symbol", sort=False)["time"].diff().to_numpy()
+    mend = "mend the source, or give the table to fs.clean, which sorts, keeps the last of doubled bars, and counts them"
+    _refuse_rows(table, steps < np.timedelta64(0, "us"), f"expected the times of a symbol in ascending order; {mend}", "unsorted")
+    _refuse_rows(table, steps == np.timedelta64(0, "us"), f"expected each time of a symbol once; {mend}", "doubled")
+    bare = table[list(PRICES)].isna().all(axis=1) & table["volume"].notna()
+    mend = "remove them, or give the table to fs.clean, which does, and counts them"
+    _refuse_rows(table, bare.to_numpy(), f"expected no volume where no price is known; {mend}", "incomplete")
+    return grid(table, interval)
+
+
+def _refuse_rows(table: pd.DataFrame, wrong: np.ndarray, expected: str, what: str) -> None:
+    if wrong.any():
+        first = table.iloc[int(np.argmax(wrong))]
+        raise DataError(f"got {int(wrong.sum())} {what} bars, the first {first['symbol']} at {first['time']}; {expected}")
+
+
+def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
+    """Columns ``time symbol open high low close volume`` and numeric extras, with times parsed and numbers float64.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        See ``Bars.from_frame``.
+    symbol : str
+        The symbol of a table without a symbol column.
+    """
+    frame = _named_columns(frame)
+    time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
+    missing = [name for name in FIELDS if name not in frame.columns]
+    missing += [] if time_name else [f"a time column ({', '.join(TIME_NAMES)})"]
+    if missing:
+        raise DataError(f"missing column: {', '.join(missing)}; got {shown_names(frame.columns) or 'none'}; rename or add it")
+    doubled = frame.columns[frame.columns.duplicated()].unique()
+    if len(doubled):
+        raise DataError(f"columns are doubled, or differ only in case: {shown_names(doubled)}; rename or remove one")
+    if not len(frame):
+        raise DataError("the table of bars is empty; expected at least one row")
+    columns: dict[str, object] = {"time": parse_times(frame[time_name])}
+    columns["symbol"] = _symbols(frame["symbol"]) if "symbol" in frame else symbol
+    columns |= {name: numbers(frame[name]) for name in FIELDS}
+    for name in frame.columns.difference([*columns, *TIME_NAMES], sort=False):
+        if pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_complex_dtype(frame[name]):
+            columns[name] = frame[name].to_numpy(dtype=np.float64)
+    return pd.DataFrame(columns)
+
+
+def _named_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with lower-case column names, and its index levels of time and symbol as columns."""
+    lowered = [str(name).strip().lower() for name in frame.columns]
+    frame = frame.set_axis(lowered, axis=1)
+    levels = {str(level).strip().lower(): frame.index.get_level_values(i) for i, level in enumerate(frame.index.names)}
+    frame = frame.assign(**{name: levels[name] for name in (*TIME_NAMES, "symbol") if name in levels and name not in lowered})
+    if isinstance(frame.index, pd.DatetimeIndex) and not set(TIME_NAMES) & set(frame.columns):
+        frame = frame.assign(time=frame.index)
+    return frame
+
+
+def shown_names(columns: Iterable[object]) -> str:
+    """Column names for a message, at most a dozen, none long, none unprintable."""
+    names = [str(name)[:40] for name in columns]
+    shown = [name if name.isprintable() else ascii(name)[:40] for name in names[:12]]
+    return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _symbols(values: pd.Series) -> np.ndarray:
+    names = values.astype(str)
+    nameless = (values.isna() | (names.str.strip() == "")).to_numpy(dtype=bool)
+    if nameless.any():
+        raise DataError(
+            f"column symbol must have a name in every row, got {int(nameless.sum())} without, the first in row "
+            f"{int(np.argmax(nameless))}; fill them in, or remove those rows"
+        )
+    return names.to_numpy(dtype=object)
+
+
+def numbers(values: pd.Series) -> np.ndarray:
+    # numpy would take booleans, complex numbers, durations and dates for numbers: True is 1.0, and a date its epoch.
+    if values.dtype.kind not in "bcmM":
+        try:
+            return values.to_numpy(dtype=np.float64)
+        except (ValueError, TypeError, OverflowError):
+            pass
+    wrong = (pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()).to_numpy(dtype=bool)
+    got = f"{str(values.iloc[int(np.argmax(wrong))])[:40]!r} in row {int(np.argmax(wrong))}" if wrong.any() else str(values.dtype)
+    raise DataError(f"column {values.name} must hold numbers, got {got}; mend or convert the column")
+
+
+def parse_times(values: pd.Series) -> np.ndarray:
+    """UTC times as datetime64[us], from timestamps, ISO strings, or epochs in s, ms, us or ns.
+
+    Raises
+    ------
+    DataError
+        If a time is missing, of another kind, or an epoch outside the years 2000 to 2100.
+    """
+    name = str(values.name)
+    _refuse_missing(values, name)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if values.dtype.kind in "iu":
+        return _from_epochs(values.to_numpy(), name)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
+    kind = pd.api.types.infer_dtype(values)
+    if kind in ("integer", "floating") or (kind == "string" and values.str.fullmatch(r"\d{9,}").all()):
+        # A float64 holds every epoch of this century to the microsecond.
+        return _from_epochs(values.to_numpy(dtype=np.float64), name)
+    if kind not in ("string", "datetime64", "datetime", "date"):
+        got = f"{kind} values such as {str(values.iloc[0])[:40]!r}"
+        raise DataError(f"column {name} must hold times, got {got}; use ISO 8601, or epochs in s, ms, us or ns")
+    # pandas takes "now" and "today" for the moment of reading.
+    values = values.mask(values.isin(["now", "today"]), "no date") if kind == "string" else values
+    try:
+        times = pd.to_datetime(values, utc=True, format="ISO8601" if kind == "string" else None)
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0].split(". You might")[0][:160]
+        raise DataError(f"column {name} cannot be read as times: {reason}; use ISO 8601, or epochs in s, ms, us or ns") from error
+    # Blank strings are read as no time.
+    _refuse_missing(times, name)
+    return times.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
+
+
+def _refuse_missing(times: pd.Series, name: str) -> None:
+    missing = times.isna().to_numpy(dtype=bool)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise DataError(
+            f"column {name} must have a time in every row, got {int(missing.sum())} without, the first in row {row}; "
+            f"remove those rows"
+        )
+
+
+def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
+    whole = values.dtype.kind in "iu"
+    known = values if whole else values[np.isfinite(values)]
+    largest = max(abs(int(known.min(initial=0))), abs(int(known.max(initial=0))))
+    unit, per_second = next((unit, scale) for unit, scale, limit in EPOCHS if largest < limit or unit == "ns")
+    outside = (values < EARLIEST_EPOCH * per_second) | (values >= LATEST_EPOCH * per_second)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"column {name} must hold epochs of the years 2000 to 2099, got {values[row]:.15g} in row {row}, read in {unit}; use "
+            f"ISO 8601, or one of s, ms, us and ns for the whole column"
+        )
+    if whole and per_second <= 10**6:
+        return (values.astype(np.int64) * (10**6 // per_second)).view("datetime64[us]")
+    return np.round(values * (10**6 / per_second)).astype(np.int64).astype("datetime64[us]")
+
+
+def grid(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
+    """The arguments of ``Bars`` on the regular grid from the first to the last time; rows that the table lacks are NaN.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``bar_table`` gives it, the times of each symbol ascending.
+    """
+    time = table["time"].to_numpy()
+    step = regular_interval(table.groupby("symbol", sort=False)["time"].diff().to_numpy(), interval)
+    start = time.min()
+    rows, off = np.divmod((time - start).astype(np.int64), int(step.astype(np.int64)))
+    if off.any():
+        raise DataError(
+            f"{int((off != 0).sum())} bars are off the {format_duration(step)} grid that starts at {start}, "
+            f"the first at {time[off != 0][0]}; pass the right interval, or align the times"
+        )
+    cols, symbols = pd.factorize(table["symbol"])
+    shape = (int(rows.max()) + 1, len(symbols))
+    if shape[0] * shape[1] > max(SMALL_GRID_CELLS, MAX_GRID_CELLS_PER_BAR * len(table)):
+        raise DataError(
+            f"a {format_duration(step)} grid from {start} to {time.max()} would have {shape[0]} rows and {shape[1]} symbols for "
+            f"{len(table)} bars; check the times and symbols, or pass the right interval"
+        )
+
+    def spread(name: str) -> np.ndarray:
+        matrix = np.full(shape, np.nan)
+        matrix[rows, cols] = table[name].to_numpy()
+        return matrix
+
+    return {
+        "time": start + np.arange(shape[0]) * step,
+        "symbols": tuple(symbols),
+        "interval": step,
+        **{name: spread(name) for name in FIELDS},
+        "extras": {str(name): spread(name) for name in table.columns[2 + len(FIELDS) :]},
+    }
+
+
+def regular_interval(steps: np.ndarray, interval: Duration | None) -> np.timedelta64:
+    """The interval asked for, or the most common of some steps between bars (ties go to the shorter)."""
+    if interval is not None:
+        return parse_duration(interval, "interval")
+    steps = steps[steps > np.timedelta64(0, "us")]
+    if not steps.size:
+        raise DataError(
+            "the interval cannot be told from a single bar; pass interval, such as interval='1h' (data.interval in a study file)"
+        )
+    values, counts = np.unique(steps, return_counts=True)
+    return values[np.argmax(counts)]
