@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import pyarrow as pa
 
 from data.series import Range, SeriesKey, checked_range, handed_out, stored_rows
 
-if TYPE_CHECKING:
-    from data.store import Store
+
+class Writable(Protocol):
+    """Where pages go in the end, such as a ``Store``."""
+
+    def write(self, key: SeriesKey, table: pa.Table, start: int, stop: int) -> None: ...
 
 
 class SeriesWriter:
@@ -18,7 +21,8 @@ class SeriesWriter:
 
     Parameters
     ----------
-    store : Store
+    store : Writable
+        Such as a ``Store``.
     key : SeriesKey
     n_rows : int
         Rows that are held at most before they are written.
@@ -31,7 +35,7 @@ class SeriesWriter:
     loses what is held and nothing else; it stays missing and is fetched again.
     """
 
-    def __init__(self, store: Store, key: SeriesKey, n_rows: int, seconds: float) -> None:
+    def __init__(self, store: Writable, key: SeriesKey, n_rows: int, seconds: float) -> None:
         self.store, self.key, self.n_rows, self.seconds = store, key, n_rows, seconds
         self._tables: list[pa.Table] = []
         self._range: Range | None = None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import foreshock as fs
-from foreshock.results import plain, versions
+from foreshock.plain import plain, versions
 
 TRAIN_SEED, QUIET_SEED, EVENT_SEEDS, N_ROWS = 21, 22, (23, 24), 12_000
 NO_EVENTS = {f"n_{kind}": 0 for kind in ("flash_crashes", "withdrawals", "spoofs", "flickers", "icebergs", "sweeps")}

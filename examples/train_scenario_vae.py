@@ -14,7 +14,7 @@ import numpy as np
 
 import foreshock as fs
 from engine.realism import gaussian_paths, phase_shuffled_paths
-from foreshock.results import plain, versions
+from foreshock.plain import plain, versions
 from foreshock.scenarios import cut_paths
 
 SEED, N_SYMBOLS, TRAIN_DAYS, TEST_DAYS = 11, 4, 600, 300

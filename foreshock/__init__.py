@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foreshock.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from data.archive import Archive as Archive
     from data.bars import Bars as Bars
@@ -47,11 +49,11 @@ if TYPE_CHECKING:
     from detectors.neural.latent import LatentFactors as LatentFactors
     from detectors.neural.latent import latent_factors as latent_factors
     from detectors.neural.scenario_gan import GANScenarios as GANScenarios
+    from detectors.neural.scenario_load import load_scenario_model as load_scenario_model
     from detectors.neural.scenario_vae import ConditionalVAEScenarios as ConditionalVAEScenarios
     from detectors.neural.scenario_vae import VAEScenarios as VAEScenarios
     from detectors.neural.scenarios import Scenarios as Scenarios
     from detectors.neural.scenarios import generate_scenarios as generate_scenarios
-    from detectors.neural.scenarios import load_scenario_model as load_scenario_model
     from detectors.regimes import Regimes as Regimes
     from detectors.regimes import walk_forward_regimes as walk_forward_regimes
     from detectors.registry import detectors as detectors
@@ -184,8 +186,6 @@ if TYPE_CHECKING:
     from strategies.stability import stability_grid as stability_grid
     from strategies.volatility_target import VolatilityTarget as VolatilityTarget
 
-__version__ = "0.1.0"
-
 _HOMES = {
     "data.archive": ("Archive",),
     "data.bars": ("Bars",),
@@ -207,8 +207,9 @@ _HOMES = {
     "detectors.neural.denoise": ("denoise_book",),
     "detectors.neural.latent": ("LatentFactors", "latent_factors"),
     "detectors.neural.scenario_gan": ("GANScenarios",),
+    "detectors.neural.scenario_load": ("load_scenario_model",),
     "detectors.neural.scenario_vae": ("ConditionalVAEScenarios", "VAEScenarios"),
-    "detectors.neural.scenarios": ("Scenarios", "generate_scenarios", "load_scenario_model"),
+    "detectors.neural.scenarios": ("Scenarios", "generate_scenarios"),
     "detectors.registry": ("detectors", "load_detector", "make_detector"),
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.book_features": ("BOOK_FEATURES", "LEVEL_FEATURES", "BookStream", "book_features"),

@@ -11,8 +11,9 @@ import numpy as np
 
 from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
+from foreshock.plain import plain, versions
 from foreshock.rankings import rank_comparisons, slice_ranks, with_q
-from foreshock.results import SCHEMA_VERSION, plain, versions
+from foreshock.results import SCHEMA_VERSION
 from foreshock.terminal import print_table
 from foreshock.together import written_together
 

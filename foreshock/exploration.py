@@ -16,7 +16,7 @@ from data.checks import check_whole
 from data.interval import Duration
 from data.quality import QualityReport, clean
 from foreshock import exploration_sections as sections
-from foreshock.results import bars_section, plain, versions
+from foreshock.plain import bars_section, plain, versions
 
 SCHEMA_VERSION = 1
 # Runs of findings that are listed; all are counted.

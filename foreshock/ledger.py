@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.ledger import TRIAL, Entry, Ledger
 from engine.validation.sharpe import deflated_sharpe, sharpe_estimate
-from foreshock.results import plain
+from foreshock.plain import plain
 from foreshock.study_result import StudyResult
 
 # What a verdict was decided on; a study may have more.

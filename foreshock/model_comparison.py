@@ -35,7 +35,7 @@ from engine.scores import Scores
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
 from foreshock.compare import MODELS_VERSION
-from foreshock.results import bars_section, plain, versions
+from foreshock.plain import bars_section, plain, versions
 
 MODELS = (
     "pca",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data.bars import Bars
-from data.interval import format_duration
 from engine.risk.performance import performance
 from engine.risk.report import risk_report
 from engine.scores import Scores, Signals
@@ -21,37 +18,10 @@ from engine.validation.calibration import measured
 from engine.validation.forward import HorizonMoves
 from engine.validation.verdict import Surrogate
 from foreshock.judge import Judgement
+from foreshock.plain import bars_section
 from strategies.result import BacktestResult
 
 SCHEMA_VERSION = 1
-PACKAGES = ("numpy", "pandas", "numba", "scikit-learn", "scipy", "torch", "vectorbt")
-
-
-def plain(value: Any) -> Any:
-    """The value in JSON types: NaN and infinity become None, tuples lists."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(item) for item in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value if value is None else str(value)
-
-
-def bars_section(bars: Bars) -> dict[str, Any]:
-    """Which bars were worked on."""
-    return {
-        "hash": bars.fingerprint(),
-        "symbols": list(bars.symbols),
-        "start": str(bars.time[0]),
-        "end": str(bars.time[-1]),
-        "interval": format_duration(bars.interval),
-        "n_bars": bars.n_bars,
-    }
 
 
 def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
@@ -139,9 +109,3 @@ def months_section(backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
 def risk_section(result: BacktestResult) -> list[dict[str, Any]]:
     table = risk_report(result.returns, interval=result.interval, time=result.time).reset_index()
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]
-
-
-def versions() -> dict[str, str]:
-    from foreshock import __version__
-
-    return {"foreshock": __version__, "python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

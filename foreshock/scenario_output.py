@@ -14,7 +14,7 @@ from data.bars import Bars
 from data.interval import format_duration
 from engine.realism import RealismCard
 from engine.realism.measures import EMBEDDING
-from foreshock.results import bars_section, plain, versions
+from foreshock.plain import bars_section, plain, versions
 from foreshock.scenario_pictures import clustering, fan, losses
 from foreshock.scenarios import ScenarioStudy
 from foreshock.terminal import print_table

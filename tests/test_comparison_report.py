@@ -13,8 +13,8 @@ from data.errors import ConfigError, DataError
 from engine.validation.slices import rank_stability
 from foreshock.cli import app
 from foreshock.compare import comparison, config_changes, load_models
+from foreshock.plain import plain
 from foreshock.rankings import rank_comparison, slice_ranks, with_q
-from foreshock.results import plain
 from reports import format as fmt
 from reports.comparison_report import ComparisonReport, headline, sentences
 from tests.pages import head_of, seen, specs, table_of, texts

@@ -8,7 +8,7 @@ import pytest
 
 import foreshock as fs
 from data.errors import ConfigError
-from detectors.neural.scenarios import SHIPPED
+from detectors.neural.scenario_load import SHIPPED
 from examples.train_anogan import NO_EVENTS, PARAMS, TRAIN_SEED, auc, event_scores, rows_of
 
 MODEL = SHIPPED.parent / "anogan_book.safetensors"

@@ -16,7 +16,8 @@ from engine.thresholds import Fixed
 from engine.window_features import window_features
 from foreshock.benchmarks import pump_forest
 from foreshock.benchmarks.pump_alerts import ScoredEvent, best_within, cooled, curve, outcome, wilson
-from foreshock.benchmarks.pumps import PumpEvent, Setting, pumps_benchmark, read_pumps
+from foreshock.benchmarks.pump_events import PumpEvent, read_pumps
+from foreshock.benchmarks.pumps import Setting, pumps_benchmark
 
 SECOND = np.timedelta64(1_000_000, "us")
 

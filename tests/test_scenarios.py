@@ -11,8 +11,9 @@ import torch
 import foreshock as fs
 from data.errors import ConfigError, DataError
 from data.simulate import simulate_market
+from detectors.neural.scenario_load import SHIPPED
 from detectors.neural.scenario_nets import PathVAE, correlation_factor
-from detectors.neural.scenarios import REGIMES, SHIPPED, held_returns, trailing_volatility
+from detectors.neural.scenarios import REGIMES, held_returns, trailing_volatility
 from engine.realism import gaussian_paths, phase_shuffled_paths
 from foreshock import cli
 from foreshock.scenarios import cut_paths, hold_out

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import format_duration, parse_duration
-from detectors.base import read_saved, write_saved
+from detectors.base import write_saved
 from detectors.neural.parameters import ParametersOfBases
 from detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
 from detectors.neural.windows import Windows
@@ -27,7 +27,6 @@ REGIME_SPANS, REGIME_QUANTILES = 7, (0.4, 0.8)
 # Stress is reached by choosing among so many times the paths asked for, as long as this share of them counts.
 CANDIDATES, LEAST_EFFECTIVE = 10, 0.1
 MOST_STRESS = 20.0
-SHIPPED = Path(__file__).parent / "shipped" / "scenario_vae.safetensors"
 OnEpoch = Callable[[int, float, float], None]
 
 
@@ -317,32 +316,3 @@ def held_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
     if weights.shape != (paths.shape[2],) or not np.isfinite(weights).all():
         raise ConfigError(f"weights must be one finite number for each of {paths.shape[2]} assets, got {weights.tolist()}")
     return np.expm1(paths.sum(axis=1)) @ weights
-
-
-def load_scenario_model(path: str | Path | None = None) -> ScenarioModel:
-    """A model written by ``save``; nothing is unpickled.
-
-    Without a path it is the VAE that comes with foreshock: 24 hours of four symbols of the simulated market without events. What
-    it was trained on, and its realism card, stand in the JSON file beside it; ``examples/train_scenario_vae.py`` makes both.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, changed, of a newer format, holds something else, or does not fit together.
-    """
-    from detectors.neural.scenario_gan import GANScenarios
-    from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
-
-    path = SHIPPED if path is None else path
-    name, params, state = read_saved(path)
-    classes: dict[str, Any] = {cls.name: cls for cls in (VAEScenarios, ConditionalVAEScenarios, GANScenarios)}
-    if name not in classes:
-        raise DataError(f"{path} holds a {name}, no scenario model; give one of {', '.join(classes)}")
-    try:
-        model = classes[name](**params)
-        for key in model.learned:
-            setattr(model, key, state[key])
-        model._network(len(model.symbols_)).load_state_dict({k: torch.from_numpy(v) for k, v in model.weights_.items()})
-    except (TypeError, KeyError, RuntimeError, AttributeError) as error:
-        raise DataError(f"{path} does not fit together: {error}; save the model again") from error
-    return model

@@ -57,7 +57,7 @@ def published_row(detector: str, source: str, vus_pr: float, **keys: Any) -> dic
 
 def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
     """Write ``benchmark.json``; an earlier file stays until the new one is whole."""
-    from foreshock.results import plain, versions
+    from foreshock.plain import plain, versions
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "benchmark.json"

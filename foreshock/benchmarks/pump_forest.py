@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from data.errors import DataError
 from data.tables import parse_times
+from engine.features import Features
 from engine.pump_features import PUMP_FEATURES, published_pump_features
 from foreshock.benchmarks.pump_alerts import ScoredEvent, outcome
-
-if TYPE_CHECKING:
-    from engine.features import Features
-    from foreshock.benchmarks.pumps import PumpEvent
+from foreshock.benchmarks.pump_events import PumpEvent
 
 N_BLOCKS = 3
 # Trades lie within 48 hours of an event: two events this far apart share none.

@@ -8,20 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from data.errors import ConfigError, DataError
-from data.tables import parse_times
-from data.trades import Trades, read_trades
+from data.errors import ConfigError
 from data.windows import TradeWindows, trade_windows
 from detectors.registry import make_detector
 from engine.features import Features
 from engine.scores import Scores
 from engine.window_features import window_features
 from foreshock.benchmarks.pump_alerts import Outcome, ScoredEvent, best_within, curve, outcome
+from foreshock.benchmarks.pump_events import PumpEvent, read_pumps
 
 WINDOW_SECONDS = (5, 15, 25)
-VISIBLE = 0.10
 # Scales of the jump (log), the burst and the rush orders; see ``pumps_benchmark`` for where they come from.
 JUMP, BURST, RUSH = float(np.log(1.05)), 40.0, 4.0
 SHORT_SECONDS, LONG_HOURS = 30, 12
@@ -30,15 +27,6 @@ RULE_RATE, GENEROUS_RATE = 0.15, 1.0
 # purged forward split.
 PUBLISHED_F1 = {5: 0.84, 15: 0.88, 25: 0.92}
 PUBLISHED_CAUGHT = {5: (41, 64), 25: (59, 64)}
-
-
-@dataclass(frozen=True)
-class PumpEvent:
-    """One announced pump, with the trades around it."""
-
-    name: str
-    announced: np.datetime64
-    trades: Trades
 
 
 @dataclass(frozen=True)
@@ -122,29 +110,6 @@ def pumps_benchmark(trades: Path | None, events: Path | None, on_step: Callable[
         rows += forest_rows(pumps, labelled, WINDOW_SECONDS, on_step)
         notes = []
     return {"rows": rows + _published_rows(), "curves": curves, "robustness": robustness, "notes": notes}
-
-
-def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:
-    """The visible pumps in order of time."""
-    if not Path(events).is_file():
-        raise DataError(f"no such file: {events}; give the CSV of announced events")
-    table = pd.read_csv(events)
-    missing = [name for name in ("event_id", "event", "max_up_11min") if name not in table]
-    if missing:
-        raise DataError(f"{events} lacks the column {', '.join(missing)}; got {', '.join(map(str, table.columns))}")
-    visible = table[table["max_up_11min"] > VISIBLE]
-    series = read_trades(trades).split()
-    unknown = [name for name in visible["event_id"] if name not in series]
-    if unknown:
-        raise DataError(
-            f"{trades} has no trades of {len(unknown)} events, the first {unknown[0]}; give the file that belongs to {events}"
-        )
-    if visible.empty:
-        raise DataError(f"{events} has no event with max_up_11min above {VISIBLE}; there is nothing to detect")
-    found = [
-        PumpEvent(name, time, series[name]) for name, time in zip(visible["event_id"], parse_times(visible["event"]), strict=True)
-    ]
-    return sorted(found, key=lambda pump: pump.announced)
 
 
 def _all_scores(

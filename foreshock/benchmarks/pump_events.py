@@ -1,0 +1,48 @@
+"""Announced pumps that show in the price, each with the trades around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from data.errors import DataError
+from data.tables import parse_times
+from data.trades import Trades, read_trades
+
+# A pump is visible if the price rose by more than this within 11 minutes.
+VISIBLE = 0.10
+
+
+@dataclass(frozen=True)
+class PumpEvent:
+    """One announced pump, with the trades around it."""
+
+    name: str
+    announced: np.datetime64
+    trades: Trades
+
+
+def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:
+    """The visible pumps in order of time."""
+    if not Path(events).is_file():
+        raise DataError(f"no such file: {events}; give the CSV of announced events")
+    table = pd.read_csv(events)
+    missing = [name for name in ("event_id", "event", "max_up_11min") if name not in table]
+    if missing:
+        raise DataError(f"{events} lacks the column {', '.join(missing)}; got {', '.join(map(str, table.columns))}")
+    visible = table[table["max_up_11min"] > VISIBLE]
+    series = read_trades(trades).split()
+    unknown = [name for name in visible["event_id"] if name not in series]
+    if unknown:
+        raise DataError(
+            f"{trades} has no trades of {len(unknown)} events, the first {unknown[0]}; give the file that belongs to {events}"
+        )
+    if visible.empty:
+        raise DataError(f"{events} has no event with max_up_11min above {VISIBLE}; there is nothing to detect")
+    found = [
+        PumpEvent(name, time, series[name]) for name, time in zip(visible["event_id"], parse_times(visible["event"]), strict=True)
+    ]
+    return sorted(found, key=lambda pump: pump.announced)
