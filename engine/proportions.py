@@ -2,7 +2,10 @@
 
 import math
 
-Z95 = 1.959963984540054
+import numpy as np
+
+# The standard normal quantile of 0.975: a two-sided interval of 95 % reaches this many standard errors.
+Z_95 = 1.959963984540054
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
@@ -15,6 +18,32 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
-    z2 = Z95**2
+    z2 = Z_95**2
     middle, half = (k + z2 / 2) / (n + z2), math.sqrt(z2 * (k * (n - k) / n + z2 / 4)) / (n + z2)
     return max(middle - half, 0.0), min(middle + half, 1.0)
+
+
+def wilson_of_draws(value: float, n: float, draws: np.ndarray) -> tuple[float, float]:
+    """Wilson interval of a proportion with n divided by the design effect, which is at least 1.
+
+    Parameters
+    ----------
+    value : float
+        The share that was seen; the bounds are NaN where it is.
+    n : float
+        What it is a share of.
+    draws : ndarray, shape (n_draws,)
+        The share in each resample of what belongs together. The design effect is their variance over that of n independent ones.
+
+    >>> [round(bound, 3) for bound in wilson_of_draws(0.05, 20, np.array([0.05, 0.05]))]
+    [0.009, 0.236]
+    """
+    if np.isnan(value):
+        return float("nan"), float("nan")
+    spread = value * (1 - value)
+    effect = max(float(np.nanvar(draws)) / (spread / n), 1.0) if spread > 0 else 1.0
+    n = n / effect
+    centre = (value + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    half = Z_95 / (1 + Z_95**2 / n) * np.sqrt(spread / n + Z_95**2 / (4 * n**2))
+    # Rounding puts the bound of nothing, or of all, a hair beyond it.
+    return float(min(max(centre - half, 0.0), value)), float(max(min(centre + half, 1.0), value))

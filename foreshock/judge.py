@@ -14,8 +14,9 @@ from engine.features import Features
 from engine.scores import Signals
 from engine.validation.evidence import EvidenceTable, evidence_frame, horizon_evidence
 from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
-from engine.validation.inference import Estimate, benjamini_hochberg
+from engine.validation.inference import Estimate
 from engine.validation.lead_lag import LeadLag, lead_lag
+from engine.validation.multiple import benjamini_hochberg
 from engine.validation.surrogate_test import Rescorer, SurrogateTest, surrogate_test
 from engine.validation.surrogates import Surrogates, fit_surrogates
 from engine.validation.verdict import Surrogate, Verdict, decide

@@ -8,10 +8,11 @@ import pytest
 from scipy.stats import genpareto
 
 from data.errors import ConfigError
+from engine.pareto import fit_pareto
 from engine.scores import FoldScores, Scores
 from engine.splits import WalkForward
 from engine.threshold_conformal import AdaptiveConformal
-from engine.threshold_tail import PeaksOverThreshold, fit_pareto
+from engine.threshold_tail import PeaksOverThreshold
 from engine.threshold_volatility import VolatilityScaled, standardise_by_volatility
 from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from foreshock.config import parse_study

@@ -7,7 +7,6 @@ from scipy import stats
 
 from engine.validation.inference import (
     RowSums,
-    benjamini_hochberg,
     bootstrap_ratios,
     hac_dummy_p,
     hac_mean_p,
@@ -15,6 +14,7 @@ from engine.validation.inference import (
     welch_p,
 )
 from engine.validation.moves import fit_qlike
+from engine.validation.multiple import benjamini_hochberg
 
 
 def overlapping(noise: np.ndarray, horizon: int) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 
 from data.errors import DataError
+from engine.pareto import MIN_PEAKS, fit_pareto
 from engine.risk.value_at_risk import known_returns
-from engine.threshold_tail import MIN_PEAKS, fit_pareto
 
 # Where the tail begins: McNeil and Frey (2000) take the worst tenth.
 TAIL_LEVEL = 0.9

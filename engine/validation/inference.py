@@ -277,13 +277,3 @@ def welch_p(a: np.ndarray, b: np.ndarray) -> float:
 
 def _two_sided(estimate: float, variance: float) -> float:
     return float(2 * stats.norm.sf(abs(estimate) / np.sqrt(variance))) if variance > 0 else float("nan")
-
-
-def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """q-values of p-values; NaN stays NaN and does not count as a test."""
-    p = np.asarray(p_values, float)
-    q = np.full(p.shape, np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        q[known] = stats.false_discovery_control(p[known], method="bh")
-    return q

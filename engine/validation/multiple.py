@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from data.checks import check_level
 from data.errors import ConfigError, DataError
-from engine.validation.inference import benjamini_hochberg
 
-__all__ = ["StepDown", "benjamini_hochberg", "benjamini_yekutieli", "check_level", "romano_wolf"]
+
+def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
+    """q-values of p-values: the share of false discoveries if everything at or below one of them is taken for found [1]_.
+
+    Parameters
+    ----------
+    p_values : ndarray
+        Any shape. NaN stays NaN and does not count as a test.
+
+    Returns
+    -------
+    ndarray
+        In the shape of ``p_values``.
+
+    References
+    ----------
+    .. [1] Benjamini and Hochberg (1995), Controlling the false discovery rate.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.benjamini_hochberg(np.array([0.01, 0.04, np.nan])).round(3)
+    array([0.02, 0.04,  nan])
+    """
+    return _q_values(p_values, "bh")
 
 
 def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
@@ -30,11 +55,15 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     >>> benjamini_yekutieli(np.array([0.01, 0.04, np.nan])).round(3)
     array([0.03, 0.06,  nan])
     """
+    return _q_values(p_values, "by")
+
+
+def _q_values(p_values: np.ndarray, method: Literal["bh", "by"]) -> np.ndarray:
     p = np.asarray(p_values, float)
     q = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
     if known.any():
-        q[known] = stats.false_discovery_control(p[known], method="by")
+        q[known] = stats.false_discovery_control(p[known], method=method)
     return q
 
 
@@ -109,7 +138,7 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
         raise ConfigError(
             f"statistics and draws must have the shapes (n_tests,) and (n_draws, n_tests), got {statistics.shape} and {draws.shape}"
         )
-    check_level(level)
+    check_level(level, 0.05)
     n_draws = len(draws)
     if (1 + n_draws) * level < 1:
         raise ConfigError(f"at least {int(np.ceil(1 / level)) - 1} draws are needed to reject at {level}, got {n_draws}; draw more")
@@ -141,8 +170,3 @@ def _rounds(statistics: np.ndarray, p_values: np.ndarray, tail: np.ndarray, orde
         rounds[order[start : start + fallen]] = n_round
         start, n_round = start + fallen, n_round + 1
     return rounds
-
-
-def check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ConfigError(f"level must lie between 0 and 1, got {level}; 0.05 is usual")
