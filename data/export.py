@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 from pyarrow.parquet import ParquetWriter
 
+from data.disk import written_whole
 from data.errors import ConfigError, DataError
 from data.orderbook import BOOK_COLUMNS
 from data.series import SeriesKey
@@ -50,7 +50,7 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
     ConfigError
         If the path ends in neither ``.csv`` nor ``.parquet``, or its folder is not there.
     DataError
-        If there are no rows, or a partition is damaged. What was at the path before is then still there.
+        If there are no rows, a partition is damaged, or the file cannot be written. What was at the path is then still there.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -61,18 +61,15 @@ def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | N
     part = next(parts, None)
     if part is None:
         raise DataError(f"{key} has no row in that range; foreshock store ls shows what is there")
-    partial, n_rows = path.with_name(f".{path.name}.partial"), 0
-    try:
-        schema = _handed_out(key, part).schema
-        csv = path.suffix == ".csv"
-        with pyarrow.csv.CSVWriter(partial, schema) if csv else ParquetWriter(partial, schema, **parquet_options(schema)) as writer:
-            # A month of trades is never in memory at once.
-            for rows in chain([part], parts):
-                writer.write_table(_handed_out(key, rows))
-                n_rows += len(rows)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    schema, csv, n_rows = _handed_out(key, part).schema, path.suffix == ".csv", 0
+    with (
+        written_whole(path) as partial,
+        pyarrow.csv.CSVWriter(partial, schema) if csv else ParquetWriter(partial, schema, **parquet_options(schema)) as writer,
+    ):
+        # A month of trades is never in memory at once.
+        for rows in chain([part], parts):
+            writer.write_table(_handed_out(key, rows))
+            n_rows += len(rows)
     return n_rows
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.disk import make_folder, sync_folder, write_whole, writing
+from data.disk import PARTIAL, make_folder, renamed_together, sync_folder, writing
 from data.errors import ConfigError, DataError
 from data.locks import lock
 from data.partition import Partition, encode, read_manifest, read_partition, verify_partition
@@ -21,7 +21,7 @@ from data.writer import SeriesWriter
 __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
 
 ENVIRONMENT = "FORESHOCK_STORE"
-SUFFIX, PARTIAL, DAMAGED, LOCK = ".parquet", ".partial", ".damaged", ".lock"
+SUFFIX, DAMAGED, LOCK = ".parquet", ".damaged", ".lock"
 
 
 @dataclass(frozen=True)
@@ -204,24 +204,15 @@ class Store:
             return
         time = rows["time"].to_numpy()
         with self._locked(key) as folder:
-            staged: list[Path] = []
-            try:
-                for name, begin, end in key.partitions(start, stop):
+            parts = [(f"{name}{SUFFIX}", name, begin, end) for name, begin, end in key.partitions(start, stop)]
+            with renamed_together(folder, [file for file, *_ in parts]) as partial:
+                for file, name, begin, end in parts:
                     covered = max(start, begin), min(stop, end)
                     first, last = np.searchsorted(time, covered)
-                    path = folder / f"{name}{SUFFIX}"
+                    path = folder / file
                     before = read_partition(key, path) if path.exists() else Partition(STORED[key.kind].empty_table(), [])
                     after = before.with_rows(key, rows.slice(first, last - first), covered)
-                    staged.append(path.with_name(path.name + PARTIAL))
-                    write_whole(staged[-1], encode(key, name, after))
-                for partial in staged:
-                    os.replace(partial, partial.with_name(partial.name.removesuffix(PARTIAL)))
-            except BaseException:
-                for partial in staged:
-                    partial.unlink(missing_ok=True)
-                raise
-            finally:
-                sync_folder(folder)
+                    partial[file].write_bytes(encode(key, name, after))
 
     def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
         """Collects the pages of a series, so that a partition is not written anew for each."""
@@ -278,7 +269,7 @@ class Store:
         for path in sorted(self.folder.rglob(f"*{SUFFIX}{PARTIAL}")):
             # Whoever holds the lock may be writing it; afterwards it is gone.
             key = self._key_of(path)
-            with self._locked(key) if key else writing(path):
+            with self._locked(key) if key else writing(path, "the store"):
                 path.unlink(missing_ok=True)
             mended.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
         return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(mended))
@@ -303,7 +294,7 @@ class Store:
         while aside.exists():
             number += 1
             aside = path.with_name(f"{path.name}{DAMAGED}{number}")
-        with writing(path):
+        with writing(path, "the store"):
             os.replace(path, aside)
             sync_folder(path.parent)
         return f"set aside {path.relative_to(self.folder)} as {aside.name}; its range is missing now, fetch it again"
@@ -326,7 +317,7 @@ class Store:
     def _locked(self, key: SeriesKey) -> Iterator[Path]:
         """The folder of a series, while no one else writes there, and without what an interrupted write left."""
         folder = self.folder / key.folder
-        with writing(folder):
+        with writing(folder, "the store"):
             make_folder(folder)
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from data.checks import check_type
+from data.disk import write_whole
 from data.errors import ConfigError, DataError
 from detectors.parameter_types import check_types
 from engine.features import Features
@@ -129,16 +129,7 @@ def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
         raise DataError(f"{path} must be a file in a folder that exists, to be written")
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path} cannot be written: {error}") from error
+    write_whole(path, content)
 
 
 def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
+from data.disk import unwritable, write_whole
 from data.errors import ConfigError, DataError
 from data.locks import lock
 
@@ -193,16 +193,18 @@ class Ledger:
             If the chain is broken, or the file is no ledger.
         """
         self._refuse_no_file()
+        # Every append makes a new head beside the ledger.
+        reason = unwritable(self.path.absolute().parent)
         try:
-            if self.path.exists():
+            if reason is None and self.path.exists():
                 os.close(os.open(self.path, os.O_RDWR | os.O_APPEND))
-            # Every append makes a new head beside the ledger.
-            TemporaryFile(dir=next(folder for folder in self.path.absolute().parents if folder.exists())).close()
         except OSError as error:
+            reason = error.strerror
+        if reason is not None:
             raise ConfigError(
-                f"the ledger must be a file that can be written, in a folder that can be, got {self.path}: {error.strerror}; "
-                "give another one"
-            ) from error
+                f"the ledger must be a file that can be written, in a folder that can be, got {self.path}: {reason}; "
+                "pass another one"
+            )
         self.entries()
 
     def count(self, data_hash: str | None = None) -> int:
@@ -283,12 +285,7 @@ class Ledger:
             return f"{self.head_path.name} is not a count and a hash; it was changed"
 
     def _write_head(self, entry: Entry) -> None:
-        partial = self.head_path.with_name(self.head_path.name + ".partial")
-        with partial.open("w", encoding="ascii") as file:
-            file.write(f"{entry.sequence + 1} {entry.sha256}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.head_path)
+        write_whole(self.head_path, f"{entry.sequence + 1} {entry.sha256}\n")
 
     @contextmanager
     def _locked(self, write: bool = True) -> Iterator[int]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from data.disk import written_together
 from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
 from foreshock.plain import plain, versions
 from foreshock.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.results import SCHEMA_VERSION
 from foreshock.terminal import print_table
-from foreshock.together import written_together
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
 MODELS_VERSION = 1

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.disk import written_together
 from data.interval import format_duration
 from engine.realism import RealismCard
 from engine.realism.measures import EMBEDDING
@@ -18,7 +19,6 @@ from foreshock.plain import bars_section, plain, versions
 from foreshock.scenario_pictures import clustering, fan, losses
 from foreshock.scenarios import ScenarioStudy
 from foreshock.terminal import print_table
-from foreshock.together import written_together
 
 VERSION = 1
 

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.disk import written_together
 from data.quality import QualityReport
 from detectors.regimes import Regimes
 from engine.risk.path import RiskPath
 from engine.scores import Scores, Signals
 from engine.validation.forward import ForwardMoves
 from engine.validation.verdict import Verdict
-from foreshock.together import written_together
 from strategies.baselines import RandomAvoidance
 from strategies.closed_trades import closed_trades
 from strategies.result import BacktestResult

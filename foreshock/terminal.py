@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from data.disk import unwritable
 from data.errors import ConfigError
 
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Instead of FORESHOCK_LEDGER or the user's own.")]
@@ -17,15 +18,9 @@ StoreDir = Annotated[Path | None, typer.Option("--store", help="Instead of FORES
 
 def check_out(out: Path) -> None:
     """Refuse a folder that cannot be written before hours of work go into it; nothing is created yet."""
-    from tempfile import TemporaryFile
-
-    try:
-        nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-        if not nearest.is_dir():
-            raise ConfigError(f"--out must be a folder, got {out}, where {nearest} is a file; give another folder")
-        TemporaryFile(dir=nearest).close()
-    except OSError as error:
-        raise ConfigError(f"--out must be a folder that can be written, got {out}: {error.strerror}; give another one") from error
+    reason = unwritable(out)
+    if reason is not None:
+        raise ConfigError(f"--out must be a folder that can be written, got {out}: {reason}; pass another one")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from data.disk import write_whole
 from data.errors import ConfigError
 
 # Characters that set the direction of writing, as they are and as JSON escapes them.
@@ -46,16 +47,7 @@ def save(page: str, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.is_dir():
         raise ConfigError(f"a page is written to a file, got the folder {path}; add a name, such as {path / 'report.html'}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, page)
 
 
 def render_still(template: str, values: Mapping[str, Any]) -> str:

@@ -226,7 +226,9 @@ def no_study_runs(monkeypatch):
 def test_an_out_that_is_a_file_is_refused_before_the_study_runs(verb, out, place, no_study_runs, monkeypatch, capsys):
     before = snapshot(place)
     code, printed, err = foreshock(monkeypatch, capsys, *verb, "--out", out)
-    assert re.fullmatch(rf"error: --out must be a folder, got {re.escape(out)}, where \S+ is a file; give another folder\n", err)
+    assert re.fullmatch(
+        rf"error: --out must be a folder that can be written, got {re.escape(out)}: \S+ is a file; pass another one\n", err
+    )
     assert (code, printed, snapshot(place)) == (2, "", before)
 
 
@@ -245,7 +247,8 @@ def test_a_disk_that_fills_up_leaves_the_earlier_files(refused, monkeypatch):
         raise OSError(28, "No space left on device", "scores.parquet")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
-    refused(3, "error: No space left on device: scores.parquet; check the path, its rights and the free space\n")
+    words = "it is as it was; free space, fix the permissions, or pass another path"
+    refused(3, f"error: out cannot be written: No space left on device; {words}\n")
 
 
 def test_a_run_replaces_the_earlier_files_and_leaves_no_others(place, monkeypatch, capsys):

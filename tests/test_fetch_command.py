@@ -145,12 +145,16 @@ def test_a_fetch_onto_a_damaged_partition_asks_for_nothing_and_leaves_it(hourly,
 
 @pytest.mark.skipif(sys.platform == "win32", reason="rights of Unix")
 def test_a_fetch_into_a_store_that_cannot_be_written_asks_for_nothing(hourly, tmp_path, monkeypatch):
-    monkeypatch.setattr("data.disk.os.access", lambda path, mode, effective_ids=False: not mode & os.W_OK)
-    monkeypatch.setattr("data.disk.os.supports_effective_ids", set())
+    def locked(**_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", locked)
     before = snapshot(tmp_path / "s")
     code, err, n_asked = hourly()
     assert (code, n_asked) == (3, 0)
-    assert err.startswith(f"error: the store cannot be written: no right to write to {tmp_path / 's'}; mend the rights")
+    assert err.startswith(
+        f"error: the store cannot be written: Permission denied ({tmp_path / 's'}); make it a folder that can be written"
+    )
     assert snapshot(tmp_path / "s") == before
 
 
@@ -160,7 +164,10 @@ def test_a_file_is_no_store(holed, tmp_path, monkeypatch, capsys):
     with serve(Market("BTC", bars=holed[0])) as server:
         given = ["BTC/USDT", "--start", "2024-01-01", "--base-url", server.url, "--store", str(path)]
         code, _, err = foreshock(monkeypatch, capsys, "fetch", *given)
-    assert (code, err) == (3, f"error: the store cannot be written: {path} is a file; give a folder\n")
+    assert (code, err) == (
+        3,
+        f"error: the store cannot be written: {path} is a file ({path}); make it a folder that can be written, or pass another\n",
+    )
     assert path.read_text() == "mine"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
 from engine.risk.path import risk_path
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
 from reports import evidence_tables, figures, study_report, study_tables
@@ -553,8 +553,8 @@ def test_a_report_that_cannot_be_rendered_leaves_the_earlier_one(report, tmp_pat
 def test_a_write_that_fails_leaves_the_earlier_report(report, tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("earlier")
-    monkeypatch.setattr("reports.html.os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("data.disk.os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(DataError, match=r"report\.html cannot be written: disk full"):
         report.save(path)
     assert path.read_text() == "earlier"
     assert [child.name for child in tmp_path.iterdir()] == ["report.html"]

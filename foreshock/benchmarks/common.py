@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data.disk import write_whole
 from data.errors import ConfigError
 from engine.detection import METRICS, DetectionReport
 from foreshock.terminal import print_table
@@ -59,15 +60,9 @@ def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
     """Write ``benchmark.json``; an earlier file stays until the new one is whole."""
     from foreshock.plain import plain, versions
 
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "benchmark.json"
-    partial = folder / ".benchmark.json.partial"
-    try:
-        content = plain({"benchmark": name, **result, "versions": versions()})
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = plain({"benchmark": name, **result, "versions": versions()})
+    write_whole(path, json.dumps(content, indent=1, allow_nan=False))
     return path
 
 
