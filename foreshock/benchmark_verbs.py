@@ -40,11 +40,11 @@ def nab(
 ) -> None:
     """On the Numenta Anomaly Benchmark, published figures of TSB-AD beside ours."""
     check_out(out)
-    from foreshock.benchmarks.common import print_rows, shared_data
-    from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files
+    from foreshock.benchmarks.common import print_rows
+    from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files, nab_folder
     from foreshock.progress import progress_bar
 
-    folder = data or shared_data("nab")
+    folder = nab_folder(data)
     with progress_bar(len(nab_files(folder)), True) as step:
         result = nab_benchmark(folder, on_step=step)
     pooled = [row for row in result["rows"] if row["series"] == "all series"]

@@ -32,6 +32,20 @@ def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A path that is neither a file nor a folder: the null device, or a pipe where that is a plain file, as in some containers."""
+    null = Path(os.devnull)
+    if null.is_char_device():
+        return null
+    pipe = tmp_path_factory.mktemp("device") / "pipe"
+    try:
+        os.mkfifo(pipe)
+    except (AttributeError, OSError) as error:
+        pytest.skip(f"{null} is no device here, and no pipe can be made: {error}")
+    return pipe
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""

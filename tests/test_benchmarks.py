@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from data.errors import ConfigError, DataError
+from data.errors import DataError
 from data.simulate import simulate_market
 from detectors.registry import detectors, neural_detectors
 from engine.detection import METRICS, auc_pr, vus_pr
@@ -287,10 +287,28 @@ def test_benchmark_verbs_print_the_table_and_write_the_file(nab_folder, small_ma
     assert (tmp_path / "planted" / "benchmark.json").is_file()
 
 
-def test_the_nab_verb_without_data_says_what_to_pass(tmp_path, monkeypatch):
+def test_the_verbs_without_data_say_what_is_wanted_and_where_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("FORESHOCK_SHARED_DATA", raising=False)
+    for verb, words in {
+        "nab": ("numenta/NAB", "pass --data DIR"),
+        "pumps": ("pump-and-dump-dataset", "pass --trades FILE"),
+    }.items():
+        monkeypatch.setattr("sys.argv", ["foreshock", "benchmark", verb, "--out", str(tmp_path / "out")])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        told = capsys.readouterr().err
+        assert left.value.code == 2
+        assert told.count("\n") == 1
+        assert all(word in told for word in words)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_of_nab_is_the_one_that_was_passed_or_that_of_the_shared_data(tmp_path, monkeypatch):
     monkeypatch.setenv("FORESHOCK_SHARED_DATA", str(tmp_path))
-    with pytest.raises(ConfigError, match="pass --data DIR"):
-        common.shared_data("nab")
+    assert nab.nab_folder(None) == tmp_path / "nab"
+    assert nab.nab_folder(tmp_path / "mine") == tmp_path / "mine"
+    with pytest.raises(DataError, match=r"must hold combined_windows\.json"):
+        nab.nab_files(nab.nab_folder(None))
 
 
 def test_a_failed_write_leaves_the_earlier_file(small_market, tmp_path, monkeypatch):

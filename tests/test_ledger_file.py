@@ -206,8 +206,8 @@ def test_the_first_line_of_all_may_be_torn_too(ledger, tmp_path, cut):
     assert ledger.count() == 1
 
 
-def test_a_folder_a_device_or_a_head_that_is_a_folder_is_refused_at_the_door(ledger, tmp_path):
-    for path, what in ((tmp_path, "a folder"), (Path(os.devnull), "a device or pipe")):
+def test_a_folder_a_device_or_a_head_that_is_a_folder_is_refused_at_the_door(ledger, tmp_path, device):
+    for path, what in ((tmp_path, "a folder"), (device, "a device or pipe")):
         other = Ledger(path)
         for ask in (other.check, other.entries, other.verify, lambda other=other: other.append({}, "", {})):
             with pytest.raises(ConfigError, match=f"must be a file that can be written, got {path}, which is {what}"):

@@ -1,7 +1,6 @@
 """Studies in the trial ledger: the command line writes, shows and checks it, and deflated figures count what it holds."""
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,13 +167,13 @@ def test_a_touched_ledger_is_a_sentence_and_exit_code_3_before_a_study_runs(plac
     assert Path("out/results.json").read_bytes() == b'{"earlier": true}'
 
 
-def test_a_ledger_that_is_not_there_or_cannot_be_is_refused(place, monkeypatch, capsys):  # noqa: F811
+def test_a_ledger_that_is_not_there_or_cannot_be_is_refused(place, device, monkeypatch, capsys):  # noqa: F811
     for verb in ("show", "verify"):
         refused(monkeypatch, capsys, 3, "no ledger at none.jsonl", "ledger", verb, "--ledger", "none.jsonl")
     refused(monkeypatch, capsys, 2, "must be a file that can be written", "run", "study.toml", "--ledger", "out")
     refused(monkeypatch, capsys, 2, "must be a file that can be written", "run", "study.toml", "--ledger", "bars.csv/x/ledger")
     refused(monkeypatch, capsys, 2, "exclude each other", "run", "study.toml", "--ledger", "a", "--no-ledger")
-    refused(monkeypatch, capsys, 2, "which is a device", "run", "study.toml", "--ledger", os.devnull)
+    refused(monkeypatch, capsys, 2, "which is a device", "run", "study.toml", "--ledger", str(device))
     assert not Path("none.jsonl").exists()
     for verb in ("show", "verify"):
         words = "must be a file that can be written, got out, which is a folder"

@@ -10,7 +10,7 @@ from data.errors import DataError
 from engine.kernels.loss_tail import rolling_four_moments_nb, rolling_loss_tail_nb
 from engine.risk.filtered import GarchFilter, filtered_historical, garch_t, student_tail
 from engine.risk.report import risk_report
-from engine.risk.tail import ParetoTail, extreme_value_cvar, extreme_value_var
+from engine.risk.tail import ParetoTail
 from engine.risk.value_at_risk import historical_cvar, historical_var, loss_tail
 from engine.volatility import Garch, NotConvergedError
 from tests.studies.var_calibration import right_forecasts
@@ -44,7 +44,8 @@ def test_extreme_value_figures_find_those_of_a_student_t_far_out():
     found = []
     for seed in range(40):
         returns = 0.01 * stats.t.rvs(nu, size=2_000, random_state=np.random.default_rng(seed))
-        found.append([extreme_value_var(returns, level), historical_var(returns, level), extreme_value_cvar(returns, level)])
+        tail = ParetoTail.fit(-returns)
+        found.append([tail.var(level), historical_var(returns, level), tail.cvar(level)])
     error = np.abs(np.log(np.array(found) / [0.01 * quantile, 0.01 * quantile, 0.01 * mean])).mean(axis=0)
     assert np.median(np.array(found)[:, 0]) == pytest.approx(0.01 * quantile, rel=0.1)
     # Two losses lie beyond the historical quantile; the tail is fitted to two hundred.
@@ -62,7 +63,6 @@ def test_a_tail_without_a_mean_has_a_var_and_no_cvar():
 
 def test_no_tail_is_made_of_too_few_or_tied_losses_or_where_it_has_not_begun():
     for returns in (history(99), np.zeros(500), np.full(500, 0.007), np.repeat([0.01, -0.01], [991, 9])):
-        assert math.isnan(extreme_value_var(returns, 0.99))
         with pytest.raises(DataError, match="Pareto tail needs"):
             ParetoTail.fit(-returns)
     report = risk_report(history(500), [0.9]).loc[("bar", 0.9, "extreme_value")]

@@ -10,7 +10,6 @@ import numpy as np
 
 from data.errors import DataError
 from engine.pareto import MIN_PEAKS, fit_pareto
-from engine.risk.value_at_risk import known_returns
 
 # Where the tail begins: McNeil and Frey (2000) take the worst tenth.
 TAIL_LEVEL = 0.9
@@ -77,32 +76,3 @@ class ParetoTail:
             return math.nan
         excess = (self.scale + self.shape * (var - self.threshold)) / (1 - self.shape)
         return var + excess * min(self.share / (1 - level), 1.0)
-
-
-def extreme_value_var(returns: np.ndarray, level: float = 0.99) -> float:
-    """VaR of the generalised Pareto tail of the losses; see ``ParetoTail``. NaN returns are left out.
-
-    NaN where no tail can be fitted, and at levels of .9 and below.
-
-    >>> round(extreme_value_var(np.arange(-500, 500) / 10_000, 0.99), 4)
-    0.049
-    """
-    return _figure(returns, level)[0]
-
-
-def extreme_value_cvar(returns: np.ndarray, level: float = 0.99) -> float:
-    """CVaR of the generalised Pareto tail of the losses; see ``ParetoTail``. NaN returns are left out.
-
-    >>> round(extreme_value_cvar(np.arange(-500, 500) / 10_000, 0.99), 4)
-    0.0496
-    """
-    return _figure(returns, level)[1]
-
-
-def _figure(returns: np.ndarray, level: float) -> tuple[float, float]:
-    losses = -known_returns(returns, level)
-    try:
-        tail = ParetoTail.fit(losses)
-    except DataError:
-        return math.nan, math.nan
-    return tail.var(level), tail.cvar(level)

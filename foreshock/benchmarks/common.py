@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data.disk import write_whole
-from data.errors import ConfigError
 from engine.detection import METRICS, DetectionReport
 from foreshock.terminal import print_table
 
@@ -30,21 +28,6 @@ HEADINGS = {
     "vus_pr_all_rows": "all rows",
     "f1": "F1",
 }
-
-
-def shared_data(name: str) -> Path:
-    """A folder of the shared market data: of FORESHOCK_SHARED_DATA, or of ``shared/data`` beside the repository.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("FORESHOCK_SHARED_DATA", default)) / name
-    if not folder.is_dir():
-        raise ConfigError(f"no data at {folder}; pass --data DIR, or set FORESHOCK_SHARED_DATA to the folder that holds {name}")
-    return folder
 
 
 def report_row(detector: str, report: DetectionReport, **keys: Any) -> dict[str, Any]:

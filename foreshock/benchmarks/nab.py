@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from engine.scores import Scores
 from engine.thresholds import RollingQuantile
 from foreshock.benchmarks.common import published_row, report_row
 
+NAB_SOURCE = "https://github.com/numenta/NAB"
+SHARED_DATA = "FORESHOCK_SHARED_DATA"
 TSB_FILE = "001_NAB_id_1_Facility_tr_1007_1st_2014.csv"
 PUBLISHED_FILE = "tsb_ad_u_vus_pr_published.csv"
 TSB_SOURCE = "TSB-AD (Liu and Paparrizos 2024)"
@@ -131,6 +134,23 @@ def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = 
     )
     settings = {"quantile": QUANTILE, "threshold_rows": THRESHOLD_ROWS, "cooldown": "1d", "lags": LAGS, "clock": clocks}
     return {"rows": pooled + rows + _published(folder), "notes": notes, "settings": settings, "seeds": {"bootstrap": seed}}
+
+
+def nab_folder(data: Path | None) -> Path:
+    """The folder to read: ``data``, or ``nab`` in the folder that FORESHOCK_SHARED_DATA names.
+
+    Raises
+    ------
+    ConfigError
+        If neither is there. No other place is guessed: the series do not come with the package.
+    """
+    shared = os.environ.get(SHARED_DATA)
+    if data is None and not shared:
+        raise ConfigError(
+            "the NAB benchmark needs a folder with combined_windows.json and data/*.csv: copy labels/combined_windows.json and the "
+            f"series under data/ from {NAB_SOURCE}, and pass --data DIR"
+        )
+    return Path(shared or "") / "nab" if data is None else data
 
 
 def nab_files(folder: Path) -> list[Path]:

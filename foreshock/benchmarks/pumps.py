@@ -18,6 +18,8 @@ from engine.window_features import window_features
 from foreshock.benchmarks.pump_alerts import Outcome, ScoredEvent, best_within, curve, outcome
 from foreshock.benchmarks.pump_events import PumpEvent, read_pumps
 
+# Announced pumps and their published features (La Morgia et al. 2020).
+SOURCE = "https://github.com/SystemsLab-Sapienza/pump-and-dump-dataset"
 WINDOW_SECONDS = (5, 15, 25)
 # Scales of the jump (log), the burst and the rush orders; see ``pumps_benchmark`` for where they come from.
 JUMP, BURST, RUSH = float(np.log(1.05)), 40.0, 4.0
@@ -88,7 +90,10 @@ def pumps_benchmark(trades: Path | None, events: Path | None, on_step: Callable[
         If the files lack a column, or hold no visible event.
     """
     if trades is None or events is None:
-        raise ConfigError("the pumps benchmark needs trades and events: pass --trades FILE and --events FILE")
+        raise ConfigError(
+            "the pumps benchmark needs the trades around announced pumps (with a column event_id) and the table of them (event_id, "
+            f"event, max_up_11min): make both from {SOURCE} and the exchange's public trades; pass --trades FILE and --events FILE"
+        )
     pumps = read_pumps(trades, events)
     on_step(f"{len(pumps)} pumps read")
     rows, curves, robustness = [], [], []
