@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from data.errors import ConfigError, DataError, ExchangeError, ForeshockError
-from foreshock import cli
+from foreshock import cli, study_verbs
 from tests.market import make_bars
 
 N_BARS = 900
@@ -266,7 +266,7 @@ def test_the_data_section_chooses_the_bars(place):
     edit('"bars.csv"', '"bars.csv"\nsymbols = ["B"]\nstart = 2024-01-10\nend = "2024-01-20T12:00Z"')
     from foreshock.config import load_study
 
-    bars = cli._bars(load_study("study.toml"), Path("study.toml"), None)
+    bars = study_verbs._bars(load_study("study.toml"), Path("study.toml"), None)
     assert (bars.symbols, bars.n_bars) == (("B",), 252)
     assert (str(bars.time[0]), str(bars.time[-1])) == ("2024-01-10T00:00:00.000000", "2024-01-20T11:00:00.000000")
 
@@ -277,9 +277,9 @@ def test_the_data_path_is_relative_to_the_study_and_data_to_the_working_folder(p
     (place / "elsewhere").mkdir()
     monkeypatch.chdir(place / "elsewhere")
     config = load_study("../study.toml")
-    assert cli._bars(config, Path("../study.toml"), None).n_bars == N_BARS
+    assert study_verbs._bars(config, Path("../study.toml"), None).n_bars == N_BARS
     with pytest.raises(DataError, match=r"^no such file or folder: bars\.csv"):
-        cli._bars(config, Path("../study.toml"), Path("bars.csv"))
+        study_verbs._bars(config, Path("../study.toml"), Path("bars.csv"))
 
 
 # Exit codes and messages in general
@@ -361,7 +361,7 @@ def test_the_package_can_be_run_as_a_module(tmp_path):
 
 SLOW_STUDY = """
 import time
-from foreshock import cli
+from foreshock import cli, study_verbs
 from foreshock.study import Study
 
 def run(*_, **__):
