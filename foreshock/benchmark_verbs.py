@@ -1,13 +1,17 @@
-"""``foreshock benchmark``: detectors against labelled events."""
+"""``foreshock benchmark``: detectors against labelled events, models and strategies beside published figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.errors import ConfigError
 from foreshock.terminal import check_out
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
 
@@ -72,6 +76,65 @@ def pumps(
     _finish_benchmark("pumps", "Announced pumps", result, out, result["rows"])
     print_curves("Recall and median delay against false alerts, any threshold", result["curves"])
     _print_notes(result, out)
+
+
+@benchmark_verbs.command()
+def models(
+    bars: Annotated[
+        Path | None,
+        typer.Argument(metavar="BARS", help="Bars that hold a dated crash of 2020 to 2024; the simulated market by default."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="JSON file for the table, which foreshock compare --models reads.")
+    ] = None,
+) -> None:
+    """Compare autoencoders and PCA with published figures, in sample and out of sample."""
+    if out is not None:
+        if out.is_dir():
+            raise ConfigError(f"--out must be a file, got the folder {out}; add a name, such as {out / 'models.json'}")
+        check_out(out.parent)
+    import json
+
+    from data.files import read_bars
+
+    market = read_bars(bars) if bars is not None else None
+    from foreshock.model_comparison import SPLITS, YEARLY, crash_events, model_comparison, model_results, planted_events
+    from reports.html import save
+
+    if market is None:
+        (market, events), splits = planted_events(), SPLITS
+    else:
+        events, splits = crash_events(market), YEARLY
+    found = model_comparison(market, events, splits=splits, on_step=_told)
+    _print_frame(found)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save(json.dumps(model_results(market, events, splits, 0, found), indent=1, allow_nan=False), out)
+        typer.echo(f"models: {out}")
+
+
+@benchmark_verbs.command()
+def strategies(
+    bars: Annotated[Path, typer.Argument(metavar="BARS", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
+) -> None:
+    """Compare every strategy on one history, net of costs, out of sample and for one year in sample."""
+    from data.files import read_bars
+
+    market = read_bars(bars)
+    import pandas as pd
+
+    from foreshock.strategy_comparison import published, strategy_comparison
+
+    found = strategy_comparison(market, on_step=_told)
+    _print_frame(pd.concat([found, published()], ignore_index=True))
+
+
+def _told(done: str) -> None:
+    typer.echo(done, err=True)
+
+
+def _print_frame(table: pd.DataFrame) -> None:
+    typer.echo(table.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}"))
 
 
 def _finish_benchmark(name: str, title: str, result: dict[str, Any], out: Path, shown: list[dict[str, Any]]) -> None:

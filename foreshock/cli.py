@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 
 from data.errors import ForeshockError
 from foreshock.benchmark_verbs import benchmark_verbs
 from foreshock.fetch_verbs import fetch
+from foreshock.gallery import gallery
 from foreshock.ledger_verbs import ledger_verbs
 from foreshock.store_verbs import store_verbs
 from foreshock.study_verbs import audit, compare, demo, eda, run, scenarios
@@ -24,16 +26,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The order here is the order of --help.
-for verb in (demo, run, audit, fetch, compare, eda, scenarios):
+for verb in (demo, run, audit, fetch, compare, eda, scenarios, gallery):
     app.command()(verb)
 app.add_typer(ledger_verbs, name="ledger")
 app.add_typer(store_verbs, name="store")
 app.add_typer(benchmark_verbs, name="benchmark")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from foreshock import __version__
+
+        typer.echo(f"foreshock {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
-    # A callback keeps verbs as verbs, however many there are.
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    # typer takes the help of the command line from the app, not from here.
     pass
 
 
@@ -49,10 +63,10 @@ def detectors() -> None:
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
 
 
-def main() -> None:
-    """Entry point of the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command line; the arguments are those of the process by default."""
     try:
-        app(prog_name="foreshock")
+        app(args=arguments, prog_name="foreshock")
     except ForeshockError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, SystemError) as error:

@@ -13,6 +13,8 @@ from foreshock.terminal import LedgerFile, check_out, print_table, printable
 if TYPE_CHECKING:
     from data.bars import Bars
     from foreshock.config import StudyConfig
+    from foreshock.exploration import Exploration
+    from foreshock.scenarios import ScenarioStudy
     from foreshock.study_result import StudyResult
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study; see examples/study.toml.")]
@@ -93,7 +95,7 @@ def compare(
     data: DataPath = None,
     models: Annotated[
         Path | None,
-        typer.Option(help="A comparison of models for the report; python -m foreshock.model_comparison --out writes it."),
+        typer.Option(help="A comparison of models for the report; foreshock benchmark models --out writes it."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for report.html, comparison.json and the studies that had to be run.")
@@ -137,20 +139,27 @@ def eda(
 ) -> None:
     """What a history looks like: its faults, returns, features, volatility and regimes, on one page."""
     check_out(out)
-    from data.files import naming, read_table
-
-    table = read_table(data)
-    from foreshock.exploration import explore
+    found = explore_file(data, out, interval)
     from reports.eda_report import headline
 
-    with naming(data):
-        found = explore(table, interval, f"{data.resolve().name}: what the data look like")
-    folder = found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
     for sentence in headline(found.results):
         typer.echo(sentence)
     for part in found.results["omitted"]:
         typer.echo(printable(f"not drawn: {part['what']}: {part['why']}"))
-    typer.echo(f"report: {folder / 'eda.html'}")
+    typer.echo(f"report: {out / 'eda.html'}")
+
+
+def explore_file(data: Path, out: Path, interval: str | None = None) -> Exploration:
+    """Explore a file of bars, and write ``eda.html`` and ``eda.json`` into a folder."""
+    from data.files import naming, read_table
+
+    table = read_table(data)
+    from foreshock.exploration import explore
+
+    with naming(data):
+        found = explore(table, interval, f"{data.resolve().name}: what the data look like")
+    found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
+    return found
 
 
 def scenarios(
@@ -168,8 +177,20 @@ def scenarios(
 
     config = load_study(study)
     bars = _bars(config, study, data)
+    from foreshock.scenario_output import print_scenarios
+
+    found = draw_scenarios(config, bars, n, stress, out, f"foreshock scenarios {study.name}", data)
+    print_scenarios(found)
+    typer.echo(f"scenarios: {out / 'scenarios.json'}")
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+def draw_scenarios(
+    config: StudyConfig, bars: Bars, n: int, stress: float, out: Path, command: str, data: Path | None = None
+) -> ScenarioStudy:
+    """Draw the scenarios that a study asks for, and write their report into a folder; its command ends with the options."""
     from foreshock.progress import progress_bar
-    from foreshock.scenario_output import print_scenarios, save_scenarios
+    from foreshock.scenario_output import save_scenarios
     from foreshock.scenarios import scenario_study
 
     wanted = config.scenarios
@@ -177,11 +198,9 @@ def scenarios(
         found = scenario_study(
             bars, wanted.model, wanted.horizon, n, stress, wanted.weights, wanted.levels, wanted.later, config.seed, on_step=step
         )
-    command = f"foreshock scenarios {study.name} --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
+    command += f" --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
     save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out, command)
-    print_scenarios(found)
-    typer.echo(f"scenarios: {out / 'scenarios.json'}")
-    typer.echo(f"report: {out / 'report.html'}")
+    return found
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
