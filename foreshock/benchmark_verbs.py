@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
 
-benchmark_verbs = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
+benchmark_verbs = typer.Typer(
+    help="Hold detectors against labelled events, and models and strategies against published figures.", no_args_is_help=True
+)
 
 
 @benchmark_verbs.command()
 def planted(
     out: BenchmarkDir = Path("foreshock-out/benchmark-planted"),
-    seed: Annotated[int, typer.Option(help="Of the simulated market.", min=0)] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated market.", min=0)] = 7,
 ) -> None:
-    """On the simulated market, by kind and size of event."""
+    """Detect the planted events of the simulated market, by kind and size of event."""
     check_out(out)
     from foreshock.benchmarks.common import print_recalls
     from foreshock.benchmarks.planted import planted_benchmark, planted_names
@@ -42,7 +44,7 @@ def nab(
     data: Annotated[Path | None, typer.Option(help="Folder with combined_windows.json and data/*.csv of NAB.")] = None,
     out: BenchmarkDir = Path("foreshock-out/benchmark-nab"),
 ) -> None:
-    """On the Numenta Anomaly Benchmark, published figures of TSB-AD beside ours."""
+    """Detect the events of the Numenta Anomaly Benchmark, beside the published figures of TSB-AD."""
     check_out(out)
     from foreshock.benchmarks.common import print_rows, shared_data
     from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files
@@ -60,11 +62,11 @@ def nab(
 
 @benchmark_verbs.command()
 def pumps(
-    trades: Annotated[Path | None, typer.Option(help="Trades around the pumps.")] = None,
-    events: Annotated[Path | None, typer.Option(help="The announced pumps.")] = None,
+    trades: Annotated[Path | None, typer.Option(help="File of trades around the pumps.")] = None,
+    events: Annotated[Path | None, typer.Option(help="CSV file of the announced pumps.")] = None,
     out: BenchmarkDir = Path("foreshock-out/benchmark-pumps"),
 ) -> None:
-    """On real pump-and-dumps, alerts on windows of trades."""
+    """Detect real pump-and-dumps, with alerts on windows of trades."""
     check_out(out)
     from foreshock.benchmarks.common import print_curves
     from foreshock.benchmarks.pumps import WINDOW_SECONDS, pumps_benchmark

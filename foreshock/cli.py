@@ -53,7 +53,7 @@ def _root(
 
 @app.command()
 def detectors() -> None:
-    """The registered detectors, what they do, and their parameters."""
+    """List the registered detectors, what they do, and their parameters."""
     from detectors.registry import detector_class
     from detectors.registry import detectors as names
 
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}; check the path, its rights and the free space", 3)
+        _fail(f"{error.strerror or error}{where}; check the path, its permissions and the free space", 3)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
@@ -91,7 +91,7 @@ def _is_interrupt(error: BaseException | None) -> bool:
 
 
 def _fail(message: str, exit_code: int) -> NoReturn:
-    # Names and values in a message come from the user's files: they get no line of their own and no say over the terminal.
+    # Names and values in a message come from the user's files: they must not start a new line or control the terminal.
     print("error:", printable(message), file=sys.stderr)  # noqa: T201
     sys.exit(exit_code)
 

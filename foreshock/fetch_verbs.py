@@ -12,18 +12,23 @@ from foreshock.terminal import StoreDir, printable
 
 
 def fetch(
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="As ccxt writes them: BTC/USDT, BTC/USDT:USDT.")],
-    start: Annotated[str | None, typer.Option(help="First bar, trade or rate, such as 2024-01-01; UTC.")] = None,
-    end: Annotated[str | None, typer.Option(help="What is before this; by default now.")] = None,
-    exchange: Annotated[str, typer.Option(help="binance, bybit, upbit, coinbase, kraken, or another of ccxt's.")] = "binance",
+    symbols: Annotated[
+        list[str], typer.Argument(metavar="SYMBOL...", help="Symbols as ccxt writes them: BTC/USDT, BTC/USDT:USDT.")
+    ],
+    start: Annotated[str | None, typer.Option(help="Start of the range, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the range, UTC, not part of it; by default now.")] = None,
+    exchange: Annotated[
+        str, typer.Option(help="Exchange by ccxt's name: binance, bybit, upbit, coinbase, kraken, or another.")
+    ] = "binance",
     timeframe: Annotated[
-        str | None, typer.Option(help="Of bars, 1m, 1h, 1d, as the exchange has; of books the time between snapshots.  [1h; 10s]")
+        str | None,
+        typer.Option(show_default="1h; for books 10s", help="Bar length (1m, 1h, 1d); for books, the time between snapshots."),
     ] = None,
-    kind: Annotated[str, typer.Option(help="ohlcv, trades, funding or book.")] = "ohlcv",
-    duration: Annotated[str | None, typer.Option(help="Of books, which are recorded from now on: how long, such as 1h.")] = None,
+    kind: Annotated[str, typer.Option(help="What to fetch: ohlcv, trades, funding or book.")] = "ohlcv",
+    duration: Annotated[str | None, typer.Option(help="How long to record books, from now on, such as 1h.")] = None,
     store: StoreDir = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Another host for every request, instead of FORESHOCK_BASE_URL.")
+        str | None, typer.Option("--base-url", help="Host for every request, instead of FORESHOCK_BASE_URL or the exchange's own.")
     ] = None,
     archive: Annotated[
         str | None,
@@ -34,14 +39,14 @@ def fetch(
         ),
     ] = None,
 ) -> None:
-    """History of an exchange into the store; what is there already is not fetched again."""
+    """Fetch history from an exchange into the store; what the store has is not fetched again."""
     if kind == "book":
         _record(symbols, exchange, timeframe, start or end, duration, store, base_url, archive)
         return
     if duration is not None:
-        raise ConfigError(f"--duration is of books alone, got {duration} for {kind}; give --start and --end")
+        raise ConfigError(f"--duration applies to books only, got {duration} for {kind}; pass --start and --end")
     if timeframe is not None and kind in ("trades", "funding"):
-        raise ConfigError(f"--timeframe is of bars and books alone, got {timeframe} for {kind}; leave it out")
+        raise ConfigError(f"--timeframe applies to bars and books only, got {timeframe} for {kind}; leave it out")
     from foreshock.history import fetch_history
 
     for found in fetch_history(symbols, exchange, timeframe or "1h", start, end, kind, store, base_url, True, archive):
@@ -64,7 +69,9 @@ def _record(
 ) -> None:
     if past is not None or archive is not None:
         wrong = f"--start and --end, got {past}" if past is not None else f"--archive, got {archive}"
-        raise ConfigError(f"order books have no past to fetch, they are recorded from now on: leave out {wrong}; give --duration")
+        raise ConfigError(
+            f"the past of an order book cannot be fetched, books are recorded from now on: leave out {wrong}; pass --duration"
+        )
     from foreshock.books import record_book
 
     for found in record_book(symbols, exchange, timeframe or "10s", duration, store, base_url, progress=True):

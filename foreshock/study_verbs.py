@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from foreshock.scenarios import ScenarioStudy
     from foreshock.study_result import StudyResult
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study; see examples/study.toml.")]
-DataPath = Annotated[Path | None, typer.Option("--data", help="Bars, instead of data.path of the study.")]
-OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet, trades.parquet.")]
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Study file; see examples/study.toml.")]
+DataPath = Annotated[Path | None, typer.Option("--data", help="Bars to use instead of data.path of the study.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet and trades.parquet.")]
 
 
-def demo(out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Of the simulated market.")] = 7) -> None:
-    """The whole job on a simulated market with planted events, offline."""
+def demo(
+    out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 7
+) -> None:
+    """Run the whole job on a simulated market with planted events, offline."""
     check_out(out)
     from foreshock.demo import demo_study
 
@@ -36,14 +38,16 @@ def run(
     data: DataPath = None,
     out: OutDir = Path("foreshock-out/study"),
     ledger: LedgerFile = None,
-    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="Leave no entry in the trial ledger, and count none.")] = False,
+    no_ledger: Annotated[
+        bool, typer.Option("--no-ledger", help="Do not use the trial ledger: write no entry, count no trials.")
+    ] = False,
 ) -> None:
-    """A study from a file: walk-forward scores, verdicts, backtests, report, and an entry in the trial ledger."""
+    """Run a study from a file: walk-forward scores, verdicts, backtests, a report, and an entry in the trial ledger."""
     check_out(out)
     from engine.ledger import Ledger
 
     if ledger is not None and no_ledger:
-        raise ConfigError(f"--ledger and --no-ledger exclude each other, got both, {ledger}; leave one out")
+        raise ConfigError(f"--ledger and --no-ledger exclude each other, got both (--ledger {ledger}); leave one out")
     trials = None if no_ledger else Ledger(ledger)
     if trials is not None:
         trials.check()
@@ -60,10 +64,10 @@ def run(
         try:
             result = record_study(result, trials)
         except (ForeshockError, OSError) as error:
-            # What took hours is kept, as it would be without a ledger.
+            # The results took hours: save them, as without a ledger.
             _finish(result, out, command)
             reason = error.strerror if isinstance(error, OSError) else error
-            said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; mend it, run again"
+            said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; fix this and run again"
             raise DataError(said) from error
     _finish(result, out, command)
 
@@ -71,9 +75,9 @@ def run(
 def audit(
     study: StudyFile,
     data: DataPath = None,
-    cuts: Annotated[int, typer.Option(help="Random cut points.", min=1)] = 20,
+    cuts: Annotated[int, typer.Option(help="Number of random cut points.", min=1)] = 20,
 ) -> None:
-    """The causality gate: features, detectors, threshold and strategies on truncated and corrupted histories."""
+    """Check causality: run features, detectors, threshold and strategies on truncated and corrupted histories."""
     from foreshock.config import load_study
 
     config = load_study(study)
@@ -85,27 +89,31 @@ def audit(
         state = "ok  " if result.passed else "LEAK"
         typer.echo(f"{state} {result.name:<40} worst {result.worst:.1e}, allowed {result.tolerance:.0e}  {result.first_leak or ''}")
     n_leaks = sum(not result.passed for result in found.results)
-    typer.echo(f"{len(found.results)} computations, {cuts} cuts: {f'{n_leaks} leak' if n_leaks else 'no leak'}")
+    typer.echo(f"{len(found.results)} computations, {cuts} cuts: {n_leaks or 'no'} {'leak' if n_leaks == 1 else 'leaks'}")
     if n_leaks:
         raise typer.Exit(1)
 
 
 def compare(
-    studies: Annotated[list[Path], typer.Argument(metavar="STUDY_OR_DIR...", help="Study files, or folders that run has written.")],
+    studies: Annotated[
+        list[Path], typer.Argument(metavar="STUDY_OR_DIR...", help="Study files, or folders that foreshock run wrote.")
+    ],
     data: DataPath = None,
     models: Annotated[
         Path | None,
-        typer.Option(help="A comparison of models for the report; foreshock benchmark models --out writes it."),
+        typer.Option(help="Comparison of models to show in the report; foreshock benchmark models --out writes it."),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder for report.html, comparison.json and the studies that had to be run.")
     ] = Path("foreshock-out/compare"),
     ledger: LedgerFile = None,
-    no_ledger: Annotated[bool, typer.Option("--no-ledger", help="Leave no entry for studies that have to be run.")] = False,
+    no_ledger: Annotated[
+        bool, typer.Option("--no-ledger", help="Do not use the trial ledger for studies that have to be run.")
+    ] = False,
 ) -> None:
-    """Detectors through history: by year, asset and regime, the stability of their ranking, and their agreement.
+    """Compare detectors by year, asset and regime, with the stability of their ranking, and their agreement.
 
-    A study file is run first, and leaves an entry in the trial ledger as run does.
+    A study file is run first, which adds an entry to the trial ledger, as foreshock run does.
     """
     check_out(out)
     from foreshock.compare import comparison, load_models, load_results, print_comparison, save_comparison
@@ -135,9 +143,9 @@ def compare(
 def eda(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for eda.html and eda.json.")] = Path("foreshock-out/eda"),
-    interval: Annotated[str | None, typer.Option(help="Of the bars, such as 1h; by default the most common step.")] = None,
+    interval: Annotated[str | None, typer.Option(help="Bar length, such as 1h; by default the most common step.")] = None,
 ) -> None:
-    """What a history looks like: its faults, returns, features, volatility and regimes, on one page."""
+    """Show what a history looks like: its faults, returns, features, volatility and regimes, on one page."""
     check_out(out)
     found = explore_file(data, out, interval)
     from reports.eda_report import headline
@@ -164,14 +172,14 @@ def explore_file(data: Path, out: Path, interval: str | None = None) -> Explorat
 
 def scenarios(
     study: StudyFile,
-    n: Annotated[int, typer.Option("--n", help="Scenarios.", min=100)] = 1_000,
-    stress: Annotated[float, typer.Option(help="Volatility of the scenarios over that of the model, from 1.", min=1, max=20)] = 3.0,
+    n: Annotated[int, typer.Option("--n", help="Number of scenarios.", min=100)] = 1_000,
+    stress: Annotated[float, typer.Option(help="Volatility of the scenarios, as a multiple of the model's.", min=1, max=20)] = 3.0,
     data: DataPath = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Folder for report.html, scenarios.json, scenarios.parquet, model.safetensors.")
+        Path, typer.Option("--out", help="Folder for report.html, scenarios.json, scenarios.parquet and model.safetensors.")
     ] = Path("foreshock-out/scenarios"),
 ) -> None:
-    """Generated scenarios: how real they look, and the stressed risk of a portfolio."""
+    """Generate scenarios: how realistic they look, and the stressed risk of a portfolio."""
     check_out(out)
     from foreshock.config import load_study
 
@@ -232,5 +240,7 @@ def _print_summary(result: StudyResult) -> None:
     print_table(result.title, columns, rows, n_left=3)
     returns = {name: result.results["backtests"][name]["total_return"] for name in ("buy_and_hold", "equal_weight")}
     held = ", ".join(f"{name} {value:+.1%}" for name, value in returns.items())
-    typer.echo("raw, matched: move after an alert over that after other bars, over that after bars as volatile")
+    typer.echo(
+        "raw: size of moves after alerts, divided by that after other bars; matched: divided by that after equally volatile bars"
+    )
     typer.echo(f"avoidance: return of standing aside after alerts; luck: share of random timings that earned less; {held}")

@@ -5,12 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
 
 from data.errors import ConfigError, DataError, ExchangeError, ForeshockError
 from foreshock import cli, study_verbs
@@ -245,7 +247,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_files(refused, monkeypatch):
         raise OSError(28, "No space left on device", "scores.parquet")
 
     monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
-    refused(3, "error: No space left on device: scores.parquet; check the path, its rights and the free space\n")
+    refused(3, "error: No space left on device: scores.parquet; check the path, its permissions and the free space\n")
 
 
 def test_a_run_replaces_the_earlier_files_and_leaves_no_others(place, monkeypatch, capsys):
@@ -318,6 +320,36 @@ def test_detectors_lists_the_whole_registry_with_parameters(monkeypatch, capsys)
     assert (code, err) == (0, "")
     assert re.findall(r"^(\w+)\(", out, re.MULTILINE) == detectors()
     assert "\nrolling_volatility(long=168, short=6)\n" in out
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    import foreshock as package
+
+    assert foreshock(monkeypatch, capsys, "--version") == (0, f"foreshock {package.__version__}\n", "")
+
+
+def commands(group: Any, name: str = "foreshock") -> Iterator[tuple[str, Any]]:
+    """Every verb and group of the command line, with its name."""
+    yield name, group
+    for verb, command in getattr(group, "commands", {}).items():
+        yield from commands(command, f"{name} {verb}")
+
+
+def test_every_help_text_is_a_sentence():
+    found = dict(commands(typer.main.get_command(cli.app)))
+    assert {
+        "foreshock gallery",
+        "foreshock benchmark models",
+        "foreshock benchmark strategies",
+        "foreshock store ls",
+    } <= found.keys()
+    for name, command in found.items():
+        said = {name: command.help, **{f"{name} {option.name}": option.help for option in command.params if option.name != "help"}}
+        for where, text in said.items():
+            assert text, where
+            assert re.match(r"[A-Z]", text), (where, text)
+            assert text.endswith("."), (where, text)
+            assert not re.match(r"(Of|Instead|Where|As|What is|Whether) ", text), (where, text)
 
 
 # Through a process of its own
