@@ -1,25 +1,31 @@
-"""``foreshock benchmark``: detectors against labelled events."""
+"""``foreshock benchmark``: detectors against labelled events, models and strategies beside published figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.errors import ConfigError
 from foreshock.terminal import check_out
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
 
-benchmark_verbs = typer.Typer(help="Detectors against labelled events.", no_args_is_help=True)
+benchmark_verbs = typer.Typer(
+    help="Hold detectors against labelled events, and models and strategies against published figures.", no_args_is_help=True
+)
 
 
 @benchmark_verbs.command()
 def planted(
     out: BenchmarkDir = Path("foreshock-out/benchmark-planted"),
-    seed: Annotated[int, typer.Option(help="Of the simulated market.", min=0)] = 7,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated market.", min=0)] = 7,
 ) -> None:
-    """On the simulated market, by kind and size of event."""
+    """Detect the planted events of the simulated market, by kind and size of event."""
     check_out(out)
     from foreshock.benchmarks.common import print_recalls
     from foreshock.benchmarks.planted import planted_benchmark, planted_names
@@ -38,7 +44,7 @@ def nab(
     data: Annotated[Path | None, typer.Option(help="Folder with combined_windows.json and data/*.csv of NAB.")] = None,
     out: BenchmarkDir = Path("foreshock-out/benchmark-nab"),
 ) -> None:
-    """On the Numenta Anomaly Benchmark, published figures of TSB-AD beside ours."""
+    """Detect the events of the Numenta Anomaly Benchmark, beside the published figures of TSB-AD."""
     check_out(out)
     from foreshock.benchmarks.common import print_rows
     from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files, nab_folder
@@ -56,11 +62,11 @@ def nab(
 
 @benchmark_verbs.command()
 def pumps(
-    trades: Annotated[Path | None, typer.Option(help="Trades around the pumps.")] = None,
-    events: Annotated[Path | None, typer.Option(help="The announced pumps.")] = None,
+    trades: Annotated[Path | None, typer.Option(help="File of trades around the pumps.")] = None,
+    events: Annotated[Path | None, typer.Option(help="CSV file of the announced pumps.")] = None,
     out: BenchmarkDir = Path("foreshock-out/benchmark-pumps"),
 ) -> None:
-    """On real pump-and-dumps, alerts on windows of trades."""
+    """Detect real pump-and-dumps, with alerts on windows of trades."""
     check_out(out)
     from foreshock.benchmarks.common import print_curves
     from foreshock.benchmarks.pumps import WINDOW_SECONDS, pumps_benchmark
@@ -72,6 +78,65 @@ def pumps(
     _finish_benchmark("pumps", "Announced pumps", result, out, result["rows"])
     print_curves("Recall and median delay against false alerts, any threshold", result["curves"])
     _print_notes(result, out)
+
+
+@benchmark_verbs.command()
+def models(
+    bars: Annotated[
+        Path | None,
+        typer.Argument(metavar="BARS", help="Bars that hold a dated crash of 2020 to 2024; the simulated market by default."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="JSON file for the table, which foreshock compare --models reads.")
+    ] = None,
+) -> None:
+    """Compare autoencoders and PCA with published figures, in sample and out of sample."""
+    if out is not None:
+        if out.is_dir():
+            raise ConfigError(f"--out must be a file, got the folder {out}; add a name, such as {out / 'models.json'}")
+        check_out(out.parent)
+    import json
+
+    from data.files import read_bars
+
+    market = read_bars(bars) if bars is not None else None
+    from foreshock.model_comparison import SPLITS, YEARLY, crash_events, model_comparison, model_results, planted_events
+    from reports.html import save
+
+    if market is None:
+        (market, events), splits = planted_events(), SPLITS
+    else:
+        events, splits = crash_events(market), YEARLY
+    found = model_comparison(market, events, splits=splits, on_step=_told)
+    _print_frame(found)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save(json.dumps(model_results(market, events, splits, 0, found), indent=1, allow_nan=False), out)
+        typer.echo(f"models: {out}")
+
+
+@benchmark_verbs.command()
+def strategies(
+    bars: Annotated[Path, typer.Argument(metavar="BARS", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
+) -> None:
+    """Compare every strategy on one history, net of costs, out of sample and for one year in sample."""
+    from data.files import read_bars
+
+    market = read_bars(bars)
+    import pandas as pd
+
+    from foreshock.strategy_comparison import published, strategy_comparison
+
+    found = strategy_comparison(market, on_step=_told)
+    _print_frame(pd.concat([found, published()], ignore_index=True))
+
+
+def _told(done: str) -> None:
+    typer.echo(done, err=True)
+
+
+def _print_frame(table: pd.DataFrame) -> None:
+    typer.echo(table.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}"))
 
 
 def _finish_benchmark(name: str, title: str, result: dict[str, Any], out: Path, shown: list[dict[str, Any]]) -> None:

@@ -42,17 +42,17 @@ def load_results(folder: Path) -> dict[str, Any]:
 
 
 def load_models(path: Path) -> dict[str, Any]:
-    """The comparison of models that ``python -m foreshock.model_comparison --out`` wrote.
+    """The comparison of models that ``foreshock benchmark models --out`` wrote.
 
     Raises
     ------
     DataError
         If there is none, or it is not one of this version.
     """
-    missing = f"no such file: {path}; python -m foreshock.model_comparison --out {path.name} writes one"
+    missing = f"no such file: {path}; foreshock benchmark models --out {path.name} writes one"
     found = _read_json(path, missing, "write it again")
     if not isinstance(found, dict) or found.get("version") != MODELS_VERSION or not {"data", "rows"} <= found.keys():
-        said = "python -m foreshock.model_comparison --out writes one"
+        said = "foreshock benchmark models --out writes one"
         raise DataError(f"{path} is no comparison of models of version {MODELS_VERSION}; {said}")
     return found
 

@@ -1,6 +1,4 @@
-"""Four finished reports from one history: exploration, study, comparison and scenarios, and a page that leads to them.
-
-    python -m foreshock.gallery BARS [--out DIR] [--thumbnails]
+"""``foreshock gallery``: exploration, study, comparison and scenarios of one history, and a page that leads to them.
 
 Each report is what its verb of ``foreshock`` writes. With hourly bars of five years the whole takes a few minutes.
 """
@@ -8,20 +6,22 @@ Each report is what its verb of ``foreshock`` writes. With hourly bars of five y
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
-from argparse import ArgumentParser
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from data.bars import Bars
-from data.errors import ConfigError, DataError, ForeshockError
-from data.interval import format_duration
+import typer
+
+from data.errors import ConfigError, DataError
+from foreshock.study_verbs import draw_scenarios, explore_file
+from foreshock.terminal import check_out
+
+if TYPE_CHECKING:
+    from data.bars import Bars
 
 # The reports, in the order in which they are made: folder, page, heading and what it answers.
 REPORTS = {
@@ -34,14 +34,16 @@ MAX_SYMBOLS = 4
 # A third of them must hold 96 days of 24 bars.
 MIN_BARS = 7_500
 QUANTILES = (0.99, 0.95)
+N_SCENARIOS, STRESS = 1_000, 3.0
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 THUMBNAIL_BYTES = 120_000
-# Of the window, and heights that are tried until the file is small enough; Chromium knows no smaller scale.
+# The window, with heights that are tried until the file is small enough; Chromium knows no smaller scale.
 WIDTH, HEIGHTS, SCALE = 1280, (2000, 1700, 1400, 1100, 800), 0.5
 
 
 def study_file(bars: Bars, q: float) -> str:
     """A study of quick detectors as TOML, every span a share of the history or a number of bars."""
+    from data.interval import format_duration
 
     def span(n: int) -> str:
         return json.dumps(format_duration(n * bars.interval))
@@ -85,12 +87,12 @@ def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambd
         Bars; see ``read_bars``. Studies and scenarios are of the first four symbols.
     out : Path
     on_report : callable
-        Told the name of each part before it is made.
+        Called with the name of each part before it is made.
 
     Returns
     -------
     Path
-        Of the index.
+        The index.
 
     Raises
     ------
@@ -98,27 +100,31 @@ def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambd
         If there are too few bars for scenarios of 24 bars.
     """
     from data.files import read_bars
-    from foreshock import cli
+    from foreshock.compare import comparison, load_results, save_comparison
+    from foreshock.config import load_study
+    from foreshock.study import Study
 
     bars = read_bars(data)
     if bars.n_bars < MIN_BARS:
-        raise DataError(f"a gallery needs at least {MIN_BARS:,} bars, got {bars.n_bars:,}; give a longer history")
+        raise DataError(f"a gallery needs at least {MIN_BARS:,} bars, got {bars.n_bars:,}; pass a longer history")
     out.mkdir(parents=True, exist_ok=True)
+    chosen = bars.select(bars.symbols[:MAX_SYMBOLS])
     files = [out / f"study-{q:.0%}.toml".replace("%", "") for q in QUANTILES]
     for file, q in zip(files, QUANTILES, strict=True):
         file.write_text(study_file(bars, q), encoding="utf-8")
-    steps: list[tuple[str, Callable[[], object]]] = [
-        ("exploration", lambda: cli.eda(data, out / "exploration")),
-        ("scenarios", lambda: cli.scenarios(files[0], 1_000, 3.0, data, out / "scenarios")),
-        ("study", lambda: cli.run(files[0], data, out / "study", no_ledger=True)),
-        ("the study to compare with", lambda: cli.run(files[1], data, out / "study-95", no_ledger=True)),
-        ("comparison", lambda: cli.compare([out / "study", out / "study-95"], out=out / "comparison")),
-    ]
-    for name, make in steps:
+    configs = [load_study(file) for file in files]
+    on_report("exploration")
+    explore_file(data, out / "exploration")
+    on_report("scenarios")
+    draw_scenarios(configs[0], chosen, N_SCENARIOS, STRESS, out / "scenarios", f"foreshock scenarios {files[0].name}", data)
+    studies = {"study": "study", "study-95": "the study to compare with"}
+    for file, config, (folder, name) in zip(files, configs, studies.items(), strict=True):
         on_report(name)
-        # The verbs print their tables, which the pages show too.
-        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
-            make()
+        result = Study.from_config(config, chosen).run(progress=True)
+        result.save(out / folder, f"foreshock run {file.name} --data {data.name}")
+    on_report("comparison")
+    compared = comparison({folder: load_results(out / folder) for folder in studies})
+    save_comparison(compared, out / "comparison", f"foreshock compare {' '.join(studies)}")
     index = out / "index.html"
     _page(bars, data, out).save(index)
     return index
@@ -130,12 +136,17 @@ def thumbnails(out: Path) -> list[Path]:
     Raises
     ------
     ConfigError
-        If there is no Chromium.
+        If there is no Chromium, or it takes no screenshot.
     """
+    browser = _browser()
+    return [_thumbnail(browser, out / name / page, out / f"{name}.png") for name, (page, *_) in REPORTS.items()]
+
+
+def _browser() -> str:
     browser = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if browser is None:
         raise ConfigError(f"no {CHROMIUM[0]} to take screenshots with; install it, or leave out --thumbnails")
-    return [_thumbnail(browser, out / name / page, out / f"{name}.png") for name, (page, *_) in REPORTS.items()]
+    return browser
 
 
 def _thumbnail(browser: str, page: Path, picture: Path) -> Path:
@@ -147,7 +158,11 @@ def _thumbnail(browser: str, page: Path, picture: Path) -> Path:
                 *(f"--window-size={WIDTH},{height}", f"--force-device-scale-factor={SCALE}"),
             ]
             words = [browser, *flags, f"--screenshot={picture.resolve()}", page.resolve().as_uri()]
-            subprocess.run(words, check=True, capture_output=True)
+            ended = subprocess.run(words, check=False, capture_output=True)
+        if ended.returncode or not picture.is_file():
+            raise ConfigError(
+                f"{browser} took no screenshot of {page} and ended with code {ended.returncode}; leave out --thumbnails"
+            )
         if picture.stat().st_size <= THUMBNAIL_BYTES:
             break
     return picture
@@ -185,26 +200,27 @@ def _page(bars: Bars, data: Path, out: Path) -> Any:
     )
 
 
-def main(data: Path, out: Path, pictures: bool) -> None:
-    """Make the gallery, and say what is being made and where it lies."""
-
-    def told(name: str) -> None:
-        print(f"making {name}", file=sys.stderr)  # noqa: T201
-
-    index = make_gallery(data, out, told)
+def gallery(
+    data: Annotated[Path, typer.Argument(metavar="BARS", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for index.html and a folder for each report.")] = Path(
+        "foreshock-out/gallery"
+    ),
+    pictures: Annotated[
+        bool, typer.Option("--thumbnails", help="Also take a small screenshot of each report, with Chromium.")
+    ] = False,
+) -> None:
+    """Make four finished reports from one history, and a page that leads to them."""
+    check_out(out)
+    if pictures:
+        _browser()
+    index = make_gallery(data, out, lambda name: typer.echo(f"making {name}", err=True))
     for picture in thumbnails(out) if pictures else []:
-        print(f"thumbnail: {picture}")  # noqa: T201
-    print(f"gallery: {index}")  # noqa: T201
+        typer.echo(f"thumbnail: {picture}")
+    typer.echo(f"gallery: {index}")
 
 
 if __name__ == "__main__":
-    parser = ArgumentParser(description="Four finished reports from one history, and a page that leads to them.")
-    parser.add_argument("data", metavar="BARS", type=Path, help="bars: a CSV, Parquet or Feather file, or a folder of them")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("foreshock-out/gallery"), help="%(default)s by default")
-    parser.add_argument("--thumbnails", action="store_true", help="also a small screenshot of each report, by Chromium")
-    wanted = parser.parse_args()
-    try:
-        main(wanted.data, wanted.out, wanted.thumbnails)
-    except ForeshockError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+    # The command was ``python -m foreshock.gallery`` before it was a verb.
+    from foreshock.cli import main
+
+    main(["gallery", *sys.argv[1:]])

@@ -77,40 +77,97 @@ def fetch_history(
     names = symbol_names(symbols)
     if kind == "book":
         raise ConfigError("the past of an order book cannot be fetched; it is recorded: give a duration, such as '1h'")
-    first, stop = _range(start, end)
-    place = store_at(store)
-    wanted = timeframe if kind == "ohlcv" else ""
-    if kind == "ohlcv":
-        # The bar that is open now is none yet.
-        step = SeriesKey(exchange, "spot", names[0], kind, wanted).step_ms
-        stop = min(stop, int(time.time() * 1000) // step * step)
-    keys = [series_key(exchange, name, kind, wanted) for name in names]
-    bulk = Archive(archive) if archive is not None else None
-    if bulk is not None:
-        for key in keys:
-            bulk.check(key)
-    missing = missing_ranges(place, keys, first, stop)
-    fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
-    if missing:
-        check_writable(place.folder)
-        # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
-        from data.exchange.history import Exchange
+    return _fetching(exchange, start, end, store, base_url, progress, archive).fetch(names, kind, timeframe)
 
-        source = Exchange(exchange, host(base_url))
+
+@dataclass(frozen=True)
+class Fetching:
+    """What the fetches of one call share: the exchange, the range, the store, and the way to them.
+
+    Parameters
+    ----------
+    exchange : str
+        ccxt's name.
+    first, stop : int
+        The range, epoch ms; it includes ``first`` and excludes ``stop``.
+    asked : str
+        The range in the user's words, for messages.
+    store : Store
+    base_url : str, optional
+        Another host for every request.
+    progress : bool
+        Show a progress bar on standard error.
+    archive : str or Path, optional
+        Where long ranges are looked for first.
+    """
+
+    exchange: str
+    first: int
+    stop: int
+    asked: str
+    store: Store
+    base_url: str | None
+    progress: bool
+    archive: str | Path | None
+
+    def fetch(self, names: Sequence[str], kind: str, timeframe: str = "") -> list[Fetched]:
+        """Put one series for each symbol into the store, in the order of ``names``; the timeframe is used for bars only."""
+        place, first, stop = self.store, self.first, self.stop
+        wanted = timeframe if kind == "ohlcv" else ""
         if kind == "ohlcv":
-            source.step(timeframe)
+            # The bar that is open now is none yet.
+            step = SeriesKey(self.exchange, "spot", names[0], kind, wanted).step_ms
+            stop = min(stop, int(time.time() * 1000) // step * step)
+        keys = [series_key(self.exchange, name, kind, wanted) for name in names]
+        bulk = Archive(self.archive) if self.archive is not None else None
         if bulk is not None:
-            bulk.stopped = source.connection.pace.stopped
-        total = sum(b - a for ranges in missing.values() for a, b in ranges)
-        with fetch_bar(total, progress) as shown:
+            for key in keys:
+                bulk.check(key)
+        missing = missing_ranges(place, keys, first, stop)
+        fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
+        if missing:
+            check_writable(place.folder)
+            # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
+            from data.exchange.history import Exchange
 
-            def on_page(key: SeriesKey, rows: int, ms: int, from_archive: bool) -> None:
-                fetched[key] += rows
-                archived[key] += rows if from_archive else 0
-                shown(key.symbol, rows, ms)
+            source = Exchange(self.exchange, host(self.base_url))
+            if kind == "ohlcv":
+                source.step(timeframe)
+            if bulk is not None:
+                bulk.stopped = source.connection.pace.stopped
+            total = sum(b - a for ranges in missing.values() for a, b in ranges)
+            with fetch_bar(total, self.progress) as shown:
 
-            fetch_missing(source, place, missing, on_page, archive=bulk)
-    return [_found(place, key, (fetched[key], archived[key]), first, stop) for key in keys]
+                def on_page(key: SeriesKey, rows: int, ms: int, from_archive: bool) -> None:
+                    fetched[key] += rows
+                    archived[key] += rows if from_archive else 0
+                    shown(key.symbol, rows, ms)
+
+                fetch_missing(source, place, missing, on_page, archive=bulk)
+        return [_found(place, key, (fetched[key], archived[key]), first, stop) for key in keys]
+
+    def trades(self, symbol: str) -> SeriesKey:
+        """Fetch the trades of one market; at least one must lie in the range."""
+        if not isinstance(symbol, str):
+            raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {symbol!r}")
+        (found,) = self.fetch([symbol], "trades")
+        if not found.n_rows:
+            raise DataError(f"{self.exchange} has no trade of {symbol} {self.asked}; widen the range")
+        return found.key
+
+
+def _fetching(
+    exchange: str,
+    start: Instant | None,
+    end: Instant | None,
+    store: Store | str | Path | None,
+    base_url: str | None,
+    progress: bool,
+    archive: str | Path | None,
+) -> Fetching:
+    first, stop = _range(start, end)
+    asked = f"from {start} to {end or 'now'}"
+    return Fetching(exchange, first, stop, asked, store_at(store), base_url, progress, archive)
 
 
 def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
@@ -198,16 +255,14 @@ def load_bars(
     """
     if not isinstance(funding, bool):
         raise ConfigError(f"funding must be True or False, got {funding!r}")
-    place = store_at(store)
-    found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress, archive)
-    first, stop = _range(start, end)
+    names = symbol_names(symbols)
+    fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
+    found = fetching.fetch(names, "ohlcv", timeframe)
     tables = []
     for one in found:
         if not one.n_rows:
-            raise DataError(
-                f"{exchange} has no {timeframe} bar of {one.key.symbol} from {start} to {end or 'now'}; widen the range"
-            )
-        table = place.read(one.key, first, stop)
+            raise DataError(f"{exchange} has no {timeframe} bar of {one.key.symbol} {fetching.asked}; widen the range")
+        table = fetching.store.read(one.key, fetching.first, fetching.stop)
         columns = {name: table[name].to_numpy() for name in table.column_names}
         columns["time"] = columns["time"].astype("datetime64[ms]")
         tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
@@ -215,9 +270,10 @@ def load_bars(
     bars = bars.select([one.key.symbol for one in found])
     if not funding:
         return bars
-    rates = fetch_history(symbols, exchange, "", start, end, "funding", place, base_url, progress)
-    settled = np.column_stack([_on_bars(place.read(one.key, first, stop), bars) for one in rates])
-    return replace(bars, extras={**bars.extras, "funding_rate": settled})
+    # Binance's archive has no funding rates; the exchange is asked for all of them.
+    rates = replace(fetching, archive=None).fetch(names, "funding")
+    settled = [_on_bars(fetching.store.read(one.key, fetching.first, fetching.stop), bars) for one in rates]
+    return replace(bars, extras={**bars.extras, "funding_rate": np.column_stack(settled)})
 
 
 def _on_bars(table: pa.Table, bars: Bars) -> np.ndarray:
@@ -255,8 +311,9 @@ def load_trades(
     DataError
         If there is no trade in the range, or the store cannot be read or written.
     """
-    key = _fetched_trades(symbol, exchange, start, end, store, base_url, progress, archive)
-    return trades_from_store(store_at(store).read(key, *_range(start, end)))
+    fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
+    key = fetching.trades(symbol)
+    return trades_from_store(fetching.store.read(key, fetching.first, fetching.stop))
 
 
 def stream_trades(
@@ -273,26 +330,9 @@ def stream_trades(
 
     What the store lacks is fetched when this is called, not when the first day is asked for.
     """
-    key = _fetched_trades(symbol, exchange, start, end, store, base_url, progress, archive)
-    return map(trades_from_store, store_at(store).parts(key, *_range(start, end)))
-
-
-def _fetched_trades(
-    symbol: str,
-    exchange: str,
-    start: Instant | None,
-    end: Instant | None,
-    store: Store | str | Path | None,
-    base_url: str | None,
-    progress: bool,
-    archive: str | Path | None,
-) -> SeriesKey:
-    if not isinstance(symbol, str):
-        raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {symbol!r}")
-    (found,) = fetch_history(symbol, exchange, "", start, end, "trades", store, base_url, progress, archive)
-    if not found.n_rows:
-        raise DataError(f"{exchange} has no trade of {symbol} from {start} to {end or 'now'}; widen the range")
-    return found.key
+    fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
+    key = fetching.trades(symbol)
+    return map(trades_from_store, fetching.store.parts(key, fetching.first, fetching.stop))
 
 
 def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:

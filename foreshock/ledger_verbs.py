@@ -13,12 +13,12 @@ from foreshock.terminal import LedgerFile, printable
 if TYPE_CHECKING:
     from engine.ledger import Ledger
 
-ledger_verbs = typer.Typer(help="What was tried, and whether the record of it is whole.", no_args_is_help=True)
+ledger_verbs = typer.Typer(help="Show the trials in the ledger, and check that the ledger is whole.", no_args_is_help=True)
 
 
 @ledger_verbs.command()
 def show(ledger: LedgerFile = None) -> None:
-    """Every entry: when, on which data, which configuration, what came out."""
+    """List every entry: its time, data, configuration and result."""
     from engine.ledger import digest
     from foreshock.ledger import describe
 
@@ -33,7 +33,7 @@ def show(ledger: LedgerFile = None) -> None:
 
 @ledger_verbs.command()
 def verify(ledger: LedgerFile = None) -> None:
-    """Whether every line is as it was written, in its place, and none is missing."""
+    """Check that every line is as it was written, in its place, and that none is missing."""
     trials = _ledger(ledger)
     found = trials.verify()
     if found.problems:
@@ -49,10 +49,10 @@ def verify(ledger: LedgerFile = None) -> None:
 
 
 def _ledger(path: Path | None) -> Ledger:
-    """A ledger that is there; whoever asks to see one must not be told that all of nothing is whole."""
+    """The ledger, which must exist: "0 entries, all as they were written" would mislead."""
     from engine.ledger import Ledger
 
     ledger = Ledger(path)
     if not ledger.path.exists() and not ledger.head_path.exists():
-        raise DataError(f"no ledger at {ledger.path}; foreshock run writes one, or give --ledger FILE")
+        raise DataError(f"no ledger at {ledger.path}; foreshock run writes one, or pass --ledger FILE")
     return ledger

@@ -1,19 +1,15 @@
 """Autoencoders and PCA beside published figures: reconstruction, events, codes, time and risk, each in sample and out of it.
 
-    python -m foreshock.model_comparison [BARS] [--out models.json]
-
-Without bars it runs on the simulated market and its planted events; with them, on the dated crashes of 2020 to 2024 that they hold.
+``foreshock benchmark models`` runs it on the simulated market and its planted events, or on the dated crashes of 2020 to 2024 that
+a file of bars holds.
 ``foreshock compare --models`` takes the file into its report.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from time import process_time
 from typing import Any
 
@@ -49,6 +45,7 @@ MODELS = (
     "seq2seq_autoencoder",
 )
 SPLITS = WalkForward(train="180D", test="90D", embargo="2D")
+YEARLY = WalkForward(train="365D", test="365D", embargo="2D")
 # Of the published table: hourly bars of eight assets in 2024, an alert above the 95 % quantile of the same rows.
 PUBLISHED = {
     "pca": (0.00112, 0.42),
@@ -221,34 +218,20 @@ def model_results(bars: Bars, events: Events, splits: WalkForward, seed: int, ta
     )
 
 
-def main(path: Path | None, out: Path | None) -> None:
-    """Print the table, and write it if there is a file to write it into."""
-    from data.files import read_bars
+def planted_events(seed: int = 7) -> tuple[Bars, Events]:
+    """The simulated market, and its planted events without the decoys."""
     from data.simulate import simulate_market
-    from reports.html import save
 
-    if path is None:
-        market = simulate_market(seed=7)
-        bars, table = market.bars, market.events
-        table = table[table["kind"] != "decoy"]
-        col = np.array([bars.symbols.index(name) for name in table["symbol"]])
-        order = np.lexsort((table["signature_row"], col))
-        events = Events(col[order], table["signature_row"].to_numpy()[order], table["stop_row"].to_numpy()[order], bars.shape)
-    else:
-        bars = read_bars(path)
-        events = crash_events(bars)
-    splits = SPLITS if path is None else WalkForward(train="365D", test="365D", embargo="2D")
-    found = model_comparison(bars, events, splits=splits, on_step=lambda done: print(done, file=sys.stderr))  # noqa: T201
-    print(found.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}"))  # noqa: T201
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        save(json.dumps(model_results(bars, events, splits, 0, found), indent=1, allow_nan=False), out)
-        print(f"models: {out}")  # noqa: T201
+    market = simulate_market(seed=seed)
+    bars, table = market.bars, market.events
+    table = table[table["kind"] != "decoy"]
+    col = np.array([bars.symbols.index(name) for name in table["symbol"]])
+    order = np.lexsort((table["signature_row"], col))
+    return bars, Events(col[order], table["signature_row"].to_numpy()[order], table["stop_row"].to_numpy()[order], bars.shape)
 
 
 if __name__ == "__main__":
-    parser = ArgumentParser(description="Autoencoders and PCA beside published figures, in sample and out of it.")
-    parser.add_argument("bars", nargs="?", type=Path, help="a file or folder of bars; by default the simulated market")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as JSON, for foreshock compare --models")
-    wanted = parser.parse_args()
-    main(wanted.bars, wanted.out)
+    # The command was ``python -m foreshock.model_comparison`` before it was a verb.
+    from foreshock.cli import main
+
+    main(["benchmark", "models", *sys.argv[1:]])

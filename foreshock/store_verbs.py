@@ -14,12 +14,12 @@ from foreshock.terminal import StoreDir, printable
 if TYPE_CHECKING:
     from data.store import SeriesSummary, Store
 
-store_verbs = typer.Typer(help="What history is on disk, and whether it is whole.", no_args_is_help=True)
+store_verbs = typer.Typer(help="List, check, repair and export the history on disk.", no_args_is_help=True)
 
 
 @store_verbs.command("ls")
 def store_ls(store: StoreDir = None) -> None:
-    """Every series: its rows, the range they cover, ranges never fetched between, and bars the exchange does not have."""
+    """List every series: its rows, the range they cover, gaps never fetched, and bars that the exchange does not have."""
     found = _store(store)
     summaries = found.summary()
     problems: list[str] = []
@@ -33,7 +33,7 @@ def store_ls(store: StoreDir = None) -> None:
 
 
 def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
-    """What ``store ls`` says of a series, and the partitions that cannot be read."""
+    """The line of ``store ls`` about a series, and the partitions that cannot be read."""
     from data.series import minute, without
 
     marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
@@ -61,9 +61,9 @@ def _first_of(problems: Sequence[str]) -> str:
 
 @store_verbs.command("verify")
 def store_verify(store: StoreDir = None) -> None:
-    """Whether every row is as it was written; nothing is changed.
+    """Check that every row is as it was written; nothing is changed.
 
-    A partition that was deleted is not seen; its range is missing, and fetch asks for it again.
+    A deleted partition is not an error: its range counts as missing, and foreshock fetch asks for it again.
     """
     found = _store(store)
     report = found.verify()
@@ -82,21 +82,23 @@ def store_repair(store: StoreDir = None) -> None:
     report = found.repair()
     for line in report.mended:
         typer.echo(printable(line))
-    typer.echo(f"{len(report.mended)} things mended; {report.n_partitions} partitions are whole; {found.folder}")
+    typer.echo(f"{len(report.mended)} things repaired; {report.n_partitions} partitions are whole; {found.folder}")
 
 
 @store_verbs.command("export")
 def store_export(
-    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As store ls shows it: BTC/USDT, BTC/USDT:USDT.")],
-    out: Annotated[Path, typer.Option("--out", help="File that ends in .csv or .parquet.")],
-    kind: Annotated[str, typer.Option(help="ohlcv, trades, funding or book.")] = "ohlcv",
-    exchange: Annotated[str | None, typer.Option(help="Where several have the symbol.")] = None,
-    timeframe: Annotated[str | None, typer.Option(help="Where bars or books of several are there.")] = None,
-    start: Annotated[str | None, typer.Option(help="First time, such as 2024-01-01; UTC.")] = None,
-    end: Annotated[str | None, typer.Option(help="Rows before this.")] = None,
+    symbol: Annotated[
+        str, typer.Argument(metavar="SYMBOL", help="Symbol as foreshock store ls shows it: BTC/USDT, BTC/USDT:USDT.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File to write, which ends in .csv or .parquet.")],
+    kind: Annotated[str, typer.Option(help="What to export: ohlcv, trades, funding or book.")] = "ohlcv",
+    exchange: Annotated[str | None, typer.Option(help="Exchange, where several have the symbol.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Bar length or time between snapshots, where there are several.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the range, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the range, UTC, not part of it.")] = None,
     store: StoreDir = None,
 ) -> None:
-    """One series as a CSV or Parquet file."""
+    """Write one series to a CSV or Parquet file."""
     from data.export import export_series, find_series
     from data.interval import parse_instant
 
@@ -110,10 +112,10 @@ def store_export(
 
 
 def _store(path: Path | None) -> Store:
-    """A store that is there."""
+    """The store, which must exist."""
     from data.store import Store
 
     store = Store(path) if path is not None else Store.default()
     if not store.folder.is_dir():
-        raise DataError(f"no store at {store.folder}; foreshock fetch writes one, or give --store DIR")
+        raise DataError(f"no store at {store.folder}; foreshock fetch writes one, or pass --store DIR")
     return store

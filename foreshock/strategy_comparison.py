@@ -1,7 +1,4 @@
-"""Every strategy on one history, net of costs: out of sample by walk-forward, and one year in sample, as published tables are.
-
-python -m foreshock.strategy_comparison BARS
-"""
+"""Every strategy on one history, net of costs: out of sample by walk-forward, and one year in sample, as published tables are."""
 
 from __future__ import annotations
 
@@ -230,14 +227,8 @@ def _figures(result: BacktestResult) -> dict[str, Any]:
     }
 
 
-def main(path: str) -> None:
-    """Print the table."""
-    from data.files import read_bars
-
-    found = strategy_comparison(read_bars(path), on_step=lambda done: print(done, file=sys.stderr))  # noqa: T201
-    table = pd.concat([found, published()], ignore_index=True)
-    print(table.to_string(index=False, na_rep="–", float_format=lambda value: f"{value:.4g}"))  # noqa: T201
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # The command was ``python -m foreshock.strategy_comparison`` before it was a verb.
+    from foreshock.cli import main
+
+    main(["benchmark", "strategies", *sys.argv[1:]])

@@ -12,8 +12,8 @@ import typer
 from data.disk import unwritable
 from data.errors import ConfigError
 
-LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Instead of FORESHOCK_LEDGER or the user's own.")]
-StoreDir = Annotated[Path | None, typer.Option("--store", help="Instead of FORESHOCK_STORE or the user's own cache.")]
+LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file, instead of FORESHOCK_LEDGER or the user's own.")]
+StoreDir = Annotated[Path | None, typer.Option("--store", help="Store folder, instead of FORESHOCK_STORE or the user's own cache.")]
 
 
 def check_out(out: Path) -> None:
@@ -24,7 +24,7 @@ def check_out(out: Path) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1) -> None:
-    """A table as wide as the terminal, or of 120 columns where there is none; the first ``n_left`` columns are words."""
+    """Print a table as wide as the terminal, or 120 columns wide without one; the first ``n_left`` columns are words."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -34,7 +34,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(name, justify="left" if i < n_left else "right", no_wrap=i < n_left)
     for row in rows:
         table.add_row(*row)
-    # Labels are the user's: a bracket in one is no markup.
+    # Labels are the user's: a bracket in a label is not markup.
     Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False).print(table)
 
 

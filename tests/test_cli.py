@@ -5,15 +5,17 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import typer.main
 
 from data.errors import ConfigError, DataError, ExchangeError, ForeshockError
-from foreshock import cli
+from foreshock import cli, study_verbs
 from tests.market import make_bars
 
 N_BARS = 900
@@ -269,7 +271,7 @@ def test_the_data_section_chooses_the_bars(place):
     edit('"bars.csv"', '"bars.csv"\nsymbols = ["B"]\nstart = 2024-01-10\nend = "2024-01-20T12:00Z"')
     from foreshock.config import load_study
 
-    bars = cli._bars(load_study("study.toml"), Path("study.toml"), None)
+    bars = study_verbs._bars(load_study("study.toml"), Path("study.toml"), None)
     assert (bars.symbols, bars.n_bars) == (("B",), 252)
     assert (str(bars.time[0]), str(bars.time[-1])) == ("2024-01-10T00:00:00.000000", "2024-01-20T11:00:00.000000")
 
@@ -280,9 +282,9 @@ def test_the_data_path_is_relative_to_the_study_and_data_to_the_working_folder(p
     (place / "elsewhere").mkdir()
     monkeypatch.chdir(place / "elsewhere")
     config = load_study("../study.toml")
-    assert cli._bars(config, Path("../study.toml"), None).n_bars == N_BARS
+    assert study_verbs._bars(config, Path("../study.toml"), None).n_bars == N_BARS
     with pytest.raises(DataError, match=r"^no such file or folder: bars\.csv"):
-        cli._bars(config, Path("../study.toml"), Path("bars.csv"))
+        study_verbs._bars(config, Path("../study.toml"), Path("bars.csv"))
 
 
 # Exit codes and messages in general
@@ -321,6 +323,36 @@ def test_detectors_lists_the_whole_registry_with_parameters(monkeypatch, capsys)
     assert (code, err) == (0, "")
     assert re.findall(r"^(\w+)\(", out, re.MULTILINE) == detectors()
     assert "\nrolling_volatility(long=168, short=6)\n" in out
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    import foreshock as package
+
+    assert foreshock(monkeypatch, capsys, "--version") == (0, f"foreshock {package.__version__}\n", "")
+
+
+def commands(group: Any, name: str = "foreshock") -> Iterator[tuple[str, Any]]:
+    """Every verb and group of the command line, with its name."""
+    yield name, group
+    for verb, command in getattr(group, "commands", {}).items():
+        yield from commands(command, f"{name} {verb}")
+
+
+def test_every_help_text_is_a_sentence():
+    found = dict(commands(typer.main.get_command(cli.app)))
+    assert {
+        "foreshock gallery",
+        "foreshock benchmark models",
+        "foreshock benchmark strategies",
+        "foreshock store ls",
+    } <= found.keys()
+    for name, command in found.items():
+        said = {name: command.help, **{f"{name} {option.name}": option.help for option in command.params if option.name != "help"}}
+        for where, text in said.items():
+            assert text, where
+            assert re.match(r"[A-Z]", text), (where, text)
+            assert text.endswith("."), (where, text)
+            assert not re.match(r"(Of|Instead|Where|As|What is|Whether) ", text), (where, text)
 
 
 # Through a process of its own
@@ -364,7 +396,7 @@ def test_the_package_can_be_run_as_a_module(tmp_path):
 
 SLOW_STUDY = """
 import time
-from foreshock import cli
+from foreshock import cli, study_verbs
 from foreshock.study import Study
 
 def run(*_, **__):

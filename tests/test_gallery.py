@@ -3,8 +3,11 @@
 import os
 import re
 import stat
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +16,13 @@ import foreshock as fs
 from data.errors import ConfigError, DataError
 from data.interval import parse_duration
 from data.simulate import simulate_market
+from foreshock import gallery
 from foreshock.config import parse_study
 from foreshock.gallery import MIN_BARS, REPORTS, THUMBNAIL_BYTES, make_gallery, study_file, thumbnails
 from reports.gallery_page import Exhibit, GalleryPage
 from tests.market import make_bars
 from tests.pages import seen, table_of
+from tests.test_cli import foreshock
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -52,7 +57,7 @@ def test_symbols_that_look_like_toml_stay_symbols():
 
 def test_a_short_history_is_refused_before_anything_is_written(tmp_path):
     make_bars(500, 1).to_frame().to_parquet(tmp_path / "bars.parquet")
-    with pytest.raises(DataError, match="a gallery needs at least 7,500 bars, got 500; give a longer history"):
+    with pytest.raises(DataError, match="a gallery needs at least 7,500 bars, got 500; pass a longer history"):
         make_gallery(tmp_path / "bars.parquet", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -99,6 +104,58 @@ def test_without_a_browser_there_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="no chromium to take screenshots with; install it"):
         thumbnails(tmp_path)
+
+
+def test_a_browser_that_fails_is_a_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "chromium"
+    path.write_text("#!/bin/sh\nexit 3\n")
+    path.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(ConfigError, match=r"chromium took no screenshot of .*eda\.html and ended with code 3; leave out"):
+        thumbnails(tmp_path)
+
+
+def test_the_verb_says_what_it_makes_and_where_it_lies(tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def made(data, out, on_report):
+        asked.append((data, out))
+        on_report("exploration")
+        return out / "index.html"
+
+    monkeypatch.setattr(gallery, "make_gallery", made)
+    monkeypatch.setattr(gallery, "thumbnails", lambda out: [out / "study.png"])
+    browser(tmp_path, 1)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    out = tmp_path / "out"
+    given = ["gallery", "bars.csv", "--out", str(out)]
+    assert foreshock(monkeypatch, capsys, *given) == (0, f"gallery: {out / 'index.html'}\n", "making exploration\n")
+    printed = f"thumbnail: {out / 'study.png'}\ngallery: {out / 'index.html'}\n"
+    assert foreshock(monkeypatch, capsys, *given, "--thumbnails") == (0, printed, "making exploration\n")
+    assert asked == [(Path("bars.csv"), out)] * 2
+
+
+def test_a_missing_browser_is_told_before_the_reports_are_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, out, err = foreshock(monkeypatch, capsys, "gallery", "none.csv", "--out", str(tmp_path / "out"), "--thumbnails")
+    assert (code, out) == (2, "")
+    assert err == "error: no chromium to take screenshots with; install it, or leave out --thumbnails\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["none.csv"], 3, "error: no such file or folder: none.csv; "),
+        (["none.csv", "--out", "taken"], 2, "error: --out must be a folder, got taken"),
+        ([], 2, "Usage: foreshock gallery"),
+    ],
+)
+def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_path):
+    (tmp_path / "taken").write_text("")
+    command = [sys.executable, "-W", "error", "-m", "foreshock.gallery", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr.strip().startswith(message)
 
 
 @pytest.mark.slow

@@ -191,7 +191,7 @@ def test_results_are_saved_though_the_ledger_fails_in_the_end(place, monkeypatch
     assert code == 3
     assert "report: b" in out
     assert err == (
-        "error: the results are saved, but writing the ledger mine.jsonl failed: No space left on device; mend it, run again\n"
+        "error: the results are saved, but writing the ledger mine.jsonl failed: No space left on device; fix this and run again\n"
     )
     results = json.loads(Path("b/results.json").read_text())
     assert (results["trials"]["ledger"], results["trials"]["n_trials"]) == (None, 8)

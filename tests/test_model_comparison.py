@@ -1,6 +1,8 @@
 """The comparison of models: both samples, the published rows, and figures that mean what their names say."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,11 +11,13 @@ import foreshock as fs
 from data.errors import ConfigError
 from data.simulate import simulate_market
 from engine.detection import Events
+from foreshock import model_comparison as module
 from foreshock.compare import load_models
 from foreshock.model_comparison import CRASHES, PUBLISHED, crash_events, model_comparison, model_results
 from reports.comparison_tables import models_table
 from reports.format import DASH
 from tests.market import make_bars
+from tests.test_cli import foreshock
 
 SPLITS = fs.WalkForward(train="50D", test="60D", embargo="2D")
 
@@ -88,3 +92,55 @@ def test_what_cannot_be_compared_is_refused():
         model_comparison(bars, crash_events(bars), ["zscore"])
     with pytest.raises(ConfigError, match="events must be of the panel of the bars"):
         model_comparison(bars, Events([0], [1], [3], (10, 2)))
+
+
+@pytest.fixture
+def told(monkeypatch, compared):
+    """What the verb asks for, and the table that it gets at once."""
+    asked = []
+
+    def given(bars, events, splits, on_step):
+        asked.append((bars, events, splits))
+        on_step("pca in-sample")
+        return compared[1].reset_index()
+
+    monkeypatch.setattr(module, "model_comparison", given)
+    return asked
+
+
+def test_the_verb_prints_the_table_and_writes_the_file_that_compare_reads(told, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "new" / "models.json"
+    code, out, err = foreshock(monkeypatch, capsys, "benchmark", "models", "--out", str(path))
+    assert (code, err) == (0, "pca in-sample\n")
+    assert out.endswith(f"models: {path}\n")
+    assert "published, in-sample 0.00112" in out
+    ((bars, events, splits),) = told
+    found = load_models(path)
+    assert (len(events.col), splits) == (found["data"]["n_events"], module.SPLITS)
+    # The decoys of the simulated market are no events.
+    table = simulate_market(seed=7).events
+    assert len(events.col) == (table["kind"] != "decoy").sum()
+    assert (events.shape, found["data"]["n_bars"]) == (bars.shape, bars.n_bars)
+
+
+def test_the_verb_holds_bars_of_a_file_against_the_dated_crashes(told, tmp_path, monkeypatch, capsys):
+    bars = make_bars(24 * 40, 2, start="2021-05-01")
+    bars.to_frame().to_parquet(tmp_path / "bars.parquet")
+    assert foreshock(monkeypatch, capsys, "benchmark", "models", str(tmp_path / "bars.parquet"))[0] == 0
+    ((_, events, splits),) = told
+    assert events.start.tolist() == crash_events(bars).start.tolist()
+    assert splits == fs.WalkForward(train="365D", test="365D", embargo="2D")
+
+
+def test_a_folder_is_no_file_of_models(tmp_path, monkeypatch, capsys):
+    code, out, err = foreshock(monkeypatch, capsys, "benchmark", "models", "--out", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err == f"error: --out must be a file, got the folder {tmp_path}; add a name, such as {tmp_path / 'models.json'}\n"
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [(["none.csv"], 3, "error: no such file"), (["--ot"], 2, "Usage: fore")])
+def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_path):
+    command = [sys.executable, "-m", "foreshock.model_comparison", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr.strip().startswith(message)

@@ -211,7 +211,7 @@ def test_the_command_records_and_the_store_knows_books(market, tmp_path, monkeyp
         (["--duration", "1m", "--start", "2024-01-01"], "recorded from now on: leave out --start and --end, got 2024-01-01"),
         (["--duration", "1m", "--archive", "public"], "recorded from now on: leave out --archive, got public"),
         (["--duration", "1m", "--exchange", "binanse"], "did you mean binance"),
-        (["--duration", "1m", "--kind", "trades", "--start", "2024-01-01"], "--duration is of books alone, got 1m for trades"),
+        (["--duration", "1m", "--kind", "trades", "--start", "2024-01-01"], "--duration applies to books only, got 1m for trades"),
     ],
 )
 def test_a_recording_that_cannot_be_is_wrong_use(tmp_path, monkeypatch, capsys, arguments, message):

@@ -672,4 +672,4 @@ def test_an_export_of_nothing_or_of_one_of_several_is_refused(filled, command):
 def test_a_store_that_is_not_there_is_said_so(tmp_path, command, verb):
     code, out, err = command(verb, "--store", str(tmp_path / "none"))
     assert (code, out) == (3, "")
-    assert err == f"error: no store at {tmp_path / 'none'}; foreshock fetch writes one, or give --store DIR\n"
+    assert err == f"error: no store at {tmp_path / 'none'}; foreshock fetch writes one, or pass --store DIR\n"

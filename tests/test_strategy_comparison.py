@@ -1,5 +1,8 @@
 """The table of all strategies: each of them in it, and its figures those of its own accounts."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -8,12 +11,14 @@ from engine.ohlcv import ohlcv_features
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
 from engine.walk_forward import walk_forward
+from foreshock import strategy_comparison as module
 from foreshock.strategy_comparison import QUANTILE, THRESHOLD_WINDOW, published, strategy_comparison
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.costs import DEFAULT_COSTS
 from strategies.portfolio import backtest
 from strategies.registry import STRATEGIES
 from tests.market import make_bars
+from tests.test_cli import foreshock
 
 SPLITS = WalkForward("60D", "30D", "2D")
 
@@ -65,3 +70,26 @@ def test_intervals_hold_their_figures_and_the_percentile_is_a_share(table):
 def test_the_published_returns_are_marked_as_in_sample():
     assert published()["sample"].eq("published, in-sample 2024").all()
     assert dict(published()[["strategy", "total_return"]].to_numpy())["buy_and_hold"] == 0.381
+
+
+def test_the_verb_prints_the_table_with_the_published_returns(bars, table, tmp_path, monkeypatch, capsys):
+    bars.to_frame().to_parquet(tmp_path / "bars.parquet")
+
+    def given(asked, on_step):
+        assert asked.n_bars == bars.n_bars
+        on_step("walk-forward zscore")
+        return table.reset_index()
+
+    monkeypatch.setattr(module, "strategy_comparison", given)
+    code, out, err = foreshock(monkeypatch, capsys, "benchmark", "strategies", str(tmp_path / "bars.parquet"))
+    assert (code, err) == (0, "walk-forward zscore\n")
+    assert len(out.splitlines()) == 1 + len(table) + len(published())
+    assert "published, in-sample 2024" in out
+
+
+@pytest.mark.parametrize(("arguments", "code", "message"), [(["none.csv"], 3, "error: no such file"), ([], 2, "Usage: foreshock")])
+def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_path):
+    command = [sys.executable, "-m", "foreshock.strategy_comparison", *arguments]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr.strip().startswith(message)
