@@ -10,7 +10,8 @@ from data.errors import ConfigError, DataError
 from data.simulate import simulate_market
 from engine.detection import METRICS, Events, auc_pr, detection_report, match_events, pooled_report, vus_pr
 from engine.detection.curves import Panel, Surroundings, VolumeSums
-from engine.detection.report import _weighted_median, _wilson
+from engine.detection.report import _weighted_median
+from engine.proportions import clustered_wilson
 from engine.scores import Scores, Signals
 
 HOUR = np.timedelta64(3_600_000_000, "us")
@@ -460,12 +461,12 @@ def test_the_wilson_interval_is_that_of_statsmodels_and_widens_with_the_design_e
     from statsmodels.stats.proportion import proportion_confint
 
     for caught, n in ((0, 12), (3, 12), (12, 12)):
-        assert _wilson(caught / n, n, np.array([caught / n])) == pytest.approx(
+        assert clustered_wilson(caught / n, n, np.array([caught / n])) == pytest.approx(
             proportion_confint(caught, n, method="wilson"), abs=1e-12
         )
     # Draws with four times the binomial variance are worth a quarter of the events.
     draws = 0.25 + np.sqrt(4 * 0.25 * 0.75 / 40) * np.array([-1.0, 1.0])
-    assert _wilson(0.25, 40, draws) == pytest.approx(proportion_confint(2.5, 10, method="wilson"), abs=1e-12)
+    assert clustered_wilson(0.25, 40, draws) == pytest.approx(proportion_confint(2.5, 10, method="wilson"), abs=1e-12)
 
 
 def test_events_that_come_together_widen_the_interval():

@@ -12,10 +12,10 @@ import pandas as pd
 from data.errors import ConfigError, DataError
 from engine.detection.curves import Panel, Surroundings, VolumeSums
 from engine.detection.events import Events, match_events
+from engine.proportions import Z_95, clustered_wilson
 from engine.scores import Scores, Signals
 
 METRICS = ("recall", "precision", "f1", "false_per_day", "median_delay_s", "auc_pr", "vus_pr")
-Z_95 = 1.959963984540054
 LEVELS = (0.025, 0.975)
 # Upper 95 % (two-sided) bound of a Poisson mean of which nothing was seen: log(40).
 NONE_SEEN = float(np.log(40))
@@ -244,7 +244,7 @@ def _assemble(
         value, draws = values[name], drawn[name]
         if name in ("recall", "precision", "f1"):
             n = {"recall": events, "precision": caught + false, "f1": (events + caught + false) / 2}[name]
-            low, high = _wilson(value, n, draws)
+            low, high = clustered_wilson(value, n, draws)
         elif name in ("auc_pr", "vus_pr"):
             low, high = _log_normal(value, draws)
         elif name == "false_per_day" and not false:
@@ -272,19 +272,6 @@ def _draws(n_units: int, n_draws: int, seed: int) -> np.ndarray:
     """How often each unit is drawn, shape (n_draws, n_units)."""
     rng = np.random.default_rng([seed, 0])
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), n_draws).astype(float)
-
-
-def _wilson(value: float, n: float, draws: np.ndarray) -> tuple[float, float]:
-    """Wilson interval of a proportion with n divided by the design effect, which is at least 1."""
-    if np.isnan(value):
-        return float("nan"), float("nan")
-    spread = value * (1 - value)
-    effect = max(float(np.nanvar(draws)) / (spread / n), 1.0) if spread > 0 else 1.0
-    n = n / effect
-    centre = (value + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
-    half = Z_95 / (1 + Z_95**2 / n) * np.sqrt(spread / n + Z_95**2 / (4 * n**2))
-    # Rounding puts the bound of nothing, or of all, a hair beyond it.
-    return float(min(max(centre - half, 0.0), value)), float(max(min(centre + half, 1.0), value))
 
 
 def _log_normal(value: float, draws: np.ndarray) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from data.checks import check_whole
 from data.interval import Duration, bars_per_year, parse_duration
-from engine.risk.performance import Z_95
+from engine.proportions import Z_95
 from engine.risk.value_at_risk import known_returns
 from engine.validation.sharpe import sharpe_estimate
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from data.errors import ConfigError
 from data.interval import Duration, bars_per_year, parse_duration
+from engine.proportions import Z_95
 from engine.risk.value_at_risk import historical_cvar, historical_var
-
-Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
