@@ -36,8 +36,8 @@ def check_most(name: str, value: int, most: int, hint: str) -> None:
         raise ConfigError(f"{name} must be at most {most:,}, got {value}; {hint}")
 
 
-def check_level(level: object) -> float:
-    """The level as a float; refuses what is no number between 0 and 1.
+def check_level(level: object, usual: float = 0.95) -> float:
+    """The level as a float; refuses what is not a number between 0 and 1, and names a usual one.
 
     >>> check_level("95")
     Traceback (most recent call last):
@@ -46,7 +46,7 @@ def check_level(level: object) -> float:
     """
     if isinstance(level, float | int | np.floating) and math.isfinite(level) and 0 < level < 1:
         return float(level)
-    raise ConfigError(f"level must be between 0 and 1, such as 0.95, got {level!r}")
+    raise ConfigError(f"level must be between 0 and 1, such as {usual}, got {level!r}")
 
 
 def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:

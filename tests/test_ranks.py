@@ -75,5 +75,5 @@ def test_what_cannot_be_ranked_is_refused():
         compare_ranks(np.where(figures == 5, np.nan, figures), list("abc"))
     with pytest.raises(DataError, match="tie in each of 4 blocks"):
         compare_ranks(np.ones((4, 3)), list("abc"))
-    with pytest.raises(ConfigError, match="level must lie between 0 and 1"):
+    with pytest.raises(ConfigError, match=r"level must be between 0 and 1, such as 0\.05, got 5"):
         compare_ranks(figures, list("abc"), 5)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
+from data.checks import check_level
 from data.errors import ConfigError, DataError
-from engine.validation.multiple import StepDown, check_level, romano_wolf
+from engine.validation.multiple import StepDown, romano_wolf
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def model_confidence_set(
     if losses.shape[1] < 2 or len(names) != losses.shape[1] or len(set(names)) < len(names):
         got = f"{losses.shape[1]} with names {list(names)}"
         raise ConfigError(f"a confidence set needs two models or more with a name each, got {got}")
-    check_level(level)
+    check_level(level, 0.05)
     _check_draws(n_draws)
     block = _block(block, len(losses))
     for i in range(len(names)):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from data.checks import check_level
 from data.errors import ConfigError, DataError
 from engine.validation.inference import benjamini_hochberg
 
-__all__ = ["StepDown", "benjamini_hochberg", "benjamini_yekutieli", "check_level", "romano_wolf"]
+__all__ = ["StepDown", "benjamini_hochberg", "benjamini_yekutieli", "romano_wolf"]
 
 
 def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
@@ -109,7 +110,7 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
         raise ConfigError(
             f"statistics and draws must have the shapes (n_tests,) and (n_draws, n_tests), got {statistics.shape} and {draws.shape}"
         )
-    check_level(level)
+    check_level(level, 0.05)
     n_draws = len(draws)
     if (1 + n_draws) * level < 1:
         raise ConfigError(f"at least {int(np.ceil(1 / level)) - 1} draws are needed to reject at {level}, got {n_draws}; draw more")
@@ -141,8 +142,3 @@ def _rounds(statistics: np.ndarray, p_values: np.ndarray, tail: np.ndarray, orde
         rounds[order[start : start + fallen]] = n_round
         start, n_round = start + fallen, n_round + 1
     return rounds
-
-
-def check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ConfigError(f"level must lie between 0 and 1, got {level}; 0.05 is usual")

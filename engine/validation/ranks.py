@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from data.checks import check_level
 from data.errors import ConfigError, DataError
-from engine.validation.multiple import check_level
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05
     >>> found.mean_ranks, round(found.critical_difference, 2), found.groups
     ((1.25, 2.0, 2.75), 1.66, (('a', 'b', 'c'),))
     """
-    check_level(level)
+    check_level(level, 0.05)
     figures, names = np.asarray(figures, float), tuple(names)
     if figures.ndim != 2 or figures.shape[1] != len(names) or len(set(names)) < len(names):
         raise ConfigError(f"figures must have a column for each of {len(names)} different names, got the shape {figures.shape}")
