@@ -1,4 +1,4 @@
-"""Intervals of shares."""
+"""Intervals of proportions, and the normal quantile behind every 95 % interval."""
 
 import math
 

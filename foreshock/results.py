@@ -106,6 +106,7 @@ def months_section(backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
     return {"months": list(map(str, months)), "equity": {name: result.equity[last] for name, result in backtests.items()}}
 
 
-def risk_section(result: BacktestResult) -> list[dict[str, Any]]:
+def risk_rows(result: BacktestResult) -> list[dict[str, Any]]:
+    """VaR and CVaR of one strategy by every estimator, level and period, a row each."""
     table = risk_report(result.returns, interval=result.interval, time=result.time).reset_index()
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]

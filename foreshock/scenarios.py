@@ -14,7 +14,7 @@ from data.errors import ConfigError, DataError
 from data.interval import bars_in, format_duration
 from detectors.neural.scenario_gan import GANScenarios
 from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
-from detectors.neural.scenarios import REGIMES, ScenarioModel, Scenarios, generate_scenarios, held_returns
+from detectors.neural.scenarios import VOLATILITY_REGIMES, ScenarioModel, Scenarios, generate_scenarios, held_returns
 from engine.realism import RealismCard, gaussian_paths, phase_shuffled_paths, realism
 from engine.realism.card import MIN_PATHS
 from engine.risk.value_at_risk import historical_cvar, historical_var
@@ -140,7 +140,7 @@ def scenario_study(
     everything = cut_paths(returns, n_steps)
     sources = {"historical": held_returns(everything, vector), "generated": drawn.portfolio_returns(vector)}
     if fitted.conditional:
-        by_regime = {f"generated, {name}": generate_scenarios(fitted, n, 1.0, seed, name) for name in REGIMES}
+        by_regime = {f"generated, {name}": generate_scenarios(fitted, n, 1.0, seed, name) for name in VOLATILITY_REGIMES}
         sources |= {name: paths.portfolio_returns(vector) for name, paths in by_regime.items()}
     sources[f"stressed {stress:g}x"] = scenarios.portfolio_returns(vector)
     on_step("scenarios")

@@ -275,7 +275,7 @@ class Study:
             "evidence": {label: sections.evidence_section(frames) for label, frames in judged.evidence.items()},
             "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
             "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
-            "risk": {name: sections.risk_section(result) for name, result in backtests.items()},
+            "risk": {name: sections.risk_rows(result) for name, result in backtests.items()},
             "equity_by_month": sections.months_section(backtests),
             "value_at_risk": tested_risk,
             "cost_sweep": costs,

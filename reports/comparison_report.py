@@ -1,14 +1,13 @@
 """The page of a comparison: what holds over periods, what does not, and what changed between studies."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from reports import comparison_figures as figures
 from reports import comparison_tables as tables
 from reports import format as fmt
-from reports import html
+from reports.page import Page, first_of
 from reports.study_tables import DETECTOR_BASELINES
 from reports.tables import settings_table
 
@@ -17,7 +16,7 @@ N_NAMED = 4
 
 
 @dataclass(frozen=True)
-class ComparisonReport:
+class ComparisonReport(Page):
     """One self-contained HTML page about one study through history, or several side by side.
 
     Parameters
@@ -29,37 +28,36 @@ class ComparisonReport:
     title : str
     """
 
+    template: ClassVar[str] = "comparison.html.j2"
+
     content: Mapping[str, Any]
     command: str
     title: str = "Detectors through history"
 
-    def to_html(self) -> str:
-        """The page as text."""
+    def headline(self) -> list[str]:
+        """What was found, in sentences: the first is the answer, the others qualify it."""
+        return headline(self.content)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value of what the head of the page says about the data."""
+        return facts(self.content)
+
+    def pieces(self) -> dict[str, Any]:
+        """The values of the template beside title, headline, facts and command."""
         content = self.content
         studies = [_section(i, name, study) for i, (name, study) in enumerate(content["studies"].items())]
         changed = {"rows": tables.changes_table(content), "config": tables.config_table(content)} if len(studies) > 1 else None
         models = content["models"]
-        return html.render(
-            "comparison.html.j2",
-            {
-                "title": self.title,
-                "headline": headline(content),
-                "facts": facts(content),
-                "studies": studies,
-                "changed": changed,
-                "models": tables.models_table(models) if models else None,
-                "models_data": settings_table("models-data", "What the models were compared on", _without(models, "rows"))
-                if models
-                else None,
-                "command": self.command,
-                "versions": settings_table("versions", "Versions that compared them", content["versions"]),
-                "beyond": tables.BEYOND,
-            },
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
-        html.save(self.to_html(), path)
+        return {
+            "studies": studies,
+            "changed": changed,
+            "models": tables.models_table(models) if models else None,
+            "models_data": settings_table("models-data", "What the models were compared on", _without(models, "rows"))
+            if models
+            else None,
+            "versions": settings_table("versions", "Versions that compared them", content["versions"]),
+            "beyond": tables.BEYOND,
+        }
 
 
 # Settings under which a verdict means something else.
@@ -73,12 +71,9 @@ def headline(content: Mapping[str, Any]) -> list[str]:
         return sentences(next(iter(studies.values())))
     changes = content["changes"]
     moved = [row for row in changes if row["verdict_first"] != row["verdict_second"]]
-    named = ", ".join(
-        f"{row['detector']} ({row['verdict_first']} → {row['verdict_second']} in {row['second']})" for row in moved[:N_NAMED]
-    )
-    more = f" and {fmt.count(len(moved) - N_NAMED)} more" if len(moved) > N_NAMED else ""
+    named = [f"{row['detector']} ({row['verdict_first']} → {row['verdict_second']} in {row['second']})" for row in moved]
     first = f"{fmt.count(len(moved))} of {fmt.counted(len(changes), 'verdict')} differ from those of {next(iter(studies))}" + (
-        f": {named}{more}." if moved else "."
+        f": {first_of(named, N_NAMED)}." if moved else "."
     )
     unlike = sorted({row["key"].split(".")[0] for row in content["config_changes"]} & set(TESTED_BY))
     differing = " and ".join(TESTED_BY[key] for key in unlike)
@@ -122,10 +117,9 @@ def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     every = f"Of {fmt.count(cells['n_tested'])} tests (a detector in a year, asset or regime)"
     if not found:
         return [f"{every}, none is beyond chance once their number is allowed for."]
-    named = ", ".join(f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found[:N_NAMED])
-    more = f" and {fmt.count(len(found) - N_NAMED)} more" if len(found) > N_NAMED else ""
+    named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found], N_NAMED)
     # By volatility matching, which is the lesser test.
-    said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}{more}."]
+    said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}."]
     idle = sorted({row["detector"] for row in found if row["detector"] in DETECTOR_BASELINES})
     if idle:
         some = "It is" if len(found) == 1 else "Some are"
@@ -155,11 +149,10 @@ def facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     studies = content["studies"]
     data = [study["data"] for study in studies.values()]
     symbols = list(dict.fromkeys(symbol for found in data for symbol in found["symbols"]))
-    named = ", ".join(symbols[:3]) + (f" and {fmt.count(len(symbols) - 3)} more" if len(symbols) > 3 else "")
     hashes = list(dict.fromkeys(fmt.digest(found["hash"]) for found in data))
     return [
         ("Studies", ", ".join(studies)),
-        ("Symbols", named),
+        ("Symbols", first_of(symbols)),
         ("Tested from", fmt.moment(min(found["test_start"] for found in data)) + " UTC"),
         ("To", fmt.moment(max(found["test_end"] for found in data)) + " UTC"),
         ("Data hash", ", ".join(hashes)),

@@ -6,7 +6,7 @@ from math import log10
 from typing import Any
 
 from reports import format as fmt
-from reports.figures import ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
+from reports.chart import ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
 
 # Symbols that get charts of their own; tables have all.
 N_CHARTS = 12

@@ -21,7 +21,7 @@ UNITS = {
 
 
 @dataclass(frozen=True)
-class Panel:
+class MatrixPanel:
     """One pair of features, or one feature on the diagonal: place, paths by darkness, and what it says when pointed at."""
 
     x: int
@@ -52,7 +52,7 @@ class Matrix:
     width: int
     height: int
     side: int
-    panels: list[Panel]
+    panels: list[MatrixPanel]
     labels: list[Label]
 
 
@@ -69,11 +69,11 @@ def scatter_matrix(results: Mapping[str, Any]) -> Matrix | None:
         for j, beside in enumerate(names[: i + 1]):
             x, y = LEFT + j * (SIDE + GAP), i * (SIDE + GAP)
             if i == j:
-                panels.append(Panel(x, y, [(LEVELS, _bars(found["counts"][below]))], f"Histogram of {_name(below)}"))
+                panels.append(MatrixPanel(x, y, [(LEVELS, _bars(found["counts"][below]))], f"Histogram of {_name(below)}"))
                 continue
             rho = spearman[order.index(beside)][order.index(below)]
             said = f"{_name(below)} against {_name(beside)}: rank correlation {fmt.ratio(rho)}"
-            panels.append(Panel(x, y, _cells(found["cells"][f"{beside} {below}"], n_cells), said))
+            panels.append(MatrixPanel(x, y, _cells(found["cells"][f"{beside} {below}"], n_cells), said))
             labels.append(Label(x + SIDE - 6, y + 16, fmt.ratio(rho), "end", strong=True))
     low = (len(names) - 1) * (SIDE + GAP) + SIDE
     for i, name in enumerate(names):

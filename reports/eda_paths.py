@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports import format as fmt
+from reports.chart import AXIS, DASHES, N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
 from reports.eda_figures import charted
-from reports.figures import AXIS, DASHES, N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
 
 # Lines of the volatility chart that are shown at first.
 N_SHOWN = 3

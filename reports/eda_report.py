@@ -1,16 +1,15 @@
 """The page of an exploration: what the data are, what is wrong with them, and how their returns behave."""
 
-import os
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 from reports import eda_figures as figures
 from reports import eda_paths as paths
 from reports import eda_tables as tables
 from reports import format as fmt
-from reports import html
 from reports.eda_matrix import scatter_matrix
+from reports.page import Page, first_of, history_facts
 from reports.tables import settings_table, words
 
 # Symbols and pairs with fewer are left out of the headline.
@@ -18,7 +17,7 @@ LEAST_BARS = 100
 
 
 @dataclass(frozen=True)
-class EdaReport:
+class EdaReport(Page):
     """One self-contained HTML page about a history.
 
     Parameters
@@ -31,12 +30,22 @@ class EdaReport:
         How to make the page again.
     """
 
+    template: ClassVar[str] = "eda.html.j2"
+
     title: str
     results: dict[str, Any]
     command: str
 
-    def to_html(self) -> str:
-        """The page as text."""
+    def headline(self) -> list[str]:
+        """What was found, in sentences: the first is the answer, the others qualify it."""
+        return headline(self.results)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value of what the head of the page says about the data."""
+        return facts(self.results)
+
+    def pieces(self) -> dict[str, Any]:
+        """The values of the template beside title, headline, facts and command."""
         results = self.results
         symbols = figures.charted(results)
         features, pairs = results["features"], results["correlation"]
@@ -88,27 +97,16 @@ class EdaReport:
             "seeds": settings_table("seeds", "Seeds", results["seeds"]),
             "versions": settings_table("versions", "Versions", results["versions"]),
         }
-        return html.render(
-            "eda.html.j2",
-            {
-                "title": self.title,
-                "headline": headline(results),
-                "facts": facts(results),
-                "charts": charts,
-                "tables": behind,
-                "absent": tables.absent_kinds(results),
-                "omitted": results["omitted"],
-                "regimes": regime_key(results),
-                "n_symbols": len(results["data"]["symbols"]),
-                "n_charted": len(symbols),
-                "command": self.command,
-                "every": fmt.count(results["regimes"]["every"]) if results["regimes"] and results["regimes"]["every"] > 1 else "",
-            },
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
-        html.save(self.to_html(), path)
+        return {
+            "charts": charts,
+            "tables": behind,
+            "absent": tables.absent_kinds(results),
+            "omitted": results["omitted"],
+            "regimes": regime_key(results),
+            "n_symbols": len(results["data"]["symbols"]),
+            "n_charted": len(symbols),
+            "every": fmt.count(results["regimes"]["every"]) if results["regimes"] and results["regimes"]["every"] > 1 else "",
+        }
 
 
 def headline(results: dict[str, Any]) -> list[str]:
@@ -154,15 +152,7 @@ def headline(results: dict[str, Any]) -> list[str]:
 def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     """The data set in a few words."""
     data = results["data"]
-    symbols = data["symbols"]
-    named = ", ".join(symbols[:3]) + (f" and {fmt.count(len(symbols) - 3)} more" if len(symbols) > 3 else "")
-    return [
-        ("Symbols", named),
-        ("Bars", f"{fmt.count(data['n_bars'])} of {data['interval']}"),
-        ("From", fmt.moment(data["start"]) + " UTC"),
-        ("To", fmt.moment(data["end"]) + " UTC"),
-        ("Data hash", fmt.digest(data["hash"])),
-    ]
+    return [("Symbols", first_of(data["symbols"])), *history_facts(data)]
 
 
 def regime_key(results: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports import format as fmt
-from reports.figures import Chart, blank, drawable, height_of, spec_of
+from reports.chart import Chart, blank, drawable, height_of, spec_of
 from reports.study_tables import detectors_by_verdict
 from reports.tables import Cell, Column, Table, cell, header
 

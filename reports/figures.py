@@ -1,77 +1,42 @@
-"""Figures as plotly JSON: the home of plotly.
+"""The charts of a study: forward moves, evidence, leads, equity, timing and alert rates."""
 
-Colours are the names of style sheet variables, `var(--ink)`; the page's script replaces them by their values, so that a chart
-follows light, dark and print. Names are escaped, because plotly reads a subset of HTML in every text. Titles stand in the page.
-"""
-
-import html
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from reports import format as fmt
+from reports.chart import (
+    AXIS,
+    DASHES,
+    N_COLOURS,
+    ROW,
+    Chart,
+    Line,
+    blank,
+    drawable,
+    height_of,
+    name_rows,
+    ratio_range,
+    reference_line,
+    safe,
+    spec_of,
+    thinned,
+)
 from reports.evidence_tables import RATIOS, deciding_test, ladder
 from reports.study_tables import (
     decisive,
     detector_of,
     detectors_by_verdict,
     draw_quantiles,
-    ratio_range,
     strategies_in_order,
     strategy_kind,
 )
 
-N_POINTS = 1500
-# Of the exposure, that do not overlap.
+# How many windows of the exposure's mean fit into the test side by side.
 N_MEANS = 50
-N_POINTS_IN_ALL = 60_000
-N_COLOURS = 8
 N_SHOWN = 6
-DASHES = ("solid", "dash", "dashdot")
-ROW, RUNG = 34, 25
-AXIS = {
-    "gridcolor": "var(--grid)",
-    "zeroline": False,
-    "linecolor": "var(--axis)",
-    "tickcolor": "var(--axis)",
-    "fixedrange": True,
-    "automargin": True,
-    "showgrid": False,
-}
-
-
-@dataclass(frozen=True)
-class Line:
-    """One entry of a legend: the traces it switches, and how its line looks."""
-
-    name: str
-    traces: tuple[int, ...]
-    colour: str
-    dash: str
-    shown: bool
-    last: str
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A plotly figure as JSON, with what the page says about it."""
-
-    name: str
-    title: str
-    note: str
-    spec: str
-    height: int
-    legend: tuple[Line, ...] = ()
-
-
-def safe(name: object, longest: int = 28) -> str:
-    """A name that plotly shows as it is, shortened for an axis."""
-    text = str(name)
-    return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
+RUNG = 25
 
 
 def forward_charts(results: Mapping[str, Any]) -> list[Chart]:
@@ -88,7 +53,7 @@ def forward_charts(results: Mapping[str, Any]) -> list[Chart]:
 
 def _forward_chart(i: int, horizon: str, names: Sequence[str], forward: Mapping[str, Any], limits: Sequence[float]) -> Chart:
     figure = blank(len(names) * ROW + 56)
-    _reference(figure, 1.0, len(names))
+    reference_line(figure, 1.0, len(names))
     rows = [forward[name].get(horizon, {}) for name in names]
     marks: list[dict[str, Any]] = []
     looks = (
@@ -159,7 +124,7 @@ def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
 
 def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decides: str, q: float | None) -> Chart:
     figure = blank(len(tests) * RUNG + 68)
-    _reference(figure, 1.0, len(tests))
+    reference_line(figure, 1.0, len(tests))
     between = {row["test"] for row in tests} - {"naive", decides}
     # A scale of its own: one loud detector would press the intervals of all others together.
     limits = ratio_range(
@@ -384,16 +349,6 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
     )
 
 
-def thinned(equity: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Equity at the end of each stretch of bars, and the deepest drawdown (negative) within it; first and last bar stay."""
-    values = equity.to_numpy(dtype=float)
-    drawdown = values / np.maximum(np.fmax.accumulate(values, axis=0), 1.0) - 1
-    n_points = min(N_POINTS, max(N_POINTS_IN_ALL // max(equity.shape[1], 1), 50))
-    ends = np.unique(np.linspace(0, len(equity) - 1, min(n_points, len(equity))).round().astype(int))
-    deepest = np.fmin.reduceat(drawdown, np.r_[0, ends[:-1] + 1], axis=0)
-    return equity.iloc[ends], pd.DataFrame(deepest, index=equity.index[ends], columns=equity.columns)
-
-
 def dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:
     """Colour, dash and width per strategy; random timing has the colour of the strategy it is held against."""
     lines = {"buy_and_hold": ("var(--ink)", "solid", 2.2), "equal_weight": ("var(--ink-2)", "dash", 1.8)}
@@ -415,7 +370,7 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     hold = (results["backtests"].get("buy_and_hold") or {}).get("total_return")
     totals = [(results["backtests"].get(name) or {}).get("total_return") for name in names]
     if hold is not None and fmt.known(hold):
-        _reference(figure, hold, len(names))
+        reference_line(figure, hold, len(names))
     for low, high, width in ((0, 4, 3), (1, 3, 9)):
         figure.add_scatter(
             x=[x for levels in spread for x in (levels[low], levels[high], None)],
@@ -504,64 +459,3 @@ def alert_chart(results: Mapping[str, Any]) -> Chart | None:
         spec_of(figure),
         height_of(figure),
     )
-
-
-def blank(height: int) -> go.Figure:
-    """A figure in the style of every page: no title, no legend, no background."""
-    return go.Figure(
-        layout={
-            "template": go.layout.Template(),
-            "height": height,
-            "showlegend": False,
-            "dragmode": False,
-            "hovermode": "closest",
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "font": {"color": "var(--ink-2)", "size": 12.5},
-            "margin": {"l": 8, "r": 14, "t": 8, "b": 34},
-            "xaxis": AXIS,
-            "yaxis": AXIS,
-            "hoverlabel": {
-                "bgcolor": "var(--paper)",
-                "bordercolor": "var(--axis)",
-                "font": {"color": "var(--ink)"},
-                "align": "left",
-                "namelength": -1,
-            },
-        }
-    )
-
-
-def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
-    """Names as the rows of the y axis, the first on top."""
-    figure.update_layout(
-        yaxis={
-            "tickmode": "array",
-            "tickvals": list(range(len(names))),
-            "ticktext": [safe(name) for name in names],
-            "range": [len(names) - 0.4, -0.6],
-            "tickfont": {"color": "var(--ink)"},
-        }
-    )
-
-
-def _reference(figure: go.Figure, value: float, n_rows: int) -> None:
-    # A trace, because plotly draws shapes below the traces under the grid as well.
-    figure.add_scatter(
-        x=[value, value], y=[-0.6, n_rows - 0.4], mode="lines", line={"color": "var(--ink-2)", "width": 1.3}, hoverinfo="skip"
-    )
-
-
-def drawable(values: Iterable[float | None]) -> list[float | None]:
-    """Five digits are finer than a screen; lists, because plotly writes arrays as base64."""
-    return [None if value is None or not np.isfinite(value) else float(f"{value:.5g}") for value in values]
-
-
-def height_of(figure: go.Figure) -> int:
-    """Of a figure, in px."""
-    return int(figure.to_plotly_json()["layout"]["height"])
-
-
-def spec_of(figure: go.Figure) -> str:
-    """The figure as JSON, as a Chart takes it."""
-    return str(figure.to_json(validate=False))

@@ -8,7 +8,8 @@ import pandas as pd
 
 from engine.risk.path import LEVELS, METHODS, RiskPath
 from reports import format as fmt
-from reports.figures import N_COLOURS, N_SHOWN, Chart, Line, blank, drawable, dress, height_of, safe, spec_of
+from reports.chart import N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
+from reports.figures import N_SHOWN, dress
 from reports.study_tables import strategies_in_order, strategy_kind
 from reports.tables import Cell, Column, Table, cell, header, words
 

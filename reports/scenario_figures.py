@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports import format as fmt
-from reports.figures import Chart, blank, drawable, height_of, safe, spec_of
+from reports.chart import Chart, blank, drawable, height_of, safe, spec_of
 from reports.scenario_tables import SOURCES
 
 # Pairs of quantiles, by their places in the list of levels, that bound a band; the widest first.

@@ -1,14 +1,13 @@
 """The page of generated scenarios: how real they look, and what a portfolio may lose."""
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 from reports import format as fmt
-from reports import html
 from reports import scenario_figures as figures
 from reports import scenario_tables as tables
+from reports.page import Page, first_of, history_facts
 from reports.tables import settings_table
 
 # The controls that a card is read against, and what they are called in a sentence.
@@ -16,7 +15,7 @@ CONTROLS = ("history", "gaussian", "phase_shuffled")
 
 
 @dataclass(frozen=True)
-class ScenarioReport:
+class ScenarioReport(Page):
     """One self-contained HTML page about generated scenarios.
 
     Parameters
@@ -25,54 +24,63 @@ class ScenarioReport:
         Content of scenarios.json: JSON types only, fractions, losses positive, None where not known.
     command : str
         How to make the page again.
+
+    Attributes
+    ----------
+    title : str
+        Heading of the page: horizon and model of the content.
     """
+
+    template: ClassVar[str] = "scenario.html.j2"
 
     content: Mapping[str, Any]
     command: str
+    title: str = field(init=False)
 
-    def to_html(self) -> str:
-        """The page as text."""
+    def __post_init__(self) -> None:
+        title = f"Scenarios of {self.content['scenarios']['horizon']}: {self.content['model']['name']}"
+        object.__setattr__(self, "title", title)
+
+    def headline(self) -> list[str]:
+        """What was found, in sentences: the first is the answer, the others qualify it."""
+        return headline(self.content)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value of what the head of the page says about the data."""
+        return facts(self.content)
+
+    def pieces(self) -> dict[str, Any]:
+        """The values of the template beside title, headline, facts and command."""
         content = self.content
         model = content["model"]
-        return html.render(
-            "scenario.html.j2",
-            {
-                "title": f"Scenarios of {content['scenarios']['horizon']}: {model['name']}",
-                "headline": headline(content),
-                "facts": facts(content),
-                "model": model["name"],
-                "level": fmt.percent(content["realism"][model["name"]]["level"], 0),
-                "mmd_p": fmt.p_value(content["realism"][model["name"]]["mmd_p"]),
-                "embedding": content["embedding"],
-                "later": bool(content["realism_later"]),
-                "stressed": stress_sentence(content),
-                "levels": figures.level_key(content),
-                "charts": {
-                    "fans": figures.fan_charts(content),
-                    "losses": figures.loss_charts(content),
-                    "clustering": figures.clustering_chart(content),
-                },
-                "tables": {
-                    "card": tables.card_table(content),
-                    "cards": tables.cards_table(content),
-                    "risk": tables.risk_table(content),
-                    "fan": tables.fan_table(content),
-                    "losses": tables.losses_table(content),
-                    "clustering": tables.clustering_table(content),
-                    "weights": tables.weights_table(content),
-                    "data": settings_table("data-set", "Data", content["data"]),
-                    "model": settings_table("model-settings", "Model", model),
-                    "config": settings_table("config", "Configuration", content["config"]),
-                    "seeds": settings_table("seeds", "Seeds", content["seeds"]),
-                    "versions": settings_table("versions", "Versions", content["versions"]),
-                },
-                "command": self.command,
+        return {
+            "model": model["name"],
+            "level": fmt.percent(content["realism"][model["name"]]["level"], 0),
+            "mmd_p": fmt.p_value(content["realism"][model["name"]]["mmd_p"]),
+            "embedding": content["embedding"],
+            "later": bool(content["realism_later"]),
+            "stressed": stress_sentence(content),
+            "levels": figures.level_key(content),
+            "charts": {
+                "fans": figures.fan_charts(content),
+                "losses": figures.loss_charts(content),
+                "clustering": figures.clustering_chart(content),
             },
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
-        html.save(self.to_html(), path)
+            "tables": {
+                "card": tables.card_table(content),
+                "cards": tables.cards_table(content),
+                "risk": tables.risk_table(content),
+                "fan": tables.fan_table(content),
+                "losses": tables.losses_table(content),
+                "clustering": tables.clustering_table(content),
+                "weights": tables.weights_table(content),
+                "data": settings_table("data-set", "Data", content["data"]),
+                "model": settings_table("model-settings", "Model", model),
+                "config": settings_table("config", "Configuration", content["config"]),
+                "seeds": settings_table("seeds", "Seeds", content["seeds"]),
+                "versions": settings_table("versions", "Versions", content["versions"]),
+            },
+        }
 
 
 def headline(content: Mapping[str, Any]) -> list[str]:
@@ -127,17 +135,13 @@ def stress_sentence(content: Mapping[str, Any]) -> str:
 
 def facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Data, portfolio and scenarios in a few words."""
-    data, symbols = content["data"], content["data"]["symbols"]
-    named = ", ".join(symbols[:3]) + (f" and {fmt.count(len(symbols) - 3)} more" if len(symbols) > 3 else "")
+    data = content["data"]
     weights = set(content["weights"].values())
     return [
-        ("Symbols", named),
+        ("Symbols", first_of(data["symbols"])),
         ("Portfolio", "equal weights" if len(weights) == 1 else f"weights of {fmt.count(len(content['weights']))} symbols"),
         ("Scenarios", f"{fmt.count(content['scenarios']['n'])} of {content['scenarios']['horizon']}"),
-        ("Bars", f"{fmt.count(data['n_bars'])} of {data['interval']}"),
-        ("From", fmt.moment(data["start"]) + " UTC"),
-        ("To", fmt.moment(data["end"]) + " UTC"),
-        ("Data hash", fmt.digest(data["hash"])),
+        *history_facts(data),
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from data.errors import ConfigError
-from reports.figures import Chart, safe
+from reports.chart import Chart, safe
 
 FORMATS = ("svg", "png", "pdf")
 WIDTH = 960

@@ -1,9 +1,8 @@
 """The report of one study: verdicts, evidence, returns and provenance on one page."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -13,6 +12,7 @@ from engine.validation.lead_lag import CAP
 from engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
 from reports import eda_paths, event_figures, evidence_tables, figures, html, place_tables, risk_figures, study_tables
 from reports import format as fmt
+from reports.page import Page, first_of
 from reports.price_chart import PriceHistory
 from reports.records import trade_records
 from reports.tables import quality_table, settings_table
@@ -22,7 +22,7 @@ SHORT_DAYS = 182.5
 
 
 @dataclass(frozen=True)
-class StudyReport:
+class StudyReport(Page):
     """One self-contained HTML page about a study.
 
     Parameters
@@ -55,6 +55,8 @@ class StudyReport:
     ConfigError
         When a percentile is not a fraction, or an equity column is not a name.
     """
+
+    template: ClassVar[str] = "study.html.j2"
 
     title: str
     results: dict[str, Any]
@@ -91,8 +93,16 @@ class StudyReport:
             "projection": eda_paths.projection_chart(results) if results.get("projection") else None,
         }
 
-    def to_html(self) -> str:
-        """The page as text."""
+    def headline(self) -> list[str]:
+        """What was found, in sentences: the first is the answer, the others qualify it."""
+        return headline(self.results, self.random_draws)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value of what the head of the page says about the data."""
+        return facts(self.results)
+
+    def pieces(self) -> dict[str, Any]:
+        """The values of the template beside title, headline, facts and command."""
         results = self.results
         tables = {
             "verdicts": study_tables.verdict_table(results),
@@ -121,29 +131,16 @@ class StudyReport:
             "seeds": settings_table("seeds", "Seeds", {"seeds": results.get("seeds")}),
             "versions": settings_table("versions", "Versions", results.get("versions") or {}),
         }
-        trades = trade_records(self.trades)
-        return html.render(
-            "study.html.j2",
-            {
-                "title": self.title,
-                "headline": headline(results, self.random_draws),
-                "facts": facts(results),
-                "rule": rule(results),
-                "calibrated": evidence_tables.calibration_sentence(results),
-                "cap": fmt.number(CAP),
-                "charts": self.charts(),
-                "tables": tables,
-                "command": self.command,
-                "no_var": (results.get("value_at_risk") or {}).get("reason") or "",
-                "trades": trades,
-                "prices": self.prices.chart() if self.prices else None,
-            },
-            (html.RECORDS if trades else ()) + (html.PRICE if self.prices else ()),
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
-        html.save(self.to_html(), path)
+        return {
+            "rule": rule(results),
+            "calibrated": evidence_tables.calibration_sentence(results),
+            "cap": fmt.number(CAP),
+            "charts": self.charts(),
+            "tables": tables,
+            "no_var": (results.get("value_at_risk") or {}).get("reason") or "",
+            "trades": trade_records(self.trades),
+            "prices": self.prices.chart() if self.prices else None,
+        }
 
 
 def study_excerpt(title: str, results: dict[str, Any]) -> str:
@@ -248,12 +245,8 @@ def rule(results: dict[str, Any]) -> dict[str, Any]:
 def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
     """The data set in a few words, for the head of the page."""
     data = results.get("data") or {}
-    symbols = data.get("symbols") or []
-    listed = (
-        _listed([str(symbol) for symbol in symbols[:4]])
-        if len(symbols) <= 4
-        else (", ".join(str(symbol) for symbol in symbols[:3]) + f" and {fmt.count(len(symbols) - 3)} more")
-    )
+    symbols = [str(symbol) for symbol in data.get("symbols") or []]
+    listed = _listed(symbols) if len(symbols) <= 4 else first_of(symbols)
     test = [data.get("test_start"), data.get("test_end")]
     return [
         ("Symbols", listed or fmt.DASH),

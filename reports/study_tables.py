@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from reports import format as fmt
+from reports.chart import ratio_range
 from reports.tables import Cell, Column, Strip, Table, cell, header, measure, words
 
 VERDICTS = ("adds information", "echoes volatility", "no information", "too few events", "not tested")
@@ -116,16 +117,6 @@ def _scale(rows: Iterable[Mapping[str, Any]], ratio: str, interval: str) -> Call
     points = [x for x in points if x is not None and fmt.known(x)]
     low, high = ratio_range(points, [x for x in bounds if fmt.known(x)])
     return lambda x: None if x is None or not fmt.known(x) else min(max((x - low) / (high - low), 0.0), 1.0)
-
-
-def ratio_range(points: list[float], bounds: list[float]) -> tuple[float, float]:
-    """An axis that shows every ratio and 1.0, and cuts only intervals that run far beyond them."""
-    low, high = min([*points, 1.0]), max([*points, 1.0])
-    spread = max(high - low, 0.25)
-    low = min(low, max(min(bounds, default=low), low - spread))
-    high = max(high, min(max(bounds, default=high), high + spread))
-    margin = 0.06 * (high - low) or 0.1
-    return low - margin, high + margin
 
 
 def _strip(moves: Mapping[str, Any], place: Callable[[float | None], float | None], ratio: str, interval: str, label: str) -> Strip:

@@ -15,7 +15,7 @@ import pytest
 from data.errors import ConfigError, DataError
 from engine.risk.path import risk_path
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
-from reports import evidence_tables, figures, study_report, study_tables
+from reports import chart, evidence_tables, figures, study_report, study_tables
 from reports import format as fmt
 from reports.html import embed
 from reports.study_report import StudyReport
@@ -570,9 +570,9 @@ def test_a_reader_of_the_earlier_report_is_not_disturbed(report, tmp_path):
 
 
 def test_thinned_equity_keeps_the_ends_and_the_deepest_drawdown(report):
-    thin, drawdown = figures.thinned(report.equity)
+    thin, drawdown = chart.thinned(report.equity)
     full = report.equity / report.equity.cummax().clip(lower=1.0) - 1
-    assert len(thin) <= figures.N_POINTS
+    assert len(thin) <= chart.N_POINTS
     assert list(thin.index[[0, -1]]) == list(report.equity.index[[0, -1]])
     pd.testing.assert_frame_equal(thin, report.equity.loc[thin.index])
     pd.testing.assert_series_equal(drawdown.min(), full.min())
@@ -581,7 +581,7 @@ def test_thinned_equity_keeps_the_ends_and_the_deepest_drawdown(report):
 
 def test_a_first_bar_below_the_start_is_a_drawdown():
     equity = pd.DataFrame({"x": [0.8, 0.9]}, index=pd.date_range("2024-01-01", periods=2, freq="h"))
-    _, drawdown = figures.thinned(equity)
+    _, drawdown = chart.thinned(equity)
     assert drawdown["x"].tolist() == pytest.approx([-0.2, -0.1])
 
 
@@ -620,10 +620,10 @@ def test_the_exposure_drawn_is_the_mean_of_the_bars_before(report):
 
 
 def test_a_ratio_axis_shows_every_point_and_cuts_only_far_intervals():
-    low, high = study_tables.ratio_range([0.8, 1.6], [0.7, 40.0])
+    low, high = chart.ratio_range([0.8, 1.6], [0.7, 40.0])
     assert low < 0.7
     assert 1.6 < high < 3
-    low, high = study_tables.ratio_range([], [])
+    low, high = chart.ratio_range([], [])
     assert low < 1.0 < high
 
 

@@ -13,7 +13,7 @@ from data.errors import ConfigError, DataError
 from data.simulate import simulate_market
 from detectors.neural.scenario_load import SHIPPED
 from detectors.neural.scenario_nets import PathVAE, correlation_factor
-from detectors.neural.scenarios import REGIMES, held_returns, trailing_volatility
+from detectors.neural.scenarios import VOLATILITY_REGIMES, held_returns, trailing_volatility
 from engine.realism import gaussian_paths, phase_shuffled_paths
 from foreshock import cli
 from foreshock.scenarios import cut_paths, hold_out
@@ -90,7 +90,7 @@ def test_paths_have_the_scale_and_the_correlation_of_the_bars(bars, models):
 
 
 def test_regimes_are_ordered_by_volatility(models):
-    spread = [models["conditional_vae"].sample(800, 1, regime).std() for regime in REGIMES]
+    spread = [models["conditional_vae"].sample(800, 1, regime).std() for regime in VOLATILITY_REGIMES]
     assert spread == sorted(spread)
     assert spread[2] > 1.2 * spread[0]
     with pytest.raises(ConfigError, match="regime of vae must be None, since this model has no regimes, got 'calm'"):

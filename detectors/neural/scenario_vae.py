@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from data.errors import ConfigError
 from detectors.neural.scenario_nets import PathVAE
-from detectors.neural.scenarios import REGIMES, OnEpoch, ScenarioModel
+from detectors.neural.scenarios import VOLATILITY_REGIMES, OnEpoch, ScenarioModel
 from detectors.neural.trainer import Settings, TrainingData, pick_device, seeded, train
 
 # A unit whose posterior mean varies less than this over windows says nothing (Burda, Grosse and Salakhutdinov 2016).
@@ -75,7 +75,7 @@ class VAEScenarios(ScenarioModel):
 
     def _draw(self, net: PathVAE, n: int, regime: str | None, generator: torch.Generator) -> Tensor:
         mean, log_variance, context = (torch.from_numpy(self.codes_[key]) for key in ("mean", "log_variance", "context"))
-        rows = torch.arange(len(mean)) if regime is None else torch.nonzero(context[:, REGIMES.index(regime)])[:, 0]
+        rows = torch.arange(len(mean)) if regime is None else torch.nonzero(context[:, VOLATILITY_REGIMES.index(regime)])[:, 0]
         chosen = rows[torch.randint(len(rows), (n,), generator=generator)]
         noise = torch.randn((n, self.latent), generator=generator)
         return net.sample(mean[chosen] + torch.exp(log_variance[chosen] / 2) * noise, context[chosen], generator)

@@ -21,7 +21,7 @@ from detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_d
 from detectors.neural.windows import Windows
 
 MIN_WINDOWS = 200
-REGIMES = ("calm", "normal", "high volatility")
+VOLATILITY_REGIMES = ("calm", "normal", "high volatility")
 # Regimes by the volatility of the last so many windows, apart at these quantiles of the training rows.
 REGIME_SPANS, REGIME_QUANTILES = 7, (0.4, 0.8)
 # Stress is reached by choosing among so many times the paths asked for, as long as this share of them counts.
@@ -164,8 +164,8 @@ class ScenarioModel(ParametersOfBases):
         """Paths of the unstressed law, log returns, shape (n, n_steps, n_assets)."""
         if not hasattr(self, "weights_"):
             raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
-        if regime is not None and (not self.conditional or regime not in REGIMES):
-            known = f"one of {', '.join(REGIMES)}" if self.conditional else "None, since this model has no regimes"
+        if regime is not None and (not self.conditional or regime not in VOLATILITY_REGIMES):
+            known = f"one of {', '.join(VOLATILITY_REGIMES)}" if self.conditional else "None, since this model has no regimes"
             raise ConfigError(f"regime of {self.name} must be {known}, got {regime!r}")
         generator = torch.Generator().manual_seed(seed)
         net = self._network(len(self.symbols_))
@@ -186,7 +186,7 @@ class ScenarioModel(ParametersOfBases):
         if np.isnan(level).all():
             raise DataError(f"{self.name} needs more than {(REGIME_SPANS + 1) * self.n_steps} bars; give more bars")
         self.limits_ = np.nanquantile(level, REGIME_QUANTILES)
-        indicators = np.eye(len(REGIMES))[np.searchsorted(self.limits_, np.nan_to_num(level))]
+        indicators = np.eye(len(VOLATILITY_REGIMES))[np.searchsorted(self.limits_, np.nan_to_num(level))]
         indicators[np.isnan(level)] = np.nan
         return indicators
 
@@ -203,7 +203,7 @@ class ScenarioModel(ParametersOfBases):
 
     @property
     def _n_context(self) -> int:
-        return len(REGIMES) if self.conditional else 0
+        return len(VOLATILITY_REGIMES) if self.conditional else 0
 
     @abstractmethod
     def _network(self, n_assets: int) -> nn.Module:
