@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import browser
+from tests.paths import SHARED
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +45,7 @@ def shared_data() -> Path:
 
 
 def find_shared_data(environ: Mapping[str, str]) -> Path:
-    folder = Path(environ.get("FORESHOCK_SHARED_DATA") or BESIDE)
+    folder = Path(environ.get("FORESHOCK_SHARED_DATA") or SHARED)
     if not folder.is_dir():
         reason = f"no market data at {folder}; set FORESHOCK_SHARED_DATA to its folder"
         # Continuous integration has the data and must not skip.

@@ -9,8 +9,8 @@ from data.errors import ConfigError
 from foreshock.config import DetectorConfig, StudyConfig, load_study, parse_study
 from foreshock.study import Study
 from tests.market import make_bars
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LEAST = 'detectors = ["zscore"]\n'
 
 

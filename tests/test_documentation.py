@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from foreshock.config import load_study
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

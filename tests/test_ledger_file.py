@@ -16,8 +16,7 @@ import pytest
 
 from data.errors import ConfigError, DataError
 from engine.ledger import GENESIS, REPAIR, Ledger, canonical, default_path, digest
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
 
 
 def clock():
