@@ -1,4 +1,4 @@
-"""The shared market data, and the browser, where there are any."""
+"""Fixtures of several test files: the shared market data and the browser, where there are any, and what is costly to make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from tests import browser
 from tests.paths import SHARED
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
     from playwright.sync_api import Browser
+
+    from engine.features import Features
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,3 +55,44 @@ def find_shared_data(environ: Mapping[str, str]) -> Path:
         # Continuous integration has the data and must not skip.
         (pytest.fail if environ.get("CI") else pytest.skip)(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def features() -> Features:
+    """Features of three random symbols over 1,400 bars."""
+    from engine.ohlcv import ohlcv_features
+    from tests.market import make_bars
+
+    return ohlcv_features(make_bars(n_bars=1_400, n_symbols=3, seed=11))
+
+
+@pytest.fixture(scope="session")
+def holed() -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Minutes of an exchange's market, and the holes in them."""
+    from tests.exchange_server import plant_holes, walk
+    from tests.fetched import N_BARS, N_HOLES
+
+    return plant_holes(walk(N_BARS), N_HOLES)
+
+
+@pytest.fixture(scope="session")
+def study_bars() -> pd.DataFrame:
+    """The bars of the study in ``place``, as a table."""
+    from tests.console import N_BARS
+    from tests.market import make_bars
+
+    return make_bars(N_BARS, 2, seed=12).to_frame()
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, study_bars: pd.DataFrame) -> Path:
+    """A working folder with a study, its bars, and what an earlier run left in ``out``."""
+    from tests.console import DETECTORS, EARLIER, STUDY
+
+    monkeypatch.chdir(tmp_path)
+    Path("study.toml").write_text(STUDY.replace(DETECTORS, '[{ name = "zscore", window = 48, columns = ["log_return"] }]'))
+    study_bars.to_csv("bars.csv", index=False)
+    Path("out").mkdir()
+    for name, content in EARLIER.items():
+        (Path("out") / name).write_bytes(content)
+    return tmp_path

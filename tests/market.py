@@ -6,10 +6,12 @@ from numpy.typing import ArrayLike
 from data.bars import Bars
 from data.interval import parse_duration
 from data.simulate import simulate_market
+from data.trades import Trades
 from engine.scores import Signals
 
 HOUR = np.timedelta64(1, "h")
 NAN = float("nan")
+FIRST_TRADE = np.datetime64("2024-08-08T23:59:50", "us")
 NO_EVENTS = dict.fromkeys(("n_flash_crashes", "n_pumps", "n_foreshocks", "n_decoys"), 0)
 
 
@@ -62,3 +64,14 @@ def signals_of(bars: Bars, active: ArrayLike, decided: np.ndarray | None = None)
     """Alerts at these bars; without ``decided`` every bar is decided."""
     decided = np.ones(bars.shape, dtype=bool) if decided is None else decided
     return Signals(bars.time, bars.symbols, np.asarray(active, bool), np.zeros(bars.shape), decided, bars.interval)
+
+
+def make_trades(n: int = 3_000, seed: int = 0, level: float = 60_000.0, gap_ms: float = 120.0) -> Trades:
+    """Bursts that share a millisecond, silences longer than a window, heavy sizes."""
+    rng = np.random.default_rng(seed)
+    gaps = np.where(rng.random(n) < 0.5, 0, rng.exponential(gap_ms, n).astype(int))
+    gaps[rng.integers(0, n, 5)] += 45_000
+    price = level * np.exp(np.cumsum(rng.normal(0, 1e-5, n)))
+    size = np.round(rng.pareto(1.5, n) + 0.01, 4)
+    time = FIRST_TRADE + np.cumsum(gaps) * np.timedelta64(1_000, "us")
+    return Trades(time, price, size, price * size, rng.random(n) < 0.6, np.arange(n))

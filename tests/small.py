@@ -1,9 +1,15 @@
-"""Detectors small enough to be fitted in every test of the contract."""
+"""Studies, detectors and features small enough to be computed in every test of a contract."""
 
 from typing import Any
 
+import numpy as np
+
+import foreshock as fs
 from detectors.base import Detector
 from detectors.registry import make_detector, neural_detectors
+from engine.features import Features
+
+N_TRAIN = 800
 
 # Fewer epochs and units; windows, codes and losses are those of the defaults.
 _NEURAL: dict[str, dict[str, Any]] = {
@@ -25,3 +31,28 @@ def small_detector(name: str, **params: Any) -> Detector:
     if name not in neural_detectors():
         return make_detector(name, **params)
     return make_detector(name, **{**_SHARED, **_NEURAL.get(name, {}), **params})
+
+
+def train_rows(features: Features) -> Features:
+    """The first 800 rows."""
+    return features.rows(slice(0, N_TRAIN))
+
+
+def with_values(features: Features, values: np.ndarray) -> Features:
+    """The same rows and names with other values."""
+    return Features(features.time, features.symbols, features.names, values, features.interval)
+
+
+def small_study(**changes) -> fs.Study:
+    """A study of two detectors on three simulated symbols, with a few surrogates."""
+    settings = {
+        "bars": fs.simulate_market(seed=5, n_symbols=3, n_bars=3_000).bars,
+        "detectors": ["zscore", "pca"],
+        "splits": fs.WalkForward("40D", "20D", "1D"),
+        "threshold": fs.RollingQuantile(0.98, "15D"),
+        "horizons": ["1h", "12h"],
+        "random_draws": 3,
+        "n_bootstrap": 199,
+        "n_surrogates": 19,
+    }
+    return fs.Study(**settings | changes)

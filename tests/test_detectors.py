@@ -14,17 +14,7 @@ from detectors.base import Detector
 from detectors.registry import detectors, load_detector, make_detector
 from detectors.scaling import RobustScaler, complete_rows
 from engine.features import Features
-from engine.ohlcv import ohlcv_features
-from tests.market import make_bars
-from tests.small import small_detector
-
-N_TRAIN = 800
-
-
-@pytest.fixture(scope="module")
-def features() -> Features:
-    bars = make_bars(n_bars=1_400, n_symbols=3, seed=11)
-    return ohlcv_features(bars)
+from tests.small import N_TRAIN, small_detector
 
 
 @pytest.fixture(params=detectors())

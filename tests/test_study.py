@@ -12,6 +12,7 @@ import pytest
 import foreshock as fs
 from foreshock.config import parse_study
 from foreshock.demo import demo_study
+from tests.small import small_study
 
 RESULT_KEYS = {"version", "config", "data", "detectors", "backtests", "seeds", "versions"}
 FORWARD_KEYS = {
@@ -28,20 +29,6 @@ FORWARD_KEYS = {
 }
 BACKTEST_KEYS = {"total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_ci", "sortino", "calmar", "max_drawdown"}
 BACKTEST_KEYS |= {"var_95", "cvar_95", "var_99", "cvar_99", "turnover", "costs", "exposure", "deflated_sharpe"}
-
-
-def small_study(**changes) -> fs.Study:
-    settings = {
-        "bars": fs.simulate_market(seed=5, n_symbols=3, n_bars=3_000).bars,
-        "detectors": ["zscore", "pca"],
-        "splits": fs.WalkForward("40D", "20D", "1D"),
-        "threshold": fs.RollingQuantile(0.98, "15D"),
-        "horizons": ["1h", "12h"],
-        "random_draws": 3,
-        "n_bootstrap": 199,
-        "n_surrogates": 19,
-    }
-    return fs.Study(**settings | changes)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from detectors.registry import detectors, make_detector
 from engine.kernels.windows import rolling_sum_nb
 from engine.pump_features import PUMP_FEATURES, published_pump_features
 from engine.window_features import WINDOW_FEATURES, window_features
+from tests.market import make_trades
 from tests.paths import ROOT
-from tests.test_trades import make_trades
 
 NAMES = (
     *WINDOW_FEATURES,
