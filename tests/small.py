@@ -8,8 +8,21 @@ import foreshock as fs
 from detectors.base import Detector
 from detectors.registry import make_detector, neural_detectors
 from engine.features import Features
+from engine.threshold_conformal import AdaptiveConformal
+from engine.threshold_tail import PeaksOverThreshold
+from engine.threshold_volatility import VolatilityScaled
+from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 
 N_TRAIN = 800
+# Thresholds that follow the scores, and with them the kinds that do not.
+ADAPTIVE = (
+    AdaptiveConformal(0.02, 0.01, "10D"),
+    PeaksOverThreshold(0.98, 0.9, "10D"),
+    VolatilityScaled(RollingQuantile(0.98, "10D"), "1D"),
+    VolatilityScaled(AdaptiveConformal(0.02, 0.01, "10D"), "1D"),
+    VolatilityScaled(PeaksOverThreshold(0.98, 0.9, "10D"), "1D"),
+)
+THRESHOLDS = (RollingQuantile(0.98, "10D"), TrainQuantile(0.98), Fixed(0.01), *ADAPTIVE)
 
 # Fewer epochs and units; windows, codes and losses are those of the defaults.
 _NEURAL: dict[str, dict[str, Any]] = {

@@ -15,22 +15,24 @@ from tests.accounts import FREE, random_case
 from tests.ledger import full_ledger
 from tests.market import NAN, bars_of
 
-N_PATHS, N_BARS, N_SYMBOLS = 500, 60, 4
-
 
 def by_hand(bars: Bars, weights: np.ndarray, costs: Costs, account: Account) -> dict[str, np.ndarray]:
     prices = {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")} | dict(bars.extras)
     return full_ledger(prices, weights, costs, account, bars.symbols)
 
 
-@pytest.fixture(scope="module")
-def paths():
-    """Accounts of 500 random markets, and the same by the plain ledger."""
-    cases = [random_case(seed) for seed in range(N_PATHS)]
+# From 100 on only seeds whose account is liquidated: few are.
+QUICK = (*range(100), 102, 124, 127, 132, 153, 159, 172, 179, 182, 193, 198, 207)
+
+
+@pytest.fixture(scope="module", params=[QUICK, pytest.param(range(500), marks=pytest.mark.slow)], ids=["quick", "500"])
+def paths(request):
+    """Accounts of random markets, and the same by the plain ledger."""
+    cases = [random_case(seed) for seed in request.param]
     return [(case, keep_books(Market(case[0]), *case[2:], *orders_of(*case[:2])), by_hand(*case)) for case in cases]
 
 
-def test_five_hundred_markets_with_every_cost_equal_the_plain_ledger(paths):
+def test_random_markets_with_every_cost_equal_the_plain_ledger(paths):
     seen = dict.fromkeys((*LINES, "liquidated"), 0)
     for (bars, *_), books, expected in paths:
         assert np.isfinite(expected["equity"]).all(), bars
@@ -44,8 +46,8 @@ def test_five_hundred_markets_with_every_cost_equal_the_plain_ledger(paths):
         seen["liquidated"] += int(expected["liquidated"].any())
         assert (books.equity >= 0).all()
     # Every rule must have been at work, and not in every path the worst of them.
-    assert all(count > 20 for count in seen.values()), seen
-    assert seen["liquidated"] < 400
+    assert all(count > len(paths) / 25 for count in seen.values()), seen
+    assert seen["liquidated"] < 0.8 * len(paths)
 
 
 def test_the_change_of_the_equity_is_its_ledger_and_what_prices_did():
@@ -65,7 +67,7 @@ def test_the_change_of_the_equity_is_its_ledger_and_what_prices_did():
         assert slip[-1] < 0
 
 
-def test_both_engines_of_vectorbt_fill_the_same_five_hundred_accounts(paths):
+def test_both_engines_of_vectorbt_fill_the_same_accounts(paths):
     bars = paths[0][0][0]
     books = [own for _, own, _ in paths]
     values, cash, records = {}, {}, {}

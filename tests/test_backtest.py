@@ -13,9 +13,9 @@ from tests.market import NAN, bars_of
 
 
 @pytest.mark.parametrize("holes", [False, True])
-def test_a_hundred_random_books_equal_the_plain_ledger(holes):
+def test_random_books_equal_the_plain_ledger(holes):
     rng = np.random.default_rng(11 + holes)
-    for _ in range(100):
+    for _ in range(40):
         n_symbols = int(rng.integers(1, 7))
         bars = random_bars(rng, 150, n_symbols, holes)
         weights = random_weights(rng, 150, n_symbols)
@@ -34,7 +34,7 @@ def test_a_hundred_random_books_equal_the_plain_ledger(holes):
 
 def test_orders_for_single_symbols_equal_the_plain_ledger():
     rng = np.random.default_rng(5)
-    for _ in range(50):
+    for _ in range(20):
         bars = random_bars(rng, 120, 4, holes=True)
         # A third of the equity is never asked for, so that no order finds the cash used up by drifted positions.
         weights = random_weights(rng, 120, 4) * 0.4
