@@ -415,7 +415,7 @@ def volatility_alerts(bars: Bars) -> Signals:
 def test_high_volatility_is_followed_by_larger_moves_but_not_larger_than_its_match():
     found = []
     for seed in range(8):
-        bars = quiet_bars(seed, 8_760, 8)
+        bars = quiet_bars(seed, 8_760, 4)
         found.append(forward_moves(bars, volatility_alerts(bars), ["6h"], cooldown="24h", n_bootstrap=199)["6h"])
     raw, matched = (np.array([getattr(m, name) for m in found]) for name in ("abs_move_ratio", "matched_ratio"))
     assert raw.mean() > 1.6
