@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from engine.features import Features
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Several processes take the files in the order below, not those with most tests first: those with few may be long."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the shared data is marked ``real_data``."""
+    """Whatever asks for the shared data is marked ``real_data``; files with a long test come first."""
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.real_data)
+    long = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,8 @@ from tests.accounts import FREE, random_case
 from tests.ledger import full_ledger
 from tests.market import NAN, bars_of
 
+pytestmark = pytest.mark.long
+
 
 def by_hand(bars: Bars, weights: np.ndarray, costs: Costs, account: Account) -> dict[str, np.ndarray]:
     prices = {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")} | dict(bars.extras)

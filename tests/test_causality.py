@@ -23,6 +23,8 @@ from strategies.registry import STRATEGIES
 from tests.market import make_bars
 from tests.small import THRESHOLDS, small_detector
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def bars():
@@ -93,9 +95,9 @@ def test_an_audit_that_cannot_cut_is_refused(bars):
 
 
 def test_a_study_passes_with_every_detector(bars):
-    every = {name: small_detector(name) for name in detectors()}
+    every = {name: small_detector(name, **({"epochs": 1} if name in neural_detectors() else {})) for name in detectors()}
     study = Study(bars, every, WalkForward("20D", "10D", "1D"), RollingQuantile(0.98, "10D"), horizons=["1h", "6h"], hold="6h")
-    found = study.audit(n_cuts=4)
+    found = study.audit(n_cuts=2)
     assert found.passed, found.table[found.table.first_leak.notna()]
     assert len(found.results) > 20
 

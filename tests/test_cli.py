@@ -18,6 +18,8 @@ from tests import console
 from tests.console import EARLIER, N_BARS, edit, foreshock
 from tests.paths import snapshot
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def refused(place, monkeypatch, capsys):

@@ -10,6 +10,7 @@ import pytest
 from foreshock.config import load_study
 from tests.paths import ROOT
 
+pytestmark = pytest.mark.long
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -25,6 +25,7 @@ from engine.splits import WalkForward
 from engine.walk_forward import walk_forward
 from tests.small import small_detector, train_rows, with_values
 
+pytestmark = pytest.mark.long
 NAMES = (
     "autoencoder",
     "sparse_autoencoder",

@@ -24,6 +24,7 @@ from engine.walk_forward import walk_forward
 from tests.market import make_bars
 from tests.small import N_TRAIN, small_detector, train_rows, with_values
 
+pytestmark = pytest.mark.long
 CLASSICAL = ("isolation_forest", "one_class_svm", "pca", "kmeans_regime", "pyod:ECOD", "pyod:KNN")
 POOLED = (*CLASSICAL, "autoencoder", "vae", "seq2seq_autoencoder")
 HOUR = np.timedelta64(1, "h").astype("timedelta64[us]")

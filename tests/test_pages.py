@@ -15,6 +15,7 @@ from tests.made.prices import gappy, watched
 from tests.made.study import full_report, renamed
 from tests.page_kinds import HOSTILE, KINDS
 
+pytestmark = pytest.mark.long
 UNFOLD = "() => document.querySelectorAll('details').forEach(part => { part.open = true; })"
 
 

@@ -53,7 +53,7 @@ def test_each_measure_sees_what_it_is_for(halves, damage, fails):
 
 
 def test_equal_seeds_give_equal_cards(halves):
-    a, b = halves
+    a, b = (half[:100] for half in halves)
     first, again, other = (realism(a, b, n_splits=20, n_permutations=19, seed=seed) for seed in (1, 1, 2))
     assert first.table.equals(again.table)
     assert not first.table.equals(other.table)

@@ -14,6 +14,7 @@ from foreshock.config import parse_study
 from foreshock.demo import DETECTORS, demo_study
 from tests.small import small_study
 
+pytestmark = pytest.mark.long
 RESULT_KEYS = {"version", "config", "data", "detectors", "backtests", "seeds", "versions"}
 FORWARD_KEYS = {
     "n_events",
