@@ -1,9 +1,28 @@
-"""Detectors small enough to be fitted in every test of the contract."""
+"""Studies, detectors and features small enough to be computed in every test of a contract."""
 
 from typing import Any
 
+import numpy as np
+
+import foreshock as fs
 from detectors.base import Detector
 from detectors.registry import make_detector, neural_detectors
+from engine.features import Features
+from engine.threshold_conformal import AdaptiveConformal
+from engine.threshold_tail import PeaksOverThreshold
+from engine.threshold_volatility import VolatilityScaled
+from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
+
+N_TRAIN = 800
+# Thresholds that follow the scores, and with them the kinds that do not.
+ADAPTIVE = (
+    AdaptiveConformal(0.02, 0.01, "10D"),
+    PeaksOverThreshold(0.98, 0.9, "10D"),
+    VolatilityScaled(RollingQuantile(0.98, "10D"), "1D"),
+    VolatilityScaled(AdaptiveConformal(0.02, 0.01, "10D"), "1D"),
+    VolatilityScaled(PeaksOverThreshold(0.98, 0.9, "10D"), "1D"),
+)
+THRESHOLDS = (RollingQuantile(0.98, "10D"), TrainQuantile(0.98), Fixed(0.01), *ADAPTIVE)
 
 # Fewer epochs and units; windows, codes and losses are those of the defaults.
 _NEURAL: dict[str, dict[str, Any]] = {
@@ -25,3 +44,28 @@ def small_detector(name: str, **params: Any) -> Detector:
     if name not in neural_detectors():
         return make_detector(name, **params)
     return make_detector(name, **{**_SHARED, **_NEURAL.get(name, {}), **params})
+
+
+def train_rows(features: Features) -> Features:
+    """The first 800 rows."""
+    return features.rows(slice(0, N_TRAIN))
+
+
+def with_values(features: Features, values: np.ndarray) -> Features:
+    """The same rows and names with other values."""
+    return Features(features.time, features.symbols, features.names, values, features.interval)
+
+
+def small_study(**changes) -> fs.Study:
+    """A study of two detectors on three simulated symbols, with a few surrogates."""
+    settings = {
+        "bars": fs.simulate_market(seed=5, n_symbols=3, n_bars=3_000).bars,
+        "detectors": ["zscore", "pca"],
+        "splits": fs.WalkForward("40D", "20D", "1D"),
+        "threshold": fs.RollingQuantile(0.98, "15D"),
+        "horizons": ["1h", "12h"],
+        "random_draws": 3,
+        "n_bootstrap": 199,
+        "n_surrogates": 19,
+    }
+    return fs.Study(**settings | changes)

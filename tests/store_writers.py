@@ -51,7 +51,3 @@ def fill(folder: Path, key: SeriesKey, table: pa.Table, stop: int, step: int, st
         for begin in range(first, last, step):
             end = min(begin + step, last)
             store.write(key, between(table, begin, end), begin, end)
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -11,65 +11,11 @@ from strategies.books import LINES
 from strategies.costs import Costs
 from strategies.orders import orders_of
 from strategies.portfolio import CASH, Market, backtest, filled, keep_books, vectorbt_portfolio
+from tests.accounts import FREE, random_case
 from tests.ledger import full_ledger
+from tests.market import NAN, bars_of
 
-HOUR = np.timedelta64(1, "h")
-FREE = Costs(taker=0.0, slippage=0.0)
-NAN = np.nan
-N_PATHS, N_BARS, N_SYMBOLS = 500, 60, 4
-
-
-def make_bars(open_, close=None, high=None, low=None, funding=None, volume=None) -> Bars:
-    open_ = np.asarray(open_, float).reshape(len(open_), -1)
-    close = open_ if close is None else np.asarray(close, float).reshape(open_.shape)
-    high = np.fmax(open_, close) if high is None else np.asarray(high, float).reshape(open_.shape)
-    low = np.fmin(open_, close) if low is None else np.asarray(low, float).reshape(open_.shape)
-    volume = np.ones(open_.shape) if volume is None else volume
-    extras = {} if funding is None else {"funding_rate": np.asarray(funding, float).reshape(open_.shape)}
-    time = np.datetime64("2024-01-01", "us") + np.arange(len(open_)) * HOUR
-    return Bars(time, tuple(f"S{col}" for col in range(open_.shape[1])), open_, high, low, close, volume, HOUR, extras)
-
-
-def random_case(seed: int) -> tuple[Bars, np.ndarray, Costs, Account]:
-    """A wild market with late listings, halts and delistings, and an account with every cost and rule."""
-    rng = np.random.default_rng(seed)
-    shape = (N_BARS, N_SYMBOLS)
-    moves = rng.standard_t(3, (2 * N_BARS, N_SYMBOLS)) * rng.choice([0.01, 0.03, 0.1])
-    path = np.exp(np.cumsum(moves, axis=0)) * 10.0 ** rng.choice([-6, 0, 4.8], N_SYMBOLS)
-    open_, close = path[::2].copy(), path[1::2].copy()
-    high = np.maximum(open_, close) * np.exp(rng.exponential(0.01, shape))
-    low = np.minimum(open_, close) * np.exp(-rng.exponential(0.01, shape))
-    volume = rng.exponential(1e5, shape) * (rng.random(shape) > 0.02) / path[::2]
-    for col in range(1, N_SYMBOLS):
-        missing = rng.random(N_BARS) < 0.05
-        missing[: rng.integers(0, N_BARS // 3)] = True
-        missing[rng.integers(N_BARS // 2, N_BARS + 1) :] = True
-        for values in (open_, high, low, close, volume):
-            values[missing, col] = NAN
-    funding = np.where((np.arange(N_BARS) % 8 == 3)[:, None], rng.normal(0, 1e-3, shape), NAN)
-    bars = make_bars(open_, close, high, low, funding, volume)
-
-    leverage = float(rng.choice([1.0, 2.0, 5.0]))
-    weights = rng.dirichlet(np.full(N_SYMBOLS, 0.7), N_BARS) * rng.choice([1.0, 0.5], (N_BARS, 1)) * leverage
-    weights *= rng.choice([-1.0, 1.0], weights.shape) * (rng.random(weights.shape) > 0.1)
-    weights[rng.random(N_BARS) < rng.choice([0.0, 0.5, 0.9])] = NAN
-    # A waiting order of a halted symbol would ask for room that the others have taken: that is refused, and tested apart.
-    weights *= 0.5
-    costs = Costs(
-        taker=rng.choice([5e-4, 5e-3]),
-        slippage=rng.choice([2e-4, 5e-3]),
-        maker=-1e-4,
-        maker_share=0.3,
-        impact=1.0,
-        impact_window="4h",
-        funding=True,
-        borrow=0.2,
-    )
-    capital = 10.0 ** rng.integers(2, 7)
-    limits = MarketLimits(dict.fromkeys(bars.symbols, 5.0), dict(zip(bars.symbols, 1e-3 / np.nanmean(path, axis=0), strict=True)))
-    band = float(rng.choice([0.0, 0.02]))
-    account = Account(leverage, True, 0.05, 0.01, cash_yield=0.04, band=band, capital=capital, limits=limits)
-    return bars, weights, costs, account
+pytestmark = pytest.mark.long
 
 
 def by_hand(bars: Bars, weights: np.ndarray, costs: Costs, account: Account) -> dict[str, np.ndarray]:
@@ -77,14 +23,18 @@ def by_hand(bars: Bars, weights: np.ndarray, costs: Costs, account: Account) -> 
     return full_ledger(prices, weights, costs, account, bars.symbols)
 
 
-@pytest.fixture(scope="module")
-def paths():
-    """Accounts of 500 random markets, and the same by the plain ledger."""
-    cases = [random_case(seed) for seed in range(N_PATHS)]
+# From 100 on only seeds whose account is liquidated: few are.
+QUICK = (*range(100), 102, 124, 127, 132, 153, 159, 172, 179, 182, 193, 198, 207)
+
+
+@pytest.fixture(scope="module", params=[QUICK, pytest.param(range(500), marks=pytest.mark.slow)], ids=["quick", "500"])
+def paths(request):
+    """Accounts of random markets, and the same by the plain ledger."""
+    cases = [random_case(seed) for seed in request.param]
     return [(case, keep_books(Market(case[0]), *case[2:], *orders_of(*case[:2])), by_hand(*case)) for case in cases]
 
 
-def test_five_hundred_markets_with_every_cost_equal_the_plain_ledger(paths):
+def test_random_markets_with_every_cost_equal_the_plain_ledger(paths):
     seen = dict.fromkeys((*LINES, "liquidated"), 0)
     for (bars, *_), books, expected in paths:
         assert np.isfinite(expected["equity"]).all(), bars
@@ -98,8 +48,8 @@ def test_five_hundred_markets_with_every_cost_equal_the_plain_ledger(paths):
         seen["liquidated"] += int(expected["liquidated"].any())
         assert (books.equity >= 0).all()
     # Every rule must have been at work, and not in every path the worst of them.
-    assert all(count > 20 for count in seen.values()), seen
-    assert seen["liquidated"] < 400
+    assert all(count > len(paths) / 25 for count in seen.values()), seen
+    assert seen["liquidated"] < 0.8 * len(paths)
 
 
 def test_the_change_of_the_equity_is_its_ledger_and_what_prices_did():
@@ -119,7 +69,7 @@ def test_the_change_of_the_equity_is_its_ledger_and_what_prices_did():
         assert slip[-1] < 0
 
 
-def test_both_engines_of_vectorbt_fill_the_same_five_hundred_accounts(paths):
+def test_both_engines_of_vectorbt_fill_the_same_accounts(paths):
     bars = paths[0][0][0]
     books = [own for _, own, _ in paths]
     values, cash, records = {}, {}, {}
@@ -142,7 +92,7 @@ def test_both_engines_of_vectorbt_fill_the_same_five_hundred_accounts(paths):
 
 
 def test_a_short_position_earns_the_fall_and_pays_to_borrow():
-    bars = make_bars([100.0, 100, 80, 80], [100.0, 100, 80, 80])
+    bars = bars_of([100.0, 100, 80, 80], [100.0, 100, 80, 80])
     result = backtest(bars, np.array([-0.5, NAN, NAN, NAN]), Costs(0.0, 0.0, borrow=0.876), account=Account(shorts=True))
     # 0.005 units sold at 100; per hour 1e-4 of the value short.
     owed = 1e-4 * np.cumsum([0, 0.5, 0.4, 0.4])
@@ -155,7 +105,7 @@ def test_a_short_position_earns_the_fall_and_pays_to_borrow():
 def test_a_long_position_pays_a_positive_funding_rate_and_a_short_one_is_paid():
     rates = [NAN, 0.01, 0.02, NAN]
     for side in (1.0, -1.0):
-        bars = make_bars([100.0, 100, 110, 110], [100.0, 100, 110, 110], funding=rates)
+        bars = bars_of([100.0, 100, 110, 110], [100.0, 100, 110, 110], funding=rates)
         weights = np.array([0.5 * side, NAN, NAN, NAN])
         result = backtest(bars, weights, Costs(0.0, 0.0, funding=True), account=Account(shorts=True))
         # Settled on what is held into the open: nothing at the open it is bought at.
@@ -164,14 +114,14 @@ def test_a_long_position_pays_a_positive_funding_rate_and_a_short_one_is_paid():
 
 
 def test_a_position_closed_at_the_open_of_a_settlement_still_pays_it():
-    bars = make_bars([100.0] * 4, funding=[NAN, NAN, 0.01, 0.01])
+    bars = bars_of([100.0] * 4, funding=[NAN, NAN, 0.01, 0.01])
     result = backtest(bars, np.array([1.0, 0.0, NAN, NAN]), Costs(0.0, 0.0, funding=True))
     assert result.ledger["funding"].tolist() == [0, 0, -0.01, 0]
 
 
 def test_idle_cash_earns_interest_and_the_proceeds_of_a_short_sale_do_not():
     account = Account(shorts=True, cash_yield=0.876)
-    bars = make_bars([100.0] * 3)
+    bars = bars_of([100.0] * 3)
     assert backtest(bars, np.full(3, NAN), FREE, account=account).equity[-1] == pytest.approx(1.0001**3, rel=1e-12)
     sold = backtest(bars, np.array([-0.5, NAN, NAN]), FREE, account=account)
     np.testing.assert_allclose(sold.ledger["interest"], 1e-4 * sold.equity / 1.0001, rtol=1e-12)
@@ -180,7 +130,7 @@ def test_idle_cash_earns_interest_and_the_proceeds_of_a_short_sale_do_not():
 
 
 def test_credit_is_used_up_to_the_leverage_limit_and_costs_interest():
-    bars = make_bars([100.0, 100, 110], [100.0, 100, 110])
+    bars = bars_of([100.0, 100, 110], [100.0, 100, 110])
     result = backtest(bars, np.array([2.0, NAN, NAN]), Costs(0.0, 0.0, borrow=0.876), account=Account(leverage=2))
     np.testing.assert_allclose(result.equity[2], 1.2 - 2e-4 - 1e-8 * 0, rtol=1e-7)
     # With costs the purchase is cut so that the gross value is the limit times what is left.
@@ -190,7 +140,7 @@ def test_credit_is_used_up_to_the_leverage_limit_and_costs_interest():
 
 def test_a_crash_inside_a_bar_liquidates_where_the_margin_is_used_up():
     # Five times long at 100: equity 1 - 5 (1 - p / 100) meets 5 % of 5 p / 100 at p = 4 / 4.75 * 100.
-    bars = make_bars([100.0, 100, 100, 100], [100.0, 100, 100, 100], low=[100.0, 100, 70, 100])
+    bars = bars_of([100.0, 100, 100, 100], [100.0, 100, 100, 100], low=[100.0, 100, 70, 100])
     account = Account(leverage=5, maintenance=0.05, liquidation_fee=0.01)
     result = backtest(bars, np.array([5.0, NAN, NAN, NAN]), FREE, account=account)
     price = 400 / 4.75
@@ -199,12 +149,12 @@ def test_a_crash_inside_a_bar_liquidates_where_the_margin_is_used_up():
     assert result.equity[-1] == pytest.approx(1 - 5 * (1 - price / 100) - 0.05 * price / 100, rel=1e-12)
     assert result.gross[2] == 0
     # The close never shows it: without the check of the bar's low the account would be whole.
-    calm = backtest(make_bars([100.0] * 4), np.array([5.0, NAN, NAN, NAN]), FREE, account=account)
+    calm = backtest(bars_of([100.0] * 4), np.array([5.0, NAN, NAN, NAN]), FREE, account=account)
     assert calm.equity[-1] == 1.0
 
 
 def test_a_gap_beyond_the_equity_leaves_nothing_and_no_debt():
-    bars = make_bars([100.0, 100, 300, 100, 100], [100.0, 100, 300, 100, 100])
+    bars = bars_of([100.0, 100, 300, 100, 100], [100.0, 100, 300, 100, 100])
     result = backtest(bars, np.array([-1.0, NAN, NAN, 1.0, NAN]), FREE, account=Account(shorts=True, liquidation_fee=0.0))
     np.testing.assert_array_equal(result.equity, [1, 1, 0, 0, 0])
     np.testing.assert_array_equal(result.returns, [0, 0, -1, 0, 0])
@@ -232,7 +182,7 @@ def test_plain_vectorbt_freezes_a_delisted_position_and_ours_frees_its_cash():
         group_by=True, cash_sharing=True, call_seq="auto", freq="1h",
     )  # fmt: skip
     assert float(np.asarray(frozen.assets())[-1, 0]) > 0
-    result = backtest(make_bars(prices), weights, FREE)
+    result = backtest(bars_of(prices), weights, FREE)
     assert result.units()[-1, 0] == 0
     assert result.exposure[-1] == pytest.approx(1.0, rel=1e-12)
 
@@ -248,7 +198,7 @@ def test_plain_vectorbt_drops_the_first_rebalance_of_a_symbol_without_a_price_an
         group_by=True, cash_sharing=True, call_seq="auto", freq="1h",
     )  # fmt: skip
     assert np.asarray(dropped.assets())[-1, 1] == 0
-    result = backtest(make_bars(prices), weights, FREE)
+    result = backtest(bars_of(prices), weights, FREE)
     # The decision of the first row, filled at the first open that each symbol has after it.
     assert result.trades["time"].tolist() == [pd.Timestamp("2024-01-01 01:00"), pd.Timestamp("2024-01-01 02:00")]
     assert result.exposure[-1] == pytest.approx(1.0, rel=1e-12)
@@ -263,7 +213,7 @@ def test_plain_vectorbt_fills_at_a_price_outside_the_bar():
 
 
 def test_an_account_is_a_table_too():
-    bars = make_bars([100.0, 100, 110], [100.0, 100, 110], funding=[NAN, NAN, 0.01])
+    bars = bars_of([100.0, 100, 110], [100.0, 100, 110], funding=[NAN, NAN, 0.01])
     frame = backtest(bars, np.array([0.5, NAN, NAN]), Costs(0.0, 0.0, funding=True)).to_frame()
     assert frame.index[2] == pd.Timestamp("2024-01-01 02:00", tz="UTC")
     np.testing.assert_allclose(frame["equity"], [1, 1, 1.05 - 0.0055], rtol=1e-12)
@@ -286,7 +236,7 @@ def test_no_fill_lies_outside_its_bar_but_for_the_slippage():
 
 
 def test_orders_are_cut_to_whole_lots_and_small_ones_are_left_out():
-    bars = make_bars([30.0] * 5)
+    bars = bars_of([30.0] * 5)
     limits = MarketLimits({"S0": 100.0}, {"S0": 1.0})
     account = Account(capital=1_000.0, limits=limits)
     result = backtest(bars, np.array([0.5, 0.55, 0.95, 0.0, NAN]), FREE, account=account)
@@ -297,7 +247,7 @@ def test_orders_are_cut_to_whole_lots_and_small_ones_are_left_out():
 
 
 def test_a_band_leaves_out_what_is_near_its_target_but_never_an_exit():
-    bars = make_bars([100.0, 100, 120, 100, 100], [100.0, 100, 120, 100, 100])
+    bars = bars_of([100.0, 100, 120, 100, 100], [100.0, 100, 120, 100, 100])
     weights = np.array([0.5, 0.5, 0.04, 0.0, NAN])
     result = backtest(bars, weights, FREE, account=Account(band=0.05))
     assert result.trades["time"].dt.hour.tolist() == [1, 3, 4]
@@ -307,7 +257,7 @@ def test_a_band_leaves_out_what_is_near_its_target_but_never_an_exit():
 def test_impact_grows_with_the_square_root_of_the_order_and_is_known_before_the_fill():
     n = 30
     volume = np.full((n, 1), 1e4)
-    bars = make_bars(np.full(n, 100.0), high=np.full(n, 101.0), low=np.full(n, 99.0), volume=volume)
+    bars = bars_of(np.full(n, 100.0), high=np.full(n, 101.0), low=np.full(n, 99.0), volume=volume)
     weights = np.full(n, NAN)
     weights[-2] = 0.5
     slip = {}
@@ -323,7 +273,7 @@ def test_impact_grows_with_the_square_root_of_the_order_and_is_known_before_the_
 
 
 def test_an_order_where_nothing_was_traded_has_the_largest_impact():
-    bars = make_bars(np.full(5, 100.0), volume=np.zeros((5, 1)))
+    bars = bars_of(np.full(5, 100.0), volume=np.zeros((5, 1)))
     result = backtest(bars, np.array([0.5, NAN, NAN, NAN, NAN]), Costs(0.0, 0.0, impact=1.0))
     assert result.trades["price"].iloc[0] == pytest.approx(110.0, rel=1e-12)
 
@@ -346,7 +296,7 @@ def test_limits_are_read_from_market_data_of_both_precision_modes():
 
 
 def test_weights_of_a_table_are_held_to_its_times_and_symbols():
-    bars = make_bars(np.ones((3, 2)))
+    bars = bars_of(np.ones((3, 2)))
     index = pd.DatetimeIndex(bars.time, tz="UTC")
     table = pd.DataFrame(0.5, index=index, columns=["S0", "S1"])
     np.testing.assert_array_equal(backtest(bars, table, FREE).weights, np.full((3, 2), 0.5))
@@ -370,15 +320,15 @@ def test_weights_of_a_table_are_held_to_its_times_and_symbols():
         (lambda: Costs(borrow=-0.1), ConfigError, "borrow must be a fraction"),
         (lambda: Costs(maker_share=1.2), ConfigError, "maker_share must be"),
         (lambda: Costs(funding=0.1), ConfigError, "funding must be True or False"),
-        (lambda: make_bars([1.0, 0.0]), DataError, "open must be positive, got 0.0"),
-        (lambda: backtest(make_bars([1.0, 1.0]), np.array([-0.5, NAN])), ConfigError, r"0 or more.*shorts=True"),
-        (lambda: backtest(make_bars([1.0, 1.0]), np.array([1.5, NAN])), ConfigError, "at most 1, or NaN"),
+        (lambda: bars_of([1.0, 0.0]), DataError, "open must be positive, got 0.0"),
+        (lambda: backtest(bars_of([1.0, 1.0]), np.array([-0.5, NAN])), ConfigError, r"0 or more.*shorts=True"),
+        (lambda: backtest(bars_of([1.0, 1.0]), np.array([1.5, NAN])), ConfigError, "at most 1, or NaN"),
         (
-            lambda: backtest(make_bars(np.ones((2, 2))), np.array([[2.0, -1.5], [NAN, NAN]]), account=Account(3, shorts=True)),
+            lambda: backtest(bars_of(np.ones((2, 2))), np.array([[2.0, -1.5], [NAN, NAN]]), account=Account(3, shorts=True)),
             ConfigError,
             r"sum to at most 3, got 3\.5.*leverage=",
         ),
-        (lambda: backtest(make_bars([1.0, 1.0]), np.array([1.0, NAN]), Costs(funding=True)), ConfigError, "funding_rate"),
+        (lambda: backtest(bars_of([1.0, 1.0]), np.array([1.0, NAN]), Costs(funding=True)), ConfigError, "funding_rate"),
     ],
 )
 def test_what_no_account_can_do_is_refused(build, error, message):

@@ -10,7 +10,6 @@ from scipy.stats import genpareto
 from data.errors import ConfigError
 from engine.pareto import fit_pareto
 from engine.scores import FoldScores, Scores
-from engine.splits import WalkForward
 from engine.threshold_conformal import AdaptiveConformal
 from engine.threshold_tail import PeaksOverThreshold
 from engine.threshold_volatility import VolatilityScaled, standardise_by_volatility
@@ -18,15 +17,9 @@ from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
 from foreshock.config import parse_study
 from foreshock.study import Study
 from tests.market import make_bars
+from tests.small import ADAPTIVE as POLICIES
 
 HOUR = np.timedelta64(1, "h").astype("timedelta64[us]")
-POLICIES = (
-    AdaptiveConformal(0.02, 0.01, "10D"),
-    PeaksOverThreshold(0.98, 0.9, "10D"),
-    VolatilityScaled(RollingQuantile(0.98, "10D"), "1D"),
-    VolatilityScaled(AdaptiveConformal(0.02, 0.01, "10D"), "1D"),
-    VolatilityScaled(PeaksOverThreshold(0.98, 0.9, "10D"), "1D"),
-)
 
 
 def make_scores(values: np.ndarray, folds: tuple[FoldScores, ...] = (), start: int = 0) -> Scores:
@@ -97,14 +90,6 @@ def test_scores_that_never_change_or_are_unknown_give_no_alert(policy):
     assert not make_scores(flat).signals(policy).active.any()
     signals = make_scores(unknown).signals(policy)
     assert not signals.decided.any()
-
-
-@pytest.mark.parametrize("policy", POLICIES, ids=repr)
-def test_a_study_audit_passes(policy):
-    bars = make_bars(n_bars=1_200, n_symbols=2, seed=8)
-    study = Study(bars, ["zscore"], WalkForward("20D", "10D", "1D"), policy, horizons=["1h", "6h"], hold="6h")
-    found = study.audit(n_cuts=3)
-    assert found.passed, found.table[found.table.first_leak.notna()]
 
 
 # The rate

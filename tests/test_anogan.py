@@ -14,6 +14,7 @@ from detectors.neural.trainer import one_thread
 from detectors.registry import load_detector, make_detector
 from engine.features import Features
 
+pytestmark = pytest.mark.long
 HOUR = np.timedelta64(1, "h")
 SMALL = {"width": 32, "steps": 150, "epochs": 15, "batch_size": 128, "device": "cpu", "learning_rate": 2e-3}
 N_TRAIN = 1_200

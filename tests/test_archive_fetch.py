@@ -15,10 +15,11 @@ from data.exchange.patience import Pace
 from data.series import SeriesKey
 from data.store import Store
 from tests.archive_server import DAY, LINEAR, SPOT_TRADES, ArchiveServer, put
+from tests.console import foreshock
 from tests.exchange_server import HOUR_MS, START_MS, ExchangeServer, Market, plant_holes, tick_trades, walk
-from tests.store_writers import BARS, TRADES, snapshot
-from tests.test_cli import foreshock
-from tests.test_exchange import partitions
+from tests.fetched import partitions
+from tests.paths import snapshot
+from tests.store_writers import BARS, TRADES
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04")
 STOP = START_MS + 4 * DAY + 6 * HOUR_MS

@@ -14,14 +14,16 @@ from engine.causality import audit
 from engine.ohlcv import ohlcv_features
 from engine.scores import Signals
 from engine.splits import WalkForward
-from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
+from engine.thresholds import RollingQuantile, TrainQuantile
 from foreshock.study import Study
 from strategies.account import Account
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.portfolio import backtest
 from strategies.registry import STRATEGIES
 from tests.market import make_bars
-from tests.small import small_detector
+from tests.small import THRESHOLDS, small_detector
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +94,19 @@ def test_an_audit_that_cannot_cut_is_refused(bars):
         audit(lambda b: b.close[5:], bars)
 
 
-@pytest.mark.parametrize("threshold", [RollingQuantile(0.98, "10D"), TrainQuantile(0.98), Fixed(0.01)])
-def test_a_study_passes_with_every_threshold(threshold, bars):
-    every = {name: small_detector(name) for name in detectors()}
-    study = Study(bars, every, WalkForward("20D", "5D", "1D"), threshold, horizons=["1h", "6h"], hold="6h")
-    found = study.audit(n_cuts=4)
+def test_a_study_passes_with_every_detector(bars):
+    every = {name: small_detector(name, **({"epochs": 1} if name in neural_detectors() else {})) for name in detectors()}
+    study = Study(bars, every, WalkForward("20D", "10D", "1D"), RollingQuantile(0.98, "10D"), horizons=["1h", "6h"], hold="6h")
+    found = study.audit(n_cuts=2)
     assert found.passed, found.table[found.table.first_leak.notna()]
     assert len(found.results) > 20
+
+
+@pytest.mark.parametrize("threshold", THRESHOLDS, ids=repr)
+def test_a_study_passes_with_every_threshold(threshold, bars):
+    study = Study(bars, ["zscore", "pca"], WalkForward("20D", "5D", "1D"), threshold, horizons=["1h", "6h"], hold="6h")
+    found = study.audit(n_cuts=3)
+    assert found.passed, found.table[found.table.first_leak.notna()]
 
 
 @pytest.mark.parametrize(
@@ -146,12 +154,13 @@ def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypat
 
 
 @pytest.mark.real_data
-def test_every_feature_detector_threshold_and_strategy_passes_on_real_bars_at_twenty_cuts(shared_data):
+@pytest.mark.parametrize("n_cuts", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_every_feature_detector_threshold_and_strategy_passes_on_real_bars(n_cuts, shared_data):
     real = read_bars(shared_data / "ohlcv_1h_8assets.parquet").between("2022-01-01", "2022-08-01")
     others = {name: small_detector(name) for name in detectors() if name not in neural_detectors()}
     splits = WalkForward("60D", "30D", "2D")
     for chosen, threshold in ((others, RollingQuantile(0.98, "20D")), (["zscore"], TrainQuantile(0.98))):
-        found = Study(real, chosen, splits, threshold, horizons=["1h", "24h"]).audit(n_cuts=20)
+        found = Study(real, chosen, splits, threshold, horizons=["1h", "24h"]).audit(n_cuts=n_cuts)
         assert found.passed, found.table[found.table.first_leak.notna()]
 
 

@@ -16,74 +16,11 @@ import typer.main
 
 from data.errors import ConfigError, DataError, ExchangeError, ForeshockError
 from foreshock import cli, study_verbs
-from tests.market import make_bars
+from tests import console
+from tests.console import EARLIER, N_BARS, edit, foreshock
+from tests.paths import snapshot
 
-N_BARS = 900
-STUDY = """\
-title = "A small study"
-detectors = ["zscore"]
-features = ["log_return", "volume_ratio_20"]
-horizons = ["1h", "6h"]
-n_bootstrap = 99
-
-[data]
-path = "bars.csv"
-
-[splits]
-train = "14D"
-test = "7D"
-embargo = "1D"
-
-[threshold]
-window = "7D"
-
-[avoidance]
-random_draws = 2
-
-[surrogates]
-n = 0
-"""
-EARLIER = {"report.html": b"<p>Earlier.</p>", "results.json": b'{"earlier": true}', "scores.parquet": b"s", "trades.parquet": b"t"}
-DETECTORS = '["zscore"]'
-
-
-@pytest.fixture(scope="module")
-def table():
-    return make_bars(N_BARS, 2, seed=12).to_frame()
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch, table):
-    """A folder with a study, its bars, and what an earlier run left in ``out``."""
-    monkeypatch.chdir(tmp_path)
-    Path("study.toml").write_text(STUDY.replace(DETECTORS, '[{ name = "zscore", window = 48, columns = ["log_return"] }]'))
-    table.to_csv("bars.csv", index=False)
-    Path("out").mkdir()
-    for name, content in EARLIER.items():
-        (Path("out") / name).write_bytes(content)
-    return tmp_path
-
-
-def edit(old: str, new: str) -> None:
-    text = Path("study.toml").read_text()
-    assert old in text
-    Path("study.toml").write_text(text.replace(old, new))
-
-
-def foreshock(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command."""
-    monkeypatch.setattr(sys, "argv", ["foreshock", *arguments])
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
-    printed = capsys.readouterr()
-    return code, printed.out, printed.err
-
-
-def snapshot(folder: Path) -> dict[str, bytes | None]:
-    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -92,10 +29,7 @@ def refused(place, monkeypatch, capsys):
 
     def check(code: int, message: str, *arguments: str) -> None:
         before = snapshot(place)
-        got, out, err = foreshock(monkeypatch, capsys, "run", "study.toml", *(arguments or ("--out", "out")))
-        assert re.fullmatch(r"error: [^\n]+\n", err), err
-        assert message in err
-        assert (got, out) == (code, "")
+        console.refused(monkeypatch, capsys, code, message, "run", "study.toml", *(arguments or ("--out", "out")))
         assert snapshot(place) == before
         assert {name: (place / "out" / name).read_bytes() for name in EARLIER} == EARLIER
 
@@ -128,9 +62,9 @@ BAD_TABLES = {
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 @pytest.mark.parametrize("fault", BAD_TABLES)
-def test_a_malformed_table_is_refused(fault, kind, refused, table):
+def test_a_malformed_table_is_refused(fault, kind, refused, study_bars):
     spoil, message = BAD_TABLES[fault]
-    bad = spoil(table)
+    bad = spoil(study_bars)
     bad.to_csv("bad.csv", index=False) if kind == "csv" else bad.to_parquet("bad.parquet")
     refused(3, f"bad.{kind}: ", "--data", f"bad.{kind}", "--out", "out")
     refused(3, message, "--data", f"bad.{kind}", "--out", "out")

@@ -5,19 +5,13 @@ import pandas as pd
 import pytest
 
 import foreshock as fs
-from tests.market import make_bars
+from tests.market import bars_of, make_bars
 
 FREE = fs.Costs(taker=0.0, slippage=0.0)
 
 
-def one_symbol(prices):
-    price = np.asarray(prices, dtype=float)[:, None]
-    time = np.datetime64("2024-01-01", "us") + np.arange(len(price)) * np.timedelta64(1, "h")
-    return fs.Bars(time, ("A",), price, price, price, price, price, np.timedelta64(1, "h"))
-
-
 def test_a_turn_of_the_side_ends_one_trade_and_begins_the_next():
-    bars = one_symbol([100.0, 100.0, 110.0, 121.0, 121.0])
+    bars = bars_of([100.0, 100.0, 110.0, 121.0, 121.0])
     weights = np.array([[1.0], [-1.0], [0.0], [np.nan], [np.nan]])
     found = fs.closed_trades(fs.backtest(bars, weights, FREE, account=fs.Account(shorts=True)))
     assert found["side"].tolist() == ["long", "short"]
@@ -26,7 +20,7 @@ def test_a_turn_of_the_side_ends_one_trade_and_begins_the_next():
 
 
 def test_a_position_that_is_built_and_sold_in_parts_is_one_trade_and_one_still_held_is_none():
-    bars = one_symbol([100.0, 100.0, 200.0, 200.0, 100.0, 100.0, 100.0])
+    bars = bars_of([100.0, 100.0, 200.0, 200.0, 100.0, 100.0, 100.0])
     weights = np.array([[0.25], [0.75], [0.25], [0.0], [0.5], [np.nan], [np.nan]])
     found = fs.closed_trades(fs.backtest(bars, weights, FREE))
     assert len(found) == 1

@@ -12,7 +12,7 @@ from engine.validation.forward import MoveTable, forward_moves
 from engine.validation.slices import agreement, rank_stability, slice_masks, sliced_moves
 from foreshock.compare import by_slice, changes, comparison, load_results
 from tests.market import make_bars
-from tests.test_study import small_study
+from tests.small import small_study
 
 
 def signals_on(bars, share: float, seed: int) -> Signals:

@@ -10,10 +10,9 @@ from strategies.comparison import avoided_moves, compare_avoidance, matched_targ
 from strategies.costs import Costs
 from strategies.portfolio import backtest
 from strategies.volatility_target import VolatilityTarget
+from tests.accounts import FREE, random_market
+from tests.market import NAN, bars_of, signals_of
 from tests.studies.avoidance_null import alerts, differs
-from tests.test_strategies import NAN, make_bars, make_signals, random_market
-
-FREE = Costs(0.0, 0.0)
 
 
 def crashing_market(seed, n_bars=3_000):
@@ -25,8 +24,8 @@ def crashing_market(seed, n_bars=3_000):
     for start in starts:
         moves[start + 1 : start + 11] -= 0.01
         active[start - 1] = True
-    bars = make_bars(100 * np.exp(np.cumsum(moves, axis=0)))
-    return bars, make_signals(bars, active)
+    bars = bars_of(100 * np.exp(np.cumsum(moves, axis=0)))
+    return bars, signals_of(bars, active)
 
 
 def test_signals_before_crashes_beat_every_random_timing_and_volatility_targeting():
@@ -47,7 +46,7 @@ def test_signals_before_crashes_beat_every_random_timing_and_volatility_targetin
 
 def test_signals_that_come_a_day_late_beat_nothing():
     bars, signals = crashing_market(0)
-    late = make_signals(bars, np.vstack([np.zeros((24, 2), bool), signals.active[:-24]]))
+    late = signals_of(bars, np.vstack([np.zeros((24, 2), bool), signals.active[:-24]]))
     found = compare_avoidance(bars, late, AnomalyAvoidance("12h", rebalance="6h"), n_draws=120, n_bootstrap=199)
     assert 0.02 < found.percentile < 0.98
     assert found.difference.mean_interval[0] < 0
@@ -103,8 +102,8 @@ def test_results_of_other_bars_or_too_few_are_refused():
 
 def test_what_was_avoided_and_missed_explains_the_whole_difference_to_holding():
     rng = np.random.default_rng(6)
-    bars = make_bars(100 * np.exp(np.cumsum(rng.normal(0, 0.02, (600, 1)), axis=0)))
-    signals = make_signals(bars, rng.random((600, 1)) < 0.03)
+    bars = bars_of(100 * np.exp(np.cumsum(rng.normal(0, 0.02, (600, 1)), axis=0)))
+    signals = signals_of(bars, rng.random((600, 1)) < 0.03)
     strategy = AnomalyAvoidance("5h", rebalance="600h")
     events = avoided_moves(bars, signals, strategy, FREE)
     held, avoided = (backtest(bars, some, FREE) for some in (EqualWeight("600h").weights(bars), strategy.weights(bars, signals)))
@@ -116,10 +115,10 @@ def test_what_was_avoided_and_missed_explains_the_whole_difference_to_holding():
 def test_an_exit_is_counted_from_open_to_open_with_the_weight_given_up_and_both_costs():
     close = np.array([[1.0, 1], [1, 1], [2, 1], [3, 1], [6, 1], [6, 1]])
     close[2, 1] = NAN
-    bars = make_bars(close)
+    bars = bars_of(close)
     active = np.zeros((6, 2), bool)
     active[1, 0], active[4, 1] = True, True
-    events = avoided_moves(bars, make_signals(bars, active), AnomalyAvoidance("2h", exposure=0.2), Costs(0.01, 0.02))
+    events = avoided_moves(bars, signals_of(bars, active), AnomalyAvoidance("2h", exposure=0.2), Costs(0.01, 0.02))
     first, last = events.to_dict("records")
     # Left at the open of row 2, entered again at that of row 4.
     assert (first["symbol"], first["left"], first["entered"]) == ("S0", bars.time[2], bars.time[4])
@@ -134,7 +133,7 @@ def test_an_exit_is_counted_from_open_to_open_with_the_weight_given_up_and_both_
 
 def test_without_signals_there_is_no_event():
     bars, signals = random_market(7)
-    assert avoided_moves(bars, make_signals(bars, np.zeros(bars.shape))).empty
+    assert avoided_moves(bars, signals_of(bars, np.zeros(bars.shape))).empty
     assert signals.active.any()
 
 

@@ -22,9 +22,11 @@ def features():
     return Features(time, ("A", "B"), tuple("uvwxyz"), rng.normal(size=(600, 2, 6)).cumsum(axis=0) / 5, HOUR)
 
 
-@pytest.mark.parametrize("name", ["pca", "isolation_forest", "autoencoder"])
-def test_every_path_scores_every_row_out_of_sample(features, name):
-    detector = small_detector(name)
+@pytest.mark.parametrize(
+    ("name", "params"), [("pca", {}), ("isolation_forest", {"n_estimators": 10}), ("autoencoder", {"epochs": 1, "hidden": (8,)})]
+)
+def test_every_path_scores_every_row_out_of_sample(features, name, params):
+    detector = small_detector(name, **params)
     paths = combinatorial_scores(detector, features, SPLITS, label_bars=5)
     assert len(paths) == SPLITS.n_paths == 3
     for path in paths:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from foreshock.config import load_study
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.long
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,12 +1,8 @@
 """The exploration page: what stands on it is what stands in eda.json, and nothing else gets in or out."""
 
-import base64
-import hashlib
 import html
 import json
 import re
-from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,42 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 import foreshock as fs
-from data.bars import FIELDS, Bars
-from data.simulate import simulate_market
 from foreshock.cli import app, main
 from reports import eda_figures, eda_paths, eda_tables
 from reports import format as fmt
 from reports.eda_matrix import LEVELS, SIDE, scatter_matrix
 from reports.eda_report import EdaReport, headline
+from tests.made.exploration import exploration, history, page_of
 from tests.market import make_bars
-from tests.pages import specs, texts
+from tests.pages import seen, specs, table_of, texts
 
 HOSTILE = "<script>alert(1)</script>"
 WORSE = "<img src=x onerror=alert(1)>\"'&</script><!--"
-
-
-def history(first: str = "BTC/USDT", second: str = "ETH/USDT") -> Bars:
-    """Two symbols with a gap, a jump, zero volumes, and bars in another unit."""
-    market = simulate_market(seed=5, n_symbols=2, n_bars=1_920).bars
-    fields = {name: getattr(market, name).copy() for name in FIELDS}
-    for name, values in fields.items():
-        values[400:406, 1] = np.nan
-        if name != "volume":
-            values[1_000:, 1] *= 4
-            values[1_500:1_510, 0] *= 1000
-    fields["volume"][700:703, 0] = 0.0
-    return replace(market, symbols=(first, second), extras={}, **fields)
-
-
-@cache
-def exploration(first: str = "BTC/USDT", second: str = "ETH/USDT"):
-    return fs.explore(history(first, second), title=f"About {first}")
-
-
-@cache
-def page_of(first: str = "BTC/USDT", second: str = "ETH/USDT") -> str:
-    found = exploration(first, second)
-    return EdaReport(found.title, found.results, f"foreshock eda {first}.csv").to_html()
 
 
 @pytest.fixture
@@ -60,40 +31,6 @@ def results() -> dict:
 @pytest.fixture
 def page() -> str:
     return page_of()
-
-
-def seen(page: str) -> str:
-    """What a reader sees: scripts and styles out, tags out, entities read."""
-    bare = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    return re.sub(r"[ \n]+", " ", html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"</(td|th|span|p|caption|li|dt|dd)>", " ", bare))))
-
-
-def table_of(page: str, name: str) -> list[list[str]]:
-    body = re.search(rf'<table id="{name}">.*?<tbody>(.*?)</tbody>', page, flags=re.DOTALL)
-    assert body, name
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], flags=re.DOTALL)
-    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in rows]
-    return [[seen(cell.replace("<span", " <span")).strip() for cell in row] for row in cells]
-
-
-def test_policy_admits_exactly_the_scripts_of_the_page(page):
-    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)">', page)
-    assert policy
-    rules = dict(rule.strip().split(" ", 1) for rule in html.unescape(policy[1]).split(";"))
-    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
-    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts]
-    assert len(hashes) == 2
-    assert rules["script-src"].split() == hashes
-    assert rules["default-src"] == "'none'"
-    assert page.index("Content-Security-Policy") < page.index("<style>") < page.index("<script>")
-
-
-def test_page_loads_nothing_and_is_small(page):
-    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)", page)
-    assert not re.findall(r"<(?:script|img|iframe|object|embed)[^>]+\b(?:src|data)\s*=", page)
-    assert not re.findall(r"(?:@import|url\()", re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1])  # pyright: ignore
-    assert not re.findall(r"<[a-z][^>]*\son[a-z]+\s*=", re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL))
-    assert len(page.encode()) < 2e6
 
 
 def test_every_chart_has_a_title_its_n_a_label_and_a_table_behind_it(page):

@@ -5,13 +5,13 @@ import pytest
 
 from data.bars import Bars
 from data.errors import ConfigError
-from engine.scores import Signals
 from strategies.account import Account
 from strategies.costs import Costs
 from strategies.event import EventTrade
 from strategies.portfolio import backtest
 from strategies.signals import backtest_signals
-from tests.test_account import FREE, NAN, make_bars
+from tests.accounts import FREE
+from tests.market import NAN, bars_of, signals_of
 
 SHORTS = Account(shorts=True)
 
@@ -68,7 +68,7 @@ def random_bars(rng, n_bars, n_symbols=1, holes=False) -> Bars:
         missing[:10, 0] = missing[-10:, 1] = True
         for values in (open_, high, low, close):
             values[missing] = NAN
-    return make_bars(open_, close, high, low)
+    return bars_of(open_, close, high, low)
 
 
 def test_two_hundred_signal_accounts_equal_the_plain_loop():
@@ -88,7 +88,7 @@ def test_two_hundred_signal_accounts_equal_the_plain_loop():
 
 
 def test_a_stop_in_the_bar_of_the_entry_is_taken_although_the_bar_recovers():
-    bars = make_bars([100.0, 100, 99], [100.0, 99, 99], low=[100.0, 94, 99])
+    bars = bars_of([100.0, 100, 99], [100.0, 99, 99], low=[100.0, 94, 99])
     result = backtest_signals(bars, np.array([1, 0, 0]), stop=0.05, costs=FREE)
     assert result.trades["price"].tolist() == [100.0, 95.0]
     assert result.trades["kind"].tolist() == ["order", "stop"]
@@ -108,27 +108,22 @@ def test_plain_vectorbt_ignores_a_stop_in_the_bar_of_the_entry():
 
 
 def test_a_gap_beyond_the_stop_is_filled_at_the_open_and_not_at_the_stop():
-    bars = make_bars([100.0, 100, 80, 80], [100.0, 100, 85, 80])
+    bars = bars_of([100.0, 100, 80, 80], [100.0, 100, 85, 80])
     result = backtest_signals(bars, np.array([1, 0, 0, 0]), stop=0.05, costs=FREE)
     assert result.trades["price"].tolist() == [100.0, 80.0]
 
 
 def test_where_a_bar_touches_stop_and_target_the_loss_is_taken():
-    bars = make_bars([100.0, 100], [100.0, 100], high=[100.0, 120], low=[100.0, 89])
+    bars = bars_of([100.0, 100], [100.0, 100], high=[100.0, 120], low=[100.0, 89])
     assert backtest_signals(bars, np.array([1, 0]), stop=0.05, take=0.1, costs=FREE).equity[-1] == pytest.approx(0.95)
     assert backtest_signals(bars, np.array([1, 0]), take=0.1, costs=FREE).equity[-1] == pytest.approx(1.1)
     assert backtest_signals(bars, np.array([-1, 0]), take=0.1, costs=FREE, account=SHORTS).equity[-1] == pytest.approx(1.1)
 
 
 def test_entries_are_filled_at_the_open_after_them():
-    bars = make_bars([100.0, 110, 121], [105.0, 115, 121])
+    bars = bars_of([100.0, 110, 121], [105.0, 115, 121])
     result = backtest_signals(bars, np.array([True, False, False]), costs=FREE)
     assert result.trades["price"].tolist() == [110.0]
-
-
-def make_signals(bars: Bars, active: np.ndarray) -> Signals:
-    active = np.asarray(active, bool)
-    return Signals(bars.time, bars.symbols, active, np.zeros(bars.shape), np.ones(bars.shape, bool), bars.interval)
 
 
 @pytest.mark.parametrize("mode", ["follow", "fade"])
@@ -136,7 +131,7 @@ def test_weights_and_entries_of_an_event_trade_make_the_same_account(mode):
     rng = np.random.default_rng(4)
     for _ in range(50):
         bars = random_bars(rng, 150, 3, holes=True)
-        signals = make_signals(bars, rng.random(bars.shape) < 0.08)
+        signals = signals_of(bars, rng.random(bars.shape) < 0.08)
         strategy = EventTrade(mode, hold="6h", move="2h")
         by_weights = backtest(bars, strategy.weights(bars, signals), account=SHORTS)
         by_entries = backtest_signals(bars, strategy.entries(bars, signals), hold="6h", account=SHORTS)
@@ -145,22 +140,22 @@ def test_weights_and_entries_of_an_event_trade_make_the_same_account(mode):
 
 
 def test_following_buys_after_a_rise_and_fading_sells_it():
-    bars = make_bars([1.0, 1, 2, 2, 2, 2], [1.0, 2, 2, 2, 2, 2])
-    signals = make_signals(bars, np.array([[0], [1], [0], [0], [0], [0]]))
+    bars = bars_of([1.0, 1, 2, 2, 2, 2], [1.0, 2, 2, 2, 2, 2])
+    signals = signals_of(bars, np.array([[0], [1], [0], [0], [0], [0]]))
     np.testing.assert_array_equal(EventTrade(hold="2h").weights(bars, signals)[:, 0], [NAN, 1, NAN, 0, NAN, NAN])
     np.testing.assert_array_equal(EventTrade("fade", hold="2h").weights(bars, signals)[:, 0], [NAN, -1, NAN, 0, NAN, NAN])
 
 
 def test_a_stop_at_closes_leaves_at_the_open_after_the_first_bad_close():
-    bars = make_bars([1.0, 1, 2, 1.9, 1.7, 1.7], [1.0, 2, 1.9, 1.7, 1.7, 1.7])
-    signals = make_signals(bars, np.array([[0], [1], [0], [0], [0], [0]]))
+    bars = bars_of([1.0, 1, 2, 1.9, 1.7, 1.7], [1.0, 2, 1.9, 1.7, 1.7, 1.7])
+    signals = signals_of(bars, np.array([[0], [1], [0], [0], [0], [0]]))
     weights = EventTrade(hold="24h", stop=0.1).weights(bars, signals)
     np.testing.assert_array_equal(weights[:, 0], [NAN, 1, NAN, 0, NAN, NAN])
 
 
 def test_an_unknown_or_flat_move_is_no_event():
-    bars = make_bars([1.0, 1, NAN, 1, 1], [1.0, 1, NAN, 1, 2])
-    signals = make_signals(bars, np.ones((5, 1)))
+    bars = bars_of([1.0, 1, NAN, 1, 1], [1.0, 1, NAN, 1, 2])
+    signals = signals_of(bars, np.ones((5, 1)))
     np.testing.assert_array_equal(EventTrade().entries(bars, signals)[:, 0], [0, 0, 0, 0, 1])
 
 
@@ -182,11 +177,11 @@ def test_an_unknown_or_flat_move_is_no_event():
 )
 def test_what_is_no_signal_is_refused(build, message):
     with pytest.raises(ConfigError, match=message):
-        build(make_bars(np.ones(3)))
+        build(bars_of(np.ones(3)))
 
 
 def test_an_entry_without_room_is_an_error():
-    bars = make_bars(np.ones((4, 2)))
+    bars = bars_of(np.ones((4, 2)))
     entries = np.array([[1, 0], [0, 1], [0, 0], [0, 0]])
     with pytest.raises(ConfigError, match=r"order of 1 of the equity in S1 .* targets in force sum to 2"):
         backtest_signals(bars, entries, size=1.0, costs=FREE)

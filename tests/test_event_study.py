@@ -7,8 +7,6 @@ import pytest
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
-from data.simulate import simulate_market
-from engine.scores import Signals
 from engine.validation.event_study import (
     FEW,
     EventStudyTable,
@@ -18,19 +16,9 @@ from engine.validation.event_study import (
     seasonal_level,
     sums_ahead,
 )
-from tests.market import make_bars
+from tests.market import make_bars, quiet_bars, signals_of
 
 PRICES = ("open", "high", "low", "close")
-NOTHING = dict.fromkeys(("n_flash_crashes", "n_pumps", "n_foreshocks", "n_decoys"), 0)
-
-
-def null_bars(seed: int, n_bars: int = 8_000, n_symbols: int = 2) -> Bars:
-    return simulate_market(seed=seed, n_symbols=n_symbols, n_bars=n_bars, **NOTHING).bars
-
-
-def signals_of(bars: Bars, active: np.ndarray) -> Signals:
-    decided = ~np.isnan(bars.close)
-    return Signals(bars.time, bars.symbols, active & decided, np.zeros(bars.shape), decided, bars.interval)
 
 
 def with_returns(bars: Bars, returns: np.ndarray) -> Bars:
@@ -86,7 +74,7 @@ def test_the_half_life_of_an_exponential_is_its_own(half_life):
 
 
 def test_curves_equal_a_slow_study_event_by_event():
-    bars = null_bars(1, 900)
+    bars = quiet_bars(1, 900)
     active = sparse_events(bars, 0, 4)
     signals = signals_of(bars, active)
     table = EventStudyTable(bars, "3h")
@@ -116,7 +104,7 @@ def test_curves_equal_a_slow_study_event_by_event():
 
 
 def test_the_error_of_the_match_is_each_rows_influence_on_the_expectation():
-    bars = null_bars(1, 900, 1)
+    bars = quiet_bars(1, 900, 1)
     active = sparse_events(bars, 0, 6)
     table = EventStudyTable(bars, "2h")
     found = _cumulate(table, active, ~active)
@@ -144,7 +132,7 @@ def test_an_echo_of_volatility_adds_nothing_at_any_offset():
     """Alerts on large moves of a market without events: loud before and at the alert, as expected after it."""
     rejected = []
     for seed in range(6):
-        bars = null_bars(20 + seed, 4_000)
+        bars = quiet_bars(20 + seed, 4_000)
         size = np.abs(np.nan_to_num(bars.returns()))
         found = event_study(bars, signals_of(bars, size > np.quantile(size, 0.97, axis=0)), "24h", cooldown="12h", seed=seed)
         rejected.append(found.p_activity < 0.05)
@@ -154,7 +142,7 @@ def test_an_echo_of_volatility_adds_nothing_at_any_offset():
 
 
 def test_a_planted_effect_and_its_half_life_are_found():
-    bars = null_bars(2, 20_000)
+    bars = quiet_bars(2, 20_000)
     active = sparse_events(bars, 3, 40)
     for half_life in (2.0, 8.0):
         effect = 2.0 * 2 ** (-np.arange(48) / half_life)
@@ -171,7 +159,7 @@ def test_a_planted_effect_and_its_half_life_are_found():
 
 
 def test_a_planted_drift_shows_in_the_signed_curve_alone():
-    bars = null_bars(4, 20_000)
+    bars = quiet_bars(4, 20_000)
     active = sparse_events(bars, 5, 80)
     drift = after(active, np.full(6, 0.004))
     found = event_study(with_returns(bars, bars.returns() + drift), signals_of(bars, active), "24h")
@@ -185,7 +173,7 @@ def test_bands_hold_the_truth_in_about_95_percent_of_histories_with_random_alert
     """Nothing to find: the whole curve within its band. Two symbols share half of every move."""
     held = []
     for seed in range(40):
-        bars = null_bars(100 + seed, 1_500)
+        bars = quiet_bars(100 + seed, 1_500)
         rng = np.random.default_rng(seed)
         found = event_study(bars, signals_of(bars, rng.random(bars.shape) < 0.03), "6h", n_draws=299, seed=seed)
         held.append([found.p_activity >= 0.05, found.p_signed >= 0.05])
@@ -211,13 +199,13 @@ def test_nothing_to_compare_gives_nan_with_a_reason(kind):
 
 
 def test_gaps_after_events_are_counted_at_every_offset():
-    bars = null_bars(6, 3_000, 1)
+    bars = quiet_bars(6, 3_000, 1)
     active = sparse_events(bars, 7, 30)
     rows = np.flatnonzero(active[:, 0])
     gap = np.zeros(bars.shape, dtype=bool)
     gap[rows[-4:] + 3] = True
     holed = replace(bars, **{name: np.where(gap, np.nan, getattr(bars, name)) for name in (*PRICES, "volume")})
-    found = event_study(holed, signals_of(holed, active), "6h")
+    found = event_study(holed, signals_of(holed, active & ~np.isnan(holed.close), ~np.isnan(holed.close)), "6h")
     # A gap makes the return after it unknown as well, and volatility for 96 bars.
     known = found.n_events
     assert known < 30

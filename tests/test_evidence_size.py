@@ -12,20 +12,13 @@ import pandas as pd
 import pytest
 
 from data.bars import Bars
-from data.simulate import simulate_market
-from engine.scores import Signals
 from engine.validation.event_study import event_study
 from engine.validation.evidence import EvidenceTable, horizon_evidence
 from engine.validation.forward import MoveTable
 from engine.validation.lead_lag import lead_lag_curve
+from tests.market import quiet_bars, signals_of
 
-NOTHING = dict.fromkeys(("n_flash_crashes", "n_pumps", "n_foreshocks", "n_decoys"), 0)
 N_PATHS = int(os.environ.get("FORESHOCK_PATHS", "200"))
-
-
-def signals_of(bars: Bars, active: np.ndarray) -> Signals:
-    decided = ~np.isnan(bars.close)
-    return Signals(bars.time, bars.symbols, active & decided, np.zeros(bars.shape), decided, bars.interval)
 
 
 def noise_alerts(bars: Bars, seed: int) -> np.ndarray:
@@ -64,7 +57,7 @@ def test_rejections_at_5_percent_of_alerts_that_add_nothing(n_bars, n_symbols):
     """
     rejected: dict[str, dict[str, list[float]]] = {kind: {} for kind in ALERTS}
     for seed in range(N_PATHS):
-        bars = simulate_market(seed=seed, n_symbols=n_symbols, n_bars=n_bars, **NOTHING).bars
+        bars = quiet_bars(seed, n_bars, n_symbols)
         table = EvidenceTable(MoveTable(bars, ["24h"]))
         for kind, alerts in ALERTS.items():
             signals = signals_of(bars, alerts(bars, seed))

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,26 +33,15 @@ from tests.exchange_server import (
     tick_trades,
     walk,
 )
+from tests.fetched import LATER_MS, N_BARS, N_HOLES, SPOT, STOP_MS, assert_exact, numbers, partitions, serve
+from tests.paths import ROOT
 
-N_BARS, N_HOLES = 5_000, 30
-STOP_MS = START_MS + N_BARS * MINUTE_MS
-LATER_MS = STOP_MS + 2 * HOUR_MS
 QUICK = Patience(scale=0.001, timeout=0.15, blocked_attempts=10)
-SPOT = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m")
 SERIES = (
     SPOT,
     SeriesKey("binanceusdm", "linear", "BTC/USDT:USDT", "ohlcv", "1m"),
     SeriesKey("bybit", "linear", "BTC/USDT:USDT", "ohlcv", "1m"),
 )
-
-
-@pytest.fixture(scope="module")
-def holed():
-    return plant_holes(walk(N_BARS), N_HOLES)
-
-
-def serve(market: Market, **options) -> ExchangeServer:
-    return ExchangeServer([market], [market], **{"now": LATER_MS, **options})
 
 
 def connect(server: ExchangeServer, name: str = "binance", page: int | None = None, patience: Patience = QUICK) -> Exchange:
@@ -67,18 +55,6 @@ def fetch(exchange: Exchange, folder, key: SeriesKey, start: int = START_MS, sto
     store = Store(folder)
     fetch_missing(exchange, store, missing_ranges(store, [key], start, stop))
     return store
-
-
-def assert_exact(store: Store, key: SeriesKey, bars: np.ndarray, holes: list[tuple[int, int]], stop: int = STOP_MS) -> None:
-    """Every bar, every hole, and nothing else."""
-    assert np.array_equal(numbers(store.read(key)), bars)
-    assert store.known_empty(key) == holes
-    assert store.ranges(key) == [(START_MS, stop)]
-    assert store.verify().whole
-
-
-def numbers(table: pa.Table) -> np.ndarray:
-    return np.column_stack([table[name].to_numpy() for name in ("time", "open", "high", "low", "close", "volume")])
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -229,7 +205,7 @@ from data.exchange.history import Exchange
 from data.exchange.patience import Patience
 from data.fetch import fetch_missing, missing_ranges
 from data.store import SeriesWriter, Store
-from tests.test_exchange import SPOT
+from tests.fetched import SPOT
 
 url, folder, start, stop = sys.argv[1:]
 store = Store(folder)
@@ -243,15 +219,11 @@ fetch_missing(exchange, store, missing_ranges(store, [SPOT], int(start), int(sto
 def child(server: ExchangeServer, folder: Path, start: int, stop: int) -> subprocess.Popen[str]:
     """Another process that fetches, once it has said so."""
     given = [sys.executable, "-c", CHILD, server.url, str(folder), str(start), str(stop)]
-    process = subprocess.Popen(given, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(given, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     with process.stdout as said:
         assert said.readline() == "ready\n"
     return process
-
-
-def partitions(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.parquet"))}
 
 
 @pytest.mark.slow

@@ -15,15 +15,10 @@ from data.files import read_bars
 from data.series import SeriesKey
 from data.store import Store
 from foreshock.history import load_bars, load_trades
+from tests.console import foreshock
 from tests.exchange_server import HOUR_MS, MINUTE_MS, START_MS, Market, plant_holes, tick_trades, walk
-from tests.store_writers import snapshot
-from tests.test_cli import foreshock
-from tests.test_exchange import N_BARS, N_HOLES, SPOT, assert_exact, serve
-
-
-@pytest.fixture(scope="module")
-def holed():
-    return plant_holes(walk(N_BARS), N_HOLES)
+from tests.fetched import N_HOLES, SPOT, assert_exact, serve
+from tests.paths import snapshot
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from data.errors import DataError
 from data.files import read_bars
 from data.tables import parse_times
 from tests.market import make_bars
+from tests.sentences import refused
 
 START = pd.Timestamp("2024-01-01")
 HEADER = "time,open,high,low,close,volume\n"
@@ -35,14 +36,10 @@ def hours(bars: Bars) -> list[str]:
     return bars.time.astype("datetime64[h]").astype(str).tolist()
 
 
-def refused(message: str, source, **options):
-    """``source``, a path or a table, is refused with a message that contains ``message``."""
-    with pytest.raises(DataError) as caught:
+def source_refused(message: str, source, **options):
+    """``source``, a path or a table, is refused with a message that contains ``message``, and names the path."""
+    with refused(DataError, message, *([str(source)] if isinstance(source, Path) else [])):
         read_bars(source, **options) if isinstance(source, Path) else Bars.from_frame(source, **options)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-    if isinstance(source, Path):
-        assert str(source) in str(caught.value)
 
 
 # Formats: the same bars whatever they are kept in
@@ -145,23 +142,25 @@ def test_csv_numbers_are_read_to_the_last_digit(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-    refused("no such file or folder: ", tmp_path / "nowhere.csv")
+    source_refused("no such file or folder: ", tmp_path / "nowhere.csv")
 
 
 @pytest.mark.parametrize("name", ["bars.txt", "bars", "bars.tar.gz", "bars.gz", "csv"])
 def test_a_file_of_another_kind_is_refused(name, tmp_path):
-    refused("must end in one of .csv, .csv.gz, .parquet, .pq, .feather, .arrow; convert it first", write(tmp_path / name, "a,b"))
+    source_refused(
+        "must end in one of .csv, .csv.gz, .parquet, .pq, .feather, .arrow; convert it first", write(tmp_path / name, "a,b")
+    )
 
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_an_empty_file_is_refused(kind, tmp_path):
-    refused("is empty (0 bytes); expected a table of bars", write(tmp_path / f"x.{kind}", b""))
+    source_refused("is empty (0 bytes); expected a table of bars", write(tmp_path / f"x.{kind}", b""))
 
 
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("seed", range(5))
 def test_random_bytes_are_refused(kind, seed, tmp_path):
-    refused("check that it is", write(tmp_path / f"x.{kind}", np.random.default_rng(seed).bytes(4_096)))
+    source_refused("check that it is", write(tmp_path / f"x.{kind}", np.random.default_rng(seed).bytes(4_096)))
 
 
 @pytest.mark.parametrize("kind", ["csv.gz", "parquet", "feather"])
@@ -170,7 +169,7 @@ def test_a_file_that_was_cut_short_is_refused(kind, kept, tmp_path):
     path = tmp_path / f"x.{kind}"
     WRITERS[kind](make_bars(100, 2).to_frame(), path)
     whole = path.read_bytes()
-    refused("cannot be read as " + kind, write(path, whole[: int(len(whole) * kept)]))
+    source_refused("cannot be read as " + kind, write(path, whole[: int(len(whole) * kept)]))
 
 
 @pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet"])
@@ -193,52 +192,54 @@ def test_a_damaged_file_is_refused_or_read_and_nothing_else(kind, tmp_path):
 def test_a_csv_in_another_encoding_is_refused(tmp_path):
     text = HEADER.replace("volume", "volume,größe") + ROWS
     expected = "not UTF-8 text (byte 0xf6 at 34); save it as UTF-8, or check that it is a CSV file"
-    refused(expected, write(tmp_path / "x.csv", text.encode("latin-1")))
+    source_refused(expected, write(tmp_path / "x.csv", text.encode("latin-1")))
     far = HEADER.replace("\n", ",note\n") + ROWS.replace("\n", ",no\n") * 4_000 + ROWS.replace("\n", ",né\n")
-    refused("not UTF-8 text (byte 0xe9 at ", write(tmp_path / "z.csv", far.encode("latin-1")))
-    refused("not UTF-8 text (byte 0xff at 0)", write(tmp_path / "y.csv", text.encode("utf-16")))
+    source_refused("not UTF-8 text (byte 0xe9 at ", write(tmp_path / "z.csv", far.encode("latin-1")))
+    source_refused("not UTF-8 text (byte 0xff at 0)", write(tmp_path / "y.csv", text.encode("utf-16")))
 
 
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_a_csv_without_commas_is_refused(mark, tmp_path):
     expected = f"fields must be separated by commas, got {mark!r}; save it with commas and decimal points"
-    refused(expected, write(tmp_path / "x.csv", (HEADER + ROWS).replace(",", mark)))
+    source_refused(expected, write(tmp_path / "x.csv", (HEADER + ROWS).replace(",", mark)))
 
 
 def test_rows_longer_than_the_header_are_refused_and_not_shifted(tmp_path):
     """pandas would take the times for an index, and the opens for times."""
     expected = "rows have more fields than the 6 of the header (time, open, high, low, close, volume); name every column"
-    refused(expected, write(tmp_path / "x.csv", HEADER + ROWS.replace("\n", ",\n")))
-    refused("Expected 6 fields in line 7, saw 8", write(tmp_path / "y.csv", HEADER + ROWS + "2024-01-01T05:00Z,1,1,1,1,1,1,1\n"))
+    source_refused(expected, write(tmp_path / "x.csv", HEADER + ROWS.replace("\n", ",\n")))
+    source_refused(
+        "Expected 6 fields in line 7, saw 8", write(tmp_path / "y.csv", HEADER + ROWS + "2024-01-01T05:00Z,1,1,1,1,1,1,1\n")
+    )
 
 
 def test_a_csv_without_header_is_refused(tmp_path):
-    refused("missing column: open, high, low, close, volume, a time column", write(tmp_path / "x.csv", ROWS))
+    source_refused("missing column: open, high, low, close, volume, a time column", write(tmp_path / "x.csv", ROWS))
 
 
 def test_a_csv_with_nothing_but_a_header_or_blank_lines_is_refused(tmp_path):
-    refused("the table of bars is empty; expected at least one row", write(tmp_path / "x.csv", HEADER))
-    refused("cannot be read as csv: No columns to parse from file", write(tmp_path / "y.csv", "\n\n  \n"))
+    source_refused("the table of bars is empty; expected at least one row", write(tmp_path / "x.csv", HEADER))
+    source_refused("cannot be read as csv: No columns to parse from file", write(tmp_path / "y.csv", "\n\n  \n"))
 
 
 def test_a_column_that_stands_twice_is_refused(tmp_path):
     """pandas would rename the second one."""
     expected = "columns are doubled, or differ only in case: close; rename or remove one"
-    refused(expected, write(tmp_path / "x.csv", HEADER.replace("\n", ",close\n") + ROWS.replace("\n", ",99\n")))
-    refused(expected, table().assign(Close=2.0))
+    source_refused(expected, write(tmp_path / "x.csv", HEADER.replace("\n", ",close\n") + ROWS.replace("\n", ",99\n")))
+    source_refused(expected, table().assign(Close=2.0))
 
 
 def test_zero_bytes_are_refused_and_printed_in_a_readable_way(tmp_path):
     with pytest.raises(DataError, match=r"missing column: .*; got '\\x00") as caught:
         read_bars(write(tmp_path / "x.csv", b"\0" * 4_096))
     assert len(str(caught.value)) < 400
-    refused("column open must hold numbers, got ", write(tmp_path / "y.csv", HEADER + ROWS.replace("10,", "10\x005,", 1)))
+    source_refused("column open must hold numbers, got ", write(tmp_path / "y.csv", HEADER + ROWS.replace("10,", "10\x005,", 1)))
 
 
 def test_a_text_in_a_column_of_numbers_is_named_with_its_row(tmp_path):
     text = HEADER + ROWS.replace("10,12", "10,none", 4).replace("10,none", "10,12", 3)
-    refused("column high must hold numbers, got 'none' in row 3; mend or convert", write(tmp_path / "x.csv", text))
-    refused(
+    source_refused("column high must hold numbers, got 'none' in row 3; mend or convert", write(tmp_path / "x.csv", text))
+    source_refused(
         "column open must hold numbers, got '1,000' in row 0",
         write(tmp_path / "y.csv", HEADER + ROWS.replace("10,", '"1,000",', 1)),
     )
@@ -247,20 +248,22 @@ def test_a_text_in_a_column_of_numbers_is_named_with_its_row(tmp_path):
 def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
-    refused("has no file that ends in .csv, .csv.gz, .parquet, .pq, .feather, .arrow; give a file, or another folder", folder)
+    source_refused(
+        "has no file that ends in .csv, .csv.gz, .parquet, .pq, .feather, .arrow; give a file, or another folder", folder
+    )
 
 
 def test_a_symbol_in_two_files_of_a_folder_is_refused(tmp_path):
     write(tmp_path / "BTC.csv", HEADER + ROWS)
     write(tmp_path / "BTC.csv.gz", gzip.compress((HEADER + ROWS).encode()))
     write(tmp_path / "ETH.csv", HEADER + ROWS)
-    refused("has BTC more than once: BTC.csv, BTC.csv.gz; keep one of them", tmp_path)
+    source_refused("has BTC more than once: BTC.csv, BTC.csv.gz; keep one of them", tmp_path)
 
 
 def test_the_file_at_fault_in_a_folder_is_named(tmp_path):
     write(tmp_path / "BTC.csv", HEADER + ROWS)
     write(tmp_path / "notes.csv", "a,b\n1,2\n")
-    refused("notes.csv: missing column: open, high, low, close, volume, a time column", tmp_path)
+    source_refused("notes.csv: missing column: open, high, low, close, volume, a time column", tmp_path)
 
 
 # Times
@@ -304,7 +307,9 @@ def test_epochs_keep_their_microseconds():
     ids=["row numbers", "yyyymmdd", "yyyymmddhhmm", "yyyymmddhhmmss", "unit changes", "infinite", "negative", "overflow"],
 )
 def test_numbers_that_are_no_epochs_of_this_century_are_refused(epochs, got, unit):
-    refused(f"column time must hold epochs of the years 2000 to 2099, got {got}, read in {unit}; use ISO 8601", table(time=epochs))
+    source_refused(
+        f"column time must hold epochs of the years 2000 to 2099, got {got}, read in {unit}; use ISO 8601", table(time=epochs)
+    )
 
 
 def test_zones_are_converted_to_utc():
@@ -366,7 +371,7 @@ def test_every_name_of_the_time_column_is_known(name):
     ],
 )
 def test_what_is_no_time_is_refused(time, message):
-    refused(message, table(time=time))
+    source_refused(message, table(time=time))
 
 
 # Columns and rows of a table
@@ -375,17 +380,17 @@ def test_what_is_no_time_is_refused(time, message):
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_missing_column_is_named_beside_those_there_are(name):
     left = ", ".join(column for column in ("time", *FIELDS) if column != name)
-    refused(f"missing column: {name}; got {left}; rename or add it", table().drop(columns=name))
+    source_refused(f"missing column: {name}; got {left}; rename or add it", table().drop(columns=name))
 
 
 def test_a_table_without_times_or_without_rows_is_refused():
     expected = (
         "missing column: a time column (ts, time, timestamp, date, datetime, open_time); got open, high, low, close, volume; rename"
     )
-    refused(expected, table().drop(columns="time"))
-    refused("the table of bars is empty; expected at least one row", table(0))
-    refused("missing column: open, high, low, close, volume, a time column", pd.DataFrame())
-    refused("and 88 more; rename or add it", pd.DataFrame({f"column {i}": [1.0] for i in range(100)}))
+    source_refused(expected, table().drop(columns="time"))
+    source_refused("the table of bars is empty; expected at least one row", table(0))
+    source_refused("missing column: open, high, low, close, volume, a time column", pd.DataFrame())
+    source_refused("and 88 more; rename or add it", pd.DataFrame({f"column {i}": [1.0] for i in range(100)}))
 
 
 def test_time_and_symbol_may_be_index_levels():
@@ -437,7 +442,7 @@ def test_numbers_of_every_type_are_read_as_they_are(values):
     ids=["strings", "categories", "complex", "dates", "durations", "booleans", "timestamps", "lists", "blanks"],
 )
 def test_what_numpy_would_take_for_numbers_is_refused_with_its_row(values, got):
-    refused(f"column open must hold numbers, got {got}; mend or convert the column", table(open=values))
+    source_refused(f"column open must hold numbers, got {got}; mend or convert the column", table(open=values))
 
 
 def test_symbols_of_every_type_are_read_as_text():
@@ -455,7 +460,9 @@ def test_symbols_of_every_type_are_read_as_text():
 @pytest.mark.parametrize("dtype", ["object", "category"])
 def test_a_row_without_symbol_is_refused(nothing, dtype):
     symbols = pd.Series(["A", "A", nothing, "A", nothing, "A"], dtype=dtype)
-    refused("column symbol must have a name in every row, got 2 without, the first in row 2; fill them in", table(symbol=symbols))
+    source_refused(
+        "column symbol must have a name in every row, got 2 without, the first in row 2; fill them in", table(symbol=symbols)
+    )
 
 
 def test_further_columns_of_numbers_are_extras_and_others_are_left_out():
@@ -506,11 +513,11 @@ def test_the_interval_is_the_most_common_step_of_all_symbols():
 def test_symbols_whose_bars_alternate_are_refused_and_not_spread_over_half_empty_rows():
     even = table(symbol="A", time=pd.date_range(START, periods=6, freq="2h"))
     odd = table(symbol="B", time=pd.date_range(START + pd.Timedelta("1h"), periods=6, freq="2h"))
-    refused("6 bars are off the 2h grid that starts at 2024-01-01T00:00:00.000000, the first", pd.concat([even, odd]))
+    source_refused("6 bars are off the 2h grid that starts at 2024-01-01T00:00:00.000000, the first", pd.concat([even, odd]))
 
 
 def test_the_interval_of_a_single_bar_must_be_said():
-    refused("the interval cannot be told from a single bar; pass interval, such as interval='1h'", table(1))
+    source_refused("the interval cannot be told from a single bar; pass interval, such as interval='1h'", table(1))
     assert Bars.from_frame(table(1), "1h").n_bars == 1
 
 
@@ -520,15 +527,15 @@ def test_times_off_the_grid_are_refused():
         "1 bars are off the 1h grid that starts at 2024-01-01T00:00:00.000000, the first at 2024-01-01T04:00:01.000000; "
         "pass the right interval, or align the times"
     )
-    refused(expected, table(6, time=time))
-    refused("5 bars are off the 7m grid", table(6), interval="7m")
+    source_refused(expected, table(6, time=time))
+    source_refused("5 bars are off the 7m grid", table(6), interval="7m")
 
 
 def test_a_grid_far_larger_than_its_table_is_refused_before_it_is_built():
     far = table(6, time=[*pd.date_range(START, periods=5, freq="s"), START + pd.Timedelta("3650D")])
-    refused("would have 315360001 rows and 1 symbols for 6 bars; check the times and symbols", far)
+    source_refused("would have 315360001 rows and 1 symbols for 6 bars; check the times and symbols", far)
     nameless = table(3_000, symbol=[f"trade {i}" for i in range(3_000)])
-    refused(
+    source_refused(
         "a 1h grid from 2024-01-01T00:00:00.000000 to 2024-05-04T23:00:00.000000 would have 3000 rows and 3000",
         nameless,
         interval="1h",
@@ -538,16 +545,16 @@ def test_a_grid_far_larger_than_its_table_is_refused_before_it_is_built():
 def test_unsorted_and_doubled_times_are_refused_and_counted():
     frame = table(6, symbol=["A", "B"] * 3, time=table(3)["time"].repeat(2).to_numpy())
     expected = "got 2 unsorted bars, the first B at 2024-01-01 01:00:00; expected the times of a symbol in ascending order; mend"
-    refused(expected, frame.iloc[[0, 5, 2, 3, 4, 1]])
+    source_refused(expected, frame.iloc[[0, 5, 2, 3, 4, 1]])
     expected = "got 1 doubled bars, the first B at 2024-01-01 01:00:00; expected each time of a symbol once; mend the source"
-    refused(expected, frame.iloc[[0, 1, 2, 3, 3, 4, 5]])
+    source_refused(expected, frame.iloc[[0, 1, 2, 3, 3, 4, 5]])
 
 
 def test_a_volume_without_prices_is_refused_and_a_row_without_numbers_is_a_missing_bar():
     empty = table(**{name: [1, 1, np.nan, 1, 1, 1] for name in FIELDS})
     assert np.isnan(Bars.from_frame(empty).volume[2, 0])
     expected = "got 1 incomplete bars, the first asset at 2024-01-01 02:00:00; expected no volume where no price is known; remove"
-    refused(expected, empty.assign(volume=[1, 1, 0, 1, 1, 1]))
+    source_refused(expected, empty.assign(volume=[1, 1, 0, 1, 1, 1]))
 
 
 def test_an_unknown_volume_stays_unknown():

@@ -16,7 +16,7 @@ from engine.thresholds import RollingQuantile
 from engine.validation.forward import N_NEIGHBOURS, ForwardMoves, MoveTable, forward_moves, matched_expectation
 from engine.validation.inference import RowSums, bootstrap_ratios, hac_dummy_p, hac_mean_p, welch_p
 from engine.validation.moves import expected_log_path, moves_after, typical_move, volatility_regressors
-from tests.market import make_bars
+from tests.market import make_bars, quiet_bars, signals_of
 
 PRICES = ("open", "high", "low", "close", "volume")
 
@@ -32,15 +32,10 @@ def gappy_bars(n_bars: int = 80, n_symbols: int = 3, seed: int = 1) -> Bars:
     return with_gaps(make_bars(n_bars, n_symbols, seed), gaps)
 
 
-def make_signals(bars: Bars, active: np.ndarray, decided: np.ndarray | None = None) -> Signals:
-    decided = np.ones(bars.shape, dtype=bool) if decided is None else decided
-    return Signals(bars.time, bars.symbols, np.asarray(active, bool), np.zeros(bars.shape), decided, bars.interval)
-
-
 def random_signals(bars: Bars, rate: float, seed: int = 0) -> Signals:
     rng = np.random.default_rng(seed)
     decided = rng.random(bars.shape) < 0.95
-    return make_signals(bars, decided & (rng.random(bars.shape) < rate), decided)
+    return signals_of(bars, decided & (rng.random(bars.shape) < rate), decided)
 
 
 def bars_of_closes(close: np.ndarray) -> Bars:
@@ -307,7 +302,7 @@ def test_intervals_and_p_values_are_those_of_the_row_sums(horizon, block):
 
 def test_a_longer_delay_measures_from_a_later_open():
     bars = make_bars(60, 1)
-    signals = make_signals(bars, np.arange(60)[:, None] == 20)
+    signals = signals_of(bars, np.arange(60)[:, None] == 20)
     for delay in (1, 2, 7):
         result = forward_moves(bars, signals, ["2h"], delay, n_bootstrap=9)["2h"]
         move = np.log(bars.close[20 + delay + 1, 0] / bars.open[20 + delay, 0])
@@ -326,7 +321,7 @@ def test_equal_seeds_give_equal_intervals_and_a_shared_table_changes_nothing():
 
 def test_requests_that_cannot_be_met_are_refused():
     bars = make_bars(50, 2)
-    signals = make_signals(bars, np.zeros(bars.shape))
+    signals = signals_of(bars, np.zeros(bars.shape))
     with pytest.raises(ConfigError, match="delay must be a whole number of at least 1 bar"):
         forward_moves(bars, signals, ["1h"], delay=0)
     with pytest.raises(ConfigError, match="horizon must be shorter than the data, got 50h = 50 bars for 50 bars"):
@@ -344,7 +339,7 @@ def test_requests_that_cannot_be_met_are_refused():
 
 def test_without_events_there_is_a_count_and_nothing_else():
     bars = make_bars(400, 2)
-    result = forward_moves(bars, make_signals(bars, np.zeros(bars.shape)), ["6h"], n_bootstrap=49)["6h"]
+    result = forward_moves(bars, signals_of(bars, np.zeros(bars.shape)), ["6h"], n_bootstrap=49)["6h"]
     assert (result.n_events, result.n_effective) == (0, 0)
     assert result.n_others == 2 * (400 - 6)
     ratios = (result.event_move, result.abs_move_ratio, result.matched_ratio, result.path_ratio)
@@ -354,7 +349,7 @@ def test_without_events_there_is_a_count_and_nothing_else():
 
 def test_one_event_has_a_ratio_but_neither_interval_nor_p():
     bars = make_bars(400, 1)
-    result = forward_moves(bars, make_signals(bars, np.arange(400)[:, None] == 200), ["6h"], n_bootstrap=199)["6h"]
+    result = forward_moves(bars, signals_of(bars, np.arange(400)[:, None] == 200), ["6h"], n_bootstrap=199)["6h"]
     move = abs(np.log(bars.close[206, 0] / bars.open[201, 0]))
     assert result.event_move == pytest.approx(move)
     assert result.matched_ratio == pytest.approx(move / result.matched_move)
@@ -363,7 +358,7 @@ def test_one_event_has_a_ratio_but_neither_interval_nor_p():
 
 def test_events_in_every_bar_leave_nothing_to_compare_with():
     bars = make_bars(400, 2)
-    result = forward_moves(bars, make_signals(bars, np.ones(bars.shape)), ["6h"], n_bootstrap=49)["6h"]
+    result = forward_moves(bars, signals_of(bars, np.ones(bars.shape)), ["6h"], n_bootstrap=49)["6h"]
     assert (result.n_events, result.n_others) == (2 * (400 - 6), 0)
     assert result.n_effective == -(-394 // 6)
     unknown = (result.other_move, result.abs_move_ratio, result.matched_ratio, *result.ci)
@@ -394,7 +389,7 @@ def test_a_symbol_without_any_bar_changes_nothing_for_the_others():
 def test_an_event_is_followed_unless_a_bar_of_its_move_is_missing(gap, known):
     bars = make_bars(400, 1)
     gappy = with_gaps(bars, np.arange(400)[:, None] == gap)
-    result = forward_moves(gappy, make_signals(gappy, np.arange(400)[:, None] == 200), ["6h"], n_bootstrap=9)["6h"]
+    result = forward_moves(gappy, signals_of(gappy, np.arange(400)[:, None] == 200), ["6h"], n_bootstrap=9)["6h"]
     assert result.n_events == known
 
 
@@ -402,17 +397,13 @@ def test_events_without_a_match_count_in_the_raw_ratio_only():
     # The forecast needs 96 returns, so rows before that have a raw ratio only.
     bars = make_bars(400, 1)
     rows = np.arange(400)[:, None]
-    early = forward_moves(bars, make_signals(bars, (rows < 90) & (rows % 5 == 0)), ["6h"], n_bootstrap=49)["6h"]
+    early = forward_moves(bars, signals_of(bars, (rows < 90) & (rows % 5 == 0)), ["6h"], n_bootstrap=49)["6h"]
     assert early.n_events == 18
     assert early.abs_move_ratio > 0
     assert np.isnan([early.matched_ratio, *early.ci, early.matched_move, early.p_matched]).all()
 
 
 # Simulated markets: nothing to find, and something
-
-
-def null_bars(seed: int) -> Bars:
-    return simulate_market(seed=seed, n_bars=8_760, n_flash_crashes=0, n_pumps=0, n_foreshocks=0, n_decoys=0).bars
 
 
 def volatility_alerts(bars: Bars) -> Signals:
@@ -424,7 +415,7 @@ def volatility_alerts(bars: Bars) -> Signals:
 def test_high_volatility_is_followed_by_larger_moves_but_not_larger_than_its_match():
     found = []
     for seed in range(8):
-        bars = null_bars(seed)
+        bars = quiet_bars(seed, 8_760, 4)
         found.append(forward_moves(bars, volatility_alerts(bars), ["6h"], cooldown="24h", n_bootstrap=199)["6h"])
     raw, matched = (np.array([getattr(m, name) for m in found]) for name in ("abs_move_ratio", "matched_ratio"))
     assert raw.mean() > 1.6
@@ -479,7 +470,7 @@ def after_signatures(planted: SimulatedMarket, table: MoveTable, kind: str) -> F
     active = np.zeros(planted.bars.shape, dtype=bool)
     chosen = planted.events[planted.events["kind"] == kind]
     active[chosen["signature_row"].to_numpy(), [planted.bars.symbols.index(symbol) for symbol in chosen["symbol"]]] = True
-    return forward_moves(planted.bars, make_signals(planted.bars, active), ["6h", "24h"], table=table, n_bootstrap=199)
+    return forward_moves(planted.bars, signals_of(planted.bars, active), ["6h", "24h"], table=table, n_bootstrap=199)
 
 
 @pytest.mark.parametrize("horizon", ["6h", "24h"])
@@ -505,7 +496,7 @@ def test_random_alerts_are_followed_by_nothing(planted, planted_table):
     rng = np.random.default_rng(0)
     found = []
     for _ in range(12):
-        signals = make_signals(planted.bars, rng.random(planted.bars.shape) < 0.002)
+        signals = signals_of(planted.bars, rng.random(planted.bars.shape) < 0.002)
         found.append(forward_moves(planted.bars, signals, ["6h"], table=planted_table, n_bootstrap=199)["6h"])
     assert np.mean([m.matched_ratio for m in found]) == pytest.approx(1, abs=0.04)
     assert np.mean([m.abs_move_ratio for m in found]) == pytest.approx(1, abs=0.04)

@@ -15,14 +15,13 @@ import pytest
 import foreshock as fs
 from data.errors import ConfigError, DataError
 from data.interval import parse_duration
-from data.simulate import simulate_market
 from foreshock import gallery
 from foreshock.config import parse_study
 from foreshock.gallery import MIN_BARS, REPORTS, THUMBNAIL_BYTES, make_gallery, study_file, thumbnails
 from reports.gallery_page import Exhibit, GalleryPage
-from tests.market import make_bars
+from tests.console import foreshock
+from tests.market import make_bars, quiet_bars
 from tests.pages import seen, table_of
-from tests.test_cli import foreshock
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -160,8 +159,7 @@ def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_pat
 
 @pytest.mark.slow
 def test_the_whole_gallery_stands_and_its_links_lead_somewhere(tmp_path):
-    market = simulate_market(seed=2, n_symbols=5, n_bars=MIN_BARS, n_flash_crashes=0, n_pumps=0, n_foreshocks=0, n_decoys=0)
-    market.bars.to_frame().to_parquet(tmp_path / "bars.parquet")
+    quiet_bars(2, MIN_BARS, 5).to_frame().to_parquet(tmp_path / "bars.parquet")
     told: list[str] = []
     index = make_gallery(tmp_path / "bars.parquet", tmp_path / "out", told.append)
     page = index.read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from strategies.account import Account
 from strategies.costs import Costs
 from strategies.grid import backtest_grid
 from strategies.portfolio import backtest
-from tests.test_account import random_case
-from tests.test_backtest import make_bars, random_bars, random_weights
+from tests.accounts import random_bars, random_case, random_weights
+from tests.market import bars_of
 
 
 def test_each_column_is_the_backtest_of_its_weights_with_its_costs():
@@ -73,7 +73,7 @@ class Matrix(np.ndarray):
 
 
 def test_results_are_tables_too():
-    bars = make_bars([1.0, 1, 2], [1.0, 1, 2])
+    bars = bars_of([1.0, 1, 2], [1.0, 1, 2])
     result = backtest_grid(bars, {("a", 1): np.array([1.0, np.nan, np.nan]), ("b", 2): np.full(3, np.nan)}, Costs(0.0, 0.0))
     frame = result.to_frame()
     assert frame["a", 1].tolist() == [1, 1, 2]
@@ -83,7 +83,7 @@ def test_results_are_tables_too():
 
 
 def test_what_makes_no_grid_is_refused():
-    bars = make_bars([1.0, 1, 2], [1.0, 1, 2])
+    bars = bars_of([1.0, 1, 2], [1.0, 1, 2])
     ones = np.ones((3, 1))
     for weights, costs, memory, message in (
         ([], Costs(), 10**9, "at least one backtest"),
@@ -97,6 +97,6 @@ def test_what_makes_no_grid_is_refused():
 
 
 def test_an_account_with_credit_is_passed_on():
-    bars = make_bars([1.0, 1, 2], [1.0, 1, 2])
+    bars = bars_of([1.0, 1, 2], [1.0, 1, 2])
     result = backtest_grid(bars, [np.array([2.0, np.nan, np.nan])], Costs(0.0, 0.0), Account(leverage=2))
     assert result.total_return[0] == pytest.approx(2.0, rel=1e-12)

@@ -6,22 +6,13 @@
 import numpy as np
 import pytest
 
-from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.simulate import SimulatedMarket, simulate_market
-from engine.scores import Signals
 from engine.validation.bands import covariance_root, sup_t_band
 from engine.validation.inference import hac_variance
 from engine.validation.lead_lag import CAP, EDGE_BARS, EDGE_DECAY, lead_lag, lead_lag_curve, onset, row_profiles, surprises
 from engine.validation.moves import expected_log_path, moves_after
-from tests.market import make_bars
-
-NOTHING = dict.fromkeys(("n_flash_crashes", "n_pumps", "n_foreshocks", "n_decoys"), 0)
-
-
-def signals_of(bars: Bars, active: np.ndarray) -> Signals:
-    decided = np.ones(bars.shape, dtype=bool)
-    return Signals(bars.time, bars.symbols, active, np.zeros(bars.shape), decided, bars.interval)
+from tests.market import make_bars, quiet_bars, signals_of
 
 
 def planted(market: SimulatedMarket, column: str, kinds: tuple[str, ...]) -> np.ndarray:
@@ -155,7 +146,7 @@ def test_a_coincident_detector_has_lead_0():
 
 
 def test_alerts_on_large_moves_of_a_market_without_events_have_lead_0_and_late_ones_lag():
-    bars = simulate_market(seed=9, n_symbols=3, n_bars=6_000, **NOTHING).bars
+    bars = quiet_bars(9, 6_000, 3)
     size = np.abs(np.nan_to_num(bars.returns()))
     active = size > np.quantile(size, 0.98, axis=0)
     assert lead_lag(bars, signals_of(bars, active), cooldown="24h").lead == 0
@@ -163,7 +154,7 @@ def test_alerts_on_large_moves_of_a_market_without_events_have_lead_0_and_late_o
 
 
 def test_random_alerts_have_no_lead():
-    bars = simulate_market(seed=10, n_symbols=3, n_bars=6_000, **NOTHING).bars
+    bars = quiet_bars(10, 6_000, 3)
     known = surprises(bars)
     rng = np.random.default_rng(5)
     for n in (10, 40, 400):
@@ -174,7 +165,7 @@ def test_random_alerts_have_no_lead():
 
 
 def test_a_cool_down_and_the_table_of_offsets():
-    bars = simulate_market(seed=11, n_symbols=2, n_bars=3_000, **NOTHING).bars
+    bars = quiet_bars(11, 3_000, 2)
     active = np.zeros(bars.shape, dtype=bool)
     active[200:2_800:100] = active[201:2_800:100] = True
     found = lead_lag(bars, signals_of(bars, active), "6h", cooldown="2h")
@@ -200,7 +191,7 @@ def test_nothing_to_average_gives_nan_with_a_reason(kind):
 
 
 def test_alerts_in_every_bar_stand_out_nowhere():
-    bars = simulate_market(seed=12, n_symbols=2, n_bars=2_000, **NOTHING).bars
+    bars = quiet_bars(12, 2_000, 2)
     found = lead_lag(bars, signals_of(bars, np.ones(bars.shape, dtype=bool)), "12h")
     assert np.isnan(found.lead)
     np.testing.assert_allclose(found.activity, 1, atol=0.02)

@@ -10,14 +10,12 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
 from data.errors import ConfigError, DataError
 from engine.ledger import GENESIS, REPAIR, Ledger, canonical, default_path, digest
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
 
 
 def clock():

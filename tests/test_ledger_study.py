@@ -11,8 +11,8 @@ from engine.ledger import Ledger
 from engine.validation.sharpe import deflated_sharpe, sharpe_estimate
 from foreshock.ledger import deflate_study, record_study
 from foreshock.study import Study
+from tests.console import foreshock, refused
 from tests.market import make_bars
-from tests.test_cli import DETECTORS, edit, foreshock, place, table  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_the_entry_holds_what_the_verdict_was_decided_on_and_a_title_is_no_confi
     assert ratio == sharpe_estimate(first.backtests["buy_and_hold"].returns).ratio
 
 
-def test_run_writes_an_entry_show_prints_it_and_verify_finds_it_whole(place, monkeypatch, capsys):  # noqa: F811
+def test_run_writes_an_entry_show_prints_it_and_verify_finds_it_whole(place, monkeypatch, capsys):
     monkeypatch.setenv("FORESHOCK_LEDGER", str(place / "mine.jsonl"))
     assert foreshock(monkeypatch, capsys, "run", "study.toml")[0] == 0
     code, out, _ = foreshock(monkeypatch, capsys, "run", "study.toml", "--ledger", "other.jsonl", "--out", "b")
@@ -131,7 +131,7 @@ def test_run_writes_an_entry_show_prints_it_and_verify_finds_it_whole(place, mon
     assert results["trials"]["ledger"]["sha256"] in out
 
 
-def test_without_the_ledger_nothing_is_written_and_figures_are_still_deflated(place, monkeypatch, capsys):  # noqa: F811
+def test_without_the_ledger_nothing_is_written_and_figures_are_still_deflated(place, monkeypatch, capsys):
     monkeypatch.setenv("FORESHOCK_LEDGER", str(place / "mine.jsonl"))
     assert foreshock(monkeypatch, capsys, "run", "study.toml", "--no-ledger", "--out", "b")[0] == 0
     assert not Path("mine.jsonl").exists()
@@ -140,15 +140,7 @@ def test_without_the_ledger_nothing_is_written_and_figures_are_still_deflated(pl
     assert results["backtests"]["buy_and_hold"]["deflated_sharpe"] is not None
 
 
-def refused(monkeypatch, capsys, code: int, words: str, *arguments: str) -> None:
-    found, out, err = foreshock(monkeypatch, capsys, *arguments)
-    assert (found, out) == (code, "")
-    assert err.startswith("error: ")
-    assert words in err
-    assert err.count("\n") == 1
-
-
-def test_a_touched_ledger_is_a_sentence_and_exit_code_3_before_a_study_runs(place, monkeypatch, capsys):  # noqa: F811
+def test_a_touched_ledger_is_a_sentence_and_exit_code_3_before_a_study_runs(place, monkeypatch, capsys):
     ledger = Ledger("mine.jsonl")
     for i in range(4):
         ledger.append({"i": i}, "data", {"title": "\x1b[31m\n"})
@@ -167,7 +159,7 @@ def test_a_touched_ledger_is_a_sentence_and_exit_code_3_before_a_study_runs(plac
     assert Path("out/results.json").read_bytes() == b'{"earlier": true}'
 
 
-def test_a_ledger_that_is_not_there_or_cannot_be_is_refused(place, device, monkeypatch, capsys):  # noqa: F811
+def test_a_ledger_that_is_not_there_or_cannot_be_is_refused(place, device, monkeypatch, capsys):
     for verb in ("show", "verify"):
         refused(monkeypatch, capsys, 3, "no ledger at none.jsonl", "ledger", verb, "--ledger", "none.jsonl")
     refused(monkeypatch, capsys, 2, "must be a file that can be written", "run", "study.toml", "--ledger", "out")
@@ -182,7 +174,7 @@ def test_a_ledger_that_is_not_there_or_cannot_be_is_refused(place, device, monke
         refused(monkeypatch, capsys, 3, "line 1 was changed or cut", "ledger", verb, "--ledger", "noise")
 
 
-def test_results_are_saved_though_the_ledger_fails_in_the_end(place, monkeypatch, capsys):  # noqa: F811
+def test_results_are_saved_though_the_ledger_fails_in_the_end(place, monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 

@@ -6,9 +6,9 @@ import pytest
 import foreshock as fs
 from data.exchange.patience import Pace
 from data.store import Store
+from tests.console import foreshock
 from tests.exchange_server import HOUR_MS, START_MS, ExchangeServer, Market, tick_trades
 from tests.store_writers import BARS, MINUTE, START, TRADES, bars, trades
-from tests.test_cli import foreshock
 
 
 def test_a_stream_of_days_gives_the_windows_of_all_trades_at_once(tmp_path, monkeypatch):

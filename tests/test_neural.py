@@ -21,13 +21,11 @@ from detectors.neural.windows import Windows
 from detectors.registry import detector_class, make_detector
 from detectors.scaling import CLIP
 from engine.features import Features
-from engine.ohlcv import ohlcv_features
 from engine.splits import WalkForward
 from engine.walk_forward import walk_forward
-from tests.market import make_bars
-from tests.small import small_detector
+from tests.small import small_detector, train_rows, with_values
 
-N_TRAIN = 800
+pytestmark = pytest.mark.long
 NAMES = (
     "autoencoder",
     "sparse_autoencoder",
@@ -42,15 +40,6 @@ DENSE = [name for name in NAMES if detector_class(name).stackable]  # pyright: i
 
 
 @pytest.fixture(scope="module")
-def features() -> Features:
-    return ohlcv_features(make_bars(n_bars=1_400, n_symbols=3, seed=11))
-
-
-def train_rows(features: Features) -> Features:
-    return features.rows(slice(0, N_TRAIN))
-
-
-@pytest.fixture(scope="module")
 def fitted(features) -> Callable[[str], Any]:
     """A small detector by its name, fitted once on the training rows; whoever changes it takes a copy."""
     return cache(lambda name: small_detector(name).fit(train_rows(features)))
@@ -58,10 +47,6 @@ def fitted(features) -> Callable[[str], Any]:
 
 def copied(detector: Any, **params: Any) -> Any:
     return small_detector(detector.name, **params).restore(detector.state())
-
-
-def with_values(features: Features, values: np.ndarray) -> Features:
-    return Features(features.time, features.symbols, features.names, values, features.interval)
 
 
 def standardised(detector, features: Features) -> np.ndarray:

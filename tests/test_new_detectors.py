@@ -22,25 +22,12 @@ from engine.ohlcv import ohlcv_features
 from engine.splits import WalkForward
 from engine.walk_forward import walk_forward
 from tests.market import make_bars
-from tests.small import small_detector
+from tests.small import N_TRAIN, small_detector, train_rows, with_values
 
-N_TRAIN = 800
+pytestmark = pytest.mark.long
 CLASSICAL = ("isolation_forest", "one_class_svm", "pca", "kmeans_regime", "pyod:ECOD", "pyod:KNN")
 POOLED = (*CLASSICAL, "autoencoder", "vae", "seq2seq_autoencoder")
 HOUR = np.timedelta64(1, "h").astype("timedelta64[us]")
-
-
-@pytest.fixture(scope="module")
-def features() -> Features:
-    return ohlcv_features(make_bars(n_bars=1_400, n_symbols=3, seed=11))
-
-
-def train(features: Features) -> Features:
-    return features.rows(slice(0, N_TRAIN))
-
-
-def with_values(features: Features, values: np.ndarray) -> Features:
-    return Features(features.time, features.symbols, features.names, values, features.interval)
 
 
 def only(features: Features, col: int) -> Features:
@@ -61,8 +48,8 @@ def standardised(detector, features: Features) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_exact_machine_scores_as_scikit_learn_does(features):
-    detector = make_detector("one_class_svm", nu=0.1, gamma=0.5).fit(train(features))
-    trained = np.clip(standardised(detector, train(features))[0], -CLIP, CLIP)
+    detector = make_detector("one_class_svm", nu=0.1, gamma=0.5).fit(train_rows(features))
+    trained = np.clip(standardised(detector, train_rows(features))[0], -CLIP, CLIP)
     rows, mask = standardised(detector, features)
     peer = SklearnSVM(nu=0.1, gamma=0.5 / (trained.shape[1] * trained.var())).fit(trained)
     np.testing.assert_allclose(detector.score(features).values[mask], -peer.decision_function(rows), rtol=1e-9, atol=1e-9)
@@ -70,8 +57,8 @@ def test_the_exact_machine_scores_as_scikit_learn_does(features):
 
 def test_the_approximate_machine_scores_as_scikit_learn_does(features, monkeypatch):
     monkeypatch.setattr("detectors.one_class_svm.MANY_ROWS", 500)
-    detector = make_detector("one_class_svm", n_components=60, seed=4).fit(train(features))
-    trained = np.clip(standardised(detector, train(features))[0], -CLIP, CLIP)
+    detector = make_detector("one_class_svm", n_components=60, seed=4).fit(train_rows(features))
+    trained = np.clip(standardised(detector, train_rows(features))[0], -CLIP, CLIP)
     rows, mask = standardised(detector, features)
     lift = Nystroem(gamma=1 / (trained.shape[1] * trained.var()), n_components=60, random_state=4).fit(trained)
     peer = SGDOneClassSVM(nu=0.05, average=True, max_iter=20, tol=None, random_state=4).fit(lift.transform(trained))
@@ -159,7 +146,7 @@ def test_three_regimes_have_no_bearish_one():
 
 
 def test_the_score_is_the_distance_to_the_nearest_centroid(features):
-    detector = make_detector("kmeans_regime").fit(train(features))
+    detector = make_detector("kmeans_regime").fit(train_rows(features))
     rows, mask = standardised(detector, features)
     distances = np.linalg.norm(rows[:, None] - detector.models_[0]["centroids"][None], axis=2)
     np.testing.assert_allclose(detector.score(features).values[mask], distances.min(axis=1), rtol=1e-12)
@@ -201,8 +188,8 @@ def test_walk_forward_regimes_are_right_stable_and_blind_to_later_rows():
 
 
 def test_the_projection_is_that_on_the_leading_components(features):
-    detector = make_detector("kmeans_regime").fit(train(features))
-    trained = np.clip(standardised(detector, train(features))[0], -CLIP, CLIP)
+    detector = make_detector("kmeans_regime").fit(train_rows(features))
+    trained = np.clip(standardised(detector, train_rows(features))[0], -CLIP, CLIP)
     rows, mask = standardised(detector, features)
     peer = SklearnPCA(2).fit(trained)
     found = detector.project(features)
@@ -222,7 +209,7 @@ def test_regimes_need_a_fit_and_their_features(features):
 
 
 def test_half_space_trees_equal_a_slow_count(features):
-    detector = make_detector("half_space_trees", n_trees=4, depth=5, window=60, seed=2).fit(train(features))
+    detector = make_detector("half_space_trees", n_trees=4, depth=5, window=60, seed=2).fit(train_rows(features))
     # From where all features are known, so that the first rows scored have their windows at the very beginning.
     values = features.values[200:400].copy()
     values[100:140, 1] = np.nan
@@ -281,13 +268,13 @@ def test_half_space_cuts_halve_what_the_ancestors_left():
 
 def test_an_ensemble_is_the_mean_of_the_places_among_training_scores(features):
     members = ("mad", "isolation_forest", "pca")
-    detector = make_detector("ensemble", members=members, params={"mad": {"window": 50}}).fit(train(features))
+    detector = make_detector("ensemble", members=members, params={"mad": {"window": 50}}).fit(train_rows(features))
     scores = detector.score(features).values
     rng = np.random.default_rng(0)
     places = []
     for name in members:
-        member = make_detector(name, **({"window": 50} if name == "mad" else {})).fit(train(features))
-        trained = member.score(train(features)).values
+        member = make_detector(name, **({"window": 50} if name == "mad" else {})).fit(train_rows(features))
+        trained = member.score(train_rows(features)).values
         places.append((trained[~np.isnan(trained)], member.score(features).values))
     assert detector.lookback == 50
     for row in rng.integers(N_TRAIN, 1_400, 40):
@@ -308,7 +295,7 @@ def test_beyond_the_training_scores_stranger_rows_still_rank_higher():
 
 def test_a_saved_ensemble_keeps_its_members_and_their_parameters(features, tmp_path):
     params = {"zscore": {"window": 30, "columns": ("log_return",)}, "one_class_svm": {"pool": False}}
-    detector = make_detector("ensemble", members=("zscore", "one_class_svm"), params=params, pool=False).fit(train(features))
+    detector = make_detector("ensemble", members=("zscore", "one_class_svm"), params=params, pool=False).fit(train_rows(features))
     detector.save(tmp_path / "m")
     loaded = load_detector(tmp_path / "m")
     assert loaded.get_params() == detector.get_params()
@@ -336,7 +323,7 @@ def test_an_ensemble_that_cannot_be_is_refused(params, message, features):
 
 def test_pyod_itself_looks_at_later_rows_and_the_adapter_does_not(features):
     for name in ("pyod:ECOD", "pyod:COPOD"):
-        detector = make_detector(name).fit(train(features))
+        detector = make_detector(name).fit(train_rows(features))
         rows, mask = standardised(detector, features)
         model = detector.models_[0]["model"]
         later = model.decision_function(rows)[:500] - model.decision_function(rows[:500])
@@ -350,7 +337,7 @@ def test_pyod_itself_looks_at_later_rows_and_the_adapter_does_not(features):
 
 def test_a_model_that_looks_at_neighbours_is_scored_row_by_row(features):
     three = features.select(["log_return", "range", "volume_ratio_20"])
-    detector = make_detector("pyod:ROD", max_rows=120).fit(train(three))
+    detector = make_detector("pyod:ROD", max_rows=120).fit(train_rows(three))
     assert detector.models_[0]["alone"]
     few = three.rows(slice(1_000, 1_040))
     full = detector.score(few).values
@@ -368,15 +355,15 @@ def test_a_model_that_looks_at_neighbours_is_scored_row_by_row(features):
 )
 def test_a_model_that_cannot_be_used_causally_is_refused(name, message, features):
     with pytest.raises(ConfigError, match=message):
-        make_detector(name, **({"max_rows": 99} if name == "pyod:KNN" else {})).fit(train(features))
+        make_detector(name, **({"max_rows": 99} if name == "pyod:KNN" else {})).fit(train_rows(features))
 
 
 @pytest.mark.parametrize("name", ["pyod:KNN", "pyod:HBOS", "pyod:LOF", "pyod:IForest"])
 def test_a_pyod_model_scores_as_pyod_does(name, features):
-    detector = make_detector(name).fit(train(features))
+    detector = make_detector(name).fit(train_rows(features))
     rows, mask = standardised(detector, features)
     assert not detector.models_[0]["alone"]
-    peer = detector.model_class(**detector.params).fit(standardised(detector, train(features))[0])
+    peer = detector.model_class(**detector.params).fit(standardised(detector, train_rows(features))[0])
     np.testing.assert_allclose(detector.score(features).values[mask], peer.decision_function(rows), rtol=1e-9)
 
 
@@ -386,7 +373,7 @@ def test_parameters_of_pyod_models_are_known_and_kept(features):
     assert clone(detector).get_params() == detector.get_params()
     assert detector.get_params()["n_neighbors"] == 9
     assert make_detector("pyod:IForest").get_params()["random_state"] == 0
-    assert detector.set_params(n_neighbors=3, max_rows=200).fit(train(features)).models_[0]["model"].n_neighbors == 3
+    assert detector.set_params(n_neighbors=3, max_rows=200).fit(train_rows(features)).models_[0]["model"].n_neighbors == 3
     with pytest.raises(ConfigError, match="unknown parameter of pyod:KNN: neighbours"):
         make_detector("pyod:KNN", neighbours=3)
     with pytest.raises(ConfigError, match="PyOD has no model 'Nope'; it has"):
@@ -403,9 +390,9 @@ def test_a_pyod_model_is_refitted_on_the_past_only(features):
 
 def test_saving_a_pyod_model_is_refused_alone_and_in_an_ensemble(features, tmp_path):
     with pytest.raises(ConfigError, match=r"pyod:HBOS cannot be saved .* pickles"):
-        make_detector("pyod:HBOS").fit(train(features)).save(tmp_path / "m")
+        make_detector("pyod:HBOS").fit(train_rows(features)).save(tmp_path / "m")
     with pytest.raises(ConfigError, match="cannot be saved without pickle"):
-        make_detector("ensemble", members=("pca", "pyod:HBOS")).fit(train(features)).save(tmp_path / "m")
+        make_detector("ensemble", members=("pca", "pyod:HBOS")).fit(train_rows(features)).save(tmp_path / "m")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -414,12 +401,12 @@ def test_saving_a_pyod_model_is_refused_alone_and_in_an_ensemble(features, tmp_p
 
 @pytest.mark.parametrize("name", POOLED)
 def test_without_pooling_each_symbol_is_scored_as_if_it_were_alone(name, features, tmp_path):
-    each = small_detector(name, pool=False).fit(train(features))
+    each = small_detector(name, pool=False).fit(train_rows(features))
     scores = each.score(features).values
     for col in range(3):
-        alone = small_detector(name).fit(train(only(features, col))).score(only(features, col)).values
+        alone = small_detector(name).fit(train_rows(only(features, col))).score(only(features, col)).values
         assert np.array_equal(scores[:, [col]], alone, equal_nan=True)
-    pooled = small_detector(name).fit(train(features)).score(features).values
+    pooled = small_detector(name).fit(train_rows(features)).score(features).values
     assert not np.allclose(pooled[N_TRAIN:], scores[N_TRAIN:])
     turned = Features(features.time, features.symbols[::-1], features.names, features.values[:, ::-1], features.interval)
     np.testing.assert_allclose(each.score(turned).values, scores[:, ::-1], rtol=1e-9)
@@ -440,10 +427,10 @@ def test_constant_features_leave_finite_scores_or_none(name, features):
     values = features.values.copy()
     values[:, :, [2, 5]] = 7.0
     some = with_values(features, values)
-    scores = small_detector(name).fit(train(some)).score(some).values
+    scores = small_detector(name).fit(train_rows(some)).score(some).values
     assert np.isfinite(scores[N_TRAIN:]).all()
     flat = with_values(features, np.where(np.isnan(features.values), np.nan, 1.0))
-    scores = small_detector(name).fit(train(flat)).score(flat).values
+    scores = small_detector(name).fit(train_rows(flat)).score(flat).values
     assert not np.isinf(scores).any()
 
 
@@ -456,7 +443,7 @@ def test_one_row_of_training_data_is_too_little_or_nothing_is_scored(name, featu
     else:
         assert scores.shape == (1, 3)
         assert name in ("random", "joint_tail") or np.isnan(scores).all()
-    whole = small_detector(name).fit(train(features))
+    whole = small_detector(name).fit(train_rows(features))
     scores = whole.score(one).values
     assert scores.shape == (1, 3)
     assert not np.isinf(scores).any()
@@ -466,10 +453,10 @@ def test_a_symbol_without_data_is_not_scored_and_changes_nothing(name, features)
     values = features.values.copy()
     values[:, 1] = np.nan
     gone = with_values(features, values)
-    scores = small_detector(name).fit(train(gone)).score(gone).values
+    scores = small_detector(name).fit(train_rows(gone)).score(gone).values
     assert np.isnan(scores[:, 1]).all()
     rest = Features(features.time, ("A", "C"), features.names, features.values[:, [0, 2]], features.interval)
-    np.testing.assert_allclose(scores[:, [0, 2]], small_detector(name).fit(train(rest)).score(rest).values, rtol=1e-9)
+    np.testing.assert_allclose(scores[:, [0, 2]], small_detector(name).fit(train_rows(rest)).score(rest).values, rtol=1e-9)
 
 
 def test_symbols_that_start_late_or_stop_early_are_scored_while_they_trade(name, features):
@@ -477,7 +464,7 @@ def test_symbols_that_start_late_or_stop_early_are_scored_while_they_trade(name,
     values[:500, 0] = np.nan
     values[1_100:, 2] = np.nan
     cut = with_values(features, values)
-    detector = small_detector(name).fit(train(cut))
+    detector = small_detector(name).fit(train_rows(cut))
     scores = detector.score(cut).values
     begin = 500 + detector.lookback
     assert np.isnan(scores[:500, 0]).all()
@@ -496,7 +483,7 @@ def test_the_unit_of_a_feature_does_not_matter(name, unit, features):
     values[:, :, col] *= unit
     values[:, :, features.index("amihud_20")] /= unit
     scaled = with_values(features, values)
-    before, after = (small_detector(name).fit(train(f)).score(f).values for f in (features, scaled))
+    before, after = (small_detector(name).fit(train_rows(f)).score(f).values for f in (features, scaled))
     np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-7)
 
 
@@ -505,7 +492,7 @@ def test_a_damaged_file_of_any_detector_is_refused(name, damage, features, tmp_p
     if name.startswith("pyod"):
         pytest.skip("is not saved")
     path = tmp_path / "m"
-    small_detector(name).fit(train(features)).save(path)
+    small_detector(name).fit(train_rows(features)).save(path)
     content = bytearray(path.read_bytes())
     content[-3] ^= 4
     path.write_bytes(bytes(content[:-10]) if damage == "truncated" else bytes(content))
@@ -516,7 +503,7 @@ def test_a_damaged_file_of_any_detector_is_refused(name, damage, features, tmp_p
 @pytest.mark.parametrize("name", ["isolation_forest", "one_class_svm", "pca", "kmeans_regime", "half_space_trees", "ensemble"])
 def test_a_file_whose_arrays_do_not_fit_together_is_refused(name, features, tmp_path):
     """Its digest is right, but a kernel would read outside its arrays."""
-    detector = small_detector(name).fit(train(features))
+    detector = small_detector(name).fit(train_rows(features))
     if name == "half_space_trees":
         detector.feature_ = detector.feature_ + np.uint16(13)
     elif name == "ensemble":

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import foreshock
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
 
 
 @pytest.mark.parametrize("name", ["foreshock", "data", "engine", "detectors", "strategies", "reports"])

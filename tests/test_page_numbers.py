@@ -13,7 +13,7 @@ import pytest
 import foreshock as fs
 from reports import format as fmt
 from strategies.closed_trades import closed_trades
-from tests.test_study import small_study
+from tests.small import small_study
 
 NUMBER = re.compile(r"(?:< )?−?\d[\d,]*(?:\.\d+)?(?:\u202f[%s])?")
 WRITERS = (

@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,54 +10,20 @@ import pandas as pd
 import pytest
 
 from reports import format as fmt
-from tests import test_comparison_report, test_scenario_report
 from tests.browser import Visit, find_chromium, visit
-from tests.test_eda_report import page_of
-from tests.test_price_chart import gappy, watched
-from tests.test_reports import _renamed, full_report
+from tests.made.prices import gappy, watched
+from tests.made.study import full_report, renamed
+from tests.page_kinds import HOSTILE, KINDS
 
-NAMES = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of page, and the same with hostile names for all that users name; ``names`` are those that it shows."""
-
-    plain: Callable[[], str]
-    hostile: Callable[[], str]
-    names: tuple[str, ...] = NAMES
-
-
-def hostile_study() -> str:
-    report = full_report()
-    for old, new in zip(("zscore", "ETH/USDT", "isolation_forest"), NAMES, strict=True):
-        report = _renamed(report, old, new)
-    return report.to_html()
-
-
-def hostile_prices() -> str:
-    bars = gappy(n_symbols=3)
-    object.__setattr__(bars, "symbols", NAMES)
-    return watched(bars, NAMES).to_html(NAMES[0])
-
-
+pytestmark = pytest.mark.long
 UNFOLD = "() => document.querySelectorAll('details').forEach(part => { part.open = true; })"
-
-# A new kind of page is a line here.
-KINDS = {
-    "study": Kind(lambda: full_report().to_html(), hostile_study),
-    "comparison": Kind(test_comparison_report.page_of, lambda: test_comparison_report.page_of(*NAMES)),
-    "scenarios": Kind(test_scenario_report.page_of, lambda: test_scenario_report.page_of(*NAMES[:2]), NAMES[:2]),
-    "exploration": Kind(page_of, lambda: page_of(*NAMES[:2]), NAMES[:2]),
-    "prices": Kind(lambda: watched(gappy(2_000, 3)).to_html(), hostile_prices),
-}
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def opened(request, chromium, tmp_path_factory) -> Iterator[Visit]:
     """The page of each kind, with all that it folds away unfolded."""
     path = tmp_path_factory.mktemp("pages") / f"{request.param}.html"
-    path.write_text(KINDS[request.param].plain(), encoding="utf-8")
+    path.write_text(KINDS[request.param].named(()), encoding="utf-8")
     with visit(chromium, path) as page:
         page.look(UNFOLD)
         yield page
@@ -253,7 +218,7 @@ def test_hostile_names_are_text_and_make_no_element(opened, chromium, tmp_path):
     kind = KINDS[name_of(opened)]
     counts = "() => ['script', 'img', 'iframe', 'object', 'form'].map(tag => document.querySelectorAll(tag).length)"
     path = tmp_path / "page.html"
-    path.write_text(kind.hostile(), encoding="utf-8")
+    path.write_text(kind.named(HOSTILE), encoding="utf-8")
     with visit(chromium, path) as page:
         page.look(UNFOLD)
         for select in page.page.locator("select:visible").all():
@@ -261,7 +226,7 @@ def test_hostile_names_are_text_and_make_no_element(opened, chromium, tmp_path):
                 select.select_option(index=number)
                 page.page.wait_for_timeout(50)
         text = page.look("() => document.body.innerText")
-        for name in kind.names:
+        for name in HOSTILE[: kind.n_names]:
             assert name in text, name
         assert page.look(counts) == opened.look(counts)
         assert (page.dialogs, page.said, page.asked) == ([], [], [page.page.url])
@@ -433,8 +398,8 @@ def test_without_scripts_every_picture_and_the_table_are_there(chromium, tmp_pat
 def traded(chromium, tmp_path_factory) -> Iterator[tuple[Visit, pd.DataFrame]]:
     """A study whose trades bear names that a spreadsheet would run, and these trades."""
     report = full_report()
-    for old, new in zip(("zscore", "ETH/USDT"), (NAMES[0], NAMES[2]), strict=True):
-        report = _renamed(report, old, new)
+    for old, new in zip(("zscore", "ETH/USDT"), (HOSTILE[0], HOSTILE[2]), strict=True):
+        report = renamed(report, old, new)
     path = tmp_path_factory.mktemp("trades") / "study.html"
     report.save(path)
     with visit(chromium, path) as page:
@@ -481,5 +446,5 @@ def test_the_csv_of_trades_holds_every_row_and_no_formula(traded, tmp_path):
     assert len(table) == len(trades)
     assert np.sort(table.iloc[:, 8]) == pytest.approx(np.sort(trades["net_return"]), rel=1e-7)
     names = set(table["Symbol"])
-    assert "'" + NAMES[2] in names
+    assert "'" + HOSTILE[2] in names
     assert {name.removeprefix("'") for name in names} == set(trades["symbol"])

@@ -10,40 +10,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.bars import PRICES, Bars
+from data.bars import PRICES
 from data.errors import ConfigError
 from reports import format as fmt
 from reports.price_chart import N_MARKED, N_STILLS, PriceChart, PriceHistory
 from reports.price_payload import decimals_of, packed, unpacked
 from reports.price_still import N_STRETCHES, TOP, price_ticks, still
+from tests.made.prices import REGIMES, gappy, watched
+from tests.made.study import bare_report
 from tests.market import make_bars
 
-REGIMES = ("calm", "high volatility", "bearish")
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0")
-
-
-def gappy(n_bars: int = 600, n_symbols: int = 2, decimals: int | None = 4) -> Bars:
-    """Bars with a tick, a hole in the first symbol, and a late start of the second."""
-    bars = make_bars(n_bars, n_symbols)
-    fields = {name: getattr(bars, name) if decimals is None else getattr(bars, name).round(decimals) for name in PRICES}
-    fields["high"] = np.maximum.reduce(list(fields.values()))
-    fields["low"] = np.minimum.reduce(list(fields.values()))
-    fields["volume"] = bars.volume.copy()
-    for values in fields.values():
-        values[100:140, 0] = np.nan
-        values[:50, 1:] = np.nan
-    return replace(bars, **fields)
-
-
-def watched(bars: Bars, detectors: tuple[str, ...] = ("zscore", "pca"), share: float = 0.1) -> PriceHistory:
-    """A history with scores and regimes drawn at random; some regimes are not known."""
-    rng = np.random.default_rng(2)
-    alerts = {}
-    for name in detectors:
-        scores = np.where(np.isnan(bars.close), np.nan, rng.standard_normal(bars.close.shape))
-        alerts[name] = (scores > np.nanquantile(scores, 1 - share), scores)
-    labels = rng.integers(-1, len(REGIMES), bars.close.shape).astype(np.int8)
-    return PriceHistory(bars, alerts, (REGIMES, labels))
 
 
 def read_back(chart: PriceChart, symbol: int) -> list[np.ndarray]:
@@ -231,9 +208,7 @@ def test_what_does_not_fit_the_bars_is_refused_by_its_name():
 
 
 def test_only_a_page_with_a_price_chart_carries_its_script():
-    from tests.test_reports import _report
-
-    page, other = watched(gappy()).to_html(), _report().to_html()
+    page, other = watched(gappy()).to_html(), bare_report().to_html()
     assert page.count("<script>") == 4
     assert "TradingView Lightweight Charts" in page
     assert other.count("<script>") == 2

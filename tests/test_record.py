@@ -14,8 +14,8 @@ from data.record import record_books
 from data.series import SeriesKey
 from data.snapshots import read_snapshots, snapshot_row
 from data.store import Store
+from tests.console import foreshock
 from tests.exchange_server import MINUTE_MS, START_MS, ExchangeServer, Market, tick_trades, walk
-from tests.test_cli import foreshock
 
 BOOK = SeriesKey("binance", "spot", "BTC/USDT", "book", "5s")
 SERIES = (

@@ -17,15 +17,14 @@ from detectors.neural.scenarios import VOLATILITY_REGIMES, held_returns, trailin
 from engine.realism import gaussian_paths, phase_shuffled_paths
 from foreshock import cli
 from foreshock.scenarios import cut_paths, hold_out
-from tests.market import make_bars
+from tests.market import make_bars, quiet_bars
 
-NO_EVENTS = {"n_flash_crashes": 0, "n_pumps": 0, "n_foreshocks": 0, "n_decoys": 0}
 SMALL = {"n_steps": 8, "latent": 3, "hidden": 12, "batch_size": 64, "max_windows": 2_000}
 
 
 @pytest.fixture(scope="module")
 def bars() -> fs.Bars:
-    return simulate_market(seed=5, n_symbols=3, n_bars=4_000, **NO_EVENTS).bars
+    return quiet_bars(5, 4_000, 3)
 
 
 @pytest.fixture(scope="module")

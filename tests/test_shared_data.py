@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.conftest import BESIDE, find_shared_data
+from tests.conftest import find_shared_data
+from tests.paths import SHARED
 
 
 def test_missing_data_skips_with_the_reason_and_fails_in_ci(tmp_path):
@@ -15,8 +16,8 @@ def test_missing_data_skips_with_the_reason_and_fails_in_ci(tmp_path):
 
 def test_the_variable_comes_before_the_folder_beside_the_repository(tmp_path):
     assert find_shared_data({"FORESHOCK_SHARED_DATA": str(tmp_path), "CI": "true"}) == tmp_path
-    if BESIDE.is_dir():
-        assert find_shared_data({}) == BESIDE
+    if SHARED.is_dir():
+        assert find_shared_data({}) == SHARED
 
 
 def test_whatever_asks_for_the_data_is_marked(request, shared_data):

@@ -9,9 +9,9 @@ from data.errors import ConfigError
 from data.simulate import simulate_market
 from data.simulate_events import AFTERMATH, CLEARANCE
 from data.simulate_paths import LISTED, ar1_nb, gjr_garch_nb, weekly_season
+from tests.market import NO_EVENTS
 
 HOUR = np.timedelta64(1, "h").astype("timedelta64[us]")
-NO_EVENTS = {"n_flash_crashes": 0, "n_pumps": 0, "n_foreshocks": 0, "n_decoys": 0}
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,13 @@ from strategies.costs import Costs
 from strategies.event import EventTrade
 from strategies.portfolio import backtest
 from strategies.stability import choose_walk_forward, stability_grid
-from tests.test_strategies import NAN, make_bars, random_market
-
-FREE = Costs(0.0, 0.0)
+from tests.accounts import FREE, random_market
+from tests.market import NAN, bars_of
 
 
 def test_a_sweep_is_the_backtest_at_each_cost_and_its_break_even_earns_nothing():
     rng = np.random.default_rng(0)
-    bars = make_bars(100 * np.exp(np.cumsum(1e-3 + rng.normal(0, 0.01, (500, 2)), axis=0)))
+    bars = bars_of(100 * np.exp(np.cumsum(1e-3 + rng.normal(0, 0.01, (500, 2)), axis=0)))
     weights = {"daily": EqualWeight().weights(bars), "switch": np.tile([[0.9, 0.0], [0.0, 0.9]], (250, 1))}
     found = cost_sweep(bars, weights, [0.0, 1e-4])
     for name, one in weights.items():
@@ -38,13 +37,13 @@ def test_a_sweep_is_the_backtest_at_each_cost_and_its_break_even_earns_nothing()
 
 
 def test_the_break_even_of_one_round_trip_is_in_closed_form():
-    bars = make_bars(np.array([[1.0], [1], [1.1], [1.1]]))
+    bars = bars_of(np.array([[1.0], [1], [1.1], [1.1]]))
     # Half the equity: (0.55 - 0.5) = c (0.55 + 0.5).
     assert break_even_cost(bars, np.array([0.5, 0.0, NAN, NAN])) == pytest.approx(0.05 / 1.05, rel=1e-9)
 
 
 def test_a_loser_has_no_break_even_and_what_trades_less_than_its_baseline_has_no_bound():
-    bars = make_bars(np.array([[1.0], [1], [0.9], [0.9]]))
+    bars = bars_of(np.array([[1.0], [1], [0.9], [0.9]]))
     out, hold = np.array([0.5, 0.0, NAN, NAN]), np.array([0.5, NAN, NAN, NAN])
     assert math.isnan(break_even_cost(bars, out))
     flat = np.full(4, NAN)
@@ -54,7 +53,7 @@ def test_a_loser_has_no_break_even_and_what_trades_less_than_its_baseline_has_no
 
 def test_a_break_even_against_a_baseline_is_where_both_end_equal():
     close = np.array([[1.0], [1], [1], [0.9], [0.9], [0.9]])
-    bars = make_bars(close)
+    bars = bars_of(close)
     # The fall comes between the opens of rows 2 and 3: out at the first, in again at the second.
     avoid, hold = np.array([1.0, 0.0, 1.0, NAN, NAN, NAN]), np.array([1.0, NAN, NAN, NAN, NAN, NAN])
     rate = break_even_cost(bars, avoid, against=hold)
@@ -98,7 +97,7 @@ def turning_market(n_bars=1_200):
     """S0 rises up to row 560 and falls then, S1 the other way round; hours."""
     rng = np.random.default_rng(3)
     drift = np.where(np.arange(n_bars) < 560, 2e-3, -2e-3)[:, None] * [1, -1]
-    bars = make_bars(100 * np.exp(np.cumsum(drift + rng.normal(0, 1e-3, (n_bars, 2)), axis=0)))
+    bars = bars_of(100 * np.exp(np.cumsum(drift + rng.normal(0, 1e-3, (n_bars, 2)), axis=0)))
     sets = {}
     for col, name in enumerate(bars.symbols):
         sets[name] = np.full((n_bars, 2), NAN)

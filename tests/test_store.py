@@ -23,7 +23,8 @@ from data.series import empty_runs, union, without
 from data.store import SeriesKey, Store
 from data.trades import read_trades
 from foreshock import cli
-from tests.store_writers import BARS, MINUTE, PROCESSES, START, TRADES, bars, between, fill, snapshot, trades
+from tests.paths import snapshot
+from tests.store_writers import BARS, MINUTE, PROCESSES, START, TRADES, bars, between, fill, trades
 
 HOLES = [(0, 3), (700, 701), (1_000, 1_450), (5_990, 6_000)]
 

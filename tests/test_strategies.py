@@ -14,38 +14,13 @@ from strategies.factor_portfolio import FactorPortfolio
 from strategies.momentum import TimeSeriesMomentum
 from strategies.portfolio import backtest
 from strategies.volatility_target import VolatilityTarget
-
-HOUR = np.timedelta64(1, "h")
-NAN = np.nan
-
-
-def make_bars(close: np.ndarray, start: str = "2024-01-01T00", interval: np.timedelta64 = HOUR) -> Bars:
-    close = np.asarray(close, dtype=float)
-    time = np.datetime64(start, "us") + np.arange(len(close)) * interval
-    return Bars(time, tuple(f"S{col}" for col in range(close.shape[1])), close, close, close, close, close, interval)
-
-
-def make_signals(bars: Bars, active: np.ndarray, decided: np.ndarray | None = None) -> Signals:
-    decided = np.ones(bars.shape, dtype=bool) if decided is None else decided
-    return Signals(bars.time, bars.symbols, np.asarray(active, bool), np.zeros(bars.shape), decided, bars.interval)
+from tests.accounts import random_market
+from tests.market import NAN, bars_of, signals_of
 
 
 def head(signals: Signals, n: int) -> Signals:
     parts = (signals.active[:n], signals.threshold[:n], signals.decided[:n])
     return Signals(signals.time[:n], signals.symbols, *parts, signals.interval)
-
-
-def random_market(seed: int, n_bars: int = 120, n_symbols: int = 3) -> tuple[Bars, Signals]:
-    """Random walks with late listings, holes, delistings, and signals of which some are not decided."""
-    rng = np.random.default_rng(seed)
-    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, (n_bars, n_symbols)), axis=0))
-    for col in range(1, n_symbols):
-        close[: rng.integers(0, 40), col] = NAN
-        close[rng.integers(60, n_bars) :, col] = NAN
-    close[rng.random(close.shape) < 0.05] = NAN
-    bars = make_bars(close, start="2024-01-01T05")
-    decided = np.arange(n_bars)[:, None] >= rng.integers(0, 20, n_symbols)
-    return bars, make_signals(bars, rng.random(close.shape) < 0.04, decided)
 
 
 STRATEGIES = [
@@ -95,10 +70,10 @@ def test_random_markets_can_be_traded_with_no_order_rejected(strategy):
 
 
 def test_a_signal_takes_its_symbol_out_for_exactly_the_hold():
-    bars = make_bars(np.ones((8, 2)))
+    bars = bars_of(np.ones((8, 2)))
     active = np.zeros((8, 2), bool)
     active[2, 0] = True
-    weights = AnomalyAvoidance(hold="3h").weights(bars, make_signals(bars, active))
+    weights = AnomalyAvoidance(hold="3h").weights(bars, signals_of(bars, active))
     np.testing.assert_array_equal(weights[:, 0], [0.5, NAN, 0, NAN, NAN, 0.5, NAN, NAN])
     np.testing.assert_array_equal(weights[:, 1], [0.5] + [NAN] * 7)
     # Known at the close of row 2: out at the open of row 3, in again at the open of row 6.
@@ -106,47 +81,47 @@ def test_a_signal_takes_its_symbol_out_for_exactly_the_hold():
 
 
 def test_a_further_signal_starts_the_hold_anew():
-    bars = make_bars(np.ones((9, 1)))
+    bars = bars_of(np.ones((9, 1)))
     active = np.isin(np.arange(9), [1, 3])[:, None]
-    weights = AnomalyAvoidance(hold="3h").weights(bars, make_signals(bars, active))
+    weights = AnomalyAvoidance(hold="3h").weights(bars, signals_of(bars, active))
     np.testing.assert_array_equal(weights[:, 0], [1, 0, NAN, NAN, NAN, NAN, 1, NAN, NAN])
 
 
 def test_a_fixed_hold_takes_no_notice_of_signals_before_it_is_over():
-    bars = make_bars(np.ones((9, 1)))
-    signals = make_signals(bars, np.isin(np.arange(9), [1, 3])[:, None])
+    bars = bars_of(np.ones((9, 1)))
+    signals = signals_of(bars, np.isin(np.arange(9), [1, 3])[:, None])
     weights = AnomalyAvoidance(hold="3h", reentry="fixed").weights(bars, signals)
     np.testing.assert_array_equal(weights[:, 0], [1, 0, NAN, NAN, 1, NAN, NAN, NAN, NAN])
 
 
 def test_a_market_wide_exit_leaves_every_symbol():
-    bars = make_bars(np.ones((5, 2)))
+    bars = bars_of(np.ones((5, 2)))
     active = np.zeros((5, 2), bool)
     active[1, 0] = True
-    weights = AnomalyAvoidance(hold="2h", market_wide=True).weights(bars, make_signals(bars, active))
+    weights = AnomalyAvoidance(hold="2h", market_wide=True).weights(bars, signals_of(bars, active))
     np.testing.assert_array_equal(weights, np.array([0.5, 0, NAN, 0.5, NAN])[:, None] * [1, 1])
 
 
 def test_the_kept_exposure_is_a_fraction_of_the_base_weight():
-    bars = make_bars(np.ones((4, 4)))
+    bars = bars_of(np.ones((4, 4)))
     active = np.zeros((4, 4), bool)
     active[1, 2] = True
-    weights = AnomalyAvoidance(hold="24h", exposure=0.4).weights(bars, make_signals(bars, active))
+    weights = AnomalyAvoidance(hold="24h", exposure=0.4).weights(bars, signals_of(bars, active))
     np.testing.assert_allclose(weights[1], [NAN, NAN, 0.1, NAN], rtol=1e-15)
 
 
 def test_a_rebalance_does_not_bring_a_symbol_back_before_its_time():
-    bars = make_bars(np.ones((6, 2)), start="2024-01-01T21")
+    bars = bars_of(np.ones((6, 2)), start="2024-01-01T21")
     active = np.zeros((6, 2), bool)
     active[1, 0] = True
-    weights = AnomalyAvoidance(hold="4h").weights(bars, make_signals(bars, active))
+    weights = AnomalyAvoidance(hold="4h").weights(bars, signals_of(bars, active))
     # The close of 23:00 is midnight.
     np.testing.assert_array_equal(weights, [[0.5, 0.5], [0, NAN], [0, 0.5], [NAN, NAN], [NAN, NAN], [0.5, NAN]])
 
 
 def test_an_undecided_signal_is_no_signal():
-    bars = make_bars(np.ones((4, 1)))
-    signals = make_signals(bars, np.ones((4, 1)), np.zeros((4, 1), bool))
+    bars = bars_of(np.ones((4, 1)))
+    signals = signals_of(bars, np.ones((4, 1)), np.zeros((4, 1), bool))
     np.testing.assert_array_equal(AnomalyAvoidance().weights(bars, signals), EqualWeight().weights(bars))
 
 
@@ -154,7 +129,7 @@ def test_an_undecided_signal_is_no_signal():
 @settings(max_examples=25, deadline=None)
 def test_without_signals_or_with_full_exposure_it_trades_as_equal_weight_does(seed):
     bars, signals = random_market(seed)
-    none = make_signals(bars, np.zeros(bars.shape))
+    none = signals_of(bars, np.zeros(bars.shape))
     np.testing.assert_array_equal(AnomalyAvoidance().weights(bars, none), EqualWeight().weights(bars))
     avoiding, plain = AnomalyAvoidance(hold="6h").weights(bars, signals), EqualWeight().weights(bars)
     # Every order of the baseline is one of the strategy; the others are exits and re-entries.
@@ -163,18 +138,18 @@ def test_without_signals_or_with_full_exposure_it_trades_as_equal_weight_does(se
 
 def test_equal_weight_is_restored_at_the_close_before_midnight_wherever_the_bars_start():
     for start, rows in (("2024-01-01T00", [0, 23, 47]), ("2024-01-01T22", [0, 1, 25, 49]), ("2024-01-01T23", [0, 24, 48])):
-        weights = EqualWeight().weights(make_bars(np.ones((50, 1)), start))
+        weights = EqualWeight().weights(bars_of(np.ones((50, 1)), start=start))
         np.testing.assert_array_equal(np.flatnonzero(~np.isnan(weights[:, 0])), rows)
 
 
 def test_bars_that_straddle_midnight_are_rebalanced_once_a_day():
     # Bars of 8 h that open at 03:00, 11:00 and 19:00: only the last one's close passes midnight.
-    bars = make_bars(np.ones((7, 1)), "2024-01-01T03", np.timedelta64(8, "h"))
+    bars = bars_of(np.ones((7, 1)), start="2024-01-01T03", interval=np.timedelta64(8, "h"))
     np.testing.assert_array_equal(np.flatnonzero(~np.isnan(EqualWeight().weights(bars)[:, 0])), [0, 2, 5])
 
 
 def test_daily_bars_are_rebalanced_every_bar():
-    bars = make_bars(np.ones((4, 2)), interval=np.timedelta64(1, "D"))
+    bars = bars_of(np.ones((4, 2)), interval=np.timedelta64(1, "D"))
     np.testing.assert_array_equal(EqualWeight().weights(bars), np.full((4, 2), 0.5))
 
 
@@ -182,14 +157,14 @@ def test_a_listing_is_given_its_share_at_once_and_a_single_missing_bar_is_no_del
     close = np.ones((6, 2))
     close[:2, 1] = NAN
     close[4, 1] = NAN
-    weights = EqualWeight().weights(make_bars(close))
+    weights = EqualWeight().weights(bars_of(close))
     np.testing.assert_array_equal(weights, [[1, NAN], [NAN, NAN], [0.5, 0.5], [NAN, NAN], [NAN, NAN], [NAN, NAN]])
 
 
 def test_a_symbol_that_is_silent_for_a_rebalance_period_leaves_its_share_to_the_others():
     close = np.ones((8, 2))
     close[3:, 1] = NAN
-    weights = EqualWeight("3h").weights(make_bars(close, "2024-01-01T01"))
+    weights = EqualWeight("3h").weights(bars_of(close, start="2024-01-01T01"))
     # Multiples of 3 h: the closes of rows 1, 4 and 7; row 5 is the third without a trade.
     np.testing.assert_array_equal(weights[:, 0], [0.5, 0.5, NAN, NAN, 0.5, 1, NAN, 1])
     np.testing.assert_array_equal(weights[:, 1], [0.5, 0.5, NAN, NAN, 0.5, NAN, NAN, NAN])
@@ -199,11 +174,11 @@ def test_buy_and_hold_buys_what_trades_first_and_never_again():
     close = np.array([[NAN, NAN, NAN], [1, 1, NAN], [2, 1, 1], [2, NAN, 1]])
     expected = np.full((4, 3), NAN)
     expected[1, :2] = 0.5
-    np.testing.assert_array_equal(BuyAndHold().weights(make_bars(close)), expected)
+    np.testing.assert_array_equal(BuyAndHold().weights(bars_of(close)), expected)
 
 
 def test_buy_and_hold_of_nothing_that_ever_trades_places_no_order():
-    assert np.isnan(BuyAndHold().weights(make_bars(np.full((3, 2), NAN)))).all()
+    assert np.isnan(BuyAndHold().weights(bars_of(np.full((3, 2), NAN)))).all()
 
 
 def time_outside(bars: Bars, weights: np.ndarray) -> np.ndarray:
@@ -221,10 +196,10 @@ def n_exits(outside: np.ndarray) -> np.ndarray:
 @settings(max_examples=25, deadline=None)
 def test_every_random_draw_is_out_of_the_market_as_long_and_as_often_as_the_strategy(seed):
     rng = np.random.default_rng(seed)
-    bars = make_bars(np.ones((200, 3)))
+    bars = bars_of(np.ones((200, 3)))
     # The third symbol is decided later than the others.
     decided = np.arange(200)[:, None] >= np.array([10, 10, 60])
-    signals = make_signals(bars, (rng.random((200, 3)) < 0.03) & decided, decided)
+    signals = signals_of(bars, (rng.random((200, 3)) < 0.03) & decided, decided)
     strategy = time_outside(bars, AnomalyAvoidance(hold="5h").weights(bars, signals))
     for weights in RandomAvoidance(n_draws=5, seed=seed, hold="5h").draws(bars, signals):
         draw = time_outside(bars, weights)
@@ -234,16 +209,16 @@ def test_every_random_draw_is_out_of_the_market_as_long_and_as_often_as_the_stra
 
 
 def test_random_draws_keep_exits_of_several_symbols_together():
-    bars = make_bars(np.ones((100, 2)))
+    bars = bars_of(np.ones((100, 2)))
     active = np.isin(np.arange(100), [20, 50])[:, None] & [True, True]
-    for weights in RandomAvoidance(n_draws=10, hold="3h").draws(bars, make_signals(bars, active)):
+    for weights in RandomAvoidance(n_draws=10, hold="3h").draws(bars, signals_of(bars, active)):
         outside = time_outside(bars, weights)
         np.testing.assert_array_equal(outside[:, 0], outside[:, 1])
 
 
 def test_random_draws_move_the_exits_to_many_different_rows():
-    bars = make_bars(np.ones((50, 1)))
-    signals = make_signals(bars, np.arange(50)[:, None] == 10)
+    bars = bars_of(np.ones((50, 1)))
+    signals = signals_of(bars, np.arange(50)[:, None] == 10)
     firsts = [np.argmax(time_outside(bars, w)[:, 0]) for w in RandomAvoidance(400, hold="1h").draws(bars, signals)]
     # 49 places, never the strategy's own.
     assert 10 not in firsts
@@ -278,7 +253,7 @@ def test_signals_of_other_rows_or_symbols_are_refused():
         (lambda: AnomalyAvoidance(reentry="soon"), "reentry must be 'quiet' or 'fixed', got 'soon'"),
         (lambda: RandomAvoidance(n_draws=0), "n_draws must be at least 1, got 0"),
         (lambda: RandomAvoidance(exposure=-1), "exposure must be"),
-        (lambda: EqualWeight("90m").weights(make_bars(np.ones((2, 1)))), "whole number of 1h bars, got '90m'"),
+        (lambda: EqualWeight("90m").weights(bars_of(np.ones((2, 1)))), "whole number of 1h bars, got '90m'"),
     ],
 )
 def test_parameters_that_make_no_strategy_are_refused(build, message):

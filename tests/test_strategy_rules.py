@@ -7,15 +7,13 @@ import pytest
 
 from data.errors import ConfigError
 from strategies.account import Account
-from strategies.costs import Costs
 from strategies.factor_portfolio import FactorPortfolio, _nearer
 from strategies.momentum import TimeSeriesMomentum
 from strategies.portfolio import backtest
 from strategies.regime_exposure import RegimeExposure
 from strategies.volatility_target import VolatilityTarget
-from tests.test_strategies import NAN, make_bars
-
-FREE = Costs(0.0, 0.0)
+from tests.accounts import FREE
+from tests.market import NAN, bars_of
 
 
 def walk(rng, n_bars, scale):
@@ -26,7 +24,7 @@ def walk(rng, n_bars, scale):
 def test_a_volatility_target_is_met_in_a_market_whose_volatility_doubles():
     rng = np.random.default_rng(0)
     level = np.repeat([0.005, 0.01], 4_000)[:, None]
-    bars = make_bars(walk(rng, 8_000, level))
+    bars = bars_of(walk(rng, 8_000, level))
     result = backtest(bars, VolatilityTarget(0.3, "2d").weights(bars), FREE)
     for half in (slice(500, 4_000), slice(4_200, 8_000)):
         assert result.returns[half].std() * np.sqrt(8_760) == pytest.approx(0.3, rel=0.06)
@@ -35,7 +33,7 @@ def test_a_volatility_target_is_met_in_a_market_whose_volatility_doubles():
 
 
 def test_a_volatility_target_holds_at_most_its_bound_and_nothing_before_the_first_return():
-    bars = make_bars(walk(np.random.default_rng(1), 100, [1e-5, 1e-5]))
+    bars = bars_of(walk(np.random.default_rng(1), 100, [1e-5, 1e-5]))
     weights = VolatilityTarget(5.0, rebalance="1h").weights(bars)
     assert np.isnan(weights[0]).all()
     np.testing.assert_array_equal(weights[1:], 0.5)
@@ -45,14 +43,14 @@ def test_a_volatility_target_holds_at_most_its_bound_and_nothing_before_the_firs
 def test_a_bar_without_any_trade_keeps_the_last_volatility():
     close = walk(np.random.default_rng(2), 30, [0.01])
     close[10:12] = NAN
-    weights = VolatilityTarget(0.2, "6h", rebalance="6h").weights(make_bars(close))
+    weights = VolatilityTarget(0.2, "6h", rebalance="6h").weights(bars_of(close))
     assert (weights[~np.isnan(weights)] > 0).all()
     assert not np.isnan(weights[11, 0])
 
 
 def test_momentum_holds_what_rose_and_sells_what_fell():
     close = np.column_stack([np.arange(1.0, 50), np.arange(50.0, 1, -1)])
-    bars = make_bars(close)
+    bars = bars_of(close)
     np.testing.assert_array_equal(TimeSeriesMomentum("12h", "1h").weights(bars)[12:], np.tile([0.5, 0.0], (37, 1)))
     np.testing.assert_array_equal(TimeSeriesMomentum("12h", "1h", True).weights(bars)[12:], np.tile([0.5, -0.5], (37, 1)))
     assert np.isnan(TimeSeriesMomentum("12h", "1h").weights(bars)[:12]).all()
@@ -62,7 +60,7 @@ def test_momentum_earns_a_trend():
     rng = np.random.default_rng(3)
     drift = np.repeat([0.002, -0.002], 500)[:, None]
     close = 100 * np.exp(np.cumsum(drift + rng.normal(0, 0.002, (1_000, 2)), axis=0))
-    bars = make_bars(close)
+    bars = bars_of(close)
     result = backtest(bars, TimeSeriesMomentum("1d", "6h", True).weights(bars), FREE, account=Account(shorts=True))
     # Each half is worth 0.002 times 500, less the days it takes to see the trend and its end.
     assert 1.5 < np.log(result.equity[-1]) < 2.0
@@ -73,7 +71,7 @@ def regimes_of(bars, labels):
 
 
 def test_each_symbol_has_the_exposure_of_its_own_regime():
-    bars = make_bars(np.ones((6, 2)), start="2024-01-01T21")
+    bars = bars_of(np.ones((6, 2)), start="2024-01-01T21")
     labels = [[0, -1], [0, 1], [1, 1], [1, -1], [0, 0], [0, 0]]
     weights = RegimeExposure(regimes_of(bars, labels), {"calm": 1.0, "wild": 0.2}).weights(bars)
     # The close of 23:00 is midnight: every symbol has an order; an unknown regime is the last known one.
@@ -82,7 +80,7 @@ def test_each_symbol_has_the_exposure_of_its_own_regime():
 
 
 def test_regimes_of_a_longer_history_are_found_by_time():
-    bars = make_bars(np.ones((6, 1)))
+    bars = bars_of(np.ones((6, 1)))
     regimes = regimes_of(bars, [[0], [0], [0], [1], [1], [1]])
     later = bars.rows(slice(2, None))
     weights = RegimeExposure(regimes, {"calm": 1.0, "wild": 0.0}).weights(later)
@@ -98,7 +96,7 @@ def two_factors(rng, n_bars):
 
 
 def test_a_factor_portfolio_earns_what_the_factors_drift():
-    bars = make_bars(two_factors(np.random.default_rng(4), 6_000))
+    bars = bars_of(two_factors(np.random.default_rng(4), 6_000))
     strategy = FactorPortfolio(2, "30d", budget="sharpe", rebalance="5d")
     result = backtest(bars, strategy.weights(bars), FREE, account=Account(shorts=True))
     held = result.units()[-1] * bars.close[-1]
@@ -112,7 +110,7 @@ def test_a_factor_portfolio_earns_what_the_factors_drift():
 def test_factor_weights_equal_a_plain_twin():
     rng = np.random.default_rng(5)
     close = walk(rng, 200, [0.01, 0.02, 0.005, 0.01])
-    bars = make_bars(close)
+    bars = bars_of(close)
     weights = FactorPortfolio(2, "100h", rebalance="50h").weights(bars)
     moves = close[1:] / close[:-1] - 1
     rows = np.flatnonzero(~np.isnan(weights).all(axis=1))
@@ -130,7 +128,7 @@ def test_factor_weights_equal_a_plain_twin():
 
 
 def test_a_long_only_factor_portfolio_sells_nothing_short_and_stays_invested():
-    bars = make_bars(two_factors(np.random.default_rng(6), 1_000))
+    bars = bars_of(two_factors(np.random.default_rng(6), 1_000))
     weights = FactorPortfolio(2, "10d", long_only=True, rebalance="1d", exposure=0.8).weights(bars)
     known = weights[~np.isnan(weights).any(axis=1)]
     assert (known >= 0).all()
@@ -140,7 +138,7 @@ def test_a_long_only_factor_portfolio_sells_nothing_short_and_stays_invested():
 def test_a_turnover_penalty_leaves_small_changes_out_and_makes_large_ones_smaller():
     found = _nearer(np.array([0.5, 0.2, 0.0]), np.array([0.55, 0.0, 0.3]), 0.1, 1.0)
     np.testing.assert_allclose(found, [0.5, 0.1, 0.2], rtol=1e-12)
-    bars = make_bars(two_factors(np.random.default_rng(7), 2_000))
+    bars = bars_of(two_factors(np.random.default_rng(7), 2_000))
     turnover = [
         backtest(bars, FactorPortfolio(2, "10d", rebalance="1d", turnover_penalty=penalty).weights(bars), FREE, account=SHORT)
         .turnover.sum()
@@ -153,7 +151,7 @@ SHORT = Account(shorts=True)
 
 
 def test_given_factors_are_held_by_their_own_portfolios_and_returns():
-    bars = make_bars(np.ones((8, 2)), interval=np.timedelta64(1, "D"))
+    bars = bars_of(np.ones((8, 2)), interval=np.timedelta64(1, "D"))
     returns = np.column_stack([np.full(8, 0.01), [0.02, -0.05] * 4]) + np.arange(8)[:, None] * 1e-6
     portfolios = np.tile(np.array([[0.5, 0.5], [0.5, -0.5]]), (8, 1, 1))
     factors = SimpleNamespace(time=bars.time, symbols=bars.symbols, weights=portfolios, factor_returns=returns)
@@ -170,7 +168,7 @@ def test_given_factors_are_held_by_their_own_portfolios_and_returns():
 def test_a_symbol_listed_later_takes_part_once_its_window_is_full():
     close = walk(np.random.default_rng(8), 80, [0.01, 0.01, 0.01])
     close[:30, 2] = NAN
-    weights = FactorPortfolio(1, "24h", rebalance="1h").weights(make_bars(close))
+    weights = FactorPortfolio(1, "24h", rebalance="1h").weights(bars_of(close))
     assert np.isnan(weights[:30, 2]).all()
     np.testing.assert_array_equal(weights[30:54, 2], 0.0)
     assert (weights[54:, 2] != 0).all()
@@ -186,10 +184,10 @@ def test_a_symbol_listed_later_takes_part_once_its_window_is_full():
         (lambda: FactorPortfolio(budget="all"), "budget must be one of equal, sharpe"),
         (lambda: FactorPortfolio(turnover_penalty=-0.1), "turnover_penalty must be"),
         (lambda: FactorPortfolio(exposure=1.1), "exposure must be"),
-        (lambda: FactorPortfolio(window="2h").weights(make_bars(np.ones((5, 1)))), "window must span at least 3 bars"),
-        (lambda: RegimeExposure(regimes_of(make_bars(np.ones((2, 1))), [[0], [0]]), {"calm": 1.0}), "must name the regimes"),
+        (lambda: FactorPortfolio(window="2h").weights(bars_of(np.ones((5, 1)))), "window must span at least 3 bars"),
+        (lambda: RegimeExposure(regimes_of(bars_of(np.ones((2, 1))), [[0], [0]]), {"calm": 1.0}), "must name the regimes"),
         (
-            lambda: RegimeExposure(regimes_of(make_bars(np.ones((2, 1))), [[0], [0]]), {"calm": 1.0, "wild": 1.2}),
+            lambda: RegimeExposure(regimes_of(bars_of(np.ones((2, 1))), [[0], [0]]), {"calm": 1.0, "wild": 1.2}),
             "exposure of 'wild' must be a fraction",
         ),
     ],

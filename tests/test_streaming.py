@@ -26,8 +26,7 @@ from engine.kernels.windows import SumStream, rolling_sum_nb
 from engine.ohlcv import OHLCV_FEATURES, OhlcvStream, ohlcv_features
 from engine.pump_features import PumpStream, published_pump_features
 from engine.window_features import WINDOW_FEATURES, WindowStream, window_features
-from tests.market import make_bars
-from tests.test_trades import make_trades
+from tests.market import make_bars, make_trades
 
 MORE_FEATURES = (
     *OHLCV_FEATURES, "ewma_volatility_30", "return_rank_50", "volume_rank_50", "market_correlation_48", "market_beta_48", "skew_20",

@@ -11,8 +11,10 @@ import pytest
 
 import foreshock as fs
 from foreshock.config import parse_study
-from foreshock.demo import demo_study
+from foreshock.demo import DETECTORS, demo_study
+from tests.small import small_study
 
+pytestmark = pytest.mark.long
 RESULT_KEYS = {"version", "config", "data", "detectors", "backtests", "seeds", "versions"}
 FORWARD_KEYS = {
     "n_events",
@@ -28,20 +30,6 @@ FORWARD_KEYS = {
 }
 BACKTEST_KEYS = {"total_return", "annual_return", "annual_volatility", "sharpe", "sharpe_ci", "sortino", "calmar", "max_drawdown"}
 BACKTEST_KEYS |= {"var_95", "cvar_95", "var_99", "cvar_99", "turnover", "costs", "exposure", "deflated_sharpe"}
-
-
-def small_study(**changes) -> fs.Study:
-    settings = {
-        "bars": fs.simulate_market(seed=5, n_symbols=3, n_bars=3_000).bars,
-        "detectors": ["zscore", "pca"],
-        "splits": fs.WalkForward("40D", "20D", "1D"),
-        "threshold": fs.RollingQuantile(0.98, "15D"),
-        "horizons": ["1h", "12h"],
-        "random_draws": 3,
-        "n_bootstrap": 199,
-        "n_surrogates": 19,
-    }
-    return fs.Study(**settings | changes)
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +118,9 @@ def test_the_summary_has_one_row_for_each_detector(result):
         assert row["matched_ratio"] == result.forward[name][row["horizon"]].matched_ratio
 
 
-def test_the_bars_later_than_a_cut_change_no_earlier_score_or_trade():
-    whole = small_study()
-    cut = 2_400
-    early = small_study(bars=whole.bars.head(cut)).run()
-    full = whole.run()
+def test_the_bars_later_than_a_cut_change_no_earlier_score_or_trade(result):
+    full, cut = result, 2_400
+    early = small_study(bars=small_study().bars.head(cut), n_surrogates=0).run()
     for name in ("zscore", "random", "volatility_only"):
         assert np.array_equal(early.scores[name].values, full.scores[name].values[:cut], equal_nan=True)
         assert np.array_equal(early.signals[name].active, full.signals[name].active[:cut])
@@ -145,7 +131,9 @@ def test_the_bars_later_than_a_cut_change_no_earlier_score_or_trade():
 
 
 def test_a_study_with_train_quantiles_and_a_detector_object_runs():
-    study = small_study(detectors={"short": fs.make_detector("zscore", window=48)}, threshold=fs.TrainQuantile(0.98))
+    study = small_study(
+        detectors={"short": fs.make_detector("zscore", window=48)}, threshold=fs.TrainQuantile(0.98), n_surrogates=0
+    )
     found = study.run().results
     assert found["config"]["detectors"]["short"] == {"name": "zscore", "window": 48, "columns": ["log_return", "volume_ratio_20"]}
     assert 0.005 < found["detectors"]["short"]["alert_rate"]["realised"] < 0.05
@@ -236,14 +224,17 @@ def test_a_failed_save_leaves_the_earlier_files(result, tmp_path, monkeypatch):
 
 
 def test_the_demo_tells_the_planted_foreshocks_from_chance():
-    # Fewer surrogates than the demo itself: enough for 5 %, in half of the time.
-    found = replace(demo_study(), n_surrogates=39).run()
+    demo = demo_study()
+    assert list(demo.labelled_detectors())[: len(DETECTORS) + 1] == [*DETECTORS, "planted_foreshocks"]
+    # Fewer surrogates and detectors than the demo itself: enough for 5 %, in a third of the time.
+    few = {name: demo.labelled_detectors()[name] for name in ("zscore", "planted_foreshocks")}
+    found = replace(demo, detectors=few, n_surrogates=39).run()
     truth, chance = found.results["detectors"]["planted_foreshocks"], found.results["detectors"]["random"]
     assert truth["verdict"] == "adds information"
     assert all(truth["forward"][horizon]["ci"][0] > 1 for horizon in ("6h", "24h"))
     assert all(low <= 1 <= high for low, high in (moves["ci"] for moves in chance["forward"].values()))
     assert chance["verdict"] == "no information"
-    assert len(found.summary()) == 9
+    assert len(found.summary()) == 4
     assert all(math.isfinite(b["total_return"]) for b in found.results["backtests"].values())
 
 

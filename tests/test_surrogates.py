@@ -9,7 +9,6 @@ from scipy import stats
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
-from data.simulate import simulate_market
 from engine.features import Features
 from engine.ohlcv import ohlcv_features
 from engine.scores import Scores
@@ -19,16 +18,15 @@ from engine.validation.event_regression import EventRegression
 from engine.validation.moves import moves_after
 from engine.validation.surrogate_test import Rescorer, step_down, surrogate_p, surrogate_test
 from engine.validation.surrogates import fit_surrogates
-from tests.market import make_bars
+from tests.market import make_bars, quiet_bars
 
 FEATURES = partial(ohlcv_features, features=[WATCHED["returns"]])
-NONE_PLANTED = ("n_flash_crashes", "n_pumps", "n_foreshocks", "n_decoys")
 RESCORER = Rescorer(ZScoreAlerts("returns"), Fixed(2.5))
 
 
 @pytest.fixture(scope="module")
 def market() -> Bars:
-    return simulate_market(seed=3, n_symbols=3, n_bars=9_000, **dict.fromkeys(NONE_PLANTED, 0)).bars
+    return quiet_bars(3, 9_000, 3)
 
 
 @pytest.fixture(scope="module")

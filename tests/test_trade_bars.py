@@ -6,7 +6,7 @@ import pytest
 from data.errors import ConfigError, DataError
 from data.trade_bars import dollar_bars, volume_bars
 from data.trades import Trades, read_trades, scan_trades
-from tests.test_trades import make_trades
+from tests.market import make_trades
 
 MAKERS = {"volume": volume_bars, "quote_volume": dollar_bars}
 

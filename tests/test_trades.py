@@ -11,19 +11,7 @@ import pytest
 from data.errors import ConfigError, DataError
 from data.trades import Trades, read_trades, scan_trades
 from data.windows import TradeWindows, trade_windows, window_size_study
-
-START = np.datetime64("2024-08-08T23:59:50", "us")
-
-
-def make_trades(n: int = 3_000, seed: int = 0, level: float = 60_000.0, gap_ms: float = 120.0) -> Trades:
-    """Bursts that share a millisecond, silences longer than a window, heavy sizes."""
-    rng = np.random.default_rng(seed)
-    gaps = np.where(rng.random(n) < 0.5, 0, rng.exponential(gap_ms, n).astype(int))
-    gaps[rng.integers(0, n, 5)] += 45_000
-    price = level * np.exp(np.cumsum(rng.normal(0, 1e-5, n)))
-    size = np.round(rng.pareto(1.5, n) + 0.01, 4)
-    time = START + np.cumsum(gaps) * np.timedelta64(1_000, "us")
-    return Trades(time, price, size, price * size, rng.random(n) < 0.6, np.arange(n))
+from tests.market import FIRST_TRADE, make_trades
 
 
 def slow_windows(trades: Trades, seconds: float) -> pd.DataFrame:
@@ -97,7 +85,7 @@ def test_windows_of_real_ticks_agree_with_the_plain_reference_on_all_windows(sha
 
 
 def test_an_empty_window_has_counts_of_zero_and_unknown_prices():
-    time = START + np.array([0, 1, 65], dtype="m8[s]")
+    time = FIRST_TRADE + np.array([0, 1, 65], dtype="m8[s]")
     one = np.ones(3)
     windows = trade_windows(Trades(time, one * 5, one, one, np.array([True, False, True])), 20)
     assert windows.time[0] == np.datetime64("2024-08-08T23:59:40")
@@ -286,7 +274,7 @@ def test_windows_refuse_what_they_cannot_bin():
 def test_the_noise_of_independent_trades_falls_with_the_root_of_the_window():
     rng = np.random.default_rng(1)
     n = 100_000
-    time = START + np.sort(rng.integers(0, 20_000_000, n)) * np.timedelta64(1_000, "us")
+    time = FIRST_TRADE + np.sort(rng.integers(0, 20_000_000, n)) * np.timedelta64(1_000, "us")
     one = np.ones(n)
     study = window_size_study(Trades(time, one, one, one, one > 0), [5, 20, 80])
     # Poisson counts of 25, 100 and 400 a window.

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,8 @@ from detectors.registry import detectors, make_detector
 from engine.kernels.windows import rolling_sum_nb
 from engine.pump_features import PUMP_FEATURES, published_pump_features
 from engine.window_features import WINDOW_FEATURES, window_features
-from tests.test_trades import make_trades
+from tests.market import make_trades
+from tests.paths import ROOT
 
 NAMES = (
     *WINDOW_FEATURES,
@@ -183,7 +183,7 @@ def test_published_features_do_not_look_at_later_trades(shared_data):
 
 
 def test_the_live_collectors_windows_move_on_as_their_reference_says(shared_data, capsys):
-    path = Path(__file__).resolve().parent.parent / "examples" / "windows20s.py"
+    path = ROOT / "examples" / "windows20s.py"
     spec = importlib.util.spec_from_file_location("windows20s", path)
     assert spec is not None
     assert spec.loader is not None

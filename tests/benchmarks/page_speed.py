@@ -21,7 +21,7 @@ from foreshock.exploration import explore
 from reports.eda_report import EdaReport
 from reports.price_chart import PriceHistory
 from tests.browser import chromium, visit
-from tests.test_reports import full_report
+from tests.made.study import full_report
 
 TIMES = """() => {
   const paint = performance.getEntriesByType("paint").find(entry => entry.name === "first-contentful-paint").startTime;

@@ -1,0 +1,386 @@
+"""A made-up study: numbers that a study could have found, and its report."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from engine.risk.path import risk_path
+from engine.validation.evidence import CONTROLS, NAIVE_WARNING
+from reports.study_report import StudyReport
+
+DETECTORS = (
+    "zscore",
+    "mad",
+    "rolling_volatility",
+    "isolation_forest",
+    "pca",
+    "seq2seq_autoencoder",
+    "random",
+    "volatility_only",
+)
+
+
+def _results() -> dict:
+    rng = np.random.default_rng(7)
+    matched = dict(zip(DETECTORS, (1.24, 1.03, 1.02, 1.31, 1.08, 1.17, 0.99, 1.01), strict=True))
+    raw = dict(zip(DETECTORS, (1.83, 1.71, 2.12, 1.66, 1.52, 1.38, 1.02, 2.31), strict=True))
+    detectors = {}
+    for name in DETECTORS:
+        forward = {}
+        for scale, horizon in zip((1.15, 1.05, 1.0), ("1h", "6h", "24h"), strict=True):
+            centre, width = 1 + (matched[name] - 1) * scale, 0.09 + 0.05 * rng.random()
+            p = float(np.exp(-20 * abs(centre - 1)))
+            n_events = int(rng.integers(180, 260))
+            forward[horizon] = {
+                "n_events": n_events,
+                "n_effective": n_events // 3,
+                "n_controls": 18_500,
+                "event_move": 0.0213 * raw[name] * scale,
+                "other_move": 0.0213 * scale,
+                "matched_move": 0.0213 * raw[name] * scale / centre,
+                "abs_move_ratio": raw[name] * scale,
+                "abs_move_ratio_ci": [raw[name] * scale - 0.21, raw[name] * scale + 0.24],
+                "matched_ratio": centre,
+                "ci": [centre - width, centre + width],
+                "p_naive": p / 50,
+                "p_hac": p / 5,
+                "p_matched": p,
+                "p_shift": 2 * p / 3,
+                "p_matched_shift": 3 * p / 4,
+                "p_hodrick": p / 2,
+                "p_regression": 4 * p / 5,
+                "p_qlike": None,
+                "q_matched": min(1.0, 2 * p),
+                "p_surrogate": 0.9 * p + 0.005,
+                "q": min(1.0, 1.5 * p + 0.006),
+                "path_effect": 1 + (centre - 1) / 2,
+                "path_effect_ci": [0.9, 1.2],
+            }
+        low = forward["24h"]["ci"][0]
+        verdict = "adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information"
+        detectors[name] = {
+            "alert_rate": {"nominal": 0.01, "realised": float(0.01 + rng.normal(0, 0.003))},
+            "n_alerts": int(rng.integers(700, 1300)),
+            "forward": forward,
+            "verdict": verdict,
+            "fit_seconds": float(rng.exponential(2)),
+            "score_seconds": float(rng.exponential(0.3)),
+            "sentence": {
+                "adds information": "Moves after a signal are larger than volatility alone explains.",
+                "echoes volatility": "Moves after a signal are larger, but not beyond the volatility that was already visible.",
+                "no information": "Moves after a signal are as large as after any other bar.",
+            }[verdict],
+            "detection": {"event_recall": 0.62, "event_precision": 0.31, "false_per_day": 0.42},
+        }
+    detectors["anogan"] = {
+        "alert_rate": {"nominal": 0.01, "realised": 0.0},
+        "n_alerts": 0,
+        "verdict": "too few events",
+        "sentence": "There are 0 events, too few to judge.",
+        "fit_seconds": 93.2,
+        "score_seconds": 1.2,
+        "forward": {
+            horizon: {
+                "n_events": 0,
+                "n_effective": 0,
+                "n_controls": 0,
+                **dict.fromkeys(
+                    (
+                        "event_move",
+                        "other_move",
+                        "matched_move",
+                        "abs_move_ratio",
+                        "abs_move_ratio_ci",
+                        "matched_ratio",
+                        "ci",
+                        "p_naive",
+                        "p_hac",
+                        "p_matched",
+                        "p_shift",
+                        "p_surrogate",
+                        "q_matched",
+                        "q",
+                        "path_effect",
+                        "path_effect_ci",
+                    )
+                ),
+            }
+            for horizon in ("1h", "6h", "24h")
+        },
+    }
+    strategies = [
+        "buy_and_hold",
+        "equal_weight",
+        *(f"anomaly_avoidance[{name}]" for name in detectors),
+        *(f"random_avoidance[{name}]" for name in detectors),
+    ]
+    backtests = {
+        name: {
+            "total_return": float(rng.normal(0.38, 0.12)),
+            "annual_return": float(rng.normal(0.15, 0.05)),
+            "annual_volatility": 0.61,
+            "sharpe": 0.58,
+            "sharpe_ci": [-0.72, 1.88],
+            "sortino": 0.81,
+            "calmar": 0.31,
+            "max_drawdown": float(rng.uniform(0.3, 0.5)),
+            "var_95": 0.0091,
+            "cvar_95": 0.0139,
+            "var_99": 0.0162,
+            "cvar_99": 0.0247,
+            "turnover": 41.2,
+            "costs": 0.0288,
+            "exposure": 0.91,
+            "deflated_sharpe": None,
+        }
+        for name in strategies
+    }
+    estimators = ("historical", "gaussian", "cornish_fisher", "filtered_historical", "evt_pot", "garch_t")
+    risk = {
+        name: [
+            {
+                "estimator": estimator,
+                "level": level,
+                "period": period,
+                "var": size * level,
+                "cvar": size * level * 1.4,
+                "valid": estimator != "cornish_fisher" or level < 0.99,
+            }
+            for estimator in estimators
+            for period, size in (("bar", 0.012), ("day", 0.051))
+            for level in (0.95, 0.99)
+        ]
+        for name in strategies[:4]
+    }
+    return {
+        "version": 1,
+        "config": {
+            "detectors": list(DETECTORS),
+            "splits": {"train": "365D", "test": "90D", "embargo": "2D", "mode": "rolling"},
+            "threshold": {"policy": "rolling_quantile", "q": 0.99, "window": "60D"},
+            "horizons": ["1h", "6h", "24h"],
+            "costs": {"maker": None, "taker": 0.0005, "slippage": 0.0002},
+            "delay": 1,
+        },
+        "data": {
+            "hash": "9f2c41d07be85a3316ad",
+            "symbols": ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT", "DOGE/USDT"],
+            "start": "2022-01-01T00:00:00",
+            "end": "2024-04-13T08:00:00",
+            "interval": "1h",
+            "n_bars": 20_000,
+            "test_start": "2023-01-01T00:00:00",
+            "test_end": "2024-04-13T08:00:00",
+        },
+        "detectors": detectors,
+        "surrogates": _surrogates(detectors),
+        "calibration": _calibration(),
+        "evidence": {name: {h: _evidence(moves) for h, moves in found["forward"].items()} for name, found in detectors.items()},
+        "lead_lag": {name: made_lead(lead) for name, lead in zip(detectors, (3, 0, -1, 2, 0, 1, None, 0, None), strict=True)},
+        "backtests": backtests,
+        "risk": risk,
+        "seeds": {"study": 0, "surrogates": None},
+        "versions": {"foreshock": "0.1.0", "numpy": "2.4.6", "torch": None},
+    }
+
+
+def _surrogates(detectors: dict) -> dict:
+    t = {name: {h: 1.5 + 0.25 * k for k, h in enumerate(found["forward"])} for name, found in detectors.items()}
+    return {
+        "n": 199,
+        "family": {"BTC/USDT": "gjr", "ETH/USDT": "har", "SOL/USDT": "gjr"},
+        "notes": ["ETH/USDT: gjr: no optimum"],
+        "t": t,
+        "t_surrogate_mean": {name: dict.fromkeys(row, 0.31) for name, row in t.items()},
+        "t_surrogate_std": {name: dict.fromkeys(row, 1.17) for name, row in t.items()},
+    }
+
+
+def _evidence(moves: dict) -> list[dict]:
+    """Rows as results.json has them: a different estimate for each test, intervals for all but the surrogates."""
+    known = moves["n_events"] > 0
+    rows = []
+    for k, test in enumerate(CONTROLS):
+        scale = {"qlike": 2e-5, "direction": 0.0037, "hit_rate": 0.042}.get(test)
+        value = scale if scale else moves["path_effect"] if test == "surrogate" else 2.0 - 0.1 * k
+        width = abs(value) / 10 if known and test != "surrogate" else None
+        rows.append(
+            {
+                "test": test,
+                "estimate": value if known else None,
+                "low": None if width is None else value - width,
+                "high": None if width is None else value + 2 * width,
+                "p": 0.0004 + 0.01 * k if known else None,
+                "null": 0.0 if scale else 1.0,
+                "n_events": moves["n_events"] - k if known else 0,
+                "n": 9_000 + k,
+                "compared_with": f"rows against {test}",
+                "controls_for": CONTROLS[test],
+                "note": NAIVE_WARNING if test == "naive" and known else "" if known else "no events",
+            }
+        )
+    return rows
+
+
+def made_lead(lead: int | None) -> dict:
+    offsets = list(range(-24, 25))
+    activity = [1.0 + (lead is not None and 0 <= k - lead < 3) * 0.7 + 0.002 * k for k in offsets]
+    return {
+        "offsets": offsets,
+        "activity": activity,
+        "low": [x - 0.2 for x in activity],
+        "high": [x + 0.3 for x in activity],
+        "n": [180 + k for k in offsets],
+        "n_events": 204,
+        "p": 0.4 if lead is None else 0.0002,
+        "lead": lead,
+        "lead_ci": [None, None] if lead is None else [lead - 2.0, lead + 1.0],
+        "reason": "no offset stands out above 1" if lead is None else "",
+    }
+
+
+def _calibration() -> list[dict]:
+    settings = (("gjr", 1.5, 0.62, 0.99), ("garch", 1.0, 0.045, 0.91), ("gjr", 1.0, 0.05, 0.86), ("sv", 1.0, 0.065, 0.95))
+    return [
+        {
+            "null": law,
+            "watches": "returns",
+            "effect": effect,
+            "n_bars": 2_500,
+            "horizon": 24,
+            "n_events": 41.3,
+            "n_histories": 200,
+            "n_surrogates": 99,
+            "found": found,
+            "low": found - 0.02,
+            "high": found + 0.03,
+            "found_naive": naive,
+        }
+        for law, effect, found, naive in settings
+    ]
+
+
+def bare_report() -> StudyReport:
+    """The report of nine detectors without what a study adds beside its verdicts."""
+    rng = np.random.default_rng(3)
+    results = _results()
+    n_bars, names = 20_000, list(results["backtests"])
+    market = rng.standard_t(4, (n_bars, 1)) * 0.004 + 0.00003
+    steps = market * rng.uniform(0.7, 1.0, len(names)) + rng.normal(0, 0.0012, (n_bars, len(names)))
+    steps[0] = 0.0
+    equity = pd.DataFrame(
+        np.exp(np.cumsum(steps, axis=0)), index=pd.date_range("2022-01-01 01:00", periods=n_bars, freq="h"), columns=names
+    )
+    quality = pd.DataFrame(
+        {"n_bars": 20_000, "missing": [0, 3, 12, 0, 7], "duplicates": 0, "missing_share": [0.0, 0.00015, 0.0006, 0.0, None]},
+        index=pd.Index(results["data"]["symbols"], name="symbol"),
+    )
+    draws = {}
+    for name in names:
+        if name.startswith("anomaly_avoidance"):
+            drawn = rng.normal(0.3, 0.1, 200)
+            share = float(np.mean(drawn < results["backtests"][name]["total_return"]))
+            draws[name] = {"n_draws": 200, "total_returns": drawn.tolist(), "percentile": share}
+    title = "Nine detectors on five coins, 2022 to 2024"
+    return StudyReport(title, results, equity, quality, draws, "foreshock run study.toml")
+
+
+def full_report() -> StudyReport:
+    """The report with everything that a study adds beside its verdicts."""
+    report, rng = bare_report(), np.random.default_rng(11)
+    results, offsets = report.results, list(range(1, 25))
+    strategies = [name for name in results["backtests"] if not name.startswith("random_avoidance")]
+    symbols, regimes, years = results["data"]["symbols"], ["calm", "high volatility", "bullish momentum"], ["2022", "2023", "2024"]
+
+    def study() -> dict:
+        curve = np.cumsum(rng.normal(0.1, 0.2, 24))
+        bands = {"activity_low": (curve - 1).tolist(), "activity_high": (curve + 1).tolist()}
+        move = curve / 100
+        signed = {"signed": move.tolist(), "signed_low": (move - 0.01).tolist(), "signed_high": (move + 0.01).tolist()}
+        decay = {"half_life": 5.5, "half_life_ci": [2.0, 14.0], "reason": ""}
+        rest = {"p_activity": 0.03, "p_signed": 0.4, "n": [200] * 24, "n_events": 200}
+        return {"offsets": offsets, "activity": curve.tolist(), **bands, **signed, **rest, **decay}
+
+    def row(detector: str, by: str, name: str) -> dict:
+        ratio, n = float(np.exp(rng.normal(0, 0.3))), int(rng.integers(2, 60))
+        return {"detector": detector, "by": by, "slice": name, "horizon": "24h", "n_events": n, "matched_ratio": ratio}
+
+    slices = []
+    for name in results["detectors"]:
+        for by, places in (("asset", symbols), ("regime", regimes)):
+            slices += [row(name, by, place) for place in places]
+            slices += [row(name, f"{by}_year", f"{place} {year}") for place in places for year in years]
+        slices += [row(name, "year", year) for year in years]
+    time = np.datetime64("2022-01-01", "us") + np.arange(2_400) * np.timedelta64(1, "h")
+    paths = {name: risk_path(rng.standard_t(4, 2_400) * 0.004, np.timedelta64(1, "h"), time) for name in strategies[:4]}
+    tests = [{"strategy": name, **test} for name, path in paths.items() for test in path.tests()]
+    rates = [0.0, 5e-4, 5e-3]
+    share = dict.fromkeys(regimes, 1 / 3)
+    results |= {
+        "event_study": {name: study() for name in results["detectors"]},
+        "slices": slices,
+        "regimes": {"names": regimes, "share": share, "by_symbol": {symbol: [0.5, 0.25, 0.25] for symbol in symbols}},
+        "projection": {
+            "features": ["log_return", "range"],
+            "axes": [[0.6, 0.8], [0.8, -0.6]],
+            "explained": [0.7, 0.2],
+            "n": 900,
+            "points": rng.normal(size=(300, 2)).tolist(),
+            "regime": rng.integers(0, 3, 300).tolist(),
+        },
+        "cost_sweep": {
+            "rates": rates,
+            "total_return": {name: [0.4, 0.1, -0.3] for name in strategies},
+            "break_even": {name: 0.0011 for name in strategies},
+        },
+        "value_at_risk": {"rows": tests, "reason": ""},
+    }
+    n = 300
+    opened = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 9_000, n)), unit="h")
+    trades = pd.DataFrame(
+        {
+            "strategy": rng.choice(strategies, n),
+            "symbol": rng.choice(symbols, n),
+            "opened": opened,
+            "closed": opened + pd.to_timedelta(rng.integers(1, 90, n), unit="h"),
+            "side": "long",
+            "entered": 0.2,
+            "profit": rng.normal(0, 0.004, n),
+            "net_return": rng.normal(0, 0.02, n),
+        }
+    )
+    results["equity_by_month"] = {"months": ["2022-01", "2022-02"], "equity": {name: [1.1, 0.9] for name in strategies}}
+    return replace(report, results=results, risk_paths=paths, trades=trades, exposure=report.equity * 0 + 0.8)
+
+
+def renamed(report: StudyReport, old: str, new: str) -> StudyReport:
+    """The report with a detector, symbol or column renamed wherever its name stands."""
+
+    def swap(node: object) -> object:
+        if isinstance(node, dict):
+            return {swap(key): swap(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [swap(part) for part in node]
+        return node.replace(old, new) if isinstance(node, str) else node
+
+    return replace(
+        report,
+        title=new,
+        command=new,
+        results=swap(report.results),
+        random_draws=swap(report.random_draws),
+        equity=report.equity.rename(columns=lambda name: name.replace(old, new)),
+        exposure=None if report.exposure is None else report.exposure.rename(columns=lambda name: name.replace(old, new)),
+        quality=report.quality.rename(index={"BTC/USDT": new}, columns={"missing": new}),
+        risk_paths={name.replace(old, new): path for name, path in report.risk_paths.items()},
+        trades=report.trades.map(lambda cell: cell.replace(old, new) if isinstance(cell, str) else cell),
+    )
+
+
+def page_of(*names: str) -> str:
+    """The page with everything on it, of which a detector, a symbol and another detector have these names."""
+    report = full_report()
+    for old, new in zip(("zscore", "ETH/USDT", "isolation_forest"), names, strict=False):
+        report = renamed(report, old, new)
+    return report.to_html()

@@ -1,0 +1,33 @@
+"""Every kind of page that the program writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.made import comparison, exploration, prices, scenarios, study
+
+HARMLESS = ("first", "second", "third")
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0")
+WORSE = ("<img src=x onerror=alert(1)>\"'&</script><!--", "</title><h1>", "{{ 7 * 7 }}<br>")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of page: its page with the first ``n_names`` of the names that users choose, or with ordinary ones."""
+
+    page_of: Callable[..., str]
+    n_names: int = 3
+    n_scripts: int = 2
+    most_bytes: float = 2e6
+
+    def named(self, names: tuple[str, ...]) -> str:
+        return self.page_of(*names[: self.n_names])
+
+
+# A new kind of page is a line here.
+KINDS = {
+    "study": Kind(study.page_of, n_scripts=3, most_bytes=4e6),
+    "comparison": Kind(comparison.page_of),
+    "scenarios": Kind(scenarios.page_of, 2),
+    "exploration": Kind(exploration.page_of, 2),
+    "prices": Kind(prices.page_of, n_scripts=4),
+}
