@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from detectors.registry import detectors as detectors
     from detectors.registry import load_detector as load_detector
     from detectors.registry import make_detector as make_detector
+    from detectors.registry import register_detector as register_detector
     from engine.book_features import BOOK_FEATURES as BOOK_FEATURES
     from engine.book_features import LEVEL_FEATURES as LEVEL_FEATURES
     from engine.book_features import BookStream as BookStream
@@ -97,6 +98,9 @@ if TYPE_CHECKING:
     from engine.splits import WalkForward as WalkForward
     from engine.splits_combinatorial import CombinatorialSplits as CombinatorialSplits
     from engine.threshold_conformal import AdaptiveConformal as AdaptiveConformal
+    from engine.threshold_registry import make_threshold as make_threshold
+    from engine.threshold_registry import register_threshold as register_threshold
+    from engine.threshold_registry import threshold_kinds as threshold_kinds
     from engine.threshold_tail import PeaksOverThreshold as PeaksOverThreshold
     from engine.threshold_volatility import VolatilityScaled as VolatilityScaled
     from engine.threshold_volatility import standardise_by_volatility as standardise_by_volatility
@@ -176,6 +180,9 @@ if TYPE_CHECKING:
     from strategies.momentum import TimeSeriesMomentum as TimeSeriesMomentum
     from strategies.portfolio import backtest as backtest
     from strategies.regime_exposure import RegimeExposure as RegimeExposure
+    from strategies.registry import make_strategy as make_strategy
+    from strategies.registry import register_strategy as register_strategy
+    from strategies.registry import strategy_names as strategy_names
     from strategies.result import BacktestResult as BacktestResult
     from strategies.signals import backtest_signals as backtest_signals
     from strategies.stability import StabilityGrid as StabilityGrid
@@ -209,7 +216,7 @@ _HOMES = {
     "detectors.neural.scenario_gan": ("GANScenarios",),
     "detectors.neural.scenario_vae": ("ConditionalVAEScenarios", "VAEScenarios"),
     "detectors.neural.scenarios": ("Scenarios", "generate_scenarios", "load_scenario_model"),
-    "detectors.registry": ("detectors", "load_detector", "make_detector"),
+    "detectors.registry": ("detectors", "load_detector", "make_detector", "register_detector"),
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.book_features": ("BOOK_FEATURES", "LEVEL_FEATURES", "BookStream", "book_features"),
     "engine.causality": ("Audit", "audit"),
@@ -233,6 +240,7 @@ _HOMES = {
     "engine.splits": ("WalkForward",),
     "engine.splits_combinatorial": ("CombinatorialSplits",),
     "engine.threshold_conformal": ("AdaptiveConformal",),
+    "engine.threshold_registry": ("make_threshold", "register_threshold", "threshold_kinds"),
     "engine.threshold_tail": ("PeaksOverThreshold",),
     "engine.threshold_volatility": ("VolatilityScaled", "standardise_by_volatility"),
     "engine.thresholds": ("Fixed", "RollingQuantile", "TrainQuantile"),
@@ -285,6 +293,7 @@ _HOMES = {
     "strategies.momentum": ("TimeSeriesMomentum",),
     "strategies.portfolio": ("backtest",),
     "strategies.regime_exposure": ("RegimeExposure",),
+    "strategies.registry": ("make_strategy", "register_strategy", "strategy_names"),
     "strategies.result": ("BacktestResult",),
     "strategies.signals": ("backtest_signals",),
     "strategies.stability": ("StabilityGrid", "WalkForwardChoice", "choose_walk_forward", "stability_grid"),
