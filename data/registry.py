@@ -186,7 +186,7 @@ class Registry:
         except ModuleNotFoundError as error:
             if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
                 raise ConfigError(
-                    f"{self.kind} {name!r}: no module {error.name!r} is installed; install it, or name a file such as 'mine.py:Class'"
+                    f"{self.kind} {name!r}: no module {error.name!r} is installed; install it, or name a file, 'mine.py:Class'"
                 ) from error
             raise self._raised(name, module, error) from error
         # A module's code may raise or end the program in any way.

@@ -144,8 +144,8 @@ def check_threshold(rule: object) -> None:
     missing = [name for name in ("nominal_rate", "needs_train_scores") if not hasattr(rule, name)]
     if missing:
         raise ConfigError(
-            f"threshold {type(rule).__name__} must have {' and '.join(missing)}; set on the class nominal_rate, the share of alerts "
-            f"that it aims at or nan, and needs_train_scores, True or False"
+            f"threshold {type(rule).__name__} must have {' and '.join(missing)}; set on the class nominal_rate, the share of "
+            f"alerts that it aims at or nan, and needs_train_scores, True or False"
         )
 
 
