@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from data.windows import trade_windows as trade_windows
     from data.windows import window_size_study as window_size_study
     from detectors.base import Detector as Detector
+    from detectors.contract import check_detector as check_detector
     from detectors.neural.denoise import denoise_book as denoise_book
     from detectors.neural.latent import LatentFactors as LatentFactors
     from detectors.neural.latent import latent_factors as latent_factors
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from engine.splits import WalkForward as WalkForward
     from engine.splits_combinatorial import CombinatorialSplits as CombinatorialSplits
     from engine.threshold_conformal import AdaptiveConformal as AdaptiveConformal
+    from engine.threshold_contract import check_threshold_rule as check_threshold_rule
     from engine.threshold_registry import make_threshold as make_threshold
     from engine.threshold_registry import register_threshold as register_threshold
     from engine.threshold_registry import threshold_kinds as threshold_kinds
@@ -170,6 +172,7 @@ if TYPE_CHECKING:
     from strategies.comparison import avoided_moves as avoided_moves
     from strategies.comparison import compare_avoidance as compare_avoidance
     from strategies.comparison import paired_difference as paired_difference
+    from strategies.contract import check_strategy as check_strategy
     from strategies.cost_sweep import break_even_cost as break_even_cost
     from strategies.cost_sweep import cost_sweep as cost_sweep
     from strategies.costs import Costs as Costs
@@ -211,6 +214,7 @@ _HOMES = {
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
+    "detectors.contract": ("check_detector",),
     "detectors.neural.denoise": ("denoise_book",),
     "detectors.neural.latent": ("LatentFactors", "latent_factors"),
     "detectors.neural.scenario_gan": ("GANScenarios",),
@@ -240,6 +244,7 @@ _HOMES = {
     "engine.splits": ("WalkForward",),
     "engine.splits_combinatorial": ("CombinatorialSplits",),
     "engine.threshold_conformal": ("AdaptiveConformal",),
+    "engine.threshold_contract": ("check_threshold_rule",),
     "engine.threshold_registry": ("make_threshold", "register_threshold", "threshold_kinds"),
     "engine.threshold_tail": ("PeaksOverThreshold",),
     "engine.threshold_volatility": ("VolatilityScaled", "standardise_by_volatility"),
@@ -285,6 +290,7 @@ _HOMES = {
         "compare_avoidance",
         "paired_difference",
     ),
+    "strategies.contract": ("check_strategy",),
     "strategies.cost_sweep": ("break_even_cost", "cost_sweep"),
     "strategies.costs": ("Costs",),
     "strategies.event": ("EventTrade",),
