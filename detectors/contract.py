@@ -58,7 +58,8 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
     """
     if isinstance(detector, type) or not isinstance(detector, Detector):
         raise ConfigError(f"detector must be an object of a subclass of fs.Detector, got {detector!r}")
-    features = ohlcv_features(random_bars(1_400, 3, seed=11)) if features is None else features
+    # One memory layout throughout: NumPy sums in another order in another layout, and rounds otherwise.
+    features = _copied(ohlcv_features(random_bars(1_400, 3, seed=11)) if features is None else features)
     n_train = features.n_rows * 4 // 7
     fresh = _cloned(detector)
     fitted = _fitted(fresh, features, n_train)
