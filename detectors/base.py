@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -27,7 +28,17 @@ class Detector(BaseEstimator):
     """Base of all detectors.
 
     A subclass takes its parameters in ``__init__``, names its learned attributes in ``learned``, sets them in ``fit`` and scores
-    in ``_score``. Scores are higher for stranger rows, NaN where a row is not scored, and use no later row.
+    in ``_score``. Scores are higher for stranger rows, NaN where a row is not scored, and use no later row. Without a ``name`` of
+    its own it is called after its class: ``VolumeZ`` is ``"volume_z"``. ``fs.check_detector`` says whether it keeps the contract.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> class LastMove(fs.Detector):
+    ...     def _score(self, features):
+    ...         return abs(features.column("log_return"))
+    >>> LastMove().name
+    'last_move'
     """
 
     name: ClassVar[str]
@@ -36,6 +47,12 @@ class Detector(BaseEstimator):
     tolerance: ClassVar[float] = 0.0
     # Whether fitting takes so long that a study gives it a process of its own; of several the slowest starts first.
     slow: ClassVar[int] = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # A subclass of a named detector is not that detector: a saved one would be loaded as the other.
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     @property
     def lookback(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.errors import ConfigError, DataError
 from detectors.base import Detector
+from detectors.registry import make_detector
 from engine.features import Features
 
 
@@ -52,9 +53,6 @@ class Ensemble(Detector):
         return max(member.lookback for member in self._members())
 
     def _members(self) -> list[Detector]:
-        # The registry knows this class.
-        from detectors.registry import make_detector
-
         if isinstance(self.members, str) or len(self.members) < 2 or len(set(self.members)) < len(self.members):
             raise ConfigError(f"members must be at least two different names, such as ['zscore', 'pca'], got {self.members!r}")
         if self.name in self.members:

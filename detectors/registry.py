@@ -2,64 +2,93 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from data.checks import check_type, did_you_mean
+from data.checks import check_type
 from data.errors import ConfigError, DataError
-from detectors.base import Detector, read_saved
-from detectors.ensemble import Ensemble
-from detectors.half_space_trees import HalfSpaceTrees
-from detectors.isolation_forest import IsolationForest
-from detectors.joint_tail import JointTail
-from detectors.one_class_svm import OneClassSVM
-from detectors.parameter_types import check_types
-from detectors.pca import PCA
-from detectors.pyod_adapter import PREFIX, pyod_class
-from detectors.random import Random
-from detectors.regimes import KMeansRegime
-from detectors.statistical import InterquartileRange, MedianAbsoluteDeviation, RollingVolatility, VolatilityOnly, ZScore
+from data.registry import Registry
 
-_CLASSES: tuple[type[Detector], ...] = (
-    ZScore,
-    InterquartileRange,
-    MedianAbsoluteDeviation,
-    RollingVolatility,
-    IsolationForest,
-    OneClassSVM,
-    PCA,
-    KMeansRegime,
-    HalfSpaceTrees,
-    Ensemble,
-    JointTail,
-)
-_BASELINES: tuple[type[Detector], ...] = (Random, VolatilityOnly)
-# Module and class of the networks, by name: torch takes seconds to import, so a module is imported when its name is asked for.
-_NEURAL: dict[str, tuple[str, str]] = {
-    "autoencoder": ("autoencoder", "Autoencoder"),
-    "sparse_autoencoder": ("sparse", "SparseAutoencoder"),
-    "denoising_autoencoder": ("denoising", "DenoisingAutoencoder"),
-    "conv_autoencoder": ("convolutional", "ConvolutionalAutoencoder"),
-    "vae": ("variational", "VAE"),
-    "beta_vae": ("variational", "BetaVAE"),
-    "conditional_autoencoder": ("conditional", "ConditionalAutoencoder"),
-    "seq2seq_autoencoder": ("seq2seq", "Seq2SeqAutoencoder"),
-    "anogan": ("anogan", "AnoGAN"),
+if TYPE_CHECKING:
+    from detectors.base import Detector
+
+# No module is imported before its name is asked for: scikit-learn and torch take seconds.
+_TABLE = {
+    "zscore": ".statistical:ZScore",
+    "iqr": ".statistical:InterquartileRange",
+    "mad": ".statistical:MedianAbsoluteDeviation",
+    "rolling_volatility": ".statistical:RollingVolatility",
+    "isolation_forest": ".isolation_forest:IsolationForest",
+    "one_class_svm": ".one_class_svm:OneClassSVM",
+    "pca": ".pca:PCA",
+    "kmeans_regime": ".regimes:KMeansRegime",
+    "half_space_trees": ".half_space_trees:HalfSpaceTrees",
+    "ensemble": ".ensemble:Ensemble",
+    "joint_tail": ".joint_tail:JointTail",
+    "autoencoder": ".neural.autoencoder:Autoencoder",
+    "sparse_autoencoder": ".neural.sparse:SparseAutoencoder",
+    "denoising_autoencoder": ".neural.denoising:DenoisingAutoencoder",
+    "conv_autoencoder": ".neural.convolutional:ConvolutionalAutoencoder",
+    "vae": ".neural.variational:VAE",
+    "beta_vae": ".neural.variational:BetaVAE",
+    "conditional_autoencoder": ".neural.conditional:ConditionalAutoencoder",
+    "seq2seq_autoencoder": ".neural.seq2seq:Seq2SeqAutoencoder",
+    "anogan": ".neural.anogan:AnoGAN",
+    # The baselines.
+    "random": ".random:Random",
+    "volatility_only": ".statistical:VolatilityOnly",
 }
+PYOD = "pyod:"
 PRETRAINED = "pretrained:"
 _SHIPPED = ("anogan_book",)
-_LOADED: dict[str, type[Detector]] = {cls.name: cls for cls in (*_CLASSES, *_BASELINES)}
-_NAMES = (*(cls.name for cls in _CLASSES), *_NEURAL, *(cls.name for cls in _BASELINES))
+
+
+def _is_detector(cls: Any) -> bool:
+    from detectors.base import Detector
+
+    return isinstance(cls, type) and issubclass(cls, Detector) and cls is not Detector
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    from detectors.parameter_types import defaults_of
+
+    return defaults_of(cls)
+
+
+class _Detectors(Registry):
+    """The registry of detectors, to which every model of PyOD belongs too."""
+
+    def find(self, name: str, folder: str | Path | None = None) -> type:
+        if name.startswith(PYOD):
+            from detectors.pyod_adapter import pyod_class
+
+            return pyod_class(name)
+        return super().find(name, folder)
+
+
+DETECTORS = _Detectors(
+    "detector",
+    _TABLE,
+    str(__package__),
+    "foreshock.detectors",
+    _is_detector,
+    "a subclass of fs.Detector",
+    _defaults,
+    f", {PYOD}<Name>",
+)
 
 
 def detectors() -> list[str]:
-    """The registered names, baselines last. ``pyod:<Name>`` works besides, for every model of PyOD.
+    """The registered names, our baselines last of ours; then those of ``register_detector`` and of installed packages.
 
-    >>> detectors()[:3]
+    ``pyod:<Name>`` works besides, for every model of PyOD, as do ``"package.module:Class"`` and ``"mine.py:Class"``. No detector is
+    imported.
+
+    >>> import foreshock as fs
+    >>> fs.detectors()[:3]
     ['zscore', 'iqr', 'mad']
     """
-    return list(_NAMES)
+    return DETECTORS.names()
 
 
 def neural_detectors() -> list[str]:
@@ -68,39 +97,69 @@ def neural_detectors() -> list[str]:
     >>> neural_detectors()[:1]
     ['autoencoder']
     """
-    return list(_NEURAL)
+    return [name for name, place in _TABLE.items() if place.startswith(".neural.")]
 
 
-def detector_class(name: str) -> type[Detector]:
-    """The class behind a name."""
-    if name.startswith(PREFIX):
-        return pyod_class(name)
-    if name not in _NAMES:
-        hint = did_you_mean(name, _NAMES) or "; see foreshock detectors"
-        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>{hint}")
-    if name in _NEURAL:
-        module, cls = _NEURAL[name]
-        return getattr(import_module(f"detectors.neural.{module}"), cls)
-    return _LOADED[name]
+def register_detector(name: str, cls: type[Detector] | str) -> None:
+    """Make a detector of yours known by a name, in scripts and study files of this process.
+
+    An installed package does so for every process with an entry point of the group ``foreshock.detectors``.
+
+    Parameters
+    ----------
+    name : str
+        Not one of foreshock's own; a name that you have registered before is replaced.
+    cls : type or str
+        A subclass of ``Detector``, or where it is, ``"package.module:Class"`` or ``"mine.py:Class"``, imported when first asked
+        for.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken, or the class is no detector.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> class LastMove(fs.Detector):
+    ...     def _score(self, features):
+    ...         return abs(features.column("log_return"))
+    >>> fs.register_detector("zscore", LastMove)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: 'zscore' is a detector of foreshock's own; register yours under another name
+    """
+    DETECTORS.register(name, cls)
+
+
+def detector_class(name: str, folder: str | Path | None = None) -> type[Detector]:
+    """The class behind a name; the path of a ``.py`` file begins at ``folder``, by default the working directory."""
+    return DETECTORS.find(name, folder)
 
 
 def make_detector(name: str, **params: Any) -> Detector:
     """A detector by name.
 
+    Parameters
+    ----------
+    name : str
+        One of ``fs.detectors()``, ``"pyod:<Name>"``, ``"package.module:Class"`` or ``"mine.py:Class"``, whose code is then run.
+    **params
+        Of the detector.
+
     Raises
     ------
     ConfigError
-        If the name, or a parameter of it, is unknown, or a value is of the wrong type.
+        If the name, or a parameter of it, is unknown, or a value is of the wrong type; if a module raises when it is imported,
+        has no such class, or the class is no detector.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.make_detector("zscore", window=24).lookback
+    24
     """
-    cls = detector_class(name)
-    known = list(cls().get_params())
-    unknown = [key for key in params if key not in known]
-    if unknown:
-        hint = did_you_mean(unknown[0], known)
-        raise ConfigError(f"unknown parameter of {name}: {', '.join(unknown)}; expected some of {', '.join(known) or 'none'}{hint}")
-    detector = cls(**params)
-    check_types(detector)
-    return detector
+    return DETECTORS.make(name, params)
 
 
 def as_detector(entry: str | Detector) -> Detector:
@@ -113,7 +172,7 @@ def as_detector(entry: str | Detector) -> Detector:
     """
     if isinstance(entry, str):
         return make_detector(entry)
-    if not isinstance(entry, Detector):
+    if isinstance(entry, type) or not _is_detector(type(entry)):
         raise ConfigError(f"a detector must be a name or a Detector, got {entry!r}; such as 'zscore' or fs.make_detector('zscore')")
     return entry
 
@@ -125,7 +184,8 @@ def load_detector(path: str | Path) -> Detector:
     ----------
     path : str or Path
         ``"pretrained:anogan_book"`` is the AnoGAN that comes with foreshock: it scores ``book_features(book, LEVEL_FEATURES)`` of a
-        simulated book. Its card is ``detectors/neural/shipped/anogan_book.json``, its training ``examples/train_anogan.py``.
+        simulated book. Its card is ``detectors/neural/shipped/anogan_book.json``, its training ``examples/train_anogan.py``. A
+        detector of your own is found by the name that its class has, once ``register_detector`` knows it.
 
     Raises
     ------
@@ -134,20 +194,26 @@ def load_detector(path: str | Path) -> Detector:
     DataError
         If the file is damaged, was changed, or is of a newer format.
     """
+    from detectors.base import read_saved
+
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))
     check_type("path", path, (str, Path), "give the file that save wrote")
     name, params, learned = read_saved(path)
     if "n_steps" in params:
         raise DataError(f"{path} holds a scenario model, {name}; load it with fs.load_scenario_model")
-    detector = make_detector(name, **params)
+    return restored(make_detector(name, **params), learned, path)
+
+
+def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> Detector:
+    """The detector with what ``read_saved`` has read from ``path``."""
     missing = [key for key in detector.learned if key not in learned]
     if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}, which a {name} needs; save the detector again")
+        raise DataError(f"{path} lacks {', '.join(missing)}, which a {detector.name} needs; save the detector again")
     try:
         return detector.restore(learned)
     except (KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{path} is not a whole {name}: {error}; save the detector again") from error
+        raise DataError(f"{path} is not a whole {detector.name}: {error}; save the detector again") from error
 
 
 def _shipped(name: str) -> Path:

@@ -30,8 +30,9 @@ class WalkForward:
     ----------
     train, test : str
         Durations such as ``"365D"`` and ``"90D"``.
-    embargo : str, optional
-        A further gap.
+    embargo : str or None
+        A further gap, ``"2D"`` by default as in a study file; None for none. It keeps what lasts longer than the longest horizon,
+        such as clustered volatility, from being learned on one side of the gap and tested on the other.
     mode : {"rolling", "expanding"}
         Whether the training window slides or grows from the first row.
 
@@ -42,7 +43,7 @@ class WalkForward:
 
     train: str = "365D"
     test: str = "90D"
-    embargo: str | None = None
+    embargo: str | None = "2D"
     mode: Literal["rolling", "expanding"] = "rolling"
 
     def __post_init__(self) -> None:

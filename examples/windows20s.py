@@ -40,7 +40,7 @@ def forest(bars: fs.Bars, rows: pd.DataFrame, mode: Literal["rolling", "expandin
     """
     features = fs.Features(bars.time, bars.symbols, COLUMNS, rows[list(COLUMNS)].to_numpy(dtype=float)[:, None, :], STEP)
     # 100 windows of 20 s: the first fit needs its rows from the very beginning.
-    splits = fs.WalkForward(train="2000s", test="2000s", mode=mode)
+    splits = fs.WalkForward(train="2000s", test="2000s", mode=mode, embargo=None)
     scores = fs.walk_forward(fs.make_detector("isolation_forest"), features, splits, train_scores=True)
     return scores.signals(fs.TrainQuantile(1 - alert_rate))
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from data.windows import trade_windows as trade_windows
     from data.windows import window_size_study as window_size_study
     from detectors.base import Detector as Detector
+    from detectors.contract import check_detector as check_detector
     from detectors.neural.denoise import denoise_book as denoise_book
     from detectors.neural.latent import LatentFactors as LatentFactors
     from detectors.neural.latent import latent_factors as latent_factors
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from detectors.registry import detectors as detectors
     from detectors.registry import load_detector as load_detector
     from detectors.registry import make_detector as make_detector
+    from detectors.registry import register_detector as register_detector
     from engine.book_features import BOOK_FEATURES as BOOK_FEATURES
     from engine.book_features import LEVEL_FEATURES as LEVEL_FEATURES
     from engine.book_features import BookStream as BookStream
@@ -99,6 +101,10 @@ if TYPE_CHECKING:
     from engine.splits import WalkForward as WalkForward
     from engine.splits_combinatorial import CombinatorialSplits as CombinatorialSplits
     from engine.threshold_conformal import AdaptiveConformal as AdaptiveConformal
+    from engine.threshold_contract import check_threshold_rule as check_threshold_rule
+    from engine.threshold_registry import make_threshold as make_threshold
+    from engine.threshold_registry import register_threshold as register_threshold
+    from engine.threshold_registry import threshold_kinds as threshold_kinds
     from engine.threshold_tail import PeaksOverThreshold as PeaksOverThreshold
     from engine.threshold_volatility import VolatilityScaled as VolatilityScaled
     from engine.threshold_volatility import standardise_by_volatility as standardise_by_volatility
@@ -168,6 +174,7 @@ if TYPE_CHECKING:
     from strategies.comparison import avoided_moves as avoided_moves
     from strategies.comparison import compare_avoidance as compare_avoidance
     from strategies.comparison import paired_difference as paired_difference
+    from strategies.contract import check_strategy as check_strategy
     from strategies.cost_sweep import break_even_cost as break_even_cost
     from strategies.cost_sweep import cost_sweep as cost_sweep
     from strategies.costs import Costs as Costs
@@ -178,6 +185,9 @@ if TYPE_CHECKING:
     from strategies.momentum import TimeSeriesMomentum as TimeSeriesMomentum
     from strategies.portfolio import backtest as backtest
     from strategies.regime_exposure import RegimeExposure as RegimeExposure
+    from strategies.registry import make_strategy as make_strategy
+    from strategies.registry import register_strategy as register_strategy
+    from strategies.registry import strategy_names as strategy_names
     from strategies.result import BacktestResult as BacktestResult
     from strategies.signals import backtest_signals as backtest_signals
     from strategies.stability import StabilityGrid as StabilityGrid
@@ -204,13 +214,14 @@ _HOMES = {
     "data.trades": ("Trades", "read_trades", "scan_trades"),
     "data.windows": ("TradeWindows", "trade_windows", "window_size_study"),
     "detectors.base": ("Detector",),
+    "detectors.contract": ("check_detector",),
     "detectors.neural.denoise": ("denoise_book",),
     "detectors.neural.latent": ("LatentFactors", "latent_factors"),
     "detectors.neural.scenario_gan": ("GANScenarios",),
     "detectors.neural.scenario_load": ("load_scenario_model",),
     "detectors.neural.scenario_vae": ("ConditionalVAEScenarios", "VAEScenarios"),
     "detectors.neural.scenarios": ("Scenarios", "generate_scenarios"),
-    "detectors.registry": ("detectors", "load_detector", "make_detector"),
+    "detectors.registry": ("detectors", "load_detector", "make_detector", "register_detector"),
     "detectors.regimes": ("Regimes", "walk_forward_regimes"),
     "engine.book_features": ("BOOK_FEATURES", "LEVEL_FEATURES", "BookStream", "book_features"),
     "engine.causality": ("Audit", "audit"),
@@ -234,6 +245,8 @@ _HOMES = {
     "engine.splits": ("WalkForward",),
     "engine.splits_combinatorial": ("CombinatorialSplits",),
     "engine.threshold_conformal": ("AdaptiveConformal",),
+    "engine.threshold_contract": ("check_threshold_rule",),
+    "engine.threshold_registry": ("make_threshold", "register_threshold", "threshold_kinds"),
     "engine.threshold_tail": ("PeaksOverThreshold",),
     "engine.threshold_volatility": ("VolatilityScaled", "standardise_by_volatility"),
     "engine.thresholds": ("Fixed", "RollingQuantile", "TrainQuantile"),
@@ -278,6 +291,7 @@ _HOMES = {
         "compare_avoidance",
         "paired_difference",
     ),
+    "strategies.contract": ("check_strategy",),
     "strategies.cost_sweep": ("break_even_cost", "cost_sweep"),
     "strategies.costs": ("Costs",),
     "strategies.event": ("EventTrade",),
@@ -286,6 +300,7 @@ _HOMES = {
     "strategies.momentum": ("TimeSeriesMomentum",),
     "strategies.portfolio": ("backtest",),
     "strategies.regime_exposure": ("RegimeExposure",),
+    "strategies.registry": ("make_strategy", "register_strategy", "strategy_names"),
     "strategies.result": ("BacktestResult",),
     "strategies.signals": ("backtest_signals",),
     "strategies.stability": ("StabilityGrid", "WalkForwardChoice", "choose_walk_forward", "stability_grid"),

@@ -52,12 +52,16 @@ def _root(
 
 
 @app.command()
-def detectors() -> None:
+def detectors(
+    names: Annotated[bool, typer.Option("--names", help="Print only the names, without importing any detector.")] = False,
+) -> None:
     """List the registered detectors, what they do, and their parameters."""
-    from detectors.registry import detector_class
-    from detectors.registry import detectors as names
+    from detectors.registry import DETECTORS, detector_class
 
-    for name in names():
+    if names:
+        typer.echo("\n".join(DETECTORS.names()))
+        return
+    for name in DETECTORS.names():
         cls = detector_class(name)
         params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")

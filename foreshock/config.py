@@ -7,11 +7,32 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+)
 
 from data.checks import check_horizons, did_you_mean
 from data.errors import ConfigError
 from data.interval import parse_duration, parse_instant
+from data.registry import Registry
+from detectors.registry import DETECTORS
+from engine.splits import WalkForward
+from engine.threshold_conformal import AdaptiveConformal
+from engine.threshold_registry import THRESHOLDS
+from engine.threshold_tail import PeaksOverThreshold
+from engine.threshold_volatility import VolatilityScaled
+from engine.thresholds import RollingQuantile, TrainQuantile
+from foreshock.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+from strategies.anomaly_avoidance import AnomalyAvoidance
+from strategies.costs import Costs
 
 
 def _iso(value: Any) -> Any:
@@ -36,10 +57,7 @@ def _differ(horizons: list[str]) -> list[str]:
 MIN_BOOTSTRAP = 99
 IsoDate = Annotated[str, BeforeValidator(_iso)]
 Span = Annotated[str, AfterValidator(_span)]
-
-
-# What the types of a detector's parameters are called in a message.
-KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", tuple: "a list of strings"}
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -66,47 +84,102 @@ class DetectorConfig(BaseModel):
 
 
 class SplitsConfig(_Section):
-    train: Span = "365D"
-    test: Span = "90D"
-    embargo: Span | None = "2D"
-    mode: Literal["rolling", "expanding"] = "rolling"
+    train: Span = WalkForward.train
+    test: Span = WalkForward.test
+    embargo: Span | None = WalkForward.embargo
+    mode: Literal["rolling", "expanding"] = WalkForward.mode
 
 
-class ThresholdConfig(_Section):
-    """``q`` and ``window`` are those of every kind; the keys after them belong to one kind each."""
+class _Threshold(_Section):
+    """What goes with any kind: scores in units of their own recent spread."""
 
-    kind: Literal["rolling_quantile", "train_quantile", "adaptive_conformal", "peaks_over_threshold", "fixed"] = "rolling_quantile"
-    q: float = Field(default=0.99, gt=0, lt=1)
-    window: Span = "60D"
-    # adaptive_conformal keeps the alert rate 1 - q.
-    gamma: float = Field(default=0.005, gt=0, lt=1)
-    # peaks_over_threshold
-    init: float = Field(default=0.95, gt=0, lt=1)
-    refit: Span = "1D"
-    # fixed
-    value: float | None = None
-    # With any kind: scores in units of their own recent spread.
     volatility_scaled: bool = False
-    halflife: Span = "2D"
+    halflife: Span = VolatilityScaled.halflife
+
+
+class RollingQuantileConfig(_Threshold):
+    kind: Literal["rolling_quantile"] = "rolling_quantile"
+    q: Fraction = RollingQuantile.q
+    window: Span = RollingQuantile.window
+
+
+class TrainQuantileConfig(_Threshold):
+    kind: Literal["train_quantile"]
+    q: Fraction = TrainQuantile.q
+
+
+class AdaptiveConformalConfig(_Threshold):
+    """Keeps the alert rate 1 - q."""
+
+    kind: Literal["adaptive_conformal"]
+    q: Fraction = round(1 - AdaptiveConformal.alpha, 12)
+    gamma: Fraction = AdaptiveConformal.gamma
+    window: Span = AdaptiveConformal.window
+
+
+class PeaksOverThresholdConfig(_Threshold):
+    kind: Literal["peaks_over_threshold"]
+    q: Fraction = PeaksOverThreshold.q
+    init: Fraction = PeaksOverThreshold.init
+    window: Span = PeaksOverThreshold.window
+    refit: Span = PeaksOverThreshold.refit
+
+
+class FixedConfig(_Threshold):
+    kind: Literal["fixed"]
+    value: float
+
+
+class UserThresholdConfig(_Threshold):
+    """A threshold that is not one of ours, by name or as ``"mine.py:Class"``, with its parameters beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    kind: str
+
+
+def _kind(section: Any) -> str:
+    """The tag of the model that a threshold section is held against."""
+    kind = section.get("kind", "rolling_quantile") if isinstance(section, dict) else getattr(section, "kind", "rolling_quantile")
+    return kind if isinstance(kind, str) and kind in THRESHOLDS.table else OTHER_KIND
+
+
+OTHER_KIND = "another kind"
+ThresholdConfig = Annotated[
+    Annotated[RollingQuantileConfig, Tag("rolling_quantile")]
+    | Annotated[TrainQuantileConfig, Tag("train_quantile")]
+    | Annotated[AdaptiveConformalConfig, Tag("adaptive_conformal")]
+    | Annotated[PeaksOverThresholdConfig, Tag("peaks_over_threshold")]
+    | Annotated[FixedConfig, Tag("fixed")]
+    | Annotated[UserThresholdConfig, Tag(OTHER_KIND)],
+    Discriminator(_kind),
+]
+_THRESHOLDS: dict[str, type[_Threshold]] = {
+    "rolling_quantile": RollingQuantileConfig,
+    "train_quantile": TrainQuantileConfig,
+    "adaptive_conformal": AdaptiveConformalConfig,
+    "peaks_over_threshold": PeaksOverThresholdConfig,
+    "fixed": FixedConfig,
+}
 
 
 class CostsConfig(_Section):
-    taker: float = 5e-4
-    slippage: float = 2e-4
-    maker: float = 2e-4
-    maker_share: float = 0.0
-    impact: float = 0.0
-    impact_window: Span = "1d"
+    taker: float = Costs.taker
+    slippage: float = Costs.slippage
+    maker: float = Costs.maker
+    maker_share: float = Costs.maker_share
+    impact: float = Costs.impact
+    impact_window: Span = str(Costs.impact_window)
     # Needs the column funding_rate in the bars.
-    funding: bool = False
-    borrow: float = 0.0
+    funding: bool = Costs.funding
+    borrow: float = Costs.borrow
 
 
 class AvoidanceConfig(_Section):
-    hold: Span = "24h"
-    exposure: float = Field(default=0.0, ge=0, le=1)
-    rebalance: Span = "1d"
-    random_draws: int = Field(default=20, ge=1)
+    hold: Span = str(AnomalyAvoidance.hold)
+    exposure: float = Field(default=AnomalyAvoidance.exposure, ge=0, le=1)
+    rebalance: Span = str(AnomalyAvoidance.rebalance)
+    random_draws: int = Field(default=RANDOM_DRAWS, ge=1)
 
 
 class ScenariosConfig(_Section):
@@ -123,37 +196,47 @@ class ScenariosConfig(_Section):
 class SurrogatesConfig(_Section):
     """``n`` of 0 leaves the surrogate test out; the verdict is then the lesser one of the volatility-matched ratio."""
 
-    n: int = Field(default=199, ge=0)
+    n: int = Field(default=N_SURROGATES, ge=0)
     family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
 
 
 class StudyConfig(_Section):
     """Every key of a study file; the defaults are those of ``Study``."""
 
-    title: str = "foreshock study"
+    title: str = TITLE
     data: DataConfig = DataConfig()
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     splits: SplitsConfig = SplitsConfig()
-    threshold: ThresholdConfig = ThresholdConfig()
-    horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = ["1h", "6h", "24h"]
-    delay: int = Field(default=1, ge=1)
+    threshold: ThresholdConfig = RollingQuantileConfig()
+    horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = list(HORIZONS)
+    delay: int = Field(default=DELAY, ge=1)
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
     surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
-    n_bootstrap: int = Field(default=999, ge=MIN_BOOTSTRAP)
-    seed: int = Field(default=0, ge=0)
+    n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
+    seed: int = Field(default=SEED, ge=0)
+    # Where the path of a user's .py file begins: the folder of the study file.
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths of ``.py`` files begin; the working directory, unless the study comes from a file."""
+        return self._folder
 
 
 def load_study(path: str | Path) -> StudyConfig:
     """The study of a TOML file.
 
+    Detectors and thresholds that it names as ``"mine.py:Class"`` are loaded, which runs the code of that file; its path begins at
+    the folder of the study file. Otherwise no code is run.
+
     Raises
     ------
     ConfigError
-        If the file is missing, is no TOML, or has a key or value that is not known; the message names the key.
+        If the file is missing, is no TOML, or has a key, value, detector or threshold that is not known; the message names the key.
     """
     path = Path(path)
     try:
@@ -166,48 +249,45 @@ def load_study(path: str | Path) -> StudyConfig:
         raise ConfigError(f"{path} is not UTF-8 text; give a TOML file, see examples/study.toml") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; mend the line") from error
-    return parse_study(content, str(path))
+    return parse_study(content, str(path), path.parent)
 
 
-def parse_study(content: dict[str, Any], source: str = "study") -> StudyConfig:
+def parse_study(content: dict[str, Any], source: str = "study", folder: str | Path = ".") -> StudyConfig:
     """A configuration from plain values; see ``load_study``."""
     try:
         config = StudyConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
+    config._folder = Path(folder)
     for i, entry in enumerate(config.detectors):
-        if isinstance(entry, DetectorConfig) and entry.model_extra:
-            _check_parameters(f"{source}: key 'detectors.{i}", entry.name, entry.model_extra)
+        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+        # A network by its name alone need not be imported to know that there is one.
+        if wanted.model_extra or wanted.name not in DETECTORS.table:
+            _check(DETECTORS, source, f"detectors.{i}", wanted.name, wanted.model_extra or {}, config.folder)
+    if isinstance(config.threshold, UserThresholdConfig):
+        _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
     return config
 
 
-def _check_parameters(where: str, name: str, params: dict[str, Any]) -> None:
-    """Refuse a detector's parameter that is of another type than its default; unknown names are left to ``make_detector``."""
-    from detectors.registry import detector_class
-
-    defaults = detector_class(name)().get_params()
-    for key, value in params.items():
-        kind = type(defaults.get(key))
-        if kind is tuple:
-            # Items are of the kind of those in the default: names of columns, or widths of layers.
-            item_kind = type(defaults[key][0])
-            fits = isinstance(value, list) and all(type(item) is item_kind for item in value)
-        else:
-            fits = isinstance(value, int | float if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-        if kind in KINDS and not fits:
-            such_as = list(defaults[key]) if kind is tuple else defaults[key]
-            wanted = "a list of whole numbers" if kind is tuple and type(such_as[0]) is int else KINDS[kind]
-            raise ConfigError(f"{where}.{key}' must be {wanted}, such as {such_as!r}, got {value!r}; change it")
+def _check(registry: Registry, source: str, key: str, name: str, params: dict[str, Any], folder: Path) -> None:
+    """Refuse a name that is not known, and parameters that it has not or that are of another type."""
+    try:
+        cls = registry.find(name, folder)
+        registry.check_parameters(name, cls, params)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: key {key!r}: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:
     # A detector that is a table should not be told to be a string; and a misspelt key is often why another one is missing.
     problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
     problem = min(problems or error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    loc = [str(part) for part in problem["loc"]]
+    kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
     # A detector may be a string or a table; pydantic names the branch, which no user wrote.
-    where = ".".join(str(part) for part in problem["loc"] if part not in ("str", "DetectorConfig"))
+    where = ".".join(part for part in loc if part not in ("str", "DetectorConfig"))
     if problem["type"] == "extra_forbidden":
-        return _unknown_key([str(part) for part in problem["loc"]], where)
+        return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":
         return f"key {where!r} is missing; add it"
     refusal = problem.get("ctx", {}).get("error")
@@ -218,10 +298,14 @@ def _explain(error: ValidationError) -> str:
     return f"key {where!r}: {said[0].lower()}{said[1:]}, got {got[:80]}{'…' * (len(got) > 80)}; change it"
 
 
-def _unknown_key(loc: list[str], where: str) -> str:
+def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:
     section: Any = StudyConfig
-    for part in loc[:-1]:
-        section = section.model_fields[part].annotation
+    if kind is not None:
+        section = _THRESHOLDS[kind]
+    else:
+        for part in loc[:-1]:
+            section = section.model_fields[part].annotation
     known = list(section.model_fields)
     hint = did_you_mean(loc[-1], known) or "; remove it"
-    return f"unknown key {where!r}; expected one of {', '.join(known)}{hint}"
+    expected = f"expected one of {', '.join(known)}" if kind is None else f"a {kind} has {', '.join(sorted(known))}"
+    return f"unknown key {where!r}; {expected}{hint}"

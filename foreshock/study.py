@@ -17,23 +17,22 @@ from data.interval import bars_in
 from data.quality import clean
 from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
-from detectors.registry import as_detector, make_detector
+from detectors.registry import DETECTORS, as_detector, make_detector
 from engine.causality import Audit, audit
 from engine.features import Features
 from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
 from engine.scores import Scores, Signals, Threshold, check_threshold
 from engine.splits import WalkForward
-from engine.threshold_conformal import AdaptiveConformal
-from engine.threshold_tail import PeaksOverThreshold
-from engine.threshold_volatility import VolatilityScaled
-from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
+from engine.threshold_registry import build_threshold, described
+from engine.thresholds import RollingQuantile
 from engine.validation.forward import MoveTable
 from engine.validation.slices import agreement, rank_stability, slice_masks
 from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
 from engine.validation.surrogates import BEST
 from engine.walk_forward import FittedFolds, walk_forward
 from foreshock import results as sections
-from foreshock.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig, ThresholdConfig
+from foreshock.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
+from foreshock.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.exploration_sections import PAIRED, projection
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
@@ -97,20 +96,20 @@ class Study:
     detectors: Sequence[str | Detector] | Mapping[str, str | Detector]
     splits: WalkForward = field(default_factory=WalkForward)
     threshold: Threshold = field(default_factory=RollingQuantile)
-    horizons: Sequence[str] = ("1h", "6h", "24h")
+    horizons: Sequence[str] = HORIZONS
     features: Sequence[str] = OHLCV_FEATURES
-    delay: int = 1
+    delay: int = DELAY
     cooldown: str | None = None
     costs: Costs = field(default_factory=Costs)
-    hold: str = "24h"
-    exposure: float = 0.0
-    rebalance: str = "1d"
-    random_draws: int = 20
-    n_bootstrap: int = 999
-    n_surrogates: int = 199
+    hold: str = str(AnomalyAvoidance.hold)
+    exposure: float = AnomalyAvoidance.exposure
+    rebalance: str = str(AnomalyAvoidance.rebalance)
+    random_draws: int = RANDOM_DRAWS
+    n_bootstrap: int = N_BOOTSTRAP
+    n_surrogates: int = N_SURROGATES
     surrogate_family: str = BEST
-    seed: int = 0
-    title: str = "foreshock study"
+    seed: int = SEED
+    title: str = TITLE
 
     def __post_init__(self) -> None:
         for name in ("detectors", "horizons", "features"):
@@ -134,15 +133,17 @@ class Study:
         detectors: dict[str, Detector] = {}
         for entry in config.detectors:
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-            label = wanted.label or wanted.name
+            detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
+            # A class in a file or module goes by its own name, not by its place.
+            label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
             if label in detectors:
                 raise ConfigError(f"key 'detectors': {label!r} stands there twice; give one of them a label")
-            detectors[label] = make_detector(wanted.name, **(wanted.model_extra or {}))
+            detectors[label] = detector
         return cls(
             bars,
             detectors,
             WalkForward(**config.splits.model_dump()),
-            _threshold(config.threshold),
+            build_threshold(config.threshold.kind, config.threshold.model_dump(exclude={"kind"}), config.folder),
             config.horizons,
             config.features or OHLCV_FEATURES,
             config.delay,
@@ -178,7 +179,7 @@ class Study:
             "features": list(self.features),
             "detectors": detectors,
             "splits": asdict(self.splits),
-            "threshold": _described(self.threshold),
+            "threshold": described(self.threshold),
             "horizons": list(self.horizons),
             "delay": self.delay,
             "cooldown": self.event_cooldown,
@@ -396,25 +397,3 @@ class Study:
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
             return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
-
-
-def _threshold(wanted: ThresholdConfig) -> Threshold:
-    if wanted.volatility_scaled:
-        return VolatilityScaled(_threshold(wanted.model_copy(update={"volatility_scaled": False})), wanted.halflife)
-    if wanted.kind == "fixed":
-        if wanted.value is None:
-            raise ConfigError("key 'threshold.value' is missing; a fixed threshold needs one")
-        return Fixed(wanted.value)
-    if wanted.kind == "train_quantile":
-        return TrainQuantile(wanted.q)
-    if wanted.kind == "adaptive_conformal":
-        return AdaptiveConformal(round(1 - wanted.q, 12), wanted.gamma, wanted.window)
-    if wanted.kind == "peaks_over_threshold":
-        return PeaksOverThreshold(wanted.q, wanted.init, wanted.window, wanted.refit)
-    return RollingQuantile(wanted.q, wanted.window)
-
-
-def _described(threshold: Threshold) -> dict[str, Any]:
-    """Class and fields of a threshold, and of the one inside it."""
-    fields = {name: _described(value) if hasattr(value, "nominal_rate") else value for name, value in vars(threshold).items()}
-    return {"kind": type(threshold).__name__, **fields}

@@ -156,7 +156,11 @@ def validate(
 
 def _usual_splits(bars: Bars) -> WalkForward:
     days = int(bars.n_bars * (bars.interval.astype("timedelta64[us]").astype(int) / 86_400e6))
-    return WalkForward() if days > 2 * 365 else WalkForward(f"{max(days // 3, 1)}D", f"{max(days // 12, 1)}D")
+    return (
+        WalkForward(embargo=None)
+        if days > 2 * 365
+        else WalkForward(f"{max(days // 3, 1)}D", f"{max(days // 12, 1)}D", embargo=None)
+    )
 
 
 def _calibration(n_bars: int, horizon: int, n_events: int) -> pd.DataFrame:

@@ -2,26 +2,108 @@
 
 from __future__ import annotations
 
-from strategies.anomaly_avoidance import AnomalyAvoidance
-from strategies.base import Strategy
-from strategies.baselines import BuyAndHold, EqualWeight
-from strategies.event import EventTrade
-from strategies.factor_portfolio import FactorPortfolio
-from strategies.momentum import TimeSeriesMomentum
-from strategies.regime_exposure import RegimeExposure
-from strategies.volatility_target import VolatilityTarget
+from typing import TYPE_CHECKING, Any
+
+from data.registry import Registry
+
+if TYPE_CHECKING:
+    from strategies.base import Strategy
+
+    STRATEGIES: dict[str, type[Strategy]]
 
 # RandomAvoidance is no strategy: its draws are comparisons made with hindsight.
-STRATEGIES: dict[str, type[Strategy]] = {
-    strategy.name: strategy
-    for strategy in (
-        AnomalyAvoidance,
-        BuyAndHold,
-        EqualWeight,
-        EventTrade,
-        FactorPortfolio,
-        RegimeExposure,
-        TimeSeriesMomentum,
-        VolatilityTarget,
-    )
+_TABLE = {
+    "anomaly_avoidance": ".anomaly_avoidance:AnomalyAvoidance",
+    "buy_and_hold": ".baselines:BuyAndHold",
+    "equal_weight": ".baselines:EqualWeight",
+    "event_trade": ".event:EventTrade",
+    "factor_portfolio": ".factor_portfolio:FactorPortfolio",
+    "regime_exposure": ".regime_exposure:RegimeExposure",
+    "time_series_momentum": ".momentum:TimeSeriesMomentum",
+    "volatility_target": ".volatility_target:VolatilityTarget",
 }
+
+
+def _is_strategy(cls: Any) -> bool:
+    return isinstance(cls, type) and callable(getattr(cls, "weights", None))
+
+
+REGISTRY = Registry(
+    "strategy",
+    _TABLE,
+    str(__package__),
+    "foreshock.strategies",
+    _is_strategy,
+    "a class with a method weights(bars, signals)",
+)
+
+
+def strategy_names() -> list[str]:
+    """The registered names; then those of ``register_strategy`` and of installed packages. No strategy is imported.
+
+    >>> import foreshock as fs
+    >>> fs.strategy_names()[:2]
+    ['anomaly_avoidance', 'buy_and_hold']
+    """
+    return REGISTRY.names()
+
+
+def register_strategy(name: str, cls: type | str) -> None:
+    """Make a strategy of yours known by a name, in scripts of this process.
+
+    An installed package does so for every process with an entry point of the group ``foreshock.strategies``.
+
+    Parameters
+    ----------
+    name : str
+        Not one of foreshock's own; a name that you have registered before is replaced.
+    cls : type or str
+        A class with ``weights(bars, signals)``, or where it is: ``"package.module:Class"`` or ``"mine.py:Class"``, imported when
+        first asked for.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken, or the class is no strategy.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.register_strategy("costs", fs.Costs)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: 'costs' is no strategy: it must be a class with a method weights(bars, signals), got class Costs
+    """
+    REGISTRY.register(name, cls)
+
+
+def make_strategy(name: str, **params: Any) -> Strategy:
+    """A strategy by name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``fs.strategy_names()``, ``"package.module:Class"`` or ``"mine.py:Class"``, whose code is then run.
+    **params
+        Of the strategy.
+
+    Raises
+    ------
+    ConfigError
+        If the name or a parameter is unknown, or a value is of the wrong type; if a module raises when it is imported, has no
+        such class, or the class is no strategy.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.make_strategy("anomaly_avoidance", hold="6h").hold
+    '6h'
+    """
+    return REGISTRY.make(name, params)
+
+
+def __getattr__(name: str) -> Any:
+    # The classes of our own strategies by name, imported when they are first asked for.
+    if name == "STRATEGIES":
+        return {own: REGISTRY.find(own) for own in _TABLE}
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

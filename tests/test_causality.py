@@ -118,7 +118,9 @@ def test_a_study_passes_with_every_threshold(threshold, bars):
 )
 def test_a_leak_inside_the_engine_fails_the_study_audit(broken, leak, bars, monkeypatch):
     monkeypatch.setattr(broken, leak)
-    study = Study(bars, ["zscore"], WalkForward("20D", "5D"), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h")
+    study = Study(
+        bars, ["zscore"], WalkForward("20D", "5D", embargo=None), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h"
+    )
     assert not study.audit(n_cuts=4).passed
 
 
@@ -147,7 +149,9 @@ def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypat
     def forgetful(history, weights, costs):
         return backtest(history, np.vstack([weights[1:], weights[-1:]]), costs)
 
-    study = Study(bars, ["zscore"], WalkForward("20D", "5D"), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h")
+    study = Study(
+        bars, ["zscore"], WalkForward("20D", "5D", embargo=None), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h"
+    )
     monkeypatch.setattr("foreshock.study.backtest", forgetful)
     found = study.audit(n_cuts=20)
     assert [result.name for result in found.results if not result.passed] == ["fills anomaly_avoidance"]

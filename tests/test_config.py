@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import foreshock as fs
 from data.errors import ConfigError
 from foreshock.config import DetectorConfig, StudyConfig, load_study, parse_study
 from foreshock.study import Study
@@ -32,10 +33,8 @@ def load(toml: str, tmp_path: Path) -> StudyConfig:
 def test_the_defaults_are_those_of_study(tmp_path):
     bars = make_bars(50, 1)
     from_file = Study.from_config(load(LEAST, tmp_path), bars).config()
-    # The embargo is the one default that a file has and a splitter has not.
-    expected = Study(bars, ["zscore"]).config()
-    expected["splits"]["embargo"] = "2D"
-    assert from_file == expected
+    assert from_file == Study(bars, ["zscore"]).config()
+    assert from_file["splits"]["embargo"] == "2D"
 
 
 def test_every_key_reaches_the_study(tmp_path):
@@ -167,11 +166,15 @@ def test_a_whole_number_is_good_for_a_fraction_and_a_detector_keeps_its_paramete
         (LEAST + "[splits]\ntrain = 365", "key 'splits.train': input should be a valid string, got 365"),
         (LEAST + "[splits]\ntrain = '1 year'", "key 'splits.train': it must be a number and one of the units"),
         (LEAST + "[splits]\nmode = 'sliding'", "key 'splits.mode': input should be 'rolling' or 'expanding', got 'sliding'"),
-        (LEAST + "[threshold]\nkind = 'fxied'", "key 'threshold.kind': input should be 'rolling_quantile', 'train_quantile',"),
+        (LEAST + "[threshold]\nkind = 'fxied'", "key 'threshold': unknown threshold 'fxied'; expected one of rolling_quantile, "),
+        (LEAST + "[threshold]\nkind = 'fxied'", "; did you mean 'fixed'?"),
+        (LEAST + "[threshold]\nkind = 5", "key 'threshold.kind': input should be a valid string, got 5"),
+        (LEAST + "threshold = 5", "key 'threshold': input should be a table, got 5"),
+        (LEAST + "[threshold]\nkind = 'fixed'", "key 'threshold.value' is missing; add it"),
         (LEAST + "[threshold]\nq = '0.99'", "key 'threshold.q': input should be a valid number, got '0.99'"),
         (LEAST + "[threshold]\nq = 1", "key 'threshold.q': input should be less than 1, got 1"),
         (LEAST + "[threshold]\nq = nan", "key 'threshold.q': input should be a finite number, got nan"),
-        (LEAST + "[threshold]\nvalue = -inf", "key 'threshold.value': input should be a finite number, got -inf"),
+        (LEAST + "[threshold]\nkind = 'fixed'\nvalue = -inf", "key 'threshold.value': input should be a finite number, got -inf"),
         (LEAST + "[avoidance]\nexposure = 2", "key 'avoidance.exposure': input should be less than or equal to 1, got 2"),
         (LEAST + "[avoidance]\nhold = '0h'", "key 'avoidance.hold': it must be positive, got '0h'"),
         (LEAST + f"title = ['{'x' * 500}']", f"key 'title': input should be a valid string, got ['{'x' * 78}…; change it"),
@@ -188,12 +191,18 @@ def test_what_is_wrong_is_named_with_its_key(toml, message, tmp_path):
 @pytest.mark.parametrize(
     ("detector", "message"),
     [
-        ("name = 'zscore', window = '24'", "key 'detectors.0.window' must be a whole number, such as 168, got '24'; change it"),
-        ("name = 'zscore', window = 24.0", "key 'detectors.0.window' must be a whole number, such as 168, got 24.0; change it"),
-        ("name = 'zscore', window = true", "key 'detectors.0.window' must be a whole number, such as 168, got True; change it"),
-        ("name = 'zscore', columns = 'log_return'", "key 'detectors.0.columns' must be a list of strings, such as ['log_return', "),
-        ("name = 'zscore', columns = [1]", "key 'detectors.0.columns' must be a list of strings, such as ['log_return', "),
-        ("name = 'pca', n_components = 'mle'", "key 'detectors.0.n_components' must be a whole number, such as 4, got 'mle'"),
+        ("name = 'zscore', window = '24'", "key 'detectors.0': window of zscore must be a whole number, such as 168, got '24'"),
+        ("name = 'zscore', window = 24.0", "key 'detectors.0': window of zscore must be a whole number, such as 168, got 24.0"),
+        ("name = 'zscore', window = true", "key 'detectors.0': window of zscore must be a whole number, such as 168, got True"),
+        (
+            "name = 'zscore', columns = 'log_return'",
+            "key 'detectors.0': columns of zscore must be a list of texts, such as ['log_return', ",
+        ),
+        ("name = 'zscore', columns = [1]", "key 'detectors.0': columns of zscore must be a list of texts, such as ['log_return', "),
+        (
+            "name = 'pca', n_components = 'mle'",
+            "key 'detectors.0': n_components of pca must be a whole number, such as 4, got 'mle'",
+        ),
     ],
 )
 def test_a_parameter_of_another_type_than_its_default_is_refused(detector, message, tmp_path):
@@ -203,19 +212,39 @@ def test_a_parameter_of_another_type_than_its_default_is_refused(detector, messa
 def test_an_unknown_detector_parameter_or_repeated_label_is_refused():
     bars = make_bars(50, 1)
     for detectors, message in (
-        (["zscor"], "^unknown detector 'zscor'; expected one of zscore, .*; did you mean 'zscore'[?]$"),
-        ([{"name": "zscor", "window": 24}], "^unknown detector 'zscor'; expected one of zscore, "),
-        ([{"name": "zscore", "windw": 24}], "^unknown parameter of zscore: windw; .*; did you mean 'window'[?]$"),
+        (["zscor"], "^study: key 'detectors.0': unknown detector 'zscor'; expected one of zscore, .*; did you mean 'zscore'[?]$"),
+        ([{"name": "zscor", "window": 24}], "^study: key 'detectors.0': unknown detector 'zscor'; expected one of zscore, "),
+        (
+            [{"name": "zscore", "windw": 24}],
+            "^study: key 'detectors.0': unknown parameter of zscore: windw; .*; did you mean 'window'[?]$",
+        ),
         (["pca", {"name": "zscore", "label": "pca"}], "^key 'detectors': 'pca' stands there twice; give one of them a label$"),
     ):
         with pytest.raises(ConfigError, match=message):
             Study.from_config(parse_study({"detectors": detectors}), bars)
 
 
-def test_a_fixed_threshold_needs_its_value(tmp_path):
-    config = load(LEAST + "[threshold]\nkind = 'fixed'\n", tmp_path)
-    with pytest.raises(ConfigError, match=r"^key 'threshold.value' is missing; a fixed threshold needs one$"):
-        Study.from_config(config, make_bars(50, 1))
+KEYS = {
+    "rolling_quantile": ("q", "window"),
+    "train_quantile": ("q",),
+    "adaptive_conformal": ("gamma", "q", "window"),
+    "peaks_over_threshold": ("init", "q", "refit", "window"),
+    "fixed": ("value",),
+}
+VALUES = {"q": 0.99, "window": "'60D'", "gamma": 0.005, "init": 0.95, "refit": "'1D'", "value": 1.0}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_each_kind_of_threshold_takes_its_own_keys_and_refuses_those_of_others(kind, tmp_path):
+    assert list(KEYS) == fs.threshold_kinds()
+    section = LEAST + f"[threshold]\nvolatility_scaled = true\nhalflife = '3D'\nkind = '{kind}'\n"
+    section += "".join(f"{key} = {VALUES[key]}\n" for key in KEYS[kind])
+    rule = Study.from_config(load(section, tmp_path), make_bars(50, 1)).threshold
+    plain = {key: value.strip("'") if isinstance(value, str) else value for key, value in VALUES.items() if key in KEYS[kind]}
+    assert rule == fs.make_threshold(kind, volatility_scaled=True, halflife="3D", **plain)
+    has = ", ".join(sorted((*KEYS[kind], "kind", "volatility_scaled", "halflife")))
+    for key in VALUES.keys() - set(KEYS[kind]):
+        refused(section + f"{key} = {VALUES[key]}\n", f"unknown key 'threshold.{key}'; a {kind} has {has}", tmp_path)
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):

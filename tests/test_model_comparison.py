@@ -16,8 +16,8 @@ from foreshock.compare import load_models
 from foreshock.model_comparison import CRASHES, PUBLISHED, crash_events, model_comparison, model_results
 from reports.comparison_tables import models_table
 from reports.format import DASH
+from tests.console import foreshock
 from tests.market import make_bars
-from tests.test_cli import foreshock
 
 SPLITS = fs.WalkForward(train="50D", test="60D", embargo="2D")
 

@@ -232,7 +232,7 @@ def test_a_network_that_stops_early_leaves_the_others_as_they_were(features):
 @pytest.mark.parametrize("name", ["autoencoder", "conv_autoencoder"])
 def test_walk_forward_scores_do_not_change_when_later_folds_are_deleted(name, warm_start, features):
     detector = small_detector(name, warm_start=warm_start)
-    splits = WalkForward("20D", "10D")
+    splits = WalkForward("20D", "10D", embargo=None)
     full = walk_forward(detector, features.rows(slice(0, 1_000)), splits).values
     part = walk_forward(detector, features.rows(slice(0, 760)), splits).values
     assert np.isfinite(part[720:]).any()

@@ -176,7 +176,7 @@ def test_walk_forward_regimes_are_right_stable_and_blind_to_later_rows():
     from detectors.regimes import walk_forward_regimes
 
     features, truth = planted_regimes(3_000, seed=4)
-    splits = WalkForward("40D", "10D")
+    splits = WalkForward("40D", "10D", embargo=None)
     detector = make_detector("kmeans_regime")
     found = walk_forward_regimes(detector, features, splits).labels[:, 0]
     assert (found[:960] == -1).all()
@@ -381,7 +381,7 @@ def test_parameters_of_pyod_models_are_known_and_kept(features):
 
 
 def test_a_pyod_model_is_refitted_on_the_past_only(features):
-    splits = WalkForward("20D", "10D")
+    splits = WalkForward("20D", "10D", embargo=None)
     full = walk_forward(make_detector("pyod:ECOD"), features, splits)
     part = walk_forward(make_detector("pyod:ECOD"), features.rows(slice(0, 1_000)), splits)
     assert len(full.folds) > 2

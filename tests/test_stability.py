@@ -107,7 +107,7 @@ def turning_market(n_bars=1_200):
 
 def test_the_set_that_was_best_before_is_traded_until_the_past_shows_another():
     bars, sets = turning_market()
-    found = choose_walk_forward(bars, sets, WalkForward("200h", "100h"), FREE)
+    found = choose_walk_forward(bars, sets, WalkForward("200h", "100h", embargo=None), FREE)
     # Of the rows 400 to 600 most lie before the turn, of the rows 500 to 700 most behind it.
     assert found.folds["chosen"].tolist() == ["S0"] * 5 + ["S1"] * 5
     assert (found.folds["test_sharpe"] <= found.folds["best_test_sharpe"]).all()
@@ -123,7 +123,7 @@ def test_the_set_that_was_best_before_is_traded_until_the_past_shows_another():
 
 def test_later_rows_do_not_change_earlier_choices():
     bars, sets = turning_market()
-    splits = WalkForward("200h", "100h", mode="expanding")
+    splits = WalkForward("200h", "100h", mode="expanding", embargo=None)
     full = choose_walk_forward(bars, sets, splits)
     for n in (640, 701, 850):
         part = choose_walk_forward(bars.head(n), {name: one[:n] for name, one in sets.items()}, splits)
@@ -133,7 +133,7 @@ def test_later_rows_do_not_change_earlier_choices():
 
 def test_a_change_of_sets_is_paid_for():
     bars, sets = turning_market()
-    splits = WalkForward("200h", "100h")
+    splits = WalkForward("200h", "100h", embargo=None)
     free, dear = (choose_walk_forward(bars, sets, splits, costs).result for costs in (FREE, Costs(0.01, 0.0)))
     # In, out of one, into the other.
     assert dear.equity[-1] / free.equity[-1] == pytest.approx(0.99 / 1.01**2, rel=1e-3)
@@ -142,4 +142,4 @@ def test_a_change_of_sets_is_paid_for():
 def test_a_single_set_is_no_choice():
     bars, _ = turning_market(300)
     with pytest.raises(ConfigError, match="at least two parameter sets"):
-        choose_walk_forward(bars, {"one": BuyAndHold().weights(bars)}, WalkForward("200h", "100h"))
+        choose_walk_forward(bars, {"one": BuyAndHold().weights(bars)}, WalkForward("200h", "100h", embargo=None))

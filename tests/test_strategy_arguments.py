@@ -15,7 +15,9 @@ def bars():
 
 @pytest.fixture(scope="module")
 def scores(bars):
-    return fs.walk_forward(fs.make_detector("zscore", window=24), fs.ohlcv_features(bars), fs.WalkForward("20D", "10D"))
+    return fs.walk_forward(
+        fs.make_detector("zscore", window=24), fs.ohlcv_features(bars), fs.WalkForward("20D", "10D", embargo=None)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +36,12 @@ def test_a_table_with_other_labels_is_refused_wherever_weights_or_entries_are_ta
     sets = {"a": weights, "b": 0.5 * weights}
     fs.backtest(bars, weights)
     fs.backtest_signals(bars, entries, hold="6h")
-    fs.choose_walk_forward(bars, sets, fs.WalkForward("20D", "10D"))
+    fs.choose_walk_forward(bars, sets, fs.WalkForward("20D", "10D", embargo=None))
     for call in (
         lambda: fs.backtest(bars, shuffled(weights)),
         lambda: fs.backtest_signals(bars, shuffled(entries), hold="6h"),
         lambda: fs.backtest_signals(bars, entries, exits=shuffled(entries)),
-        lambda: fs.choose_walk_forward(bars, {**sets, "b": shuffled(weights)}, fs.WalkForward("20D", "10D")),
+        lambda: fs.choose_walk_forward(bars, {**sets, "b": shuffled(weights)}, fs.WalkForward("20D", "10D", embargo=None)),
     ):
         with pytest.raises(fs.ConfigError, match="must be the"):
             call()
@@ -73,7 +75,7 @@ def test_an_infinite_funding_rate_is_refused(bars):
 def test_what_is_of_another_type_is_named_in_one_sentence(bars, scores, signals):
     weights = fs.EqualWeight().weights(bars)
     frame = framed(bars, weights)
-    splits = fs.WalkForward("20D", "10D")
+    splits = fs.WalkForward("20D", "10D", embargo=None)
     calls = {
         "bars must be Bars": [
             lambda: fs.backtest(frame, weights),

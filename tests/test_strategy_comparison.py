@@ -17,8 +17,8 @@ from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.costs import DEFAULT_COSTS
 from strategies.portfolio import backtest
 from strategies.registry import STRATEGIES
+from tests.console import foreshock
 from tests.market import make_bars
-from tests.test_cli import foreshock
 
 SPLITS = WalkForward("60D", "30D", "2D")
 

@@ -158,7 +158,7 @@ def test_a_study_file_and_a_script_describe_the_same_study():
 def test_the_defaults_of_a_study_file_are_those_of_a_study():
     bars = fs.simulate_market(seed=5, n_symbols=1, n_bars=500).bars
     from_file = fs.Study.from_config(parse_study({"detectors": ["zscore"]}), bars)
-    assert from_file.config() == fs.Study(bars, ["zscore"], fs.WalkForward(embargo="2D")).config()
+    assert from_file.config() == fs.Study(bars, ["zscore"]).config()
 
 
 def test_two_detectors_of_one_name_need_labels():

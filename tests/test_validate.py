@@ -8,7 +8,7 @@ from engine.features import Features
 from engine.scores import Scores
 from engine.validation.calibration import Planted, simulate_history
 
-SPLITS = fs.WalkForward("30D", "30D")
+SPLITS = fs.WalkForward("30D", "30D", embargo=None)
 
 
 class Known(fs.Detector):

@@ -53,8 +53,8 @@ def test_folds_leave_purge_and_embargo_between_train_and_test():
 
 
 def test_later_rows_never_move_earlier_folds():
-    long = WalkForward("10h", "4h").folds(100, HOUR)
-    short = WalkForward("10h", "4h").folds(50, HOUR)
+    long = WalkForward("10h", "4h", embargo=None).folds(100, HOUR)
+    short = WalkForward("10h", "4h", embargo=None).folds(50, HOUR)
     assert short == long[: len(short)]
 
 
@@ -70,14 +70,16 @@ def test_each_block_is_scored_by_a_model_that_saw_only_the_rows_before_its_gap()
 
 def test_training_scores_are_kept_only_when_asked_for():
     features = counting_features(60)
-    kept = walk_forward(Recorder(), features, WalkForward("10h", "5h"), train_scores=True)
+    kept = walk_forward(Recorder(), features, WalkForward("10h", "5h", embargo=None), train_scores=True)
     assert all(fold.train_values is not None and fold.train_values.shape == (10, 1) for fold in kept.folds)
-    assert all(fold.train_values is None for fold in walk_forward(Recorder(), features, WalkForward("10h", "5h")).folds)
+    assert all(
+        fold.train_values is None for fold in walk_forward(Recorder(), features, WalkForward("10h", "5h", embargo=None)).folds
+    )
 
 
 def test_a_rolling_detector_has_its_lookback_at_the_start_of_every_block():
     features = ohlcv_features(make_bars(n_bars=900, n_symbols=2, seed=3))
-    blocks = walk_forward(make_detector("mad", window=100), features, WalkForward("10D", "3D")).values
+    blocks = walk_forward(make_detector("mad", window=100), features, WalkForward("10D", "3D", embargo=None)).values
     whole = make_detector("mad", window=100).fit(features).score(features).values
     scored = ~np.isnan(blocks)
     assert scored[340:].all()
@@ -86,23 +88,25 @@ def test_a_rolling_detector_has_its_lookback_at_the_start_of_every_block():
 
 def test_the_detector_passed_in_stays_unfitted():
     detector = Recorder()
-    walk_forward(detector, counting_features(60), WalkForward("10h", "5h"))
+    walk_forward(detector, counting_features(60), WalkForward("10h", "5h", embargo=None))
     assert not hasattr(detector, "largest_")
 
 
 def test_windows_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="train window plus gap must be shorter than the data"):
-        WalkForward("60h", "5h").folds(60, HOUR)
+        WalkForward("60h", "5h", embargo=None).folds(60, HOUR)
     with pytest.raises(ConfigError, match="train must be a whole number of 1h bars"):
-        WalkForward("90m", "5h").folds(60, HOUR)
+        WalkForward("90m", "5h", embargo=None).folds(60, HOUR)
     with pytest.raises(ConfigError, match="'rolling' or 'expanding'"):
-        WalkForward("10h", "5h", mode="both")
+        WalkForward("10h", "5h", mode="both", embargo=None)
     blank = counting_features(60)
     unknown = Features(blank.time, blank.symbols, blank.names, np.full((60, 1, 1), np.nan), blank.interval)
     with pytest.raises(DataError, match="no row could be scored"):
-        walk_forward(make_detector("random"), unknown, WalkForward("10h", "5h"))
+        walk_forward(make_detector("random"), unknown, WalkForward("10h", "5h", embargo=None))
 
 
 def test_negative_label_bars_which_would_let_training_reach_into_the_test_are_refused():
     with pytest.raises(ConfigError, match="label_bars must be a whole number of at least 0"):
-        walk_forward(make_detector("zscore"), ohlcv_features(make_bars(2_000, 1)), WalkForward("20D", "10D"), label_bars=-48)
+        walk_forward(
+            make_detector("zscore"), ohlcv_features(make_bars(2_000, 1)), WalkForward("20D", "10D", embargo=None), label_bars=-48
+        )

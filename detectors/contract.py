@@ -1,0 +1,233 @@
+"""The contract of a detector, as a function that raises where it is broken."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import clone
+
+from data.contract import called, first_difference, global_seed
+from data.errors import ConfigError, DataError, ForeshockError
+from data.random_bars import random_bars
+from detectors.base import Detector, read_saved
+from detectors.registry import restored
+from engine.features import Features
+from engine.ohlcv import ohlcv_features
+
+# Where a lookback ends, BLAS may round otherwise than in the middle of a longer history.
+ROUNDING = 1e-9
+
+
+def check_detector(detector: Detector, features: Features | None = None) -> None:
+    """Raise unless a detector keeps the contract that all of ours keep.
+
+    It is fitted on the first four sevenths of the rows and scores all of them. Scores must have the shape (n_rows, n_symbols) and
+    differ; be the same when rows after t are deleted or changed, when rows before the lookback are deleted, when it is fitted
+    again under another global random state, and after ``save`` and ``load_detector`` where it can be saved; be NaN where the
+    features are not known, and only there and in the lookback after; and not depend on other symbols, unless the class has
+    ``market_wide = True``. It must not write into features, and a clone must be unfitted, with equal parameters. Deleted rows may
+    change scores by ``tolerance`` of the class, relative; 0 by default.
+
+    Parameters
+    ----------
+    detector : Detector
+        Itself left as it is; clones are fitted.
+    features : Features, optional
+        At least 200 rows and the lookback; by default those of ``ohlcv_features`` of 1,400 random hourly bars of three symbols.
+
+    Raises
+    ------
+    ConfigError
+        Which check failed, and how to fix it.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.check_detector(fs.make_detector("zscore", window=24))
+    >>> class Ahead(fs.Detector):
+    ...     def _score(self, features):
+    ...         moves = abs(features.column("log_return"))
+    ...         return moves / np.nanmax(moves, axis=0)
+    >>> fs.check_detector(Ahead())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: ahead looks ahead: its score of row 1 differs when the rows from ...
+    """
+    if isinstance(detector, type) or not isinstance(detector, Detector):
+        raise ConfigError(f"detector must be an object of a subclass of fs.Detector, got {detector!r}")
+    # One memory layout throughout: NumPy sums in another order in another layout, and rounds otherwise.
+    features = _copied(ohlcv_features(random_bars(1_400, 3, seed=11)) if features is None else features)
+    n_train = features.n_rows * 4 // 7
+    fresh = _cloned(detector)
+    fitted = _fitted(fresh, features, n_train)
+    scores = _scored(fitted, features)
+    _check_scores(fitted, scores, n_train)
+    _check_again(detector, fitted, features, n_train, scores)
+    _check_later_rows(fitted, features, n_train, scores)
+    _check_unknown(fitted, features, n_train, scores)
+    _check_lookback(fitted, features, scores)
+    _check_symbols(fitted, features, scores)
+    _check_saved(fitted, features, scores)
+
+
+def _cloned(detector: Detector) -> Detector:
+    params = called(detector.name, "get_params", detector.get_params)
+    try:
+        fresh: Detector = clone(detector)
+        same = repr(fresh.get_params()) == repr(params)
+    except (RuntimeError, TypeError) as error:
+        same, fresh = False, detector
+        if isinstance(error, TypeError):
+            raise ConfigError(f"{detector.name} cannot be cloned: {error}; take the parameters in __init__") from error
+    if not same:
+        raise ConfigError(f"{detector.name} cannot be cloned; keep each parameter of __init__ as it is, under its own name")
+    return fresh
+
+
+def _fitted(fresh: Detector, features: Features, n_train: int) -> Detector:
+    given = _copied(features.rows(slice(0, n_train)))
+    if fresh.learned:
+        try:
+            fresh.score(given)
+        except ConfigError:
+            pass
+        else:
+            raise ConfigError(f"{fresh.name} scores before it is fitted; set what it learns, {', '.join(fresh.learned)}, in _fit")
+    before = given.values.copy()
+    with global_seed(1):
+        fitted = called(fresh.name, "fit", lambda: fresh.fit(given))
+    if first_difference(given.values, before) is not None:
+        raise ConfigError(f"{fresh.name} writes into the features that it is fitted on; work on features.values.copy()")
+    if fitted is not fresh:
+        raise ConfigError(
+            f"fit of {fresh.name} must return the detector itself, got {type(fitted).__name__}; end it with return self"
+        )
+    unset = [key for key in fresh.learned if not hasattr(fresh, key)]
+    if unset:
+        raise ConfigError(f"{fresh.name} names {', '.join(unset)} in learned, which fit does not set; set or remove it")
+    return fitted
+
+
+def _scored(fitted: Detector, features: Features) -> np.ndarray:
+    given = _copied(features)
+    try:
+        with global_seed(2):
+            scores = called(fitted.name, "score", lambda: fitted.score(given)).values
+    except DataError as error:
+        shape = (features.n_rows, len(features.symbols))
+        raise ConfigError(f"{fitted.name} must give scores of the shape (n_rows, n_symbols) = {shape}: {error}") from error
+    if first_difference(given.values, features.values) is not None:
+        raise ConfigError(f"{fitted.name} writes into the features that it scores; work on features.values.copy()")
+    return scores
+
+
+def _check_scores(fitted: Detector, scores: np.ndarray, n_train: int) -> None:
+    later = scores[n_train:]
+    if scores.dtype.kind != "f":
+        raise ConfigError(f"scores of {fitted.name} must be floats, got {scores.dtype}; convert them with astype(float)")
+    known = later[~np.isnan(later)]
+    if len(known) < later.size / 2:
+        raise ConfigError(
+            f"{fitted.name} must score most rows after those it was fitted on, got {len(known)} of {later.size}; only rows with "
+            f"unknown features may stay NaN"
+        )
+    if len(np.unique(known)) < 2:
+        raise ConfigError(f"{fitted.name} gives every row the same score, {known[0]}; strange rows must score higher")
+
+
+def _check_again(detector: Detector, fitted: Detector, features: Features, n_train: int, scores: np.ndarray) -> None:
+    with global_seed(3):
+        same = first_difference(fitted.score(features).values, scores) is None
+        if same:
+            other = clone(detector).fit(features.rows(slice(0, n_train)))
+            same = first_difference(other.score(features).values, scores) is None
+    if not same:
+        raise ConfigError(
+            f"{fitted.name} gives other scores when it is fitted and scores again; draw random numbers from "
+            f"np.random.default_rng(seed), with seed a parameter, not from the global state"
+        )
+
+
+def _check_later_rows(fitted: Detector, features: Features, n_train: int, scores: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    for cut in (n_train + 1, (n_train + features.n_rows) // 2, features.n_rows - 1):
+        values = features.values.copy()
+        values[cut:] += rng.normal(0, 10, values[cut:].shape) * np.nanstd(values, axis=(0, 1))
+        for what, history in (("deleted", features.rows(slice(0, cut))), ("changed", replace(features, values=values))):
+            row = first_difference(fitted.score(history).values[:cut], scores[:cut], fitted.tolerance)
+            if row is not None:
+                raise ConfigError(
+                    f"{fitted.name} looks ahead: its score of row {row} differs when the rows from {cut} on are {what}; score "
+                    f"a row from itself, rows before it and what fit has learned"
+                )
+
+
+def _check_lookback(fitted: Detector, features: Features, scores: np.ndarray) -> None:
+    row = features.n_rows - 1 - features.n_rows // 14
+    lookback = fitted.lookback
+    if row < lookback:
+        raise ConfigError(
+            f"{fitted.name} has a lookback of {lookback} rows, more than the {features.n_rows} given; pass more features"
+        )
+    alone = fitted.score(features.rows(slice(row - lookback, row + 1))).values[-1:]
+    if first_difference(alone, scores[row : row + 1], max(ROUNDING, fitted.tolerance)) is not None:
+        raise ConfigError(
+            f"{fitted.name} uses rows before its lookback of {lookback}; let the property lookback return the number of rows "
+            f"before t that the score of t depends on"
+        )
+
+
+def _check_unknown(fitted: Detector, features: Features, n_train: int, scores: np.ndarray) -> None:
+    row, symbol = (n_train + features.n_rows) // 2, len(features.symbols) // 2
+    values = features.values.copy()
+    values[row, symbol] = np.nan
+    found = fitted.score(replace(features, values=values)).values
+    if not np.isnan(found[row, symbol]):
+        raise ConfigError(
+            f"{fitted.name} must leave a row unscored whose features are not known, got {found[row, symbol]:.3g}; return NaN there"
+        )
+    lost = np.isnan(found) & ~np.isnan(scores)
+    lost[row : row + fitted.lookback + 1, symbol] = False
+    if lost.any():
+        where = int(np.flatnonzero(lost.any(axis=1))[0])
+        raise ConfigError(
+            f"{fitted.name} loses the score of row {where} to unknown features of {features.symbols[symbol]} in row {row}; only "
+            f"that symbol may be unscored, in that row and the {fitted.lookback} after it"
+        )
+
+
+def _check_symbols(fitted: Detector, features: Features, scores: np.ndarray) -> None:
+    if len(features.symbols) < 2 or getattr(fitted, "market_wide", False):
+        return
+    values = features.values.copy()
+    values[:, -1] *= 3.0
+    row = first_difference(fitted.score(replace(features, values=values)).values[:, :-1], scores[:, :-1], fitted.tolerance)
+    if row is not None:
+        raise ConfigError(
+            f"{fitted.name} lets the features of one symbol change the score of another in row {row}; set market_wide = True on "
+            f"the class if that is meant"
+        )
+
+
+def _check_saved(fitted: Detector, features: Features, scores: np.ndarray) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "detector"
+        try:
+            fitted.save(path)
+        except ConfigError:
+            # What has learned more than arrays and plain values cannot be saved, and says so.
+            return
+        _, params, learned = read_saved(path)
+    try:
+        same = first_difference(restored(type(fitted)(**params), learned, path).score(features).values, scores) is None
+    except (ForeshockError, AttributeError, TypeError):
+        same = False
+    if not same:
+        raise ConfigError(f"{fitted.name} scores otherwise after it was saved and loaded; name in learned all that fit sets")
+
+
+def _copied(features: Features) -> Features:
+    return replace(features, values=features.values.copy())

@@ -1,0 +1,9 @@
+"""Defaults that a study file and a script share; those of costs, splits, thresholds and avoidance stand in their own classes."""
+
+TITLE = "foreshock study"
+HORIZONS = ("1h", "6h", "24h")
+DELAY = 1
+RANDOM_DRAWS = 20
+N_BOOTSTRAP = 999
+N_SURROGATES = 199
+SEED = 0
