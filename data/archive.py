@@ -29,6 +29,7 @@ from data.errors import ConfigError, DataError, ExchangeError
 from data.exchange.patience import Stopped
 from data.possible import impossible_amounts, impossible_bars
 from data.series import SIDE_TYPE, SIDES, Range, SeriesKey, minute
+from data.shown import shown
 from data.store import Store
 
 PUBLIC = "public"
@@ -117,7 +118,7 @@ class Archive:
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or threading.Event()
         if not isinstance(source, str | os.PathLike):
-            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {source!r}")
+            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {shown(source)}")
         source = PUBLIC_URL if source == PUBLIC else source
         scheme = urlsplit(source).scheme if isinstance(source, str) else ""
         self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None

@@ -12,6 +12,7 @@ import pandas as pd
 from data.errors import ConfigError, DataError
 from data.files import READERS, TIME_NAMES, numbers, parse_times
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from data.shown import few, shown
 from data.trades import naming
 
 SIDES = ("bids", "asks")
@@ -145,7 +146,7 @@ class Book:
     def column(self, name: str) -> np.ndarray:
         """One column of the flat table, such as ``bids_notional_0``, shape (n_rows,); a view."""
         if name not in _PLACES:
-            raise ConfigError(f"no such column of a book: {name!r}; expected {', '.join(TOTALS)}, or one like bids_notional_0")
+            raise ConfigError(f"no such column of a book: {shown(name)}; expected {', '.join(TOTALS)}, or one like bids_notional_0")
         kind, *at = _PLACES[name]
         return getattr(self, kind)[:, at[0], at[1]] if at else getattr(self, kind)
 
@@ -228,8 +229,7 @@ class Book:
         if len(missing) == len(BOOK_COLUMNS):
             raise DataError(f"no column of an order book, such as midpoint or bids_notional_0; got {', '.join(frame.columns[:12])}")
         if missing and not partial:
-            shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
-            raise DataError(f"missing column: {shown}; add them, or pass partial=True to leave what they hold unknown")
+            raise DataError(f"missing column: {few(missing, 6)}; add them, or pass partial=True to leave what they hold unknown")
         time = _clock(frame, interval, start)
         known = {name: numbers(frame[name]) for name in BOOK_COLUMNS if name in frame}
         unknown = np.full(len(frame), np.nan)

@@ -15,6 +15,7 @@ from data.quality_checks import jumps, outliers, stale, volume_units, zero_volum
 from data.quality_runs import runs_of
 from data.quality_series import set_apart
 from data.quality_table import mend_table
+from data.shown import shown
 
 # Kind of finding: what was done about it.
 DONE = {
@@ -68,7 +69,7 @@ class QualityReport:
         """
         for name, value, known in (("kind", kind, DONE), ("symbol", symbol, self.bars)):
             if value is not None and value not in known:
-                raise ConfigError(f"no such {name}: {value!r}; expected one of {', '.join(known)}")
+                raise ConfigError(f"no such {name}: {shown(value)}; expected one of {', '.join(known)}")
         rows = self.findings["kind"] == kind
         return int(rows.sum() if symbol is None else (rows & (self.findings["symbol"] == symbol)).sum())
 
@@ -135,7 +136,7 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     if isinstance(bars, pd.DataFrame):
         bars, found = mend_table(bar_table(bars), interval)
     elif not isinstance(bars, Bars):
-        raise ConfigError(f"bars must be Bars or a table of them, got {bars!r}; read a file with fs.read_bars")
+        raise ConfigError(f"bars must be Bars or a table of them, got {shown(bars)}; read a file with fs.read_bars")
     high = np.maximum(bars.open, bars.close)
     low = np.minimum(bars.open, bars.close)
     violation = (bars.high < high) | (bars.low > low)

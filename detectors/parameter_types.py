@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from data.errors import ConfigError
+from data.shown import shown
 
 
 def check_types(estimator: BaseEstimator) -> None:
@@ -29,7 +30,7 @@ def check_types(estimator: BaseEstimator) -> None:
         expected = _annotations(type(estimator)).get(name, Any)
         if not _fits(value, expected):
             label = getattr(estimator, "name", type(estimator).__name__)
-            raise ConfigError(f"{name} of {label} must be {_words(expected)}, got {value!r}")
+            raise ConfigError(f"{name} of {label} must be {_words(expected)}, got {shown(value)}")
 
 
 @cache

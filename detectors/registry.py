@@ -8,6 +8,7 @@ from typing import Any
 
 from data.checks import check_type, did_you_mean
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from detectors.base import Detector, read_saved
 from detectors.ensemble import Ensemble
 from detectors.half_space_trees import HalfSpaceTrees
@@ -77,7 +78,7 @@ def detector_class(name: str) -> type[Detector]:
         return pyod_class(name)
     if name not in _NAMES:
         hint = did_you_mean(name, _NAMES) or "; see foreshock detectors"
-        raise ConfigError(f"unknown detector {name!r}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>{hint}")
+        raise ConfigError(f"unknown detector {shown(name)}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>{hint}")
     if name in _NEURAL:
         module, cls = _NEURAL[name]
         return getattr(import_module(f"detectors.neural.{module}"), cls)
@@ -114,7 +115,9 @@ def as_detector(entry: str | Detector) -> Detector:
     if isinstance(entry, str):
         return make_detector(entry)
     if not isinstance(entry, Detector):
-        raise ConfigError(f"a detector must be a name or a Detector, got {entry!r}; such as 'zscore' or fs.make_detector('zscore')")
+        raise ConfigError(
+            f"a detector must be a name or a Detector, got {shown(entry)}; such as 'zscore' or fs.make_detector('zscore')"
+        )
     return entry
 
 
@@ -153,5 +156,5 @@ def load_detector(path: str | Path) -> Detector:
 def _shipped(name: str) -> Path:
     if name not in _SHIPPED:
         known = ", ".join(PRETRAINED + shipped for shipped in _SHIPPED)
-        raise ConfigError(f"no pretrained detector is called {name!r}; expected {known}")
+        raise ConfigError(f"no pretrained detector is called {shown(name)}; expected {known}")
     return Path(__file__).parent / "neural" / "shipped" / f"{name}.safetensors"

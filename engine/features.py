@@ -9,6 +9,7 @@ import numpy as np
 
 from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
+from data.shown import shown
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Features:
     def index(self, name: str) -> int:
         if name not in self.names:
             hint = did_you_mean(name, self.names)
-            raise ConfigError(f"no such feature: {name!r}; these features have {', '.join(self.names)}{hint}")
+            raise ConfigError(f"no such feature: {shown(name)}; these features have {', '.join(self.names)}{hint}")
         return self.names.index(name)
 
     def select(self, names: Sequence[str]) -> Features:

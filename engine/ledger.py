@@ -15,6 +15,7 @@ from typing import Any
 
 from data.errors import ConfigError, DataError
 from data.locks import lock
+from data.shown import shown
 
 ENVIRONMENT = "FORESHOCK_LEDGER"
 GENESIS = "0" * 64
@@ -218,7 +219,7 @@ class Ledger:
         previous = chain[-1].sha256 if chain else GENESIS
         time = self._clock()
         if time.utcoffset() is None:
-            raise ConfigError(f"the clock of a ledger must give times with a zone, got {time!r}; use datetime.now(UTC)")
+            raise ConfigError(f"the clock of a ledger must give times with a zone, got {shown(time)}; use datetime.now(UTC)")
         stamp = time.astimezone(UTC).isoformat(timespec="microseconds")
         bare = Entry(len(chain), previous, stamp, kind, configuration, data_hash, result)
         return replace(bare, sha256=bare.digest())
@@ -330,7 +331,7 @@ def digest(value: Any) -> str:
 def _mapping(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"got {type(value).__name__} {value!r}")
+    raise TypeError(f"got {type(value).__name__} {shown(value)}")
 
 
 def _chain(content: bytes) -> tuple[list[Entry], list[str], bool, int]:

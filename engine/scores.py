@@ -9,6 +9,7 @@ import numpy as np
 
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in
+from data.shown import shown
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Threshold(Protocol):
 def check_threshold(rule: object) -> None:
     """Refuse what is no rule, such as a bare number."""
     if isinstance(rule, type) or not hasattr(rule, "threshold"):
-        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {rule!r}; or use fs.Fixed")
+        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {shown(rule)}; or use fs.Fixed")
 
 
 def thin(active: np.ndarray, n_bars: int) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.errors import ConfigError
 from data.interval import bars_in, format_duration
+from data.shown import shown
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class WalkForward:
 
     def __post_init__(self) -> None:
         if self.mode not in ("rolling", "expanding"):
-            raise ConfigError(f"mode must be 'rolling' or 'expanding', got {self.mode!r}")
+            raise ConfigError(f"mode must be 'rolling' or 'expanding', got {shown(self.mode)}")
 
     def folds(self, n_rows: int, interval: np.timedelta64, purge: int = 0) -> list[Fold]:
         """Folds over ``n_rows`` rows; the last test block may be short. Later rows never move earlier folds.

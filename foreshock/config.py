@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from data.checks import check_horizons, did_you_mean
 from data.errors import ConfigError
 from data.interval import parse_duration, parse_instant
+from data.shown import shown
 
 
 def _iso(value: Any) -> Any:
@@ -197,7 +198,7 @@ def _check_parameters(where: str, name: str, params: dict[str, Any]) -> None:
         if kind in KINDS and not fits:
             such_as = list(defaults[key]) if kind is tuple else defaults[key]
             wanted = "a list of whole numbers" if kind is tuple and type(such_as[0]) is int else KINDS[kind]
-            raise ConfigError(f"{where}.{key}' must be {wanted}, such as {such_as!r}, got {value!r}; change it")
+            raise ConfigError(f"{where}.{key}' must be {wanted}, such as {such_as!r}, got {shown(value)}; change it")
 
 
 def _explain(error: ValidationError) -> str:

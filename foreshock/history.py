@@ -20,6 +20,7 @@ from data.fetch import fetch_missing, missing_ranges
 from data.files import EARLIEST_EPOCH, LATEST_EPOCH, bars_from_frame
 from data.interval import Instant, parse_instant
 from data.series import SeriesKey
+from data.shown import shown
 from data.snapshots import trades_from_store
 from data.store import Store
 from data.trades import Trades
@@ -117,7 +118,7 @@ def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
     names = (symbols,) if isinstance(symbols, str) else tuple(symbols) if isinstance(symbols, Iterable) else (symbols,)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
-        raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {wrong[0]!r}")
+        raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {shown(wrong[0])}")
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
     return names
@@ -125,7 +126,7 @@ def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
 
 def store_at(store: Store | str | Path | None) -> Store:
     if store is not None and not isinstance(store, Store | str | os.PathLike):
-        raise ConfigError(f"store must be a folder, got {store!r}; leave it out for the user's own")
+        raise ConfigError(f"store must be a folder, got {shown(store)}; leave it out for the user's own")
     return store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
 
 
@@ -136,7 +137,7 @@ def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> Se
 
 def host(base_url: str | None) -> str | None:
     if base_url is not None and not isinstance(base_url, str):
-        raise ConfigError(f"base_url must be an address that begins with http, got {base_url!r}")
+        raise ConfigError(f"base_url must be an address that begins with http, got {shown(base_url)}")
     return base_url or os.environ.get(BASE_URL) or None
 
 
@@ -197,7 +198,7 @@ def load_bars(
         written.
     """
     if not isinstance(funding, bool):
-        raise ConfigError(f"funding must be True or False, got {funding!r}")
+        raise ConfigError(f"funding must be True or False, got {shown(funding)}")
     place = store_at(store)
     found = fetch_history(symbols, exchange, timeframe, start, end, "ohlcv", place, base_url, progress, archive)
     first, stop = _range(start, end)
@@ -288,7 +289,7 @@ def _fetched_trades(
     archive: str | Path | None,
 ) -> SeriesKey:
     if not isinstance(symbol, str):
-        raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {symbol!r}")
+        raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {shown(symbol)}")
     (found,) = fetch_history(symbol, exchange, "", start, end, "trades", store, base_url, progress, archive)
     if not found.n_rows:
         raise DataError(f"{exchange} has no trade of {symbol} from {start} to {end or 'now'}; widen the range")

@@ -12,6 +12,7 @@ import pandas as pd
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import bars_in, format_duration
+from data.shown import shown
 from detectors.neural.scenario_gan import GANScenarios
 from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
 from detectors.neural.scenarios import REGIMES, ScenarioModel, Scenarios, generate_scenarios, held_returns
@@ -112,7 +113,7 @@ def scenario_study(
         If the history is too short, or a symbol does not move.
     """
     if model not in MODELS:
-        raise ConfigError(f"no such scenario model: {model!r}; expected one of {', '.join(MODELS)}")
+        raise ConfigError(f"no such scenario model: {shown(model)}; expected one of {', '.join(MODELS)}")
     n_steps = bars_in(horizon, bars.interval, "horizon")
     if n_steps < 8:
         raise ConfigError(f"horizon must be at least 8 bars of {format_duration(bars.interval)}, got {horizon}; lengthen it")

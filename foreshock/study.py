@@ -15,6 +15,7 @@ from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
 from data.interval import bars_in
 from data.quality import clean
+from data.shown import shown
 from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import as_detector, make_detector
@@ -115,10 +116,10 @@ class Study:
     def __post_init__(self) -> None:
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
-                raise ConfigError(f"{name} must be a list, got {getattr(self, name)!r}; put it in brackets")
+                raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
-            raise ConfigError(f"bars must be Bars, got {self.bars!r}; read a file with fs.read_bars")
+            raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
         check_threshold(self.threshold)
         check_whole("seed", self.seed, 0)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
@@ -136,7 +137,7 @@ class Study:
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
             label = wanted.label or wanted.name
             if label in detectors:
-                raise ConfigError(f"key 'detectors': {label!r} stands there twice; give one of them a label")
+                raise ConfigError(f"key 'detectors': {shown(label)} stands there twice; give one of them a label")
             detectors[label] = make_detector(wanted.name, **(wanted.model_extra or {}))
         return cls(
             bars,

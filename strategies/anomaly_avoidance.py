@@ -11,6 +11,7 @@ from data.bars import Bars
 from data.checks import check_switch
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, parse_duration
+from data.shown import shown
 from engine.scores import Signals, thin
 from strategies.base import changed, check_signals, equal_weights, within
 
@@ -71,10 +72,10 @@ class AnomalyAvoidance:
         parse_duration(self.hold, "hold")
         parse_duration(self.rebalance, "rebalance")
         if not 0 <= self.exposure <= 1:
-            raise ConfigError(f"exposure must be a fraction from 0 to 1, got {self.exposure!r}")
+            raise ConfigError(f"exposure must be a fraction from 0 to 1, got {shown(self.exposure)}")
         check_switch("market_wide", self.market_wide)
         if self.reentry not in ("quiet", "fixed"):
-            raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {self.reentry!r}")
+            raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {shown(self.reentry)}")
 
     def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
         """Target weights, shape (n_bars, n_symbols); undecided rows count as no signal."""

@@ -11,6 +11,7 @@ import numpy as np
 from data.bars import Bars
 from data.errors import ConfigError
 from data.interval import Duration, parse_duration
+from data.shown import shown
 from engine.scores import Signals
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.base import equal_weights
@@ -132,7 +133,7 @@ class RandomAvoidance:
 
     def __post_init__(self) -> None:
         if self.n_draws < 1:
-            raise ConfigError(f"n_draws must be at least 1, got {self.n_draws!r}")
+            raise ConfigError(f"n_draws must be at least 1, got {shown(self.n_draws)}")
         self._strategy()
 
     def _strategy(self) -> AnomalyAvoidance:

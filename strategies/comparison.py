@@ -12,6 +12,7 @@ from data.bars import Bars
 from data.checks import check_type, check_whole
 from data.errors import ConfigError
 from data.interval import bars_in, bars_per_year
+from data.shown import shown
 from engine.scores import Signals
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.anomaly_avoidance import AnomalyAvoidance
@@ -155,7 +156,7 @@ def matched_target(
     """
     strategy = strategy or VolatilityTarget()
     if not exposure > 0:
-        raise ConfigError(f"the exposure to match must be above 0, got {exposure!r}; the strategy is never invested")
+        raise ConfigError(f"the exposure to match must be above 0, got {shown(exposure)}; the strategy is never invested")
     market = Market(bars)
     low, high = np.log(1e-6), np.log(1e5)
     for _ in range(STEPS):
@@ -189,7 +190,7 @@ def paired_difference(
     if not np.array_equal(strategy.time, baseline.time):
         raise ConfigError("the two results must be of the same bars; backtest both on the same history")
     if n_bootstrap < 1:
-        raise ConfigError(f"n_bootstrap must be at least 1, got {n_bootstrap!r}")
+        raise ConfigError(f"n_bootstrap must be at least 1, got {shown(n_bootstrap)}")
     # The first bar is spent in cash.
     a, b = strategy.returns[1:], baseline.returns[1:]
     n = len(a)

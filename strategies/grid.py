@@ -11,6 +11,7 @@ import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.shown import shown
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.books import FEE, LINES, SLIPPAGE
 from strategies.costs import DEFAULT_COSTS, Costs
@@ -120,7 +121,7 @@ def backtest_grid(
     array([0.05, 0.1 ])
     """
     if not isinstance(memory, int) or memory < 1:
-        raise ConfigError(f"memory must be a number of bytes, got {memory!r}")
+        raise ConfigError(f"memory must be a number of bytes, got {shown(memory)}")
     if isinstance(weights, str) or not isinstance(weights, Iterable):
         raise ConfigError(f"weights must be a dict or list of weights, got {type(weights).__name__}")
     if not isinstance(costs, Costs | list | tuple):

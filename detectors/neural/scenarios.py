@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import format_duration, parse_duration
+from data.shown import shown
 from detectors.base import read_saved, write_saved
 from detectors.neural.parameters import ParametersOfBases
 from detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
@@ -167,7 +168,7 @@ class ScenarioModel(ParametersOfBases):
             raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
         if regime is not None and (not self.conditional or regime not in REGIMES):
             known = f"one of {', '.join(REGIMES)}" if self.conditional else "None, since this model has no regimes"
-            raise ConfigError(f"regime of {self.name} must be {known}, got {regime!r}")
+            raise ConfigError(f"regime of {self.name} must be {known}, got {shown(regime)}")
         generator = torch.Generator().manual_seed(seed)
         net = self._network(len(self.symbols_))
         net.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights_.items()})

@@ -11,6 +11,7 @@ from scipy import stats
 
 from data.checks import check_most, check_whole
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from engine.risk.labels import check_same_index, named_series
 from engine.risk.value_at_risk import known_returns
 from engine.validation.bands import covariance_root
@@ -81,12 +82,12 @@ def factor_exposures(
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns)
     if taken := [name for name in ("alpha", "residual") if name in factors]:
-        raise ConfigError(f"no factor may be called {taken[0]!r}, which the result calls a part of its own; rename it")
+        raise ConfigError(f"no factor may be called {shown(taken[0])}, which the result calls a part of its own; rename it")
     if not factors:
         raise ConfigError("factors must be at least one, such as {'market': ...}, got none")
     for name, factor in factors.items():
         if np.shape(factor) != returns.shape or np.isinf(factor).any():
-            raise ConfigError(f"factor {name!r} must be finite, one value per return, got the shape {np.shape(factor)}")
+            raise ConfigError(f"factor {shown(name)} must be finite, one value per return, got the shape {np.shape(factor)}")
     if lags is not None:
         check_whole("lags", lags, 0)
     x = np.column_stack([np.ones(len(returns)), *factors.values()])

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.checks import check_levels, check_whole
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from engine.kernels.loss_tail import rolling_four_moments_nb, rolling_loss_tail_nb
 from engine.risk.filtered import GarchFilter
 from engine.risk.tail import MIN_LOSSES, TAIL_LEVEL, ParetoTail
@@ -89,7 +90,7 @@ def risk_forecast(
     """
     returns = np.asarray(returns, dtype=np.float64)
     if method not in METHODS:
-        raise ConfigError(f"no such method: {method!r}; expected one of {', '.join(METHODS)}")
+        raise ConfigError(f"no such method: {shown(method)}; expected one of {', '.join(METHODS)}")
     known_returns(returns)
     levels = check_levels(levels)
     if method == "extreme_value" and min(levels) <= TAIL_LEVEL:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from engine.validation.multiple import StepDown, check_level, romano_wolf
 
 
@@ -142,7 +143,7 @@ def model_confidence_set(
     for i in range(len(names)):
         for j in range(i):
             if _is_constant(losses[:, i] - losses[:, j]):
-                raise DataError(f"models {names[j]!r} and {names[i]!r} differ by a constant only; leave one of them out")
+                raise DataError(f"models {shown(names[j])} and {shown(names[i])} differ by a constant only; leave one of them out")
     test = MCS(losses, level, reps=n_draws, block_size=block, method="R", seed=seed)
     test.compute()
     p_values = _with_observed(test.pvalues["Pvalue"].reindex(range(len(names))).to_numpy(float), n_draws)

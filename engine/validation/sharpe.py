@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from engine.validation.inference import hac_variance
 
 
@@ -136,7 +137,7 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     1.789
     """
     if isinstance(n_trials, bool) or n_trials != int(n_trials) or n_trials < 1:
-        raise ConfigError(f"n_trials must be a whole number of at least 1, got {n_trials!r}")
+        raise ConfigError(f"n_trials must be a whole number of at least 1, got {shown(n_trials)}")
     if not (math.isfinite(trial_variance) and trial_variance >= 0):
         raise ConfigError(f"trial_variance must be finite and not negative, got {trial_variance}")
     if n_trials == 1:

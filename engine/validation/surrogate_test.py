@@ -15,6 +15,7 @@ from data.bars import Bars
 from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
 from data.interval import Duration, bars_in
+from data.shown import shown
 from engine.features import Features
 from engine.scores import Scores, Signals, Threshold
 from engine.validation.event_regression import EventEffect, EventRegression
@@ -168,7 +169,7 @@ def surrogate_test(
     if n_jobs == 0:
         raise ConfigError("n_jobs must not be 0; give 1, or -1 for as many as there are cores")
     if isinstance(horizons, str):
-        raise ConfigError(f"horizons must be a list, got {horizons!r}; put it in brackets")
+        raise ConfigError(f"horizons must be a list, got {shown(horizons)}; put it in brackets")
     check_horizons(horizons)
     if not signals or set(signals) != set(rescorers):
         got = f"{list(signals)} and {list(rescorers)}"

@@ -17,6 +17,7 @@ from numba import njit
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from engine.kernels.rolling import rolling_mean_nb
 from engine.volatility import Garch, Har, NotConvergedError, StochasticVolatility, VolatilityModel
 
@@ -142,7 +143,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
     """
     if family not in (*FAMILIES, BEST):
-        raise ConfigError(f"unknown family {family!r}; expected one of {', '.join((*FAMILIES, BEST))}")
+        raise ConfigError(f"unknown family {shown(family)}; expected one of {', '.join((*FAMILIES, BEST))}")
     returns = bars.returns()
     with np.errstate(divide="ignore", invalid="ignore"):
         season = variance_season(bars) * np.exp(slow_level(bars, np.log(np.abs(returns))))
