@@ -27,6 +27,7 @@ import pyarrow.csv
 from data.bars import FIELDS
 from data.errors import ConfigError, DataError, ExchangeError
 from data.exchange.patience import Stopped
+from data.facts import Shown
 from data.possible import impossible_amounts, impossible_bars
 from data.series import SIDE_TYPE, SIDES, Range, SeriesKey, minute
 from data.shown import shown
@@ -73,7 +74,7 @@ class ArchiveFile:
     stop: int
 
 
-class Archive:
+class Archive(Shown):
     """Daily and monthly files of Binance spot and USD-M futures.
 
     Parameters
@@ -256,6 +257,9 @@ class Archive:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = getattr(error, "reason", None) or error or type(error).__name__
         raise ExchangeError(f"the archive does not give {address}: {reason}; try again later, or fetch from the exchange instead")
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.url or str(self.folder))
 
 
 def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Table:

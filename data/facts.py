@@ -89,7 +89,7 @@ def grid_facts(time: np.ndarray, interval: np.timedelta64, noun: str = "row") ->
     """How many rows of which length there are, and from when to when.
 
     >>> list(grid_facts(np.arange("2024-01-01", "2024-02-01", dtype="datetime64[D]"), np.timedelta64(1, "D")))
-    ['31 rows of 1D', '2024-01-01 to 2024-01-31']
+    ['31 rows of 1d', '2024-01-01 to 2024-01-31']
     """
     yield f"{counted(len(time), noun)} of {format_duration(interval)}"
     yield from span_facts(time)

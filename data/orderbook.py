@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, grid_facts
 from data.files import READERS, TIME_NAMES, numbers, parse_times
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
-from data.shown import few, shown
+from data.shown import few, one_line, shown
 from data.trades import naming
 
 SIDES = ("bids", "asks")
@@ -25,8 +26,8 @@ BOOK_TIME_NAMES = ("system_time", *TIME_NAMES)
 MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT = 100_000, 100
 
 
-@dataclass(frozen=True)
-class Book:
+@dataclass(frozen=True, repr=False)
+class Book(Shown):
     """Snapshots of one market's order book, each at its own time.
 
     Arrays of levels have the shape (n_rows, 2, 15): bids, then asks, level 0 the best. NaN means not known: a level that is
@@ -128,10 +129,6 @@ class Book:
 
     def __len__(self) -> int:
         return len(self.time)
-
-    def __repr__(self) -> str:
-        span = f"{str(self.time[0])[:19]} to {str(self.time[-1])[:19]} UTC"
-        return f"Book({len(self)} x {format_duration(self.interval)}, {self.symbol}, {span})"
 
     @property
     def price(self) -> np.ndarray:
@@ -242,6 +239,10 @@ class Book:
             for kind in LEVELS
         }
         return cls(time=time, interval=_usual_step(time, interval), symbol=symbol, **totals, **levels)
+
+    def _facts(self) -> Iterator[str]:
+        yield one_line(self.symbol, 40)
+        yield from grid_facts(self.time, self.interval, "snapshot")
 
 
 _PLACES: Mapping[str, tuple] = {

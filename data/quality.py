@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from data.bars import FIELDS, Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.files import bar_table
 from data.interval import Duration
 from data.quality_checks import jumps, outliers, stale, volume_units, zero_volume
@@ -37,8 +39,8 @@ DONE = {
 }
 
 
-@dataclass(frozen=True)
-class QualityReport:
+@dataclass(frozen=True, repr=False)
+class QualityReport(Shown):
     """What ``clean`` found and did.
 
     Parameters
@@ -82,6 +84,19 @@ class QualityReport:
         counts.insert(1, "gaps", pd.Series(self.gaps))
         counts.index.name = "symbol"
         return counts
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.bars), "symbol")
+        yield counted(sum(self.bars.values()), "bar")
+        yield counted(sum(self.gaps.values()), "gap")
+        yield counted(len(self.findings), "finding")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a symbol, with ``n_bars``, ``gaps`` and the number of each kind of finding."""
+        return self.table
 
 
 def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.files import EARLIEST_EPOCH, LATEST_EPOCH
 from data.interval import parse_duration
 from data.orderbook import N_LEVELS
@@ -51,8 +52,8 @@ SIDE_TYPE = pa.dictionary(pa.int8(), pa.string())
 COLUMNS = {kind: tuple("side" if name == "buy" else name for name in schema.names) for kind, schema in STORED.items()}
 
 
-@dataclass(frozen=True, order=True)
-class SeriesKey:
+@dataclass(frozen=True, repr=False, order=True)
+class SeriesKey(Shown):
     """Names one series of a store.
 
     Parameters

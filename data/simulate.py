@@ -1,5 +1,6 @@
 """A simulated crypto market whose abnormal moves, and what announces them, are known."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -10,6 +11,7 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import Duration, parse_duration
 from data.orderbook import Book
 from data.shown import shown
@@ -25,8 +27,8 @@ DEFAULT_BARS, DEFAULT_SYMBOLS = 17_520, 8
 SHORTEST_WITH_EVENTS = 2 * CLEARANCE + 96
 
 
-@dataclass(frozen=True)
-class SimulatedMarket:
+@dataclass(frozen=True, repr=False)
+class SimulatedMarket(Shown):
     """Bars and the truth about them.
 
     Parameters
@@ -82,6 +84,18 @@ class SimulatedMarket:
     def book(self) -> Book:
         """The book of ``simulated_book``."""
         return self.simulated_book.book
+
+    def _facts(self) -> Iterator[str]:
+        yield from self.bars._facts()
+        yield counted(self.events["event"].nunique(), "planted event")
+        yield f"seed {self.seed}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.events
+
+    def to_frame(self) -> pd.DataFrame:
+        """``events``: one row for each planted event and symbol."""
+        return self.events.copy()
 
 
 def simulate_market(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from data.checks import check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from data.orderbook import N_LEVELS, SIDES, Book
 from data.shown import shown
@@ -34,8 +36,8 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class SimulatedBook:
+@dataclass(frozen=True, repr=False)
+class SimulatedBook(Shown):
     """A book and the truth about it.
 
     Parameters
@@ -66,6 +68,17 @@ class SimulatedBook:
     clean: Book
     events: pd.DataFrame
     trades: Trades
+
+    def _facts(self) -> Iterator[str]:
+        yield from self.book._facts()
+        yield counted(len(self.events), "planted event")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.events
+
+    def to_frame(self) -> pd.DataFrame:
+        """``events``: one row for each planted event."""
+        return self.events.copy()
 
 
 def simulate_book(

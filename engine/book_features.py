@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
 from data.shown import shown
 from engine.features import Features
@@ -118,7 +119,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     return Features(start + np.arange(n_rows) * book.interval, (book.symbol,), tuple(features), values, book.interval)
 
 
-class BookStream:
+class BookStream(Shown):
     """``book_features`` one snapshot at a time, with the same bits.
 
     Parameters
@@ -156,6 +157,9 @@ class BookStream:
         self._rows.take(fields)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
 
 
 def _fields(book: Book) -> dict[str, np.ndarray]:

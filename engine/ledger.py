@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.locks import lock
 from data.shown import shown
 
@@ -89,7 +90,7 @@ class Verification:
         return not self.problems and not self.torn
 
 
-class Ledger:
+class Ledger(Shown):
     """Append-only, hash-chained JSON lines of every configuration tried.
 
     Each entry holds the SHA-256 of the one before: a line that is changed, removed or moved breaks the chain. Lines removed from
@@ -302,6 +303,9 @@ class Ledger:
         finally:
             # Closing gives the lock back.
             os.close(descriptor)
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(str(self.path), 120)
 
 
 def default_path() -> Path:

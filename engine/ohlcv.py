@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from data.bars import FIELDS, Bars
 from data.checks import check_type, check_whole, did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.shown import shown
 from engine.features import Features
 from engine.kernels.elementwise import (
@@ -139,7 +140,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
 
 
-class OhlcvStream:
+class OhlcvStream(Shown):
     """``ohlcv_features`` one bar at a time, with the same bits: what a live monitor needs.
 
     Parameters
@@ -178,6 +179,10 @@ class OhlcvStream:
         self._rows.take(dict(zip(FIELDS, bar, strict=True)))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(self.n_symbols, "symbol")
+        yield counted(len(self.names), "feature")
 
 
 def _parse(name: str) -> tuple[str, int]:

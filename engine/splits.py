@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in, format_duration
 from data.shown import shown
 
@@ -20,8 +21,8 @@ class Fold:
     test: slice
 
 
-@dataclass(frozen=True)
-class WalkForward:
+@dataclass(frozen=True, repr=False)
+class WalkForward(Shown):
     """Consecutive test blocks, each behind a training window that ends a purge and an embargo earlier.
 
     The purge is the longest label horizon plus the detector's lookback: without it the label of a training row would

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.shown import shown
 from data.windows import TradeWindows
 from engine.features import Features
@@ -77,7 +78,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
 
 
-class WindowStream:
+class WindowStream(Shown):
     """``window_features`` one window at a time, with the same bits.
 
     Parameters
@@ -102,6 +103,9 @@ class WindowStream:
         self._rows.take({name: getattr(window, name) for name in _FIELDS})
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
 
 
 def _ratio(rows: Rows, name: str, window: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,8 +12,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from data.checks import check_horizons, did_you_mean
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import parse_duration, parse_instant
-from data.shown import shown
+from data.shown import few, shown
 
 
 def _iso(value: Any) -> Any:
@@ -128,7 +130,7 @@ class SurrogatesConfig(_Section):
     family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
 
 
-class StudyConfig(_Section):
+class StudyConfig(Shown, _Section):
     """Every key of a study file; the defaults are those of ``Study``."""
 
     title: str = "foreshock study"
@@ -146,6 +148,11 @@ class StudyConfig(_Section):
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=999, ge=MIN_BOOTSTRAP)
     seed: int = Field(default=0, ge=0)
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield few([entry if isinstance(entry, str) else entry.label or entry.name for entry in self.detectors], 4)
+        yield f"at {few(self.horizons, 4)}"
 
 
 def load_study(path: str | Path) -> StudyConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -13,9 +13,10 @@ from threadpoolctl import threadpool_limits
 from data.bars import Bars
 from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 from data.quality import clean
-from data.shown import shown
+from data.shown import few, shown
 from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import as_detector, make_detector
@@ -60,8 +61,8 @@ AGREEMENT_BARS = 1
 MAX_RANDOM_DRAWS = 10_000
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Shown):
     """What is to be run on which bars.
 
     Parameters
@@ -397,6 +398,12 @@ class Study:
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
             return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield from self.bars._facts()
+        yield few(self.detectors if isinstance(self.detectors, Mapping) else [getattr(d, "name", d) for d in self.detectors], 4)
+        yield f"at {few(self.horizons, 4)}"
 
 
 def _threshold(wanted: ThresholdConfig) -> Threshold:

@@ -9,11 +9,12 @@ from typing import Any
 
 from data.checks import check_switch, check_type
 from data.errors import ConfigError
+from data.facts import Shown
 from data.shown import shown
 
 
-@dataclass(frozen=True)
-class MarketLimits:
+@dataclass(frozen=True, repr=False)
+class MarketLimits(Shown):
     """Smallest orders of an exchange.
 
     Parameters
@@ -80,8 +81,8 @@ class MarketLimits:
         return cls(notional, lot)
 
 
-@dataclass(frozen=True)
-class Account:
+@dataclass(frozen=True, repr=False)
+class Account(Shown):
     """Rules of the account that weights are held in.
 
     Equity is cash plus positions, shorts negative; all symbols share it (cross margin).

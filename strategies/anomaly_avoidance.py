@@ -10,14 +10,15 @@ import numpy as np
 from data.bars import Bars
 from data.checks import check_switch
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
 from data.shown import shown
 from engine.scores import Signals, thin
 from strategies.base import changed, check_signals, equal_weights, within
 
 
-@dataclass(frozen=True)
-class AnomalyAvoidance:
+@dataclass(frozen=True, repr=False)
+class AnomalyAvoidance(Shown):
     """Equal weight, except in symbols that had a signal within the last ``hold``.
 
     With ``b[t]`` = 1 / (number of listed symbols), the target of a symbol is ``exposure * b[t]`` at the rows t0 to

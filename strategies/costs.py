@@ -9,12 +9,13 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
 from data.shown import shown
 
 
-@dataclass(frozen=True)
-class Costs:
+@dataclass(frozen=True, repr=False)
+class Costs(Shown):
     """Costs of a fill at the open, and of holding, as fractions.
 
     A buy of ``size`` at the open ``p`` fills at ``p (1 + s)``, a sell at ``p (1 - s)``; the fee is

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
 from data.shown import shown
 from engine.scores import Signals
@@ -17,8 +18,8 @@ from strategies.base import check_signals
 MODES = {"follow": 1.0, "fade": -1.0}
 
 
-@dataclass(frozen=True)
-class EventTrade:
+@dataclass(frozen=True, repr=False)
+class EventTrade(Shown):
     """Buy or sell short after a signal, by the sign of the move that came with it.
 
     The side of a signal at row t is the sign of ``close[t] / close[t - move] - 1``, turned round by ``"fade"``; a flat or

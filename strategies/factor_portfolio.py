@@ -10,6 +10,7 @@ import numpy as np
 from data.bars import Bars
 from data.checks import check_switch
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
 from data.shown import shown
 from engine.scores import Signals
@@ -31,8 +32,8 @@ class FactorReturns(Protocol):
     def factor_returns(self) -> np.ndarray: ...
 
 
-@dataclass(frozen=True)
-class FactorPortfolio:
+@dataclass(frozen=True, repr=False)
+class FactorPortfolio(Shown):
     """A portfolio of factors, each with a share of the risk and the sign of its past mean return.
 
     At a rebalance, factor portfolios ``q[k]`` (absolute weights sum to 1) with returns ``f[k]`` over the last ``window``, mean m

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, parse_duration
 from data.shown import shown
 from engine.scores import Signals
@@ -29,8 +30,8 @@ class RegimeLabels(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True)
-class RegimeExposure:
+@dataclass(frozen=True, repr=False)
+class RegimeExposure(Shown):
     """Equal weights, each times the exposure of its symbol's regime.
 
     ``w[t] = b[t] exposures[names[labels[t]]]`` with b the weights of ``EqualWeight``. Orders go out where ``EqualWeight`` has

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, bars_per_year, parse_duration
 from data.shown import shown
 from engine.kernels.recursive import ewma_nb
@@ -16,8 +17,8 @@ from engine.scores import Signals
 from strategies.base import equal_weights
 
 
-@dataclass(frozen=True)
-class VolatilityTarget:
+@dataclass(frozen=True, repr=False)
+class VolatilityTarget(Shown):
     """Equal weights, scaled to a constant expected volatility.
 
     ``w[t] = b[t] min(most, target / v[t])`` with b the weights of ``EqualWeight`` and v the volatility per year of the mean

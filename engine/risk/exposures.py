@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,15 @@ from scipy import stats
 
 from data.checks import check_most, check_whole
 from data.errors import ConfigError, DataError
-from data.shown import shown
+from data.facts import Shown
+from data.shown import few, shown
 from engine.risk.labels import check_same_index, named_series
 from engine.risk.value_at_risk import known_returns
 from engine.validation.bands import covariance_root
 
 
-@dataclass(frozen=True)
-class FactorExposures:
+@dataclass(frozen=True, repr=False)
+class FactorExposures(Shown):
     """Betas of returns on factors, from all rows: a description of the past, not a forecast.
 
     Parameters
@@ -40,6 +41,18 @@ class FactorExposures:
     n: int
     n_missing: int
     lags: int
+
+    def _facts(self) -> Iterator[str]:
+        yield few(self.table.index.drop("alpha"))
+        yield f"R2 {self.r2:.3g}"
+        yield f"n {self.n:,}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row for ``alpha`` and for each factor."""
+        return self.table.copy()
 
 
 def factor_exposures(

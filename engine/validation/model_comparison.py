@@ -9,12 +9,13 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.shown import shown
 from engine.validation.multiple import StepDown, check_level, romano_wolf
 
 
-@dataclass(frozen=True)
-class SuperiorAbility:
+@dataclass(frozen=True, repr=False)
+class SuperiorAbility(Shown):
     """p-values of the null that no model beats the benchmark.
 
     Parameters
@@ -36,8 +37,8 @@ class SuperiorAbility:
     block: int
 
 
-@dataclass(frozen=True)
-class ConfidenceSet:
+@dataclass(frozen=True, repr=False)
+class ConfidenceSet(Shown):
     """Models among which the best one lies with probability ``1 - level``.
 
     Parameters

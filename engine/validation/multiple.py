@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from engine.validation.inference import benjamini_hochberg
 
 __all__ = ["StepDown", "benjamini_hochberg", "benjamini_yekutieli", "check_level", "romano_wolf"]
@@ -38,8 +39,8 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     return q
 
 
-@dataclass(frozen=True)
-class StepDown:
+@dataclass(frozen=True, repr=False)
+class StepDown(Shown):
     """Adjusted p-values of a step-down test.
 
     Parameters

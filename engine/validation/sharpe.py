@@ -9,12 +9,13 @@ import numpy as np
 from scipy import stats
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.shown import shown
 from engine.validation.inference import hac_variance
 
 
-@dataclass(frozen=True)
-class SharpeEstimate:
+@dataclass(frozen=True, repr=False)
+class SharpeEstimate(Shown):
     """A Sharpe ratio per bar and how well it is known.
 
     Parameters
@@ -146,8 +147,8 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     return float(math.sqrt(trial_variance) * ((1 - np.euler_gamma) * high + np.euler_gamma * higher))
 
 
-@dataclass(frozen=True)
-class DeflatedSharpe:
+@dataclass(frozen=True, repr=False)
+class DeflatedSharpe(Shown):
     """What is left of a Sharpe ratio after the search that found it; all ratios per bar.
 
     Parameters

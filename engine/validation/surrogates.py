@@ -9,7 +9,7 @@ high, but nothing that tells more about later moves than the volatility model do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,8 @@ from numba import njit
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
-from data.shown import shown
+from data.facts import Shown
+from data.shown import few, shown
 from engine.kernels.rolling import rolling_mean_nb
 from engine.volatility import Garch, Har, NotConvergedError, StochasticVolatility, VolatilityModel
 
@@ -37,8 +38,8 @@ VOLUME_WINDOWS = (1, 24, 168)
 MAX_MEMORY = 0.99
 
 
-@dataclass(frozen=True)
-class Surrogates:
+@dataclass(frozen=True, repr=False)
+class Surrogates(Shown):
     """Volatility models of some bars, and what they leave of each bar.
 
     Parameters
@@ -122,6 +123,10 @@ class Surrogates:
     def _volume_terms(self, i: int, at: np.ndarray, level: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fixed, lags = np.split(self.volume[i], [-len(VOLUME_WINDOWS)])
         return _volume_regressors(level, z, self.season[at, i]) @ fixed, lags
+
+    def _facts(self) -> Iterator[str]:
+        yield from self.bars._facts()
+        yield f"volatility by {few(dict.fromkeys(self.family))}"
 
 
 def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
