@@ -27,8 +27,10 @@ import pyarrow.csv
 from data.bars import FIELDS
 from data.errors import ConfigError, DataError, ExchangeError
 from data.exchange.patience import Stopped
+from data.facts import Shown
 from data.possible import impossible_amounts, impossible_bars
 from data.series import SIDE_TYPE, SIDES, Range, SeriesKey, minute
+from data.shown import shown
 from data.store import Store
 
 PUBLIC = "public"
@@ -72,7 +74,7 @@ class ArchiveFile:
     stop: int
 
 
-class Archive:
+class Archive(Shown):
     """Daily and monthly files of Binance spot and USD-M futures.
 
     Parameters
@@ -117,7 +119,7 @@ class Archive:
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or threading.Event()
         if not isinstance(source, str | os.PathLike):
-            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {source!r}")
+            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {shown(source)}")
         source = PUBLIC_URL if source == PUBLIC else source
         scheme = urlsplit(source).scheme if isinstance(source, str) else ""
         self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None
@@ -255,6 +257,9 @@ class Archive:
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = getattr(error, "reason", None) or error or type(error).__name__
         raise ExchangeError(f"the archive does not give {address}: {reason}; try again later, or fetch from the exchange instead")
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.url or str(self.folder))
 
 
 def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Table:

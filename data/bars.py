@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from data.errors import DataError
+from data.facts import Shown, grid_facts, symbols_fact
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from data.shown import few
 from data.tables import FIELDS, PRICES, bar_columns, bar_table
 
 
-@dataclass(frozen=True)
-class Bars:
+@dataclass(frozen=True, repr=False)
+class Bars(Shown):
     """OHLCV bars on a regular time grid.
 
     Every row is one interval after the row before it, so that a number of rows is a duration. A bar in which a symbol
@@ -113,12 +115,6 @@ class Bars:
     def __len__(self) -> int:
         return self.n_bars
 
-    def __repr__(self) -> str:
-        return (
-            f"Bars({self.n_bars} x {format_duration(self.interval)}, {', '.join(self.symbols)}, "
-            f"{str(self.time[0])[:16]} to {str(self.time[-1])[:16]} UTC)"
-        )
-
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, interval: Duration | None = None) -> Bars:
         """Bars from a long table: one row per bar and symbol.
@@ -204,6 +200,12 @@ class Bars:
             # Adding zero turns -0.0 into 0.0, and NaN payloads are made one, so that equal values have equal bytes.
             digest.update(np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         return digest.hexdigest()
+
+    def _facts(self) -> Iterator[str]:
+        yield symbols_fact(self.symbols)
+        yield from grid_facts(self.time, self.interval, "bar")
+        if self.extras:
+            yield f"with {few(self.extras, 3)}"
 
 
 def _matrix(values: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from numba import njit
 from data.errors import DataError
 from data.interval import Duration, parse_duration
 from data.orderbook import N_LEVELS, Book
+from data.shown import shown
 from data.trades import Trades
 
 # Prices that differ by less, relatively, are one: rebuilt from a distance they agree to rounding only.
@@ -79,7 +80,7 @@ def book_from_ccxt(
 def _timestamp(order_book: Mapping[str, Any], name: str) -> np.datetime64:
     stamp = order_book.get("timestamp")
     if not isinstance(stamp, int | float) or not math.isfinite(stamp):
-        raise DataError(f"the order book of {name} has no timestamp (got {stamp!r}); pass time, when it was fetched")
+        raise DataError(f"the order book of {name} has no timestamp (got {shown(stamp)}); pass time, when it was fetched")
     return np.datetime64(round(stamp * 1_000), "us")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.errors import ConfigError
 from data.interval import Duration, parse_duration
+from data.shown import shown
 
 
 def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "give one") -> None:
@@ -21,7 +22,7 @@ def check_whole(name: str, value: object, least: int, why: str = "", hint: str =
     data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; give one
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {value!r}; {hint}")
+        raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {shown(value)}; {hint}")
 
 
 def check_most(name: str, value: int, most: int, hint: str) -> None:
@@ -46,7 +47,7 @@ def check_level(level: object, usual: float = 0.95) -> float:
     """
     if isinstance(level, float | int | np.floating) and math.isfinite(level) and 0 < level < 1:
         return float(level)
-    raise ConfigError(f"level must be between 0 and 1, such as {usual}, got {level!r}")
+    raise ConfigError(f"level must be between 0 and 1, such as {usual}, got {shown(level)}")
 
 
 def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
@@ -58,7 +59,7 @@ def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
     data.errors.ConfigError: levels must be a list, such as (0.95, 0.99), got 0.95
     """
     if isinstance(levels, str | bytes) or not isinstance(levels, Iterable) or (isinstance(levels, np.ndarray) and not levels.ndim):
-        raise ConfigError(f"levels must be a list, such as (0.95, 0.99), got {levels!r}")
+        raise ConfigError(f"levels must be a list, such as (0.95, 0.99), got {shown(levels)}")
     found = tuple(check_level(level) for level in levels)
     if len(found) < least:
         raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
@@ -105,4 +106,4 @@ def check_switch(name: str, value: object) -> None:
     data.errors.ConfigError: shorts must be True or False, got 'no'
     """
     if not isinstance(value, bool | np.bool_):
-        raise ConfigError(f"{name} must be True or False, got {value!r}")
+        raise ConfigError(f"{name} must be True or False, got {shown(value)}")

@@ -13,6 +13,7 @@ import pyarrow as pa
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import Duration
+from data.shown import shown
 from data.tables import bar_columns, bar_table, shown_names
 
 
@@ -42,7 +43,7 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
 def read_table(path: str | Path) -> pd.DataFrame:
     """The files' rows as one ``bar_table``, their order and values unchecked."""
     if not isinstance(path, str | os.PathLike):
-        raise ConfigError(f"path must be a file or a folder, got {path!r}; give a CSV, Parquet or Feather file")
+        raise ConfigError(f"path must be a file or a folder, got {shown(path)}; give a CSV, Parquet or Feather file")
     path = Path(path)
     if not path.exists():
         raise DataError(f"no such file or folder: {path}; give a CSV, Parquet or Feather file")
@@ -104,7 +105,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     header = first.to_numpy(dtype=object)
     foreign = next((mark for mark in ";\t|" if mark in header[0]), None)
     if len(header) == 1 and foreign:
-        raise DataError(f"fields must be separated by commas, got {foreign!r}; save it with commas and decimal points")
+        raise DataError(f"fields must be separated by commas, got {shown(foreign)}; save it with commas and decimal points")
     frame = pd.read_csv(path, encoding="utf-8-sig", low_memory=False)
     if not isinstance(frame.index, pd.RangeIndex):
         raise DataError(f"rows have more fields than the {len(header)} of the header ({shown_names(header)}); name every column")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError
+from data.shown import shown
 
 UNITS_US = {
     "us": 1,
@@ -36,7 +37,7 @@ def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
     np.timedelta64(21600000000,'us')
     """
     if isinstance(value, np.timedelta64) and np.datetime_data(value)[0] in ("Y", "M", "generic"):
-        raise ConfigError(f"{name} must have a fixed length, got {value!r}; use days or weeks, such as '365D'")
+        raise ConfigError(f"{name} must have a fixed length, got {shown(value)}; use days or weeks, such as '365D'")
     if isinstance(value, timedelta | np.timedelta64):
         micros = int(np.timedelta64(value).astype("timedelta64[us]").astype(np.int64))
     else:
@@ -44,11 +45,13 @@ def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
         # ccxt writes "1M" for a month, which is no fixed duration; every other unit may be in either case.
         unit = match and (match[2] if match[2] == "M" else match[2].lower())
         if not match or unit not in UNITS_US:
-            raise ConfigError(f"{name} must be a number and one of the units s, m, h, d, w, such as '6h' or '90D', got {value!r}")
+            raise ConfigError(
+                f"{name} must be a number and one of the units s, m, h, d, w, such as '6h' or '90D', got {shown(value)}"
+            )
         # The bound comes before the rounding, which an infinite float has not.
         micros = round(min(float(match[1]) * UNITS_US[unit], 2.0**62))
     if micros <= 0:
-        raise ConfigError(f"{name} must be positive, got {value!r}")
+        raise ConfigError(f"{name} must be positive, got {shown(value)}")
     if micros > LONGEST_YEARS * YEAR.astype(np.int64):
         raise ConfigError(f"{name} must be at most {LONGEST_YEARS} years, got {str(value)[:40]!r}; check the number and its unit")
     return np.timedelta64(micros, "us")
@@ -67,7 +70,7 @@ def parse_instant(value: Instant, name: str = "time") -> np.datetime64:
     except (ValueError, TypeError, OverflowError):
         instant = pd.NaT
     if pd.isna(instant):
-        raise ConfigError(f"{name} must be an ISO date or time, such as '2024-01-31' or '2024-01-31T12:00Z', got {value!r}")
+        raise ConfigError(f"{name} must be an ISO date or time, such as '2024-01-31' or '2024-01-31T12:00Z', got {shown(value)}")
     return instant.tz_convert(None).to_datetime64().astype("datetime64[us]")
 
 
@@ -90,7 +93,7 @@ def bars_in(duration: Duration, interval: np.timedelta64, name: str = "duration"
     n_bars, rest = divmod(int(span.astype(np.int64)), int(interval.astype("timedelta64[us]").astype(np.int64)))
     if rest or n_bars < 1:
         raise ConfigError(
-            f"{name} must be a whole number of {format_duration(interval)} bars, got {duration!r}; "
+            f"{name} must be a whole number of {format_duration(interval)} bars, got {shown(duration)}; "
             f"use a multiple of {format_duration(interval)}"
         )
     return n_bars

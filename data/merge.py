@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from data.bars import FIELDS, PRICES
 from data.errors import DataError
+from data.facts import Shown, counted
+from data.shown import few
 
 
-@dataclass(frozen=True)
-class MergedBars:
+@dataclass(frozen=True, repr=False)
+class MergedBars(Shown):
     """Bars of several exchanges as one.
 
     Parameters
@@ -39,6 +42,14 @@ class MergedBars:
     def spread(self) -> np.ndarray:
         """Highest close over the lowest, less one, shape (n_bars,): 0 where one exchange has the bar."""
         return np.nanmax(self.close, axis=1) / np.nanmin(self.close, axis=1) - 1
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.close), "bar")
+        yield f"of {few(self.exchanges)}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns ``time open high low close volume``, one row a bar; ``time`` as in ``table``."""
+        return self.table.to_pandas()
 
 
 def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, grid_facts
 from data.files import READERS
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from data.shown import few, one_line, shown
 from data.tables import TIME_NAMES, numbers, parse_times
 from data.trades import naming
 
@@ -25,8 +27,8 @@ BOOK_TIME_NAMES = ("system_time", *TIME_NAMES)
 MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT = 100_000, 100
 
 
-@dataclass(frozen=True)
-class Book:
+@dataclass(frozen=True, repr=False)
+class Book(Shown):
     """Snapshots of one market's order book, each at its own time.
 
     Arrays of levels have the shape (n_rows, 2, 15): bids, then asks, level 0 the best. NaN means not known: a level that is
@@ -129,10 +131,6 @@ class Book:
     def __len__(self) -> int:
         return len(self.time)
 
-    def __repr__(self) -> str:
-        span = f"{str(self.time[0])[:19]} to {str(self.time[-1])[:19]} UTC"
-        return f"Book({len(self)} x {format_duration(self.interval)}, {self.symbol}, {span})"
-
     @property
     def price(self) -> np.ndarray:
         """Prices of the levels, shape (n_rows, 2, 15), in quote currency."""
@@ -146,7 +144,7 @@ class Book:
     def column(self, name: str) -> np.ndarray:
         """One column of the flat table, such as ``bids_notional_0``, shape (n_rows,); a view."""
         if name not in _PLACES:
-            raise ConfigError(f"no such column of a book: {name!r}; expected {', '.join(TOTALS)}, or one like bids_notional_0")
+            raise ConfigError(f"no such column of a book: {shown(name)}; expected {', '.join(TOTALS)}, or one like bids_notional_0")
         kind, *at = _PLACES[name]
         return getattr(self, kind)[:, at[0], at[1]] if at else getattr(self, kind)
 
@@ -229,8 +227,7 @@ class Book:
         if len(missing) == len(BOOK_COLUMNS):
             raise DataError(f"no column of an order book, such as midpoint or bids_notional_0; got {', '.join(frame.columns[:12])}")
         if missing and not partial:
-            shown = ", ".join(missing[:6]) + (f" and {len(missing) - 6} more" if len(missing) > 6 else "")
-            raise DataError(f"missing column: {shown}; add them, or pass partial=True to leave what they hold unknown")
+            raise DataError(f"missing column: {few(missing, 6)}; add them, or pass partial=True to leave what they hold unknown")
         time = _clock(frame, interval, start)
         known = {name: numbers(frame[name]) for name in BOOK_COLUMNS if name in frame}
         unknown = np.full(len(frame), np.nan)
@@ -243,6 +240,10 @@ class Book:
             for kind in LEVELS
         }
         return cls(time=time, interval=_usual_step(time, interval), symbol=symbol, **totals, **levels)
+
+    def _facts(self) -> Iterator[str]:
+        yield one_line(self.symbol, 40)
+        yield from grid_facts(self.time, self.interval, "snapshot")
 
 
 _PLACES: Mapping[str, tuple] = {

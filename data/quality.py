@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,11 +10,13 @@ import pandas as pd
 
 from data.bars import FIELDS, Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.interval import Duration
 from data.quality_checks import jumps, outliers, stale, volume_units, zero_volume
 from data.quality_runs import runs_of
 from data.quality_series import set_apart
 from data.quality_table import mend_table
+from data.shown import shown
 from data.tables import bar_table
 
 # Kind of finding: what was done about it.
@@ -36,8 +39,8 @@ DONE = {
 }
 
 
-@dataclass(frozen=True)
-class QualityReport:
+@dataclass(frozen=True, repr=False)
+class QualityReport(Shown):
     """What ``clean`` found and did.
 
     Parameters
@@ -68,7 +71,7 @@ class QualityReport:
         """
         for name, value, known in (("kind", kind, DONE), ("symbol", symbol, self.bars)):
             if value is not None and value not in known:
-                raise ConfigError(f"no such {name}: {value!r}; expected one of {', '.join(known)}")
+                raise ConfigError(f"no such {name}: {shown(value)}; expected one of {', '.join(known)}")
         rows = self.findings["kind"] == kind
         return int(rows.sum() if symbol is None else (rows & (self.findings["symbol"] == symbol)).sum())
 
@@ -81,6 +84,19 @@ class QualityReport:
         counts.insert(1, "gaps", pd.Series(self.gaps))
         counts.index.name = "symbol"
         return counts
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.bars), "symbol")
+        yield counted(sum(self.bars.values()), "bar")
+        yield counted(sum(self.gaps.values()), "gap")
+        yield counted(len(self.findings), "finding")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a symbol, with ``n_bars``, ``gaps`` and the number of each kind of finding."""
+        return self.table
 
 
 def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:
@@ -135,7 +151,7 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     if isinstance(bars, pd.DataFrame):
         bars, found = mend_table(bar_table(bars), interval)
     elif not isinstance(bars, Bars):
-        raise ConfigError(f"bars must be Bars or a table of them, got {bars!r}; read a file with fs.read_bars")
+        raise ConfigError(f"bars must be Bars or a table of them, got {shown(bars)}; read a file with fs.read_bars")
     high = np.maximum(bars.open, bars.close)
     low = np.minimum(bars.open, bars.close)
     violation = (bars.high < high) | (bars.low > low)

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.interval import parse_duration
 from data.orderbook import N_LEVELS
 from data.orderbook import SIDES as BOOK_SIDES
+from data.shown import shown
 from data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 
 MARKETS = ("spot", "linear")
@@ -50,8 +52,8 @@ SIDE_TYPE = pa.dictionary(pa.int8(), pa.string())
 COLUMNS = {kind: tuple("side" if name == "buy" else name for name in schema.names) for kind, schema in STORED.items()}
 
 
-@dataclass(frozen=True, order=True)
-class SeriesKey:
+@dataclass(frozen=True, repr=False, order=True)
+class SeriesKey(Shown):
     """Names one series of a store.
 
     Parameters
@@ -82,21 +84,23 @@ class SeriesKey:
     def __post_init__(self) -> None:
         for name in ("exchange", "market", "symbol", "kind", "timeframe"):
             if not isinstance(value := getattr(self, name), str):
-                raise ConfigError(f"{name} must be a word, such as {EXAMPLES[name]!r}, got {value!r}")
+                raise ConfigError(f"{name} must be a word, such as {EXAMPLES[name]!r}, got {shown(value)}")
         if not re.fullmatch(r"[a-z0-9_]{1,40}", self.exchange):
-            raise ConfigError(f"exchange must be a name of ccxt, such as 'binance', got {self.exchange!r}")
+            raise ConfigError(f"exchange must be a name of ccxt, such as 'binance', got {shown(self.exchange)}")
         if self.market not in MARKETS:
-            raise ConfigError(f"market must be one of {', '.join(MARKETS)}, got {self.market!r}")
+            raise ConfigError(f"market must be one of {', '.join(MARKETS)}, got {shown(self.market)}")
         # The symbol becomes a folder: no dot at its front, and short enough for any file system.
         if not self.symbol or self.symbol[0] == "." or not self.symbol.isprintable() or len(quote(self.symbol, safe="")) > 200:
             raise ConfigError(f"symbol must be one of ccxt's, such as 'BTC/USDT', got {self.symbol[:40]!r}")
         if self.kind not in STORED:
-            raise ConfigError(f"kind must be one of {', '.join(STORED)}, got {self.kind!r}")
+            raise ConfigError(f"kind must be one of {', '.join(STORED)}, got {shown(self.kind)}")
         if self.kind in STEPPED:
             if self.timeframe != self.timeframe.lower() or " " in self.timeframe or self.step_ms < 1:
-                raise ConfigError(f"timeframe must be written as ccxt does, such as '1m' or '4h', got {self.timeframe!r}")
+                raise ConfigError(f"timeframe must be written as ccxt does, such as '1m' or '4h', got {shown(self.timeframe)}")
         elif self.timeframe:
-            raise ConfigError(f"timeframe is of {' and '.join(STEPPED)}, got {self.timeframe!r} for {self.kind}; leave it empty")
+            raise ConfigError(
+                f"timeframe is of {' and '.join(STEPPED)}, got {shown(self.timeframe)} for {self.kind}; leave it empty"
+            )
 
     def __str__(self) -> str:
         return f"{self.exchange} {self.market} {self.symbol} {self.kind}" + (f" {self.timeframe}" if self.timeframe else "")

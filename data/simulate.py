@@ -1,5 +1,6 @@
 """A simulated crypto market whose abnormal moves, and what announces them, are known."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
@@ -10,8 +11,10 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import Duration, parse_duration
 from data.orderbook import Book
+from data.shown import shown
 from data.simulate_book import SimulatedBook, simulate_book
 from data.simulate_events import CLEARANCE, Overlay, draw_events, place_events, plant, truth_table
 from data.simulate_paths import ARCH, LEVERAGE, NullPath, null_path
@@ -24,8 +27,8 @@ DEFAULT_BARS, DEFAULT_SYMBOLS = 17_520, 8
 SHORTEST_WITH_EVENTS = 2 * CLEARANCE + 96
 
 
-@dataclass(frozen=True)
-class SimulatedMarket:
+@dataclass(frozen=True, repr=False)
+class SimulatedMarket(Shown):
     """Bars and the truth about them.
 
     Parameters
@@ -81,6 +84,18 @@ class SimulatedMarket:
     def book(self) -> Book:
         """The book of ``simulated_book``."""
         return self.simulated_book.book
+
+    def _facts(self) -> Iterator[str]:
+        yield from self.bars._facts()
+        yield counted(self.events["event"].nunique(), "planted event")
+        yield f"seed {self.seed}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.events
+
+    def to_frame(self) -> pd.DataFrame:
+        """``events``: one row for each planted event and symbol."""
+        return self.events.copy()
 
 
 def simulate_market(
@@ -241,7 +256,7 @@ def _first_open(start: str | np.datetime64) -> np.datetime64:
     except (ValueError, TypeError):
         first = pd.NaT
     if not isinstance(first, pd.Timestamp):
-        raise ConfigError(f"start must be a date or time in UTC, got {start!r}; write it like '2022-01-01'")
+        raise ConfigError(f"start must be a date or time in UTC, got {shown(start)}; write it like '2022-01-01'")
     return np.datetime64(first.tz_convert(None) if first.tzinfo else first, "us")
 
 
@@ -255,13 +270,13 @@ def _count(name: str, value: int | None, default: float) -> int:
 def _check_number(name: str, value: object, low: float, high: float) -> None:
     # NaN fails every comparison, and so is refused with the numbers out of range.
     if not isinstance(value, Real) or not low <= float(value) <= high:
-        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}; give one in that range")
+        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}; give one in that range")
 
 
 def _check_pair(name: str, value: object, high: float) -> None:
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ConfigError(f"{name} must be a pair (smallest, largest), got {value!r}; repeat the number to fix it")
+        raise ConfigError(f"{name} must be a pair (smallest, largest), got {shown(value)}; repeat the number to fix it")
     for number in value:
         _check_number(name, number, 1, high)
     if value[0] > value[1]:
-        raise ConfigError(f"{name} must be a pair (smallest, largest), got {value!r}; swap the two")
+        raise ConfigError(f"{name} must be a pair (smallest, largest), got {shown(value)}; swap the two")

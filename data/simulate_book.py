@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 
 from data.checks import check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from data.orderbook import N_LEVELS, SIDES, Book
+from data.shown import shown
 from data.simulate_book_path import BookPath, book_along, overlay_flows_nb
 from data.simulate_paths import HOUR_US, LISTED, ar1_nb, null_path, stream
 from data.trades import Trades
@@ -33,8 +36,8 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class SimulatedBook:
+@dataclass(frozen=True, repr=False)
+class SimulatedBook(Shown):
     """A book and the truth about it.
 
     Parameters
@@ -65,6 +68,17 @@ class SimulatedBook:
     clean: Book
     events: pd.DataFrame
     trades: Trades
+
+    def _facts(self) -> Iterator[str]:
+        yield from self.book._facts()
+        yield counted(len(self.events), "planted event")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.events
+
+    def to_frame(self) -> pd.DataFrame:
+        """``events``: one row for each planted event."""
+        return self.events.copy()
 
 
 def simulate_book(
@@ -134,7 +148,9 @@ def simulate_book(
     if step > LONGEST_INTERVAL:
         raise ConfigError(f"interval must be at most {format_duration(LONGEST_INTERVAL)}, got {format_duration(step)}; shorten it")
     if not 0.05 <= annual_volatility <= 3:
-        raise ConfigError(f"annual_volatility must be a number from 0.05 to 3, got {annual_volatility!r}; give one in that range")
+        raise ConfigError(
+            f"annual_volatility must be a number from 0.05 to 3, got {shown(annual_volatility)}; give one in that range"
+        )
     asked = (n_flash_crashes, n_withdrawals, n_spoofs, n_flickers, n_icebergs, n_sweeps)
     counts = {}
     for (kind, (usual, *_)), count in zip(KINDS.items(), asked, strict=True):
@@ -143,8 +159,8 @@ def simulate_book(
     time = parse_instant(start, "start") + step * np.arange(n_rows)
     events = _draw_events(seed, counts, n_rows)
     path = _drive(seed, time, step, events, annual_volatility)
-    keys, *shown, trade_at, trade_value = book_along(stream(seed, "book", 0, "orders"), path)
-    clean = _book(time, step, keys, *shown)
+    keys, *fields, trade_at, trade_value = book_along(stream(seed, "book", 0, "orders"), path)
+    clean = _book(time, step, keys, *fields)
     extra, churn = _overlay(seed, events, clean)
     trades = _trades(time, step, trade_at, trade_value)
     cancel, limit = overlay_flows_nb(keys, extra)

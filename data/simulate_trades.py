@@ -6,6 +6,7 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from data.trades import Trades
 
 # Share of trades that print in the same instant as the one before: a market order that meets several resting ones.
@@ -49,7 +50,7 @@ def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500,
     (array([1., 2.]), array([3., 2.]), array([1., 1.]), array([2. , 1.5]), array([10., 20.]))
     """
     if not isinstance(trades_per_bar, int | np.integer) or not FEWEST <= trades_per_bar <= MOST:
-        raise ConfigError(f"trades_per_bar must be a whole number from {FEWEST} to {MOST}, got {trades_per_bar!r}; give one")
+        raise ConfigError(f"trades_per_bar must be a whole number from {FEWEST} to {MOST}, got {shown(trades_per_bar)}; give one")
     one = bars.select(bars.symbols[0] if symbol is None else symbol)
     traded = np.flatnonzero(np.nan_to_num(one.volume[:, 0]) > 0)
     if not traded.size:

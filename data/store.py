@@ -13,9 +13,11 @@ import pyarrow as pa
 
 from data.disk import PARTIAL, make_folder, renamed_together, sync_folder, writing
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.locks import lock
 from data.partition import Partition, encode, read_manifest, read_partition, verify_partition
 from data.series import STORED, Range, SeriesKey, checked_range, empty_runs, handed_out, stored_rows, union, without
+from data.shown import shown
 from data.writer import SeriesWriter
 
 __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
@@ -72,7 +74,7 @@ class StoreReport:
         return not self.problems
 
 
-class Store:
+class Store(Shown):
     """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 
     A partition is a year, a month, a day or an hour of one series, and says itself which ranges of time it covers. It is written
@@ -327,6 +329,9 @@ class Store:
                 yield folder
             finally:
                 os.close(descriptor)
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(str(self.folder), 120)
 
 
 def _problem(path: Path, error: DataError | OSError) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numba import njit
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted, span_facts
 from data.trades import Trades
 
 MAX_BARS = 50_000_000
@@ -17,8 +18,8 @@ MAX_BARS = 50_000_000
 SUMS = ("trade_count", "volume", "quote_volume", "buy_volume", "buy_quote_volume", "open", "high", "low", "close")
 
 
-@dataclass(frozen=True)
-class TradeBars:
+@dataclass(frozen=True, repr=False)
+class TradeBars(Shown):
     """Bars of trades, not evenly spaced in time; arrays have the shape (n_bars,).
 
     Parameters
@@ -53,6 +54,10 @@ class TradeBars:
     def to_frame(self) -> pd.DataFrame:
         """One row a bar, with ``vwap``."""
         return pd.DataFrame(vars(self) | {"vwap": self.vwap})
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self), "bar")
+        yield from span_facts(self.time)
 
 
 def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted, span_facts
 from data.files import READERS
 from data.tables import TIME_NAMES, parse_times
 
@@ -24,8 +25,8 @@ SERIES_NAMES = ("event_id", "symbol")
 SIDES = {"buy": True, "b": True, "true": True, "1": True, "sell": False, "s": False, "false": False, "0": False}
 
 
-@dataclass(frozen=True)
-class Trades:
+@dataclass(frozen=True, repr=False)
+class Trades(Shown):
     """Fills ordered by exchange time, those of one time as the source has them.
 
     Two fills that agree in every field are two fills: a market order that meets several resting orders of one size prints like
@@ -176,6 +177,17 @@ class Trades:
         if order is not None:
             columns = {name: values[order] for name, values in columns.items()}
         return cls(**columns)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self), "trade")
+        if self.series is None:
+            yield from span_facts(self.time)
+        else:
+            yield f"{int((self.series[1:] != self.series[:-1]).sum()) + 1} series"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a trade: ``time price size quote is_buy``, and ``ids`` and ``series`` where they are known."""
+        return pd.DataFrame(self._columns())
 
 
 def read_trades(path: str | Path) -> Trades:

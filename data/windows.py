@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from numba import njit
 
 from data.bars import PRICES, Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, grid_facts
 from data.interval import format_duration
 from data.trades import Trades
 
@@ -19,8 +20,8 @@ MAX_WINDOWS = 50_000_000
 COUNT, VOLUME, QUOTE, BUYS, BUY_VOLUME, BUY_QUOTE, RUSH, OPEN, HIGH, LOW, CLOSE, SHIFT, SQUARES = range(13)
 
 
-@dataclass(frozen=True)
-class TradeWindows:
+@dataclass(frozen=True, repr=False)
+class TradeWindows(Shown):
     """What traded in each window of a regular grid; window t spans ``[time[t], time[t] + interval)``.
 
     A window in which nothing traded has counts and volumes of zero, and prices, ``avg_trade_size``, ``log_return`` and
@@ -99,6 +100,9 @@ class TradeWindows:
         prices = {name: getattr(self, name) for name in PRICES}
         volume = np.where(traded, self.volume, np.nan)
         return Bars(self.time, (symbol,), **prices, volume=volume, interval=self.interval, extras=extras)
+
+    def _facts(self) -> Iterator[str]:
+        yield from grid_facts(self.time, self.interval, "window")
 
 
 def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> TradeWindows:

@@ -16,6 +16,7 @@ from data.checks import check_type
 from data.disk import write_whole
 from data.errors import ConfigError, DataError
 from detectors.parameter_types import check_types
+from detectors.shown_parameters import ShownParameters
 from engine.features import Features
 from engine.scores import Scores
 
@@ -24,7 +25,7 @@ FORMAT = 2
 ARRAY = "$array"
 
 
-class Detector(BaseEstimator):
+class Detector(ShownParameters, BaseEstimator):
     """Base of all detectors.
 
     A subclass takes its parameters in ``__init__``, names its learned attributes in ``learned``, sets them in ``fit`` and scores

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from detectors.base import Detector
 from detectors.registry import make_detector
 from engine.features import Features
@@ -54,7 +55,7 @@ class Ensemble(Detector):
 
     def _members(self) -> list[Detector]:
         if isinstance(self.members, str) or len(self.members) < 2 or len(set(self.members)) < len(self.members):
-            raise ConfigError(f"members must be at least two different names, such as ['zscore', 'pca'], got {self.members!r}")
+            raise ConfigError(f"members must be at least two different names, such as ['zscore', 'pca'], got {shown(self.members)}")
         if self.name in self.members:
             raise ConfigError("an ensemble cannot be a member of an ensemble; list its members instead")
         params = self.params or {}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.base import Detector
 from detectors.scaling import MIN_ROWS
 from engine.features import Features
@@ -41,11 +42,11 @@ class JointTail(Detector):
 
     def _fit(self, features: Features) -> None:
         if not self.columns or not 0 < self.q < 1:
-            raise ConfigError(f"joint_tail needs at least one column and q between 0 and 1, got {self.columns!r} and {self.q}")
+            raise ConfigError(f"joint_tail needs at least one column and q between 0 and 1, got {shown(self.columns)} and {self.q}")
         x = features.select(self.columns).values
         if self.scales is not None:
             if len(self.scales) != len(self.columns) or min(self.scales) <= 0:
-                raise ConfigError(f"scales must be one positive number for each of {self.columns!r}, got {self.scales!r}")
+                raise ConfigError(f"scales must be one positive number for each of {shown(self.columns)}, got {shown(self.scales)}")
             scale = np.broadcast_to(np.asarray(self.scales, dtype=np.float64), x.shape[1:]).copy()
         else:
             enough = (~np.isnan(x)).sum(axis=0) >= MIN_ROWS

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.pooled import PooledDetector
 
 PREFIX = "pyod:"
@@ -148,7 +149,7 @@ def pyod_class(name: str) -> type[PyODDetector]:
     wanted = name.removeprefix(PREFIX)
     homes = _homes()
     if wanted not in homes:
-        raise ConfigError(f"PyOD has no model {wanted!r}; it has {', '.join(sorted(homes))}")
+        raise ConfigError(f"PyOD has no model {shown(wanted)}; it has {', '.join(sorted(homes))}")
     try:
         model_class = getattr(import_module(homes[wanted]), wanted)
     except ImportError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numba import njit
 
 from data.errors import ConfigError
+from data.facts import Shown, counted, span_facts, symbols_fact
+from data.shown import few
 from detectors.pca import principal_components
 from detectors.pooled import PooledDetector
 from detectors.scaling import CLIP
@@ -20,8 +24,8 @@ REGIMES = ("calm", "high volatility", "bullish momentum", "bearish")
 UNKNOWN = np.int8(-1)
 
 
-@dataclass(frozen=True)
-class Regimes:
+@dataclass(frozen=True, repr=False)
+class Regimes(Shown):
     """Regime of each row and symbol: ``names[labels[t, i]]``, known at the close of row t.
 
     Parameters
@@ -42,6 +46,17 @@ class Regimes:
         """Share of the known rows that each regime holds, all symbols together; NaN if no row is known."""
         known = self.labels[self.labels != UNKNOWN]
         return {name: float((known == i).mean()) if len(known) else float("nan") for i, name in enumerate(self.names)}
+
+    def _facts(self) -> Iterator[str]:
+        yield few(self.names)
+        yield symbols_fact(self.symbols)
+        yield counted(len(self.time), "row")
+        yield from span_facts(self.time)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Names of the regimes by time (UTC), one column a symbol; None where not known."""
+        names = np.array([*self.names, None], dtype=object)
+        return pd.DataFrame(names[self.labels], pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
 
 
 class KMeansRegime(PooledDetector):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.registry import Registry
+from data.shown import shown
 
 if TYPE_CHECKING:
     from detectors.base import Detector
@@ -173,7 +174,9 @@ def as_detector(entry: str | Detector) -> Detector:
     if isinstance(entry, str):
         return make_detector(entry)
     if isinstance(entry, type) or not _is_detector(type(entry)):
-        raise ConfigError(f"a detector must be a name or a Detector, got {entry!r}; such as 'zscore' or fs.make_detector('zscore')")
+        raise ConfigError(
+            f"a detector must be a name or a Detector, got {shown(entry)}; such as 'zscore' or fs.make_detector('zscore')"
+        )
     return entry
 
 
@@ -219,5 +222,5 @@ def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> D
 def _shipped(name: str) -> Path:
     if name not in _SHIPPED:
         known = ", ".join(PRETRAINED + shipped for shipped in _SHIPPED)
-        raise ConfigError(f"no pretrained detector is called {name!r}; expected {known}")
+        raise ConfigError(f"no pretrained detector is called {shown(name)}; expected {known}")
     return Path(__file__).parent / "neural" / "shipped" / f"{name}.safetensors"

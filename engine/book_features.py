@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
+from data.shown import shown
 from engine.features import Features
 from engine.kernels.elementwise import positive
 from engine.rows import BatchRows, Rows, StreamRows
@@ -117,7 +119,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     return Features(start + np.arange(n_rows) * book.interval, (book.symbol,), tuple(features), values, book.interval)
 
 
-class BookStream:
+class BookStream(Shown):
     """``book_features`` one snapshot at a time, with the same bits.
 
     Parameters
@@ -155,6 +157,9 @@ class BookStream:
         self._rows.take(fields)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
 
 
 def _fields(book: Book) -> dict[str, np.ndarray]:
@@ -267,11 +272,11 @@ def _formula(name: str) -> Callable[[Rows], np.ndarray]:
     if match is None or match[1] not in _NUMBERED:
         known = ", ".join([*_PLAIN, *(f"{key}_<number>" for key in _NUMBERED)])
         hint = did_you_mean(name, [*_PLAIN, *BOOK_COLUMNS])
-        raise ConfigError(f"unknown feature {name!r}; expected a column of the book, log_<column>, or one of {known}{hint}")
+        raise ConfigError(f"unknown feature {shown(name)}; expected a column of the book, log_<column>, or one of {known}{hint}")
     least, most, compute = _NUMBERED[match[1]]
     number = int(match[2])
     if not least <= number <= most:
-        raise ConfigError(f"the number of {match[1]} must be from {least} to {most}, got {number} in {name!r}")
+        raise ConfigError(f"the number of {match[1]} must be from {least} to {most}, got {number} in {shown(name)}")
     return lambda rows: compute(rows, number)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,8 @@ import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown, counted
+from data.shown import few
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class AuditResult:
         return self.first_leak is None
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, repr=False)
+class Audit(Shown):
     """Results of the causality gate, one for each computation."""
 
     results: tuple[AuditResult, ...]
@@ -57,6 +59,18 @@ class Audit:
         """One row for each computation: worst difference, tolerance, and where it leaked."""
         columns = ["name", "n_cuts", "tolerance", "worst", "first_leak"]
         return pd.DataFrame([vars(result) for result in self.results], columns=columns).set_index("name")
+
+    def _facts(self) -> Iterator[str]:
+        leaks = [result.name for result in self.results if not result.passed]
+        yield counted(len(self.results), "computation")
+        yield f"later bars change {few(leaks)}" if leaks else "none sees later bars"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a computation, by ``name``."""
+        return self.table
 
 
 def audit(

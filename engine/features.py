@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted, grid_facts, symbols_fact
+from data.shown import shown
 
 
-@dataclass(frozen=True)
-class Features:
+@dataclass(frozen=True, repr=False)
+class Features(Shown):
     """Named features on the rows and symbols of their source.
 
     Parameters
@@ -55,10 +58,21 @@ class Features:
     def index(self, name: str) -> int:
         if name not in self.names:
             hint = did_you_mean(name, self.names)
-            raise ConfigError(f"no such feature: {name!r}; these features have {', '.join(self.names)}{hint}")
+            raise ConfigError(f"no such feature: {shown(name)}; these features have {', '.join(self.names)}{hint}")
         return self.names.index(name)
 
     def select(self, names: Sequence[str]) -> Features:
         """The named features, in that order."""
         cols = [self.index(name) for name in names]
         return replace(self, names=tuple(names), values=self.values[:, :, cols])
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
+        yield symbols_fact(self.symbols)
+        yield from grid_facts(self.time, self.interval)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One column a feature, by ``time`` (UTC) and ``symbol``."""
+        time = pd.DatetimeIndex(self.time, tz="UTC")
+        index = pd.MultiIndex.from_product([time, self.symbols], names=["time", "symbol"])
+        return pd.DataFrame(self.values.reshape(-1, len(self.names)), index, list(self.names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import numpy as np
 from data.bars import Bars
 from data.checks import check_type
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.interval import format_duration, parse_duration, parse_instant
 from engine.ledger import OPENING, SEAL, Entry, Ledger
 
 
-@dataclass(frozen=True)
-class HoldOut:
+@dataclass(frozen=True, repr=False)
+class HoldOut(Shown):
     """Bars to work on, and later ones that are kept from every search until they are opened, once.
 
     The seal is in a ledger, not in the code: whoever has the file of the bars can read it. What the ledger shows is whether the
@@ -134,6 +136,10 @@ class HoldOut:
         }
         self.ledger.append(configuration or {}, self.sealed_hash, result, OPENING, allowed)
         return held
+
+    def _facts(self) -> Iterator[str]:
+        yield f"visible={self.visible!r}"
+        yield f"sealed at {self.seal.time}"
 
 
 def _cut(bars: Bars, first: int) -> tuple[Bars, Bars]:

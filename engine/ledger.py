@@ -14,7 +14,9 @@ from typing import Any
 
 from data.disk import unwritable, write_whole
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.locks import lock
+from data.shown import shown
 
 ENVIRONMENT = "FORESHOCK_LEDGER"
 GENESIS = "0" * 64
@@ -88,7 +90,7 @@ class Verification:
         return not self.problems and not self.torn
 
 
-class Ledger:
+class Ledger(Shown):
     """Append-only, hash-chained JSON lines of every configuration tried.
 
     Each entry holds the SHA-256 of the one before: a line that is changed, removed or moved breaks the chain. Lines removed from
@@ -220,7 +222,7 @@ class Ledger:
         previous = chain[-1].sha256 if chain else GENESIS
         time = self._clock()
         if time.utcoffset() is None:
-            raise ConfigError(f"the clock of a ledger must give times with a zone, got {time!r}; use datetime.now(UTC)")
+            raise ConfigError(f"the clock of a ledger must give times with a zone, got {shown(time)}; use datetime.now(UTC)")
         stamp = time.astimezone(UTC).isoformat(timespec="microseconds")
         bare = Entry(len(chain), previous, stamp, kind, configuration, data_hash, result)
         return replace(bare, sha256=bare.digest())
@@ -299,6 +301,9 @@ class Ledger:
             # Closing gives the lock back.
             os.close(descriptor)
 
+    def _facts(self) -> Iterator[str]:
+        yield shown(str(self.path), 120)
+
 
 def default_path() -> Path:
     """``FORESHOCK_LEDGER``, or ``ledger.jsonl`` in the user's data folder."""
@@ -327,7 +332,7 @@ def digest(value: Any) -> str:
 def _mapping(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise TypeError(f"got {type(value).__name__} {value!r}")
+    raise TypeError(f"got {type(value).__name__} {shown(value)}")
 
 
 def _chain(content: bytes) -> tuple[list[Entry], list[str], bool, int]:

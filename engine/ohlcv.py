@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +12,8 @@ import numpy as np
 from data.bars import FIELDS, Bars
 from data.checks import check_type, check_whole, did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
+from data.shown import shown
 from engine.features import Features
 from engine.kernels.elementwise import (
     garman_klass_variance,
@@ -109,7 +111,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     .. [3] Amihud (2002), Illiquidity and stock returns.
     """
     if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
-        raise ConfigError(f"features must be a list of at least one name, got {features!r}; see OHLCV_FEATURES")
+        raise ConfigError(f"features must be a list of at least one name, got {shown(features)}; see OHLCV_FEATURES")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_threads", n_threads, 1)
     parsed = [_parse(name) for name in features]
@@ -138,7 +140,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
 
 
-class OhlcvStream:
+class OhlcvStream(Shown):
     """``ohlcv_features`` one bar at a time, with the same bits: what a live monitor needs.
 
     Parameters
@@ -178,6 +180,10 @@ class OhlcvStream:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
 
+    def _facts(self) -> Iterator[str]:
+        yield counted(self.n_symbols, "symbol")
+        yield counted(len(self.names), "feature")
+
 
 def _parse(name: str) -> tuple[str, int]:
     """Formula and window (0 for features without one)."""
@@ -187,11 +193,11 @@ def _parse(name: str) -> tuple[str, int]:
     if match is None or match[1] not in _WINDOWED:
         known = ", ".join([*_PLAIN, *(f"{key}_<window>" for key in _WINDOWED)])
         hint = did_you_mean(name, [*_PLAIN, *OHLCV_FEATURES])
-        raise ConfigError(f"unknown feature {name!r}; expected one of {known}{hint}")
+        raise ConfigError(f"unknown feature {shown(name)}; expected one of {known}{hint}")
     window, least = int(match[2]), 3 if match[1] == "skew" else 2
     if not least <= window <= MAX_WINDOW:
         limits = f"at least {least} bars, got {window}" if window < least else f"at most {MAX_WINDOW} bars, got {window}"
-        raise ConfigError(f"the window of {match[1]} must be {limits} in {name!r}")
+        raise ConfigError(f"the window of {match[1]} must be {limits} in {shown(name)}")
     return match[1], window
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted, grid_facts, symbols_fact
 from data.interval import Duration, bars_in
+from data.shown import shown
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class FoldScores:
     score_seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Scores:
+@dataclass(frozen=True, repr=False)
+class Scores(Shown):
     """Anomaly scores, higher means more anomalous.
 
     Parameters
@@ -82,9 +86,20 @@ class Scores:
             active = kept
         return Signals(self.time, self.symbols, active, threshold, decided, self.interval, policy.nominal_rate)
 
+    def _facts(self) -> Iterator[str]:
+        yield symbols_fact(self.symbols)
+        yield from grid_facts(self.time, self.interval)
+        yield f"{1 - np.isnan(self.values).mean() if self.values.size else 0:.1%} scored"
+        if self.folds:
+            yield counted(len(self.folds), "fold")
 
-@dataclass(frozen=True)
-class Signals:
+    def to_frame(self) -> pd.DataFrame:
+        """Scores by time (UTC), one column a symbol."""
+        return pd.DataFrame(self.values, pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
+
+
+@dataclass(frozen=True, repr=False)
+class Signals(Shown):
     """Alerts: row t is known at the close of t and can be traded at the open of t + 1.
 
     Parameters
@@ -124,6 +139,16 @@ class Signals:
         fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}
         return replace(self, **fields)
 
+    def _facts(self) -> Iterator[str]:
+        yield symbols_fact(self.symbols)
+        yield from grid_facts(self.time, self.interval)
+        yield counted(int(self.active.sum()), "alert")
+        yield f"{self.alert_rate:.2%} of decided rows"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Whether there is an alert, by time (UTC), one column a symbol."""
+        return pd.DataFrame(self.active, pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
+
 
 class Threshold(Protocol):
     """A causal rule that turns scores into a threshold for every row and symbol."""
@@ -140,7 +165,7 @@ class Threshold(Protocol):
 def check_threshold(rule: object) -> None:
     """Refuse what is no rule, such as a bare number."""
     if isinstance(rule, type) or not hasattr(rule, "threshold"):
-        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {rule!r}; or use fs.Fixed")
+        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {shown(rule)}; or use fs.Fixed")
     missing = [name for name in ("nominal_rate", "needs_train_scores") if not hasattr(rule, name)]
     if missing:
         raise ConfigError(

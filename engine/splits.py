@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in, format_duration
+from data.shown import shown
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Fold:
     test: slice
 
 
-@dataclass(frozen=True)
-class WalkForward:
+@dataclass(frozen=True, repr=False)
+class WalkForward(Shown):
     """Consecutive test blocks, each behind a training window that ends a purge and an embargo earlier.
 
     The purge is the longest label horizon plus the detector's lookback: without it the label of a training row would
@@ -48,7 +50,7 @@ class WalkForward:
 
     def __post_init__(self) -> None:
         if self.mode not in ("rolling", "expanding"):
-            raise ConfigError(f"mode must be 'rolling' or 'expanding', got {self.mode!r}")
+            raise ConfigError(f"mode must be 'rolling' or 'expanding', got {shown(self.mode)}")
 
     def folds(self, n_rows: int, interval: np.timedelta64, purge: int = 0) -> list[Fold]:
         """Folds over ``n_rows`` rows; the last test block may be short. Later rows never move earlier folds.

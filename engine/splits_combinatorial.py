@@ -11,6 +11,7 @@ import numpy as np
 
 from data.checks import check_whole
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 
 MAX_FOLDS = 20_000
@@ -40,8 +41,8 @@ class CombinatorialFold:
         return np.concatenate([np.arange(run.start, run.stop) for run in self.train])
 
 
-@dataclass(frozen=True)
-class CombinatorialSplits:
+@dataclass(frozen=True, repr=False)
+class CombinatorialSplits(Shown):
     """Every choice of ``n_test_groups`` among ``n_groups`` consecutive groups as the test rows, the rest for training [1]_.
 
     It trains on rows later than those it tests: it shows how robust a result is to the history it was found on, by

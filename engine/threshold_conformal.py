@@ -8,12 +8,13 @@ import numpy as np
 from numba import njit
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 from engine.scores import Scores
 
 
-@dataclass(frozen=True)
-class AdaptiveConformal:
+@dataclass(frozen=True, repr=False)
+class AdaptiveConformal(Shown):
     """Rolling quantile whose level follows the realised alerts [1]_, symbol by symbol.
 
     The threshold of row t is the (1 - a_t)-quantile of the symbol's known scores in the window before it, and

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 from engine.pareto import MIN_PEAKS, fit_pareto
 from engine.scores import Scores
 
 
-@dataclass(frozen=True)
-class PeaksOverThreshold:
+@dataclass(frozen=True, repr=False)
+class PeaksOverThreshold(Shown):
     """The q-quantile of a symbol's scores, extrapolated from the peaks over a lower quantile [1]_, [2]_.
 
     With u the ``init``-quantile of the n known scores of the window, and the N scores above it exceeding u by amounts that

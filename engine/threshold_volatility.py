@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 from engine.scores import Scores, Threshold
 
@@ -53,8 +54,8 @@ def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = No
     return _mapped(scores, lambda x, rows: _divide(x, lagged[rows]))
 
 
-@dataclass(frozen=True)
-class VolatilityScaled:
+@dataclass(frozen=True, repr=False)
+class VolatilityScaled(Shown):
     """Another threshold, applied to standardised scores: ``mean + std * policy.threshold(standardised)``.
 
     The mean and the standard deviation are those of ``standardise_by_volatility``; the threshold is in the units of the scores.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 from engine.kernels.robust import rolling_quantiles_nb
 from engine.kernels.tail import rolling_upper_quantile_nb
@@ -16,8 +17,8 @@ from engine.scores import Scores
 UPPER = 0.9
 
 
-@dataclass(frozen=True)
-class TrainQuantile:
+@dataclass(frozen=True, repr=False)
+class TrainQuantile(Shown):
     """The q-quantile of the training scores of each walk-forward fold, per symbol.
 
     Raises
@@ -52,8 +53,8 @@ class TrainQuantile:
         return out
 
 
-@dataclass(frozen=True)
-class RollingQuantile:
+@dataclass(frozen=True, repr=False)
+class RollingQuantile(Shown):
     """The q-quantile of a symbol's own scores over the window before a row, the row itself left out.
 
     A threshold is known once 1 / (1 - q) scores are (100 for q = 0.99).
@@ -92,8 +93,8 @@ class RollingQuantile:
         return out
 
 
-@dataclass(frozen=True)
-class Fixed:
+@dataclass(frozen=True, repr=False)
+class Fixed(Shown):
     """One threshold for every row and symbol, for scores in known units."""
 
     value: float

@@ -11,6 +11,7 @@ import numpy as np
 
 from data.checks import check_type, check_whole
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from engine.features import Features
 from engine.scores import FoldScores, Scores
 from engine.splits import Fold, WalkForward
@@ -106,7 +107,9 @@ def fit_walk_forward(
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
     folds, detectors = [], []
     if not callable(getattr(detector, "fit", None)) or isinstance(detector, type):
-        raise ConfigError(f"a detector to walk forward must have fit and score, got {detector!r}; make one with fs.make_detector")
+        raise ConfigError(
+            f"a detector to walk forward must have fit and score, got {shown(detector)}; make one with fs.make_detector"
+        )
     check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
     check_type("splits", splits, WalkForward, 'give fs.WalkForward(train="120D", test="60D")')
     wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)

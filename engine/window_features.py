@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from data.checks import did_you_mean
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
+from data.shown import shown
 from data.windows import TradeWindows
 from engine.features import Features
 from engine.kernels.elementwise import over_positive, positive
@@ -76,7 +78,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
 
 
-class WindowStream:
+class WindowStream(Shown):
     """``window_features`` one window at a time, with the same bits.
 
     Parameters
@@ -101,6 +103,9 @@ class WindowStream:
         self._rows.take({name: getattr(window, name) for name in _FIELDS})
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
 
 
 def _ratio(rows: Rows, name: str, window: int) -> np.ndarray:
@@ -159,13 +164,13 @@ def _formula(name: str, series: dict[str, Callable[[Rows], np.ndarray]]) -> Call
     if match and match[1] == "buy_burst" and len(lookbacks) == 2:
         short, long = lookbacks
         if min(lookbacks) < 1:
-            raise ConfigError(f"the lookbacks of buy_burst must be at least 1 window, got {name!r}")
+            raise ConfigError(f"the lookbacks of buy_burst must be at least 1 window, got {shown(name)}")
         series[f"bought_{long}"] = lambda rows: rows.sums("buy_quote_volume", long)
         return lambda rows: _burst(rows, short, long)
     if match is None or match[1] not in _WINDOWED or len(lookbacks) != 1:
         known = ", ".join([*_PLAIN, *(f"{key}_<windows>" for key in _WINDOWED), "buy_burst_<windows>_<windows>"])
-        raise ConfigError(f"unknown feature {name!r}; expected one of {known}{did_you_mean(name, WINDOW_FEATURES)}")
+        raise ConfigError(f"unknown feature {shown(name)}; expected one of {known}{did_you_mean(name, WINDOW_FEATURES)}")
     least, compute = _WINDOWED[match[1]]
     if lookbacks[0] < least:
-        raise ConfigError(f"the lookback of {match[1]} must be at least {least} windows, got {lookbacks[0]} in {name!r}")
+        raise ConfigError(f"the lookback of {match[1]} must be at least {least} windows, got {lookbacks[0]} in {shown(name)}")
     return lambda rows: compute(rows, lookbacks[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from data.disk import check_writable
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import Duration, Instant, bars_in, format_duration, parse_duration, parse_instant
 from data.orderbook import Book
 from data.record import record_books
@@ -22,8 +23,8 @@ from foreshock.progress import fetch_bar
 SHORTEST = np.timedelta64(1, "s")
 
 
-@dataclass(frozen=True)
-class Recorded:
+@dataclass(frozen=True, repr=False)
+class Recorded(Shown):
     """What a recording brought of one book.
 
     Parameters
@@ -36,6 +37,11 @@ class Recorded:
     key: SeriesKey
     n_taken: int
     n_missed: int
+
+    def _facts(self) -> Iterator[str]:
+        yield str(self.key)
+        yield counted(self.n_taken, "snapshot")
+        yield f"{self.n_missed:,} missed"
 
 
 def record_book(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +22,10 @@ from pydantic import (
 
 from data.checks import check_horizons, did_you_mean
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import parse_duration, parse_instant
 from data.registry import Registry
+from data.shown import few, shown
 from detectors.registry import DETECTORS
 from engine.splits import WalkForward
 from engine.threshold_conformal import AdaptiveConformal
@@ -200,7 +203,7 @@ class SurrogatesConfig(_Section):
     family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
 
 
-class StudyConfig(_Section):
+class StudyConfig(Shown, _Section):
     """Every key of a study file; the defaults are those of ``Study``."""
 
     title: str = TITLE
@@ -225,6 +228,11 @@ class StudyConfig(_Section):
     def folder(self) -> Path:
         """Where the paths of ``.py`` files begin; the working directory, unless the study comes from a file."""
         return self._folder
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield few([entry if isinstance(entry, str) else entry.label or entry.name for entry in self.detectors], 4)
+        yield f"at {few(self.horizons, 4)}"
 
 
 def load_study(path: str | Path) -> StudyConfig:
@@ -275,7 +283,7 @@ def _check(registry: Registry, source: str, key: str, name: str, params: dict[st
         cls = registry.find(name, folder)
         registry.check_parameters(name, cls, params)
     except ConfigError as error:
-        raise ConfigError(f"{source}: key {key!r}: {error}") from error
+        raise ConfigError(f"{source}: key {shown(key)}: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.checks import check_whole
+from data.facts import Shown, counted
 from data.interval import Duration
 from data.quality import QualityReport, clean
+from data.shown import shown
 from foreshock import exploration_sections as sections
 from foreshock.plain import bars_section, plain, versions
 
@@ -23,8 +26,8 @@ SCHEMA_VERSION = 1
 RUNS_LISTED = 2_000
 
 
-@dataclass(frozen=True)
-class Exploration:
+@dataclass(frozen=True, repr=False)
+class Exploration(Shown):
     """What a history looks like. Everything describes the whole history: it is for plots, and no signal is made of it.
 
     Parameters
@@ -80,6 +83,18 @@ class Exploration:
         self.to_json(folder / "eda.json")
         self.report(folder / "eda.html", command)
         return folder
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield from self.bars._facts()
+        yield counted(len(self.quality.findings), "finding")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.summary()
+
+    def to_frame(self) -> pd.DataFrame:
+        """``summary()``: one row a symbol, by ``symbol``."""
+        return self.summary()
 
 
 # Matrices here are small, and the sums of one thread are the same bits each time.

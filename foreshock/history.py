@@ -19,6 +19,7 @@ from data.errors import ConfigError, DataError
 from data.fetch import fetch_missing, missing_ranges
 from data.interval import Instant, parse_instant
 from data.series import SeriesKey
+from data.shown import shown
 from data.snapshots import trades_from_store
 from data.store import Store
 from data.tables import EARLIEST_EPOCH, LATEST_EPOCH
@@ -174,7 +175,7 @@ def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
     names = (symbols,) if isinstance(symbols, str) else tuple(symbols) if isinstance(symbols, Iterable) else (symbols,)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
-        raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {wrong[0]!r}")
+        raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {shown(wrong[0])}")
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
     return names
@@ -182,7 +183,7 @@ def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
 
 def store_at(store: Store | str | Path | None) -> Store:
     if store is not None and not isinstance(store, Store | str | os.PathLike):
-        raise ConfigError(f"store must be a folder, got {store!r}; leave it out for the user's own")
+        raise ConfigError(f"store must be a folder, got {shown(store)}; leave it out for the user's own")
     return store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
 
 
@@ -193,7 +194,7 @@ def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> Se
 
 def host(base_url: str | None) -> str | None:
     if base_url is not None and not isinstance(base_url, str):
-        raise ConfigError(f"base_url must be an address that begins with http, got {base_url!r}")
+        raise ConfigError(f"base_url must be an address that begins with http, got {shown(base_url)}")
     return base_url or os.environ.get(BASE_URL) or None
 
 
@@ -254,7 +255,7 @@ def load_bars(
         written.
     """
     if not isinstance(funding, bool):
-        raise ConfigError(f"funding must be True or False, got {funding!r}")
+        raise ConfigError(f"funding must be True or False, got {shown(funding)}")
     names = symbol_names(symbols)
     fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
     found = fetching.fetch(names, "ohlcv", timeframe)

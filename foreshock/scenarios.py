@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.interval import bars_in, format_duration
+from data.shown import few, shown
 from detectors.neural.scenario_gan import GANScenarios
 from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
 from detectors.neural.scenarios import VOLATILITY_REGIMES, ScenarioModel, Scenarios, generate_scenarios, held_returns
@@ -27,8 +29,8 @@ LATER_SHARE = 0.3
 BOOTSTRAP_RUN = 7
 
 
-@dataclass(frozen=True)
-class ScenarioStudy:
+@dataclass(frozen=True, repr=False)
+class ScenarioStudy(Shown):
     """What ``scenario_study`` found.
 
     Parameters
@@ -60,6 +62,19 @@ class ScenarioStudy:
     seed: int
     paths: dict[str, np.ndarray]
     returns: dict[str, np.ndarray]
+
+    def _facts(self) -> Iterator[str]:
+        yield type(self.model).__name__
+        yield from self.scenarios._facts()
+        yield counted(self.n_held_out, "held-out path")
+        yield f"weights of {few(self.weights, 3)}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.risk
+
+    def to_frame(self) -> pd.DataFrame:
+        """``risk``: see ``fs.scenario_risk``."""
+        return self.risk.copy()
 
 
 def scenario_study(
@@ -112,7 +127,7 @@ def scenario_study(
         If the history is too short, or a symbol does not move.
     """
     if model not in MODELS:
-        raise ConfigError(f"no such scenario model: {model!r}; expected one of {', '.join(MODELS)}")
+        raise ConfigError(f"no such scenario model: {shown(model)}; expected one of {', '.join(MODELS)}")
     n_steps = bars_in(horizon, bars.interval, "horizon")
     if n_steps < 8:
         raise ConfigError(f"horizon must be at least 8 bars of {format_duration(bars.interval)}, got {horizon}; lengthen it")

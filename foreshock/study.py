@@ -13,8 +13,10 @@ from threadpoolctl import threadpool_limits
 from data.bars import Bars
 from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import bars_in
 from data.quality import clean
+from data.shown import shown
 from detectors.base import Detector
 from detectors.regimes import KMeansRegime, walk_forward_regimes
 from detectors.registry import DETECTORS, as_detector, make_detector
@@ -58,8 +60,8 @@ AGREEMENT_BARS = 1
 MAX_RANDOM_DRAWS = 10_000
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Shown):
     """What is to be run on which bars.
 
     Parameters
@@ -114,10 +116,10 @@ class Study:
     def __post_init__(self) -> None:
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
-                raise ConfigError(f"{name} must be a list, got {getattr(self, name)!r}; put it in brackets")
+                raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
-            raise ConfigError(f"bars must be Bars, got {self.bars!r}; read a file with fs.read_bars")
+            raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
         check_threshold(self.threshold)
         check_whole("seed", self.seed, 0)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
@@ -137,7 +139,7 @@ class Study:
             # A class in a file or module goes by its own name, not by its place.
             label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
             if label in detectors:
-                raise ConfigError(f"key 'detectors': {label!r} stands there twice; give one of them a label")
+                raise ConfigError(f"key 'detectors': {shown(label)} stands there twice; give one of them a label")
             detectors[label] = detector
         return cls(
             bars,

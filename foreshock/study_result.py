@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,15 @@ import pandas as pd
 
 from data.bars import Bars
 from data.disk import written_together
+from data.facts import Shown
 from data.quality import QualityReport
+from data.shown import one_line, shown
 from detectors.regimes import Regimes
 from engine.risk.path import RiskPath
 from engine.scores import Scores, Signals
 from engine.validation.forward import ForwardMoves
 from engine.validation.verdict import Verdict
+from foreshock.text_table import summary_in_words
 from strategies.baselines import RandomAvoidance
 from strategies.closed_trades import closed_trades
 from strategies.result import BacktestResult
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class StudyResult:
+class StudyResult(Shown):
     """What a study found; everything is out of sample.
 
     Parameters
@@ -60,15 +64,41 @@ class StudyResult:
     risk_paths: dict[str, RiskPath]
     quality: QualityReport
 
-    def __repr__(self) -> str:
-        verdicts = ", ".join(f"{label} {verdict.label}" for label, verdict in self.verdicts.items())
-        return f"<StudyResult {self.title!r}, {self.bars.n_bars} bars of {self.bars.n_symbols} symbols: {verdicts}>"
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield from self.bars._facts()
+        yield "; ".join(f"{one_line(label, 30)} {verdict.label}" for label, verdict in self.verdicts.items())
 
-    def summary(self) -> pd.DataFrame:
+    def __str__(self) -> str:
+        """The essentials of the summary, a row for each detector, in at most 80 columns."""
+        return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+
+    def summary(self, short: bool = False) -> pd.DataFrame:
         """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, and what avoidance earned.
 
         ``luck_below`` is the share of random timings of the same exits that earned less than ``avoidance_return``.
+
+        Parameters
+        ----------
+        short : bool
+            Only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``, ``avoidance_return``
+            and ``luck_below``.
+
+        Examples
+        --------
+        ``print(result)`` shows the short one, and ``result.summary()`` has the rest.
         """
+        table = self._summary()
+        if not short:
+            return table
+        table = table.rename(columns={"n_events": "alerts", "matched_ratio": "moves"})
+        return table[["verdict", "horizon", "alerts", "moves", "q", "avoidance_return", "luck_below"]]
+
+    def to_frame(self) -> pd.DataFrame:
+        """``summary()``: one row a detector, by ``detector``."""
+        return self.summary()
+
+    def _summary(self) -> pd.DataFrame:
         rows = []
         for label, verdict in self.verdicts.items():
             entry = self.results["detectors"][label]

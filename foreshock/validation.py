@@ -31,7 +31,7 @@ from foreshock.config import MIN_BOOTSTRAP
 from foreshock.judge import judge
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Validation(Verdict):
     """A verdict with what it rests on.
 
@@ -52,6 +52,13 @@ class Validation(Verdict):
     evidence: pd.DataFrame
     calibration: pd.DataFrame
     lead: float
+
+    def _preview(self) -> pd.DataFrame:
+        return self.evidence
+
+    def to_frame(self) -> pd.DataFrame:
+        """``evidence``: one row a test, see ``fs.evidence``."""
+        return self.evidence.copy()
 
 
 @threadpool_limits.wrap(limits=1)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from data.bars import PRICES, Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import format_duration
+from data.shown import few
 from reports import format as fmt
 from reports import html
 from reports.price_payload import candle_columns, decimals_of, deflated, packed
@@ -49,8 +51,8 @@ class PriceChart:
     table: Table | None
 
 
-@dataclass(frozen=True)
-class PriceHistory:
+@dataclass(frozen=True, repr=False)
+class PriceHistory(Shown):
     """Bars with what detectors said about them, to be looked at.
 
     Parameters
@@ -222,6 +224,10 @@ class PriceHistory:
             active,
             np.array([row for row, _ in view["top"]], dtype=np.int64),
         )
+
+    def _facts(self) -> Iterator[str]:
+        yield from self.bars._facts()
+        yield f"alerts of {few(self.alerts, 4)}" if self.alerts else "no alerts"
 
 
 def _highest(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from data.errors import ConfigError
+from data.shown import shown
 from reports.chart import Chart, safe
 
 FORMATS = ("svg", "png", "pdf")
@@ -73,7 +74,7 @@ def save_figures(charts: Iterable[Chart], folder: str | os.PathLike[str], kind: 
         If the kind is another, or what draws the pictures is not installed.
     """
     if kind not in FORMATS:
-        raise ConfigError(f"kind must be one of {', '.join(FORMATS)}, got {kind!r}")
+        raise ConfigError(f"kind must be one of {', '.join(FORMATS)}, got {shown(kind)}")
     if find_spec("kaleido") is None:
         raise ConfigError('pictures are drawn by kaleido, which is not installed; run pip install "foreshock[figures]"')
     folder = Path(folder)

@@ -9,10 +9,12 @@ from typing import Any
 
 from data.checks import check_switch, check_type
 from data.errors import ConfigError
+from data.facts import Shown
+from data.shown import shown
 
 
-@dataclass(frozen=True)
-class MarketLimits:
+@dataclass(frozen=True, repr=False)
+class MarketLimits(Shown):
     """Smallest orders of an exchange.
 
     Parameters
@@ -34,10 +36,10 @@ class MarketLimits:
     def __post_init__(self) -> None:
         for name in ("min_notional", "lot"):
             if not isinstance(getattr(self, name), Mapping):
-                raise ConfigError(f"{name} must be a dict of symbol to number, got {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be a dict of symbol to number, got {shown(getattr(self, name))}")
             for symbol, value in getattr(self, name).items():
                 if not isinstance(value, int | float) or not 0 <= value < math.inf:
-                    raise ConfigError(f"{name} of {symbol} must be a number of 0 or more, got {value!r}")
+                    raise ConfigError(f"{name} of {symbol} must be a number of 0 or more, got {shown(value)}")
 
     def check(self, symbols: Sequence[str]) -> None:
         """Refuse limits of symbols that are not traded: written otherwise, they would limit nothing."""
@@ -79,8 +81,8 @@ class MarketLimits:
         return cls(notional, lot)
 
 
-@dataclass(frozen=True)
-class Account:
+@dataclass(frozen=True, repr=False)
+class Account(Shown):
     """Rules of the account that weights are held in.
 
     Equity is cash plus positions, shorts negative; all symbols share it (cross margin).
@@ -138,14 +140,14 @@ class Account:
         ):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not low <= value <= high:
-                raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+                raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}")
         check_switch("shorts", self.shorts)
         if self.limits is not None:
             check_type("limits", self.limits, MarketLimits, "see fs.MarketLimits.from_markets")
         if self.leverage * self.maintenance >= 1:
             raise ConfigError(
                 f"maintenance must be below 1 / leverage = {1 / self.leverage:g}, or every full position is liquidated at once, "
-                f"got {self.maintenance!r}"
+                f"got {shown(self.maintenance)}"
             )
 
 

@@ -10,13 +10,15 @@ import numpy as np
 from data.bars import Bars
 from data.checks import check_switch
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
+from data.shown import shown
 from engine.scores import Signals, thin
 from strategies.base import changed, check_signals, equal_weights, within
 
 
-@dataclass(frozen=True)
-class AnomalyAvoidance:
+@dataclass(frozen=True, repr=False)
+class AnomalyAvoidance(Shown):
     """Equal weight, except in symbols that had a signal within the last ``hold``.
 
     With ``b[t]`` = 1 / (number of listed symbols), the target of a symbol is ``exposure * b[t]`` at the rows t0 to
@@ -71,10 +73,10 @@ class AnomalyAvoidance:
         parse_duration(self.hold, "hold")
         parse_duration(self.rebalance, "rebalance")
         if not 0 <= self.exposure <= 1:
-            raise ConfigError(f"exposure must be a fraction from 0 to 1, got {self.exposure!r}")
+            raise ConfigError(f"exposure must be a fraction from 0 to 1, got {shown(self.exposure)}")
         check_switch("market_wide", self.market_wide)
         if self.reentry not in ("quiet", "fixed"):
-            raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {self.reentry!r}")
+            raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {shown(self.reentry)}")
 
     def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
         """Target weights, shape (n_bars, n_symbols); undecided rows count as no signal."""

@@ -10,7 +10,9 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, parse_duration
+from data.shown import shown
 from engine.scores import Signals
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.base import equal_weights
@@ -18,8 +20,8 @@ from strategies.base import equal_weights
 MOST_TRIES = 100
 
 
-@dataclass(frozen=True)
-class BuyAndHold:
+@dataclass(frozen=True, repr=False)
+class BuyAndHold(Shown):
     """Equal weight of the symbols that trade in the first row with a trade, never touched again.
 
     Examples
@@ -44,8 +46,8 @@ class BuyAndHold:
         return weights
 
 
-@dataclass(frozen=True)
-class EqualWeight:
+@dataclass(frozen=True, repr=False)
+class EqualWeight(Shown):
     """Equal weight of the listed symbols, restored every ``rebalance`` and whenever a symbol is listed or falls silent.
 
     ``w[t] = 1 / n[t]`` with n[t] symbols that traded within the last ``rebalance``; NaN (no order) between the
@@ -82,8 +84,8 @@ class EqualWeight:
         return np.where(listed & due[:, None], base, np.nan)
 
 
-@dataclass(frozen=True)
-class RandomAvoidance:
+@dataclass(frozen=True, repr=False)
+class RandomAvoidance(Shown):
     """``AnomalyAvoidance`` with as many and as long exits, at random times.
 
     Each draw shifts the times outside the market by a random number of rows, circularly within the rows of a symbol that
@@ -132,7 +134,7 @@ class RandomAvoidance:
 
     def __post_init__(self) -> None:
         if self.n_draws < 1:
-            raise ConfigError(f"n_draws must be at least 1, got {self.n_draws!r}")
+            raise ConfigError(f"n_draws must be at least 1, got {shown(self.n_draws)}")
         self._strategy()
 
     def _strategy(self) -> AnomalyAvoidance:

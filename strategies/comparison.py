@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -11,7 +12,9 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_type, check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import bars_in, bars_per_year
+from data.shown import one_line, shown
 from engine.scores import Signals
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.anomaly_avoidance import AnomalyAvoidance
@@ -29,8 +32,8 @@ DRAWS_AT_ONCE = 50
 STEPS = 40
 
 
-@dataclass(frozen=True)
-class PairedDifference:
+@dataclass(frozen=True, repr=False)
+class PairedDifference(Shown):
     """Strategy less baseline, from the returns of the same bars.
 
     Parameters
@@ -56,9 +59,15 @@ class PairedDifference:
     n_bars: int
     n_bootstrap: int
 
+    def _facts(self) -> Iterator[str]:
+        yield f"mean {self.mean:.3g} a year, 95 % from {self.mean_interval[0]:.3g} to {self.mean_interval[1]:.3g}"
+        yield f"p {self.p_value:.3g}"
+        yield f"Sharpe {self.sharpe:.3g}"
+        yield counted(self.n_bars, "bar")
 
-@dataclass(frozen=True)
-class AvoidanceComparison:
+
+@dataclass(frozen=True, repr=False)
+class AvoidanceComparison(Shown):
     """An avoidance strategy beside what it must beat.
 
     Parameters
@@ -84,6 +93,19 @@ class AvoidanceComparison:
     percentile: float
     difference: PairedDifference
     events: pd.DataFrame
+
+    def _facts(self) -> Iterator[str]:
+        yield one_line(self.avoidance.name, 60) or "avoidance"
+        yield f"better than {self.percentile:.0%} of {counted(len(self.random_returns), 'random timing')}"
+        yield f"target volatility {self.target:.3g}"
+        yield counted(len(self.events), "exit")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.events
+
+    def to_frame(self) -> pd.DataFrame:
+        """``events``: one row an exit, see ``fs.avoided_moves``."""
+        return self.events.copy()
 
 
 def compare_avoidance(
@@ -155,7 +177,7 @@ def matched_target(
     """
     strategy = strategy or VolatilityTarget()
     if not exposure > 0:
-        raise ConfigError(f"the exposure to match must be above 0, got {exposure!r}; the strategy is never invested")
+        raise ConfigError(f"the exposure to match must be above 0, got {shown(exposure)}; the strategy is never invested")
     market = Market(bars)
     low, high = np.log(1e-6), np.log(1e5)
     for _ in range(STEPS):
@@ -189,7 +211,7 @@ def paired_difference(
     if not np.array_equal(strategy.time, baseline.time):
         raise ConfigError("the two results must be of the same bars; backtest both on the same history")
     if n_bootstrap < 1:
-        raise ConfigError(f"n_bootstrap must be at least 1, got {n_bootstrap!r}")
+        raise ConfigError(f"n_bootstrap must be at least 1, got {shown(n_bootstrap)}")
     # The first bar is spent in cash.
     a, b = strategy.returns[1:], baseline.returns[1:]
     n = len(a)

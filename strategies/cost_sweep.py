@@ -12,6 +12,7 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_type
 from data.errors import ConfigError
+from data.shown import shown
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.costs import DEFAULT_COSTS, Costs
 from strategies.grid import backtest_grid
@@ -62,7 +63,7 @@ def cost_sweep(
     {0.0: [0.05], 0.01: [0.0395], 'break_even': [0.0476]}
     """
     if isinstance(rates, str) or not isinstance(rates, Sequence) or not all(isinstance(rate, int | float) for rate in rates):
-        raise ConfigError(f"rates must be a list of numbers, got {rates!r}")
+        raise ConfigError(f"rates must be a list of numbers, got {shown(rates)}")
     if not rates:
         raise ConfigError("there must be at least one rate, got none")
     columns = {rate: backtest_grid(bars, weights, _at(costs, rate), account).total_return for rate in map(float, rates)}

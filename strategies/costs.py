@@ -9,11 +9,13 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
+from data.shown import shown
 
 
-@dataclass(frozen=True)
-class Costs:
+@dataclass(frozen=True, repr=False)
+class Costs(Shown):
     """Costs of a fill at the open, and of holding, as fractions.
 
     A buy of ``size`` at the open ``p`` fills at ``p (1 + s)``, a sell at ``p (1 - s)``; the fee is
@@ -75,14 +77,14 @@ class Costs:
             rate = getattr(self, name)
             if not isinstance(rate, int | float) or not math.isfinite(rate) or not low <= rate < 1:
                 raise ConfigError(
-                    f"{name} must be a fraction from {low:g} to below 1, such as 0.0005 for 5 basis points, got {rate!r}"
+                    f"{name} must be a fraction from {low:g} to below 1, such as 0.0005 for 5 basis points, got {shown(rate)}"
                 )
         for name, high in (("maker_share", 1.0), ("impact", 100.0)):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
-                raise ConfigError(f"{name} must be a number from 0 to {high:g}, got {value!r}")
+                raise ConfigError(f"{name} must be a number from 0 to {high:g}, got {shown(value)}")
         if not isinstance(self.funding, bool):
-            raise ConfigError(f"funding must be True or False, got {self.funding!r}; the rates are those of the bars")
+            raise ConfigError(f"funding must be True or False, got {shown(self.funding)}; the rates are those of the bars")
         parse_duration(self.impact_window, "impact_window")
 
     @property

@@ -9,15 +9,17 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
+from data.shown import shown
 from engine.scores import Signals
 from strategies.base import check_signals
 
 MODES = {"follow": 1.0, "fade": -1.0}
 
 
-@dataclass(frozen=True)
-class EventTrade:
+@dataclass(frozen=True, repr=False)
+class EventTrade(Shown):
     """Buy or sell short after a signal, by the sign of the move that came with it.
 
     The side of a signal at row t is the sign of ``close[t] / close[t - move] - 1``, turned round by ``"fade"``; a flat or
@@ -63,13 +65,13 @@ class EventTrade:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+            raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {shown(self.mode)}")
         parse_duration(self.hold, "hold")
         parse_duration(self.move, "move")
         if not 0 <= self.stop < 1:
-            raise ConfigError(f"stop must be a fraction from 0 to below 1, got {self.stop!r}")
+            raise ConfigError(f"stop must be a fraction from 0 to below 1, got {shown(self.stop)}")
         if not 0 < self.exposure <= 1_000:
-            raise ConfigError(f"exposure must be above 0, got {self.exposure!r}")
+            raise ConfigError(f"exposure must be above 0, got {shown(self.exposure)}")
 
     def entries(self, bars: Bars, signals: Signals) -> np.ndarray:
         """1 to buy, -1 to sell short, 0 for nothing, decided at the close; shape (n_bars, n_symbols)."""

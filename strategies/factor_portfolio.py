@@ -10,7 +10,9 @@ import numpy as np
 from data.bars import Bars
 from data.checks import check_switch
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
+from data.shown import shown
 from engine.scores import Signals
 from strategies.base import carried, equal_weights, rows_of
 
@@ -30,8 +32,8 @@ class FactorReturns(Protocol):
     def factor_returns(self) -> np.ndarray: ...
 
 
-@dataclass(frozen=True)
-class FactorPortfolio:
+@dataclass(frozen=True, repr=False)
+class FactorPortfolio(Shown):
     """A portfolio of factors, each with a share of the risk and the sign of its past mean return.
 
     At a rebalance, factor portfolios ``q[k]`` (absolute weights sum to 1) with returns ``f[k]`` over the last ``window``, mean m
@@ -95,23 +97,23 @@ class FactorPortfolio:
         parse_duration(self.window, "window")
         parse_duration(self.rebalance, "rebalance")
         if not isinstance(self.n_factors, int) or self.n_factors < 1:
-            raise ConfigError(f"n_factors must be at least 1, got {self.n_factors!r}")
+            raise ConfigError(f"n_factors must be at least 1, got {shown(self.n_factors)}")
         check_switch("long_only", self.long_only)
         if self.factors is not None and not hasattr(self.factors, "factor_returns"):
             raise ConfigError(f"factors must be those of fs.latent_factors, got {type(self.factors).__name__}")
         if self.budget not in BUDGETS:
-            raise ConfigError(f"budget must be one of {', '.join(BUDGETS)}, got {self.budget!r}")
+            raise ConfigError(f"budget must be one of {', '.join(BUDGETS)}, got {shown(self.budget)}")
         if not 0 <= self.turnover_penalty < 1:
-            raise ConfigError(f"turnover_penalty must be a weight from 0 to below 1, got {self.turnover_penalty!r}")
+            raise ConfigError(f"turnover_penalty must be a weight from 0 to below 1, got {shown(self.turnover_penalty)}")
         if not 0 < self.exposure <= 1:
-            raise ConfigError(f"exposure must be a fraction above 0 and up to 1, got {self.exposure!r}")
+            raise ConfigError(f"exposure must be a fraction above 0 and up to 1, got {shown(self.exposure)}")
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""
         _, listed, due = equal_weights(bars, self.rebalance)
         window = bars_in(self.window, bars.interval, "window")
         if window < 3:
-            raise ConfigError(f"window must span at least 3 bars, got {self.window!r}")
+            raise ConfigError(f"window must span at least 3 bars, got {shown(self.window)}")
         at = None if self.factors is None else rows_of(bars, self.factors.time, self.factors.symbols, "factors")
         close = carried(bars.close)
         moves = np.full(bars.shape, np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,8 @@ import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown, counted, grid_facts
+from data.shown import shown
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.books import FEE, LINES, SLIPPAGE
 from strategies.costs import DEFAULT_COSTS, Costs
@@ -23,8 +25,8 @@ BYTES_PER_CELL = 200
 DEFAULT_MEMORY = 256 * 2**20
 
 
-@dataclass(frozen=True)
-class GridResult:
+@dataclass(frozen=True, repr=False)
+class GridResult(Shown):
     """Accounts of many parameter sets; money is in units of the starting equity.
 
     Parameters
@@ -78,6 +80,13 @@ class GridResult:
         frame = pd.DataFrame(columns, index=_index(self.labels))
         return frame.join(self.ledger.set_axis(frame.index))
 
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.labels), "set")
+        yield from grid_facts(self.time, self.interval)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.summary()
+
 
 def backtest_grid(
     bars: Bars,
@@ -120,7 +129,7 @@ def backtest_grid(
     array([0.05, 0.1 ])
     """
     if not isinstance(memory, int) or memory < 1:
-        raise ConfigError(f"memory must be a number of bytes, got {memory!r}")
+        raise ConfigError(f"memory must be a number of bytes, got {shown(memory)}")
     if isinstance(weights, str) or not isinstance(weights, Iterable):
         raise ConfigError(f"weights must be a dict or list of weights, got {type(weights).__name__}")
     if not isinstance(costs, Costs | list | tuple):

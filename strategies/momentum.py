@@ -9,13 +9,14 @@ import numpy as np
 
 from data.bars import Bars
 from data.checks import check_switch
+from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
 from engine.scores import Signals
 from strategies.base import carried, equal_weights
 
 
-@dataclass(frozen=True)
-class TimeSeriesMomentum:
+@dataclass(frozen=True, repr=False)
+class TimeSeriesMomentum(Shown):
     """Equal weight in each symbol by the sign of its own past return [1]_.
 
     ``w[t] = b[t] sign(close[t] / close[t - lookback] - 1)`` with b the weights of ``EqualWeight``; without ``shorts`` a symbol that

@@ -10,7 +10,9 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, parse_duration
+from data.shown import shown
 from engine.scores import Signals
 from strategies.base import carried, equal_weights, rows_of
 
@@ -28,8 +30,8 @@ class RegimeLabels(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True)
-class RegimeExposure:
+@dataclass(frozen=True, repr=False)
+class RegimeExposure(Shown):
     """Equal weights, each times the exposure of its symbol's regime.
 
     ``w[t] = b[t] exposures[names[labels[t]]]`` with b the weights of ``EqualWeight``. Orders go out where ``EqualWeight`` has
@@ -73,7 +75,7 @@ class RegimeExposure:
             raise ConfigError(f"exposures must name the regimes {self.regimes.names}, got {tuple(self.exposures)}")
         for name, value in self.exposures.items():
             if not 0 <= value <= 1:
-                raise ConfigError(f"the exposure of {name!r} must be a fraction from 0 to 1, got {value!r}")
+                raise ConfigError(f"the exposure of {shown(name)} must be a fraction from 0 to 1, got {shown(value)}")
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""

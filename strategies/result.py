@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
+from data.facts import Shown, counted, grid_facts, symbols_fact
+from data.shown import one_line
 
-@dataclass(frozen=True)
-class BacktestResult:
+
+@dataclass(frozen=True, repr=False)
+class BacktestResult(Shown):
     """The account of one strategy; money is in units of the starting equity.
 
     Parameters
@@ -76,6 +80,14 @@ class BacktestResult:
         columns = {"equity": self.equity, "return": self.returns, "turnover": self.turnover, "exposure": self.exposure}
         frame = pd.DataFrame(columns, index=pd.DatetimeIndex(self.time, name="time", tz="UTC"))
         return frame.join(self.ledger.set_axis(frame.index)) if len(self.ledger) else frame
+
+    def _facts(self) -> Iterator[str]:
+        if self.name:
+            yield one_line(self.name, 60)
+        yield f"total return {self.equity[-1] - 1:.2%}" if len(self.equity) else "no bar"
+        yield counted(len(self.trades), "fill")
+        yield symbols_fact(self.symbols)
+        yield from grid_facts(self.time, self.interval)
 
 
 def simple_returns(equity: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from data.bars import Bars
 from data.checks import check_type
 from data.errors import ConfigError
 from data.interval import Duration, bars_in
+from data.shown import shown
 from strategies.account import DEFAULT_ACCOUNT, Account
 from strategies.costs import DEFAULT_COSTS, Costs
 from strategies.orders import matrix_of, orders_of
@@ -82,10 +83,10 @@ def backtest_signals(
             )
     for what, value, high in (("stop", stop, 1.0), ("take", take, 100.0)):
         if not 0 <= value < high:
-            raise ConfigError(f"{what} must be a fraction of the entry price from 0 to below {high:g}, got {value!r}")
+            raise ConfigError(f"{what} must be a fraction of the entry price from 0 to below {high:g}, got {shown(value)}")
     size = account.leverage / bars.n_symbols if size is None else size
     if not 0 < size <= account.leverage:
-        raise ConfigError(f"size must be a fraction of the equity above 0 and up to {account.leverage:g}, got {size!r}")
+        raise ConfigError(f"size must be a fraction of the equity above 0 and up to {account.leverage:g}, got {shown(size)}")
     weights = np.where(exits == 1, 0.0, np.where(entries != 0, entries * size, np.nan))
     if (entries < 0).any() and not account.shorts:
         raise ConfigError("an entry of -1 is a short sale, which the account does not allow; use Account(shorts=True)")

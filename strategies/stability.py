@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_type
 from data.errors import ConfigError
+from data.facts import Shown, counted, grid_facts
 from data.interval import bars_per_year, parse_duration
 from engine.scores import Scores, Threshold, check_threshold
 from engine.splits import WalkForward
@@ -25,8 +26,8 @@ from strategies.portfolio import backtest
 from strategies.result import BacktestResult
 
 
-@dataclass(frozen=True)
-class StabilityGrid:
+@dataclass(frozen=True, repr=False)
+class StabilityGrid(Shown):
     """Results over thresholds (rows) and holds (columns), ready for a heat map.
 
     Parameters
@@ -44,6 +45,18 @@ class StabilityGrid:
     alert_rate: pd.DataFrame
     weights: dict[tuple[Hashable, Hashable], np.ndarray]
     grid: GridResult
+
+    def _facts(self) -> Iterator[str]:
+        yield f"{counted(len(self.total_return), 'threshold')} by {counted(self.total_return.shape[1], 'hold')}"
+        yield from grid_facts(self.grid.time, self.grid.interval)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.total_return
+
+    def to_frame(self) -> pd.DataFrame:
+        """``total_return``, ``sharpe``, ``turnover`` and ``alert_rate`` by ``threshold`` and ``hold``."""
+        tables = {name: getattr(self, name).stack() for name in ("total_return", "sharpe", "turnover", "alert_rate")}
+        return pd.DataFrame(tables).rename_axis(["threshold", "hold"])
 
 
 def stability_grid(
@@ -103,8 +116,8 @@ def stability_grid(
     return StabilityGrid(table(grid.total_return), table(sharpe), table(grid.turnover), alert_rate, weights, grid)
 
 
-@dataclass(frozen=True)
-class WalkForwardChoice:
+@dataclass(frozen=True, repr=False)
+class WalkForwardChoice(Shown):
     """Parameters chosen by the past alone, and what they earned then.
 
     Parameters
@@ -122,6 +135,17 @@ class WalkForwardChoice:
     folds: pd.DataFrame
     weights: np.ndarray
     result: BacktestResult
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.folds), "fold")
+        yield f"result={self.result!r}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.folds
+
+    def to_frame(self) -> pd.DataFrame:
+        """``folds``: one row a fold."""
+        return self.folds.copy()
 
 
 def choose_walk_forward(

@@ -9,14 +9,16 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_in, bars_per_year, parse_duration
+from data.shown import shown
 from engine.kernels.recursive import ewma_nb
 from engine.scores import Signals
 from strategies.base import equal_weights
 
 
-@dataclass(frozen=True)
-class VolatilityTarget:
+@dataclass(frozen=True, repr=False)
+class VolatilityTarget(Shown):
     """Equal weights, scaled to a constant expected volatility.
 
     ``w[t] = b[t] min(most, target / v[t])`` with b the weights of ``EqualWeight`` and v the volatility per year of the mean
@@ -58,7 +60,7 @@ class VolatilityTarget:
         for name in ("target", "most"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < 1e6:
-                raise ConfigError(f"{name} must be a number above 0, got {value!r}")
+                raise ConfigError(f"{name} must be a number above 0, got {shown(value)}")
         parse_duration(self.halflife, "halflife")
         parse_duration(self.rebalance, "rebalance")
 

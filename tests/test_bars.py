@@ -284,4 +284,4 @@ def test_the_fingerprint_changes_with_times_symbols_extras_and_a_field_swapped_f
 
 
 def test_the_text_form_says_how_much_of_what_from_when_to_when():
-    assert repr(plain()) == "Bars(4 x 1h, BTC, ETH, 2024-01-01T00:00 to 2024-01-01T03:00 UTC)"
+    assert repr(plain()) == "Bars(2 symbols, 4 bars of 1h, 2024-01-01T00:00:00 to 2024-01-01T03:00:00)"

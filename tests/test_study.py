@@ -312,8 +312,15 @@ def test_alerts_in_no_bar_or_in_every_bar_still_make_a_report(level, rate, tmp_p
 
 
 def test_a_result_is_short_in_words_and_refuses_a_folder_as_page(result, tmp_path):
-    assert repr(result).startswith("<StudyResult 'foreshock study', 3000 bars of 3 symbols: zscore ")
-    assert len(repr(result)) < 300
+    assert repr(result).startswith("StudyResult('foreshock study', 3 symbols, 3,000 bars of 1h, ")
+    assert len(repr(result)) < 200
+    lines = str(result).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[2:]] == list(result.verdicts)
+    short = result.summary(short=True)
+    assert short["moves"].equals(result.summary()["matched_ratio"].rename("moves"))
+    assert list(short) == ["verdict", "horizon", "alerts", "moves", "q", "avoidance_return", "luck_below"]
+    assert result.to_frame().equals(result.summary())
     with pytest.raises(fs.ConfigError, match="add a name, such as"):
         result.report(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ import ccxt
 from data.errors import ConfigError, ExchangeError, ForeshockError
 from data.exchange.patience import Pace, Patience, retry_after
 from data.exchange.profiles import Profile, profile_of
+from data.shown import shown
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
@@ -86,9 +87,9 @@ class Connection:
     ) -> None:
         if exchange not in ccxt.exchanges:
             near = difflib.get_close_matches(str(exchange).lower(), ccxt.exchanges, 3) or ["binance", "bybit", "kraken"]
-            raise ConfigError(f"exchange must be one that ccxt knows, got {exchange!r}; did you mean {' or '.join(near)}?")
+            raise ConfigError(f"exchange must be one that ccxt knows, got {shown(exchange)}; did you mean {' or '.join(near)}?")
         if base_url is not None and (urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname):
-            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {base_url!r}")
+            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {shown(base_url)}")
         self.exchange = exchange
         self.base_url = base_url
         self.patience = patience or Patience()
@@ -150,7 +151,7 @@ class Connection:
         if found is None:
             near = difflib.get_close_matches(symbol.upper(), exchange.symbols, 3)
             hint = f"did you mean {' or '.join(near)}?" if near else "write it as ccxt does, BTC/USDT or BTC/USDT:USDT"
-            raise ConfigError(f"{self.exchange} has no market {symbol!r}; {hint}")
+            raise ConfigError(f"{self.exchange} has no market {shown(symbol)}; {hint}")
         if found.get("inverse") or found.get("option"):
             raise ConfigError(f"{symbol} is neither a spot market nor settled in its quote currency; only these are fetched")
         return found

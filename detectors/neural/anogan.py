@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.neural.anogan_networks import CODE_BOUND, AnoganNet, Layout
 from detectors.neural.base import NeuralDetector, OnEpoch, spread
 from detectors.neural.gan_training import GanLoss, GanSettings, train_gan
@@ -98,7 +99,9 @@ class AnoGAN(NeuralDetector):
             ("search", ("encoder", "latent")),
         ):
             if getattr(self, name) not in known:
-                raise ConfigError(f"{name} of anogan must be one of {', '.join(known)}, got {getattr(self, name)!r}; change it")
+                raise ConfigError(
+                    f"{name} of anogan must be one of {', '.join(known)}, got {shown(getattr(self, name))}; change it"
+                )
         if not 0 <= self.lambda_ <= 1:
             raise ConfigError(f"lambda_ of anogan must lie between 0 and 1, got {self.lambda_}; it is a share")
 

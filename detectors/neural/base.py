@@ -12,6 +12,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from detectors.base import refuse_infinite
 from detectors.neural.folds import train_together
 from detectors.neural.parameters import ParametersOfBases
@@ -238,7 +239,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         self._check_fitted()
         n_features = len(self.names_)
         if symbol is not None and symbol not in self.symbols_:
-            raise ConfigError(f"{self.name} was fitted on {', '.join(self.symbols_)}, got {symbol!r}; give one of them")
+            raise ConfigError(f"{self.name} was fitted on {', '.join(self.symbols_)}, got {shown(symbol)}; give one of them")
         place = self.symbols_.index(symbol) if symbol is not None else 0
         model = self.models_[0 if self.pool else place]
         if codes.ndim != 2 or codes.shape[1] != self.latent or not model:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.neural.autoencoder import BatchNorm
 from detectors.neural.base import NeuralDetector
 from engine.features import Features
@@ -79,7 +80,7 @@ class ConvolutionalAutoencoder(NeuralDetector):
         if self.window < SHORTEST:
             raise ConfigError(f"window of {self.name} must be at least {SHORTEST} rows, got {self.window}; raise it")
         if len(self.channels) != 2:
-            raise ConfigError(f"channels must be two widths such as (32, 16), got {self.channels!r}; change it")
+            raise ConfigError(f"channels must be two widths such as (32, 16), got {shown(self.channels)}; change it")
 
     def _network(self, n_features: int, n_context: int) -> ConvolutionalNetwork:  # noqa: ARG002 - sees the window alone
         return ConvolutionalNetwork(self.window, n_features, self.channels, self.latent)

@@ -9,6 +9,7 @@ import numpy as np
 
 from data.errors import ConfigError
 from data.orderbook import BOOK_COLUMNS, SIDES, Book
+from data.shown import shown as words_for
 from engine.book_features import book_features
 from engine.features import Features
 
@@ -49,7 +50,7 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
         If the model does not know the notional of any level, or the ratio is not above 1.
     """
     if ratio is not None and not ratio > 1:
-        raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {ratio!r}; try 8")
+        raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {words_for(ratio)}; try 8")
     names = getattr(model, "names_", None)
     if names is None:
         raise ConfigError("the model is not fitted; fit it on book_features(book, names) before denoise_book")

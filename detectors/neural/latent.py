@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -12,6 +12,7 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_type, check_whole
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted, span_facts, symbols_fact
 from detectors.neural.latent_models import CharacteristicFactors, CrossSections, FactorModel, make_factor_model
 from detectors.scaling import CLIP
 from engine.kernels.recursive import ewma_nb
@@ -25,8 +26,8 @@ VOLATILITY_WINDOW = 168
 LEAST_TRAINED = 0.5
 
 
-@dataclass(frozen=True)
-class LatentFactors:
+@dataclass(frozen=True, repr=False)
+class LatentFactors(Shown):
     """Factors of the returns of a market; every figure is out of sample.
 
     Parameters
@@ -75,6 +76,20 @@ class LatentFactors:
     @property
     def n_factors(self) -> int:
         return self.codes.shape[1]
+
+    def _facts(self) -> Iterator[str]:
+        yield self.model
+        yield counted(self.n_factors, "factor")
+        yield symbols_fact(self.symbols)
+        yield counted(len(self.time), "row")
+        yield from span_facts(self.time)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.variance
+
+    def to_frame(self) -> pd.DataFrame:
+        """``codes`` by time (UTC), one column a factor."""
+        return pd.DataFrame(self.codes, pd.DatetimeIndex(self.time, name="time", tz="UTC"), self.variance.index)
 
 
 def latent_factors(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import ConfigError, DataError
+from data.shown import shown
 from detectors.neural.autoencoder import Dense
 from detectors.neural.trainer import Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
 from detectors.scaling import CLIP
@@ -316,14 +317,16 @@ def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: in
 def make_factor_model(name: str, n_factors: int, epochs: int, beta: float | None, seed: int, device: str) -> FactorModel:
     """A fresh model by name."""
     if beta is not None and name not in ("vae", "beta_vae"):
-        raise ConfigError(f"beta is of 'vae' and 'beta_vae' alone, got {beta!r} for {name!r}; leave it out")
+        raise ConfigError(f"beta is of 'vae' and 'beta_vae' alone, got {shown(beta)} for {shown(name)}; leave it out")
     if beta is not None and not 0 < beta < float("inf"):
-        raise ConfigError(f"beta of {name} must be above 0 and finite, got {beta!r}; 1 is that of a VAE")
+        raise ConfigError(f"beta of {name} must be above 0 and finite, got {shown(beta)}; 1 is that of a VAE")
     if name == "pca":
         return LinearFactors(n_factors)
     if name == "conditional_autoencoder":
         return CharacteristicFactors(n_factors, epochs, seed, device)
     default = {"autoencoder": 0.0, "vae": 1.0, "beta_vae": 4.0}
     if name not in default:
-        raise ConfigError(f"no such factor model: {name!r}; expected one of pca, conditional_autoencoder, {', '.join(default)}")
+        raise ConfigError(
+            f"no such factor model: {shown(name)}; expected one of pca, conditional_autoencoder, {', '.join(default)}"
+        )
     return DenseFactors(n_factors, name != "autoencoder", default[name] if beta is None else beta, epochs, seed, device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.neural.scenario_nets import PathVAE
 from detectors.neural.scenarios import VOLATILITY_REGIMES, OnEpoch, ScenarioModel
 from detectors.neural.trainer import Settings, TrainingData, pick_device, seeded, train
@@ -55,7 +56,7 @@ class VAEScenarios(ScenarioModel):
             return net.loss(x, context, normal, self.beta)
 
         if not 0 < self.beta < float("inf"):
-            raise ConfigError(f"beta of {self.name} must be above 0 and finite, got {self.beta!r}; 1 is that of a VAE")
+            raise ConfigError(f"beta of {self.name} must be above 0 and finite, got {shown(self.beta)}; 1 is that of a VAE")
         try:
             trained = train(net, loss, data, settings, self.seed, on_epoch)
         except ConfigError as error:

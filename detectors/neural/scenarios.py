@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted, symbols_fact
 from data.interval import format_duration, parse_duration
+from data.shown import one_line, shown
 from detectors.base import write_saved
 from detectors.neural.parameters import ParametersOfBases
 from detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
 from detectors.neural.windows import Windows
+from detectors.shown_parameters import ShownParameters
 
 MIN_WINDOWS = 200
 VOLATILITY_REGIMES = ("calm", "normal", "high volatility")
@@ -30,8 +34,8 @@ MOST_STRESS = 20.0
 OnEpoch = Callable[[int, float, float], None]
 
 
-@dataclass(frozen=True)
-class Scenarios:
+@dataclass(frozen=True, repr=False)
+class Scenarios(Shown):
     """Generated paths of returns.
 
     Parameters
@@ -65,8 +69,21 @@ class Scenarios:
         """Simple return of each path for weights bought at its start and held, (n_paths,): ``sum_i w_i (exp(sum_t r_ti) - 1)``."""
         return held_returns(self.paths, weights)
 
+    def _facts(self) -> Iterator[str]:
+        n_paths, n_steps, _ = self.paths.shape
+        yield self.model
+        yield f"{counted(n_paths, 'path')} of {counted(n_steps, 'step')} of {format_duration(self.interval)}"
+        yield symbols_fact(self.symbols)
+        yield f"stress {self.stress:.3g}"
+        if self.regime is not None:
+            yield one_line(self.regime, 40)
 
-class ScenarioModel(ParametersOfBases):
+    def to_frame(self) -> pd.DataFrame:
+        """Log return over the whole path: one row a path (``path``, from 0), one column a symbol."""
+        return pd.DataFrame(self.paths.sum(axis=1), pd.RangeIndex(len(self.paths), name="path"), list(self.symbols))
+
+
+class ScenarioModel(ShownParameters, ParametersOfBases):
     """Base of the generators of return windows.
 
     Returns are logs, close to close, in units of each asset's median absolute return over 0.6745. Every window of ``n_steps``
@@ -166,7 +183,7 @@ class ScenarioModel(ParametersOfBases):
             raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
         if regime is not None and (not self.conditional or regime not in VOLATILITY_REGIMES):
             known = f"one of {', '.join(VOLATILITY_REGIMES)}" if self.conditional else "None, since this model has no regimes"
-            raise ConfigError(f"regime of {self.name} must be {known}, got {regime!r}")
+            raise ConfigError(f"regime of {self.name} must be {known}, got {shown(regime)}")
         generator = torch.Generator().manual_seed(seed)
         net = self._network(len(self.symbols_))
         net.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights_.items()})

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.neural.base import NeuralDetector
 from detectors.neural.trainer import PASS, TrainingData
 from engine.features import Features
@@ -71,7 +72,7 @@ class Seq2SeqAutoencoder(NeuralDetector):
     def _check(self, features: Features) -> None:
         super()._check(features)
         if self.cell not in CELLS:
-            raise ConfigError(f"cell must be 'lstm' or 'gru', got {self.cell!r}; change it")
+            raise ConfigError(f"cell must be 'lstm' or 'gru', got {shown(self.cell)}; change it")
         if self.hidden < 1:
             raise ConfigError(f"hidden must be at least 1 unit, got {self.hidden}; raise it")
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.neural.autoencoder import Autoencoder, BatchNorm, DenseAutoencoder
 from engine.features import Features
 
@@ -60,7 +61,7 @@ class SparseAutoencoder(Autoencoder):
     def _check(self, features: Features) -> None:
         super()._check(features)
         if self.penalty not in (KL, L1):
-            raise ConfigError(f"penalty must be 'kl' or 'l1', got {self.penalty!r}; change it")
+            raise ConfigError(f"penalty must be 'kl' or 'l1', got {shown(self.penalty)}; change it")
         if self.weight < 0 or not 0 < self.rate < 1:
             raise ConfigError(f"weight must be at least 0 and rate between 0 and 1, got {self.weight} and {self.rate}; change them")
 

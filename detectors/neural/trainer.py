@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from data.errors import ConfigError
+from data.shown import shown
 from detectors.neural.windows import Windows, clipped
 
 # Share of the windows, the latest, that decide when to stop.
@@ -256,7 +257,7 @@ def pick_device(wanted: str) -> str:
         If the device is unknown or not there.
     """
     if wanted not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', got {wanted!r}; 'auto' takes the GPU where there is one")
+        raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', got {shown(wanted)}; 'auto' takes the GPU where there is one")
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise ConfigError("device is 'cuda', but torch sees no GPU here; use device='auto' or 'cpu'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 from numba import njit
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 
 
-@dataclass(frozen=True)
-class Events:
+@dataclass(frozen=True, repr=False)
+class Events(Shown):
     """Labelled events, ascending by symbol and start.
 
     Parameters
@@ -102,9 +104,17 @@ class Events:
             out[max(start - early, 0) : stop, col] = True
         return out
 
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self), "event")
+        yield f"on {counted(self.shape[0], 'row')} of {counted(self.shape[1], 'symbol')}"
 
-@dataclass(frozen=True)
-class Matches:
+    def to_frame(self) -> pd.DataFrame:
+        """One row an event: ``col``, ``start`` and ``stop``."""
+        return pd.DataFrame({"col": self.col, "start": self.start, "stop": self.stop})
+
+
+@dataclass(frozen=True, repr=False)
+class Matches(Shown):
     """What alerts caught.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from engine.detection.curves import Panel, Surroundings, VolumeSums
 from engine.detection.events import Events, match_events
 from engine.proportions import Z_95, wilson_of_draws
@@ -76,8 +77,8 @@ class Tally:
         return cls(events, caught, false, days, delay_s, np.repeat(np.arange(len(tallies)), [len(t.delay_s) for t in tallies]))
 
 
-@dataclass(frozen=True)
-class DetectionReport:
+@dataclass(frozen=True, repr=False)
+class DetectionReport(Shown):
     """Detection quality of one detector.
 
     Parameters
@@ -107,6 +108,19 @@ class DetectionReport:
             out |= {name: metric.value, f"{name}_ci": [metric.low, metric.high], f"{name}_chance": metric.chance}
             out |= {f"{name}_lift": lift, f"{name}_lift_ci": [low, high]}
         return out | {"n_events": self.n_events, "n_caught": self.n_caught, "n_false": self.n_false, "days": self.days}
+
+    def _facts(self) -> Iterator[str]:
+        yield f"{self.n_caught} of {counted(self.n_events, 'event')} caught"
+        yield counted(self.n_false, "false alert")
+        yield f"{self.days:,.1f} days"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.to_frame()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a metric (``metric``): ``value``, its 95 % interval ``low`` to ``high``, and ``chance``."""
+        rows = {name: vars(metric) for name, metric in self.metrics.items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
 def detection_report(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from engine.realism import measures as m
 
 MEASURES = ("frechet", "mmd", "correlation", "tail_index", "kurtosis", "acf_absolute", "leverage", "discriminative")
@@ -17,8 +19,8 @@ MIN_PATHS, MIN_STEPS = 96, 8
 MAX_PATHS = 2_000
 
 
-@dataclass(frozen=True)
-class RealismCard:
+@dataclass(frozen=True, repr=False)
+class RealismCard(Shown):
     """How generated paths compare with real ones, by measure.
 
     Parameters
@@ -51,6 +53,18 @@ class RealismCard:
     def failed(self) -> tuple[str, ...]:
         """The measures whose distance lies above the limit."""
         return tuple(self.table.index[~self.table["passed"]])
+
+    def _facts(self) -> Iterator[str]:
+        yield f"{self.n_passed} of {counted(len(self.table), 'measure')} passed"
+        yield f"{self.n_generated:,} generated against {counted(self.n_real, 'real path')}"
+        yield f"p {self.mmd_p:.3g}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a measure."""
+        return self.table.copy()
 
 
 def realism(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.checks import check_whole
+from data.facts import Shown
 from data.interval import Duration, bars_per_year, parse_duration
 from engine.proportions import Z_95
 from engine.risk.value_at_risk import known_returns
 from engine.validation.sharpe import sharpe_estimate
 
 
-@dataclass(frozen=True)
-class AnnualSharpe:
+@dataclass(frozen=True, repr=False)
+class AnnualSharpe(Shown):
     """Annual Sharpe ratio, and how well it is known.
 
     Parameters
@@ -38,6 +40,11 @@ class AnnualSharpe:
     iid_ci: tuple[float, float]
     lags: int
     n: int
+
+    def _facts(self) -> Iterator[str]:
+        yield f"{self.ratio:.3g} a year, 95 % from {self.ci[0]:.3g} to {self.ci[1]:.3g}"
+        yield f"taken as independent {self.iid_ratio:.3g}"
+        yield f"n {self.n:,}"
 
 
 def annual_sharpe(returns: np.ndarray, interval: Duration, lags: int | None = None) -> AnnualSharpe:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from data.checks import check_levels, check_most, check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from engine.risk.performance import drawdown
 from engine.risk.resampling import MAX_DRAWS, dependence_block, max_drawdowns_nb
 from engine.risk.value_at_risk import known_returns
@@ -17,8 +19,8 @@ from engine.risk.value_at_risk import known_returns
 MAX_STEPS = 10**10
 
 
-@dataclass(frozen=True)
-class DrawdownRisk:
+@dataclass(frozen=True, repr=False)
+class DrawdownRisk(Shown):
     """The largest drawdown of resampled returns; depths are positive fractions.
 
     Parameters
@@ -49,6 +51,18 @@ class DrawdownRisk:
     horizon: int
     block: float
     seed: int
+
+    def _facts(self) -> Iterator[str]:
+        yield f"observed {self.observed:.2%}"
+        yield from (f"{depth:.2%} at {level:g}" for level, depth in list(self.quantiles.items())[:4])
+        yield f"in {counted(self.horizon, 'row')}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.to_frame()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Depth that is exceeded with probability one less ``level``: column ``depth``, by ``level``."""
+        return pd.DataFrame({"depth": self.quantiles}).rename_axis("level")
 
 
 def drawdown_risk(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,15 @@ from scipy import stats
 
 from data.checks import check_most, check_whole
 from data.errors import ConfigError, DataError
+from data.facts import Shown
+from data.shown import few, shown
 from engine.risk.labels import check_same_index, named_series
 from engine.risk.value_at_risk import known_returns
 from engine.validation.bands import covariance_root
 
 
-@dataclass(frozen=True)
-class FactorExposures:
+@dataclass(frozen=True, repr=False)
+class FactorExposures(Shown):
     """Betas of returns on factors, from all rows: a description of the past, not a forecast.
 
     Parameters
@@ -39,6 +41,18 @@ class FactorExposures:
     n: int
     n_missing: int
     lags: int
+
+    def _facts(self) -> Iterator[str]:
+        yield few(self.table.index.drop("alpha"))
+        yield f"R2 {self.r2:.3g}"
+        yield f"n {self.n:,}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row for ``alpha`` and for each factor."""
+        return self.table.copy()
 
 
 def factor_exposures(
@@ -81,12 +95,12 @@ def factor_exposures(
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns)
     if taken := [name for name in ("alpha", "residual") if name in factors]:
-        raise ConfigError(f"no factor may be called {taken[0]!r}, which the result calls a part of its own; rename it")
+        raise ConfigError(f"no factor may be called {shown(taken[0])}, which the result calls a part of its own; rename it")
     if not factors:
         raise ConfigError("factors must be at least one, such as {'market': ...}, got none")
     for name, factor in factors.items():
         if np.shape(factor) != returns.shape or np.isinf(factor).any():
-            raise ConfigError(f"factor {name!r} must be finite, one value per return, got the shape {np.shape(factor)}")
+            raise ConfigError(f"factor {shown(name)} must be finite, one value per return, got the shape {np.shape(factor)}")
     if lags is not None:
         check_whole("lags", lags, 0)
     x = np.column_stack([np.ones(len(returns)), *factors.values()])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from data.checks import check_levels, check_whole
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
+from data.shown import few, shown
 from engine.kernels.loss_tail import rolling_four_moments_nb, rolling_loss_tail_nb
 from engine.risk.filtered import GarchFilter
 from engine.risk.tail import MIN_LOSSES, TAIL_LEVEL, ParetoTail
@@ -16,8 +19,8 @@ from engine.risk.value_at_risk import cornish_fisher_quantile, gaussian_quantile
 from engine.volatility.model import MIN_RETURNS
 
 
-@dataclass(frozen=True)
-class RiskForecast:
+@dataclass(frozen=True, repr=False)
+class RiskForecast(Shown):
     """Forecasts of the risk of each row by one method.
 
     Parameters
@@ -38,6 +41,18 @@ class RiskForecast:
     refit_every: int
     n_fits: int
     n_failed: int
+
+    def _facts(self) -> Iterator[str]:
+        yield self.method
+        yield f"levels {few(self.var)}"
+        yield counted(len(next(iter(self.var.values()), ())), "row")
+        yield f"window {self.window:,}"
+        yield counted(self.n_fits, "fit")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a return (``row``, from 0), with columns ``var_LEVEL`` and ``cvar_LEVEL``, such as ``var_0.99``."""
+        columns = {f"{name}_{level:g}": values for name in ("var", "cvar") for level, values in getattr(self, name).items()}
+        return pd.DataFrame(columns).rename_axis("row")
 
 
 def risk_forecast(
@@ -89,7 +104,7 @@ def risk_forecast(
     """
     returns = np.asarray(returns, dtype=np.float64)
     if method not in METHODS:
-        raise ConfigError(f"no such method: {method!r}; expected one of {', '.join(METHODS)}")
+        raise ConfigError(f"no such method: {shown(method)}; expected one of {', '.join(METHODS)}")
     known_returns(returns)
     levels = check_levels(levels)
     if method == "extreme_value" and min(levels) <= TAIL_LEVEL:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import ConfigError
+from data.facts import Shown
 from data.interval import Duration, bars_per_year, parse_duration
 from engine.proportions import Z_95
 from engine.risk.value_at_risk import historical_cvar, historical_var
 
 
-@dataclass(frozen=True)
-class Performance:
+@dataclass(frozen=True, repr=False)
+class Performance(Shown):
     """Figures of one series of returns: fractions, annualised over 365 days, losses and drawdown positive.
 
     A figure that the returns do not determine is NaN: a flat equity has no Sharpe ratio, one without a losing bar no

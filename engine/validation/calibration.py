@@ -12,6 +12,7 @@ import numpy as np
 
 from data.bars import Bars
 from data.errors import ConfigError
+from data.shown import shown
 from engine.features import Features
 from engine.ohlcv import ohlcv_features
 from engine.proportions import wilson
@@ -127,7 +128,7 @@ class ZScoreAlerts:
 
     def __init__(self, watches: str) -> None:
         if watches not in WATCHED:
-            raise ConfigError(f"unknown detector of {watches!r}; expected one of {', '.join(WATCHED)}")
+            raise ConfigError(f"unknown detector of {shown(watches)}; expected one of {', '.join(WATCHED)}")
         self.watches = watches
 
     def __call__(self, features: Features) -> Scores:
@@ -147,7 +148,7 @@ def simulate_history(planted: Planted, seed: int, threshold: float = 2.5) -> Bar
         If the law is unknown.
     """
     if planted.null not in NULLS:
-        raise ConfigError(f"unknown law of volatility {planted.null!r}; expected one of {', '.join(NULLS)}")
+        raise ConfigError(f"unknown law of volatility {shown(planted.null)}; expected one of {', '.join(NULLS)}")
     rng = np.random.default_rng([seed, planted.n_bars])
     n = planted.n_bars + BURN_IN
     shocks = rng.standard_t(SHOCK_DF, n) * np.sqrt((SHOCK_DF - 2) / SHOCK_DF)

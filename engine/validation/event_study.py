@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.interval import Duration, bars_in
+from data.shown import one_line
 from engine.scores import Signals, thin
 from engine.validation.bands import Band, sup_t_band
 from engine.validation.forward import N_NEIGHBOURS, over_runs
@@ -46,8 +49,8 @@ class Decay:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class EventStudy:
+@dataclass(frozen=True, repr=False)
+class EventStudy(Shown):
     """Abnormal activity and returns after alerts, cumulated; arrays have the shape (k,).
 
     Parameters
@@ -94,6 +97,20 @@ class EventStudy:
         columns = {name: getattr(self, name) for name in names}
         ratio = {"ratio": self.decay.ratio, "ratio_low": self.decay.low, "ratio_high": self.decay.high}
         return pd.DataFrame({**columns, **ratio}, index=pd.Index(self.offsets, name="offset"))
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(self.n_events, "event")
+        yield counted(len(self.offsets), "bar") + " after each"
+        yield f"p {self.p_activity:.3g} of activity, {self.p_signed:.3g} of returns"
+        if self.reason:
+            yield one_line(self.reason, 80)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row an offset, by ``offset``."""
+        return self.table
 
 
 class EventStudyTable:

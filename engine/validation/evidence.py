@@ -11,6 +11,7 @@ import pandas as pd
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in
+from data.shown import shown
 from engine.kernels.rolling import rolling_mean_nb
 from engine.scores import Signals, thin
 from engine.validation.forward import Comparison, MoveTable, compare
@@ -72,9 +73,11 @@ class EvidenceTable:
         self.table, self.garch = table, dict(garch or {})
         for name, forecast in self.garch.items():
             if name not in table.entries:
-                raise ConfigError(f"garch must be given for horizons among {list(table.entries)}, got {name!r}; compute the others")
+                raise ConfigError(
+                    f"garch must be given for horizons among {list(table.entries)}, got {shown(name)}; compute the others"
+                )
             if forecast.shape != table.bars.shape:
-                raise ConfigError(f"garch[{name!r}] must have the shape of the bars, {table.bars.shape}, got {forecast.shape}")
+                raise ConfigError(f"garch[{shown(name)}] must have the shape of the bars, {table.bars.shape}, got {forecast.shape}")
         bars = table.bars
         self.returns = bars.returns()
         self.design = control_design(bars)
@@ -130,7 +133,7 @@ def horizon_evidence(
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     if horizon not in table.table.entries:
-        raise ConfigError(f"horizon must be one of {list(table.table.entries)}, got {horizon!r}; add it to the table")
+        raise ConfigError(f"horizon must be one of {list(table.table.entries)}, got {shown(horizon)}; add it to the table")
     moves, forecast = table.table.entries[horizon]
     events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
     found = compare(moves, forecast, events, signals.decided & ~signals.active)

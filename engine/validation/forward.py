@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass
 
@@ -13,7 +13,9 @@ import pandas as pd
 from data.bars import Bars
 from data.checks import check_whole
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 from data.interval import Duration, bars_in, format_duration, parse_duration
+from data.shown import few
 from engine.scores import Signals, thin
 from engine.validation.inference import RowSums, bootstrap_ratios, hac_dummy_p, hac_mean_p, welch_p
 from engine.validation.moves import Moves, expected_log_path, moves_after
@@ -67,8 +69,8 @@ class HorizonMoves:
     p_matched: float
 
 
-@dataclass(frozen=True)
-class ForwardMoves:
+@dataclass(frozen=True, repr=False)
+class ForwardMoves(Shown):
     """Forward moves for each horizon, in the order asked for."""
 
     horizons: dict[str, HorizonMoves]
@@ -81,6 +83,17 @@ class ForwardMoves:
     def table(self) -> pd.DataFrame:
         """One row for each horizon."""
         return pd.DataFrame([asdict(moves) for moves in self.horizons.values()]).set_index("horizon")
+
+    def _facts(self) -> Iterator[str]:
+        yield few(self.horizons)
+        yield f"delay {self.delay}"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a horizon, by ``horizon``."""
+        return self.table
 
 
 class MoveTable:

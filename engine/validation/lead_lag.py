@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import pandas as pd
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
 from data.interval import Duration, bars_in
+from data.shown import one_line
 from engine.scores import Signals, thin
 from engine.validation.bands import sup_t_band
 from engine.validation.moves import expected_log_path, moves_after
@@ -20,8 +23,8 @@ CAP = 4.0
 EDGE_DECAY, EDGE_BARS = 0.6, 8
 
 
-@dataclass(frozen=True)
-class LeadLag:
+@dataclass(frozen=True, repr=False)
+class LeadLag(Shown):
     """Activity before and after alerts, and the bar in which it sets in.
 
     Parameters
@@ -62,6 +65,21 @@ class LeadLag:
         """One row for each offset."""
         columns = {"activity": self.activity, "low": self.low, "high": self.high, "n": self.n}
         return pd.DataFrame(columns, index=pd.Index(self.offsets, name="offset"))
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(self.n_events, "event")
+        yield f"offsets {self.offsets[0]} to {self.offsets[-1]}" if len(self.offsets) else "no offset"
+        yield f"lead {self.lead:.3g}, 95 % from {self.lead_ci[0]:.3g} to {self.lead_ci[1]:.3g}"
+        yield f"p {self.p:.3g}"
+        if self.reason:
+            yield one_line(self.reason, 60)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row an offset, by ``offset``."""
+        return self.table
 
 
 def surprises(bars: Bars) -> np.ndarray:

@@ -10,11 +10,13 @@ from scipy.fft import next_fast_len
 
 from data.checks import check_level
 from data.errors import ConfigError, DataError
+from data.facts import Shown
+from data.shown import shown
 from engine.validation.multiple import StepDown, romano_wolf
 
 
-@dataclass(frozen=True)
-class SuperiorAbility:
+@dataclass(frozen=True, repr=False)
+class SuperiorAbility(Shown):
     """p-values of the null that no model beats the benchmark.
 
     Parameters
@@ -36,8 +38,8 @@ class SuperiorAbility:
     block: int
 
 
-@dataclass(frozen=True)
-class ConfidenceSet:
+@dataclass(frozen=True, repr=False)
+class ConfidenceSet(Shown):
     """Models among which the best one lies with probability ``1 - level``.
 
     Parameters
@@ -143,7 +145,7 @@ def model_confidence_set(
     for i in range(len(names)):
         for j in range(i):
             if _is_constant(losses[:, i] - losses[:, j]):
-                raise DataError(f"models {names[j]!r} and {names[i]!r} differ by a constant only; leave one of them out")
+                raise DataError(f"models {shown(names[j])} and {shown(names[i])} differ by a constant only; leave one of them out")
     test = MCS(losses, level, reps=n_draws, block_size=block, method="R", seed=seed)
     test.compute()
     p_values = _with_observed(test.pvalues["Pvalue"].reindex(range(len(names))).to_numpy(float), n_draws)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from data.checks import check_level
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
@@ -67,8 +68,8 @@ def _q_values(p_values: np.ndarray, method: Literal["bh", "by"]) -> np.ndarray:
     return q
 
 
-@dataclass(frozen=True)
-class StepDown:
+@dataclass(frozen=True, repr=False)
+class StepDown(Shown):
     """Adjusted p-values of a step-down test.
 
     Parameters

@@ -11,14 +11,15 @@ import numpy as np
 from scipy import stats
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
 
 MAX_BLOCKS = 20
 # Combinations that are ranked at once; bounds the memory whatever the number of blocks.
 CHUNK = 2048
 
 
-@dataclass(frozen=True)
-class Overfitting:
+@dataclass(frozen=True, repr=False)
+class Overfitting(Shown):
     """Probability of backtest overfitting and what it was computed from.
 
     Parameters

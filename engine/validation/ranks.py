@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from data.checks import check_level
 from data.errors import ConfigError, DataError
+from data.facts import Shown, counted
+from data.shown import few
 
 
-@dataclass(frozen=True)
-class RankComparison:
+@dataclass(frozen=True, repr=False)
+class RankComparison(Shown):
     """Mean ranks of methods over blocks, and how far apart they must be to differ by more than chance.
 
     Parameters
@@ -40,6 +43,19 @@ class RankComparison:
     groups: tuple[tuple[str, ...], ...]
     level: float
     n_blocks: int
+
+    def _facts(self) -> Iterator[str]:
+        yield few(self.names, 4)
+        yield f"p {self.p_value:.3g}"
+        yield f"critical difference {self.critical_difference:.3g}"
+        yield counted(self.n_blocks, "block")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.to_frame()
+
+    def to_frame(self) -> pd.DataFrame:
+        """``mean_rank`` of each method (``name``), the best first."""
+        return pd.DataFrame({"mean_rank": self.mean_ranks}, pd.Index(self.names, name="name"))
 
 
 def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05) -> RankComparison:

@@ -9,11 +9,13 @@ import numpy as np
 from scipy import stats
 
 from data.errors import ConfigError, DataError
+from data.facts import Shown
+from data.shown import shown
 from engine.validation.inference import hac_variance
 
 
-@dataclass(frozen=True)
-class SharpeEstimate:
+@dataclass(frozen=True, repr=False)
+class SharpeEstimate(Shown):
     """A Sharpe ratio per bar and how well it is known.
 
     Parameters
@@ -136,7 +138,7 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     1.789
     """
     if isinstance(n_trials, bool) or n_trials != int(n_trials) or n_trials < 1:
-        raise ConfigError(f"n_trials must be a whole number of at least 1, got {n_trials!r}")
+        raise ConfigError(f"n_trials must be a whole number of at least 1, got {shown(n_trials)}")
     if not (math.isfinite(trial_variance) and trial_variance >= 0):
         raise ConfigError(f"trial_variance must be finite and not negative, got {trial_variance}")
     if n_trials == 1:
@@ -145,8 +147,8 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     return float(math.sqrt(trial_variance) * ((1 - np.euler_gamma) * high + np.euler_gamma * higher))
 
 
-@dataclass(frozen=True)
-class DeflatedSharpe:
+@dataclass(frozen=True, repr=False)
+class DeflatedSharpe(Shown):
     """What is left of a Sharpe ratio after the search that found it; all ratios per bar.
 
     Parameters

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
 from data.checks import check_horizons, check_whole
 from data.errors import ConfigError
+from data.facts import Shown, counted
 from data.interval import Duration, bars_in
+from data.shown import few, shown
 from engine.features import Features
 from engine.scores import Scores, Signals, Threshold
 from engine.validation.event_regression import EventEffect, EventRegression
@@ -29,8 +32,8 @@ RUN, WORTH_PROCESSES = 4, 2e8
 LEAST_USABLE = 0.8
 
 
-@dataclass(frozen=True)
-class SurrogateTest:
+@dataclass(frozen=True, repr=False)
+class SurrogateTest(Shown):
     """Every detector and horizon against the same surrogate histories.
 
     Parameters
@@ -93,9 +96,26 @@ class SurrogateTest:
         """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
         return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
 
+    def _facts(self) -> Iterator[str]:
+        yield f"{few(self.detectors, 3)} at {few(self.horizons, 4)}"
+        yield counted(self.n_surrogates, "surrogate")
+        known = self.q[~np.isnan(self.q)]
+        yield f"smallest q {known.min():.3g}" if known.size else "no q is known"
 
-@dataclass(frozen=True)
-class Rescorer:
+    def _preview(self) -> pd.DataFrame:
+        return self.to_frame()
+
+    def to_frame(self) -> pd.DataFrame:
+        """``effect``, ``t``, ``n_events``, ``p`` and ``q`` by ``detector`` and ``horizon``."""
+        index = pd.MultiIndex.from_product([self.detectors, self.horizons], names=["detector", "horizon"])
+        columns = {name: getattr(self, name).ravel() for name in ("effect", "t", "p", "q")}
+        frame = pd.DataFrame(columns, index)
+        frame.insert(2, "n_events", np.repeat(self.n_events, len(self.horizons)))
+        return frame
+
+
+@dataclass(frozen=True, repr=False)
+class Rescorer(Shown):
     """A detector that was fitted, ready for another history: ``score`` gives its walk-forward scores, ``threshold`` the alerts."""
 
     score: Callable[[Features], Scores]
@@ -168,7 +188,7 @@ def surrogate_test(
     if n_jobs == 0:
         raise ConfigError("n_jobs must not be 0; give 1, or -1 for as many as there are cores")
     if isinstance(horizons, str):
-        raise ConfigError(f"horizons must be a list, got {horizons!r}; put it in brackets")
+        raise ConfigError(f"horizons must be a list, got {shown(horizons)}; put it in brackets")
     check_horizons(horizons)
     if not signals or set(signals) != set(rescorers):
         got = f"{list(signals)} and {list(rescorers)}"

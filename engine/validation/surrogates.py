@@ -9,7 +9,7 @@ high, but nothing that tells more about later moves than the volatility model do
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from numba import njit
 
 from data.bars import Bars
 from data.errors import ConfigError, DataError
+from data.facts import Shown
+from data.shown import few, shown
 from engine.kernels.rolling import rolling_mean_nb
 from engine.volatility import Garch, Har, NotConvergedError, StochasticVolatility, VolatilityModel
 
@@ -36,8 +38,8 @@ VOLUME_WINDOWS = (1, 24, 168)
 MAX_MEMORY = 0.99
 
 
-@dataclass(frozen=True)
-class Surrogates:
+@dataclass(frozen=True, repr=False)
+class Surrogates(Shown):
     """Volatility models of some bars, and what they leave of each bar.
 
     Parameters
@@ -122,6 +124,10 @@ class Surrogates:
         fixed, lags = np.split(self.volume[i], [-len(VOLUME_WINDOWS)])
         return _volume_regressors(level, z, self.season[at, i]) @ fixed, lags
 
+    def _facts(self) -> Iterator[str]:
+        yield from self.bars._facts()
+        yield f"volatility by {few(dict.fromkeys(self.family))}"
+
 
 def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
     """Fit the volatility and volume of every symbol.
@@ -142,7 +148,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
     """
     if family not in (*FAMILIES, BEST):
-        raise ConfigError(f"unknown family {family!r}; expected one of {', '.join((*FAMILIES, BEST))}")
+        raise ConfigError(f"unknown family {shown(family)}; expected one of {', '.join((*FAMILIES, BEST))}")
     returns = bars.returns()
     with np.errstate(divide="ignore", invalid="ignore"):
         season = variance_season(bars) * np.exp(slow_level(bars, np.log(np.abs(returns))))

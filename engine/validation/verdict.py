@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from data.facts import Shown
 from engine.validation.forward import ForwardMoves, HorizonMoves
 
 ADDS = "adds information"
@@ -20,8 +21,8 @@ MIN_EFFECTIVE = 10
 LEVEL = 0.05
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, repr=False)
+class Verdict(Shown):
     """A label and the sentence that says why.
 
     Parameters
@@ -36,6 +37,11 @@ class Verdict:
     label: str
     horizon: str
     sentence: str
+
+    def _facts(self) -> Iterator[str]:
+        yield self.label
+        yield f"at {self.horizon}"
+        yield self.sentence
 
 
 @dataclass(frozen=True)

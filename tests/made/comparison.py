@@ -4,7 +4,7 @@ import numpy as np
 
 from engine.validation.slices import rank_stability
 from foreshock.compare import comparison
-from foreshock.results import plain
+from foreshock.plain import plain
 from reports.comparison_report import ComparisonReport
 
 YEARS, ASSETS, REGIMES = ("2021", "2022", "2023", "2024"), ("BTC/USDT", "ETH/USDT", "SOL/USDT"), ("calm", "bearish")
