@@ -137,10 +137,10 @@ class Threshold(Protocol):
     def threshold(self, scores: Scores) -> np.ndarray: ...
 
 
-def check_threshold(rule: object) -> None:
+def check_threshold(threshold: object) -> None:
     """Refuse what is no rule, such as a bare number."""
-    if isinstance(rule, type) or not hasattr(rule, "threshold"):
-        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {rule!r}; or use fs.Fixed")
+    if isinstance(threshold, type) or not hasattr(threshold, "threshold"):
+        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {threshold!r}; or use fs.Fixed")
 
 
 def thin(active: np.ndarray, n_bars: int) -> np.ndarray:
