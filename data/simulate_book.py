@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pandas as pd
 from data.checks import check_whole
 from data.errors import ConfigError
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from data.options import check_options
 from data.orderbook import N_LEVELS, SIDES, Book
 from data.simulate_book_path import BookPath, book_along, overlay_flows_nb
 from data.simulate_paths import HOUR_US, LISTED, ar1_nb, null_path, stream
@@ -67,19 +69,25 @@ class SimulatedBook:
     trades: Trades
 
 
+class BookEvents(TypedDict, total=False):
+    """The keywords of ``simulate_book`` that plant events."""
+
+    n_flash_crashes: int | None
+    n_withdrawals: int | None
+    n_spoofs: int | None
+    n_flickers: int | None
+    n_icebergs: int | None
+    n_sweeps: int | None
+
+
 def simulate_book(
     seed: int = 7,
     n_rows: int = DEFAULT_ROWS,
     interval: Duration = "5s",
     start: Instant = "2024-01-01",
     *,
-    n_flash_crashes: int | None = None,
-    n_withdrawals: int | None = None,
-    n_spoofs: int | None = None,
-    n_flickers: int | None = None,
-    n_icebergs: int | None = None,
-    n_sweeps: int | None = None,
     annual_volatility: float = 0.8,
+    **n_events: Unpack[BookEvents],
 ) -> SimulatedBook:
     """A 15-level book with events of known time, side, level and size.
 
@@ -117,6 +125,8 @@ def simulate_book(
     ------
     ConfigError
         If a parameter is out of range, or the rows have no room for the events.
+    TypeError
+        If there is no such keyword.
 
     Examples
     --------
@@ -128,6 +138,7 @@ def simulate_book(
     >>> bool(np.isclose(added[spoof["row"], ["bids", "asks"].index(spoof["side"]), spoof["first_level"]], spoof["size"]))
     True
     """
+    check_options(simulate_book, n_events, BookEvents)
     for name, value, least in (("seed", seed, 0), ("n_rows", n_rows, 2)):
         check_whole(name, value, least)
     step = parse_duration(interval, "interval")
@@ -135,7 +146,8 @@ def simulate_book(
         raise ConfigError(f"interval must be at most {format_duration(LONGEST_INTERVAL)}, got {format_duration(step)}; shorten it")
     if not 0.05 <= annual_volatility <= 3:
         raise ConfigError(f"annual_volatility must be a number from 0.05 to 3, got {annual_volatility!r}; give one in that range")
-    asked = (n_flash_crashes, n_withdrawals, n_spoofs, n_flickers, n_icebergs, n_sweeps)
+    # The keys are in the order of the kinds.
+    asked = [n_events.get(key) for key in BookEvents.__annotations__]
     counts = {}
     for (kind, (usual, *_)), count in zip(KINDS.items(), asked, strict=True):
         counts[kind] = round(usual * n_rows / DEFAULT_ROWS) if count is None else count

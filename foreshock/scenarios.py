@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ import pandas as pd
 from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.interval import bars_in, format_duration
+from data.options import check_options
 from detectors.neural.scenario_gan import GANScenarios
 from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
 from detectors.neural.scenarios import REGIMES, ScenarioModel, Scenarios, generate_scenarios, held_returns
@@ -62,6 +63,12 @@ class ScenarioStudy:
     returns: dict[str, np.ndarray]
 
 
+class ScenarioOptions(TypedDict, total=False):
+    """Rare keywords of ``scenario_study``."""
+
+    on_step: Callable[[str], None]
+
+
 def scenario_study(
     bars: Bars,
     model: str = "vae",
@@ -73,7 +80,7 @@ def scenario_study(
     later: bool = True,
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
-    on_step: Callable[[str], None] = lambda _: None,
+    **options: Unpack[ScenarioOptions],
 ) -> ScenarioStudy:
     """Fit a generator on part of a history, hold its paths against the rest, and price a portfolio's stressed risk.
 
@@ -110,7 +117,11 @@ def scenario_study(
         If a value cannot work; the message names it.
     DataError
         If the history is too short, or a symbol does not move.
+    TypeError
+        If there is no such keyword.
     """
+    check_options(scenario_study, options, ScenarioOptions)
+    on_step = options.get("on_step", lambda _: None)
     if model not in MODELS:
         raise ConfigError(f"no such scenario model: {model!r}; expected one of {', '.join(MODELS)}")
     n_steps = bars_in(horizon, bars.interval, "horizon")
