@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from data.checks import check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.interval import Duration, parse_duration
+from data.options import check_options
 from data.orderbook import Book
 from data.shown import shown
 from data.simulate_book import SimulatedBook, simulate_book
@@ -98,6 +100,17 @@ class SimulatedMarket(Shown):
         return self.events.copy()
 
 
+class MarketEvents(TypedDict, total=False):
+    """The keywords of ``simulate_market`` that plant events."""
+
+    n_flash_crashes: int | None
+    n_pumps: int | None
+    n_foreshocks: int | None
+    n_decoys: int | None
+    foreshock_lead: tuple[int, int]
+    foreshock_size: tuple[float, float]
+
+
 def simulate_market(
     seed: int = 7,
     n_symbols: int = DEFAULT_SYMBOLS,
@@ -105,16 +118,11 @@ def simulate_market(
     interval: Duration = "1h",
     start: str | np.datetime64 = "2022-01-01",
     *,
-    n_flash_crashes: int | None = None,
-    n_pumps: int | None = None,
-    n_foreshocks: int | None = None,
-    n_decoys: int | None = None,
-    foreshock_lead: tuple[int, int] = (1, 6),
-    foreshock_size: tuple[float, float] = (2.5, 4.0),
     annual_volatility: float = 0.8,
     correlation: float = 0.6,
     persistence: float = 0.98,
     degrees_of_freedom: float = 6.0,
+    **events: Unpack[MarketEvents],
 ) -> SimulatedMarket:
     """A multi-asset market with planted events of known time, size and lead.
 
@@ -147,9 +155,9 @@ def simulate_market(
         Over all symbols; by default 12, 16, 60 and 20 for 17,520 bars of 8 symbols, and in proportion (crashes to the bars,
         the others to bars times symbols) for other sizes. A third of the crashes take the whole market. All four 0 gives
         the null market: the same shocks, no events.
-    foreshock_lead : (int, int)
+    foreshock_lead : (int, int), default (1, 6)
         Smallest and largest number of bars from signature to onset, from 1 to 1,000.
-    foreshock_size : (float, float)
+    foreshock_size : (float, float), default (2.5, 4.0)
         Smallest and largest size, from 1, which is no effect, to 20.
     annual_volatility : float
         As a fraction, from 0.01 to 5; a symbol has 0.70 to 1.40 times that.
@@ -164,6 +172,8 @@ def simulate_market(
     ------
     ConfigError
         If a parameter is out of range or not finite, or the bars have no room for the events.
+    TypeError
+        If there is no such keyword.
 
     References
     ----------
@@ -179,6 +189,8 @@ def simulate_market(
     >>> pump["symbol"], int(pump["row"]), round(float(pump["log_move"]), 4)
     ('ETH/USDT', 3717, 0.3091)
     """
+    check_options(simulate_market, events, MarketEvents)
+    lead, size = events.get("foreshock_lead", (1, 6)), events.get("foreshock_size", (2.5, 4.0))
     step = parse_duration(interval, "interval")
     check_whole("seed", seed, 0)
     check_whole("n_symbols", n_symbols, 1)
@@ -186,21 +198,21 @@ def simulate_market(
     per_bar = n_bars / DEFAULT_BARS if n_bars >= SHORTEST_WITH_EVENTS else 0.0
     per_cell = per_bar * n_symbols / DEFAULT_SYMBOLS
     counts = {
-        "n_flash_crashes": _count("n_flash_crashes", n_flash_crashes, 12 * per_bar),
-        "n_pumps": _count("n_pumps", n_pumps, 16 * per_cell),
-        "n_foreshocks": _count("n_foreshocks", n_foreshocks, 60 * per_cell),
-        "n_decoys": _count("n_decoys", n_decoys, 20 * per_cell),
+        "n_flash_crashes": _count("n_flash_crashes", events.get("n_flash_crashes"), 12 * per_bar),
+        "n_pumps": _count("n_pumps", events.get("n_pumps"), 16 * per_cell),
+        "n_foreshocks": _count("n_foreshocks", events.get("n_foreshocks"), 60 * per_cell),
+        "n_decoys": _count("n_decoys", events.get("n_decoys"), 20 * per_cell),
     }
-    _check_pair("foreshock_lead", foreshock_lead, 1_000)
-    _check_pair("foreshock_size", foreshock_size, 20)
-    for lead in foreshock_lead:
-        check_whole("foreshock_lead", lead, 1)
+    _check_pair("foreshock_lead", lead, 1_000)
+    _check_pair("foreshock_size", size, 20)
+    for bound in lead:
+        check_whole("foreshock_lead", bound, 1)
     _check_number("annual_volatility", annual_volatility, 0.01, 5)
     _check_number("correlation", correlation, 0, 0.99)
     _check_number("persistence", persistence, ARCH + LEVERAGE / 2, 0.999)
     _check_number("degrees_of_freedom", degrees_of_freedom, 2.1, 1e6)
 
-    drafts = draw_events(seed, **counts, lead=foreshock_lead, size=foreshock_size)
+    drafts = draw_events(seed, **counts, lead=lead, size=size)
     placed = place_events(seed, drafts, n_bars, n_symbols)
     time = _first_open(start) + step * np.arange(n_bars)
     path = null_path(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from data.checks import check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from data.options import check_options
 from data.orderbook import N_LEVELS, SIDES, Book
 from data.shown import shown
 from data.simulate_book_path import BookPath, book_along, overlay_flows_nb
@@ -81,19 +83,25 @@ class SimulatedBook(Shown):
         return self.events.copy()
 
 
+class BookEvents(TypedDict, total=False):
+    """The keywords of ``simulate_book`` that plant events."""
+
+    n_flash_crashes: int | None
+    n_withdrawals: int | None
+    n_spoofs: int | None
+    n_flickers: int | None
+    n_icebergs: int | None
+    n_sweeps: int | None
+
+
 def simulate_book(
     seed: int = 7,
     n_rows: int = DEFAULT_ROWS,
     interval: Duration = "5s",
     start: Instant = "2024-01-01",
     *,
-    n_flash_crashes: int | None = None,
-    n_withdrawals: int | None = None,
-    n_spoofs: int | None = None,
-    n_flickers: int | None = None,
-    n_icebergs: int | None = None,
-    n_sweeps: int | None = None,
     annual_volatility: float = 0.8,
+    **n_events: Unpack[BookEvents],
 ) -> SimulatedBook:
     """A 15-level book with events of known time, side, level and size.
 
@@ -131,6 +139,8 @@ def simulate_book(
     ------
     ConfigError
         If a parameter is out of range, or the rows have no room for the events.
+    TypeError
+        If there is no such keyword.
 
     Examples
     --------
@@ -142,6 +152,7 @@ def simulate_book(
     >>> bool(np.isclose(added[spoof["row"], ["bids", "asks"].index(spoof["side"]), spoof["first_level"]], spoof["size"]))
     True
     """
+    check_options(simulate_book, n_events, BookEvents)
     for name, value, least in (("seed", seed, 0), ("n_rows", n_rows, 2)):
         check_whole(name, value, least)
     step = parse_duration(interval, "interval")
@@ -151,7 +162,8 @@ def simulate_book(
         raise ConfigError(
             f"annual_volatility must be a number from 0.05 to 3, got {shown(annual_volatility)}; give one in that range"
         )
-    asked = (n_flash_crashes, n_withdrawals, n_spoofs, n_flickers, n_icebergs, n_sweeps)
+    # The keys are in the order of the kinds.
+    asked = [n_events.get(key) for key in BookEvents.__annotations__]
     counts = {}
     for (kind, (usual, *_)), count in zip(KINDS.items(), asked, strict=True):
         counts[kind] = round(usual * n_rows / DEFAULT_ROWS) if count is None else count

@@ -162,14 +162,14 @@ class Threshold(Protocol):
     def threshold(self, scores: Scores) -> np.ndarray: ...
 
 
-def check_threshold(rule: object) -> None:
+def check_threshold(threshold: object) -> None:
     """Refuse what is no rule, such as a bare number."""
-    if isinstance(rule, type) or not hasattr(rule, "threshold"):
-        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {shown(rule)}; or use fs.Fixed")
-    missing = [name for name in ("nominal_rate", "needs_train_scores") if not hasattr(rule, name)]
+    if isinstance(threshold, type) or not hasattr(threshold, "threshold"):
+        raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {shown(threshold)}; or use fs.Fixed")
+    missing = [name for name in ("nominal_rate", "needs_train_scores") if not hasattr(threshold, name)]
     if missing:
         raise ConfigError(
-            f"threshold {type(rule).__name__} must have {' and '.join(missing)}; set on the class nominal_rate, the share of "
+            f"threshold {type(threshold).__name__} must have {' and '.join(missing)}; set on the class nominal_rate, the share of "
             f"alerts that it aims at or nan, and needs_train_scores, True or False"
         )
 

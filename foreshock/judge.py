@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,12 @@ from data.errors import DataError
 from engine.features import Features
 from engine.scores import Signals
 from engine.validation.evidence import EvidenceTable, evidence_frame, horizon_evidence
-from engine.validation.forward import ForwardMoves, MoveTable, forward_moves
+from engine.validation.forward import ForwardMoves, MoveTable
 from engine.validation.inference import Estimate
+from engine.validation.judging import Judging
 from engine.validation.lead_lag import LeadLag, lead_lag
 from engine.validation.multiple import benjamini_hochberg
-from engine.validation.surrogate_test import Rescorer, SurrogateTest, surrogate_test
+from engine.validation.surrogate_test import Rescorer, SurrogateTest, run_surrogate_test
 from engine.validation.surrogates import Surrogates, fit_surrogates
 from engine.validation.verdict import Surrogate, Verdict, decide
 from foreshock.side_by_side import for_each
@@ -42,6 +43,8 @@ class Judgement:
         The tests from the naive one to that of the surrogates; see ``engine.validation.evidence``.
     lead_lag : dict of str to LeadLag
     verdicts : dict of str to Verdict
+    table : MoveTable
+        The moves that all of it was measured on.
     """
 
     forward: dict[str, ForwardMoves]
@@ -51,6 +54,7 @@ class Judgement:
     evidence: dict[str, dict[str, pd.DataFrame]]
     lead_lag: dict[str, LeadLag]
     verdicts: dict[str, Verdict]
+    table: MoveTable
 
     def surrogate(self, label: str) -> dict[str, Surrogate] | None:
         """What the surrogate test says of a detector, by horizon."""
@@ -62,49 +66,40 @@ def judge(
     signals: Mapping[str, Signals],
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
-    horizons: Sequence[str],
-    *,
-    delay: int,
-    cooldown: str,
-    first: int,
-    n_bootstrap: int,
-    n_surrogates: int,
-    family: str,
-    seed: int,
-    table: MoveTable,
-    step: Callable[[str], None],
+    setting: Judging,
+    step: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
     """Forward moves, evidence, surrogate test and verdict of some detectors on one history.
 
     ``step`` is called once for each detector, once for each surrogate, and once more for each detector.
     """
+    table = MoveTable(bars, setting.horizons, setting.delay)
     forward = {}
     for label, found in signals.items():
-        forward[label] = forward_moves(bars, found, horizons, delay, cooldown, n_bootstrap, seed, table)
+        forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    model, test, why_none = _surrogates(
-        bars, signals, rescorers, make_features, horizons, delay, cooldown, first, n_surrogates, family, seed, step
-    )
+    model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
     shared = EvidenceTable(table, garch)
     arguments = {}
     for label, found in signals.items():
         drawn = _by_horizon(test, label)
         estimates = {name: _estimate(drawn[name], forward[label], name) if drawn else None for name in table.entries}
-        arguments[label] = (shared, found, estimates, cooldown, n_bootstrap, seed)
-    judged = for_each(_evidence, arguments, bars.close.size, lambda label: step(f"evidence {label}"))
+        arguments[label] = (shared, found, estimates, setting)
+    judged = for_each(_evidence, arguments, bars, lambda label: step(f"evidence {label}"))
     evidence = {label: frames for label, (frames, _) in judged.items()}
     leads = {label: lead for label, (_, lead) in judged.items()}
-    missing = why_none if n_surrogates else ""
+    missing = why_none if setting.n_surrogates else ""
     verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label), missing) for label in signals}
-    return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts)
+    return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts, table)
 
 
 def _evidence(
-    shared: EvidenceTable, found: Signals, estimates: Mapping[str, Estimate | None], cooldown: str, n_bootstrap: int, seed: int
+    shared: EvidenceTable, found: Signals, estimates: Mapping[str, Estimate | None], setting: Judging
 ) -> tuple[dict[str, pd.DataFrame], LeadLag]:
     """The tests of one detector by horizon, with what the surrogates say, and its lead."""
+    cooldown, n_bootstrap, seed = setting.cooldown, setting.n_bootstrap, setting.seed
     frames = {
         name: evidence_frame(horizon_evidence(shared, found, name, cooldown, n_bootstrap, n_bootstrap, seed), estimate)
         for name, estimate in estimates.items()
@@ -118,35 +113,18 @@ def _surrogates(
     signals: Mapping[str, Signals],
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
-    horizons: Sequence[str],
-    delay: int,
-    cooldown: str,
-    first: int,
-    n_surrogates: int,
-    family: str,
-    seed: int,
+    setting: Judging,
     step: Callable[[str], None],
 ) -> tuple[Surrogates | None, SurrogateTest | None, str]:
-    if not n_surrogates:
+    if not setting.n_surrogates:
         return None, None, "not asked for"
     try:
-        model = fit_surrogates(bars, family)
+        model = fit_surrogates(bars, setting.family)
     except DataError as error:
         # Too little history for a volatility model: the lesser test is left, and the results say so.
         return None, None, str(error)
-    test = surrogate_test(
-        model,
-        signals,
-        rescorers,
-        make_features,
-        horizons,
-        delay=delay,
-        cooldown=cooldown,
-        first=first,
-        n_surrogates=n_surrogates,
-        seed=seed,
-        n_jobs=-1,
-        on_step=lambda: step("surrogate histories"),
+    test = run_surrogate_test(
+        model, signals, rescorers, make_features, setting, n_jobs=-1, on_step=lambda: step("surrogate histories")
     )
     return model, test, ""
 

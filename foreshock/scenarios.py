@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from data.bars import Bars
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.interval import bars_in, format_duration
+from data.options import check_options
 from data.shown import few, shown
 from detectors.neural.scenario_gan import GANScenarios
 from detectors.neural.scenario_vae import ConditionalVAEScenarios, VAEScenarios
@@ -77,6 +78,12 @@ class ScenarioStudy(Shown):
         return self.risk.copy()
 
 
+class ScenarioOptions(TypedDict, total=False):
+    """Rare keywords of ``scenario_study``."""
+
+    on_step: Callable[[str], None]
+
+
 def scenario_study(
     bars: Bars,
     model: str = "vae",
@@ -88,7 +95,7 @@ def scenario_study(
     later: bool = True,
     seed: int = 0,
     params: Mapping[str, Any] | None = None,
-    on_step: Callable[[str], None] = lambda _: None,
+    **options: Unpack[ScenarioOptions],
 ) -> ScenarioStudy:
     """Fit a generator on part of a history, hold its paths against the rest, and price a portfolio's stressed risk.
 
@@ -125,7 +132,11 @@ def scenario_study(
         If a value cannot work; the message names it.
     DataError
         If the history is too short, or a symbol does not move.
+    TypeError
+        If there is no such keyword.
     """
+    check_options(scenario_study, options, ScenarioOptions)
+    on_step = options.get("on_step", lambda _: None)
     if model not in MODELS:
         raise ConfigError(f"no such scenario model: {shown(model)}; expected one of {', '.join(MODELS)}")
     n_steps = bars_in(horizon, bars.interval, "horizon")

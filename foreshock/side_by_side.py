@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from data.bars import Bars
 from data.errors import ConfigError
 from detectors.base import Detector
 from engine.features import Features
@@ -20,8 +21,13 @@ Found = TypeVar("Found")
 WORTH_PROCESSES = 200_000
 
 
+def worth_processes(bars: Bars) -> bool:
+    """Whether work on these bars pays for the start of processes."""
+    return bars.close.size >= WORTH_PROCESSES
+
+
 def for_each(
-    task: Callable[..., Found], arguments: Mapping[str, tuple], n_cells: int, on_done: Callable[[str], object] = lambda _: None
+    task: Callable[..., Found], arguments: Mapping[str, tuple], bars: Bars, on_done: Callable[[str], object] = lambda _: None
 ) -> dict[str, Found]:
     """``task(*arguments[label])`` by label; results do not depend on how many run at a time.
 
@@ -31,14 +37,14 @@ def for_each(
         Of a module, so that another process finds it.
     arguments : dict of str to tuple
         Large arrays that several share are copied once.
-    n_cells : int
-        Bars times symbols.
+    bars : Bars
+        The history worked on: processes pay for a large one.
     on_done : callable
         Told the label after each.
     """
     from joblib import Parallel, delayed
 
-    n_jobs = -1 if n_cells >= WORTH_PROCESSES and len(arguments) > 1 else 1
+    n_jobs = -1 if worth_processes(bars) and len(arguments) > 1 else 1
     # Typed by joblib for every way of returning at once.
     results: Any = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_alone)(task, given) for given in arguments.values())
     found = {}

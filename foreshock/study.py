@@ -27,9 +27,10 @@ from engine.scores import Scores, Signals, Threshold, check_threshold
 from engine.splits import WalkForward
 from engine.threshold_registry import build_threshold, described
 from engine.thresholds import RollingQuantile
-from engine.validation.forward import MoveTable
+from engine.validation.forward import check_moves_fit
+from engine.validation.judging import MIN_SURROGATES, Judging
 from engine.validation.slices import agreement, rank_stability, slice_masks
-from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
+from engine.validation.surrogate_test import Rescorer
 from engine.validation.surrogates import BEST
 from engine.walk_forward import FittedFolds, walk_forward
 from foreshock import results as sections
@@ -39,7 +40,7 @@ from foreshock.exploration_sections import PAIRED, projection
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
 from foreshock.progress import progress_bar
-from foreshock.side_by_side import WORTH_PROCESSES, walk_forward_all
+from foreshock.side_by_side import walk_forward_all, worth_processes
 from foreshock.study_result import StudyResult
 from foreshock.study_sections import (
     cost_section,
@@ -203,6 +204,11 @@ class Study(Shown):
             return self.cooldown
         return max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
 
+    def _judging(self, first: int) -> Judging:
+        """How verdicts are reached on the rows from ``first`` on."""
+        n_draws = (self.n_bootstrap, self.n_surrogates)
+        return Judging(self.horizons, self.event_cooldown, self.delay, first, *n_draws, self.surrogate_family, self.seed)
+
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
     @threadpool_limits.wrap(limits=1)
     def run(self, progress: bool = False) -> StudyResult:
@@ -226,11 +232,11 @@ class Study(Shown):
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
         self._probe_threshold(bars)
-        table = MoveTable(bars, self.horizons, self.delay)
-        longest = list(table.entries)[int(np.argmax([moves.horizon for moves, _ in table.entries.values()]))]
+        check_moves_fit(bars, self.horizons, self.delay)
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge)
         first, n_folds = folds[0].test.start, len(folds)
+        setting = self._judging(first)
         n_backtests = 2 + len(detectors) * (1 + self.random_draws)
         with progress_bar(4 + len(detectors) * (n_folds + 3) + n_backtests + self.n_surrogates, progress) as step:
             features = ohlcv_features(bars, self.features)
@@ -239,34 +245,20 @@ class Study(Shown):
             scores = {label: found for label, (found, _) in fitted.items()}
             signals = {label: found.signals(self.threshold) for label, found in scores.items()}
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
-            judged = judge(
-                bars,
-                signals,
-                rescorers,
-                partial(ohlcv_features, features=self.features),
-                self.horizons,
-                delay=self.delay,
-                cooldown=self.event_cooldown,
-                first=first,
-                n_bootstrap=self.n_bootstrap,
-                n_surrogates=self.n_surrogates,
-                family=self.surrogate_family,
-                seed=self.seed,
-                table=table,
-                step=step,
-            )
-            after = event_studies(bars, signals, longest, self.event_cooldown, self.n_bootstrap, self.seed, step)
-            n_jobs = -1 if bars.close.size >= WORTH_PROCESSES else 1
+            judged = judge(bars, signals, rescorers, partial(ohlcv_features, features=self.features), setting, step)
+            longest = judged.table.longest
+            after = event_studies(bars, signals, longest, setting, step)
+            n_jobs = -1 if worth_processes(bars) else 1
             regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits, n_jobs)
             masks = slice_masks(bars, regimes.labels, regimes.names)
-            slices = slices_section(table.only(longest), signals, masks, self.event_cooldown, self.seed)
+            slices = slices_section(judged.table.only(longest), signals, masks, setting)
             step("years, assets and regimes")
             tested = bars.rows(slice(first, None))
             backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
             acted = {name: result for name, result in backtests.items() if not name.startswith(RandomAvoidance.name)}
             costs = cost_section(tested, acted, self.costs)
             step("costs")
-            paths, tested_risk = risk_section(acted, bars.close.size, self.seed)
+            paths, tested_risk = risk_section(acted, bars, self.seed)
             step("value at risk")
         content = {
             "version": sections.SCHEMA_VERSION,
@@ -372,7 +364,7 @@ class Study(Shown):
         first = self.splits.folds(bars.n_bars, bars.interval, purge)[0].test.start
         trained = ohlcv_features(bars.head(first), self.features)
         fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        rule = fitted["volatility_only"]
+        baseline = fitted["volatility_only"]
         avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
         passive = (BuyAndHold(), EqualWeight(self.rebalance))
 
@@ -381,10 +373,10 @@ class Study(Shown):
             found = {f"feature {name}": features.column(name) for name in features.names}
             found |= {f"detector {label}": detector.score(features).values for label, detector in fitted.items()}
             scores = walk_forward(
-                rule,
+                baseline,
                 features,
                 self.splits,
-                label_bars=purge - rule.lookback,
+                label_bars=purge - baseline.lookback,
                 train_scores=self.threshold.needs_train_scores,
             )
             signals = scores.signals(self.threshold)

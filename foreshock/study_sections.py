@@ -15,6 +15,7 @@ from engine.risk.path import RiskPath, risk_path
 from engine.scores import Signals
 from engine.validation.event_study import EventStudyTable, event_study
 from engine.validation.forward import MoveTable
+from engine.validation.judging import Judging
 from engine.validation.slices import sliced_moves
 from foreshock.side_by_side import for_each
 from strategies.cost_sweep import cost_sweep
@@ -30,15 +31,18 @@ def event_studies(
     bars: Bars,
     signals: Mapping[str, Signals],
     horizon: Duration,
-    cooldown: str,
-    n_draws: int,
-    seed: int,
+    setting: Judging,
     step: Callable[[str], None],
 ) -> dict[str, dict[str, Any]]:
     """Cumulative abnormal activity and return after the alerts of each detector, with bands and half-life."""
     table = EventStudyTable(bars, horizon)
-    arguments = {label: (bars, alerts, horizon, cooldown, n_draws, seed, table) for label, alerts in signals.items()}
-    found = for_each(event_study, arguments, bars.close.size, lambda label: step(f"event study {label}"))
+    rest = (horizon, setting.cooldown, setting.n_bootstrap, setting.seed, table)
+    found = for_each(
+        event_study,
+        {label: (bars, alerts, *rest) for label, alerts in signals.items()},
+        bars,
+        lambda label: step(f"event study {label}"),
+    )
     return {
         label: {
             "offsets": study.offsets,
@@ -56,11 +60,11 @@ def event_studies(
 
 
 def slices_section(
-    table: MoveTable, signals: Mapping[str, Signals], masks: Mapping[str, Mapping[str, np.ndarray]], cooldown: str, seed: int
+    table: MoveTable, signals: Mapping[str, Signals], masks: Mapping[str, Mapping[str, np.ndarray]], setting: Judging
 ) -> list[dict[str, Any]]:
     """Forward moves of each detector in each of the slices of ``slice_masks``."""
-    arguments = {label: (table, found, masks, cooldown, SLICE_DRAWS, seed) for label, found in signals.items()}
-    found = for_each(sliced_moves, arguments, table.bars.close.size)
+    arguments = {label: (table, found, masks, setting.cooldown, SLICE_DRAWS, setting.seed) for label, found in signals.items()}
+    found = for_each(sliced_moves, arguments, table.bars)
     return [{"detector": label, **row} for label, rows in found.items() for row in rows]
 
 
@@ -88,11 +92,11 @@ def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Cos
     }
 
 
-def risk_section(backtests: Mapping[str, BacktestResult], n_cells: int, seed: int) -> tuple[dict[str, RiskPath], dict[str, Any]]:
+def risk_section(backtests: Mapping[str, BacktestResult], bars: Bars, seed: int) -> tuple[dict[str, RiskPath], dict[str, Any]]:
     """Forecasts of each strategy's risk and every test of them; or none, and why."""
     arguments = {name: (result.returns, result.interval, result.time, seed) for name, result in backtests.items()}
     try:
-        found = for_each(_tested_path, arguments, n_cells)
+        found = for_each(_tested_path, arguments, bars)
     except DataError as error:
         return {}, {"rows": [], "reason": str(error)}
     rows = [{"strategy": name, **row} for name, (_, tests) in found.items() for row in tests]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
+from typing import TypedDict, Unpack
 
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -13,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from data.bars import Bars
 from data.checks import check_whole
 from data.interval import bars_in
+from data.options import check_options
 from data.quality import clean
 from detectors.base import Detector
 from detectors.registry import as_detector
@@ -22,8 +24,9 @@ from engine.scores import Threshold, check_threshold
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile
 from engine.validation.calibration import Measured, measured
-from engine.validation.forward import MoveTable
-from engine.validation.surrogate_test import MIN_SURROGATES, Rescorer
+from engine.validation.forward import check_moves_fit
+from engine.validation.judging import MIN_SURROGATES, Judging
+from engine.validation.surrogate_test import Rescorer
 from engine.validation.surrogates import BEST
 from engine.validation.verdict import Verdict
 from engine.walk_forward import fit_walk_forward
@@ -61,6 +64,13 @@ class Validation(Verdict):
         return self.evidence.copy()
 
 
+class ValidateOptions(TypedDict, total=False):
+    """Rare keywords of ``validate``."""
+
+    family: str
+    n_bootstrap: int
+
+
 @threadpool_limits.wrap(limits=1)
 def validate(
     bars: Bars,
@@ -74,8 +84,7 @@ def validate(
     splits: WalkForward | None = None,
     delay: int = 1,
     cooldown: str | None = None,
-    family: str = BEST,
-    n_bootstrap: int = 999,
+    **options: Unpack[ValidateOptions],
 ) -> Validation:
     """Is what follows a detector's alerts more than the volatility already visible explains?
 
@@ -99,9 +108,9 @@ def validate(
         Bars from a signal to the first bar measured.
     cooldown : str, optional
         After an event no other of the symbol for this long; by default the horizon.
-    family : str
+    family : str, default "best"
         Of the surrogates.
-    n_bootstrap : int
+    n_bootstrap : int, default 999
         At least 99.
 
     Raises
@@ -111,45 +120,35 @@ def validate(
         bootstrap draws.
     DataError
         If nothing can be scored.
+    TypeError
+        If there is no such keyword.
     """
+    check_options(validate, options, ValidateOptions)
+    family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, ", for the surrogate test decides", "199 is usual")
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
     check_whole("seed", seed, 0)
     bars, _ = clean(bars)
     fitted = as_detector(detector)
-    rule = RollingQuantile() if threshold is None else threshold
-    check_threshold(rule)
+    threshold = RollingQuantile() if threshold is None else threshold
+    check_threshold(threshold)
     make = features if callable(features) else partial(ohlcv_features, features=features)
     label = fitted.name
     bars_in(horizon, bars.interval, "horizon")
     gap = horizon if cooldown is None else cooldown
     bars_in(gap, bars.interval, "cooldown")
-    table = MoveTable(bars, [horizon], delay)
+    check_moves_fit(bars, [horizon], delay)
     scores, folds = fit_walk_forward(
         fitted,
         make(bars),
         splits or _usual_splits(bars),
         label_bars=bars_in(horizon, bars.interval, "horizon") + delay,
-        train_scores=rule.needs_train_scores,
+        train_scores=threshold.needs_train_scores,
     )
-    judged = judge(
-        bars,
-        {label: scores.signals(rule)},
-        {label: Rescorer(folds.score, rule)},
-        make,
-        [horizon],
-        delay=delay,
-        cooldown=gap,
-        first=scores.folds[0].test.start,
-        n_bootstrap=n_bootstrap,
-        n_surrogates=n_surrogates,
-        family=family,
-        seed=seed,
-        table=table,
-        step=lambda _: None,
-    )
+    setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
+    judged = judge(bars, {label: scores.signals(threshold)}, {label: Rescorer(folds.score, threshold)}, make, setting)
     verdict, tested = judged.verdicts[label], judged.surrogate(label)
-    n_bars = bars.n_bars - scores.folds[0].test.start
+    n_bars = bars.n_bars - setting.first
     return Validation(
         verdict.label,
         verdict.horizon,

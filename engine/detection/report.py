@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
+from data.options import check_options
 from engine.detection.curves import Panel, Surroundings, VolumeSums
 from engine.detection.events import Events, match_events
 from engine.proportions import Z_95, wilson_of_draws
@@ -123,6 +124,14 @@ class DetectionReport(Shown):
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
+class ReportOptions(TypedDict, total=False):
+    """Rare keywords of ``detection_report``: how intervals and ``chance`` are drawn."""
+
+    block: int | None
+    n_draws: int
+    n_shifts: int
+
+
 def detection_report(
     scores: Scores,
     signals: Signals,
@@ -132,10 +141,8 @@ def detection_report(
     cooldown: int = 1,
     window: int = 24,
     counted: np.ndarray | None = None,
-    block: int | None = None,
-    n_draws: int = 299,
-    n_shifts: int = 99,
     seed: int = 0,
+    **options: Unpack[ReportOptions],
 ) -> DetectionReport:
     """How well scores and alerts find labelled events.
 
@@ -171,20 +178,26 @@ def detection_report(
     counted : ndarray of bool, shape (n_rows, n_symbols), optional
         Rows that count; by default those with a score. A row that counts without a score ranks last. An event whose first row
         does not count is left out, neither missed nor false.
+    seed : int
     block : int, optional
         Rows; by default the longest event with its surroundings, twice over, or 1 % of the rows, whichever is more.
-    n_draws, n_shifts : int
-    seed : int
+    n_draws : int, default 299
+        Draws of the bootstrap behind the intervals.
+    n_shifts : int, default 99
+        Shifts behind ``chance``.
 
     Raises
     ------
     DataError
         If no event is left.
+    TypeError
+        If there is no such keyword.
 
     References
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
+    check_options(detection_report, options, ReportOptions)
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape
@@ -206,9 +219,9 @@ def detection_report(
 
     reach = early + window // 2
     longest = int((inside.stop - inside.start).max()) + 2 * reach
-    block = max(2 * longest, -(-len(labels) // 100)) if block is None else block
-    unit, n_units = _units(inside, reach, block)
-    weights = _draws(n_units, n_draws, seed)
+    block = options.get("block")
+    unit, n_units = _units(inside, reach, max(2 * longest, -(-len(labels) // 100)) if block is None else block)
+    weights = _draws(n_units, options.get("n_draws", 299), seed)
     day_share = scores.interval / np.timedelta64(1, "D")
     seconds = scores.interval / np.timedelta64(1, "s")
     days = np.bincount(unit[counted], minlength=n_units) * day_share
@@ -227,7 +240,7 @@ def detection_report(
     values |= {"auc_pr": panel.average_precision(), "vus_pr": volume.volume()}
     drawn = whole.metrics(weights) | {"auc_pr": panel.average_precision_draws(unit, weights), "vus_pr": volume.draws(weights)}
 
-    shifts = np.random.default_rng([seed, 1]).integers(0, len(labels), n_shifts)
+    shifts = np.random.default_rng([seed, 1]).integers(0, len(labels), options.get("n_shifts", 99))
     shifted = tuple(tally(np.roll(active, -shift, axis=0) & counted).as_unit() for shift in shifts)
     precision, volumes = panel.shifted(around, shifts)
     return _assemble(whole, shifted, values, drawn, {"auc_pr": precision, "vus_pr": volumes})

@@ -100,19 +100,11 @@ class MoveTable:
     """Forward moves and expected volatility of some bars, computed once and shared by the detectors of a study."""
 
     def __init__(self, bars: Bars, horizons: Sequence[Duration], delay: int = 1) -> None:
-        check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
-        if delay >= bars.n_bars:
-            raise ConfigError(f"delay must be shorter than the data, got {delay} for {bars.n_bars} bars; lower it")
+        check_moves_fit(bars, horizons, delay)
         self.bars, self.delay = bars, delay
         self.entries: dict[str, tuple[Moves, np.ndarray]] = {}
         for horizon in horizons:
-            n_bars = bars_in(horizon, bars.interval, "horizon")
-            if n_bars + delay > bars.n_bars:
-                raise ConfigError(
-                    f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
-                    f"shorten the horizon, or give more data"
-                )
-            moves = moves_after(bars, n_bars, delay)
+            moves = moves_after(bars, bars_in(horizon, bars.interval, "horizon"), delay)
             name = horizon if isinstance(horizon, str) else format_duration(parse_duration(horizon))
             self.entries[name] = (moves, expected_log_path(bars, moves))
 
@@ -121,6 +113,38 @@ class MoveTable:
         part = copy(self)
         part.entries = {horizon: self.entries[horizon]}
         return part
+
+    @property
+    def longest(self) -> str:
+        """The longest horizon."""
+        return max(self.entries, key=lambda name: self.entries[name][0].horizon)
+
+    def after(self, signals: Signals, cooldown: Duration | None = None, n_bootstrap: int = 999, seed: int = 0) -> ForwardMoves:
+        """``forward_moves`` of the table's bars, horizons and delay."""
+        bars = self.bars
+        if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
+            raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
+        events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
+        others = signals.decided & ~signals.active
+        results = {
+            name: _one_horizon(name, moves, forecast, events, others, n_bootstrap, seed)
+            for name, (moves, forecast) in self.entries.items()
+        }
+        return ForwardMoves(results, self.delay)
+
+
+def check_moves_fit(bars: Bars, horizons: Sequence[Duration], delay: int) -> None:
+    """Refuse a horizon or a delay that does not fit into the bars: quick, where a ``MoveTable`` is not."""
+    check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
+    if delay >= bars.n_bars:
+        raise ConfigError(f"delay must be shorter than the data, got {delay} for {bars.n_bars} bars; lower it")
+    for horizon in horizons:
+        n_bars = bars_in(horizon, bars.interval, "horizon")
+        if n_bars + delay > bars.n_bars:
+            raise ConfigError(
+                f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
+                f"shorten the horizon, or give more data"
+            )
 
 
 def forward_moves(
@@ -156,7 +180,7 @@ def forward_moves(
         Draws of the block bootstrap; a block is twice the horizon, or n_rows^(1/3) if that is longer.
     seed : int
     table : MoveTable, optional
-        The bars' moves if they are at hand; its horizons and delay then hold.
+        The moves, if they are at hand: its bars, horizons and delay then take the place of the arguments; see ``MoveTable.after``.
 
     Raises
     ------
@@ -169,16 +193,7 @@ def forward_moves(
     ----------
     .. [1] Abadie and Imbens (2011), Bias-corrected matching estimators for average treatment effects.
     """
-    if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
-        raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
-    table = table or MoveTable(bars, horizons, delay)
-    events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
-    others = signals.decided & ~signals.active
-    results = {
-        name: _one_horizon(name, moves, forecast, events, others, n_bootstrap, seed)
-        for name, (moves, forecast) in table.entries.items()
-    }
-    return ForwardMoves(results, table.delay)
+    return (table or MoveTable(bars, horizons, delay)).after(signals, cooldown, n_bootstrap, seed)
 
 
 def _one_horizon(

@@ -12,7 +12,7 @@ from scipy import stats
 
 from data.bars import Bars
 from engine.scores import Signals
-from engine.validation.forward import MoveTable, forward_moves
+from engine.validation.forward import MoveTable
 
 FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_matched")
 # Below this many events a slice's ratio ranks nothing.
@@ -65,8 +65,7 @@ def sliced_moves(
             part = replace(signals, active=signals.active & mask, decided=signals.decided & mask)
             if not part.decided.any():
                 continue
-            found = forward_moves(table.bars, part, (), cooldown=cooldown, n_bootstrap=n_bootstrap, seed=seed, table=table)
-            for moves in found.horizons.values():
+            for moves in table.after(part, cooldown, n_bootstrap, seed).horizons.values():
                 figures = asdict(moves)
                 rows.append({"by": by, "slice": name, **{key: figures[key] for key in FIGURES}})
     return rows

@@ -6,26 +6,27 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.checks import check_horizons, check_whole
+from data.checks import check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.interval import Duration, bars_in
-from data.shown import few, shown
+from data.options import check_options
+from data.shown import few
 from engine.features import Features
 from engine.scores import Scores, Signals, Threshold
 from engine.validation.event_regression import EventEffect, EventRegression
+from engine.validation.judging import MIN_SURROGATES, Judging
 from engine.validation.moves import moves_after
 from engine.validation.multiple import romano_wolf
 from engine.validation.surrogates import Surrogates
 
-MIN_SURROGATES = 19
 # Surrogates of one task; and cells of bars, detectors and surrogates from which on processes pay for their start.
 RUN, WORTH_PROCESSES = 4, 2e8
 # Share of the surrogates that must have a t, lest those with many alerts decide alone.
@@ -125,8 +126,13 @@ class Rescorer(Shown):
         return self.score(features).signals(self.threshold)
 
 
-# One thread of BLAS from beginning to end: sums must not depend on how many surrogates are at work.
-@threadpool_limits.wrap(limits=1)
+class SurrogateOptions(TypedDict, total=False):
+    """Rare keywords of ``surrogate_test``."""
+
+    n_jobs: int
+    on_step: Callable[[], None] | None
+
+
 def surrogate_test(
     surrogates: Surrogates,
     signals: Mapping[str, Signals],
@@ -139,8 +145,7 @@ def surrogate_test(
     first: int = 0,
     n_surrogates: int = 199,
     seed: int = 0,
-    n_jobs: int = 1,
-    on_step: Callable[[], None] | None = None,
+    **options: Unpack[SurrogateOptions],
 ) -> SurrogateTest:
     """Is what follows the alerts more than volatility explains?
 
@@ -169,7 +174,7 @@ def surrogate_test(
         At least 19; 199 resolve a p of .005.
     seed : int
         Surrogate k is drawn from seed and k, so results are equal for any number of jobs.
-    n_jobs : int
+    n_jobs : int, default 1
         Surrogates at a time, -1 for as many as there are cores: threads for small histories, processes for large ones, unless
         ``joblib.parallel_config`` says otherwise.
     on_step : callable, optional
@@ -180,16 +185,32 @@ def surrogate_test(
     ConfigError
         If there are too few surrogates, no detectors or horizons, signals and rescorers of different detectors, or an argument is
         of the wrong kind.
+    TypeError
+        If there is no such keyword.
     """
+    check_options(surrogate_test, options, SurrogateOptions)
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, " for a p of 5 %", "199 is usual")
-    check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
-    check_whole("first", first, 0)
-    check_whole("seed", seed, 0)
+    setting = Judging(horizons, cooldown, delay, first, n_surrogates=n_surrogates, seed=seed)
+    return run_surrogate_test(
+        surrogates, signals, rescorers, make_features, setting, options.get("n_jobs", 1), options.get("on_step")
+    )
+
+
+# One thread of BLAS from beginning to end: sums must not depend on how many surrogates are at work.
+@threadpool_limits.wrap(limits=1)
+def run_surrogate_test(
+    surrogates: Surrogates,
+    signals: Mapping[str, Signals],
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    setting: Judging,
+    n_jobs: int = 1,
+    on_step: Callable[[], None] | None = None,
+) -> SurrogateTest:
+    """``surrogate_test`` with its settings in one object; ``n_bootstrap`` and ``family`` have no part in it."""
+    n_surrogates = setting.n_surrogates
     if n_jobs == 0:
         raise ConfigError("n_jobs must not be 0; give 1, or -1 for as many as there are cores")
-    if isinstance(horizons, str):
-        raise ConfigError(f"horizons must be a list, got {shown(horizons)}; put it in brackets")
-    check_horizons(horizons)
     if not signals or set(signals) != set(rescorers):
         got = f"{list(signals)} and {list(rescorers)}"
         raise ConfigError(f"signals and rescorers must be of the same detectors, at least one, got {got}; give both of each")
@@ -198,17 +219,15 @@ def surrogate_test(
     from joblib import Parallel, delayed
 
     bars = surrogates.bars
-    setting = _Setting(tuple(bars_in(horizon, bars.interval, "horizon") for horizon in horizons), delay, first)
-    gap = bars_in(cooldown, bars.interval, "cooldown")
-    observed = _effects(bars, surrogates, signals, setting, gap)
+    observed = _effects(bars, surrogates, signals, setting)
     # Typed by joblib for every way of returning at once.
     size = bars.close.size * len(signals) * n_surrogates
     prefer = "processes" if size > WORTH_PROCESSES else "threads"
     runs = [range(k, min(k + RUN, n_surrogates)) for k in range(0, n_surrogates, RUN)]
     draws: Any = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator_unordered")(
-        delayed(_some_surrogates)(run, seed, surrogates, rescorers, make_features, setting, gap) for run in runs
+        delayed(_some_surrogates)(run, surrogates, rescorers, make_features, setting) for run in runs
     )
-    drawn = np.full((2, n_surrogates, len(signals), len(horizons)), np.nan)
+    drawn = np.full((2, n_surrogates, len(signals), len(setting.horizons)), np.nan)
     for run, found in draws:
         drawn[:, run] = found
         for _ in run:
@@ -217,7 +236,7 @@ def surrogate_test(
     t = np.array([found.t for found in observed.values()])
     return SurrogateTest(
         detectors=tuple(signals),
-        horizons=tuple(map(str, horizons)),
+        horizons=tuple(map(str, setting.horizons)),
         effect=np.array([found.effect for found in observed.values()]),
         t=t,
         n_events=np.array([found.n_events for found in observed.values()]),
@@ -230,38 +249,28 @@ def surrogate_test(
     )
 
 
-@dataclass(frozen=True)
-class _Setting:
-    horizons: tuple[int, ...]
-    delay: int
-    first: int
-
-
 def _some_surrogates(
     run: range,
-    seed: int,
     surrogates: Surrogates,
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
-    setting: _Setting,
-    gap: int,
+    setting: Judging,
 ) -> tuple[range, np.ndarray]:
     """Effect and t, (2, n_run, n_detectors, n_horizons), of each of a run of surrogates."""
     out = []
     with threadpool_limits(limits=1):
         for k in run:
-            bars = surrogates.draw(int(np.random.SeedSequence([seed, k]).generate_state(1, np.uint64)[0]))
+            bars = surrogates.draw(int(np.random.SeedSequence([setting.seed, k]).generate_state(1, np.uint64)[0]))
             features = make_features(bars)
             signals = {label: rescorer.signals(features) for label, rescorer in rescorers.items()}
-            found = _effects(bars, surrogates, signals, setting, gap).values()
+            found = _effects(bars, surrogates, signals, setting).values()
             out.append([[one.effect for one in found], [one.t for one in found]])
     return run, np.moveaxis(np.array(out), 0, 1)
 
 
-def _effects(
-    bars: Bars, surrogates: Surrogates, signals: Mapping[str, Signals], setting: _Setting, gap: int
-) -> dict[str, EventEffect]:
-    moves = [moves_after(bars, horizon, setting.delay) for horizon in setting.horizons]
+def _effects(bars: Bars, surrogates: Surrogates, signals: Mapping[str, Signals], setting: Judging) -> dict[str, EventEffect]:
+    gap = bars_in(setting.cooldown, bars.interval, "cooldown")
+    moves = [moves_after(bars, bars_in(horizon, bars.interval, "horizon"), setting.delay) for horizon in setting.horizons]
     regression = EventRegression(bars, surrogates.forecast(bars), moves, gap, setting.first)
     return {label: regression.effect(found.active, found.decided) for label, found in signals.items()}
 

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from data.quality import clean
 from engine.ohlcv import ohlcv_features
-from engine.validation.forward import MoveTable
+from engine.validation.judging import Judging
 from engine.validation.surrogate_test import Rescorer
 from foreshock import RollingQuantile, WalkForward, read_bars
 from foreshock.judge import judge
@@ -42,16 +42,16 @@ def main() -> None:
         signals,
         {label: Rescorer(folds.score, threshold) for label, (_, folds) in fitted.items()},
         partial(ohlcv_features, features=study.features),
-        study.horizons,
-        delay=study.delay,
-        cooldown=study.event_cooldown,
-        first=splits.folds(bars.n_bars, bars.interval, purge)[0].test.start,
-        n_bootstrap=study.n_bootstrap,
-        n_surrogates=study.n_surrogates,
-        family=study.surrogate_family,
-        seed=study.seed,
-        table=MoveTable(bars, study.horizons, study.delay),
-        step=lambda _: None,
+        Judging(
+            study.horizons,
+            study.event_cooldown,
+            study.delay,
+            splits.folds(bars.n_bars, bars.interval, purge)[0].test.start,
+            study.n_bootstrap,
+            study.n_surrogates,
+            study.surrogate_family,
+            study.seed,
+        ),
     )
     ended = perf_counter()
     for label, verdict in judged.verdicts.items():

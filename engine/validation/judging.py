@@ -1,0 +1,73 @@
+"""How a verdict is reached: the settings that every test of a detector shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.checks import check_horizons, check_whole
+from data.errors import ConfigError
+from data.interval import Duration
+from engine.validation.surrogates import BEST
+
+MIN_SURROGATES = 19
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Settings of the tests that a verdict rests on: one object, passed whole.
+
+    Parameters
+    ----------
+    horizons : sequence of str
+        Durations of the moves after an alert, such as ``"6h"``.
+    cooldown : str
+        After an event, further alerts of the symbol are no events for this long.
+    delay : int
+        Bars from a signal to the first bar measured, at least 1.
+    first : int
+        First row that is judged.
+    n_bootstrap : int
+        Draws of every bootstrap and random shifts of every shift test.
+    n_surrogates : int
+        Surrogate histories, at least 19 for a p of 5 %; 0 for none.
+    family : str
+        Volatility model of the surrogate histories; see ``fit_surrogates``.
+    seed : int
+
+    Raises
+    ------
+    ConfigError
+        If there is no horizon, one is given twice, or a number is not whole or too small.
+
+    Examples
+    --------
+    >>> Judging(("6h", "24h"), "24h").delay
+    1
+    >>> Judging(("6h", "360m"), "24h")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: horizons must differ and be at least one, got ['6h', '360m']; a horizon twice is two tests
+    """
+
+    horizons: Sequence[Duration]
+    cooldown: Duration
+    delay: int = 1
+    first: int = 0
+    n_bootstrap: int = 999
+    n_surrogates: int = 199
+    family: str = BEST
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("delay", self.delay, 1, " bar, because a score is known at the close of its bar")
+        check_whole("first", self.first, 0)
+        check_whole("n_bootstrap", self.n_bootstrap, 1, hint="999 is usual")
+        check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
+        if 0 < self.n_surrogates < MIN_SURROGATES:
+            raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
+        check_whole("seed", self.seed, 0)
+        if isinstance(self.horizons, str):
+            raise ConfigError(f"horizons must be a list, got {self.horizons!r}; put it in brackets")
+        check_horizons(self.horizons)
+        object.__setattr__(self, "horizons", tuple(self.horizons))
