@@ -6,7 +6,7 @@ from typing import Any
 from reports import format as fmt
 from reports.chart import DASHES, N_COLOURS, ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
 from reports.comparison_tables import FRIEDMAN_BLOCKS, detectors_of
-from reports.study_tables import DETECTOR_BASELINES
+from reports.study_order import DETECTOR_BASELINES
 
 # Lines of the rank chart that are shown at first: those of the best mean ranks, and no baseline.
 N_SHOWN = 5

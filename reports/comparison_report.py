@@ -8,7 +8,7 @@ from reports import comparison_figures as figures
 from reports import comparison_tables as tables
 from reports import format as fmt
 from reports.page import Page, first_of
-from reports.study_tables import DETECTOR_BASELINES
+from reports.study_order import DETECTOR_BASELINES
 from reports.tables import settings_table
 
 # Cells that are named in a sentence.

@@ -7,7 +7,7 @@ from typing import Any
 
 from reports import format as fmt
 from reports.eda_tables import heat_table
-from reports.study_tables import DETECTOR_BASELINES, verdict_kind
+from reports.study_order import DETECTOR_BASELINES, verdict_kind
 from reports.tables import Cell, Column, Table, cell, header, settings_table, words
 
 KINDS = ("year", "asset", "regime")

@@ -5,7 +5,7 @@ from typing import Any
 
 from reports import format as fmt
 from reports.chart import Chart, blank, drawable, height_of, spec_of
-from reports.study_tables import detectors_by_verdict
+from reports.study_order import detectors_by_verdict
 from reports.tables import Cell, Column, Table, cell, header
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reports import format as fmt
-from reports.study_tables import decisive, detectors_by_verdict, surrogates_decide
+from reports.study_order import decisive, detectors_by_verdict, surrogates_decide
 from reports.tables import Cell, Column, Table, cell, header, words
 
 # Tests whose estimate is a ratio, 1 without an effect: these stand in one picture.

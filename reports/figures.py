@@ -24,14 +24,8 @@ from reports.chart import (
     thinned,
 )
 from reports.evidence_tables import RATIOS, deciding_test, ladder
-from reports.study_tables import (
-    decisive,
-    detector_of,
-    detectors_by_verdict,
-    draw_quantiles,
-    strategies_in_order,
-    strategy_kind,
-)
+from reports.study_order import decisive, detector_of, detectors_by_verdict, strategies_in_order, strategy_kind
+from reports.study_tables import draw_quantiles
 
 # How many windows of the exposure's mean fit into the test side by side.
 N_MEANS = 50

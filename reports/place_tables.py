@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.validation.slices import CROSSED, MIN_RANKED_EVENTS
 from reports import format as fmt
-from reports.study_tables import detectors_by_verdict
+from reports.study_order import detectors_by_verdict
 from reports.tables import Cell, Column, Table, cell, header
 
 # Of |log ratio|: full colour.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reports import format as fmt
-from reports.study_tables import strategy_kind
+from reports.study_order import strategy_kind
 from reports.tables import Column
 
 MINUTE = np.timedelta64(1, "m")

@@ -10,7 +10,7 @@ from engine.risk.path import LEVELS, METHODS, RiskPath
 from reports import format as fmt
 from reports.chart import N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
 from reports.figures import N_SHOWN, dress
-from reports.study_tables import strategies_in_order, strategy_kind
+from reports.study_order import strategies_in_order, strategy_kind
 from reports.tables import Cell, Column, Table, cell, header, words
 
 # Periods of a history that are drawn: the last ones.

@@ -12,7 +12,7 @@ import pytest
 
 from data.errors import ConfigError, DataError
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
-from reports import chart, evidence_tables, figures, study_report, study_tables
+from reports import chart, evidence_tables, figures, study_order, study_report
 from reports import format as fmt
 from reports.html import embed
 from reports.study_report import StudyReport
@@ -180,7 +180,7 @@ def test_charts_hold_plain_lists_and_the_results(report, page):
     small = {f"{kind}-{i}" for kind in ("ladder", "lead") for i in range(len(report.results["detectors"]))}
     assert set(specs) == {"forward-0", "forward-1", "forward-2", "equity", "timing", "alerts"} | small
     assert "bdata" not in json.dumps(specs)
-    order = study_tables.detectors_by_verdict(report.results)
+    order = study_order.detectors_by_verdict(report.results)
     *_, matched = specs["forward-2"]["data"]
     assert matched["x"] == [report.results["detectors"][name]["forward"]["24h"]["matched_ratio"] for name in order]
     strategy = specs["timing"]["data"][-1]
@@ -229,7 +229,7 @@ def test_an_interval_that_runs_off_the_axis_ends_in_an_arrow(report):
     horizons = list(dict.fromkeys(horizon for entry in results["detectors"].values() for horizon in entry["forward"]))
     name = f"forward-{horizons.index('24h')}"
     low, high = pages.specs(replace(report, results=results).to_html())[name]["layout"]["xaxis"]["range"]
-    place = study_tables.detectors_by_verdict(results).index("zscore") + 0.16
+    place = study_order.detectors_by_verdict(results).index("zscore") + 0.16
     here = {arrow[1:] for arrow in added if arrow[0] == name and arrow[3] == place}
     assert here == {("◂", low, place), ("▸", high, place)}
 
@@ -284,7 +284,7 @@ def _ladder_points(spec: dict) -> dict[str, tuple[float, str]]:
 
 def test_the_ladder_draws_every_ratio_with_its_interval_and_p_from_naive_to_surrogates(report, page):
     specs, results = pages.specs(page), json.loads(json.dumps(report.results))
-    order = study_tables.detectors_by_verdict(results)
+    order = study_order.detectors_by_verdict(results)
     for i, name in enumerate(order):
         rows = {row["test"]: row for row in results["evidence"][name]["24h"]}
         spec = specs[f"ladder-{i}"]
@@ -308,7 +308,7 @@ def test_the_ladder_draws_every_ratio_with_its_interval_and_p_from_naive_to_surr
 def test_the_ladder_is_of_the_horizon_that_the_verdict_names(report):
     results = json.loads(json.dumps(report.results))
     results["detectors"]["zscore"]["verdict_horizon"] = "1h"
-    place = study_tables.detectors_by_verdict(results).index("zscore")
+    place = study_order.detectors_by_verdict(results).index("zscore")
     chart = figures.ladder_charts(results)[place]
     assert chart.title == "zscore: 1h after an alert, test by test"
     drawn = _ladder_points(json.loads(chart.spec))["surrogates"][0]
@@ -329,7 +329,7 @@ def test_a_test_that_was_not_made_says_why_in_its_row(report):
     last = results["evidence"]["zscore"]["24h"][9]
     assert last["test"] == "surrogate"
     last.update(estimate=None, p=None, note="not <run>")
-    place = study_tables.detectors_by_verdict(results).index("zscore")
+    place = study_order.detectors_by_verdict(results).index("zscore")
     notes = json.loads(figures.ladder_charts(results)[place].spec)["layout"]["annotations"]
     inside = [(note["y"], note["text"]) for note in notes if note.get("xref") != "paper"]
     assert inside == [(8, "not &lt;run&gt;")]
@@ -378,7 +378,7 @@ def test_the_surrogate_table_holds_t_of_the_data_beside_that_of_the_surrogates(r
 
 def test_lead_lag_pictures_draw_activity_band_and_lead(report, page):
     specs, seen = pages.specs(page), pages.seen(page)
-    for i, name in enumerate(study_tables.detectors_by_verdict(report.results)):
+    for i, name in enumerate(study_order.detectors_by_verdict(report.results)):
         curve, spec = report.results["lead_lag"][name], specs[f"lead-{i}"]
         low, high, usual, alert, activity, *lead = spec["data"]
         for trace, key in ((low, "low"), (high, "high"), (activity, "activity")):
@@ -398,7 +398,7 @@ def test_lead_lag_pictures_draw_activity_band_and_lead(report, page):
     assert "mad: lead 0 bars [−2, 1]" in seen
     assert "n = 204 events; no offset stands out above 1" in seen
     assert _rows(page, "lead-table")["rolling_volatility"][:3] == ["−1 [−3, 0]", "< 0.001", "204"]
-    names = study_tables.detectors_by_verdict(report.results)
+    names = study_order.detectors_by_verdict(report.results)
     at_two = _rows(page, "activity-table")["2"]
     assert at_two[names.index("zscore")] == "1.00 [0.80, 1.30]"
     assert at_two[names.index("mad")] == "1.70 [1.50, 2.00]"
