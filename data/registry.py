@@ -228,7 +228,7 @@ def load_file(path: str | Path) -> ModuleType:
     FileNotFoundError
         If there is none.
     """
-    from joblib.externals import cloudpickle
+    import cloudpickle
 
     path = Path(path).resolve()
     source = path.read_bytes()

@@ -16,10 +16,10 @@ from engine.scores import Signals
 from engine.splits import WalkForward
 from engine.thresholds import RollingQuantile, TrainQuantile
 from foreshock.study import Study
-from strategies.account import Account
 from strategies.anomaly_avoidance import AnomalyAvoidance
+from strategies.contract import check_strategy
 from strategies.portfolio import backtest
-from strategies.registry import STRATEGIES
+from strategies.registry import make_strategy, strategy_names
 from tests.market import make_bars
 from tests.small import THRESHOLDS, small_detector
 
@@ -208,32 +208,17 @@ def test_corrupted_bars_stay_valid_bars(bars):
 def built(name, bars):
     """A strategy by name, with regimes drawn by row where it needs them."""
     if name != "regime_exposure":
-        return STRATEGIES[name](**{"factor_portfolio": {"window": "5d", "rebalance": "1d", "turnover_penalty": 0.01}}.get(name, {}))
+        return make_strategy(
+            name, **{"factor_portfolio": {"window": "5d", "rebalance": "1d", "turnover_penalty": 0.01}}.get(name, {})
+        )
     labels = np.random.default_rng(5).integers(-1, 2, bars.shape).astype(np.int8)
     regimes = SimpleNamespace(time=bars.time, symbols=bars.symbols, labels=labels, names=("calm", "wild"))
-    return STRATEGIES[name](regimes=regimes, exposures={"calm": 1.0, "wild": 0.3})
+    return make_strategy(name, regimes=regimes, exposures={"calm": 1.0, "wild": 0.3})
 
 
-def drawn_signals(history, n_bars):
-    """Signals drawn by row: the same rows have the same signals in every history."""
-    active = np.random.default_rng(3).random((n_bars, history.n_symbols))[: len(history)] < 0.02
-    ones = np.ones(active.shape)
-    return Signals(history.time, history.symbols, active, ones, ones.astype(bool), history.interval)
-
-
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
-def test_every_registered_strategy_passes_the_gate_bit_for_bit(name, bars):
-    strategy = built(name, bars)
-
-    def compute(history):
-        weights = strategy.weights(history, drawn_signals(history, len(bars)))
-        return {"weights": weights, "fills": backtest(history, weights, account=Account(shorts=True)).turnover}
-
-    found = audit(compute, bars, n_cuts=8, at_open=["fills"])
-    assert found.passed, found.table
-    known = strategy.weights(bars, drawn_signals(bars, len(bars)))
-    assert (np.nansum(np.abs(known), axis=1) <= 1 + 1e-12).all()
-    assert (known[~np.isnan(known)] != 0).any()
+@pytest.mark.parametrize("name", strategy_names())
+def test_every_registered_strategy_keeps_the_contract_bit_for_bit(name, bars):
+    check_strategy(built(name, bars), bars)
 
 
 def test_a_strategy_that_looks_ahead_is_caught(bars):

@@ -13,6 +13,7 @@ import foreshock as fs
 from foreshock.config import parse_study
 from foreshock.demo import DETECTORS, demo_study
 from tests.small import small_study
+from tests.studies import embargo_default
 
 pytestmark = pytest.mark.long
 RESULT_KEYS = {"version", "config", "data", "detectors", "backtests", "seeds", "versions"}
@@ -159,6 +160,15 @@ def test_the_defaults_of_a_study_file_are_those_of_a_study():
     bars = fs.simulate_market(seed=5, n_symbols=1, n_bars=500).bars
     from_file = fs.Study.from_config(parse_study({"detectors": ["zscore"]}), bars)
     assert from_file.config() == fs.Study(bars, ["zscore"]).config()
+
+
+def test_a_file_and_a_script_without_an_embargo_key_give_the_same_results_and_none_gives_others():
+    bars = embargo_default.market()
+    script = embargo_default.from_script(bars)
+    assert embargo_default.differences(embargo_default.from_file(bars).results, script.results) == []
+    without = embargo_default.from_script(bars, embargo=None)
+    starts = [np.datetime64(found.results["data"]["test_start"]) for found in (without, script)]
+    assert starts[1] - starts[0] == np.timedelta64(2, "D")
 
 
 def test_two_detectors_of_one_name_need_labels():
