@@ -120,7 +120,7 @@ def save_comparison(content: Mapping[str, Any], folder: str | Path, command: str
     folder = Path(folder)
     with written_together(folder, ("comparison.json", "report.html")) as parts:
         parts["comparison.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-        ComparisonReport(content, command).save(parts["report.html"])
+        parts["report.html"].write_bytes(ComparisonReport(content, command).to_html().encode())
     return folder
 
 

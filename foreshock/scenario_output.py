@@ -86,7 +86,7 @@ def save_scenarios(
         scenario_table(study).to_parquet(parts["scenarios.parquet"], index=False, compression="zstd")
         content = scenario_results(study, bars, config)
         parts["scenarios.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-        ScenarioReport(content, command).save(parts["report.html"])
+        parts["report.html"].write_bytes(ScenarioReport(content, command).to_html().encode())
     return folder
 
 

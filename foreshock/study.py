@@ -39,6 +39,7 @@ from foreshock.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDO
 from foreshock.exploration_sections import PAIRED, projection
 from foreshock.judge import judge
 from foreshock.ledger import deflate_study
+from foreshock.plain import plain, versions
 from foreshock.progress import progress_bar
 from foreshock.side_by_side import walk_forward_all, worth_processes
 from foreshock.study_result import StudyResult
@@ -282,12 +283,12 @@ class Study(Shown):
             "rank_stability": rank_stability(slices),
             "agreement": agreement(signals, AGREEMENT_BARS),
             "seeds": {"study": self.seed},
-            "versions": sections.versions(),
+            "versions": versions(),
         }
-        plain = sections.plain(content)
+        found = plain(content)
         return deflate_study(
             StudyResult(
-                self.title, plain, bars, regimes, scores, signals, judged.forward, judged.verdicts, backtests, paths, quality
+                self.title, found, bars, regimes, scores, signals, judged.forward, judged.verdicts, backtests, paths, quality
             )
         )
 

@@ -228,7 +228,7 @@ class StudyResult(Shown):
         """
         folder = Path(folder)
         with written_together(folder, ("report.html", "results.json", "scores.parquet", "trades.parquet")) as partial:
-            self.report(partial["report.html"], command)
+            partial["report.html"].write_bytes(self._page(command).to_html().encode())
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
             self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
