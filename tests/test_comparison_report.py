@@ -16,11 +16,8 @@ from foreshock.compare import comparison, config_changes, load_models
 from foreshock.rankings import rank_comparison, slice_ranks, with_q
 from reports import format as fmt
 from reports.comparison_report import ComparisonReport, headline, sentences
-from tests.made.comparison import DETECTORS, MODELS, YEARS, page_of, study
-from tests.pages import head_of, seen, specs, table_of, texts
-
-HOSTILE = "<script>alert(1)</script>"
-WORSE = "<img src=x onerror=alert(1)>\"'&</script><!--"
+from tests.made.comparison import DETECTORS, MODELS, YEARS, study
+from tests.pages import head_of, seen, specs, table_of
 
 
 @pytest.fixture(scope="module")
@@ -264,34 +261,6 @@ def test_several_studies_begin_with_what_changed(content, page):
     first = headline(content)[0]
     assert first == ("1 of 6 verdicts differ from those of main: zscore (adds information → echoes volatility in other).")
     assert seen(page).index(first) < seen(page).index("What changed between the studies?")
-
-
-@pytest.mark.parametrize("name", [HOSTILE, WORSE])
-def test_hostile_names_are_text_everywhere(name):
-    page, clean = page_of(name, name, name), page_of("harmless", "harmless", "harmless")
-    assert "<img" not in page
-    for tag in ("<script", "</script", "<!--", "<tr>", "<td", "<button", "<title"):
-        assert page.count(tag) == clean.count(tag), tag
-    assert name in seen(page)
-    plotted = [text for spec in specs(page).values() for text in texts(spec) if "alert" in text]
-    assert plotted
-    assert not any(re.search(r"<(?!br>)", text) for text in plotted)
-
-
-def test_the_page_asks_nothing_and_every_chart_has_title_n_and_label(page):
-    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)", page)
-    captions = re.findall(r"<figcaption><strong>(.*?)</strong><span>(.*?)</span></figcaption>", page, flags=re.DOTALL)
-    labels = re.findall(r'class="chart"[^>]*role="img" aria-label="([^"]+)"', page)
-    assert len(captions) == len(labels) == len(specs(page)) == 6
-    for (title, note), label in zip(captions, labels, strict=True):
-        assert re.search(r"\bn = [\d,]+ ", note), note
-        assert html.unescape(label) == html.unescape(f"{title}: {note}")
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
-    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
-    assert "NaN" not in json.dumps(specs(page))
-    assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b", seen(page))
-    assert len(page.encode()) < 2e6
 
 
 def test_the_verb_writes_json_and_page_of_the_same_numbers(tmp_path):

@@ -5,6 +5,7 @@ import hashlib
 import html
 import json
 import re
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -55,14 +56,15 @@ def test_page_loads_nothing_and_is_small(kind, page):
     assert len(page.encode()) < KINDS[kind].most_bytes
 
 
-def test_every_chart_has_a_title_its_n_and_a_label(page):
+def test_every_chart_has_a_title_its_n_and_a_label(kind, page):
     captions = re.findall(r"<figcaption><strong>(.*?)</strong><span>(.*?)</span></figcaption>", page, flags=re.DOTALL)
     labels = re.findall(r'<[a-z]+[^>]*role="img" aria-label="([^"]+)"', page)
-    assert len(captions) == len(labels) >= len(specs(page))
-    for (title, note), label in zip(captions, labels, strict=True):
-        assert title
-        assert re.search(r"\bn = [\d,]+( |$)", note), note
-        assert html.unescape(label) == html.unescape(f"{title}: {note}")
+    assert len(specs(page)) == KINDS[kind].n_charts
+    assert len(captions) >= len(specs(page))
+    assert all(title and re.search(r"\bn = [\d,]+( |$)", note) for title, note in captions)
+    # Small pictures in tables have labels, too, and no title of their own.
+    missing = Counter(html.unescape(f"{title}: {note}") for title, note in captions) - Counter(map(html.unescape, labels))
+    assert not missing
 
 
 def test_every_place_has_one_name_and_every_link_within_the_page_leads_to_one(page):

@@ -1,6 +1,5 @@
 """The scenario page: what stands on it is what stands in scenarios.json, which is what the paths say."""
 
-import html
 import json
 import re
 
@@ -13,9 +12,7 @@ from foreshock.scenario_pictures import clustering, fan, losses, path_returns
 from reports import format as fmt
 from reports.scenario_report import ScenarioReport, headline
 from tests.made.scenarios import content_of, page_of, study
-from tests.pages import head_of, seen, specs, table_of, texts
-
-HOSTILE = "<script>alert(1)</script>"
+from tests.pages import head_of, seen, specs, table_of
 
 
 @pytest.fixture
@@ -154,29 +151,6 @@ def test_without_a_later_card_nothing_is_said_of_it(content):
     text = seen(ScenarioReport(alone, "").to_html())
     assert "last 30" not in text
     assert len(headline(alone)) == 3
-
-
-def test_the_page_asks_nothing_and_every_chart_has_title_n_and_label(page):
-    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)", page)
-    captions = re.findall(r"<figcaption><strong>(.*?)</strong><span>(.*?)</span></figcaption>", page, flags=re.DOTALL)
-    labels = re.findall(r'class="chart"[^>]*role="img" aria-label="([^"]+)"', page)
-    assert len(captions) == len(labels) == len(specs(page)) == 2 + 3 + 1
-    for (title, note), label in zip(captions, labels, strict=True):
-        assert re.search(r"\bn = [\d,]+ ", note), note
-        assert html.unescape(label) == html.unescape(f"{title}: {note}")
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
-    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
-    assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b", seen(page))
-    assert len(page.encode()) < 2e6
-
-
-def test_hostile_symbols_are_text(page):
-    found = page_of(HOSTILE, "B")
-    for tag in ("<script", "</script", "<tr>", "<td", "<title"):
-        assert found.count(tag) == page.count(tag), tag
-    assert HOSTILE in seen(found)
-    assert not any(re.search(r"<(?!br>)", text) for spec in specs(found).values() for text in texts(spec))
 
 
 def test_the_folder_holds_page_and_json_of_the_same_numbers(tmp_path):
