@@ -11,6 +11,7 @@ from reports import format as fmt
 from reports.figures import N_COLOURS, N_SHOWN, Chart, Line, blank, drawable, dress, height_of, safe, spec_of
 from reports.study_tables import strategies_in_order, strategy_kind
 from reports.tables import Cell, Column, Table, cell, header, words
+from strategies.identity import BASELINE, RANDOM
 
 # Periods of a history that are drawn: the last ones.
 N_DRAWN = 1_500
@@ -20,7 +21,7 @@ COLOURS = {0.95: "var(--matched)", 0.99: "var(--ink)"}
 
 def var_charts(paths: Mapping[str, RiskPath], results: Mapping[str, Any]) -> list[Chart]:
     """Returns of each strategy against the value at risk that was forecast of them; breaches stand out."""
-    names = [name for name in strategies_in_order(paths, results) if strategy_kind(name) != "random timing"]
+    names = [name for name in strategies_in_order(paths, results) if strategy_kind(name, results) != RANDOM]
     return [_var_chart(i, name, paths[name]) for i, name in enumerate(names[:N_SHOWN])]
 
 
@@ -135,11 +136,11 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
     if not names:
         return None
     figure = blank(380)
-    lines, legend = dress(names), []
+    lines, legend = dress(names, results), []
     rates = [1e4 * rate for rate in swept["rates"]]
     for place, name in enumerate(names):
         colour, dash, width = lines[name]
-        visible = strategy_kind(name) == "baseline" or place < N_COLOURS
+        visible = strategy_kind(name, results) == BASELINE or place < N_COLOURS
         totals = swept["total_return"][name]
         figure.add_scatter(
             x=rates,

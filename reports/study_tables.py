@@ -7,11 +7,11 @@ import numpy as np
 
 from reports import format as fmt
 from reports.tables import Cell, Column, Strip, Table, cell, header, measure, words
+from strategies.identity import BASELINE, RANDOM, STRATEGY
 
 VERDICTS = ("adds information", "echoes volatility", "no information", "too few events", "not tested")
-DETECTOR_BASELINES = ("random", "volatility_only")
-# What the simulated market of the demo knows of itself.
-TRUTH = "planted_foreshocks"
+# What stands below a detector's name, by its role.
+DETECTOR_ROLES = {"detector": "", "baseline": "baseline", "oracle": "the truth"}
 FORWARD_TESTS = {
     "p_naive": ("p naive",),
     "p_hac": ("p HAC",),
@@ -82,7 +82,7 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
         order = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
         rows.append(
             [
-                header(name, "baseline" if name in DETECTOR_BASELINES else "the truth" if name == TRUTH else ""),
+                header(name, DETECTOR_ROLES[detector["role"]]),
                 Cell(verdict or fmt.DASH, detector.get("sentence") or "", order, "badge " + verdict_kind(verdict)),
                 cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(bounds))),
                 Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
@@ -180,7 +180,7 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
         return None
     rows = [
         [
-            header(name, "baseline" if name in DETECTOR_BASELINES else ""),
+            header(name, "baseline" if results["detectors"][name]["role"] == "baseline" else ""),
             *(measure(key, results["detectors"][name]["detection"].get(key)) for key in measures),
         ]
         for name in names
@@ -189,27 +189,31 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
     return Table("detection", "Detection of the labelled events", columns, rows)
 
 
-def strategy_kind(name: str) -> str:
-    """What a strategy stands for in the tables: "strategy", "baseline" or "random timing"."""
-    if name.startswith("random_avoidance"):
-        return "random timing"
-    return "baseline" if name in ("buy_and_hold", "equal_weight", "volatility_target") else "strategy"
+def strategy_kind(name: str, results: Mapping[str, Any]) -> str:
+    """The role of a strategy in the study; one that was not backtested is under test."""
+    return (results["backtests"].get(name) or {}).get("role", STRATEGY)
 
 
 def strategies_in_order(names: Iterable[str], results: Mapping[str, Any]) -> list[str]:
     """Baselines first, then strategies, then random timing; within each by the verdict of the detector they act on."""
-    order, ranked = ("baseline", "strategy", "random timing"), detectors_by_verdict(results)
+    order, ranked = (BASELINE, STRATEGY, RANDOM), detectors_by_verdict(results)
 
     def rank(name: str) -> tuple[int, int]:
-        detector = detector_of(name)
-        return order.index(strategy_kind(name)), ranked.index(detector) if detector in ranked else len(ranked)
+        detector = detector_of(name, results)
+        return order.index(strategy_kind(name, results)), ranked.index(detector) if detector in ranked else len(ranked)
 
     return sorted(names, key=rank)
 
 
-def detector_of(strategy: str) -> str:
-    """The detector in `anomaly_avoidance[detector]`, or the name itself."""
-    return strategy.partition("[")[2].removesuffix("]") or strategy
+def detector_of(strategy: str, results: Mapping[str, Any]) -> str | None:
+    """The detector that a strategy acts on, None where it acts on none."""
+    return (results["backtests"].get(strategy) or {}).get("detector")
+
+
+def strategy_of(detector: str, results: Mapping[str, Any], role: str = STRATEGY) -> str | None:
+    """The strategy of a role that acts on a detector, None where there is none."""
+    found = results["backtests"].items()
+    return next((name for name, entry in found if entry["detector"] == detector and entry["role"] == role), None)
 
 
 def returns_table(results: Mapping[str, Any]) -> Table:
@@ -217,7 +221,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
     rows = []
     for name in strategies_in_order(results["backtests"], results):
         backtest = results["backtests"][name]
-        kind = strategy_kind(name)
+        kind = strategy_kind(name, results)
 
         def percents(key: str, digits: int = 1, below: str = "", backtest: Mapping[str, Any] = backtest) -> Cell:
             detail = fmt.percent(backtest.get(below), digits) if below else ""
@@ -225,7 +229,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
 
         rows.append(
             [
-                header(name, {"strategy": "", "random timing": "the middle draw"}.get(kind, kind)),
+                header(name, {STRATEGY: "", RANDOM: "the middle draw"}.get(kind, kind)),
                 percents("total_return"),
                 percents("annual_return"),
                 percents("annual_volatility"),

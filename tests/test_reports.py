@@ -15,6 +15,7 @@ import pytest
 from data.errors import ConfigError
 from engine.risk.path import risk_path
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
+from foreshock.identities import with_identities
 from reports import evidence_tables, figures, study_report, study_tables
 from reports import format as fmt
 from reports.html import embed
@@ -275,7 +276,7 @@ def _calibration() -> list[dict]:
 
 def _report() -> StudyReport:
     rng = np.random.default_rng(3)
-    results = _results()
+    results = with_identities(_results())
     n_bars, names = 20_000, list(results["backtests"])
     market = rng.standard_t(4, (n_bars, 1)) * 0.004 + 0.00003
     steps = market * rng.uniform(0.7, 1.0, len(names)) + rng.normal(0, 0.0012, (n_bars, len(names)))
@@ -476,7 +477,8 @@ def test_a_detector_without_events_shows_dashes_and_counts(page):
 
 def test_a_detector_without_any_forward_move_and_a_study_without_strategies_still_render(report):
     results = {**report.results, "backtests": {}, "risk": {}, "config": {}, "seeds": {}, "versions": {}}
-    results["detectors"] = {"silent": {"alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}}
+    silent = {"role": "detector", "alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}
+    results["detectors"] = {"silent": silent}
     results |= {"surrogates": {"n": 0, "notes": []}, "evidence": {}, "lead_lag": {}, "calibration": []}
     bare = replace(report, results=results, equity=pd.DataFrame(), quality=pd.DataFrame(), random_draws={})
     page = bare.to_html()
