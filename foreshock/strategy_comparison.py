@@ -125,14 +125,14 @@ def strategy_comparison(
     latent = latent_factors(bars, "autoencoder", min(3, bars.n_symbols - 1), splits, seed=seed) if bars.n_symbols > 1 else None
     on_step("regimes and latent factors")
     first = splits.folds(bars.n_bars, bars.interval, 0)[0].test.start
-    told, draws = _Knowledge(signals, regimes, latent), (n_draws, n_bootstrap, seed)
-    rows = _rows(bars, told, slice(first, bars.n_bars), costs, "out-of-sample", draws, on_step)
+    told, sampling = _Knowledge(signals, regimes, latent), _Sampling(n_draws, n_bootstrap, seed)
+    rows = _rows(bars, told, slice(first, bars.n_bars), costs, "out-of-sample", sampling, on_step)
     of_year = np.flatnonzero(bars.time.astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
     if of_year.size:
         within = slice(int(of_year[0]), int(of_year[-1]) + 1)
         told = _in_sample(bars, features, within, detectors, seed)
         # What knows its year needs no comparison with chance.
-        rows += _rows(bars, told, within, costs, f"in-sample {year}", (0, n_bootstrap, seed), on_step)
+        rows += _rows(bars, told, within, costs, f"in-sample {year}", sampling._replace(n_timings=0), on_step)
     return pd.DataFrame(rows)
 
 
@@ -152,6 +152,14 @@ def _in_sample(bars: Bars, features: Features, within: slice, detectors: Sequenc
     # What the last row of the year would choose, by the returns of all of it.
     whole = FactorPortfolio(window=format_duration((own.n_bars - 1) * own.interval), rebalance=format_duration(own.interval))
     return _Knowledge(signals, regimes, factor_weights=whole.weights(own)[-1])
+
+
+class _Sampling(NamedTuple):
+    """Random timings of an avoidance strategy (0: none are drawn), bootstrap draws of an interval, and the seed of both."""
+
+    n_timings: int
+    n_bootstrap: int
+    seed: int
 
 
 class _Book(NamedTuple):
@@ -194,10 +202,10 @@ def _rows(
     within: slice,
     costs: Costs,
     sample: str,
-    draws: tuple[int, int, int],
+    sampling: _Sampling,
     on_step: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    n_draws, n_bootstrap, seed = draws
+    n_timings, n_bootstrap, seed = sampling
     own = bars.rows(within)
     books = {}
     for name, book in _books(bars, told).items():
@@ -214,9 +222,9 @@ def _rows(
         if name != EqualWeight.name:
             gap = paired_difference(result, results[EqualWeight.name], BLOCK, n_bootstrap, seed)
             row |= {"beyond_equal": gap.mean, "beyond_equal_low": gap.mean_interval[0], "beyond_equal_high": gap.mean_interval[1]}
-        if n_draws and book.avoided is not None:
+        if n_timings and book.avoided is not None:
             found = compare_avoidance(
-                own, book.avoided.rows(within), costs=costs, n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed
+                own, book.avoided.rows(within), costs=costs, n_draws=n_timings, n_bootstrap=n_bootstrap, seed=seed
             )
             low, high = found.difference.mean_interval
             row |= {"percentile": found.percentile, "beyond_target": found.difference.mean}

@@ -204,8 +204,16 @@ class Study:
 
     def _judging(self, first: int) -> Judging:
         """How verdicts are reached on the rows from ``first`` on."""
-        n_draws = (self.n_bootstrap, self.n_surrogates)
-        return Judging(self.horizons, self.event_cooldown, self.delay, first, *n_draws, self.surrogate_family, self.seed)
+        return Judging(
+            self.horizons,
+            self.event_cooldown,
+            self.delay,
+            first,
+            self.n_bootstrap,
+            self.n_surrogates,
+            self.surrogate_family,
+            self.seed,
+        )
 
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
     @threadpool_limits.wrap(limits=1)
