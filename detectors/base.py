@@ -48,6 +48,8 @@ class Detector(ShownParameters, BaseEstimator):
     tolerance: ClassVar[float] = 0.0
     # Whether fitting takes so long that a study gives it a process of its own; of several the slowest starts first.
     slow: ClassVar[int] = 0
+    # What a study shows it as: "detector", "baseline", or "oracle" for one that knows what no detector can.
+    role: ClassVar[str] = "detector"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -20,6 +20,7 @@ class Random(Detector):
     """
 
     name = "random"
+    role = "baseline"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

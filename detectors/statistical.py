@@ -133,6 +133,7 @@ class VolatilityOnly(Detector):
     """
 
     name = "volatility_only"
+    role = "baseline"
 
     def __init__(self, window: int = 24) -> None:
         self.window = window

@@ -65,26 +65,38 @@ class Scores(Shown):
         if self.values.shape != shape:
             raise DataError(f"scores must have the shape (n_rows, n_symbols) = {shape}, got {self.values.shape}")
 
-    def signals(self, policy: Threshold, cooldown: Duration | None = None) -> Signals:
-        """Rows where the score exceeds the policy's threshold.
+    def signals(
+        self, threshold: Threshold | None = None, cooldown: Duration | None = None, *, policy: Threshold | None = None
+    ) -> Signals:
+        """Rows where the score exceeds the threshold.
 
         Parameters
         ----------
-        policy : Threshold
+        threshold : Threshold
             ``TrainQuantile``, ``RollingQuantile`` or ``Fixed``.
         cooldown : str, optional
             After an alert no further one of the same symbol for this long.
+        policy : Threshold, optional
+            The earlier name of ``threshold``.
+
+        Raises
+        ------
+        TypeError
+            If there is no threshold, or one under either name.
         """
-        threshold = policy.threshold(self)
+        given = [one for one in (threshold, policy) if one is not None]
+        if len(given) != 1:
+            raise TypeError(f"signals() takes one threshold, such as fs.RollingQuantile(0.99), got {len(given)}")
+        levels = given[0].threshold(self)
         # NaN compares false: a row without a score or without a threshold is never an alert.
-        active = self.values > threshold
-        decided = ~np.isnan(self.values) & ~np.isnan(threshold)
+        active = self.values > levels
+        decided = ~np.isnan(self.values) & ~np.isnan(levels)
         if cooldown is not None:
             kept = thin(active, bars_in(cooldown, self.interval, "cooldown"))
             # A silenced alert is no alert, but it is no quiet row either.
             decided &= kept | ~active
             active = kept
-        return Signals(self.time, self.symbols, active, threshold, decided, self.interval, policy.nominal_rate)
+        return Signals(self.time, self.symbols, active, levels, decided, self.interval, given[0].nominal_rate)
 
     def _facts(self) -> Iterator[str]:
         yield symbols_fact(self.symbols)

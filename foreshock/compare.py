@@ -12,6 +12,7 @@ import numpy as np
 from data.disk import written_together
 from data.errors import ConfigError, DataError
 from engine.validation.slices import RANKED
+from foreshock.identities import with_identities
 from foreshock.plain import plain, versions
 from foreshock.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.results import SCHEMA_VERSION
@@ -83,6 +84,7 @@ def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, An
     """
     if not studies:
         raise ConfigError("nothing to compare; give at least one study file or folder")
+    studies = {name: with_identities(results) for name, results in studies.items()}
     return plain(
         {
             "version": SCHEMA_VERSION,
@@ -100,6 +102,7 @@ def _study(results: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data": results["data"],
         "config": results["config"],
+        "roles": {label: entry["role"] for label, entry in results["detectors"].items()},
         "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
         "slices": slices,
         "cells": cells,

@@ -29,6 +29,7 @@ class PlantedForeshocks(Detector):
     """
 
     name = "planted_foreshocks"
+    role = "oracle"
 
     def __init__(self, seed: int = 7) -> None:
         self.seed = seed

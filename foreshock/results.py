@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from detectors.base import Detector
 from engine.risk.performance import performance
 from engine.risk.report import risk_report
 from engine.scores import Scores, Signals
@@ -19,6 +20,7 @@ from engine.validation.forward import HorizonMoves
 from engine.validation.verdict import Surrogate
 from foreshock.judge import Judgement
 from foreshock.plain import bars_section
+from strategies.identity import Identity
 from strategies.result import BacktestResult
 
 SCHEMA_VERSION = 1
@@ -28,9 +30,10 @@ def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
     return {**bars_section(bars), "test_start": str(bars.time[first_test_row]), "test_end": str(bars.time[-1])}
 
 
-def detector_section(scores: Scores, signals: Signals, judged: Judgement, label: str) -> dict[str, Any]:
+def detector_section(detector: Detector, scores: Scores, signals: Signals, judged: Judgement, label: str) -> dict[str, Any]:
     verdict, surrogates = judged.verdicts[label], judged.surrogate(label) or {}
     return {
+        "role": detector.role,
         "alert_rate": {"nominal": signals.nominal_rate, "realised": signals.alert_rate},
         "n_alerts": int(signals.active.sum()),
         "n_scored": int(signals.decided.sum()),
@@ -84,9 +87,10 @@ def surrogates_section(judged: Judgement, symbols: Sequence[str]) -> dict[str, A
     }
 
 
-def backtest_section(result: BacktestResult) -> dict[str, Any]:
+def backtest_section(identity: Identity, result: BacktestResult) -> dict[str, Any]:
     years = len(result.time) * (result.interval / np.timedelta64(365, "D"))
     return {
+        **asdict(identity),
         **asdict(performance(result.returns, result.interval)),
         "turnover": float(result.turnover.sum() / years),
         "costs": result.costs,

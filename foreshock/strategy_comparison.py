@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,7 @@ from strategies.cost_sweep import break_even_cost
 from strategies.costs import DEFAULT_COSTS, Costs
 from strategies.event import EventTrade
 from strategies.factor_portfolio import FactorPortfolio
+from strategies.identity import Identity
 from strategies.momentum import TimeSeriesMomentum
 from strategies.portfolio import backtest
 from strategies.regime_exposure import RegimeExposure
@@ -121,14 +122,14 @@ def strategy_comparison(
     latent = latent_factors(bars, "autoencoder", min(3, bars.n_symbols - 1), splits, seed=seed) if bars.n_symbols > 1 else None
     on_step("regimes and latent factors")
     first = splits.folds(bars.n_bars, bars.interval, 0)[0].test.start
-    told, draws = _Knowledge(signals, regimes, latent), (n_draws, n_bootstrap, seed)
-    rows = _rows(bars, told, slice(first, bars.n_bars), costs, "out-of-sample", draws, on_step)
+    told, sampling = _Knowledge(signals, regimes, latent), _Sampling(n_draws, n_bootstrap, seed)
+    rows = _rows(bars, told, slice(first, bars.n_bars), costs, "out-of-sample", sampling, on_step)
     of_year = np.flatnonzero(bars.time.astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
     if of_year.size:
         within = slice(int(of_year[0]), int(of_year[-1]) + 1)
         told = _in_sample(bars, features, within, detectors, seed)
         # What knows its year needs no comparison with chance.
-        rows += _rows(bars, told, within, costs, f"in-sample {year}", (0, n_bootstrap, seed), on_step)
+        rows += _rows(bars, told, within, costs, f"in-sample {year}", sampling._replace(n_timings=0), on_step)
     return pd.DataFrame(rows)
 
 
@@ -150,25 +151,45 @@ def _in_sample(bars: Bars, features: Features, within: slice, detectors: Sequenc
     return _Knowledge(signals, regimes, factor_weights=whole.weights(own)[-1])
 
 
-def _books(bars: Bars, told: _Knowledge) -> dict[str, tuple[np.ndarray, Account]]:
-    """Target weights over all bars, and the account that holds them."""
-    plain = Account()
-    books = {f"anomaly_avoidance[{name}]": (AnomalyAvoidance().weights(bars, found), plain) for name, found in told.signals.items()}
+class _Sampling(NamedTuple):
+    """Random timings of an avoidance strategy (0: none are drawn), bootstrap draws of an interval, and the seed of both."""
+
+    n_timings: int
+    n_bootstrap: int
+    seed: int
+
+
+class _Book(NamedTuple):
+    """Target weights over all bars, the account that holds them, and the alerts that anomaly avoidance acts on."""
+
+    weights: np.ndarray
+    account: Account = Account()
+    avoided: Signals | None = None
+
+
+def _books(bars: Bars, told: _Knowledge) -> dict[str, _Book]:
+    """Every strategy by its displayed name."""
+    books = {
+        Identity(AnomalyAvoidance.name, name).name: _Book(AnomalyAvoidance().weights(bars, found), avoided=found)
+        for name, found in told.signals.items()
+    }
     name, alerts = next(iter(told.signals.items()))
     for mode in ("follow", "fade"):
-        books[f"event_trade[{name}, {mode}]"] = (EventTrade(mode).weights(bars, alerts), SHORTS)
-    books["regime_exposure"] = (RegimeExposure(told.regimes, EXPOSURES).weights(bars), plain)
+        books[f"event_trade[{name}, {mode}]"] = _Book(EventTrade(mode).weights(bars, alerts), SHORTS)
+    books["regime_exposure"] = _Book(RegimeExposure(told.regimes, EXPOSURES).weights(bars))
     if told.factor_weights is None:
-        books["factor_portfolio"] = (FactorPortfolio().weights(bars), SHORTS)
-        books["factor_portfolio[long only]"] = (FactorPortfolio(long_only=True).weights(bars), plain)
+        books["factor_portfolio"] = _Book(FactorPortfolio().weights(bars), SHORTS)
+        books["factor_portfolio[long only]"] = _Book(FactorPortfolio(long_only=True).weights(bars))
     else:
         held = np.where(np.isnan(EqualWeight("7d").weights(bars)), np.nan, np.nan_to_num(told.factor_weights))
-        books["factor_portfolio"] = (held, SHORTS)
+        books["factor_portfolio"] = _Book(held, SHORTS)
     if told.latent is not None:
-        books["factor_portfolio[autoencoder]"] = (FactorPortfolio(told.latent.n_factors, factors=told.latent).weights(bars), SHORTS)
-    books["time_series_momentum"] = (TimeSeriesMomentum().weights(bars), plain)
-    books["volatility_target"] = (VolatilityTarget().weights(bars), plain)
-    books["equal_weight"] = (EqualWeight().weights(bars), plain)
+        books["factor_portfolio[autoencoder]"] = _Book(
+            FactorPortfolio(told.latent.n_factors, factors=told.latent).weights(bars), SHORTS
+        )
+    books["time_series_momentum"] = _Book(TimeSeriesMomentum().weights(bars))
+    books["volatility_target"] = _Book(VolatilityTarget().weights(bars))
+    books["equal_weight"] = _Book(EqualWeight().weights(bars))
     return books
 
 
@@ -178,28 +199,30 @@ def _rows(
     within: slice,
     costs: Costs,
     sample: str,
-    draws: tuple[int, int, int],
+    sampling: _Sampling,
     on_step: Callable[[str], None],
 ) -> list[dict[str, Any]]:
-    n_draws, n_bootstrap, seed = draws
+    n_timings, n_bootstrap, seed = sampling
     own = bars.rows(within)
     books = {}
-    for name, (weights, account) in _books(bars, told).items():
+    for name, book in _books(bars, told).items():
         # The account starts with the targets in force.
-        weights[within.start] = carried(weights[: within.start + 1])[-1]
-        books[name] = (weights[within], account)
-    books[BuyAndHold.name] = (BuyAndHold().weights(own), Account())
-    results = {name: backtest(own, weights, costs, name, account) for name, (weights, account) in books.items()}
+        book.weights[within.start] = carried(book.weights[: within.start + 1])[-1]
+        books[name] = book._replace(weights=book.weights[within])
+    books[BuyAndHold.name] = _Book(BuyAndHold().weights(own))
+    results = {name: backtest(own, book.weights, costs, name, book.account) for name, book in books.items()}
     rows = []
     for name, result in results.items():
         row = {"strategy": name, "sample": sample, **_figures(result)}
-        row["break_even"] = break_even_cost(own, books[name][0], costs=costs, account=books[name][1])
+        book = books[name]
+        row["break_even"] = break_even_cost(own, book.weights, costs=costs, account=book.account)
         if name != EqualWeight.name:
             gap = paired_difference(result, results[EqualWeight.name], BLOCK, n_bootstrap, seed)
             row |= {"beyond_equal": gap.mean, "beyond_equal_low": gap.mean_interval[0], "beyond_equal_high": gap.mean_interval[1]}
-        if n_draws and name.startswith(AnomalyAvoidance.name):
-            alerts = told.signals[name.split("[")[1][:-1]].rows(within)
-            found = compare_avoidance(own, alerts, costs=costs, n_draws=n_draws, n_bootstrap=n_bootstrap, seed=seed)
+        if n_timings and book.avoided is not None:
+            found = compare_avoidance(
+                own, book.avoided.rows(within), costs=costs, n_draws=n_timings, n_bootstrap=n_bootstrap, seed=seed
+            )
             low, high = found.difference.mean_interval
             row |= {"percentile": found.percentile, "beyond_target": found.difference.mean}
             row |= {"beyond_target_low": low, "beyond_target_high": high}

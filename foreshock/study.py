@@ -53,6 +53,7 @@ from foreshock.study_sections import (
 from strategies.anomaly_avoidance import AnomalyAvoidance
 from strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
 from strategies.costs import Costs
+from strategies.identity import BASELINE, RANDOM, Identity
 from strategies.portfolio import backtest, backtest_many
 from strategies.result import BacktestResult
 
@@ -207,8 +208,16 @@ class Study(Shown):
 
     def _judging(self, first: int) -> Judging:
         """How verdicts are reached on the rows from ``first`` on."""
-        n_draws = (self.n_bootstrap, self.n_surrogates)
-        return Judging(self.horizons, self.event_cooldown, self.delay, first, *n_draws, self.surrogate_family, self.seed)
+        return Judging(
+            self.horizons,
+            self.event_cooldown,
+            self.delay,
+            first,
+            self.n_bootstrap,
+            self.n_surrogates,
+            self.surrogate_family,
+            self.seed,
+        )
 
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
     @threadpool_limits.wrap(limits=1)
@@ -255,8 +264,9 @@ class Study(Shown):
             slices = slices_section(judged.table.only(longest), signals, masks, setting)
             step("years, assets and regimes")
             tested = bars.rows(slice(first, None))
-            backtests, draws = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
-            acted = {name: result for name, result in backtests.items() if not name.startswith(RandomAvoidance.name)}
+            accounts, timings = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
+            backtests = {identity.name: result for identity, result in accounts.items()}
+            acted = {identity.name: result for identity, result in accounts.items() if identity.role != RANDOM}
             costs = cost_section(tested, acted, self.costs)
             step("costs")
             paths, tested_risk = risk_section(acted, bars, self.seed)
@@ -265,17 +275,20 @@ class Study(Shown):
             "version": sections.SCHEMA_VERSION,
             "config": self.config(),
             "data": sections.data_section(bars, first),
-            "detectors": {label: sections.detector_section(scores[label], signals[label], judged, label) for label in detectors},
+            "detectors": {
+                label: sections.detector_section(detector, scores[label], signals[label], judged, label)
+                for label, detector in detectors.items()
+            },
             "surrogates": sections.surrogates_section(judged, bars.symbols),
             "calibration": sections.calibration_section(),
             "evidence": {label: sections.evidence_section(frames) for label, frames in judged.evidence.items()},
             "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
-            "backtests": {name: sections.backtest_section(result) for name, result in backtests.items()},
+            "backtests": {who.name: sections.backtest_section(who, result) for who, result in accounts.items()},
             "risk": {name: sections.risk_rows(result) for name, result in backtests.items()},
             "equity_by_month": sections.months_section(backtests),
             "value_at_risk": tested_risk,
             "cost_sweep": costs,
-            "random_draws": draws,
+            "random_draws": timings,
             "event_study": after,
             "regimes": regimes_section(regimes),
             "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, self.seed, []),
@@ -323,33 +336,32 @@ class Study(Shown):
 
     def _backtests(
         self, bars: Bars, signals: dict[str, Signals], step: Callable[[str], None]
-    ) -> tuple[dict[str, BacktestResult], dict[str, dict[str, Any]]]:
+    ) -> tuple[dict[Identity, BacktestResult], dict[str, dict[str, Any]]]:
         """Avoidance by each detector, its random timings, and the two passive baselines, all on the test rows."""
-        backtests: dict[str, BacktestResult] = {}
-        draws: dict[str, dict[str, Any]] = {}
+        accounts: dict[Identity, BacktestResult] = {}
+        timings: dict[str, dict[str, Any]] = {}
         avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
         chance = RandomAvoidance(self.random_draws, self.seed, self.hold, self.exposure, self.rebalance)
         for passive in (BuyAndHold(), EqualWeight(self.rebalance)):
-            backtests[passive.name] = backtest(bars, passive.weights(bars), self.costs, passive.name)
+            accounts[Identity(passive.name, role=BASELINE)] = backtest(bars, passive.weights(bars), self.costs, passive.name)
             step(passive.name)
         for label, alerts in signals.items():
-            name = f"{avoidance.name}[{label}]"
-            backtests[name] = backtest(bars, avoidance.weights(bars, alerts), self.costs, name)
-            step(name)
-            random_name = f"{chance.name}[{label}]"
+            avoiding, by_chance = Identity(avoidance.name, label), Identity(chance.name, label, RANDOM)
+            accounts[avoiding] = backtest(bars, avoidance.weights(bars, alerts), self.costs, avoiding.name)
+            step(avoiding.name)
             drawn: list[BacktestResult] = []
-            for result in backtest_many(bars, chance.draws(bars, alerts), self.costs, random_name):
+            for result in backtest_many(bars, chance.draws(bars, alerts), self.costs, by_chance.name):
                 drawn.append(result)
-                step(random_name)
+                step(by_chance.name)
             # The draw in the middle stands for chance in the tables; all of them give the percentile.
             drawn.sort(key=lambda result: result.equity[-1])
-            backtests[random_name] = drawn[(len(drawn) - 1) // 2]
+            accounts[by_chance] = drawn[(len(drawn) - 1) // 2]
             totals = [result.equity[-1] - 1 for result in drawn]
-            own = backtests[name].equity[-1] - 1
+            own = accounts[avoiding].equity[-1] - 1
             # Equal returns are half below; without an alert there is no timing to be better or worse than.
             below = np.mean([(total < own) + 0.5 * (total == own) for total in totals]) if alerts.active.any() else None
-            draws[name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": below}
-        return backtests, draws
+            timings[avoiding.name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": below}
+        return accounts, timings
 
     @threadpool_limits.wrap(limits=1)
     def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:

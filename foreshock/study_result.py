@@ -22,8 +22,8 @@ from engine.scores import Scores, Signals
 from engine.validation.forward import ForwardMoves
 from engine.validation.verdict import Verdict
 from foreshock.text_table import summary_in_words
-from strategies.baselines import RandomAvoidance
 from strategies.closed_trades import closed_trades
+from strategies.identity import RANDOM, STRATEGY
 from strategies.result import BacktestResult
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class StudyResult(Shown):
         return self.summary()
 
     def _summary(self) -> pd.DataFrame:
-        rows = []
+        rows, acting = [], self._acting()
         for label, verdict in self.verdicts.items():
             entry = self.results["detectors"][label]
             moves = entry["forward"][verdict.horizon]
@@ -115,13 +115,17 @@ class StudyResult(Shown):
                     "ci_high": moves["ci"][1],
                     "q": moves["q"],
                     "alert_rate": entry["alert_rate"]["realised"],
-                    "luck_below": self.results["random_draws"][f"anomaly_avoidance[{label}]"]["percentile"],
-                    "avoidance_return": self.results["backtests"][f"anomaly_avoidance[{label}]"]["total_return"],
+                    "luck_below": self.results["random_draws"][acting[label]]["percentile"],
+                    "avoidance_return": self.results["backtests"][acting[label]]["total_return"],
                 }
             )
         table = pd.DataFrame(rows).set_index("detector")
         numbers = table.columns.drop(["verdict", "horizon", "n_events"])
         return table.astype(dict.fromkeys(numbers, float))
+
+    def _acting(self) -> dict[str, str]:
+        """Name of the strategy under test that acts on each detector."""
+        return {entry["detector"]: name for name, entry in self.results["backtests"].items() if entry["role"] == STRATEGY}
 
     @property
     def equity(self) -> pd.DataFrame:
@@ -169,7 +173,7 @@ class StudyResult(Shown):
         parts = [
             closed_trades(result).assign(strategy=name)
             for name, result in self.backtests.items()
-            if not name.startswith(RandomAvoidance.name)
+            if self.results["backtests"][name]["role"] != RANDOM
         ]
         trades = pd.concat(parts, ignore_index=True)
         return trades[["strategy", *trades.columns.drop("strategy")]]

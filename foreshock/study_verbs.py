@@ -9,6 +9,7 @@ import typer
 
 from data.errors import ConfigError, DataError, ForeshockError
 from foreshock.terminal import LedgerFile, check_out, print_table, printable
+from strategies.identity import BASELINE
 
 if TYPE_CHECKING:
     from data.bars import Bars
@@ -238,8 +239,8 @@ def _print_summary(result: StudyResult) -> None:
         paid = (f"{row['avoidance_return']:+.1%}", f"{row['luck_below']:.0%}")
         rows.append((str(label), row["verdict"], row["horizon"], *(cell.replace("nan", "–") for cell in (*figures, *paid))))
     print_table(result.title, columns, rows, n_left=3)
-    returns = {name: result.results["backtests"][name]["total_return"] for name in ("buy_and_hold", "equal_weight")}
-    held = ", ".join(f"{name} {value:+.1%}" for name, value in returns.items())
+    baselines = {name: entry for name, entry in result.results["backtests"].items() if entry["role"] == BASELINE}
+    held = ", ".join(f"{name} {entry['total_return']:+.1%}" for name, entry in baselines.items())
     typer.echo(
         "raw: size of moves after alerts, divided by that after other bars; matched: divided by that after equally volatile bars"
     )

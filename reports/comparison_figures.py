@@ -5,8 +5,7 @@ from typing import Any
 
 from reports import format as fmt
 from reports.chart import DASHES, N_COLOURS, ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
-from reports.comparison_tables import FRIEDMAN_BLOCKS, detectors_of
-from reports.study_order import DETECTOR_BASELINES
+from reports.comparison_tables import FRIEDMAN_BLOCKS, detectors_of, is_baseline
 
 # Lines of the rank chart that are shown at first: those of the best mean ranks, and no baseline.
 N_SHOWN = 5
@@ -23,12 +22,12 @@ def rank_chart(i: int, study: Mapping[str, Any]) -> Chart | None:
     mean = {label: _mean(found) for label, found in ranks.items()}
     figure = blank(max(len(ranks) * 26 + 70, 240))
     legend, n_shown = [], 0
-    for place, label in enumerate(sorted(ranks, key=lambda label: (label in DETECTOR_BASELINES, mean[label]))):
-        is_baseline = label in DETECTOR_BASELINES
-        shown = n_shown < N_SHOWN and not is_baseline
+    for place, label in enumerate(sorted(ranks, key=lambda label: (is_baseline(study, label), mean[label]))):
+        passive = is_baseline(study, label)
+        shown = n_shown < N_SHOWN and not passive
         n_shown += shown
-        colour = "var(--ink-2)" if is_baseline else f"var(--series-{place % N_COLOURS + 1})"
-        dash = "dot" if is_baseline else DASHES[place // N_COLOURS % len(DASHES)]
+        colour = "var(--ink-2)" if passive else f"var(--series-{place % N_COLOURS + 1})"
+        dash = "dot" if passive else DASHES[place // N_COLOURS % len(DASHES)]
         figure.add_scatter(
             x=places,
             y=ranks[label],

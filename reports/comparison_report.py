@@ -8,7 +8,6 @@ from reports import comparison_figures as figures
 from reports import comparison_tables as tables
 from reports import format as fmt
 from reports.page import Page, first_of
-from reports.study_order import DETECTOR_BASELINES
 from reports.tables import settings_table
 
 # Cells that are named in a sentence.
@@ -90,7 +89,9 @@ def sentences(study: Mapping[str, Any]) -> list[str]:
 
 
 def _baseline_sentence(study: Mapping[str, Any], where: str = "") -> list[str]:
-    lucky = [name for name in DETECTOR_BASELINES if study["verdicts"].get(name) == "adds information"]
+    lucky = [
+        name for name, verdict in study["verdicts"].items() if tables.is_baseline(study, name) and verdict == "adds information"
+    ]
     return [
         f"The baseline {name} is also judged to add information{where}: read the other verdicts with suspicion." for name in lucky
     ]
@@ -120,7 +121,7 @@ def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found], N_NAMED)
     # By volatility matching, which is the lesser test.
     said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}."]
-    idle = sorted({row["detector"] for row in found if row["detector"] in DETECTOR_BASELINES})
+    idle = sorted({row["detector"] for row in found if tables.is_baseline(study, row["detector"])})
     if idle:
         some = "It is" if len(found) == 1 else "Some are"
         said.append(f"{some} of a baseline ({', '.join(idle)}), so read such cells with suspicion.")

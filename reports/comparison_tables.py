@@ -7,7 +7,7 @@ from typing import Any
 
 from reports import format as fmt
 from reports.eda_tables import heat_table
-from reports.study_order import DETECTOR_BASELINES, verdict_kind
+from reports.study_order import verdict_kind
 from reports.tables import Cell, Column, Table, cell, header, settings_table, words
 
 KINDS = ("year", "asset", "regime")
@@ -21,7 +21,12 @@ FRIEDMAN_BLOCKS = {"asset_year": "each asset in each year", "year": "years"}
 
 def detectors_of(study: Mapping[str, Any]) -> list[str]:
     """Detectors in the order of the study, baselines last."""
-    return sorted(study["verdicts"], key=lambda name: name in DETECTOR_BASELINES)
+    return sorted(study["verdicts"], key=lambda name: is_baseline(study, name))
+
+
+def is_baseline(study: Mapping[str, Any], detector: str) -> bool:
+    """Whether a detector is a baseline of the study."""
+    return study["roles"].get(detector) == "baseline"
 
 
 def slice_names(study: Mapping[str, Any], by: str) -> list[str]:
@@ -37,7 +42,10 @@ def ratio_table(i: int, study: Mapping[str, Any], by: str) -> Table | None:
     if not found:
         return None
     cells = study["cells"]
-    rows = [[_detector(label), *(_ratio_cell(found.get((label, name)), cells) for name in shown)] for label in detectors_of(study)]
+    rows = [
+        [_detector(label, study), *(_ratio_cell(found.get((label, name)), cells) for name in shown)]
+        for label in detectors_of(study)
+    ]
     horizon = next(iter(found.values()))["horizon"]
     caption = f"Volatility-matched ratio of the move over the next {horizon}, by {by}, and n events; 1.00 = no effect"
     if len(names) > len(shown):
@@ -65,7 +73,7 @@ def cells_table(i: int, study: Mapping[str, Any]) -> Table:
     """Every cell of the heat maps with its interval, p and q: what stands behind the colours."""
     rows = [
         [
-            _detector(row["detector"]),
+            _detector(row["detector"], study),
             Cell(row["by"]),
             Cell(row["slice"], sort=row["slice"]),
             cell(row["n_events"], fmt.count),
@@ -151,7 +159,7 @@ def mean_rank_table(i: int, study: Mapping[str, Any]) -> Table | None:
         return None
     means = {by: dict(zip(compared["names"], compared["mean_ranks"], strict=True)) for by, compared in found.items()}
     labels = list(dict.fromkeys(name for compared in found.values() for name in compared["names"]))
-    rows = [[_detector(label), *(cell(means[by].get(label), fmt.ratio) for by in found)] for label in labels]
+    rows = [[_detector(label, study), *(cell(means[by].get(label), fmt.ratio) for by in found)] for label in labels]
     columns = [
         Column("Detector", kind="text"),
         *(Column("Mean rank", f"over {fmt.count(c['n_blocks'])} blocks, {FRIEDMAN_BLOCKS[by]}") for by, c in found.items()),
@@ -189,7 +197,7 @@ def agreement_table(i: int, study: Mapping[str, Any]) -> Table:
     """Share of the row detector's alerts that the column detector raised too."""
     names = list(study["agreement"])
     rows = [
-        [_detector(name), *(cell(study["agreement"][name][other], lambda x: fmt.percent(x, 0)) for other in names)]
+        [_detector(name, study), *(cell(study["agreement"][name][other], lambda x: fmt.percent(x, 0)) for other in names)]
         for name in names
     ]
     for name, row in zip(names, rows, strict=True):
@@ -208,7 +216,7 @@ def changes_table(content: Mapping[str, Any]) -> Table:
     places = (f"in {names[0]}", "in the other" if several else f"in {names[-1]}")
     rows = [
         [
-            _detector(row["detector"]),
+            _detector(row["detector"], content["studies"][row["second"]]),
             *([Cell(row["second"], sort=row["second"])] if several else []),
             *(
                 Cell(str(row[key]), kind=f"badge {verdict_kind(row[key])}", sort=str(row[key]))
@@ -296,5 +304,5 @@ def settings_tables(i: int, name: str, study: Mapping[str, Any]) -> Sequence[Tab
     )
 
 
-def _detector(name: str) -> Cell:
-    return header(name, "baseline" if name in DETECTOR_BASELINES else "")
+def _detector(name: str, study: Mapping[str, Any]) -> Cell:
+    return header(name, "baseline" if is_baseline(study, name) else "")

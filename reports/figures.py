@@ -24,8 +24,16 @@ from reports.chart import (
     thinned,
 )
 from reports.evidence_tables import RATIOS, deciding_test, ladder
-from reports.study_order import decisive, detector_of, detectors_by_verdict, strategies_in_order, strategy_kind
+from reports.study_order import (
+    decisive,
+    detector_of,
+    detectors_by_verdict,
+    strategies_in_order,
+    strategy_kind,
+    strategy_of,
+)
 from reports.study_tables import draw_quantiles
+from strategies.identity import BASELINE, RANDOM, STRATEGY
 
 # How many windows of the exposure's mean fit into the test side by side.
 N_MEANS = 50
@@ -281,13 +289,13 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
         mean = exposure.rolling(n_mean, min_periods=1).mean()
         panels, places = panels | {"y3": mean.loc[thin.index]}, [[0.48, 1], [0.235, 0.425], [0, 0.18]]
     figure = blank(560 if exposure is None else 680)
-    lines, shown = dress(names), 0
+    lines, shown = dress(names, results), 0
     legend = []
     for place, name in enumerate(names):
         colour, dash, width = lines[name]
-        kind = strategy_kind(name)
-        visible = kind == "baseline" or (kind == "strategy" and shown < N_SHOWN)
-        shown += kind == "strategy"
+        kind = strategy_kind(name, results)
+        visible = kind == BASELINE or (kind == STRATEGY and shown < N_SHOWN)
+        shown += kind == STRATEGY
         for axis, values in panels.items():
             figure.add_scatter(
                 y=drawable(values[name].to_numpy()),
@@ -343,13 +351,13 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
     )
 
 
-def dress(names: Sequence[str]) -> dict[str, tuple[str, str, float]]:
+def dress(names: Sequence[str], results: Mapping[str, Any]) -> dict[str, tuple[str, str, float]]:
     """Colour, dash and width per strategy; random timing has the colour of the strategy it is held against."""
     lines = {"buy_and_hold": ("var(--ink)", "solid", 2.2), "equal_weight": ("var(--ink-2)", "dash", 1.8)}
-    for place, name in enumerate(name for name in names if name not in lines and strategy_kind(name) != "random timing"):
+    for place, name in enumerate(name for name in names if name not in lines and strategy_kind(name, results) != RANDOM):
         lines[name] = (f"var(--series-{place % N_COLOURS + 1})", DASHES[place // N_COLOURS % len(DASHES)], 1.7)
     for name in names:
-        partner = name.replace("random_avoidance", "anomaly_avoidance", 1)
+        partner = strategy_of(detector_of(name, results) or "", results) or ""
         lines.setdefault(name, (lines.get(partner, ("var(--ink-2)",))[0], "dot", 1.4))
     return lines
 
@@ -396,7 +404,7 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     shown = [x for x in every if x is not None and fmt.known(x)] or [0.0]
     margin = 0.04 * (max(shown) - min(shown)) or 0.01
     figure.update_xaxes(tickformat=".3~%", nticks=6, showgrid=True, range=[min(shown) - margin, max(shown) + margin])
-    name_rows(figure, [detector_of(name) for name in names])
+    name_rows(figure, [detector_of(name, results) or name for name in names])
     n_draws = sorted({fmt.count(draws[name].get("n_draws")) for name in names})
     return Chart(
         "timing",

@@ -1,7 +1,7 @@
 """Long tables that a page filters, sorts, turns over and hands out as CSV: only the rows in view are drawn."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from reports import format as fmt
 from reports.study_order import strategy_kind
 from reports.tables import Column
+from strategies.identity import RANDOM
 
 MINUTE = np.timedelta64(1, "m")
 
@@ -38,15 +39,17 @@ class Records:
     document: str
 
 
-def trade_records(trades: pd.DataFrame) -> Records | None:
+def trade_records(trades: pd.DataFrame, results: Mapping[str, Any]) -> Records | None:
     """Closed trades of every strategy but the random ones, the last closed first; None when there are none.
 
     Parameters
     ----------
     trades : DataFrame
         ``strategy`` and the columns of ``closed_trades``.
+    results : dict
+        Content of results.json.
     """
-    shown = trades[[strategy_kind(str(name)) != "random timing" for name in trades["strategy"]]] if len(trades) else trades
+    shown = trades[[strategy_kind(str(name), results) != RANDOM for name in trades["strategy"]]] if len(trades) else trades
     if not len(shown):
         return None
     shown = shown.sort_values("closed", kind="stable", ascending=False)

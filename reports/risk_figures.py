@@ -12,6 +12,7 @@ from reports.chart import N_COLOURS, Chart, Line, blank, drawable, height_of, sa
 from reports.figures import N_SHOWN, dress
 from reports.study_order import strategies_in_order, strategy_kind
 from reports.tables import Cell, Column, Table, cell, header, words
+from strategies.identity import BASELINE, RANDOM
 
 # Periods of a history that are drawn: the last ones.
 N_DRAWN = 1_500
@@ -21,7 +22,7 @@ COLOURS = {0.95: "var(--matched)", 0.99: "var(--ink)"}
 
 def var_charts(paths: Mapping[str, RiskPath], results: Mapping[str, Any]) -> list[Chart]:
     """Returns of each strategy against the value at risk that was forecast of them; breaches stand out."""
-    names = [name for name in strategies_in_order(paths, results) if strategy_kind(name) != "random timing"]
+    names = [name for name in strategies_in_order(paths, results) if strategy_kind(name, results) != RANDOM]
     return [_var_chart(i, name, paths[name]) for i, name in enumerate(names[:N_SHOWN])]
 
 
@@ -136,11 +137,11 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
     if not names:
         return None
     figure = blank(380)
-    lines, legend = dress(names), []
+    lines, legend = dress(names, results), []
     rates = [1e4 * rate for rate in swept["rates"]]
     for place, name in enumerate(names):
         colour, dash, width = lines[name]
-        visible = strategy_kind(name) == "baseline" or place < N_COLOURS
+        visible = strategy_kind(name, results) == BASELINE or place < N_COLOURS
         totals = swept["total_return"][name]
         figure.add_scatter(
             x=rates,

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from strategies.identity import BASELINE, RANDOM, STRATEGY
+
 VERDICTS = ("adds information", "echoes volatility", "no information", "too few events", "not tested")
 DETECTOR_BASELINES = ("random", "volatility_only")
 
@@ -44,24 +46,28 @@ def verdict_kind(verdict: object) -> str:
     return {label: label.split()[0] for label in VERDICTS}.get(str(verdict), "unknown")
 
 
-def strategy_kind(name: str) -> str:
-    """What a strategy stands for in the tables: "strategy", "baseline" or "random timing"."""
-    if name.startswith("random_avoidance"):
-        return "random timing"
-    return "baseline" if name in ("buy_and_hold", "equal_weight", "volatility_target") else "strategy"
+def strategy_kind(name: str, results: Mapping[str, Any]) -> str:
+    """The role of a strategy in the study; one that was not backtested is under test."""
+    return (results["backtests"].get(name) or {}).get("role", STRATEGY)
 
 
 def strategies_in_order(names: Iterable[str], results: Mapping[str, Any]) -> list[str]:
     """Baselines first, then strategies, then random timing; within each by the verdict of the detector they act on."""
-    order, ranked = ("baseline", "strategy", "random timing"), detectors_by_verdict(results)
+    order, ranked = (BASELINE, STRATEGY, RANDOM), detectors_by_verdict(results)
 
     def rank(name: str) -> tuple[int, int]:
-        detector = detector_of(name)
-        return order.index(strategy_kind(name)), ranked.index(detector) if detector in ranked else len(ranked)
+        detector = detector_of(name, results)
+        return order.index(strategy_kind(name, results)), ranked.index(detector) if detector in ranked else len(ranked)
 
     return sorted(names, key=rank)
 
 
-def detector_of(strategy: str) -> str:
-    """The detector in `anomaly_avoidance[detector]`, or the name itself."""
-    return strategy.partition("[")[2].removesuffix("]") or strategy
+def detector_of(strategy: str, results: Mapping[str, Any]) -> str | None:
+    """The detector that a strategy acts on, None where it acts on none."""
+    return (results["backtests"].get(strategy) or {}).get("detector")
+
+
+def strategy_of(detector: str, results: Mapping[str, Any], role: str = STRATEGY) -> str | None:
+    """The strategy of a role that acts on a detector, None where there is none."""
+    found = results["backtests"].items()
+    return next((name for name, entry in found if entry["detector"] == detector and entry["role"] == role), None)

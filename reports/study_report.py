@@ -138,7 +138,7 @@ class StudyReport(Page):
             "charts": self.charts(),
             "tables": tables,
             "no_var": (results.get("value_at_risk") or {}).get("reason") or "",
-            "trades": trade_records(self.trades),
+            "trades": trade_records(self.trades, results),
             "prices": self.prices.chart() if self.prices else None,
         }
 
@@ -159,7 +159,8 @@ def study_excerpt(title: str, results: dict[str, Any]) -> str:
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
     """What the study found, in sentences: the first is the answer, the others qualify it."""
     names = study_tables.detectors_by_verdict(results)
-    tested = [name for name in names if name not in (*study_tables.DETECTOR_BASELINES, study_tables.TRUTH)]
+    roles = {name: results["detectors"][name]["role"] for name in names}
+    tested = [name for name in names if roles[name] == "detector"]
     by_verdict = {
         label: [name for name in tested if results["detectors"][name].get("verdict") == label] for label in study_tables.VERDICTS
     }
@@ -182,11 +183,13 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
     sentences += [
         f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
         for name in names
-        if name in study_tables.DETECTOR_BASELINES and results["detectors"][name].get("verdict") == "adds information"
+        if roles[name] == "baseline" and results["detectors"][name].get("verdict") == "adds information"
     ]
-    if study_tables.TRUTH in names:
-        verdict = results["detectors"][study_tables.TRUTH].get("verdict")
-        sentences.append(f"{study_tables.TRUTH}, what the simulated market knows of itself, {verdict}.")
+    sentences += [
+        f"{name}, what the simulated market knows of itself, {results['detectors'][name].get('verdict')}."
+        for name in names
+        if roles[name] == "oracle"
+    ]
     return sentences + _trading_sentence(results, draws, tested) + _span_sentence(results.get("data") or {})
 
 
@@ -204,8 +207,8 @@ def _span_sentence(data: Mapping[str, Any]) -> list[str]:
 
 def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
     """Returns of the strongest verdict's avoidance strategy: chosen by the verdict, not by its return."""
-    strategies = [f"anomaly_avoidance[{name}]" for name in tested]
-    strategy = next((name for name in strategies if name in results["backtests"]), None)
+    strategies = [study_tables.strategy_of(name, results) for name in tested]
+    strategy = next((name for name in strategies if name is not None), None)
     if strategy is None:
         return []
     backtest, hold = results["backtests"][strategy], results["backtests"].get("buy_and_hold")

@@ -8,7 +8,6 @@ import numpy as np
 from reports import format as fmt
 from reports.chart import ratio_range
 from reports.study_order import (
-    DETECTOR_BASELINES,
     VERDICTS,
     deciding_ratio,
     decisive,
@@ -19,9 +18,10 @@ from reports.study_order import (
     verdict_kind,
 )
 from reports.tables import Cell, Column, Strip, Table, cell, header, measure, words
+from strategies.identity import RANDOM, STRATEGY
 
-# What the simulated market of the demo knows of itself.
-TRUTH = "planted_foreshocks"
+# What stands below a detector's name, by its role.
+DETECTOR_ROLES = {"detector": "", "baseline": "baseline", "oracle": "the truth"}
 FORWARD_TESTS = {
     "p_naive": ("p naive",),
     "p_hac": ("p HAC",),
@@ -55,7 +55,7 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
         order = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
         rows.append(
             [
-                header(name, "baseline" if name in DETECTOR_BASELINES else "the truth" if name == TRUTH else ""),
+                header(name, DETECTOR_ROLES[detector["role"]]),
                 Cell(verdict or fmt.DASH, detector.get("sentence") or "", order, "badge " + verdict_kind(verdict)),
                 cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(bounds))),
                 Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
@@ -143,7 +143,7 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
         return None
     rows = [
         [
-            header(name, "baseline" if name in DETECTOR_BASELINES else ""),
+            header(name, "baseline" if results["detectors"][name]["role"] == "baseline" else ""),
             *(measure(key, results["detectors"][name]["detection"].get(key)) for key in measures),
         ]
         for name in names
@@ -157,7 +157,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
     rows = []
     for name in strategies_in_order(results["backtests"], results):
         backtest = results["backtests"][name]
-        kind = strategy_kind(name)
+        kind = strategy_kind(name, results)
 
         def percents(key: str, digits: int = 1, below: str = "", backtest: Mapping[str, Any] = backtest) -> Cell:
             detail = fmt.percent(backtest.get(below), digits) if below else ""
@@ -165,7 +165,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
 
         rows.append(
             [
-                header(name, {"strategy": "", "random timing": "the middle draw"}.get(kind, kind)),
+                header(name, {STRATEGY: "", RANDOM: "the middle draw"}.get(kind, kind)),
                 percents("total_return"),
                 percents("annual_return"),
                 percents("annual_volatility"),

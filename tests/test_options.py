@@ -52,7 +52,10 @@ def test_every_function_with_rare_keywords_has_a_misspelling_here():
         name
         for name in fs.__all__
         if inspect.isroutine(getattr(fs, name))
-        and any("Unpack[" in str(parameter.annotation) for parameter in inspect.signature(getattr(fs, name)).parameters.values())
+        and any(
+            str(parameter.annotation).startswith(("Unpack[", "*"))
+            for parameter in inspect.signature(getattr(fs, name)).parameters.values()
+        )
     ]
     assert set(taking) == set(MISSPELT)
 

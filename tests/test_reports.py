@@ -74,7 +74,8 @@ def test_a_detector_without_events_shows_dashes_and_counts(page):
 
 def test_a_detector_without_any_forward_move_and_a_study_without_strategies_still_render(report):
     results = {**report.results, "backtests": {}, "risk": {}, "config": {}, "seeds": {}, "versions": {}}
-    results["detectors"] = {"silent": {"alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}}
+    silent = {"role": "detector", "alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}
+    results["detectors"] = {"silent": silent}
     results |= {"surrogates": {"n": 0, "notes": []}, "evidence": {}, "lead_lag": {}, "calibration": []}
     bare = replace(report, results=results, equity=pd.DataFrame(), quality=pd.DataFrame(), random_draws={})
     page = bare.to_html()

@@ -80,6 +80,15 @@ def test_the_fewest_scores_are_those_of_which_one_lies_beyond(q, expected):
     assert min_known(q) == expected
 
 
+def test_signals_take_their_threshold_under_its_earlier_name_too():
+    scores = make_scores(np.arange(8.0).reshape(4, 2))
+    named, earlier = scores.signals(threshold=Fixed(2.5)), scores.signals(policy=Fixed(2.5))
+    assert named.active.tolist() == earlier.active.tolist() == [[False, False], [False, True], [True, True], [True, True]]
+    for given, n in (({}, 0), ({"threshold": Fixed(1.0), "policy": Fixed(1.0)}, 2)):
+        with pytest.raises(TypeError, match=f"takes one threshold, .*got {n}"):
+            scores.signals(**given)
+
+
 @pytest.mark.parametrize("q", [0.9, 0.99])
 def test_independent_scores_alert_at_the_nominal_rate(q):
     n = 60_000

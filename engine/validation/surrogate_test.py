@@ -224,11 +224,11 @@ def run_surrogate_test(
     size = bars.close.size * len(signals) * n_surrogates
     prefer = "processes" if size > WORTH_PROCESSES else "threads"
     runs = [range(k, min(k + RUN, n_surrogates)) for k in range(0, n_surrogates, RUN)]
-    draws: Any = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator_unordered")(
+    results: Any = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator_unordered")(
         delayed(_some_surrogates)(run, surrogates, rescorers, make_features, setting) for run in runs
     )
     drawn = np.full((2, n_surrogates, len(signals), len(setting.horizons)), np.nan)
-    for run, found in draws:
+    for run, found in results:
         drawn[:, run] = found
         for _ in run:
             if on_step is not None:

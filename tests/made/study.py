@@ -7,6 +7,7 @@ import pandas as pd
 
 from engine.risk.path import risk_path
 from engine.validation.evidence import CONTROLS, NAIVE_WARNING
+from foreshock.identities import with_identities
 from reports.study_report import StudyReport
 
 DETECTORS = (
@@ -264,7 +265,7 @@ def _calibration() -> list[dict]:
 def bare_report() -> StudyReport:
     """The report of nine detectors without what a study adds beside its verdicts."""
     rng = np.random.default_rng(3)
-    results = _results()
+    results = with_identities(_results())
     n_bars, names = 20_000, list(results["backtests"])
     market = rng.standard_t(4, (n_bars, 1)) * 0.004 + 0.00003
     steps = market * rng.uniform(0.7, 1.0, len(names)) + rng.normal(0, 0.0012, (n_bars, len(names)))
