@@ -22,6 +22,7 @@ from data.shown import shown
 MARKETS = ("spot", "linear")
 EXAMPLES = {"exchange": "binance", "market": "spot", "symbol": "BTC/USDT", "kind": "ohlcv", "timeframe": "1h"}
 SIDES = ("buy", "sell")
+N_PARTS = 4
 Range = tuple[int, int]
 
 _TIME = pa.field("time", pa.int64(), nullable=False)
@@ -123,7 +124,10 @@ class SeriesKey(Shown):
 
     @classmethod
     def from_folder(cls, folder: str) -> SeriesKey:
-        exchange, market, symbol, last = folder.split("/")
+        parts = folder.split("/") if isinstance(folder, str) else ()
+        if len(parts) != N_PARTS:
+            raise ConfigError(f"folder must be exchange/market/symbol/kind, got {shown(folder)}")
+        exchange, market, symbol, last = parts
         kind, _, timeframe = last.partition("-")
         key = cls(exchange, market, unquote(symbol), kind, timeframe)
         if key.folder != folder:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from data.checks import check_path
 from data.disk import make_folder, sync_folder, write_whole, writing
 from data.errors import ConfigError, DataError
 from data.facts import Shown
@@ -101,6 +102,7 @@ class Store(Shown):
     """
 
     def __init__(self, folder: str | Path) -> None:
+        check_path("folder", folder)
         self.folder = Path(folder)
 
     @classmethod

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from data.checks import check_array, check_path, check_times
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, span_facts
 from data.files import READERS, TIME_NAMES, parse_times
@@ -59,6 +60,9 @@ class Trades(Shown):
     series: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        check_times("time", self.time)
+        for name in ("price", "size", "quote", "is_buy"):
+            check_array(name, getattr(self, name))
         object.__setattr__(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         for name in ("price", "size", "quote"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
@@ -197,6 +201,7 @@ def read_trades(path: str | Path) -> Trades:
     DataError
         If the file is missing, unreadable or malformed.
     """
+    check_path("path", path)
     path, suffix = _checked(path)
     with naming(path):
         return Trades.from_frame(READERS[suffix](path))
@@ -215,6 +220,7 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     DataError
         As ``read_trades``.
     """
+    check_path("path", path)
     if n_rows < 1:
         raise ConfigError(f"n_rows must be at least 1, got {n_rows}")
     path, suffix = _checked(path)

@@ -74,9 +74,9 @@ def neural_detectors() -> list[str]:
 
 def detector_class(name: str) -> type[Detector]:
     """The class behind a name."""
-    if name.startswith(PREFIX):
+    if isinstance(name, str) and name.startswith(PREFIX):
         return pyod_class(name)
-    if name not in _NAMES:
+    if not isinstance(name, str) or name not in _NAMES:
         hint = did_you_mean(name, _NAMES) or "; see foreshock detectors"
         raise ConfigError(f"unknown detector {shown(name)}; expected one of {', '.join(_NAMES)}, {PREFIX}<Name>{hint}")
     if name in _NEURAL:

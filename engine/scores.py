@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from data.checks import check_names, check_times
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, grid_facts, symbols_fact
 from data.interval import Duration, bars_in
@@ -61,6 +62,8 @@ class Scores(Shown):
     folds: tuple[FoldScores, ...] = ()
 
     def __post_init__(self) -> None:
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
         shape = (len(self.time), len(self.symbols))
         if self.values.shape != shape:
             raise DataError(f"scores must have the shape (n_rows, n_symbols) = {shape}, got {self.values.shape}")
@@ -122,6 +125,10 @@ class Signals(Shown):
     decided: np.ndarray
     interval: np.timedelta64
     nominal_rate: float = float("nan")
+
+    def __post_init__(self) -> None:
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
 
     @property
     def prediction(self) -> np.ndarray:

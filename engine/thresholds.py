@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.checks import check_number
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
@@ -101,6 +102,7 @@ class Fixed(Shown):
     needs_train_scores = False
 
     def __post_init__(self) -> None:
+        check_number("value", self.value)
         if np.isnan(self.value):
             raise ConfigError(f"value must be a number, got {self.value}; give the score above which a row is an alert")
 

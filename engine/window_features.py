@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from data.checks import did_you_mean
+from data.checks import check_type, did_you_mean
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.shown import shown
@@ -71,6 +71,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     ConfigError
         If a name is unknown or a lookback too short.
     """
+    check_type("windows", windows, TradeWindows, "make them with fs.trade_windows")
     formulas, series = _formulas(features)
     rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series)
     with np.errstate(divide="ignore", invalid="ignore"):

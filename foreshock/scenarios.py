@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.interval import bars_in, format_duration
@@ -126,6 +127,7 @@ def scenario_study(
     DataError
         If the history is too short, or a symbol does not move.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if model not in MODELS:
         raise ConfigError(f"no such scenario model: {shown(model)}; expected one of {', '.join(MODELS)}")
     n_steps = bars_in(horizon, bars.interval, "horizon")

@@ -31,14 +31,14 @@ def test_every_public_class_shows_itself(name):
     assert len(text) < 200
     assert text.isprintable()
     assert " object at 0x" not in text
-    assert name in value._repr_html_()
+    assert html.escape(value.title) in value._repr_html_() if name == "StudyResult" else name in value._repr_html_()
     if hasattr(value, "to_frame"):
         assert isinstance(value.to_frame(), pd.DataFrame)
         assert inspect.getdoc(type(value).to_frame)
 
 
 def test_the_results_of_public_functions_show_themselves():
-    found = (fs.performance(np.zeros(50), "1h"), fs.sharpe_estimate(np.arange(50.0)), fs.romano_wolf(np.ones(2), np.ones((9, 2))))
+    found = (fs.performance(np.zeros(50), "1h"), fs.sharpe_estimate(np.arange(50.0)), fs.romano_wolf(np.ones(2), np.ones((19, 2))))
     for value in found:
         assert len(repr(value)) < 200
 

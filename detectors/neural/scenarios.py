@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from data.bars import Bars
+from data.checks import check_type, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, symbols_fact
 from data.interval import format_duration, parse_duration
@@ -268,6 +269,8 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     ConfigError
         If n is not positive, stress is out of range, the regime is unknown or the model is not fitted.
     """
+    check_whole("n", n, 1)
+    check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
     if n < 1:
         raise ConfigError(f"n must be at least 1 scenario, got {n}")
     if not 1 <= stress <= MOST_STRESS:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from data.checks import check_array, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 
@@ -36,6 +37,8 @@ class Events(Shown):
     shape: tuple[int, int]
 
     def __post_init__(self) -> None:
+        for name in ("col", "start", "stop"):
+            check_array(name, getattr(self, name))
         col, start, stop = (np.asarray(x, dtype=np.int64) for x in (self.col, self.start, self.stop))
         wrong = (col < 0) | (col >= self.shape[1]) | (start < 0) | (stop > self.shape[0]) | (stop <= start)
         if wrong.any():
@@ -166,6 +169,8 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     >>> found.delay_rows, np.flatnonzero(found.false_alarms)
     (array([2.]), array([1]))
     """
+    check_type("events", events, Events, "make them with fs.Events.from_frame")
+    check_array("active", active)
     if early < 0 or cooldown < 1:
         raise ConfigError(f"early must be at least 0 rows and cooldown at least 1, got {early} and {cooldown}")
     if active.shape != events.shape:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from engine.detection.curves import Panel, Surroundings, VolumeSums
@@ -185,6 +186,8 @@ def detection_report(
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("scores", scores, Scores, "make them with fs.walk_forward")
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
-from data.checks import check_whole
+from data.checks import check_type, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.interval import Duration, bars_in, format_duration, parse_duration
@@ -169,6 +169,8 @@ def forward_moves(
     ----------
     .. [1] Abadie and Imbens (2011), Bias-corrected matching estimators for average treatment effects.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     table = table or MoveTable(bars, horizons, delay)

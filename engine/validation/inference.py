@@ -9,6 +9,8 @@ import numpy as np
 from scipy import stats
 from scipy.fft import next_fast_len
 
+from data.checks import check_array
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -281,6 +283,7 @@ def _two_sided(estimate: float, variance: float) -> float:
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     """q-values of p-values; NaN stays NaN and does not count as a test."""
+    check_array("p_values", p_values)
     p = np.asarray(p_values, float)
     q = np.full(p.shape, np.nan)
     known = ~np.isnan(p)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from data.checks import check_array
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from engine.validation.inference import benjamini_hochberg
@@ -31,6 +32,7 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     >>> benjamini_yekutieli(np.array([0.01, 0.04, np.nan])).round(3)
     array([0.03, 0.06,  nan])
     """
+    check_array("p_values", p_values)
     p = np.asarray(p_values, float)
     q = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
@@ -105,6 +107,8 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
     >>> romano_wolf(np.array([4.0, 2.2, np.nan]), draws).p_values
     array([0.001, 0.013,   nan])
     """
+    check_array("statistics", statistics)
+    check_array("draws", draws)
     statistics, draws = np.asarray(statistics, float), np.asarray(draws, float)
     if statistics.ndim != 1 or draws.ndim != 2 or draws.shape[1] != len(statistics):
         raise ConfigError(

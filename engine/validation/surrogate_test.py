@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.checks import check_horizons, check_whole
+from data.checks import check_horizons, check_type, check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.interval import Duration, bars_in
@@ -181,6 +181,7 @@ def surrogate_test(
         If there are too few surrogates, no detectors or horizons, signals and rescorers of different detectors, or an argument is
         of the wrong kind.
     """
+    check_type("surrogates", surrogates, Surrogates, "fit them with fs.fit_surrogates")
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, " for a p of 5 %", "199 is usual")
     check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
     check_whole("first", first, 0)

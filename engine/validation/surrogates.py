@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.shown import few, shown
@@ -147,6 +148,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         If no model can be fitted to any symbol, or fewer than 100 bars know all the symbols that some row knows. One symbol that
         has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if family not in (*FAMILIES, BEST):
         raise ConfigError(f"unknown family {shown(family)}; expected one of {', '.join((*FAMILIES, BEST))}")
     returns = bars.returns()
