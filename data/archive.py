@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from data.bars import FIELDS
-from data.checks import check_type
+from data.checks import check_integer, check_type
 from data.errors import ConfigError, DataError, ExchangeError
 from data.exchange.patience import Stopped
 from data.facts import Shown
@@ -149,6 +149,7 @@ class Archive(Shown):
 
     def files(self, key: SeriesKey, start: int, stop: int) -> Iterator[ArchiveFile]:
         """The days that ``[start, stop)`` reaches into. Where it holds a whole month, ``pages`` tries the month before its days."""
+        check_integer("start", start)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         for first, last, _ in _spans("D", start, stop):
             yield _file(key, "daily", first, last)
@@ -168,6 +169,7 @@ class Archive(Shown):
         ExchangeError
             If the archive does not answer.
         """
+        check_integer("start", start)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         self.check(key)
         begun: pa.Table | None = None

@@ -160,6 +160,7 @@ class Bars(Shown):
 
     def rows(self, rows: slice) -> Bars:
         """A run of bars, without a copy."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         fields = {name: getattr(self, name)[rows] for name in FIELDS}
         extras = {name: values[rows] for name, values in self.extras.items()}
         return replace(self, time=self.time[rows], **fields, extras=extras)

@@ -182,3 +182,15 @@ def check_number(name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ConfigError(f"{name} must be a number, got {shown(value)}")
+
+
+def check_integer(name: str, value: object) -> None:
+    """Refuse what is no whole number.
+
+    >>> check_integer("start", 1.5)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: start must be a whole number, got 1.5
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ConfigError(f"{name} must be a whole number, got {shown(value)}")

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pyarrow as pa
 
+from data.checks import check_integer
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.files import EARLIEST_EPOCH, LATEST_EPOCH
@@ -136,6 +137,8 @@ class SeriesKey(Shown):
 
     def partitions(self, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
         """Name, start and stop of each partition that ``[start, stop)`` reaches into."""
+        check_integer("stop", stop)
+        check_integer("start", start)
         width = 10 if self.kind in ("trades", "book") else 4
         if self.kind == "ohlcv" and self.step_ms < 3_600_000:
             width = 10 if self.step_ms < 60_000 else 7

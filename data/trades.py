@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data.checks import check_array, check_path, check_times
+from data.checks import check_array, check_path, check_times, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, span_facts
 from data.files import READERS, TIME_NAMES, parse_times
@@ -142,6 +142,7 @@ class Trades(Shown):
         DataError
             If a column is missing or a value cannot be read.
         """
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         lowered = [str(name).strip().lower() for name in frame.columns]
         frame = frame if lowered == list(frame.columns) else frame.set_axis(lowered, axis=1)
         if frame.columns.has_duplicates:

@@ -138,6 +138,7 @@ class BookStream(Shown):
 
     def update(self, snapshot: Book) -> np.ndarray:
         """Features, shape (1, n_features), of the next snapshot, a book of one row; rows missed since the last are gaps."""
+        check_type("snapshot", snapshot, Book, "read one with fs.read_book")
         if len(snapshot) != 1:
             raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; use Book.rows")
         first = self._first = snapshot.time[0] if self._first is None else self._first

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from data.checks import check_names, check_times
+from data.checks import check_names, check_times, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, grid_facts, symbols_fact
 from data.interval import Duration, bars_in
@@ -78,6 +78,7 @@ class Scores(Shown):
         cooldown : str, optional
             After an alert no further one of the same symbol for this long.
         """
+        check_threshold(policy)
         threshold = policy.threshold(self)
         # NaN compares false: a row without a score or without a threshold is never an alert.
         active = self.values > threshold
@@ -143,6 +144,7 @@ class Signals(Shown):
 
     def rows(self, rows: slice) -> Signals:
         """The signals of a run of rows, without a copy."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}
         return replace(self, **fields)
 

@@ -86,6 +86,7 @@ class VolatilityScaled(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         mean, std = _past_moments(scores.values, _rows(scores, self.halflife))
         level = self.policy.threshold(standardise_by_volatility(scores, halflife=self.halflife))
         # A flat past has no scale; its zero must not meet an infinite level.

@@ -96,6 +96,7 @@ class WindowStream(Shown):
 
     def update(self, window: TradeWindows) -> np.ndarray:
         """Features, shape (1, n_features), of the next window: ``TradeWindows`` of one row, those without a trade included."""
+        check_type("window", window, TradeWindows, "make them with fs.trade_windows")
         if len(window) != 1:
             raise DataError(f"update takes one window, got {len(window)}; use TradeWindows.rows")
         if self._next is not None and window.time[0] != self._next:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.bars import PRICES, Bars
-from data.checks import check_type
+from data.checks import check_path, check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import format_duration
@@ -146,6 +146,7 @@ class PriceHistory(Shown):
 
     def save(self, path: str | os.PathLike[str], title: str = "Prices, regimes and alerts") -> None:
         """Write that page."""
+        check_path("path", path)
         html.save(self.to_html(title), path)
 
     def _symbol(self, column: int) -> tuple[int, list[int], str]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from data.bars import Bars
-from data.checks import check_type, check_whole
+from data.checks import check_array, check_names, check_path, check_type, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, symbols_fact
 from data.interval import format_duration, parse_duration
@@ -69,6 +69,7 @@ class Scenarios(Shown):
 
     def portfolio_returns(self, weights: np.ndarray) -> np.ndarray:
         """Simple return of each path for weights bought at its start and held, (n_paths,): ``sum_i w_i (exp(sum_t r_ti) - 1)``."""
+        check_array("weights", weights)
         return held_returns(self.paths, weights)
 
     def _facts(self) -> Iterator[str]:
@@ -137,6 +138,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from all bars; see ``fit_returns``."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
 
     def fit_returns(
@@ -151,6 +153,8 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         DataError
             If there are fewer than 200 complete windows, or an asset hardly moves.
         """
+        check_names("symbols", symbols)
+        check_array("returns", returns)
         self._check()
         n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
         never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
@@ -218,6 +222,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def save(self, path: str | Path) -> None:
         """Write parameters and weights as one safetensors file; loading it can run no code."""
+        check_path("path", path)
         write_saved(path, self.name, self.get_params(), {name: getattr(self, name) for name in self.learned})
 
     @property

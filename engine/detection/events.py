@@ -73,6 +73,7 @@ class Events(Shown):
         DataError
             If a column is missing, a symbol unknown, or an event stops before it starts.
         """
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         missing = [name for name in ("symbol", "start", "stop") if name not in frame]
         if missing:
             raise DataError(
@@ -92,10 +93,12 @@ class Events(Shown):
 
     def take(self, kept: np.ndarray) -> Events:
         """The events that a mask or an index chooses."""
+        check_array("kept", kept)
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:
         """The events that lie wholly within a run of rows, counted from its first."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         first, last, _ = rows.indices(self.shape[0])
         kept = (self.start >= first) & (self.stop <= last)
         return Events(self.col[kept], self.start[kept] - first, self.stop[kept] - first, (last - first, self.shape[1]))

@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.checks import check_horizons, check_type, check_whole
+from data.checks import check_array, check_horizons, check_type, check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.interval import Duration, bars_in
@@ -94,6 +94,7 @@ class SurrogateTest(Shown):
 
     def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
         """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
+        check_array("values", values)
         return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
 
     def _facts(self) -> Iterator[str]:
@@ -122,6 +123,7 @@ class Rescorer(Shown):
     threshold: Threshold
 
     def signals(self, features: Features) -> Signals:
+        check_type("features", features, Features, "make them with fs.ohlcv_features")
         return self.score(features).signals(self.threshold)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from data.bars import Bars
-from data.checks import check_type
+from data.checks import check_integer, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.shown import few, shown
@@ -81,6 +81,7 @@ class Surrogates(Shown):
 
     def draw(self, seed: int) -> Bars:
         """A surrogate history on the rows and symbols of the data, unknown where the data are."""
+        check_integer("seed", seed)
         rng = np.random.default_rng(seed)
         bars = self.bars
         donors = np.zeros(bars.n_bars, dtype=np.int64)
@@ -112,6 +113,7 @@ class Surrogates(Shown):
 
         Known at the close of the row, but for the season and the slow level, which are the data's; shape (n_bars, n_symbols).
         """
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         out = np.full(bars.shape, np.nan)
         returns = bars.returns() / self.season
         for i, model in enumerate(self.models):
