@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from data.bars import FIELDS
+from data.checks import check_integer, check_type
 from data.errors import ConfigError, DataError, ExchangeError
 from data.exchange.patience import Stopped
 from data.facts import Shown
@@ -136,6 +137,7 @@ class Archive(Shown):
         ------
         ConfigError
         """
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.exchange not in EXCHANGES:
             raise ConfigError(f"the archive is Binance's, got {key.exchange}; fetch from the exchange instead")
         if key.kind == "ohlcv" and key.timeframe not in TIMEFRAMES:
@@ -147,6 +149,8 @@ class Archive(Shown):
 
     def files(self, key: SeriesKey, start: int, stop: int) -> Iterator[ArchiveFile]:
         """The days that ``[start, stop)`` reaches into. Where it holds a whole month, ``pages`` tries the month before its days."""
+        check_integer("start", start)
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         for first, last, _ in _spans("D", start, stop):
             yield _file(key, "daily", first, last)
 
@@ -165,6 +169,8 @@ class Archive(Shown):
         ExchangeError
             If the archive does not answer.
         """
+        check_integer("start", start)
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         self.check(key)
         begun: pa.Table | None = None
         for table in self._tables(key, start, stop):
@@ -192,6 +198,8 @@ class Archive(Shown):
         on_page : callable
             Told the rows and the milliseconds of each range that was found.
         """
+        check_type("store", store, Store, "make one with fs.Store")
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         self.check(key)
         with store.writer(key, n_rows=2_000_000) as writer:
             for first, last in store.missing(key, start, stop):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from data.checks import check_names, check_times, check_type, check_whole
 from data.errors import DataError
 from data.facts import Shown, grid_facts, symbols_fact
 from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
@@ -53,6 +54,8 @@ class Bars(Shown):
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
         set_(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         set_(self, "symbols", tuple(map(str, self.symbols)))
         set_(self, "interval", parse_duration(self.interval, "interval"))
@@ -135,6 +138,7 @@ class Bars(Shown):
             If a column is missing, a time is unsorted, doubled or off the grid, a symbol has no name, a bar without prices has
             a volume, or a value is refused by ``Bars``.
         """
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         return cls(**bar_columns(bar_table(frame), interval))
 
     def to_frame(self) -> pd.DataFrame:
@@ -152,12 +156,14 @@ class Bars(Shown):
 
     def rows(self, rows: slice) -> Bars:
         """A run of bars, without a copy."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         fields = {name: getattr(self, name)[rows] for name in FIELDS}
         extras = {name: values[rows] for name, values in self.extras.items()}
         return replace(self, time=self.time[rows], **fields, extras=extras)
 
     def head(self, n: int) -> Bars:
         """The first ``n`` bars, at least one."""
+        check_whole("n", n, 0)
         if n < 1:
             raise DataError(f"head takes at least 1 bar, got {n}")
         return self.rows(slice(0, n))
@@ -173,10 +179,12 @@ class Bars(Shown):
 
     def select(self, symbols: str | Sequence[str]) -> Bars:
         """The bars of the named symbols, in that order."""
+        if not isinstance(symbols, str):
+            check_names("symbols", symbols)
         names = (symbols,) if isinstance(symbols, str) else tuple(symbols)
         missing = [name for name in names if name not in self.symbols]
         if missing:
-            raise DataError(f"no such symbol: {', '.join(missing)}; the bars have {', '.join(self.symbols)}")
+            raise DataError(f"no such symbol: {few(missing)}; the bars have {few(self.symbols)}")
         cols = [self.symbols.index(name) for name in names]
         fields = {name: getattr(self, name)[:, cols] for name in FIELDS}
         extras = {name: values[:, cols] for name, values in self.extras.items()}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from data.checks import check_type
 from data.errors import DataError
 from data.interval import Duration, parse_duration
 from data.orderbook import N_LEVELS, Book
@@ -157,6 +158,7 @@ def book_flows(book: Book, trades: Trades | None = None) -> Book:
     >>> book.column("bids_limit_notional_0"), book.column("asks_cancel_notional_0")
     (array([ nan, 198.]), array([ nan, 303.]))
     """
+    check_type("book", book, Book, "read one with fs.read_book")
     n_rows, price = len(book), book.price
     linked = np.zeros(n_rows, dtype=np.bool_)
     linked[1:] = 2 * np.diff(book.time) <= 3 * book.interval

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -74,7 +75,9 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     >>> did_you_mean("log_retrun", ["log_return", "range"])
     "; did you mean 'log_return'?"
     """
-    near = difflib.get_close_matches(str(name), list(known), n=1)
+    if not isinstance(name, str) or len(name) > 100:
+        return ""
+    near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -107,3 +110,87 @@ def check_switch(name: str, value: object) -> None:
     """
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name} must be True or False, got {shown(value)}")
+
+
+def check_array(name: str, value: object, hint: str = "pass an array") -> None:
+    """Refuse what holds no numbers, such as a dict, a text or one number.
+
+    >>> check_array("returns", {"a": 1})
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: returns must be an array of numbers, got a dict of 1; pass an array
+    """
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
+        return
+    try:
+        if (isinstance(value, list | tuple) or hasattr(value, "__array__")) and np.asarray(value, dtype=np.float64).ndim:
+            return
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(f"{name} must be an array of numbers, got {shown(value)}; {hint}")
+
+
+def check_times(name: str, value: object) -> None:
+    """Refuse what holds no times.
+
+    >>> check_times("time", "2024")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: time must be an array of times in UTC, got '2024'; pass an array of datetime64
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "M":
+        return
+    try:
+        if (isinstance(value, list | tuple) or hasattr(value, "__array__")) and np.asarray(value, "datetime64[us]").ndim == 1:
+            return
+    except (TypeError, ValueError):
+        pass
+    raise ConfigError(f"{name} must be an array of times in UTC, got {shown(value)}; pass an array of datetime64")
+
+
+def check_names(name: str, value: object) -> None:
+    """Refuse what is no list of names.
+
+    >>> check_names("symbols", "BTC")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: symbols must be a list of names, got 'BTC'; put it in brackets
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConfigError(f"{name} must be a list of names, got {shown(value)}; put it in brackets")
+
+
+def check_path(name: str, value: object) -> None:
+    """Refuse what is no path.
+
+    >>> check_path("path", 3)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: path must be a file or a folder, got 3; pass its path as text
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{name} must be a file or a folder, got {shown(value)}; pass its path as text")
+
+
+def check_number(name: str, value: object) -> None:
+    """Refuse what is no number.
+
+    >>> check_number("value", "3")
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: value must be a number, got '3'
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ConfigError(f"{name} must be a number, got {shown(value)}")
+
+
+def check_integer(name: str, value: object) -> None:
+    """Refuse what is no whole number.
+
+    >>> check_integer("start", 1.5)
+    Traceback (most recent call last):
+    ...
+    data.errors.ConfigError: start must be a whole number, got 1.5
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ConfigError(f"{name} must be a whole number, got {shown(value)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from data.checks import check_array, check_path, check_times, check_type, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown, grid_facts
 from data.files import READERS
@@ -75,6 +76,9 @@ class Book(Shown):
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
+        check_times("time", self.time)
+        for name in (*TOTALS, *LEVELS):
+            check_array(name, getattr(self, name))
         set_(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         set_(self, "interval", parse_duration(self.interval, "interval"))
         n_rows = len(self.time)
@@ -154,6 +158,7 @@ class Book(Shown):
 
     def head(self, n: int) -> Book:
         """The first ``n`` snapshots, at least one."""
+        check_whole("n", n, 0)
         return self.rows(slice(0, n))
 
     def between(self, start: Instant | None = None, end: Instant | None = None) -> Book:
@@ -217,6 +222,7 @@ class Book(Shown):
         start: Instant | None = None,
     ) -> Book:
         """A book from a flat table; see ``read_book``."""
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         frame = frame.set_axis([str(name).strip().lower() for name in frame.columns], axis=1)
         if frame.columns.has_duplicates:
             doubled = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
@@ -287,6 +293,7 @@ def read_book(
     DataError
         If the file is missing, unreadable or malformed. Nothing is repaired.
     """
+    check_path("path", path)
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no such file: {path}; give a CSV, Parquet or Feather file of order-book snapshots")

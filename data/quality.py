@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import FIELDS, Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.interval import Duration
@@ -69,6 +70,7 @@ class QualityReport(Shown):
         ConfigError
             If there is no such kind or symbol.
         """
+        check_type("kind", kind, str, f"one of {', '.join(DONE)}")
         for name, value, known in (("kind", kind, DONE), ("symbol", symbol, self.bars)):
             if value is not None and value not in known:
                 raise ConfigError(f"no such {name}: {shown(value)}; expected one of {', '.join(known)}")

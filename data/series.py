@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 import pyarrow as pa
 
+from data.checks import check_integer
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.interval import parse_duration
@@ -22,6 +23,7 @@ from data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 MARKETS = ("spot", "linear")
 EXAMPLES = {"exchange": "binance", "market": "spot", "symbol": "BTC/USDT", "kind": "ohlcv", "timeframe": "1h"}
 SIDES = ("buy", "sell")
+N_PARTS = 4
 Range = tuple[int, int]
 
 _TIME = pa.field("time", pa.int64(), nullable=False)
@@ -123,7 +125,10 @@ class SeriesKey(Shown):
 
     @classmethod
     def from_folder(cls, folder: str) -> SeriesKey:
-        exchange, market, symbol, last = folder.split("/")
+        parts = folder.split("/") if isinstance(folder, str) else ()
+        if len(parts) != N_PARTS:
+            raise ConfigError(f"folder must be exchange/market/symbol/kind, got {shown(folder)}")
+        exchange, market, symbol, last = parts
         kind, _, timeframe = last.partition("-")
         key = cls(exchange, market, unquote(symbol), kind, timeframe)
         if key.folder != folder:
@@ -132,6 +137,8 @@ class SeriesKey(Shown):
 
     def partitions(self, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
         """Name, start and stop of each partition that ``[start, stop)`` reaches into."""
+        check_integer("stop", stop)
+        check_integer("start", start)
         width = 10 if self.kind in ("trades", "book") else 4
         if self.kind == "ohlcv" and self.step_ms < 3_600_000:
             width = 10 if self.step_ms < 60_000 else 7

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from data.checks import check_integer, check_path, check_type
 from data.disk import PARTIAL, make_folder, renamed_together, sync_folder, writing
 from data.errors import ConfigError, DataError
 from data.facts import Shown
@@ -101,6 +102,7 @@ class Store(Shown):
     """
 
     def __init__(self, folder: str | Path) -> None:
+        check_path("folder", folder)
         self.folder = Path(folder)
 
     @classmethod
@@ -122,10 +124,12 @@ class Store(Shown):
         DataError
             If a partition is damaged, as in every method that reads.
         """
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         return union(pair for path in self._files(key) for pair in read_manifest(key, path).covered)
 
     def missing(self, key: SeriesKey, start: int, stop: int) -> list[Range]:
         """The parts of ``[start, stop)`` that were never written; what is known to be empty is not missing."""
+        check_integer("start", start)
         wanted = checked_range(key, start, stop)
         names = (f"{name}{SUFFIX}" for name, _, _ in key.partitions(*wanted))
         there = [path for path in map((self.folder / key.folder).joinpath, names) if path.exists()]
@@ -139,6 +143,7 @@ class Store(Shown):
         ConfigError
             If the series is not of bars: the others have no grid on which one could be missing.
         """
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.kind != "ohlcv":
             raise ConfigError(f"only bars can be known to be missing, got {key}; take a series of ohlcv")
         parts = [read_partition(key, path, ["time"]) for path in self._files(key)]
@@ -161,11 +166,13 @@ class Store(Shown):
             taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``; of books, ``{bids,asks}_{price,amount}_{0..14}``,
             NaN where there is no level.
         """
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         parts = list(self.parts(key, start, stop))
         return pa.concat_tables(parts) if parts else handed_out(key, STORED[key.kind].empty_table())
 
     def parts(self, key: SeriesKey, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
         """What ``read`` gives, a partition in memory at a time; none of them is empty."""
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
         for path in self._files(key):
             # A name says where its partition begins; it ends where the next one may begin.
@@ -218,6 +225,7 @@ class Store(Shown):
 
     def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
         """Collects the pages of a series, so that a partition is not written anew for each."""
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         return SeriesWriter(self, key, n_rows, seconds)
 
     def summary(self) -> list[SeriesSummary]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from data.checks import check_number, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, span_facts
 from data.trades import Trades
@@ -93,20 +94,24 @@ def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
     >>> bars.volume, bars.close, bars.end.astype("M8[s]").astype(int)
     (array([3., 3.]), array([12., 11.]), array([1, 2]))
     """
+    check_number("volume", volume)
     return _bars(trades, volume, "volume", SUMS.index("volume"))
 
 
 def dollar_bars(trades: Trades | Iterable[Trades], value: float) -> TradeBars:
     """Bars of at least ``value`` in quote currency each; otherwise as ``volume_bars``."""
+    check_number("value", value)
     return _bars(trades, value, "value", SUMS.index("quote_volume"))
 
 
 def _bars(trades: Trades | Iterable[Trades], least: float, name: str, column: int) -> TradeBars:
     if not 0 < least < np.inf:
         raise ConfigError(f"{name} must be positive and finite, got {least}; give what a bar is to hold")
+    check_type("trades", trades, (Trades, Iterable), "read them with fs.read_trades")
     carry, times = np.zeros(len(SUMS)), np.zeros(2, dtype=np.int64)
     blocks, spans, n_bars, last = [np.empty((0, len(SUMS)))], [np.empty((0, 2), dtype=np.int64)], 0, None
     for run in (trades,) if isinstance(trades, Trades) else trades:
+        check_type("a run of trades", run, Trades, "read them with fs.read_trades")
         if run.series is not None:
             raise DataError(f"bars need trades of one series, got {len(set(run.series))}; use Trades.split")
         if last is not None and run.time[0] < last:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from data.checks import check_array, check_path, check_times, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, span_facts
 from data.files import READERS
@@ -60,6 +61,9 @@ class Trades(Shown):
     series: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        check_times("time", self.time)
+        for name in ("price", "size", "quote", "is_buy"):
+            check_array(name, getattr(self, name))
         object.__setattr__(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         for name in ("price", "size", "quote"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
@@ -139,6 +143,7 @@ class Trades(Shown):
         DataError
             If a column is missing or a value cannot be read.
         """
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         lowered = [str(name).strip().lower() for name in frame.columns]
         frame = frame if lowered == list(frame.columns) else frame.set_axis(lowered, axis=1)
         if frame.columns.has_duplicates:
@@ -198,6 +203,7 @@ def read_trades(path: str | Path) -> Trades:
     DataError
         If the file is missing, unreadable or malformed.
     """
+    check_path("path", path)
     path, suffix = _checked(path)
     with naming(path):
         return Trades.from_frame(READERS[suffix](path))
@@ -216,6 +222,7 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     DataError
         As ``read_trades``.
     """
+    check_path("path", path)
     if n_rows < 1:
         raise ConfigError(f"n_rows must be at least 1, got {n_rows}")
     path, suffix = _checked(path)

@@ -10,6 +10,7 @@ import pandas as pd
 from numba import njit
 
 from data.bars import PRICES, Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, grid_facts
 from data.interval import format_duration
@@ -136,9 +137,11 @@ def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> Tra
     """
     width = _width(seconds)
     carry, blocks = np.zeros(13), []
+    check_type("trades", trades, (Trades, Iterable), "read them with fs.read_trades")
     window, milli, in_milli, last = np.int64(0), np.int64(-(2**62)), np.int64(0), None
     start = None
     for run in (trades,) if isinstance(trades, Trades) else trades:
+        check_type("a run of trades", run, Trades, "read them with fs.read_trades")
         if run.series is not None:
             raise DataError(f"windows need trades of one series, got {len(set(run.series))}; use Trades.split")
         time = run.time.view(np.int64)
@@ -181,6 +184,7 @@ def window_size_study(trades: Trades, seconds: Sequence[float] = (5, 10, 20, 30,
         Indexed by ``seconds``: ``n_windows``, ``empty`` (share of windows without a trade), ``trade_count_cv``, ``volume_cv``,
         ``volatility_cv``; NaN where fewer than two windows are known.
     """
+    check_type("trades", trades, Trades, "read them with fs.read_trades")
     rows = []
     for size in seconds:
         windows = trade_windows(trades, size)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown, counted, span_facts, symbols_fact
 from data.shown import few
@@ -199,6 +200,8 @@ def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: Wal
     Regimes
         -1 before the first test block.
     """
+    check_type("features", features, Features, "make them with fs.ohlcv_features")
+    check_type("detector", detector, KMeansRegime, "make one with fs.make_detector('kmeans_regime')")
     from joblib import Parallel, delayed
     from sklearn.base import clone
 

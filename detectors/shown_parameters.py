@@ -18,10 +18,14 @@ class ShownParameters(Shown):
     """
 
     def _facts(self) -> Iterator[str]:
-        for name, parameter in inspect.signature(type(self)).parameters.items():
-            value = getattr(self, name, None)
-            if value is not parameter.default and shown(value) != shown(parameter.default):
-                yield f"{name}={shown(value)}"
+        defaults: dict[str, object] = {}
+        for kind in reversed(type(self).__mro__):
+            if "__init__" in vars(kind):
+                own = inspect.signature(vars(kind)["__init__"]).parameters.values()
+                defaults |= {parameter.name: parameter.default for parameter in own if parameter.kind is not parameter.VAR_KEYWORD}
+        for name, default in defaults.items():
+            if hasattr(self, name) and getattr(self, name) is not default and shown(getattr(self, name)) != shown(default):
+                yield f"{name}={shown(getattr(self, name))}"
 
     def _html_repr(self) -> str:
         """What scikit-learn takes for a notebook."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from data.checks import did_you_mean
+from data.checks import check_type, did_you_mean
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
@@ -104,6 +104,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     .. [2] Naes and Skjeltorp (2006), Order book characteristics and the volume-volatility relation.
     .. [3] Cont, Kukanov and Stoikov (2014), The price impact of order book events.
     """
+    check_type("book", book, Book, "read one with fs.read_book")
     formulas = [_formula(name) for name in features]
     at, start = book.grid_rows()
     n_rows = int(at[-1]) + 1
@@ -137,6 +138,7 @@ class BookStream(Shown):
 
     def update(self, snapshot: Book) -> np.ndarray:
         """Features, shape (1, n_features), of the next snapshot, a book of one row; rows missed since the last are gaps."""
+        check_type("snapshot", snapshot, Book, "read one with fs.read_book")
         if len(snapshot) != 1:
             raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; use Book.rows")
         first = self._first = snapshot.time[0] if self._first is None else self._first

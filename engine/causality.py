@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.shown import few
@@ -118,6 +119,7 @@ def audit(
     >>> audit(lambda b: b.close / b.close.max(), bars).passed
     False
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     first = max(bars.n_bars // 4, 1) if first_cut is None else first_cut
     if not 0 < first < bars.n_bars or n_cuts < 1:
         raise ConfigError(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.checks import check_whole
+from data.checks import check_type, check_whole
 from engine.features import Features
 from engine.scores import Scores
 from engine.splits_combinatorial import CombinatorialSplits
@@ -45,6 +45,7 @@ def combinatorial_scores(
     tuple of Scores
         ``splits.n_paths`` of them. They have no folds: ``TrainQuantile`` cannot be used on them.
     """
+    check_type("features", features, Features, "make them with fs.ohlcv_features")
     from sklearn.base import clone
 
     check_whole("label_bars", label_bars, 0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from data.checks import did_you_mean
+from data.checks import check_names, check_times, check_type, did_you_mean
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, grid_facts, symbols_fact
 from data.shown import shown
@@ -36,6 +36,9 @@ class Features(Shown):
     interval: np.timedelta64
 
     def __post_init__(self) -> None:
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
+        check_names("names", self.names)
         shape = (len(self.time), len(self.symbols), len(self.names))
         if self.values.shape != shape:
             raise DataError(f"features must have the shape (n_rows, n_symbols, n_features) = {shape}, got {self.values.shape}")
@@ -49,6 +52,7 @@ class Features(Shown):
 
     def rows(self, rows: slice) -> Features:
         """The features of a run of rows, without a copy."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         return replace(self, time=self.time[rows], values=self.values[rows])
 
     def column(self, name: str) -> np.ndarray:
@@ -63,6 +67,7 @@ class Features(Shown):
 
     def select(self, names: Sequence[str]) -> Features:
         """The named features, in that order."""
+        check_names("names", names)
         cols = [self.index(name) for name in names]
         return replace(self, names=tuple(names), values=self.values[:, :, cols])
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from data.bars import FIELDS, Bars
-from data.checks import check_type, check_whole, did_you_mean
+from data.checks import check_array, check_type, check_whole, did_you_mean
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.shown import shown
@@ -165,6 +165,7 @@ class OhlcvStream(Shown):
         DataError
             If the bar is one that ``Bars`` refuses: a price that is not positive or known alone, a negative volume, an infinity.
         """
+        check_array("bar", bar)
         if any(np.shape(row) != (self.n_symbols,) for row in bar):
             raise DataError(f"a bar must have one value for each of {self.n_symbols} symbols, got {[np.shape(row) for row in bar]}")
         *prices, volume = (np.asarray(row, dtype=np.float64) for row in bar)

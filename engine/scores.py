@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from data.checks import check_names, check_times, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, grid_facts, symbols_fact
 from data.interval import Duration, bars_in
@@ -61,6 +62,8 @@ class Scores(Shown):
     folds: tuple[FoldScores, ...] = ()
 
     def __post_init__(self) -> None:
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
         shape = (len(self.time), len(self.symbols))
         if self.values.shape != shape:
             raise DataError(f"scores must have the shape (n_rows, n_symbols) = {shape}, got {self.values.shape}")
@@ -87,6 +90,7 @@ class Scores(Shown):
         given = [one for one in (threshold, policy) if one is not None]
         if len(given) != 1:
             raise TypeError(f"signals() takes one threshold, such as fs.RollingQuantile(0.99), got {len(given)}")
+        check_threshold(given[0])
         levels = given[0].threshold(self)
         # NaN compares false: a row without a score or without a threshold is never an alert.
         active = self.values > levels
@@ -135,6 +139,10 @@ class Signals(Shown):
     interval: np.timedelta64
     nominal_rate: float = float("nan")
 
+    def __post_init__(self) -> None:
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
+
     @property
     def prediction(self) -> np.ndarray:
         """-1 for an anomaly, 1 for normal, 0 where nothing could be decided; shape (n_rows, n_symbols)."""
@@ -148,6 +156,7 @@ class Signals(Shown):
 
     def rows(self, rows: slice) -> Signals:
         """The signals of a run of rows, without a copy."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}
         return replace(self, **fields)
 

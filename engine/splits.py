@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from data.checks import check_integer
 from data.errors import ConfigError
 from data.facts import Shown
-from data.interval import bars_in, format_duration
+from data.interval import bars_in, format_duration, parse_duration
 from data.shown import shown
 
 
@@ -60,6 +61,8 @@ class WalkForward(Shown):
         ConfigError
             If no row is left to test on.
         """
+        check_integer("n_rows", n_rows)
+        parse_duration(interval, "interval")
         train = bars_in(self.train, interval, "train")
         test = bars_in(self.test, interval, "test")
         gap = purge + (bars_in(self.embargo, interval, "embargo") if self.embargo else 0)

@@ -9,10 +9,10 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from data.checks import check_whole
+from data.checks import check_array, check_integer, check_whole
 from data.errors import ConfigError
 from data.facts import Shown
-from data.interval import bars_in
+from data.interval import bars_in, parse_duration
 
 MAX_FOLDS = 20_000
 
@@ -106,6 +106,8 @@ class CombinatorialSplits(Shown):
         ConfigError
             If there are fewer rows than groups, or purge and embargo leave a fold nothing to train on.
         """
+        check_integer("n_rows", n_rows)
+        parse_duration(interval, "interval")
         if n_rows < self.n_groups:
             raise ConfigError(f"n_groups must not exceed the {n_rows} rows, got {self.n_groups}; take fewer groups")
         behind = self.purge + (bars_in(self.embargo, interval, "embargo") if self.embargo else 0)
@@ -143,6 +145,8 @@ class CombinatorialSplits(Shown):
             One for each fold: its values on its test rows; other rows are not looked at.
         n_rows : int
         """
+        check_array("tested", tested)
+        check_integer("n_rows", n_rows)
         if len(tested) != self.n_folds or any(len(values) != n_rows for values in tested):
             raise ConfigError(
                 f"tested must hold {self.n_folds} arrays of {n_rows} rows, one a fold, got {[len(values) for values in tested]}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
@@ -60,6 +61,7 @@ class AdaptiveConformal(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         window = bars_in(self.window, scores.interval, "threshold window")
         least = int(np.ceil(round(1 / self.alpha, 9)))
         if window < least:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
@@ -61,6 +62,7 @@ class PeaksOverThreshold(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         window = bars_in(self.window, scores.interval, "threshold window")
         every = bars_in(self.refit, scores.interval, "threshold refit")
         least = int(np.ceil(round(MIN_PEAKS / (1 - self.init), 9)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
@@ -45,6 +46,7 @@ def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = No
     >>> np.array_equal(before, after, equal_nan=True)
     True
     """
+    check_type("scores", scores, Scores, "make them with fs.walk_forward")
     if volatility is None:
         n_rows = _rows(scores, halflife)
         return _mapped(scores, lambda x, _: _standardised(x, n_rows))
@@ -84,6 +86,7 @@ class VolatilityScaled(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         mean, std = _past_moments(scores.values, _rows(scores, self.halflife))
         level = self.policy.threshold(standardise_by_volatility(scores, halflife=self.halflife))
         # A flat past has no scale; its zero must not meet an infinite level.

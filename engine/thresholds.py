@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.checks import check_number, check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
@@ -39,6 +40,7 @@ class TrainQuantile(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, NaN where a symbol has too few training scores for the quantile."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         trained = [(fold.test, fold.train_values) for fold in scores.folds if fold.train_values is not None]
         if not trained or len(trained) < len(scores.folds):
             raise ConfigError(
@@ -80,6 +82,7 @@ class RollingQuantile(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         window = bars_in(self.window, scores.interval, "threshold window")
         least = min_known(self.q)
         if window < least:
@@ -101,6 +104,7 @@ class Fixed(Shown):
     needs_train_scores = False
 
     def __post_init__(self) -> None:
+        check_number("value", self.value)
         if np.isnan(self.value):
             raise ConfigError(f"value must be a number, got {self.value}; give the score above which a row is an alert")
 
@@ -110,6 +114,7 @@ class Fixed(Shown):
 
     def threshold(self, scores: Scores) -> np.ndarray:
         """The value, in the shape of the scores."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
         return np.full(scores.values.shape, float(self.value))
 
 

@@ -69,6 +69,7 @@ def walk_forward(
     on_fold: Callable[[], None] | None = None,
 ) -> Scores:
     """Out-of-sample scores of a detector; see ``fit_walk_forward``, which also keeps the fitted detectors."""
+    check_type("features", features, Features, "make them with fs.ohlcv_features")
     return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)[0]
 
 

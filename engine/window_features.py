@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from data.checks import did_you_mean
+from data.checks import check_type, did_you_mean
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.shown import shown
@@ -71,6 +71,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     ConfigError
         If a name is unknown or a lookback too short.
     """
+    check_type("windows", windows, TradeWindows, "make them with fs.trade_windows")
     formulas, series = _formulas(features)
     rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -95,6 +96,7 @@ class WindowStream(Shown):
 
     def update(self, window: TradeWindows) -> np.ndarray:
         """Features, shape (1, n_features), of the next window: ``TradeWindows`` of one row, those without a trade included."""
+        check_type("window", window, TradeWindows, "make them with fs.trade_windows")
         if len(window) != 1:
             raise DataError(f"update takes one window, got {len(window)}; use TradeWindows.rows")
         if self._next is not None and window.time[0] != self._next:

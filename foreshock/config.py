@@ -20,7 +20,7 @@ from pydantic import (
     ValidationError,
 )
 
-from data.checks import check_horizons, did_you_mean
+from data.checks import check_horizons, check_path, did_you_mean
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import parse_duration, parse_instant
@@ -246,6 +246,7 @@ def load_study(path: str | Path) -> StudyConfig:
     ConfigError
         If the file is missing, is no TOML, or has a key, value, detector or threshold that is not known; the message names the key.
     """
+    check_path("path", path)
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))

@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.checks import check_whole
+from data.checks import check_path, check_whole
 from data.facts import Shown, counted
 from data.interval import Duration
 from data.quality import QualityReport, clean
@@ -64,6 +64,7 @@ class Exploration(Shown):
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
         """Write eda.json; an earlier file stays until the new one is whole."""
+        check_path("path", path)
         from reports.html import save
 
         save(json.dumps(self.results, indent=1, allow_nan=False), path)
@@ -71,6 +72,7 @@ class Exploration(Shown):
 
     def report(self, path: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
         """Write the self-contained HTML page; an earlier file stays until the new one is whole."""
+        check_path("path", path)
         from reports.eda_report import EdaReport
 
         EdaReport(self.title, self.results, command).save(path)
@@ -78,6 +80,7 @@ class Exploration(Shown):
 
     def save(self, folder: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
         """Write ``eda.html`` and ``eda.json`` into a folder."""
+        check_path("folder", folder)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json(folder / "eda.json")

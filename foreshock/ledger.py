@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from data.checks import check_type
 from engine.ledger import TRIAL, Entry, Ledger
 from engine.validation.sharpe import deflated_sharpe, sharpe_estimate
 from foreshock.plain import plain
@@ -29,6 +30,8 @@ def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
     StudyResult
         With ``deflated_sharpe`` in each backtest of ``results`` and with ``results["trials"]``; see ``deflate_study``.
     """
+    check_type("result", result, StudyResult, "run one with fs.Study")
+    check_type("ledger", ledger, Ledger, "make one with fs.Ledger")
     configuration = {key: value for key, value in result.results["config"].items() if key != "title"}
     found = {"title": result.title, "detectors": _evidence(result), "strategies": _strategies(result)}
     entry = ledger.append(configuration, result.results["data"]["hash"], found)
@@ -42,6 +45,7 @@ def deflate_study(result: StudyResult, ledger: Ledger | None = None, entry: Entr
     are one trial, whatever they were called; configurations without strategies count as one each. ``results["trials"]`` says how
     many there were, the variance of their Sharpe ratios per bar, and which entry of the ledger the study is.
     """
+    check_type("result", result, StudyResult, "run one with fs.Study")
     data_hash = result.results["data"]["hash"]
     own = _strategies(result)
     tried = {strategy["returns"]: strategy["sharpe"] for strategy in own.values()}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.interval import bars_in, format_duration
@@ -135,6 +136,7 @@ def scenario_study(
     TypeError
         If there is no such keyword.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_options(scenario_study, options, ScenarioOptions)
     on_step = options.get("on_step", lambda _: None)
     if model not in MODELS:

@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.checks import check_horizons, check_whole
+from data.checks import check_horizons, check_type, check_whole
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
@@ -135,6 +135,7 @@ class Study(Shown):
     @classmethod
     def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
         """The study that a configuration describes, on bars already selected by its data section."""
+        check_type("config", config, StudyConfig, "read one with fs.load_study")
         detectors: dict[str, Detector] = {}
         for entry in config.detectors:
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)

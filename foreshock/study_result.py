@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_path
 from data.disk import written_together
 from data.facts import Shown
 from data.quality import QualityReport
@@ -193,6 +194,7 @@ class StudyResult(Shown):
         ConfigError
             If the path is a folder.
         """
+        check_path("path", path)
         path = Path(path)
         self._page(command).save(path)
         return path
@@ -205,6 +207,7 @@ class StudyResult(Shown):
 
     def save_figures(self, folder: str | Path, kind: str = "svg") -> list[Path]:
         """Write every chart of the report as a picture, "svg", "png" or "pdf"; needs ``pip install foreshock[figures]``."""
+        check_path("folder", folder)
         from reports.still import every_chart, save_figures
 
         return save_figures(every_chart(self._page().charts()), folder, kind)
@@ -230,6 +233,7 @@ class StudyResult(Shown):
 
         All four are written under other names first and renamed when the last is whole.
         """
+        check_path("folder", folder)
         folder = Path(folder)
         with written_together(folder, ("report.html", "results.json", "scores.parquet", "trades.parquet")) as partial:
             partial["report.html"].write_bytes(self._page(command).to_html().encode())

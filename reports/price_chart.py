@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.bars import PRICES, Bars
+from data.checks import check_path, check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import format_duration
@@ -85,6 +86,7 @@ class PriceHistory(Shown):
     regimes: tuple[Sequence[str], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        check_type("bars", self.bars, Bars, "read a file with fs.read_bars")
         shape = self.bars.close.shape
         if self.bars.interval % SECOND:
             raise ConfigError(
@@ -144,6 +146,7 @@ class PriceHistory(Shown):
 
     def save(self, path: str | os.PathLike[str], title: str = "Prices, regimes and alerts") -> None:
         """Write that page."""
+        check_path("path", path)
         html.save(self.to_html(title), path)
 
     def _symbol(self, column: int) -> tuple[int, list[int], str]:

@@ -10,7 +10,7 @@ from data.errors import ConfigError
 from engine.risk.path import RiskPath
 from engine.validation.lead_lag import CAP
 from engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
-from reports import eda_paths, event_figures, evidence_tables, figures, html, place_tables, risk_figures, study_tables
+from reports import eda_paths, event_figures, evidence_tables, figures, html, place_tables, risk_figures, study_order, study_tables
 from reports import format as fmt
 from reports.page import Page, first_of
 from reports.price_chart import PriceHistory
@@ -158,11 +158,11 @@ def study_excerpt(title: str, results: dict[str, Any]) -> str:
 
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
     """What the study found, in sentences: the first is the answer, the others qualify it."""
-    names = study_tables.detectors_by_verdict(results)
+    names = study_order.detectors_by_verdict(results)
     roles = {name: results["detectors"][name]["role"] for name in names}
     tested = [name for name in names if roles[name] == "detector"]
     by_verdict = {
-        label: [name for name in tested if results["detectors"][name].get("verdict") == label] for label in study_tables.VERDICTS
+        label: [name for name in tested if results["detectors"][name].get("verdict") == label] for label in study_order.VERDICTS
     }
     adding = by_verdict["adds information"]
     count = f"{len(adding) or 'None'} of {fmt.counted(len(tested), 'detector')}"
@@ -207,7 +207,7 @@ def _span_sentence(data: Mapping[str, Any]) -> list[str]:
 
 def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
     """Returns of the strongest verdict's avoidance strategy: chosen by the verdict, not by its return."""
-    strategies = [study_tables.strategy_of(name, results) for name in tested]
+    strategies = [study_order.strategy_of(name, results) for name in tested]
     strategy = next((name for name in strategies if name is not None), None)
     if strategy is None:
         return []

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from data.checks import check_switch, check_type
+from data.checks import check_names, check_switch, check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.shown import shown
@@ -43,6 +43,7 @@ class MarketLimits(Shown):
 
     def check(self, symbols: Sequence[str]) -> None:
         """Refuse limits of symbols that are not traded: written otherwise, they would limit nothing."""
+        check_names("symbols", symbols)
         unknown = sorted({*self.min_notional, *self.lot}.difference(symbols))
         if unknown:
             raise ConfigError(f"limits name {', '.join(unknown)}, but the symbols are {', '.join(symbols)}; write them alike")
@@ -69,6 +70,7 @@ class MarketLimits(Shown):
         >>> MarketLimits.from_markets({"BTC/USDT": market}, ["BTC/USDT"]).lot
         {'BTC/USDT': 1e-05}
         """
+        check_names("symbols", symbols)
         missing = [symbol for symbol in symbols if symbol not in markets]
         if missing:
             raise ConfigError(f"no market data of {', '.join(missing)}; the markets are {', '.join(list(markets)[:10])}")

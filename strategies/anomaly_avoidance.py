@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from data.bars import Bars
-from data.checks import check_switch
+from data.checks import check_array, check_switch, check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
@@ -80,10 +80,12 @@ class AnomalyAvoidance(Shown):
 
     def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
         """Target weights, shape (n_bars, n_symbols); undecided rows count as no signal."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.weights_outside(bars, self.outside(bars, signals))
 
     def outside(self, bars: Bars, signals: Signals) -> np.ndarray:
         """True where a signal is less than ``hold`` old, shape (n_bars, n_symbols)."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         check_signals(bars, signals)
         n_bars = bars_in(self.hold, bars.interval, "hold")
         alerts = signals.active & signals.decided
@@ -93,6 +95,7 @@ class AnomalyAvoidance(Shown):
 
     def weights_outside(self, bars: Bars, outside: np.ndarray) -> np.ndarray:
         """Target weights of a book that stands aside where ``outside`` is True."""
+        check_array("outside", outside)
         base, listed, due = equal_weights(bars, self.rebalance)
         target = np.where(outside, self.exposure * base, base)
         return np.where(listed & (due[:, None] | changed(outside)), target, np.nan)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import Duration, parse_duration
@@ -38,6 +39,7 @@ class BuyAndHold(Shown):
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols): one row of orders. The signals are not used."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         weights = np.full(bars.shape, np.nan)
         known = ~np.isnan(bars.close)
         first = int(np.argmax(known.any(axis=1)))
@@ -142,6 +144,7 @@ class RandomAvoidance(Shown):
 
     def draws(self, bars: Bars, signals: Signals) -> Iterator[np.ndarray]:
         """Target weights of each draw in turn, each of shape (n_bars, n_symbols)."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         strategy = self._strategy()
         outside = strategy.outside(bars, signals)
         circles = [np.flatnonzero(rows) for rows in (outside | signals.decided).T]

@@ -140,6 +140,7 @@ def compare_avoidance(
     ConfigError
         If the signals do not fit the bars, or a number of draws is below 1.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     strategy = strategy or AnomalyAvoidance()
     check_type("strategy", strategy, AnomalyAvoidance, "others have no exits to draw at random")
     check_whole("n_draws", n_draws, 1)
@@ -269,6 +270,7 @@ def avoided_moves(
     >>> avoided_moves(bars, signals, AnomalyAvoidance("2h"), Costs(0.001, 0.0))[["move", "net"]].round(4).values.tolist()
     [[-0.2, 0.198]]
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     strategy = strategy or AnomalyAvoidance()
     outside = strategy.outside(bars, signals)
     base, listed, _ = equal_weights(bars, strategy.rebalance)

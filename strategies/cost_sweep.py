@@ -62,6 +62,7 @@ def cost_sweep(
     >>> cost_sweep(bars, {"trade": np.array([0.5, 0.0, np.nan, np.nan])}, [0.0, 0.01]).round(4).to_dict("list")
     {0.0: [0.05], 0.01: [0.0395], 'break_even': [0.0476]}
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if isinstance(rates, str) or not isinstance(rates, Sequence) or not all(isinstance(rate, int | float) for rate in rates):
         raise ConfigError(f"rates must be a list of numbers, got {shown(rates)}")
     if not rates:
@@ -94,6 +95,7 @@ def break_even_cost(
         NaN where the strategy is behind without any cost; infinite where it is ahead up to 20 %, as one is that never trades
         more than its baseline.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     market = Market(bars)
     ours, theirs = (None if some is None else orders_of(bars, checked_weights(bars, some, account)) for some in (weights, against))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_number, check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
@@ -94,6 +95,7 @@ class Costs(Shown):
 
     def funding_rates(self, bars: Bars) -> np.ndarray:
         """Rates settled at each open, shape (n_bars, n_symbols), NaN for none; (0, 0) where funding is not charged."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         if not self.funding:
             return np.empty((0, 0))
         if "funding_rate" not in bars.extras:
@@ -105,6 +107,8 @@ class Costs(Shown):
 
     def impact_of_capital(self, bars: Bars, capital: float) -> np.ndarray:
         """Impact, as slippage, of an order of ``capital`` at each open, shape (n_bars, n_symbols); (0, 0) without impact."""
+        check_number("capital", capital)
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         if not self.impact:
             return np.empty((0, 0))
         window = bars_in(self.impact_window, bars.interval, "impact_window")

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import Duration, bars_in, parse_duration
@@ -75,6 +76,7 @@ class EventTrade(Shown):
 
     def entries(self, bars: Bars, signals: Signals) -> np.ndarray:
         """1 to buy, -1 to sell short, 0 for nothing, decided at the close; shape (n_bars, n_symbols)."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         check_signals(bars, signals)
         n_bars = bars_in(self.move, bars.interval, "move")
         side = np.zeros(bars.shape)
@@ -83,6 +85,7 @@ class EventTrade(Shown):
 
     def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
         """Target weights, shape (n_bars, n_symbols): an entry, its exit, and NaN between."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         entries = self.entries(bars, signals)
         hold = bars_in(self.hold, bars.interval, "hold")
         weights = np.full(bars.shape, np.nan)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown, counted, grid_facts
 from data.shown import shown
@@ -128,6 +129,7 @@ def backtest_grid(
     >>> backtest_grid(bars, weights, Costs(taker=0.0, slippage=0.0)).total_return.round(9)
     array([0.05, 0.1 ])
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not isinstance(memory, int) or memory < 1:
         raise ConfigError(f"memory must be a number of bytes, got {shown(memory)}")
     if isinstance(weights, str) or not isinstance(weights, Iterable):

@@ -9,10 +9,11 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import Duration, parse_duration
-from data.shown import shown
+from data.shown import few, shown
 from engine.scores import Signals
 from strategies.base import carried, equal_weights, rows_of
 
@@ -71,8 +72,9 @@ class RegimeExposure(Shown):
         parse_duration(self.rebalance, "rebalance")
         if not hasattr(self.regimes, "labels"):
             raise ConfigError(f"regimes must be those of fs.walk_forward_regimes, got {type(self.regimes).__name__}")
+        check_type("exposures", self.exposures, Mapping, "name the exposure of each regime")
         if set(self.exposures) != set(self.regimes.names):
-            raise ConfigError(f"exposures must name the regimes {self.regimes.names}, got {tuple(self.exposures)}")
+            raise ConfigError(f"exposures must name the regimes {few(self.regimes.names)}, got {few(self.exposures)}")
         for name, value in self.exposures.items():
             if not 0 <= value <= 1:
                 raise ConfigError(f"the exposure of {shown(name)} must be a fraction from 0 to 1, got {shown(value)}")

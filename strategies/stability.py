@@ -90,6 +90,7 @@ def stability_grid(
     ConfigError
         If a hold or threshold stands there twice or is none at all, or the scores do not fit the bars.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     holds, strategy = list(holds), strategy or AnomalyAvoidance()
     if not isinstance(strategy, AnomalyAvoidance | EventTrade):
         raise ConfigError(f"strategy must be AnomalyAvoidance or EventTrade, got {type(strategy).__name__}; others hold no time")

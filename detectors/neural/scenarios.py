@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from data.bars import Bars
+from data.checks import check_array, check_names, check_path, check_type, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted, symbols_fact
 from data.interval import format_duration, parse_duration
@@ -67,6 +68,7 @@ class Scenarios(Shown):
 
     def portfolio_returns(self, weights: np.ndarray) -> np.ndarray:
         """Simple return of each path for weights bought at its start and held, (n_paths,): ``sum_i w_i (exp(sum_t r_ti) - 1)``."""
+        check_array("weights", weights)
         return held_returns(self.paths, weights)
 
     def _facts(self) -> Iterator[str]:
@@ -135,6 +137,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from all bars; see ``fit_returns``."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
 
     def fit_returns(
@@ -149,6 +152,8 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         DataError
             If there are fewer than 200 complete windows, or an asset hardly moves.
         """
+        check_names("symbols", symbols)
+        check_array("returns", returns)
         self._check()
         n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
         never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
@@ -216,6 +221,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def save(self, path: str | Path) -> None:
         """Write parameters and weights as one safetensors file; loading it can run no code."""
+        check_path("path", path)
         write_saved(path, self.name, self.get_params(), {name: getattr(self, name) for name in self.learned})
 
     @property
@@ -267,6 +273,8 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     ConfigError
         If n is not positive, stress is out of range, the regime is unknown or the model is not fitted.
     """
+    check_whole("n", n, 1)
+    check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
     if n < 1:
         raise ConfigError(f"n must be at least 1 scenario, got {n}")
     if not 1 <= stress <= MOST_STRESS:

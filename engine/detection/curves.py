@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
+from data.checks import check_array
 from data.errors import ConfigError, DataError
 
 N_THRESHOLDS = 250
@@ -35,6 +36,8 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     >>> auc_pr(np.array([4.0, 3.0, 2.0, 1.0]), np.array([1, 0, 1, 0]))
     0.8333333333333333
     """
+    check_array("scores", scores)
+    check_array("labels", labels)
     panel = Panel.of(scores, labels)
     return panel.average_precision()
 
@@ -82,6 +85,8 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     >>> round(vus_pr(np.array([0.0, 3, 5, 1, 0, 0]), np.array([0, 0, 1, 1, 0, 0]), window=2), 6)
     0.86895
     """
+    check_array("scores", scores)
+    check_array("labels", labels)
     if window < 0:
         raise ConfigError(f"window must be at least 0 rows, got {window}")
     return Panel.of(scores, labels).volume(window)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
+from data.checks import check_array, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 
@@ -36,6 +37,8 @@ class Events(Shown):
     shape: tuple[int, int]
 
     def __post_init__(self) -> None:
+        for name in ("col", "start", "stop"):
+            check_array(name, getattr(self, name))
         col, start, stop = (np.asarray(x, dtype=np.int64) for x in (self.col, self.start, self.stop))
         wrong = (col < 0) | (col >= self.shape[1]) | (start < 0) | (stop > self.shape[0]) | (stop <= start)
         if wrong.any():
@@ -70,6 +73,7 @@ class Events(Shown):
         DataError
             If a column is missing, a symbol unknown, or an event stops before it starts.
         """
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         missing = [name for name in ("symbol", "start", "stop") if name not in frame]
         if missing:
             raise DataError(
@@ -89,10 +93,12 @@ class Events(Shown):
 
     def take(self, kept: np.ndarray) -> Events:
         """The events that a mask or an index chooses."""
+        check_array("kept", kept)
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:
         """The events that lie wholly within a run of rows, counted from its first."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
         first, last, _ = rows.indices(self.shape[0])
         kept = (self.start >= first) & (self.stop <= last)
         return Events(self.col[kept], self.start[kept] - first, self.stop[kept] - first, (last - first, self.shape[1]))
@@ -166,6 +172,8 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     >>> found.delay_rows, np.flatnonzero(found.false_alarms)
     (array([2.]), array([1]))
     """
+    check_type("events", events, Events, "make them with fs.Events.from_frame")
+    check_array("active", active)
     if early < 0 or cooldown < 1:
         raise ConfigError(f"early must be at least 0 rows and cooldown at least 1, got {early} and {cooldown}")
     if active.shape != events.shape:

@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.options import check_options
@@ -197,6 +198,8 @@ def detection_report(
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("scores", scores, Scores, "make them with fs.walk_forward")
     check_options(detection_report, options, ReportOptions)
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from data.checks import check_array
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from engine.realism import measures as m
@@ -108,6 +109,8 @@ def realism(
     DataError
         If a return is unknown or infinite, or an asset's never changes.
     """
+    check_array("real", real)
+    check_array("generated", generated)
     real, generated = (np.asarray(paths, dtype=np.float64) for paths in (real, generated))
     _check(real, generated, n_splits, level)
     real, generated = _thin(real), _thin(generated)

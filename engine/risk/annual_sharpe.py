@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.checks import check_whole
+from data.checks import check_array, check_whole
 from data.facts import Shown
 from data.interval import Duration, bars_per_year, parse_duration
 from engine.proportions import Z_95
@@ -84,6 +84,7 @@ def annual_sharpe(returns: np.ndarray, interval: Duration, lags: int | None = No
     >>> round(found.iid_ratio, 2), round(found.ratio, 2)
     (5.66, 10.81)
     """
+    check_array("returns", returns)
     known = known_returns(returns)
     year = bars_per_year(parse_duration(interval, "interval"))
     if lags is not None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from data.checks import check_horizons, check_levels, check_most, check_whole
+from data.checks import check_array, check_horizons, check_levels, check_most, check_whole
 from data.errors import ConfigError
 from data.interval import Duration, bars_in, format_duration, parse_duration
 from engine.risk.labels import check_index
@@ -70,6 +70,7 @@ def conditional_risk(
     ----------
     .. [1] Politis and Romano (1994), The stationary bootstrap.
     """
+    check_array("returns", returns)
     _check_labels(returns, signals)
     active, decided = signals.active, signals.decided
     returns = np.asarray(returns, dtype=np.float64)

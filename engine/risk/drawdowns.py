@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.checks import check_levels, check_most, check_whole
+from data.checks import check_array, check_levels, check_most, check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from engine.risk.performance import drawdown
@@ -115,6 +115,7 @@ def drawdown_risk(
     >>> round(found.observed, 3), round(found.beyond[0.15], 3), found.beyond[0.5]
     (0.109, 0.352, 0.0)
     """
+    check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     known = known_returns(returns)
     levels = check_levels(levels, least=0)

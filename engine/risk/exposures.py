@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_most, check_whole
+from data.checks import check_array, check_most, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.shown import few, shown
@@ -90,6 +90,7 @@ def factor_exposures(
     >>> found.table["beta"].round(3).to_dict(), round(found.r2, 3)
     ({'alpha': 0.001, 'market': 0.489}, 0.999)
     """
+    check_array("returns", returns)
     factors = named_series("factors", factors)
     check_same_index({"returns": returns} | {f"factor {name!r}": factor for name, factor in factors.items()})
     returns = np.asarray(returns, dtype=np.float64)
@@ -168,6 +169,7 @@ def market_factors(returns: np.ndarray, n_components: int = 0) -> dict[str, np.n
     >>> {name: factor.round(4).tolist() for name, factor in market_factors(returns, 1).items()}
     {'market': [0.02, -0.01, 0.02, 0.005], 'pca_1': [0.0167, -0.01, nan, 0.0033]}
     """
+    check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim != 2 or not returns.shape[1]:
         raise ConfigError(f"returns must have the shape (n_bars, n_symbols), got {returns.shape}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data.checks import check_array
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import Duration, bars_per_year, parse_duration
@@ -92,6 +93,7 @@ def performance(returns: np.ndarray, interval: Duration) -> Performance:
     >>> round(result.total_return, 6), round(result.max_drawdown, 6), round(result.annual_volatility, 4), result.sharpe
     (-0.01, 0.1, 2.7019, 0.0)
     """
+    check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     var_95, var_99 = historical_var(returns, 0.95), historical_var(returns, 0.99)
     known = returns[~np.isnan(returns)]

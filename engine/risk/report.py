@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from data.checks import check_levels
+from data.checks import check_array, check_levels
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in, parse_duration
 from engine.risk.filtered import GarchFilter, filtered_historical, garch_t, standing_still
@@ -84,6 +84,7 @@ def risk_report(
     >>> report.loc[("bar", 0.9, "historical")].to_dict()
     {'var': 0.08, 'cvar': 0.095, 'n': 20, 'n_missing': 0, 'valid': True, 'reason': ''}
     """
+    check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns)
     levels = check_levels(levels)

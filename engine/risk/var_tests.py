@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_level, check_most, check_whole
+from data.checks import check_array, check_level, check_most, check_whole
 from data.errors import ConfigError
 from engine.risk.forecasts import RiskForecast
 from engine.risk.hit_tests import DQ_LAGS, dynamic_quantile_nb, independence_nb, kupiec_nb
@@ -114,6 +114,7 @@ def var_backtest(
     kupiec              4.95      21
     traffic_light      21.00      21  yellow
     """
+    check_array("returns", returns)
     check_level(level)
     if isinstance(var, RiskForecast):
         var, es = var.var, var.cvar if es is None else es

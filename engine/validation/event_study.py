@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.interval import Duration, bars_in
@@ -207,6 +208,8 @@ def event_study(
     ----------
     MacKinlay (1997), Event studies in economics and finance.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     table = table or EventStudyTable(bars, horizon)

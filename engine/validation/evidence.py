@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.interval import Duration, bars_in
 from data.shown import shown
@@ -200,6 +201,8 @@ def evidence(
     DataError
         If signals and bars do not cover the same rows.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     moves = MoveTable(bars, [horizon], delay)
     (name,) = moves.entries
     table = EvidenceTable(moves, None if garch is None else {name: garch})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
-from data.checks import check_whole
+from data.checks import check_type, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.interval import Duration, bars_in, format_duration, parse_duration
@@ -193,6 +193,8 @@ def forward_moves(
     ----------
     .. [1] Abadie and Imbens (2011), Bias-corrected matching estimators for average treatment effects.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     return (table or MoveTable(bars, horizons, delay)).after(signals, cooldown, n_bootstrap, seed)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from data.bars import Bars
+from data.checks import check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.interval import Duration, bars_in
@@ -137,6 +138,8 @@ def lead_lag(
     ----------
     .. [1] Canny (1986), A computational approach to edge detection.
     """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     n_bars = bars_in(reach, bars.interval, "reach")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
-from data.checks import check_level
+from data.checks import check_array, check_level, check_names
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.shown import shown
@@ -88,6 +88,7 @@ def superior_predictive_ability(
     ----------
     .. [1] Hansen (2005), A test for superior predictive ability.
     """
+    check_array("models", models)
     from arch.bootstrap import SPA
 
     gains = _gains(benchmark, models)
@@ -132,6 +133,8 @@ def model_confidence_set(
     ----------
     .. [1] Hansen, Lunde and Nason (2011), The model confidence set.
     """
+    check_names("names", names)
+    check_array("losses", losses)
     from arch.bootstrap import MCS
 
     losses = _matrix(losses, "losses")
@@ -179,6 +182,7 @@ def superior_models(
     >>> superior_models(np.zeros(500), noise + [-1.0, -0.3, 0.0], block=1).rejected
     array([ True,  True, False])
     """
+    check_array("models", models)
     gains = _gains(benchmark, models)
     block = _block(block, len(gains))
     errors = _standard_errors(gains, block)

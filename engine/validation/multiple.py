@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from data.checks import check_level
+from data.checks import check_array, check_level
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 
@@ -60,6 +60,7 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
 
 
 def _q_values(p_values: np.ndarray, method: Literal["bh", "by"]) -> np.ndarray:
+    check_array("p_values", p_values)
     p = np.asarray(p_values, float)
     q = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
@@ -134,6 +135,8 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
     >>> romano_wolf(np.array([4.0, 2.2, np.nan]), draws).p_values
     array([0.001, 0.013,   nan])
     """
+    check_array("statistics", statistics)
+    check_array("draws", draws)
     statistics, draws = np.asarray(statistics, float), np.asarray(draws, float)
     if statistics.ndim != 1 or draws.ndim != 2 or draws.shape[1] != len(statistics):
         raise ConfigError(

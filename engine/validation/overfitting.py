@@ -10,6 +10,7 @@ from itertools import combinations, islice
 import numpy as np
 from scipy import stats
 
+from data.checks import check_array
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 
@@ -81,6 +82,7 @@ def overfitting_probability(returns: np.ndarray, n_blocks: int = 16) -> Overfitt
     >>> overfitting_probability(noise + np.linspace(0, 0.5, 10), n_blocks=8).probability
     0.0
     """
+    check_array("returns", returns)
     returns = np.asarray(returns, float)
     if returns.ndim != 2 or returns.shape[1] < 2:
         raise ConfigError(f"returns must have the shape (n_bars, n_configurations) with two or more, got {returns.shape}")

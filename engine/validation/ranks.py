@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_level
+from data.checks import check_array, check_level, check_names
 from data.errors import ConfigError, DataError
 from data.facts import Shown, counted
 from data.shown import few
@@ -96,6 +96,8 @@ def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05
     >>> found.mean_ranks, round(found.critical_difference, 2), found.groups
     ((1.25, 2.0, 2.75), 1.66, (('a', 'b', 'c'),))
     """
+    check_names("names", names)
+    check_array("figures", figures)
     check_level(level, 0.05)
     figures, names = np.asarray(figures, float), tuple(names)
     if figures.ndim != 2 or figures.shape[1] != len(names) or len(set(names)) < len(names):

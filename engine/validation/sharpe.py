@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from data.checks import check_array, check_number, check_whole
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.shown import shown
@@ -71,6 +72,7 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     >>> round(found.ratio, 4), round(found.error, 4), round(found.kurtosis, 2)
     (0.3873, 0.506, 1.64)
     """
+    check_array("returns", returns)
     returns = np.asarray(returns, float)
     if returns.ndim != 1:
         raise ConfigError(f"returns must be one series, got the shape {returns.shape}; give one column at a time")
@@ -104,6 +106,7 @@ def probabilistic_sharpe(returns: np.ndarray, benchmark: float = 0.0, lags: int 
     >>> round(probabilistic_sharpe(np.array([0.02, -0.01, 0.01, 0.0])), 4)
     0.7463
     """
+    check_array("returns", returns)
     return _above(sharpe_estimate(returns, lags), benchmark)
 
 
@@ -137,6 +140,8 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     >>> round(expected_max_sharpe(100, 0.5), 3)
     1.789
     """
+    check_number("trial_variance", trial_variance)
+    check_whole("n_trials", n_trials, 1)
     if isinstance(n_trials, bool) or n_trials != int(n_trials) or n_trials < 1:
         raise ConfigError(f"n_trials must be a whole number of at least 1, got {shown(n_trials)}")
     if not (math.isfinite(trial_variance) and trial_variance >= 0):
@@ -194,6 +199,8 @@ def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, l
     >>> [round(deflated_sharpe(returns, n, 0.002).probability, 3) for n in (1, 10, 100)]
     [0.945, 0.514, 0.181]
     """
+    check_array("returns", returns)
+    check_whole("n_trials", n_trials, 1)
     luck = expected_max_sharpe(n_trials, trial_variance)
     found = sharpe_estimate(returns, lags)
     return DeflatedSharpe(_above(found, luck), found, luck, int(n_trials), float(trial_variance))
@@ -214,6 +221,7 @@ def min_track_record(returns: np.ndarray, benchmark: float = 0.0, level: float =
     >>> round(min_track_record(np.array([0.02, -0.01, 0.01, 0.0])), 2)
     19.47
     """
+    check_array("returns", returns)
     if not 0 < level < 0.5:
         raise ConfigError(f"level must lie between 0 and 0.5, got {level}; 0.05 is usual")
     found = sharpe_estimate(returns, lags)

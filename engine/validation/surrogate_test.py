@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from data.bars import Bars
-from data.checks import check_whole
+from data.checks import check_array, check_type, check_whole
 from data.errors import ConfigError
 from data.facts import Shown, counted
 from data.interval import Duration, bars_in
@@ -95,6 +95,7 @@ class SurrogateTest(Shown):
 
     def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
         """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
+        check_array("values", values)
         return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
 
     def _facts(self) -> Iterator[str]:
@@ -123,6 +124,7 @@ class Rescorer(Shown):
     threshold: Threshold
 
     def signals(self, features: Features) -> Signals:
+        check_type("features", features, Features, "make them with fs.ohlcv_features")
         return self.score(features).signals(self.threshold)
 
 
@@ -188,6 +190,7 @@ def surrogate_test(
     TypeError
         If there is no such keyword.
     """
+    check_type("surrogates", surrogates, Surrogates, "fit them with fs.fit_surrogates")
     check_options(surrogate_test, options, SurrogateOptions)
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, " for a p of 5 %", "199 is usual")
     setting = Judging(horizons, cooldown, delay, first, n_surrogates=n_surrogates, seed=seed)

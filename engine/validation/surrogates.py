@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from data.bars import Bars
+from data.checks import check_integer, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown
 from data.shown import few, shown
@@ -80,6 +81,7 @@ class Surrogates(Shown):
 
     def draw(self, seed: int) -> Bars:
         """A surrogate history on the rows and symbols of the data, unknown where the data are."""
+        check_integer("seed", seed)
         rng = np.random.default_rng(seed)
         bars = self.bars
         donors = np.zeros(bars.n_bars, dtype=np.int64)
@@ -111,6 +113,7 @@ class Surrogates(Shown):
 
         Known at the close of the row, but for the season and the slow level, which are the data's; shape (n_bars, n_symbols).
         """
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
         out = np.full(bars.shape, np.nan)
         returns = bars.returns() / self.season
         for i, model in enumerate(self.models):
@@ -147,6 +150,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         If no model can be fitted to any symbol, or fewer than 100 bars know all the symbols that some row knows. One symbol that
         has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
     """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if family not in (*FAMILIES, BEST):
         raise ConfigError(f"unknown family {shown(family)}; expected one of {', '.join((*FAMILIES, BEST))}")
     returns = bars.returns()
