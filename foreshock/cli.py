@@ -69,9 +69,7 @@ def run(
     trials = None if no_ledger else Ledger(ledger)
     if trials is not None:
         trials.check()
-    from foreshock.config import load_study
-
-    config = load_study(study)
+    config = _loaded(study)
     bars = _bars(config, study, data)
     from foreshock.ledger import record_study
     from foreshock.study import Study
@@ -97,9 +95,7 @@ def audit(
     cuts: Annotated[int, typer.Option(help="Random cut points.", min=1)] = 20,
 ) -> None:
     """The causality gate: features, detectors, threshold and strategies on truncated and corrupted histories."""
-    from foreshock.config import load_study
-
-    config = load_study(study)
+    config = _loaded(study)
     bars = _bars(config, study, data)
     from foreshock.study import Study
 
@@ -254,9 +250,7 @@ def scenarios(
 ) -> None:
     """Generated scenarios: how real they look, and the stressed risk of a portfolio."""
     check_out(out)
-    from foreshock.config import load_study
-
-    config = load_study(study)
+    config = _loaded(study)
     bars = _bars(config, study, data)
     from foreshock.progress import progress_bar
     from foreshock.scenario_output import print_scenarios, save_scenarios
@@ -288,6 +282,16 @@ def detectors(
         cls = detector_class(name)
         params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
         typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
+
+
+def _loaded(study: Path) -> StudyConfig:
+    """The study of a file; says which files of the user's were run for it."""
+    from foreshock.config import load_study
+
+    config = load_study(study)
+    if config.files:
+        typer.echo(f"ran {', '.join(config.files)}, which {study} names", err=True)
+    return config
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:

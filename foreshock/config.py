@@ -226,6 +226,12 @@ class StudyConfig(_Section):
         """Where the paths of ``.py`` files begin; the working directory, unless the study comes from a file."""
         return self._folder
 
+    @property
+    def files(self) -> list[str]:
+        """The ``.py`` files that the study names, whose code is run when it is loaded."""
+        named = [entry if isinstance(entry, str) else entry.name for entry in self.detectors] + [self.threshold.kind]
+        return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
+
 
 def load_study(path: str | Path) -> StudyConfig:
     """The study of a TOML file.
