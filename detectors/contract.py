@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -76,7 +77,8 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
 def _cloned(detector: Detector) -> Detector:
     params = called(detector.name, "get_params", detector.get_params)
     try:
-        fresh: Detector = clone(detector)
+        # Typed by scikit-learn for collections of estimators too.
+        fresh: Any = clone(detector)
         same = repr(fresh.get_params()) == repr(params)
     except (RuntimeError, TypeError) as error:
         same, fresh = False, detector
@@ -142,7 +144,8 @@ def _check_again(detector: Detector, fitted: Detector, features: Features, n_tra
     with global_seed(3):
         same = first_difference(fitted.score(features).values, scores) is None
         if same:
-            other = clone(detector).fit(features.rows(slice(0, n_train)))
+            other: Any = clone(detector)
+            other.fit(features.rows(slice(0, n_train)))
             same = first_difference(other.score(features).values, scores) is None
     if not same:
         raise ConfigError(

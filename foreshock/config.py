@@ -229,6 +229,12 @@ class StudyConfig(Shown, _Section):
         """Where the paths of ``.py`` files begin; the working directory, unless the study comes from a file."""
         return self._folder
 
+    @property
+    def files(self) -> list[str]:
+        """The ``.py`` files that the study names, whose code is run when it is loaded."""
+        named = [entry if isinstance(entry, str) else entry.name for entry in self.detectors] + [self.threshold.kind]
+        return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
+
     def _facts(self) -> Iterator[str]:
         yield shown(self.title, 40)
         yield few([entry if isinstance(entry, str) else entry.label or entry.name for entry in self.detectors], 4)

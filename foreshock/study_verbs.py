@@ -52,9 +52,7 @@ def run(
     trials = None if no_ledger else Ledger(ledger)
     if trials is not None:
         trials.check()
-    from foreshock.config import load_study
-
-    config = load_study(study)
+    config = _loaded(study)
     bars = _bars(config, study, data)
     from foreshock.ledger import record_study
     from foreshock.study import Study
@@ -79,9 +77,7 @@ def audit(
     cuts: Annotated[int, typer.Option(help="Number of random cut points.", min=1)] = 20,
 ) -> None:
     """Check causality: run features, detectors, threshold and strategies on truncated and corrupted histories."""
-    from foreshock.config import load_study
-
-    config = load_study(study)
+    config = _loaded(study)
     bars = _bars(config, study, data)
     from foreshock.study import Study
 
@@ -182,9 +178,7 @@ def scenarios(
 ) -> None:
     """Generate scenarios: how realistic they look, and the stressed risk of a portfolio."""
     check_out(out)
-    from foreshock.config import load_study
-
-    config = load_study(study)
+    config = _loaded(study)
     bars = _bars(config, study, data)
     from foreshock.scenario_output import print_scenarios
 
@@ -210,6 +204,16 @@ def draw_scenarios(
     command += f" --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
     save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out, command)
     return found
+
+
+def _loaded(study: Path) -> StudyConfig:
+    """The study of a file; prints which files of the user's were run for it."""
+    from foreshock.config import load_study
+
+    config = load_study(study)
+    if config.files:
+        typer.echo(f"ran {', '.join(config.files)}, which {study} names", err=True)
+    return config
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:

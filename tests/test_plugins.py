@@ -113,6 +113,18 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
     assert "\n" not in str(caught.value)
 
 
+def test_the_command_line_says_which_files_it_ran(tmp_path, monkeypatch, capsys):
+    from foreshock import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["foreshock", "audit", str(PLUGINS / "study.toml")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"ran volume_zscore.py, past_maximum.py, which {PLUGINS / 'study.toml'} names\nerror: no data: ")
+
+
 def test_the_command_line_says_it_in_one_sentence_with_exit_code_2(tmp_path):
     written(tmp_path, "1 / 0\n", "raises.py")
     written(tmp_path, "detectors = ['raises.py:Mine']\n", "study.toml")
