@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from data import disk
 from data.disk import check_writable, unwritable, write_whole, written_together, written_whole
 from data.errors import DataError
+from tests.paths import ROOT
 
 
 def full(*_: object) -> None:
@@ -123,8 +123,7 @@ def test_a_process_that_is_killed_in_the_middle_leaves_the_earlier_file(tmp_path
         "    partial.write_text('half')\n"
         "    os._exit(9)\n"
     )
-    root = Path(disk.__file__).resolve().parent.parent
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 9
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 9
     assert (tmp_path / "one").read_text() == "earlier"
 
 

@@ -18,8 +18,9 @@ from foreshock.config import load_study, parse_study
 from foreshock.side_by_side import walk_forward_all
 from strategies.registry import REGISTRY as STRATEGY_REGISTRY
 from tests.market import make_bars
+from tests.paths import ROOT
 
-PLUGINS = Path(__file__).resolve().parent.parent / "examples" / "plugins"
+PLUGINS = ROOT / "examples" / "plugins"
 DETECTOR = f"{PLUGINS / 'volume_zscore.py'}:VolumeZScore"
 THRESHOLD = f"{PLUGINS / 'past_maximum.py'}:PastMaximum"
 STRATEGY = f"{PLUGINS / 'calm_only.py'}:CalmOnly"
