@@ -94,6 +94,8 @@ class SurrogateTest(Shown):
 
     def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
         """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
+        if not isinstance(detector, str) or detector not in self.detectors:
+            raise ConfigError(f"no such detector: {shown(detector)}; expected one of {few(self.detectors)}")
         check_array("values", values)
         return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
 
@@ -183,6 +185,7 @@ def surrogate_test(
         If there are too few surrogates, no detectors or horizons, signals and rescorers of different detectors, or an argument is
         of the wrong kind.
     """
+    check_type("signals", signals, Mapping, "the signals of each detector, by its name")
     check_type("surrogates", surrogates, Surrogates, "fit them with fs.fit_surrogates")
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, " for a p of 5 %", "199 is usual")
     check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
