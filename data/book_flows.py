@@ -50,6 +50,7 @@ def book_from_ccxt(
     >>> book.midpoint, book.column("bids_notional_1"), book.column("asks_distance_0")
     (array([100.]), array([98.]), array([0.01]))
     """
+    check_type("order_book", order_book, Mapping, "pass what fetch_order_book of ccxt returns")
     name = symbol if symbol is not None else str(order_book.get("symbol") or "asset")
     taken = time if time is not None else _timestamp(order_book, name)
     sides = book_levels(order_book, name)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from data.bars import FIELDS, PRICES
+from data.checks import check_type
 from data.errors import DataError
 from data.facts import Shown, counted
 from data.shown import few
@@ -80,6 +81,7 @@ def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
     >>> merged.table.to_pylist()[0]["close"], merged.table.to_pylist()[0]["volume"], round(float(merged.spread[0]), 3)
     (101.0, 8.0, 0.8)
     """
+    check_type("tables", tables, Mapping, "the table of each exchange, by its name")
     if not tables:
         raise DataError("there is nothing to merge; give the bars of at least one exchange")
     times = {name: _times(name, table) for name, table in tables.items()}

@@ -147,6 +147,7 @@ class Book(Shown):
 
     def column(self, name: str) -> np.ndarray:
         """One column of the flat table, such as ``bids_notional_0``, shape (n_rows,); a view."""
+        check_type("name", name, str, "such as 'midpoint'")
         if name not in _PLACES:
             raise ConfigError(f"no such column of a book: {shown(name)}; expected {', '.join(TOTALS)}, or one like bids_notional_0")
         kind, *at = _PLACES[name]
@@ -154,6 +155,7 @@ class Book(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> Book:
         """Some of the snapshots, by a slice or a mask."""
+        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
         return replace(self, time=self.time[rows], **{name: getattr(self, name)[rows] for name in (*TOTALS, *LEVELS)})
 
     def head(self, n: int) -> Book:

@@ -116,6 +116,7 @@ class Trades(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> Trades:
         """Some of the trades, by a slice or a mask."""
+        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
         return replace(self, **{name: values[rows] for name, values in self._columns().items()})
 
     def split(self) -> dict[str, Trades]:

@@ -87,6 +87,7 @@ class TradeWindows(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> TradeWindows:
         """Some of the windows, by a slice or a mask."""
+        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
         return replace(self, **{name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)})
 
     def to_frame(self) -> pd.DataFrame:

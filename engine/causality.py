@@ -12,7 +12,7 @@ from data.bars import Bars
 from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown, counted
-from data.shown import few
+from data.shown import few, shown
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ def audit(
     >>> audit(lambda b: b.close / b.close.max(), bars).passed
     False
     """
+    if not callable(compute):
+        raise ConfigError(f"compute must be a function of bars, got {shown(compute)}")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     first = max(bars.n_bars // 4, 1) if first_cut is None else first_cut
     if not 0 < first < bars.n_bars or n_cuts < 1:

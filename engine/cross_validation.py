@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from data.checks import check_type, check_whole
+from data.errors import ConfigError
+from data.shown import shown
 from engine.features import Features
 from engine.scores import Scores
 from engine.splits_combinatorial import CombinatorialSplits
@@ -45,6 +47,8 @@ def combinatorial_scores(
     tuple of Scores
         ``splits.n_paths`` of them. They have no folds: ``TrainQuantile`` cannot be used on them.
     """
+    if not (hasattr(detector, "fit") and hasattr(detector, "score")) or isinstance(detector, type):
+        raise ConfigError(f"a detector must have fit and score, got {shown(detector)}; make one with fs.make_detector")
     check_type("features", features, Features, "make them with fs.ohlcv_features")
     from sklearn.base import clone
 

@@ -60,6 +60,7 @@ class Features(Shown):
         return np.ascontiguousarray(self.values[:, :, self.index(name)])
 
     def index(self, name: str) -> int:
+        check_type("name", name, str, "the name of a feature")
         if name not in self.names:
             hint = did_you_mean(name, self.names)
             raise ConfigError(f"no such feature: {shown(name)}; these features have {', '.join(self.names)}{hint}")

@@ -12,7 +12,7 @@ from data.checks import check_type
 from data.errors import ConfigError
 from data.facts import Shown
 from data.interval import bars_in
-from engine.scores import Scores, Threshold
+from engine.scores import Scores, Threshold, check_threshold
 
 
 def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = None, halflife: str = "2D") -> Scores:
@@ -75,6 +75,9 @@ class VolatilityScaled(Shown):
 
     policy: Threshold
     halflife: str = "2D"
+
+    def __post_init__(self) -> None:
+        check_threshold(self.policy)
 
     @property
     def nominal_rate(self) -> float:

@@ -199,6 +199,7 @@ def scenario_risk(
     DataFrame
         Columns ``source level n var var_low var_high cvar cvar_low cvar_high``, fractions.
     """
+    check_type("sources", sources, Mapping, "the returns of each source, by its name")
     rows = []
     for name, returns in sources.items():
         run = BOOTSTRAP_RUN if name == "historical" else 1

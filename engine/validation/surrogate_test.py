@@ -95,6 +95,8 @@ class SurrogateTest(Shown):
 
     def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
         """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
+        if not isinstance(detector, str) or detector not in self.detectors:
+            raise ConfigError(f"no such detector: {shown(detector)}; expected one of {few(self.detectors)}")
         check_array("values", values)
         return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
 
@@ -190,6 +192,7 @@ def surrogate_test(
     TypeError
         If there is no such keyword.
     """
+    check_type("signals", signals, Mapping, "the signals of each detector, by its name")
     check_type("surrogates", surrogates, Surrogates, "fit them with fs.fit_surrogates")
     check_options(surrogate_test, options, SurrogateOptions)
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, " for a p of 5 %", "199 is usual")
