@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from data.checks import check_names, check_times, check_type, check_whole
-from data.errors import DataError
-from data.facts import Shown, grid_facts, symbols_fact
-from data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
-from data.shown import few
-from data.tables import FIELDS, PRICES, bar_columns, bar_table
+from foreshock.data.checks import check_names, check_times, check_type, check_whole
+from foreshock.data.errors import DataError
+from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
+from foreshock.data.show.shown import few
+from foreshock.data.tables import FIELDS, PRICES, bar_columns, bar_table
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from data.errors import ConfigError
-from data.interval import Duration, parse_duration
-from data.shown import shown
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, parse_duration
+from foreshock.data.show.shown import shown
 
 
 def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "give one") -> None:
@@ -20,7 +20,7 @@ def check_whole(name: str, value: object, least: int, why: str = "", hint: str =
     >>> check_whole("delay", 1.5, 1)
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; give one
+    foreshock.data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; give one
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {shown(value)}; {hint}")
@@ -32,7 +32,7 @@ def check_most(name: str, value: int, most: int, hint: str) -> None:
     >>> check_most("n_draws", 10**9, 1_000_000, "999 are usual")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: n_draws must be at most 1,000,000, got 1000000000; 999 are usual
+    foreshock.data.errors.ConfigError: n_draws must be at most 1,000,000, got 1000000000; 999 are usual
     """
     if value > most:
         raise ConfigError(f"{name} must be at most {most:,}, got {value}; {hint}")
@@ -44,7 +44,7 @@ def check_level(level: object, usual: float = 0.95) -> float:
     >>> check_level("95")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: level must be between 0 and 1, such as 0.95, got '95'
+    foreshock.data.errors.ConfigError: level must be between 0 and 1, such as 0.95, got '95'
     """
     if isinstance(level, float | int | np.floating) and math.isfinite(level) and 0 < level < 1:
         return float(level)
@@ -57,7 +57,7 @@ def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
     >>> check_levels(0.95)
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: levels must be a list, such as (0.95, 0.99), got 0.95
+    foreshock.data.errors.ConfigError: levels must be a list, such as (0.95, 0.99), got 0.95
     """
     if isinstance(levels, str | bytes) or not isinstance(levels, Iterable) or (isinstance(levels, np.ndarray) and not levels.ndim):
         raise ConfigError(f"levels must be a list, such as (0.95, 0.99), got {shown(levels)}")
@@ -93,7 +93,7 @@ def check_type(name: str, value: object, expected: type | tuple[type, ...], hint
     >>> check_type("bars", "btc.csv", dict, "read a file with fs.read_bars")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: bars must be dict, got str; read a file with fs.read_bars
+    foreshock.data.errors.ConfigError: bars must be dict, got str; read a file with fs.read_bars
     """
     if not isinstance(value, expected):
         wanted = " or ".join(kind.__name__ for kind in (expected if isinstance(expected, tuple) else (expected,)))
@@ -106,7 +106,7 @@ def check_switch(name: str, value: object) -> None:
     >>> check_switch("shorts", "no")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: shorts must be True or False, got 'no'
+    foreshock.data.errors.ConfigError: shorts must be True or False, got 'no'
     """
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name} must be True or False, got {shown(value)}")
@@ -118,7 +118,7 @@ def check_array(name: str, value: object, hint: str = "pass an array") -> None:
     >>> check_array("returns", {"a": 1})
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: returns must be an array of numbers, got a dict of 1; pass an array
+    foreshock.data.errors.ConfigError: returns must be an array of numbers, got a dict of 1; pass an array
     """
     if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
         return
@@ -136,7 +136,7 @@ def check_times(name: str, value: object) -> None:
     >>> check_times("time", "2024")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: time must be an array of times in UTC, got '2024'; pass an array of datetime64
+    foreshock.data.errors.ConfigError: time must be an array of times in UTC, got '2024'; pass an array of datetime64
     """
     if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "M":
         return
@@ -154,7 +154,7 @@ def check_names(name: str, value: object) -> None:
     >>> check_names("symbols", "BTC")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: symbols must be a list of names, got 'BTC'; put it in brackets
+    foreshock.data.errors.ConfigError: symbols must be a list of names, got 'BTC'; put it in brackets
     """
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise ConfigError(f"{name} must be a list of names, got {shown(value)}; put it in brackets")
@@ -166,7 +166,7 @@ def check_path(name: str, value: object) -> None:
     >>> check_path("path", 3)
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: path must be a file or a folder, got 3; pass its path as text
+    foreshock.data.errors.ConfigError: path must be a file or a folder, got 3; pass its path as text
     """
     if not isinstance(value, str | os.PathLike):
         raise ConfigError(f"{name} must be a file or a folder, got {shown(value)}; pass its path as text")
@@ -178,7 +178,7 @@ def check_number(name: str, value: object) -> None:
     >>> check_number("value", "3")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: value must be a number, got '3'
+    foreshock.data.errors.ConfigError: value must be a number, got '3'
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ConfigError(f"{name} must be a number, got {shown(value)}")
@@ -190,7 +190,7 @@ def check_integer(name: str, value: object) -> None:
     >>> check_integer("start", 1.5)
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: start must be a whole number, got 1.5
+    foreshock.data.errors.ConfigError: start must be a whole number, got 1.5
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ConfigError(f"{name} must be a whole number, got {shown(value)}")

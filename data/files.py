@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data.bars import Bars
-from data.errors import ConfigError, DataError
-from data.interval import Duration
-from data.shown import shown
-from data.tables import bar_columns, bar_table, shown_names
+from foreshock.data.bars import Bars
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import Duration
+from foreshock.data.show.shown import shown
+from foreshock.data.tables import bar_columns, bar_table, shown_names
 
 
 def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:

@@ -10,8 +10,8 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from data.errors import ConfigError
-from data.shown import shown
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
 
 UNITS_US = {
     "us": 1,

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data.bars import FIELDS, PRICES
-from data.checks import check_type
-from data.errors import DataError
-from data.facts import Shown, counted
-from data.shown import few
+from foreshock.data.bars import FIELDS, PRICES
+from foreshock.data.checks import check_type
+from foreshock.data.errors import DataError
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import few
 
 
 @dataclass(frozen=True, repr=False)

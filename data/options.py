@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from data.checks import did_you_mean
+from foreshock.data.checks import did_you_mean
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, object], known: type) -> None:

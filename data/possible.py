@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from data.bars import PRICES
+from foreshock.data.bars import PRICES
 
 
 def impossible_bars(columns: Mapping[str, np.ndarray]) -> tuple[int, str] | None:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.errors import DataError
-from data.interval import Duration, format_duration, parse_duration
+from foreshock.data.errors import DataError
+from foreshock.data.interval import Duration, format_duration, parse_duration
 
 PRICES = ("open", "high", "low", "close")
 FIELDS = (*PRICES, "volume")

@@ -1,1 +1,17 @@
-"""Anomaly detectors: features in, scores out."""
+"""Anomaly detectors: features in, scores out.
+
+The package can be called: ``foreshock.detectors()`` lists the names of the registered detectors.
+"""
+
+import sys
+from types import ModuleType
+
+
+class _CallableModule(ModuleType):
+    def __call__(self) -> list[str]:
+        from foreshock.detectors.registry import detectors
+
+        return detectors()
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from data.checks import check_type
-from data.disk import write_whole
-from data.errors import ConfigError, DataError
-from detectors.parameter_types import check_types
-from detectors.shown_parameters import ShownParameters
-from engine.features import Features
-from engine.scores import Scores
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.system.disk import write_whole
+from foreshock.detectors.parameter_types import check_types
+from foreshock.detectors.shown_parameters import ShownParameters
+from foreshock.engine.features.features import Features
+from foreshock.engine.scores import Scores
 
 FORMAT = 2
 # In a saved card, {ARRAY: name} stands for the array of that name.

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from data.contract import called, first_difference, global_seed
-from data.errors import ConfigError, DataError, ForeshockError
-from data.random_bars import random_bars
-from detectors.base import Detector, read_saved
-from detectors.registry import restored
-from engine.features import Features
-from engine.ohlcv import ohlcv_features
+from foreshock.data.errors import ConfigError, DataError, ForeshockError
+from foreshock.data.plugins.contract import called, first_difference, global_seed
+from foreshock.data.simulate.random_bars import random_bars
+from foreshock.detectors.base import Detector, read_saved
+from foreshock.detectors.registry import restored
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.ohlcv import ohlcv_features
 
 # Where a lookback ends, BLAS may round otherwise than in the middle of a longer history.
 ROUNDING = 1e-9
@@ -55,7 +55,7 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
     >>> fs.check_detector(Ahead())  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: ahead looks ahead: its score of row 1 differs when the rows from ...
+    foreshock.data.errors.ConfigError: ahead looks ahead: its score of row 1 differs when the rows from ...
     """
     if isinstance(detector, type) or not isinstance(detector, Detector):
         raise ConfigError(f"detector must be an object of a subclass of fs.Detector, got {detector!r}")

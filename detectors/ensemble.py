@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from data.errors import ConfigError, DataError
-from data.shown import shown
-from detectors.base import Detector
-from detectors.registry import make_detector
-from engine.features import Features
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.base import Detector
+from foreshock.detectors.registry import make_detector
+from foreshock.engine.features.features import Features
 
 
 class Ensemble(Detector):

@@ -6,12 +6,12 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from data.errors import ConfigError
-from data.parameters import mistyped
+from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.parameters import mistyped
 
 
 def check_types(estimator: BaseEstimator) -> None:
-    """Refuse parameters whose values are not of the types that ``__init__`` names; see ``data.parameters.mistyped``.
+    """Refuse parameters whose values are not of the types that ``__init__`` names; see ``mistyped``.
 
     Raises
     ------

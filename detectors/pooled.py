@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from detectors.scaled import ModelDetector
-from engine.features import Features
+from foreshock.detectors.scaled import ModelDetector
+from foreshock.engine.features.features import Features
 
 
 class PooledDetector(ModelDetector):

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import ConfigError
-from data.shown import shown
-from detectors.pooled import PooledDetector
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.pooled import PooledDetector
 
 PREFIX = "pyod:"
 TAILS = ("pyod:ECOD", "pyod:COPOD")

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from detectors.base import Detector
-from engine.features import Features
+from foreshock.detectors.base import Detector
+from foreshock.engine.features.features import Features
 
 
 class Random(Detector):

@@ -5,39 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.checks import check_type
-from data.errors import ConfigError, DataError
-from data.registry import Registry
-from data.shown import shown
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.plugins.registry import Registry
+from foreshock.data.show.shown import shown
 
 if TYPE_CHECKING:
-    from detectors.base import Detector
+    from foreshock.detectors.base import Detector
 
 # No module is imported before its name is asked for: scikit-learn and torch take seconds.
 _TABLE = {
-    "zscore": ".statistical:ZScore",
-    "iqr": ".statistical:InterquartileRange",
-    "mad": ".statistical:MedianAbsoluteDeviation",
-    "rolling_volatility": ".statistical:RollingVolatility",
-    "isolation_forest": ".isolation_forest:IsolationForest",
-    "one_class_svm": ".one_class_svm:OneClassSVM",
-    "pca": ".pca:PCA",
-    "kmeans_regime": ".regimes:KMeansRegime",
-    "half_space_trees": ".half_space_trees:HalfSpaceTrees",
+    "zscore": ".statistical.rolling:ZScore",
+    "iqr": ".statistical.rolling:InterquartileRange",
+    "mad": ".statistical.rolling:MedianAbsoluteDeviation",
+    "rolling_volatility": ".statistical.rolling:RollingVolatility",
+    "isolation_forest": ".trees.isolation_forest:IsolationForest",
+    "one_class_svm": ".kernels.one_class_svm:OneClassSVM",
+    "pca": ".reconstruction.pca:PCA",
+    "kmeans_regime": ".clusters.regimes:KMeansRegime",
+    "half_space_trees": ".trees.half_space_trees:HalfSpaceTrees",
     "ensemble": ".ensemble:Ensemble",
-    "joint_tail": ".joint_tail:JointTail",
-    "autoencoder": ".neural.autoencoder:Autoencoder",
-    "sparse_autoencoder": ".neural.sparse:SparseAutoencoder",
-    "denoising_autoencoder": ".neural.denoising:DenoisingAutoencoder",
-    "conv_autoencoder": ".neural.convolutional:ConvolutionalAutoencoder",
-    "vae": ".neural.variational:VAE",
-    "beta_vae": ".neural.variational:BetaVAE",
-    "conditional_autoencoder": ".neural.conditional:ConditionalAutoencoder",
-    "seq2seq_autoencoder": ".neural.seq2seq:Seq2SeqAutoencoder",
-    "anogan": ".neural.anogan:AnoGAN",
+    "joint_tail": ".statistical.joint_tail:JointTail",
+    "autoencoder": ".neural.reconstruction.autoencoder:Autoencoder",
+    "sparse_autoencoder": ".neural.reconstruction.sparse:SparseAutoencoder",
+    "denoising_autoencoder": ".neural.reconstruction.denoising:DenoisingAutoencoder",
+    "conv_autoencoder": ".neural.reconstruction.convolutional:ConvolutionalAutoencoder",
+    "vae": ".neural.generative.variational:VAE",
+    "beta_vae": ".neural.generative.variational:BetaVAE",
+    "conditional_autoencoder": ".neural.reconstruction.conditional:ConditionalAutoencoder",
+    "seq2seq_autoencoder": ".neural.reconstruction.seq2seq:Seq2SeqAutoencoder",
+    "anogan": ".neural.generative.anogan:AnoGAN",
     # The baselines.
     "random": ".random:Random",
-    "volatility_only": ".statistical:VolatilityOnly",
+    "volatility_only": ".statistical.rolling:VolatilityOnly",
 }
 PYOD = "pyod:"
 PRETRAINED = "pretrained:"
@@ -45,13 +45,13 @@ _SHIPPED = ("anogan_book",)
 
 
 def _is_detector(cls: Any) -> bool:
-    from detectors.base import Detector
+    from foreshock.detectors.base import Detector
 
     return isinstance(cls, type) and issubclass(cls, Detector) and cls is not Detector
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    from detectors.parameter_types import defaults_of
+    from foreshock.detectors.parameter_types import defaults_of
 
     return defaults_of(cls)
 
@@ -61,7 +61,7 @@ class _Detectors(Registry):
 
     def find(self, name: str, folder: str | Path | None = None) -> type:
         if name.startswith(PYOD):
-            from detectors.pyod_adapter import pyod_class
+            from foreshock.detectors.pyod_adapter import pyod_class
 
             return pyod_class(name)
         return super().find(name, folder)
@@ -128,7 +128,7 @@ def register_detector(name: str, cls: type[Detector] | str) -> None:
     >>> fs.register_detector("zscore", LastMove)
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: 'zscore' is a detector of foreshock's own; register yours under another name
+    foreshock.data.errors.ConfigError: 'zscore' is a detector of foreshock's own; register yours under another name
     """
     DETECTORS.register(name, cls)
 
@@ -197,7 +197,7 @@ def load_detector(path: str | Path) -> Detector:
     DataError
         If the file is damaged, was changed, or is of a newer format.
     """
-    from detectors.base import read_saved
+    from foreshock.detectors.base import read_saved
 
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from data.errors import DataError
-from detectors.base import Detector
-from detectors.scaling import RobustScaler
-from engine.features import Features
+from foreshock.data.errors import DataError
+from foreshock.detectors.base import Detector
+from foreshock.detectors.scaling import RobustScaler
+from foreshock.engine.features.features import Features
 
 
 class ScaledDetector(Detector):

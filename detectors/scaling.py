@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from data.errors import ConfigError, DataError
-from engine.features import Features
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.engine.features.features import Features
 
 MIN_ROWS = 100
 CLIP = 10.0

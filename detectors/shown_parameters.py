@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
-from data.facts import Shown
-from data.shown import shown
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import shown
 
 
 class ShownParameters(Shown):
     """Shows an estimator by its changed parameters instead of by the page of scikit-learn.
 
-    >>> from detectors.registry import make_detector
+    >>> from foreshock.detectors.registry import make_detector
     >>> make_detector("zscore"), make_detector("isolation_forest", n_estimators=50)
     (ZScore(), IsolationForest(n_estimators=50))
     """

@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from data.checks import check_names, check_times, check_type
-from data.errors import ConfigError, DataError
-from data.facts import Shown, counted, grid_facts, symbols_fact
-from data.interval import Duration, bars_in
-from data.shown import shown
+from foreshock.data.checks import check_names, check_times, check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import Duration, bars_in
+from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
+from foreshock.data.show.shown import shown
 
 
 @dataclass(frozen=True)

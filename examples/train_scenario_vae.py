@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import foreshock as fs
-from engine.realism import gaussian_paths, phase_shuffled_paths
+from foreshock.engine.realism import gaussian_paths, phase_shuffled_paths
 from foreshock.plain import plain, versions
-from foreshock.scenarios import cut_paths
+from foreshock.scenarios.scenarios import cut_paths
 
 SEED, N_SYMBOLS, TRAIN_DAYS, TEST_DAYS = 11, 4, 600, 300
 NO_EVENTS: Any = {"n_flash_crashes": 0, "n_pumps": 0, "n_foreshocks": 0, "n_decoys": 0}

@@ -1,6 +1,6 @@
 """``python -m foreshock`` is the command line."""
 
-from foreshock.cli import main
+from foreshock.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from data.bars import Bars
-from data.interval import format_duration
+from foreshock.data.bars import Bars
+from foreshock.data.interval import format_duration
 from foreshock.version import __version__
 
 PACKAGES = ("numpy", "pandas", "numba", "scikit-learn", "scipy", "torch", "vectorbt")

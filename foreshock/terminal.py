@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from data.disk import unwritable
-from data.errors import ConfigError
+from foreshock.data.errors import ConfigError
+from foreshock.data.system.disk import unwritable
 
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file, instead of FORESHOCK_LEDGER or the user's own.")]
 StoreDir = Annotated[Path | None, typer.Option("--store", help="Store folder, instead of FORESHOCK_STORE or the user's own cache.")]

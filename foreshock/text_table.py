@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data.shown import one_line
+from foreshock.data.show.shown import one_line
 
 WIDTH = 80
 # Column, the lines of its header, and how a number is written; None is text.

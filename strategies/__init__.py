@@ -1,0 +1,1 @@
+"""Strategies: bars and alerts in, target weights out."""

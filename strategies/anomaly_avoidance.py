@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from data.bars import Bars
-from data.checks import check_array, check_switch, check_type
-from data.errors import ConfigError
-from data.facts import Shown
-from data.interval import Duration, bars_in, parse_duration
-from data.shown import shown
-from engine.scores import Signals, thin
-from strategies.base import changed, check_signals, equal_weights, within
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_array, check_switch, check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, bars_in, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import shown
+from foreshock.engine.scores import Signals, thin
+from foreshock.strategies.base import changed, check_signals, equal_weights, within
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +52,7 @@ class AnomalyAvoidance(Shown):
     --------
     A signal at 01:00 is known at 02:00; two bars later the symbol is entered again.
 
-    >>> from data.interval import parse_duration
+    >>> from foreshock.data.interval import parse_duration
     >>> hour, ones = parse_duration("1h"), np.ones((5, 1))
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * hour
     >>> bars = Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)

@@ -6,11 +6,11 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from data.bars import Bars
-from data.checks import check_type
-from data.errors import ConfigError
-from data.interval import Duration, bars_in, parse_duration
-from engine.scores import Signals
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, bars_in, parse_duration
+from foreshock.engine.scores import Signals
 
 
 class Strategy(Protocol):

@@ -8,15 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from data.bars import Bars
-from data.checks import check_type
-from data.errors import ConfigError
-from data.facts import Shown
-from data.interval import Duration, parse_duration
-from data.shown import shown
-from engine.scores import Signals
-from strategies.anomaly_avoidance import AnomalyAvoidance
-from strategies.base import equal_weights
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import shown
+from foreshock.engine.scores import Signals
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
+from foreshock.strategies.base import equal_weights
 
 MOST_TRIES = 100
 

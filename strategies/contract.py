@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.bars import Bars
-from data.contract import called, first_difference, global_seed
-from data.errors import ConfigError
-from data.random_bars import random_bars
-from engine.causality import audit
-from engine.scores import Signals
-from strategies.account import Account
-from strategies.base import Strategy
-from strategies.portfolio import backtest
+from foreshock.data.bars import Bars
+from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.contract import called, first_difference, global_seed
+from foreshock.data.simulate.random_bars import random_bars
+from foreshock.engine.out_of_sample.causality import audit
+from foreshock.engine.scores import Signals
+from foreshock.strategies.backtest.account import Account
+from foreshock.strategies.backtest.portfolio import backtest
+from foreshock.strategies.base import Strategy
 
 # Weights that are fractions of one may sum to a little more by rounding.
 ROUNDING = 1e-12
@@ -51,7 +51,7 @@ def check_strategy(strategy: Strategy, bars: Bars | None = None) -> None:
     >>> fs.check_strategy(Ahead())  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: ahead looks ahead: its weights differ with the rows from ... on deleted; use rows up to t only
+    foreshock.data.errors.ConfigError: ahead looks ahead: its weights differ with the rows from ...
     """
     if isinstance(strategy, type) or not callable(getattr(strategy, "weights", None)):
         raise ConfigError(f"strategy must be an object with a method weights(bars, signals), got {strategy!r}")

@@ -7,14 +7,14 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from data.bars import Bars
-from data.checks import check_switch
-from data.errors import ConfigError
-from data.facts import Shown
-from data.interval import Duration, bars_in, parse_duration
-from data.shown import shown
-from engine.scores import Signals
-from strategies.base import carried, equal_weights, rows_of
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_switch
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, bars_in, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import shown
+from foreshock.engine.scores import Signals
+from foreshock.strategies.base import carried, equal_weights, rows_of
 
 BUDGETS = ("equal", "sharpe")
 

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from data.bars import Bars
-from data.checks import check_switch
-from data.facts import Shown
-from data.interval import Duration, bars_in, parse_duration
-from engine.scores import Signals
-from strategies.base import carried, equal_weights
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_switch
+from foreshock.data.interval import Duration, bars_in, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.engine.scores import Signals
+from foreshock.strategies.base import carried, equal_weights
 
 
 @dataclass(frozen=True, repr=False)

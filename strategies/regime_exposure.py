@@ -8,14 +8,14 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from data.bars import Bars
-from data.checks import check_type
-from data.errors import ConfigError
-from data.facts import Shown
-from data.interval import Duration, parse_duration
-from data.shown import few, shown
-from engine.scores import Signals
-from strategies.base import carried, equal_weights, rows_of
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import few, shown
+from foreshock.engine.scores import Signals
+from foreshock.strategies.base import carried, equal_weights, rows_of
 
 
 class RegimeLabels(Protocol):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from data.registry import Registry
+from foreshock.data.plugins.registry import Registry
 
 if TYPE_CHECKING:
-    from strategies.base import Strategy
+    from foreshock.strategies.base import Strategy
 
     STRATEGIES: dict[str, type[Strategy]]
 
@@ -72,7 +72,7 @@ def register_strategy(name: str, cls: type | str) -> None:
     >>> fs.register_strategy("costs", fs.Costs)
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: 'costs' is no strategy: it must be a class with a method weights(bars, signals), got class Costs
+    foreshock.data.errors.ConfigError: 'costs' is no strategy: it must be a class with a method ...
     """
     REGISTRY.register(name, cls)
 

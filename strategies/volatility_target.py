@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from data.bars import Bars
-from data.errors import ConfigError
-from data.facts import Shown
-from data.interval import Duration, bars_in, bars_per_year, parse_duration
-from data.shown import shown
-from engine.kernels.recursive import ewma_nb
-from engine.scores import Signals
-from strategies.base import equal_weights
+from foreshock.data.bars import Bars
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, bars_in, bars_per_year, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import shown
+from foreshock.engine.kernels.recursive import ewma_nb
+from foreshock.engine.scores import Signals
+from foreshock.strategies.base import equal_weights
 
 
 @dataclass(frozen=True, repr=False)

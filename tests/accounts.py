@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from data.bars import Bars
-from engine.scores import Signals
-from strategies.account import Account, MarketLimits
-from strategies.costs import Costs
+from foreshock.data.bars import Bars
+from foreshock.engine.scores import Signals
+from foreshock.strategies.backtest.account import Account, MarketLimits
+from foreshock.strategies.backtest.costs import Costs
 from tests.market import NAN, bars_of, signals_of
 
 FREE = Costs(taker=0.0, slippage=0.0)

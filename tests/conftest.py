@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import browser
 from tests.paths import SHARED
+from tests.reading import browser
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from playwright.sync_api import Browser
 
-    from engine.features import Features
+    from foreshock.engine.features.features import Features
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -82,7 +82,7 @@ def find_shared_data(environ: Mapping[str, str]) -> Path:
 @pytest.fixture(scope="session")
 def features() -> Features:
     """Features of three random symbols over 1,400 bars."""
-    from engine.ohlcv import ohlcv_features
+    from foreshock.engine.features.ohlcv import ohlcv_features
     from tests.market import make_bars
 
     return ohlcv_features(make_bars(n_bars=1_400, n_symbols=3, seed=11))
@@ -91,8 +91,8 @@ def features() -> Features:
 @pytest.fixture(scope="session")
 def holed() -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Minutes of an exchange's market, and the holes in them."""
-    from tests.exchange_server import plant_holes, walk
-    from tests.fetched import N_BARS, N_HOLES
+    from tests.servers.exchange_server import plant_holes, walk
+    from tests.servers.fetched import N_BARS, N_HOLES
 
     return plant_holes(walk(N_BARS), N_HOLES)
 

@@ -1,12 +1,12 @@
-"""The account of `strategies.portfolio.backtest`, kept slowly and plainly: one loop over bars, one over orders."""
+"""The account of `fs.backtest`, kept slowly and plainly: one loop over bars, one over orders."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from strategies.account import DEFAULT_ACCOUNT, Account
-from strategies.costs import Costs
+from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT, Account
+from foreshock.strategies.backtest.costs import Costs
 
 LINES = ("fee", "slippage", "funding", "borrow", "interest", "liquidation", "forgiven")
 FREE = Costs(taker=0.0, slippage=0.0)

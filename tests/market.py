@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from data.bars import Bars
-from data.random_bars import random_bars
-from data.simulate import simulate_market
-from data.trades import Trades
-from engine.scores import Signals
+from foreshock.data.bars import Bars
+from foreshock.data.simulate.market import simulate_market
+from foreshock.data.simulate.random_bars import random_bars
+from foreshock.data.trades.trades import Trades
+from foreshock.engine.scores import Signals
 
 HOUR = np.timedelta64(1, "h")
 NAN = float("nan")

@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 import foreshock as fs
-from detectors.neural.latent import LatentFactors
-from engine.causality import AuditResult
-from engine.detection.report import Metric
+from foreshock.detectors.neural.latent.factors import LatentFactors
+from foreshock.engine.detection.report import Metric
+from foreshock.engine.out_of_sample.causality import AuditResult
 
 
 def public_classes() -> dict[str, type]:

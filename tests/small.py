@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 import foreshock as fs
-from detectors.base import Detector
-from detectors.registry import make_detector, neural_detectors
-from engine.features import Features
-from engine.threshold_conformal import AdaptiveConformal
-from engine.threshold_tail import PeaksOverThreshold
-from engine.threshold_volatility import VolatilityScaled
-from engine.thresholds import Fixed, RollingQuantile, TrainQuantile
+from foreshock.detectors.base import Detector
+from foreshock.detectors.registry import make_detector, neural_detectors
+from foreshock.engine.features.features import Features
+from foreshock.engine.thresholds.conformal import AdaptiveConformal
+from foreshock.engine.thresholds.peaks import PeaksOverThreshold
+from foreshock.engine.thresholds.quantiles import Fixed, RollingQuantile, TrainQuantile
+from foreshock.engine.thresholds.volatility import VolatilityScaled
 
 N_TRAIN = 800
 # Thresholds that follow the scores, and with them the kinds that do not.

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import ccxt
 
-from data.errors import ConfigError, ExchangeError, ForeshockError
-from data.exchange.patience import Pace, Patience, retry_after
-from data.exchange.profiles import Profile, profile_of
-from data.shown import shown
+from foreshock.data.errors import ConfigError, ExchangeError, ForeshockError
+from foreshock.data.exchange.patience import Pace, Patience, retry_after
+from foreshock.data.exchange.profiles import Profile, profile_of
+from foreshock.data.show.shown import shown
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)

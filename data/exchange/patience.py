@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from data.errors import ExchangeError
+from foreshock.data.errors import ExchangeError
 
 
 class Stopped(ExchangeError):

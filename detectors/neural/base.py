@@ -11,17 +11,27 @@ import torch
 from sklearn.base import clone
 from torch import Tensor, nn
 
-from data.errors import ConfigError, DataError
-from data.shown import shown
-from detectors.base import refuse_infinite
-from detectors.neural.folds import train_together
-from detectors.neural.parameters import ParametersOfBases
-from detectors.neural.trainer import VALIDATION, OnEpoch, Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
-from detectors.neural.windows import Windows, clipped
-from detectors.parameter_types import check_types
-from detectors.scaled import ModelDetector
-from detectors.scaling import MIN_ROWS
-from engine.features import Features
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.base import refuse_infinite
+from foreshock.detectors.neural.folds import train_together
+from foreshock.detectors.neural.parameters import ParametersOfBases
+from foreshock.detectors.neural.trainer import (
+    VALIDATION,
+    OnEpoch,
+    Settings,
+    TrainingData,
+    as_tensor,
+    one_thread,
+    pick_device,
+    seeded,
+    train,
+)
+from foreshock.detectors.neural.windows import Windows, clipped
+from foreshock.detectors.parameter_types import check_types
+from foreshock.detectors.scaled import ModelDetector
+from foreshock.detectors.scaling import MIN_ROWS
+from foreshock.engine.features.features import Features
 
 # Windows in the later part, which decides when to stop.
 FEWEST_LATER = 10

@@ -7,11 +7,11 @@ from typing import Protocol
 
 import numpy as np
 
-from data.errors import ConfigError
-from data.orderbook import BOOK_COLUMNS, SIDES, Book
-from data.shown import shown as words_for
-from engine.book_features import book_features
-from engine.features import Features
+from foreshock.data.books.orderbook import BOOK_COLUMNS, SIDES, Book
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown as words_for
+from foreshock.engine.features.book import book_features
+from foreshock.engine.features.features import Features
 
 
 class Rebuilds(Protocol):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from detectors.neural.trainer import (
+from foreshock.detectors.neural.trainer import (
     Loss,
     Noise,
     Settings,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data.errors import ConfigError
-from data.shown import shown
-from detectors.neural.windows import Windows, clipped
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.neural.windows import Windows, clipped
 
 # Share of the windows, the latest, that decide when to stop.
 VALIDATION = 0.15

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from detectors.scaling import CLIP
+from foreshock.detectors.scaling import CLIP
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """How well alerts and scores find labelled events."""
 
-from engine.detection.curves import auc_pr, vus_pr
-from engine.detection.events import Events, Matches, match_events
-from engine.detection.report import METRICS, DetectionReport, Metric, detection_report, pooled_report
+from foreshock.engine.detection.curves import auc_pr, vus_pr
+from foreshock.engine.detection.events import Events, Matches, match_events
+from foreshock.engine.detection.report import METRICS, DetectionReport, Metric, detection_report, pooled_report
 
 __all__ = [
     "METRICS",

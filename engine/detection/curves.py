@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numba import njit
 
-from data.checks import check_array
-from data.errors import ConfigError, DataError
+from foreshock.data.checks import check_array
+from foreshock.data.errors import ConfigError, DataError
 
 N_THRESHOLDS = 250
 # Labelled scores at once, which bounds the memory of the draws.

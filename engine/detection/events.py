@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from data.checks import check_array, check_type
-from data.errors import ConfigError, DataError
-from data.facts import Shown, counted
+from foreshock.data.checks import check_array, check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown, counted
 
 
 @dataclass(frozen=True, repr=False)

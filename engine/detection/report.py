@@ -9,14 +9,14 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from data.checks import check_type
-from data.errors import ConfigError, DataError
-from data.facts import Shown, counted
-from data.options import check_options
-from engine.detection.curves import Panel, Surroundings, VolumeSums
-from engine.detection.events import Events, match_events
-from engine.proportions import Z_95, wilson_of_draws
-from engine.scores import Scores, Signals
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.options import check_options
+from foreshock.data.show.facts import Shown, counted
+from foreshock.engine.detection.curves import Panel, Surroundings, VolumeSums
+from foreshock.engine.detection.events import Events, match_events
+from foreshock.engine.scores import Scores, Signals
+from foreshock.engine.statistics.proportions import Z_95, wilson_of_draws
 
 METRICS = ("recall", "precision", "f1", "false_per_day", "median_delay_s", "auc_pr", "vus_pr")
 LEVELS = (0.025, 0.975)
@@ -198,9 +198,9 @@ def detection_report(
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
+    check_options(detection_report, options, ReportOptions)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("scores", scores, Scores, "make them with fs.walk_forward")
-    check_options(detection_report, options, ReportOptions)
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape

@@ -1,0 +1,1 @@
+"""Kernels in numba: arrays in, new arrays out."""

@@ -6,7 +6,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def rolling_loss_tail_nb(losses, window, levels):
-    """Historical VaR and CVaR of every window: ``engine.risk.value_at_risk.loss_tail(losses[k - window : k], level)``.
+    """Historical VaR and CVaR of every window: ``loss_tail(losses[k - window : k], level)``.
 
     From a sorted copy of the window, one insertion a row; the tail is summed anew, so that no rounding is carried along.
 

@@ -14,7 +14,7 @@ over all rows.
 import numpy as np
 from numba import njit
 
-from engine.kernels.lanes import WIDTH, ZERO, add, larger, load, multiply, store, subtract
+from foreshock.engine.kernels.lanes import WIDTH, ZERO, add, larger, load, multiply, store, subtract
 
 LEAST = (-np.inf, -np.inf, -np.inf, -np.inf)
 

@@ -8,7 +8,7 @@ from numba import njit
 def rolling_sum_nb(x, window):
     """Equals ``pandas.DataFrame(x).rolling(window).sum()``; x : (n_rows, n_symbols), window >= 1.
 
-    As in ``engine.kernels.rolling`` a window is the end of one block and the beginning of the next. There the sums are taken about
+    As in ``kernels.rolling`` a window is the end of one block and the beginning of the next. There the sums are taken about
     an anchor, for prices; here about zero, so that counts come out whole and a window of zeros sums to zero.
     """
     n_rows, n_symbols = x.shape

@@ -1,6 +1,6 @@
 """Whether generated return paths look like real ones: measures, what real data score against real data, and controls."""
 
-from engine.realism.card import RealismCard as RealismCard
-from engine.realism.card import realism as realism
-from engine.realism.surrogates import gaussian_paths as gaussian_paths
-from engine.realism.surrogates import phase_shuffled_paths as phase_shuffled_paths
+from foreshock.engine.realism.card import RealismCard as RealismCard
+from foreshock.engine.realism.card import realism as realism
+from foreshock.engine.realism.surrogates import gaussian_paths as gaussian_paths
+from foreshock.engine.realism.surrogates import phase_shuffled_paths as phase_shuffled_paths

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.checks import check_array
-from data.errors import ConfigError, DataError
-from data.facts import Shown, counted
-from engine.realism import measures as m
+from foreshock.data.checks import check_array
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown, counted
+from foreshock.engine.realism import measures as m
 
 MEASURES = ("frechet", "mmd", "correlation", "tail_index", "kurtosis", "acf_absolute", "leverage", "discriminative")
 N_BLOCKS = 24
@@ -79,7 +79,7 @@ def realism(
     passes where the median distance is at most the ``level`` quantile of the floor.
 
     ================  ======================================================================================================
-    frechet           Gaussian Frechet distance of embedded paths: ``engine.realism.measures.EMBEDDING``, in real units
+    frechet           Gaussian Frechet distance of embedded paths: ``foreshock.engine.realism.measures.EMBEDDING``, in real units
     mmd               unbiased squared MMD of flattened paths in units of each asset's standard deviation, through asinh; RBF
                       kernel, its width the median distance of real paths
     correlation       root mean squared difference of the assets' correlations

@@ -1,0 +1,5 @@
+"""Risk and return of a series: estimators, forecasts, tests and decompositions."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.checks import check_array, check_whole
-from data.facts import Shown
-from data.interval import Duration, bars_per_year, parse_duration
-from engine.proportions import Z_95
-from engine.risk.value_at_risk import known_returns
-from engine.validation.sharpe import sharpe_estimate
+from foreshock.data.checks import check_array, check_whole
+from foreshock.data.interval import Duration, bars_per_year, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.engine.risk.estimators.value_at_risk import known_returns
+from foreshock.engine.statistics.proportions import Z_95
+from foreshock.engine.validation.selection.sharpe import sharpe_estimate
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from data.checks import check_array, check_horizons, check_levels, check_most, check_whole
-from data.errors import ConfigError
-from data.interval import Duration, bars_in, format_duration, parse_duration
-from engine.risk.labels import check_index
-from engine.risk.resampling import MAX_DRAWS, loss_tail_draws_nb
-from engine.risk.value_at_risk import known_returns, loss_tail
-from engine.scores import Signals, thin
+from foreshock.data.checks import check_array, check_horizons, check_levels, check_most, check_whole
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, bars_in, format_duration, parse_duration
+from foreshock.engine.risk.estimators.value_at_risk import known_returns, loss_tail
+from foreshock.engine.risk.labels import check_index
+from foreshock.engine.risk.resampling import MAX_DRAWS, loss_tail_draws_nb
+from foreshock.engine.scores import Signals, thin
 
 GROUPS = ("alert", "other")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_levels
-from data.errors import ConfigError, DataError
-from engine.risk.labels import check_same_index, named_series
-from engine.risk.value_at_risk import loss_tail
+from foreshock.data.checks import check_levels
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.engine.risk.estimators.value_at_risk import loss_tail
+from foreshock.engine.risk.labels import check_same_index, named_series
 
 
 def risk_contributions(

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from data.checks import check_array, check_levels, check_most, check_whole
-from data.errors import ConfigError
-from data.facts import Shown, counted
-from engine.risk.performance import drawdown
-from engine.risk.resampling import MAX_DRAWS, dependence_block, max_drawdowns_nb
-from engine.risk.value_at_risk import known_returns
+from foreshock.data.checks import check_array, check_levels, check_most, check_whole
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.facts import Shown, counted
+from foreshock.engine.risk.estimators.value_at_risk import known_returns
+from foreshock.engine.risk.performance import drawdown
+from foreshock.engine.risk.resampling import MAX_DRAWS, dependence_block, max_drawdowns_nb
 
 MAX_STEPS = 10**10
 

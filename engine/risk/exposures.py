@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from data.checks import check_array, check_most, check_whole
-from data.errors import ConfigError, DataError
-from data.facts import Shown
-from data.shown import few, shown
-from engine.risk.labels import check_same_index, named_series
-from engine.risk.value_at_risk import known_returns
-from engine.validation.bands import covariance_root
+from foreshock.data.checks import check_array, check_most, check_whole
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import few, shown
+from foreshock.engine.risk.estimators.value_at_risk import known_returns
+from foreshock.engine.risk.labels import check_same_index, named_series
+from foreshock.engine.validation.moves.bands import covariance_root
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from data.errors import ConfigError
+from foreshock.data.errors import ConfigError
 
 
 def named_series(name: str, given: object) -> dict[Any, Any]:
@@ -31,7 +31,7 @@ def check_same_index(series: Mapping[str, object]) -> None:
     >>> check_same_index({"a": pd.Series([0.1, 0.2]), "b": pd.Series([0.1, 0.2], index=[1, 2])})
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: the index of b must be that of a; row 0 is 1, expected 0; align them, or give arrays
+    foreshock.data.errors.ConfigError: the index of b must be that of a; row 0 is 1, expected 0; align them, or give arrays
     """
     labelled = {name: value.index for name, value in series.items() if isinstance(value, pd.Series | pd.DataFrame)}
     if labelled:

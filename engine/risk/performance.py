@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.checks import check_array
-from data.errors import ConfigError
-from data.facts import Shown
-from data.interval import Duration, bars_per_year, parse_duration
-from engine.proportions import Z_95
-from engine.risk.value_at_risk import historical_cvar, historical_var
+from foreshock.data.checks import check_array
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration, bars_per_year, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.engine.risk.estimators.value_at_risk import historical_cvar, historical_var
+from foreshock.engine.statistics.proportions import Z_95
 
 
 @dataclass(frozen=True, repr=False)

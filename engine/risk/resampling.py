@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engine.validation.inference import stationary_block
+from foreshock.engine.validation.evidence.inference import stationary_block
 
 MAX_DRAWS = 1_000_000
 

@@ -1,0 +1,5 @@
+"""Does a detector tell anything? Forward moves, evidence, surrogate histories, and many tests at once."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from data.checks import check_horizons, check_whole
-from data.errors import ConfigError
-from data.interval import Duration
-from engine.validation.surrogates import BEST
+from foreshock.data.checks import check_horizons, check_whole
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import Duration
+from foreshock.engine.validation.surrogates.histories import BEST
 
 MIN_SURROGATES = 19
 
@@ -47,7 +47,7 @@ class Judging:
     >>> Judging(("6h", "360m"), "24h")
     Traceback (most recent call last):
     ...
-    data.errors.ConfigError: horizons must differ and be at least one, got ['6h', '360m']; a horizon twice is two tests
+    foreshock.data.errors.ConfigError: horizons must differ and be at least one, got ['6h', '360m']; a horizon twice is two tests
     """
 
     horizons: Sequence[Duration]

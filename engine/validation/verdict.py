@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.facts import Shown
-from engine.validation.forward import ForwardMoves, HorizonMoves
+from foreshock.data.show.facts import Shown
+from foreshock.engine.validation.moves.forward import ForwardMoves, HorizonMoves
 
 ADDS = "adds information"
 ECHOES = "echoes volatility"

@@ -5,10 +5,10 @@ last being the forecast for the bar to come; and ``simulate(shocks, ...)``: retu
 unknown (NaN) moves the variance as its expectation would.
 """
 
-from engine.volatility.ewma import Ewma
-from engine.volatility.garch import Garch
-from engine.volatility.har import Har
-from engine.volatility.model import NotConvergedError, VolatilityModel
-from engine.volatility.stochastic import StochasticVolatility
+from foreshock.engine.volatility.ewma import Ewma
+from foreshock.engine.volatility.garch import Garch
+from foreshock.engine.volatility.har import Har
+from foreshock.engine.volatility.model import NotConvergedError, VolatilityModel
+from foreshock.engine.volatility.stochastic import StochasticVolatility
 
 __all__ = ["Ewma", "Garch", "Har", "NotConvergedError", "StochasticVolatility", "VolatilityModel"]

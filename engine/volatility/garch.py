@@ -9,7 +9,15 @@ import numpy as np
 from numba import njit
 from scipy.optimize import minimize
 
-from engine.volatility.model import LEAST_DF, MAX_PERSISTENCE, MAX_VARIANCE, MOST_DF, NotConvergedError, scale_of, student_constant
+from foreshock.engine.volatility.model import (
+    LEAST_DF,
+    MAX_PERSISTENCE,
+    MAX_VARIANCE,
+    MOST_DF,
+    NotConvergedError,
+    scale_of,
+    student_constant,
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from scipy.optimize import minimize
 
-from engine.volatility.model import LEAST_DF, MAX_PERSISTENCE, MAX_VARIANCE, NotConvergedError, scale_of, student_constant
+from foreshock.engine.volatility.model import LEAST_DF, MAX_PERSISTENCE, MAX_VARIANCE, NotConvergedError, scale_of, student_constant
 
 HAR_WINDOWS = (1, 6, 24, 96)
 

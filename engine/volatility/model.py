@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import gammaln
 
-from data.errors import DataError
+from foreshock.data.errors import DataError
 
 MIN_RETURNS = 300
 # A unit root has no mean to come back to, and a simulation needs one.

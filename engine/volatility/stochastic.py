@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from scipy.optimize import minimize
 
-from engine.volatility.model import MAX_PERSISTENCE, NotConvergedError, scale_of
+from foreshock.engine.volatility.model import MAX_PERSISTENCE, NotConvergedError, scale_of
 
 # log of a squared standard normal: mean and variance.
 LOG_CHI2_MEAN, LOG_CHI2_VARIANCE = -1.2703628454614782, np.pi**2 / 2

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data.disk import write_whole
-from engine.detection import METRICS, DetectionReport
+from foreshock.data.system.disk import write_whole
+from foreshock.engine.detection import METRICS, DetectionReport
 from foreshock.terminal import print_table
 
 # Whatever tells the rows of one detector apart.

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from data.errors import ConfigError, DataError
-from data.interval import bars_in, format_duration
-from detectors.registry import detectors, make_detector
-from engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
-from engine.features import Features
-from engine.scores import Scores
-from engine.thresholds import RollingQuantile
 from foreshock.benchmarks.common import published_row, report_row
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import bars_in, format_duration
+from foreshock.detectors.registry import detectors, make_detector
+from foreshock.engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
+from foreshock.engine.features.features import Features
+from foreshock.engine.scores import Scores
+from foreshock.engine.thresholds.quantiles import RollingQuantile
 
 NAB_SOURCE = "https://github.com/numenta/NAB"
 SHARED_DATA = "FORESHOCK_SHARED_DATA"

@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from data.errors import ConfigError
-from data.simulate import DEFAULT_BARS, DEFAULT_SYMBOLS, simulate_market
-from detectors.registry import detectors, make_detector, neural_detectors
-from engine.detection import Events, detection_report
-from engine.features import Features
-from engine.ohlcv import ohlcv_features
-from engine.scores import Scores
-from engine.splits import WalkForward
-from engine.thresholds import RollingQuantile
 from foreshock.benchmarks.common import report_row
-from foreshock.side_by_side import walk_forward_all
+from foreshock.data.errors import ConfigError
+from foreshock.data.simulate.market import DEFAULT_BARS, DEFAULT_SYMBOLS, simulate_market
+from foreshock.detectors.registry import detectors, make_detector, neural_detectors
+from foreshock.engine.detection import Events, detection_report
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.scores import Scores
+from foreshock.engine.thresholds.quantiles import RollingQuantile
+from foreshock.study.side_by_side import walk_forward_all
 
 SPLITS = WalkForward(train="180D", test="90D", embargo="2D")
 THRESHOLD = RollingQuantile(0.99, window="60D")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.proportions import wilson
+from foreshock.engine.statistics.proportions import wilson
 
 EARLIEST, LATEST = -120.0, 60.0
 COOLDOWN = 1_800.0

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.errors import DataError
-from data.tables import parse_times
-from data.trades import Trades, read_trades
+from foreshock.data.errors import DataError
+from foreshock.data.tables import parse_times
+from foreshock.data.trades.trades import Trades, read_trades
 
 # A pump is visible if the price rose by more than this within 11 minutes.
 VISIBLE = 0.10

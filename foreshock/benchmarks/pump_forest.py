@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.errors import DataError
-from data.tables import parse_times
-from engine.features import Features
-from engine.pump_features import PUMP_FEATURES, published_pump_features
 from foreshock.benchmarks.pump_alerts import ScoredEvent, outcome
 from foreshock.benchmarks.pump_events import PumpEvent
+from foreshock.data.errors import DataError
+from foreshock.data.tables import parse_times
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.pumps import PUMP_FEATURES, published_pump_features
 
 N_BLOCKS = 3
 # Trades lie within 48 hours of an event: two events this far apart share none.

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import ConfigError
-from data.windows import TradeWindows, trade_windows
-from detectors.registry import make_detector
-from engine.features import Features
-from engine.scores import Scores
-from engine.window_features import window_features
 from foreshock.benchmarks.pump_alerts import Outcome, ScoredEvent, best_within, curve, outcome
 from foreshock.benchmarks.pump_events import PumpEvent, read_pumps
+from foreshock.data.errors import ConfigError
+from foreshock.data.trades.windows import TradeWindows, trade_windows
+from foreshock.detectors.registry import make_detector
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.windows import window_features
+from foreshock.engine.scores import Scores
 
 # Announced pumps and their published features (La Morgia et al. 2020).
 SOURCE = "https://github.com/SystemsLab-Sapienza/pump-and-dump-dataset"

@@ -24,9 +24,9 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from data.bars import Bars
-from strategies.costs import Costs
-from strategies.grid import backtest_grid
+from foreshock.data.bars import Bars
+from foreshock.strategies.assess.grid import backtest_grid
+from foreshock.strategies.backtest.costs import Costs
 from tests.market import make_bars
 
 COSTS = Costs(taker=5e-4, slippage=0.0)

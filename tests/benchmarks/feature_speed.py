@@ -22,10 +22,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from data.bars import Bars
-from engine.kernels.elementwise import GARMAN_KLASS_BODY
-from engine.kernels.rolling import rolling_moments_nb
-from engine.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.data.bars import Bars
+from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.kernels.elementwise import GARMAN_KLASS_BODY
+from foreshock.engine.kernels.rolling import rolling_moments_nb
 from tests import reference
 from tests.market import make_bars
 
@@ -127,7 +127,7 @@ def peak_over_output(n_rows: int, n_symbols: int) -> float:
     code = (
         "import resource, sys\n"
         "from tests.market import make_bars\n"
-        "from engine.ohlcv import ohlcv_features\n"
+        "from foreshock.engine.features.ohlcv import ohlcv_features\n"
         "ohlcv_features(make_bars(2000, 2, interval='1m'))\n"
         f"bars = make_bars({n_rows}, {n_symbols}, interval='1m')\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

@@ -10,10 +10,10 @@ from time import process_time
 
 import numpy as np
 
-from detectors.neural.folds import train_together
-from detectors.neural.trainer import Settings, TrainingData, one_thread, seeded, train
-from detectors.registry import make_detector, neural_detectors
-from engine.features import Features
+from foreshock.detectors.neural.folds import train_together
+from foreshock.detectors.neural.trainer import Settings, TrainingData, one_thread, seeded, train
+from foreshock.detectors.registry import make_detector, neural_detectors
+from foreshock.engine.features.features import Features
 
 N_WINDOWS, WINDOW, N_FEATURES, N_SYMBOLS = 50_000, 24, 5, 4
 N_FOLDS = 10

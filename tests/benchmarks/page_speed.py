@@ -16,12 +16,12 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from data.bars import Bars
-from foreshock.exploration import explore
-from reports.eda_report import EdaReport
-from reports.price_chart import PriceHistory
-from tests.browser import chromium, visit
+from foreshock.data.bars import Bars
+from foreshock.exploration.exploration import explore
+from foreshock.reports.exploration.page import EdaReport
+from foreshock.reports.price.chart import PriceHistory
 from tests.made.study import full_report
+from tests.reading.browser import chromium, visit
 
 TIMES = """() => {
   const paint = performance.getEntriesByType("paint").find(entry => entry.name === "first-contentful-paint").startTime;

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from data.store import SeriesKey, Store
+from foreshock.data.store.store import SeriesKey, Store
 
 START, DAY = 1_704_067_200_000, 86_400_000
 BARS = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m")

@@ -13,9 +13,9 @@ import pytest
 from sklearn.ensemble import IsolationForest as SklearnForest
 from threadpoolctl import threadpool_limits
 
-from detectors.registry import make_detector
-from detectors.scaling import RobustScaler, complete_rows
-from engine.features import Features
+from foreshock.detectors.registry import make_detector
+from foreshock.detectors.scaling import RobustScaler, complete_rows
+from foreshock.engine.features.features import Features
 
 N_ROWS, N_FEATURES, N_TRAIN, REPEATS = 100_000, 13, 6_000, 7
 

@@ -21,9 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.export import parquet_options
-from data.trades import scan_trades
-from data.windows import trade_windows
+from foreshock.data.store.export import parquet_options
+from foreshock.data.trades.trades import scan_trades
+from foreshock.data.trades.windows import trade_windows
 
 START, MONTH = 1_704_067_200_000, 30 * 86_400_000
 CHUNK, SECONDS = 1_000_000, 20

@@ -11,14 +11,14 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from data.quality import clean
-from engine.ohlcv import ohlcv_features
-from engine.validation.judging import Judging
-from engine.validation.surrogate_test import Rescorer
 from foreshock import RollingQuantile, WalkForward, read_bars
-from foreshock.judge import judge
-from foreshock.side_by_side import walk_forward_all
-from foreshock.study import Study
+from foreshock.data.quality.clean import clean
+from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.validation.judging import Judging
+from foreshock.engine.validation.surrogates.significance import Rescorer
+from foreshock.study.judge import judge
+from foreshock.study.side_by_side import walk_forward_all
+from foreshock.study.study import Study
 
 DETECTORS = ("zscore", "iqr", "mad", "rolling_volatility", "isolation_forest", "pca")
 

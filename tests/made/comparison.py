@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from engine.validation.slices import rank_stability
-from foreshock.compare import comparison
+from foreshock.comparison.comparison import comparison
+from foreshock.engine.validation.moves.slices import rank_stability
 from foreshock.plain import plain
-from reports.comparison_report import ComparisonReport
+from foreshock.reports.comparison.page import ComparisonReport
 
 YEARS, ASSETS, REGIMES = ("2021", "2022", "2023", "2024"), ("BTC/USDT", "ETH/USDT", "SOL/USDT"), ("calm", "bearish")
 DETECTORS = ("zscore", "pca", "mad", "isolation_forest", "random", "volatility_only")

@@ -6,9 +6,9 @@ from functools import cache
 import numpy as np
 
 import foreshock as fs
-from data.bars import FIELDS, Bars
-from data.simulate import simulate_market
-from reports.eda_report import EdaReport
+from foreshock.data.bars import FIELDS, Bars
+from foreshock.data.simulate.market import simulate_market
+from foreshock.reports.exploration.page import EdaReport
 
 
 def history(first: str = "BTC/USDT", second: str = "ETH/USDT") -> Bars:

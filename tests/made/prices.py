@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from data.bars import PRICES, Bars
-from reports.price_chart import PriceHistory
+from foreshock.data.bars import PRICES, Bars
+from foreshock.reports.price.chart import PriceHistory
 from tests.market import make_bars
 
 REGIMES = ("calm", "high volatility", "bearish")

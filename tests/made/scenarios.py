@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 import foreshock as fs
-from detectors.neural.scenarios import held_returns
-from engine.realism.card import MEASURES
-from foreshock.scenario_output import scenario_results
-from reports.scenario_report import ScenarioReport
+from foreshock.detectors.neural.scenarios.model import held_returns
+from foreshock.engine.realism.card import MEASURES
+from foreshock.reports.scenarios.page import ScenarioReport
+from foreshock.scenarios.output import scenario_results
 from tests.market import make_bars
 
 WEIGHTS = np.array([0.7, 0.3])

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from engine.risk.path import risk_path
-from engine.validation.evidence import CONTROLS, NAIVE_WARNING
-from foreshock.identities import with_identities
-from reports.study_report import StudyReport
+from foreshock.engine.risk.forecasts.path import risk_path
+from foreshock.engine.validation.evidence.ladder import CONTROLS, NAIVE_WARNING
+from foreshock.reports.study.page import StudyReport
+from foreshock.study.identities import with_identities
 
 DETECTORS = (
     "zscore",

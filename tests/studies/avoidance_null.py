@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from data.bars import Bars
-from engine.proportions import wilson
-from engine.scores import Scores, Signals
-from engine.thresholds import RollingQuantile
-from engine.validation.calibration import Planted, simulate_history
-from strategies.anomaly_avoidance import AnomalyAvoidance
-from strategies.comparison import matched_target, paired_difference
-from strategies.costs import Costs
-from strategies.portfolio import backtest
+from foreshock.data.bars import Bars
+from foreshock.engine.scores import Scores, Signals
+from foreshock.engine.statistics.proportions import wilson
+from foreshock.engine.thresholds.quantiles import RollingQuantile
+from foreshock.engine.validation.surrogates.calibration import Planted, simulate_history
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
+from foreshock.strategies.assess.comparison import matched_target, paired_difference
+from foreshock.strategies.backtest.costs import Costs
+from foreshock.strategies.backtest.portfolio import backtest
 
 N_BARS = 4_000
 

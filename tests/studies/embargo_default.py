@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import foreshock as fs
-from foreshock.config import parse_study
+from foreshock.study.config import parse_study
 
 SMALL: dict[str, Any] = {"n_surrogates": 0, "n_bootstrap": 99, "random_draws": 1, "hold": "6h", "horizons": ["1h", "6h"]}
 

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from detectors.random import Random
-from engine.features import Features
-from engine.ohlcv import ohlcv_features
-from engine.proportions import wilson
-from engine.thresholds import Fixed
-from engine.validation.calibration import Planted, simulate_history
-from engine.validation.surrogate_test import Rescorer, surrogate_test
-from engine.validation.surrogates import fit_surrogates
-from engine.validation.verdict import LEVEL
+from foreshock.detectors.random import Random
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.statistics.proportions import wilson
+from foreshock.engine.thresholds.quantiles import Fixed
+from foreshock.engine.validation.surrogates.calibration import Planted, simulate_history
+from foreshock.engine.validation.surrogates.histories import fit_surrogates
+from foreshock.engine.validation.surrogates.significance import Rescorer, surrogate_test
+from foreshock.engine.validation.verdict import LEVEL
 
 HORIZONS = ("1h", "3h", "6h", "12h", "24h", "48h")
 N_DETECTORS = 15

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from engine.proportions import wilson
-from engine.risk.filtered import student_tail
-from engine.risk.value_at_risk import historical_cvar, historical_var
-from engine.risk.var_tests import var_backtest
-from engine.volatility.garch import Garch
+from foreshock.engine.risk.estimators.filtered import student_tail
+from foreshock.engine.risk.estimators.value_at_risk import historical_cvar, historical_var
+from foreshock.engine.risk.forecasts.var_tests import var_backtest
+from foreshock.engine.statistics.proportions import wilson
+from foreshock.engine.volatility.garch import Garch
 
 NU = 5.0
 CALM = 0.01

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from engine.validation.calibration import TABLE, Measured, Planted, calibrate
+from foreshock.engine.validation.surrogates.calibration import TABLE, Measured, Planted, calibrate
 
 SETTINGS = (
     *(Planted(2_500, null) for null in ("garch", "gjr", "sv")),

@@ -1,0 +1,348 @@
+"""Order books: snapshots of the best 15 levels a side, with what was placed, cancelled and traded between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.checks import check_array, check_path, check_times, check_type, check_whole
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.files import READERS
+from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from foreshock.data.show.facts import Shown, grid_facts
+from foreshock.data.show.shown import few, one_line, shown
+from foreshock.data.tables import TIME_NAMES, numbers, parse_times
+from foreshock.data.trades.trades import naming
+
+SIDES = ("bids", "asks")
+N_LEVELS = 15
+TOTALS = ("midpoint", "spread", "buys", "sells")
+LEVELS = ("distance", "notional", "cancel_notional", "limit_notional", "market_notional")
+BOOK_COLUMNS = (*TOTALS, *(f"{side}_{kind}_{level}" for side in SIDES for kind in LEVELS for level in range(N_LEVELS)))
+BOOK_TIME_NAMES = ("system_time", *TIME_NAMES)
+# A grid far larger than the book it came from means that the interval or a time is wrong.
+MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT = 100_000, 100
+
+
+@dataclass(frozen=True, repr=False)
+class Book(Shown):
+    """Snapshots of one market's order book, each at its own time.
+
+    Arrays of levels have the shape (n_rows, 2, 15): bids, then asks, level 0 the best. NaN means not known: a level that is
+    not there, a column that the source lacks, the flow before the first snapshot.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_rows,)
+        When each snapshot was taken, UTC without a zone, strictly ascending.
+    midpoint, spread : ndarray of float64, shape (n_rows,)
+        Mean and difference of best ask and best bid, in quote currency.
+    buys, sells : ndarray of float64, shape (n_rows,)
+        Value that takers bought and sold since the snapshot before, in quote currency.
+    distance : ndarray of float64, shape (n_rows, 2, 15)
+        Signed relative distance of a level's price from the midpoint, ``price / midpoint - 1``: negative for bids, positive for
+        asks, growing away from it.
+    notional : ndarray of float64, shape (n_rows, 2, 15)
+        Value resting at the level, in quote currency.
+    cancel_notional, limit_notional, market_notional : ndarray of float64, shape (n_rows, 2, 15)
+        Value cancelled from, placed at and traded against the level since the snapshot before.
+    interval : timedelta64[us]
+        Usual time between snapshots; see ``grid_rows``.
+    symbol : str
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, times do not ascend, a number is infinite or negative, a distance has the wrong sign or does not
+        grow away from the midpoint.
+    """
+
+    time: np.ndarray
+    midpoint: np.ndarray
+    spread: np.ndarray
+    buys: np.ndarray
+    sells: np.ndarray
+    distance: np.ndarray
+    notional: np.ndarray
+    cancel_notional: np.ndarray
+    limit_notional: np.ndarray
+    market_notional: np.ndarray
+    interval: np.timedelta64
+    symbol: str = "asset"
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        check_times("time", self.time)
+        for name in (*TOTALS, *LEVELS):
+            check_array(name, getattr(self, name))
+        set_(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
+        set_(self, "interval", parse_duration(self.interval, "interval"))
+        n_rows = len(self.time)
+        for names, shape in ((TOTALS, (n_rows,)), (LEVELS, (n_rows, len(SIDES), N_LEVELS))):
+            for name in names:
+                values = np.ascontiguousarray(getattr(self, name), dtype=np.float64)
+                if values.shape != shape:
+                    raise DataError(f"{name} of a book must have the shape {shape}, got {values.shape}")
+                set_(self, name, values)
+        if not n_rows:
+            raise DataError("the book is empty; expected at least one snapshot")
+        self._check_times()
+        self._check_values()
+
+    def _check_times(self) -> None:
+        if np.isnat(self.time).any():
+            row = int(np.argmax(np.isnat(self.time)))
+            raise DataError(f"a snapshot must have a time, got none in row {row}; remove that row")
+        wrong = np.flatnonzero(self.time[1:] <= self.time[:-1])
+        if wrong.size:
+            row = int(wrong[0])
+            raise DataError(
+                f"snapshots must be in ascending order of time, each time once, got {self.time[row]} followed by "
+                f"{self.time[row + 1]} ({wrong.size} such rows); sort the source and keep one of each"
+            )
+
+    def _check_values(self) -> None:
+        for name in TOTALS:
+            self._refuse(np.isinf(getattr(self, name)), name, "finite")
+        self._refuse(self.midpoint <= 0, "midpoint", "positive")
+        for name in ("spread", "buys", "sells"):
+            self._refuse(getattr(self, name) < 0, name, "zero or more")
+        for name in LEVELS:
+            self._refuse(np.isinf(getattr(self, name)), name, "finite")
+        for name in LEVELS[1:]:
+            self._refuse(getattr(self, name) < 0, name, "zero or more")
+        bids, asks = self.distance[:, 0], self.distance[:, 1]
+        signs = np.stack([(bids > 0) | (bids <= -1), asks < 0], axis=1)
+        self._refuse(signs, "distance", "price / midpoint - 1, negative for bids and positive for asks")
+        away = np.abs(self.distance)
+        # Unknown levels are passed over: a level is held against the farthest known one before it.
+        before = np.fmax.accumulate(np.concatenate([np.zeros((*away.shape[:2], 1)), away[:, :, :-1]], axis=2), axis=2)
+        self._refuse(away < before, "distance", "no nearer to the midpoint than that of the level before")
+
+    def _refuse(self, wrong: np.ndarray, name: str, expected: str) -> None:
+        if wrong.any():
+            at = tuple(map(int, np.argwhere(wrong)[0]))
+            named = name if len(at) == 1 else f"{SIDES[at[1]]}_{name}_{at[2]}"
+            raise DataError(
+                f"{named} must be {expected}, got {getattr(self, name)[at]} at {self.time[at[0]]} ({int(wrong.sum())} such "
+                f"values); mend the source, or make the value unknown (NaN)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def price(self) -> np.ndarray:
+        """Prices of the levels, shape (n_rows, 2, 15), in quote currency."""
+        return self.midpoint[:, None, None] * (1 + self.distance)
+
+    @property
+    def known_columns(self) -> tuple[str, ...]:
+        """Names of the columns that hold anything but NaN, in the order of ``BOOK_COLUMNS``."""
+        return tuple(name for name in BOOK_COLUMNS if not np.isnan(self.column(name)).all())
+
+    def column(self, name: str) -> np.ndarray:
+        """One column of the flat table, such as ``bids_notional_0``, shape (n_rows,); a view."""
+        check_type("name", name, str, "such as 'midpoint'")
+        if name not in _PLACES:
+            raise ConfigError(f"no such column of a book: {shown(name)}; expected {', '.join(TOTALS)}, or one like bids_notional_0")
+        kind, *at = _PLACES[name]
+        return getattr(self, kind)[:, at[0], at[1]] if at else getattr(self, kind)
+
+    def rows(self, rows: slice | np.ndarray) -> Book:
+        """Some of the snapshots, by a slice or a mask."""
+        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
+        return replace(self, time=self.time[rows], **{name: getattr(self, name)[rows] for name in (*TOTALS, *LEVELS)})
+
+    def head(self, n: int) -> Book:
+        """The first ``n`` snapshots, at least one."""
+        check_whole("n", n, 0)
+        return self.rows(slice(0, n))
+
+    def between(self, start: Instant | None = None, end: Instant | None = None) -> Book:
+        """Snapshots taken at or after ``start`` and before ``end``."""
+        first = 0 if start is None else int(np.searchsorted(self.time, parse_instant(start, "start")))
+        stop = len(self) if end is None else int(np.searchsorted(self.time, parse_instant(end, "end")))
+        if first >= stop:
+            wanted = f"from {start or 'the first snapshot'} to before {end or 'the end'}"
+            raise DataError(f"no snapshot {wanted}; the book runs from {self.time[0]} to {self.time[-1]}, widen the range")
+        return self.rows(slice(first, stop))
+
+    def grid_rows(self) -> tuple[np.ndarray, np.datetime64]:
+        """Each snapshot's row on the regular grid, and the time of its first row.
+
+        Snapshots drift and are late: the row is the number of intervals since the first one, rounded, and the grid's times are
+        multiples of the interval. A snapshot is taken less than one interval before or after its row's time, so that it is known
+        at the row's end. Rows without a snapshot are gaps.
+
+        Raises
+        ------
+        DataError
+            If two snapshots fall into one row, or the grid would be far larger than the book.
+        """
+        rows = grid_row(self.time, self.time[0], self.interval)
+        doubled = np.flatnonzero(np.diff(rows) == 0)
+        if doubled.size:
+            at = int(doubled[0])
+            raise DataError(
+                f"two snapshots fall into one interval of {format_duration(self.interval)}: {self.time[at]} and "
+                f"{self.time[at + 1]} ({doubled.size} such pairs); pass the right interval, or keep one of them"
+            )
+        if rows[-1] >= max(MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT * len(self)):
+            raise DataError(
+                f"a {format_duration(self.interval)} grid from {self.time[0]} to {self.time[-1]} would have {rows[-1] + 1} rows "
+                f"for {len(self)} snapshots; check the times, or pass the right interval"
+            )
+        return rows, grid_start(self.time[0], self.interval)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Flat table: ``time`` and ``BOOK_COLUMNS``."""
+        return pd.DataFrame({"time": self.time} | {name: self.column(name) for name in BOOK_COLUMNS})
+
+    @classmethod
+    def join(cls, books: Sequence[Book]) -> Book:
+        """Books of one market, one after the other."""
+        if not books:
+            raise DataError("there is no book to join; give at least one")
+        if len({(book.symbol, book.interval) for book in books}) > 1:
+            raise DataError("books must be of one symbol and interval to be joined")
+        joined = {name: np.concatenate([getattr(book, name) for book in books]) for name in ("time", *TOTALS, *LEVELS)}
+        return replace(books[0], **joined)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        interval: Duration | None = None,
+        *,
+        symbol: str = "asset",
+        partial: bool = False,
+        start: Instant | None = None,
+    ) -> Book:
+        """A book from a flat table; see ``read_book``."""
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
+        frame = frame.set_axis([str(name).strip().lower() for name in frame.columns], axis=1)
+        if frame.columns.has_duplicates:
+            doubled = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
+            raise DataError(f"columns are doubled, or differ only in case: {doubled}; rename or remove one")
+        if not len(frame):
+            raise DataError("the book is empty; expected at least one snapshot")
+        missing = [name for name in BOOK_COLUMNS if name not in frame]
+        if len(missing) == len(BOOK_COLUMNS):
+            raise DataError(f"no column of an order book, such as midpoint or bids_notional_0; got {', '.join(frame.columns[:12])}")
+        if missing and not partial:
+            raise DataError(f"missing column: {few(missing, 6)}; add them, or pass partial=True to leave what they hold unknown")
+        time = _clock(frame, interval, start)
+        known = {name: numbers(frame[name]) for name in BOOK_COLUMNS if name in frame}
+        unknown = np.full(len(frame), np.nan)
+        totals = {name: known.get(name, unknown) for name in TOTALS}
+        levels = {
+            kind: np.stack(
+                [np.column_stack([known.get(f"{side}_{kind}_{level}", unknown) for level in range(N_LEVELS)]) for side in SIDES],
+                axis=1,
+            )
+            for kind in LEVELS
+        }
+        return cls(time=time, interval=_usual_step(time, interval), symbol=symbol, **totals, **levels)
+
+    def _facts(self) -> Iterator[str]:
+        yield one_line(self.symbol, 40)
+        yield from grid_facts(self.time, self.interval, "snapshot")
+
+
+_PLACES: Mapping[str, tuple] = {
+    **{name: (name,) for name in TOTALS},
+    **{
+        f"{side}_{kind}_{level}": (kind, at, level) for at, side in enumerate(SIDES) for kind in LEVELS for level in range(N_LEVELS)
+    },
+}
+
+
+def read_book(
+    path: str | Path,
+    interval: Duration | None = None,
+    *,
+    symbol: str | None = None,
+    partial: bool = False,
+    start: Instant | None = None,
+) -> Book:
+    """Order-book snapshots from a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV, Parquet or Feather: one row a snapshot, a time (``system_time ts time timestamp date``, as for ``read_bars``) and the
+        154 columns ``midpoint spread buys sells`` and ``{bids,asks}_{distance,notional,cancel_notional,limit_notional,
+        market_notional}_{0..14}``, whose units are those of ``Book``. Names in any case; further columns are left out.
+    interval : str, optional
+        Usual time between snapshots; by default the median step to the nearest second (millisecond below one second).
+    symbol : str, optional
+        By default the name of the file.
+    partial : bool
+        Take a file that lacks some of the columns; what they hold is unknown (NaN). Otherwise such a file is refused.
+    start : str or datetime, optional
+        For a file without a time column: its rows are taken to be exactly ``interval`` apart from ``start`` on, as the caller
+        says; a gap in the source would not show.
+
+    Raises
+    ------
+    ConfigError
+        If ``start`` comes without ``interval``, or with a file that has times.
+    DataError
+        If the file is missing, unreadable or malformed. Nothing is repaired.
+    """
+    check_path("path", path)
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no such file: {path}; give a CSV, Parquet or Feather file of order-book snapshots")
+    suffix = next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes); expected a table of order-book snapshots")
+    with naming(path):
+        frame = READERS[suffix](path)
+        name = symbol if symbol is not None else path.name[: -len(suffix)]
+        return Book.from_frame(frame, interval, symbol=name, partial=partial, start=start)
+
+
+def grid_row(time: np.ndarray, first: np.datetime64, interval: np.timedelta64) -> np.ndarray:
+    """Whole intervals from ``first`` to each time, rounded half up."""
+    step = int(interval.astype(np.int64))
+    return ((time - first).astype(np.int64) + step // 2) // step
+
+
+def grid_start(first: np.datetime64, interval: np.timedelta64) -> np.datetime64:
+    """The multiple of the interval nearest to the first snapshot."""
+    step = int(interval.astype(np.int64))
+    return np.datetime64((int(first.astype(np.int64)) + step // 2) // step * step, "us")
+
+
+def _clock(frame: pd.DataFrame, interval: Duration | None, start: Instant | None) -> np.ndarray:
+    name = next((name for name in BOOK_TIME_NAMES if name in frame), None)
+    if start is None:
+        if name is None:
+            raise DataError(
+                f"missing column: a time ({', '.join(BOOK_TIME_NAMES)}); add it, or, if the rows are evenly spaced, "
+                f"pass start and interval"
+            )
+        return parse_times(frame[name])
+    if name is not None:
+        raise ConfigError(f"start counts the rows of a file without times, but this one has the column {name}; leave start out")
+    if interval is None:
+        raise ConfigError("start needs interval, the time between rows, such as interval='5m'")
+    return parse_instant(start, "start") + parse_duration(interval, "interval") * np.arange(len(frame))
+
+
+def _usual_step(time: np.ndarray, interval: Duration | None) -> np.timedelta64:
+    if interval is not None:
+        return parse_duration(interval, "interval")
+    if len(time) == 1:
+        raise DataError("the interval cannot be told from a single snapshot; pass interval, such as interval='1m'")
+    step = float(np.median(np.diff(time).astype(np.int64)))
+    unit = 1_000_000 if step >= 1_000_000 else 1_000
+    return np.timedelta64(max(round(step / unit), 1) * unit, "us")

@@ -1,0 +1,52 @@
+"""What the checks of a detector, a threshold and a strategy share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+
+from foreshock.data.errors import ConfigError, ForeshockError
+
+Found = TypeVar("Found")
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Another state of the random numbers that a program shares, put back afterwards."""
+    before, plain = np.random.get_state(), random.getstate()  # noqa: NPY002 - whether this state matters is what is asked
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+        random.setstate(plain)
+
+
+def called(name: str, what: str, function: Callable[[], Found]) -> Found:
+    """What a function returns; an error that is not foreshock's own becomes a sentence with the name."""
+    try:
+        return function()
+    except ForeshockError:
+        raise
+    # The code of a user may raise anything.
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{name} {what} raised {type(error).__name__}: {said}; fix it") from error
+
+
+def first_difference(found: np.ndarray, expected: np.ndarray, tolerance: float = 0.0) -> int | None:
+    """The first row in which two arrays differ by more than a relative tolerance, NaN being equal to NaN; None if none does.
+
+    >>> first_difference(np.array([1.0, np.nan, 3.0]), np.array([1.0, np.nan, 4.0]))
+    2
+    """
+    a, b = np.asarray(found, float), np.asarray(expected, float)
+    with np.errstate(invalid="ignore"):
+        same = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= tolerance * np.abs(b))
+    rows = np.flatnonzero(~same.reshape(len(same), -1).all(axis=1))
+    return int(rows[0]) if len(rows) else None

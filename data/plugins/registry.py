@@ -1,0 +1,259 @@
+"""Names of the things that a study uses: our own, registered ones, those of installed packages, and those of a user's file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from foreshock.data.checks import did_you_mean
+from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.parameters import REQUIRED, check_known, mistyped, parameters_of
+
+
+class Registry:
+    """Classes by name; a module is imported when its name is asked for.
+
+    A name is looked up among our own, the registered ones, ``"package.module:Class"`` and ``"mine.py:Class"``, and the entry points
+    of installed packages, in this order.
+
+    Parameters
+    ----------
+    kind : str
+        What the classes are called in a message, such as ``"detector"``.
+    table : dict of str to str
+        Our own: ``"module:Class"`` by name; a module that begins with a dot belongs to ``package``.
+    package : str
+    group : str
+        Entry points of installed packages.
+    accepts : callable
+        Whether an object is a class of this kind.
+    wanted : str
+        What such a class is, for a message: ``"a subclass of fs.Detector"``.
+    defaults : callable
+        The parameters of a class with their defaults.
+    also : str
+        What a message on an unknown name lists after the names.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        table: Mapping[str, str],
+        package: str,
+        group: str,
+        accepts: Callable[[Any], bool],
+        wanted: str,
+        defaults: Callable[[type], Mapping[str, Any]] = parameters_of,
+        also: str = "",
+    ) -> None:
+        self.kind = kind
+        self.table = table
+        self.package = package
+        self.group = group
+        self.accepts = accepts
+        self.wanted = wanted
+        self.defaults = defaults
+        self.also = also
+        self._registered: dict[str, type | str] = {}
+
+    def names(self) -> list[str]:
+        """Our own names, then the registered ones, then those of installed packages; nothing is imported."""
+        return list(dict.fromkeys([*self.table, *self._registered, *self._entry_points()]))
+
+    def register(self, name: str, cls: type | str) -> None:
+        """Make a class, or ``"module:Class"``, or ``"mine.py:Class"`` known by a name; a second time replaces the first.
+
+        Raises
+        ------
+        ConfigError
+            If the name is one of ours or has a colon, or the class is none of this kind.
+        """
+        if not isinstance(name, str) or not name or ":" in name:
+            raise ConfigError(f"the name of a {self.kind} must be a text without a colon, got {name!r}")
+        if name in self.table:
+            raise ConfigError(f"{name!r} is a {self.kind} of foreshock's own; register yours under another name")
+        if isinstance(cls, str):
+            if ":" not in cls:
+                raise ConfigError(f"{name!r} must be registered as a class, 'package.module:Class' or 'mine.py:Class', got {cls!r}")
+            module, _, attribute = cls.rpartition(":")
+            # The working directory may be another one when the file is loaded.
+            self._registered[name] = f"{Path(module).resolve()}:{attribute}" if module.endswith(".py") else cls
+        else:
+            self._registered[name] = self._checked(name, cls)
+
+    def check(self, name: str) -> None:
+        """Refuse a name that is not known; what is behind it is not imported.
+
+        Raises
+        ------
+        ConfigError
+            With the known names, and the nearest of them.
+        """
+        if name in self.table or name in self._registered or ":" in name or name in (listed := self.names()):
+            return
+        hint = did_you_mean(name, listed) or "; name a class of yours as 'mine.py:Class'"
+        raise ConfigError(f"unknown {self.kind} {name!r}; expected one of {', '.join(listed)}{self.also}{hint}")
+
+    def find(self, name: str, folder: str | Path | None = None) -> type:
+        """The class behind a name.
+
+        Parameters
+        ----------
+        name : str
+        folder : path, optional
+            Where the path of a ``.py`` file begins; by default the working directory.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such name, file, module or class, it is none of this kind, or its module raises.
+        """
+        if not isinstance(name, str):
+            raise ConfigError(f"the name of a {self.kind} must be a text, got {name!r}")
+        self.check(name)
+        place = self.table.get(name)
+        if place is not None:
+            module, _, attribute = place.partition(":")
+            return getattr(import_module(module, self.package), attribute)
+        known = self._registered.get(name, name if ":" in name else None)
+        if isinstance(known, type):
+            return known
+        if known is None:
+            known = self._entry_points()[name].value
+        module, _, attribute = known.rpartition(":")
+        found = self._module(name, module, folder)
+        if not hasattr(found, attribute):
+            there = [key for key, value in vars(found).items() if self.accepts(value) and value.__module__ == found.__name__]
+            raise ConfigError(f"{module} has no class {attribute!r}; {self.kind}s in it: {', '.join(there) or 'none'}")
+        return self._checked(name, getattr(found, attribute))
+
+    def make(self, name: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Any:
+        """An object of the class behind a name, its parameters checked; see ``find``.
+
+        Raises
+        ------
+        ConfigError
+            Besides, if a parameter is unknown or missing, or its value is of the wrong type.
+        """
+        cls = self.find(name, folder)
+        self.check_parameters(name, cls, params)
+        return cls(**params)
+
+    def name_of(self, cls: type) -> str:
+        """The name by which ``find`` gives this class: one of ours, a registered one, or where it is."""
+        for name, place in self.table.items():
+            module, _, attribute = place.partition(":")
+            if cls.__name__ == attribute and cls.__module__ == importlib.util.resolve_name(module, self.package):
+                return name
+        for name, known in self._registered.items():
+            if known is cls:
+                return name
+        path = getattr(sys.modules.get(cls.__module__), "__file__", None)
+        return f"{path if cls.__module__.startswith(_PREFIX) else cls.__module__}:{cls.__name__}"
+
+    def check_parameters(self, name: str, cls: type, params: Mapping[str, Any], where: Callable[[str], str] | None = None) -> None:
+        """Refuse unknown and missing parameters and values of the wrong type; ``where`` says what a parameter is called."""
+        defaults = self.defaults(cls)
+        check_known(name, params, defaults)
+        missing = [key for key, value in defaults.items() if value is REQUIRED and key not in params]
+        if missing:
+            raise ConfigError(f"{name} needs {', '.join(missing)}; pass {'it' if len(missing) == 1 else 'them'}")
+        wrong = mistyped(cls, params, defaults)
+        if wrong is not None:
+            raise ConfigError(f"{where(wrong[0]) if where else f'{wrong[0]} of {name}'} {wrong[1]}")
+
+    def _checked(self, name: str, cls: Any) -> type:
+        if not isinstance(cls, type) or not self.accepts(cls):
+            got = f"class {cls.__name__}" if isinstance(cls, type) else repr(cls)
+            raise ConfigError(f"{name!r} is no {self.kind}: it must be {self.wanted}, got {got}")
+        return cls
+
+    def _module(self, name: str, module: str, folder: str | Path | None) -> ModuleType:
+        try:
+            return load_file(Path(folder or ".") / module) if module.endswith(".py") else import_module(module)
+        except FileNotFoundError as error:
+            if error.filename is not None and Path(error.filename).name == Path(module).name:
+                raise ConfigError(f"{self.kind} {name!r}: no such file: {error.filename}") from error
+            raise self._raised(name, module, error) from error
+        except ModuleNotFoundError as error:
+            if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+                raise ConfigError(
+                    f"{self.kind} {name!r}: no module {error.name!r} is installed; install it, or name a file, 'mine.py:Class'"
+                ) from error
+            raise self._raised(name, module, error) from error
+        # A module's code may raise or end the program in any way.
+        except (Exception, SystemExit) as error:
+            raise self._raised(name, module, error) from error
+
+    def _raised(self, name: str, module: str, error: BaseException) -> ConfigError:
+        said = " ".join(str(error).split())
+        return ConfigError(f"{self.kind} {name!r} cannot be loaded, importing {module} raised {type(error).__name__}: {said}")
+
+    def _entry_points(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            other = found.get(point.name)
+            owner = point.dist.name if point.dist is not None else point.value
+            if point.name in self.table or ":" in point.name:
+                raise ConfigError(
+                    f"the installed package {owner} calls a {self.kind} {point.name!r}, which is "
+                    f"{'a name of foreshock’s own' if point.name in self.table else 'no name'}; rename its entry point or remove it"
+                )
+            if other is not None and other.value != point.value:
+                raise ConfigError(
+                    f"two installed packages call a {self.kind} {point.name!r}, {other.value} and {point.value}; remove one of them"
+                )
+            found[point.name] = point
+        return found
+
+
+_PREFIX = "_foreshock_file_"
+# Modules of users' files by path, with a digest of the code that they ran.
+_FILES: dict[Path, tuple[str, ModuleType]] = {}
+
+
+def load_file(path: str | Path) -> ModuleType:
+    """The module of a file, run once and again after it has changed; its objects can be sent to worker processes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    import cloudpickle
+
+    path = Path(path).resolve()
+    source = path.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
+    loaded = _FILES.get(path)
+    if loaded is not None and loaded[0] == digest:
+        return loaded[1]
+    stem = re.sub(r"\W", "_", path.stem)
+    name = f"{_PREFIX}{stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_loader(name, loader=None, origin=str(path))
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    module.__file__ = str(path)
+    before = sys.modules.get(name)
+    # Dataclasses and type hints look their module up here while it runs.
+    sys.modules[name] = module
+    try:
+        exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))
+    except BaseException:
+        if before is None:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before
+        raise
+    # A worker process has no such module: its classes travel with their code.
+    cloudpickle.register_pickle_by_value(module)
+    _FILES[path] = digest, module
+    return module

@@ -1,0 +1,204 @@
+"""Cleaning: what is wrong with some bars, what was done about it, and every case countable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import FIELDS, Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import Duration
+from foreshock.data.quality.checks import jumps, outliers, stale, volume_units, zero_volume
+from foreshock.data.quality.runs import runs_of
+from foreshock.data.quality.set_apart import set_apart
+from foreshock.data.quality.tables import mend_table
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import shown
+from foreshock.data.tables import bar_table
+
+# Kind of finding: what was done about it.
+DONE = {
+    "unsorted": "sorted",
+    "doubled": "last kept",
+    "infinite": "removed",
+    "not_positive": "removed",
+    "negative_volume": "removed",
+    "incomplete": "removed",
+    "ohlc_violation": "removed",
+    "relisted": "set apart",
+    "unit": "set apart",
+    "missing": "left unknown",
+    "stale": "kept",
+    "zero_volume": "kept",
+    "volume_unit": "kept",
+    "outlier": "kept",
+    "jump": "kept",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class QualityReport(Shown):
+    """What ``clean`` found and did.
+
+    Parameters
+    ----------
+    findings : DataFrame
+        One row for each bar found: ``symbol``, ``time``, ``kind``, ``done``.
+    bars : dict of str to int
+        Known bars of each symbol after cleaning, 0 for a symbol that lost them all.
+    gaps : dict of str to int
+        Runs of missing bars between a symbol's first and last known bar.
+    runs : DataFrame
+        The same findings, neighbouring bars as one: ``symbol``, ``kind``, ``rows`` (how many), ``from`` and ``to`` (open of the
+        first and of the last of them), ``found`` (in words) and ``done``; by symbol, then by time.
+    """
+
+    findings: pd.DataFrame
+    bars: dict[str, int]
+    gaps: dict[str, int]
+    runs: pd.DataFrame
+
+    def count(self, kind: str, symbol: str | None = None) -> int:
+        """How many bars of a kind were found, in one symbol or in all.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such kind or symbol.
+        """
+        check_type("kind", kind, str, f"one of {', '.join(DONE)}")
+        for name, value, known in (("kind", kind, DONE), ("symbol", symbol, self.bars)):
+            if value is not None and value not in known:
+                raise ConfigError(f"no such {name}: {shown(value)}; expected one of {', '.join(known)}")
+        rows = self.findings["kind"] == kind
+        return int(rows.sum() if symbol is None else (rows & (self.findings["symbol"] == symbol)).sum())
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a symbol: known bars, gaps, and the number of each kind of finding."""
+        counts = self.findings.groupby(["symbol", "kind"]).size().unstack(fill_value=0)
+        counts = counts.reindex(index=list(self.bars), columns=list(DONE), fill_value=0).astype(int)
+        counts.insert(0, "n_bars", pd.Series(self.bars))
+        counts.insert(1, "gaps", pd.Series(self.gaps))
+        counts.index.name = "symbol"
+        return counts
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.bars), "symbol")
+        yield counted(sum(self.bars.values()), "bar")
+        yield counted(sum(self.gaps.values()), "gap")
+        yield counted(len(self.findings), "finding")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a symbol, with ``n_bars``, ``gaps`` and the number of each kind of finding."""
+        return self.table
+
+
+def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:
+    """Bars with malformed ones removed and each symbol one series, and a report of everything found.
+
+    Parameters
+    ----------
+    bars : Bars or DataFrame
+        Bars, or a long table that ``read_bars`` would refuse.
+    interval : str, optional
+        Of a table; by default the most common step.
+
+    Returns
+    -------
+    Bars, QualityReport
+        No value is altered, and whether a bar is removed or set apart depends on bars up to itself alone.
+
+        *Removed*, so that they are NaN: ``infinite`` numbers, prices ``not_positive``, ``negative_volume``, bars ``incomplete``
+        in their prices, and ``ohlc_violation`` (open or close above the high or below the low). Of ``doubled`` bars the last sound
+        one is kept, ``unsorted`` ones are sorted.
+
+        *Set apart*, to a symbol of their own: ``relisted`` and ``unit``, by the rules of ``set_apart``.
+
+        *Left unknown*: ``missing``, every unknown bar between a symbol's first and last known one, those removed or set apart
+        among them. Crypto markets never close, so that the calendar of a symbol is every interval from its listing to its
+        delisting; the report says whether other symbols traded meanwhile.
+
+        *Kept*, because they can be real: ``stale``, ``zero_volume``, ``volume_unit``, ``outlier``, by the rules of
+        ``foreshock.data.quality.checks``, and ``jump`` (threefold or more from one known close to the next, or a third or less).
+
+    Raises
+    ------
+    ConfigError
+        If ``bars`` is of another kind, such as a path.
+    DataError
+        If a column is missing, a time or number cannot be read, a time is off the grid, or nothing is left.
+
+    Examples
+    --------
+    >>> time = pd.date_range("2024-01-01", periods=7, freq="h")
+    >>> table = pd.DataFrame({"time": time, **dict.fromkeys(FIELDS, 2.0)}).drop(index=4)
+    >>> table.loc[1, "low"], table.loc[2, "open"] = -1.0, np.inf
+    >>> bars, report = clean(table, "1h")
+    >>> report.runs[["kind", "rows", "found", "done"]]
+               kind  rows                        found          done
+    0       missing     2                no bar for 2h  left unknown
+    1  not_positive     1  had a price of zero or less       removed
+    2      infinite     1       had an infinite number       removed
+    3       missing     1                no bar for 1h  left unknown
+    """
+    found: list[pd.DataFrame] = []
+    if isinstance(bars, pd.DataFrame):
+        bars, found = mend_table(bar_table(bars), interval)
+    elif not isinstance(bars, Bars):
+        raise ConfigError(f"bars must be Bars or a table of them, got {shown(bars)}; read a file with fs.read_bars")
+    high = np.maximum(bars.open, bars.close)
+    low = np.minimum(bars.open, bars.close)
+    violation = (bars.high < high) | (bars.low > low)
+    if violation.any():
+        found.append(_bars(bars, "ohlc_violation", np.where(violation, 1.0, np.nan)))
+        changed = {name: np.where(violation, np.nan, getattr(bars, name)) for name in FIELDS}
+        extras = {name: np.where(violation, np.nan, values) for name, values in bars.extras.items()}
+        bars = replace(bars, **changed, extras=extras)
+    if np.isnan(bars.close).all():
+        raise DataError("no valid bar is left after cleaning; check the source")
+    given, (bars, apart, sources) = bars, set_apart(bars)
+    found += [_bars(given, kind, size) for kind, size in apart.items()]
+    missing, gaps = _missing(bars, given, sources)
+    strange = outliers(bars)
+    for kind, size in (
+        ("missing", missing),
+        ("stale", stale(bars)),
+        ("zero_volume", zero_volume(bars)),
+        ("volume_unit", volume_units(bars)),
+        ("outlier", strange),
+        ("jump", jumps(bars, ~np.isnan(strange))),
+    ):
+        found.append(_bars(bars, kind, size))
+    together = pd.concat([part for part in found if len(part)] or found[-1:], ignore_index=True)
+    together["done"] = together["kind"].map(DONE)
+    lost = dict.fromkeys((name for name in together["symbol"] if name not in bars.symbols), 0)
+    known = dict(zip(bars.symbols, (~np.isnan(bars.close)).sum(axis=0).tolist(), strict=True))
+    runs = runs_of(together, bars.interval, [*known, *lost], alone=given.n_symbols == 1)
+    return bars, QualityReport(together[["symbol", "time", "kind", "done"]], known | lost, gaps | lost, runs)
+
+
+def _missing(bars: Bars, given: Bars, sources: list[int]) -> tuple[np.ndarray, dict[str, int]]:
+    """Number of other symbols, as given, that are known in each bar that is missing, NaN elsewhere; runs of them by symbol."""
+    known = ~np.isnan(bars.close)
+    traded = ~np.isnan(given.close)
+    others = traded.sum(axis=1, keepdims=True) - traded[:, sources]
+    listed = (np.cumsum(known, axis=0) > 0) & (np.cumsum(known[::-1], axis=0)[::-1] > 0)
+    missing = listed & ~known
+    starts = missing & ~np.vstack([np.zeros((1, bars.n_symbols), bool), missing[:-1]])
+    gaps = dict(zip(bars.symbols, starts.sum(axis=0).tolist(), strict=True))
+    return np.where(missing, others, np.nan), gaps
+
+
+def _bars(bars: Bars, kind: str, size: np.ndarray) -> pd.DataFrame:
+    """The bars that have a size, as rows."""
+    rows, cols = np.nonzero(~np.isnan(size))
+    symbols = np.asarray(bars.symbols, dtype=object)[cols]
+    return pd.DataFrame({"symbol": symbols, "time": bars.time[rows], "kind": kind, "size": size[rows, cols]})

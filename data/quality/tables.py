@@ -1,0 +1,45 @@
+"""A long table of bars that ``read_bars`` would refuse: what is wrong with its rows, and the bars that are left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import PRICES, Bars
+from foreshock.data.errors import DataError
+from foreshock.data.interval import Duration
+from foreshock.data.tables import grid
+
+REMOVED = ("infinite", "not_positive", "negative_volume", "incomplete")
+
+
+def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, list[pd.DataFrame]]:
+    """Bars of a ``bar_table``, and its faulty rows, each with ``symbol``, ``time`` and ``kind``."""
+    prices, volume = table[list(PRICES)].to_numpy(), table["volume"].to_numpy()
+    # A row without any number says no more than a missing row.
+    empty = np.isnan(prices).all(axis=1) & np.isnan(volume)
+    infinite = np.isinf(prices).any(axis=1) | np.isinf(volume)
+    later = table.groupby("symbol")["time"].cummax().to_numpy() > table["time"].to_numpy()
+    checks = {
+        "unsorted": later,
+        "infinite": infinite,
+        "not_positive": (prices <= 0).any(axis=1) & ~infinite,
+        "negative_volume": (volume < 0) & ~infinite,
+        "incomplete": np.isnan(prices).any(axis=1) & ~empty,
+    }
+    found = [_rows(table[rows], kind) for kind, rows in checks.items()]
+    remove = np.any([empty, *(checks[kind] for kind in REMOVED)], axis=0)
+    kept = table[~remove].sort_values("time", kind="stable")
+    doubled = kept.duplicated(["symbol", "time"], keep="last")
+    found.append(_rows(kept[doubled], "doubled"))
+    kept = kept[~doubled]
+    if not len(kept):
+        raise DataError(f"no valid bar is left of {len(table)} rows; check the source")
+    bars = Bars(**grid(kept.reset_index(drop=True), interval))
+    # Sorting by time must not change the order of the symbols: as they come in the source.
+    order = table["symbol"].unique()
+    return bars.select([symbol for symbol in order if symbol in bars.symbols]), found
+
+
+def _rows(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return rows[["symbol", "time"]].assign(kind=kind, size=np.nan)

@@ -1,0 +1,178 @@
+"""Partitions: one Parquet file of the store, which holds its rows and what is known about them.
+
+The covered ranges lie in the footer of the file whose rows they speak of. So there is no second file that could say
+something else: one rename publishes both, and a crash leaves the file before or the file after. Equal rows and ranges give
+equal bytes, whatever the order in which they came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from foreshock.data.errors import DataError
+from foreshock.data.store.series import STORED, Range, SeriesKey, ordered, union
+
+VERSION = 1
+ROWS_PER_GROUP = 1_048_576
+ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.float64(): "BYTE_STREAM_SPLIT", pa.bool_(): "PLAIN"}
+# What Arrow and JSON make of damaged bytes.
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
+MANIFEST, SEAL = b"foreshock.manifest", b"foreshock.sha256"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The rows of one partition and the ranges of time in which nothing is missing.
+
+    Parameters
+    ----------
+    rows : Table
+        With the columns of ``STORED``, ordered.
+    covered : list of (int, int)
+        Half-open, epoch ms, ascending and apart. What lies in them and has no row is known to be empty.
+    """
+
+    rows: pa.Table
+    covered: list[Range]
+
+    def with_rows(self, key: SeriesKey, rows: pa.Table, covered: Range) -> Partition:
+        """The union of both; where both have a bar or trade, that of ``rows``."""
+        both = ordered(key, pa.concat_tables([self.rows, rows])) if len(rows) else self.rows
+        return Partition(both, union([*self.covered, covered]))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a partition's footer says."""
+
+    covered: list[Range]
+    n_rows: int
+    sha256: str
+
+
+def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
+    """The file of a partition; the same bytes for the same content."""
+    rows = partition.rows
+    manifest = {
+        "version": VERSION,
+        "series": key.folder,
+        "partition": name,
+        "covered": partition.covered,
+        "rows": len(rows),
+        "sha256": _digest(rows),
+    }
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        rows.schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=False,
+        column_encoding={field.name: ENCODINGS[field.type] for field in rows.schema},
+        write_page_checksum=True,
+        store_schema=False,
+    ) as writer:
+        writer.write_table(rows, row_group_size=ROWS_PER_GROUP)
+        writer.add_key_value_metadata({MANIFEST: text, SEAL: hashlib.sha256(text).hexdigest().encode()})
+    return sink.getvalue().to_pybytes()
+
+
+def read_manifest(key: SeriesKey, path: Path) -> Manifest:
+    """What the footer says, without reading the rows.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or is that of another series or partition.
+    """
+    try:
+        return _manifest(key, path, pq.read_metadata(path))
+    except UNREADABLE as error:
+        # With a number it is the file system that refuses: no right, or no such file.
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise _damaged(key, path, error) from error
+
+
+def read_partition(key: SeriesKey, path: Path, columns: list[str] | None = None) -> Partition:
+    """Rows and covered ranges; every page is held against its checksum.
+
+    Raises
+    ------
+    DataError
+        As ``read_manifest``.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            manifest = _manifest(key, path, file.metadata)
+            rows = file.read(columns, use_threads=False).replace_schema_metadata()
+    except UNREADABLE as error:
+        # With a number it is the file system that refuses: no right, or no such file.
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise _damaged(key, path, error) from error
+    names = columns or STORED[key.kind].names
+    if len(rows) != manifest.n_rows or rows.schema != pa.schema([STORED[key.kind].field(name) for name in names]):
+        raise _damaged(key, path, "its rows or columns are not those of its manifest")
+    return Partition(rows, manifest.covered)
+
+
+def verify_partition(key: SeriesKey, path: Path) -> Manifest:
+    """Read everything and hold every row against the digest, the order and the covered ranges.
+
+    Raises
+    ------
+    DataError
+        As ``read_manifest``.
+    """
+    partition, manifest = read_partition(key, path), read_manifest(key, path)
+    if _digest(partition.rows) != manifest.sha256:
+        raise _damaged(key, path, "its rows are not those that were written")
+    time = partition.rows["time"].to_numpy()
+    starts = np.array([start for start, _ in manifest.covered], dtype=np.int64)
+    stops = np.array([stop for _, stop in manifest.covered], dtype=np.int64)
+    after = np.searchsorted(starts, time, side="right") - 1
+    if (after < 0).any() or (time >= stops[after]).any() or ordered(key, partition.rows) is not partition.rows:
+        raise _damaged(key, path, "its rows are out of order, doubled, or outside of its covered ranges")
+    return manifest
+
+
+def _manifest(key: SeriesKey, path: Path, footer: pq.FileMetaData) -> Manifest:
+    metadata = footer.metadata or {}
+    text = metadata[MANIFEST]
+    if hashlib.sha256(text).hexdigest().encode() != metadata[SEAL]:
+        raise ValueError("its manifest was changed")
+    manifest = json.loads(text)
+    if manifest["version"] != VERSION:
+        raise ValueError(f"it has version {manifest['version']} of the format, this program reads {VERSION}")
+    if (manifest["series"], manifest["partition"]) != (key.folder, path.name.removesuffix(".parquet")):
+        raise ValueError(f"it is {manifest['partition']} of {manifest['series']}")
+    return Manifest([(start, stop) for start, stop in manifest["covered"]], manifest["rows"], manifest["sha256"])
+
+
+def _digest(rows: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for name in rows.column_names:
+        values = rows[name].to_numpy()
+        # A NaN has many bit patterns, and they do not survive every writer.
+        known = np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" and np.isnan(values).any() else values
+        digest.update(np.ascontiguousarray(known).data)
+    return digest.hexdigest()
+
+
+def _damaged(key: SeriesKey, path: Path, reason: object) -> DataError:
+    if isinstance(reason, KeyError):
+        reason = "it has no manifest"
+    text = (str(reason).strip() or type(reason).__name__).splitlines()[0][:160]
+    return DataError(
+        f"partition {path.name} of {key} is damaged: {text}; run foreshock store repair, which sets it aside, and fetch again "
+        f"({path})"
+    )

@@ -1,0 +1,194 @@
+"""Files and folders that are on the disk, whole, once they are said to be written."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from foreshock.data.errors import DataError
+
+PARTIAL = ".partial"
+# What a file system answers that cannot flush a folder, or does not let its user open one.
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all; text is UTF-8, with line ends as they are.
+
+    Raises
+    ------
+    DataError
+        If the disk is full, the folder cannot be made or written, or the path is a folder. What was there before is still there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "deep" / "note.txt"
+    >>> write_whole(path, "a note")
+    >>> path.read_text(), len(list(path.parent.iterdir()))
+    ('a note', 1)
+    """
+    with written_whole(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path to write the file to; it gets its own name when the block ends well, and is gone when it does not.
+
+    Raises
+    ------
+    DataError
+        As ``write_whole``; an ``OSError`` of the block too.
+    """
+    with written_together(path.parent, (path.name,)) as partial:
+        yield partial[path.name]
+
+
+@contextmanager
+def written_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+    """Paths to write files to that belong together: all get their own names when the block ends well, or none does.
+
+    Each is flushed to the disk before the first is renamed, and the folder after the last. Readers see the file before or the
+    file after. When the block fails, the paths are gone and the files before are as they were.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    names : sequence of str
+
+    Raises
+    ------
+    DataError
+        As ``write_whole``; an ``OSError`` of the block too.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with written_together(folder, ("a", "b")) as partial:
+    ...     for name, path in partial.items():
+    ...         _ = path.write_text(f"content of {name}")
+    >>> sorted(path.name for path in folder.iterdir())
+    ['a', 'b']
+    """
+    with writing(folder / names[0] if len(names) == 1 else folder):
+        _refuse_folders(folder, names)
+        make_folder(folder)
+        with renamed_together(folder, names) as partial:
+            yield partial
+
+
+@contextmanager
+def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+    """``written_together`` in a folder that is there, with the errors of the system as they are."""
+    partial = {name: folder / f".{os.getpid()}.{name}{PARTIAL}" for name in names}
+    try:
+        yield partial
+        for path in partial.values():
+            sync_file(path)
+        try:
+            for name, path in partial.items():
+                os.replace(path, folder / name)
+        finally:
+            sync_folder(folder)
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, what: str = "") -> Iterator[None]:
+    """Says in one sentence that a file, or ``what`` at the path, cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        told = f"{what} cannot be written: {reason} ({path})" if what else f"{path} cannot be written: {reason}"
+        raise DataError(f"{told}; it is as it was; free space, fix the permissions, or pass another path") from error
+
+
+def _refuse_folders(folder: Path, names: Sequence[str]) -> None:
+    """Refuse a folder where a file is wanted, and a file where the folder is, before anything is written."""
+    found = _nearest(folder)
+    if not found.is_dir():
+        raise DataError(f"{folder} must be a folder, and {found} is a file; pass another folder")
+    taken = next((folder / name for name in names if (folder / name).is_dir()), None)
+    if taken is not None:
+        raise DataError(f"{taken} must be a file, and is a folder; pass the path of a file, or move the folder away")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest of those above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why a folder cannot be written, or made, or None; asked before hours of work go into it, and nothing is left in it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> unwritable(folder / "made" / "later") is None
+    True
+    >>> write_whole(folder / "note", "a note")
+    >>> unwritable(folder / "note" / "below") == f"{folder / 'note'} is a file"
+    True
+    """
+    from tempfile import TemporaryFile
+
+    try:
+        found = _nearest(folder)
+        if not found.is_dir():
+            return f"{found} is a file"
+        # Permissions, a disk that is mounted to be read, and folders of the system in which nobody may write: only a try tells.
+        TemporaryFile(dir=found).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder for the store that cannot be written, or made, before hours of fetching go into it.
+
+    Raises
+    ------
+    DataError
+    """
+    reason = unwritable(folder)
+    if reason is not None:
+        raise DataError(f"the store cannot be written: {reason} ({folder}); make it a folder that can be written, or pass another")
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and those above it, each on the disk before what lies in it."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def sync_file(path: Path) -> None:
+    # Windows flushes only what may be written.
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    # Windows has no handle of a folder to flush.
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise

@@ -1,0 +1,5 @@
+"""Trades, and what is made of them: windows of time, bars of volume or value."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,316 @@
+"""Trades: every fill of one market, or of several, in the order of the exchange."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from foreshock.data.checks import check_array, check_path, check_times, check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.files import READERS
+from foreshock.data.show.facts import Shown, counted, span_facts
+from foreshock.data.tables import TIME_NAMES, parse_times
+
+SIZE_NAMES = ("size", "qty", "quantity", "amount")
+SIDE_NAMES = ("side", "is_buyer_maker", "is_buy")
+ID_NAMES = ("trade_id", "id", "agg_trade_id")
+QUOTE_NAMES = ("quote_volume", "quote_qty", "btc_volume", "cost")
+SERIES_NAMES = ("event_id", "symbol")
+SIDES = {"buy": True, "b": True, "true": True, "1": True, "sell": False, "s": False, "false": False, "0": False}
+
+
+@dataclass(frozen=True, repr=False)
+class Trades(Shown):
+    """Fills ordered by exchange time, those of one time as the source has them.
+
+    Two fills that agree in every field are two fills: a market order that meets several resting orders of one size prints like
+    that. Nothing is ever dropped; only a trade id that comes twice is refused.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_trades,)
+        Exchange time, UTC without a zone.
+    price, size, quote : ndarray of float64, shape (n_trades,)
+        Price in quote currency, size in base currency, value in quote currency (price times size where the source has none).
+    is_buy : ndarray of bool, shape (n_trades,)
+        Whether the taker bought.
+    ids : ndarray of int64 or None
+        Trade ids of the exchange.
+    series : ndarray of str or None
+        Which market or event a trade belongs to, where the source holds several; trades of one series stand together.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, times of a series descend, a trade id comes twice, or a price, size or value is not positive and finite.
+    """
+
+    time: np.ndarray
+    price: np.ndarray
+    size: np.ndarray
+    quote: np.ndarray
+    is_buy: np.ndarray
+    ids: np.ndarray | None = None
+    series: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        check_times("time", self.time)
+        for name in ("price", "size", "quote", "is_buy"):
+            check_array(name, getattr(self, name))
+        object.__setattr__(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
+        for name in ("price", "size", "quote"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+        object.__setattr__(self, "is_buy", np.ascontiguousarray(self.is_buy, dtype=np.bool_))
+        for name, values in self._columns().items():
+            if values.shape != self.time.shape:
+                raise DataError(f"{name} must have one value for each of {len(self.time)} trades, got the shape {values.shape}")
+        if not len(self.time):
+            raise DataError("the table of trades is empty; expected at least one trade")
+        if np.isnat(self.time).any():
+            raise DataError(f"a trade must have a time, got none in row {int(np.argmax(np.isnat(self.time)))}; remove that trade")
+        for name in ("price", "size", "quote"):
+            values = getattr(self, name)
+            wrong = ~((values > 0) & np.isfinite(values))
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise DataError(
+                    f"{name} must be positive and finite, got {values[row]} at {self.time[row]} "
+                    f"({int(wrong.sum())} such trades); remove or mend them"
+                )
+        self._check_order()
+
+    def _check_order(self) -> None:
+        # One pass without a copy: a month of ticks comes through here.
+        descends = self.time[1:] < self.time[:-1]
+        if self.series is not None:
+            descends &= self.series[1:] == self.series[:-1]
+        if descends.any():
+            row = int(np.argmax(descends))
+            raise DataError(
+                f"trades must be in order of exchange time, got {self.time[row]} followed by {self.time[row + 1]}; "
+                f"use Trades.from_frame, which sorts"
+            )
+        if self.ids is None or (self.series is None and (self.ids[1:] > self.ids[:-1]).all()):
+            return
+        keys = self.ids if self.series is None else pd.MultiIndex.from_arrays([self.series, self.ids])
+        if pd.Index(keys).has_duplicates:
+            doubled = pd.Index(keys).duplicated()
+            raise DataError(
+                f"each trade id must come once, got {int(doubled.sum())} doubled, the first {self.ids[int(np.argmax(doubled))]}; "
+                f"the source holds overlapping pages: keep each id once"
+            )
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: values for name, values in named.items() if values is not None}
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def rows(self, rows: slice | np.ndarray) -> Trades:
+        """Some of the trades, by a slice or a mask."""
+        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
+        return replace(self, **{name: values[rows] for name, values in self._columns().items()})
+
+    def split(self) -> dict[str, Trades]:
+        """The trades of each series, in the order of the source."""
+        if self.series is None:
+            raise DataError("these trades are one series; split needs a column event_id or symbol in the source")
+        starts = np.flatnonzero(np.r_[True, self.series[1:] != self.series[:-1]])
+        parts = zip(starts, np.r_[starts[1:], len(self)], strict=True)
+        return {str(self.series[first]): replace(self.rows(slice(first, stop)), series=None) for first, stop in parts}
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Trades:
+        """Trades from a table, sorted by exchange time within each series; trades of one time keep their order.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            A time (``timestamp time ts date``, as timestamps, ISO strings or epochs in s, ms, us or ns), ``price``, a size (``size
+            qty quantity amount``), the taker's side (``side`` as buy or sell, ``is_buyer_maker``, or ``is_buy``); optionally a
+            trade id (``trade_id id agg_trade_id``), a value in quote currency (``quote_volume quote_qty btc_volume cost``) and a
+            series (``event_id symbol``). Names in any case.
+
+        Raises
+        ------
+        DataError
+            If a column is missing or a value cannot be read.
+        """
+        check_type("frame", frame, pd.DataFrame, "pass a pandas table")
+        lowered = [str(name).strip().lower() for name in frame.columns]
+        frame = frame if lowered == list(frame.columns) else frame.set_axis(lowered, axis=1)
+        if frame.columns.has_duplicates:
+            doubled = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
+            raise DataError(f"columns are doubled, or differ only in case: {doubled}; rename or remove one")
+        wanted = {"a time": TIME_NAMES, "price": ("price",), "a size": SIZE_NAMES, "a side": SIDE_NAMES}
+        names = {what: next((name for name in known if name in frame), None) for what, known in wanted.items()}
+        missing = [f"{what} ({', '.join(wanted[what])})" for what, name in names.items() if name is None]
+        if missing:
+            raise DataError(f"missing column: {'; '.join(missing)}; got {', '.join(frame.columns) or 'none'}; rename or add it")
+        if not len(frame):
+            raise DataError("the table of trades is empty; expected at least one trade")
+        price, size = (_numbers(frame[names[what]]) for what in ("price", "a size"))
+        quote, ids, series = (_first(frame, known) for known in (QUOTE_NAMES, ID_NAMES, SERIES_NAMES))
+        columns = {
+            "time": parse_times(frame[names["a time"]]),
+            "price": price,
+            "size": size,
+            "quote": price * size if quote is None else _numbers(quote),
+            "is_buy": _is_buy(frame[names["a side"]]),
+        }
+        if ids is not None and ids.dtype.kind in "iu":
+            columns["ids"] = ids.to_numpy(dtype=np.int64)
+        rank = None
+        if series is not None:
+            rank, labels = _ranks(series)
+            if (rank < 0).any():
+                raise DataError(f"column {series.name} must have a name in every row, got {int((rank < 0).sum())} without")
+            if len(labels) > 1:
+                columns["series"] = np.asarray(labels, dtype=object).astype(str)[rank]
+        time = columns["time"]
+        if rank is None or not rank.any():
+            order = np.argsort(time, kind="stable") if (time[1:] < time[:-1]).any() else None
+        else:
+            order = np.lexsort((time, rank))
+        if order is not None:
+            columns = {name: values[order] for name, values in columns.items()}
+        return cls(**columns)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self), "trade")
+        if self.series is None:
+            yield from span_facts(self.time)
+        else:
+            yield f"{int((self.series[1:] != self.series[:-1]).sum()) + 1} series"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a trade: ``time price size quote is_buy``, and ``ids`` and ``series`` where they are known."""
+        return pd.DataFrame(self._columns())
+
+
+def read_trades(path: str | Path) -> Trades:
+    """Trades from a CSV, Parquet or Feather file; see ``Trades.from_frame`` for its columns.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable or malformed.
+    """
+    check_path("path", path)
+    path, suffix = _checked(path)
+    with naming(path):
+        return Trades.from_frame(READERS[suffix](path))
+
+
+def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
+    """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file never sits in memory at once.
+
+    Runs are sorted in themselves; that one run begins before the end of the run before it is found where they are put together,
+    in ``trade_windows``.
+
+    Raises
+    ------
+    ConfigError
+        If ``n_rows`` is below 1.
+    DataError
+        As ``read_trades``.
+    """
+    check_path("path", path)
+    if n_rows < 1:
+        raise ConfigError(f"n_rows must be at least 1, got {n_rows}")
+    path, suffix = _checked(path)
+    with naming(path):
+        if suffix in (".parquet", ".pq"):
+            from pyarrow.parquet import ParquetFile, read_schema
+
+            known = {*TIME_NAMES, "price", *SIZE_NAMES, *SIDE_NAMES, *ID_NAMES, *QUOTE_NAMES, *SERIES_NAMES}
+            fields = [field for field in read_schema(path) if field.name.strip().lower() in known]
+            # A word that stands in millions of rows is read, and looked up, once.
+            words = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+            # By default the whole file is read ahead.
+            with ParquetFile(path, read_dictionary=words, pre_buffer=False, buffer_size=1 << 20) as file:
+                for batch in file.iter_batches(n_rows, columns=[field.name for field in fields], use_threads=False):
+                    yield Trades.from_frame(batch.to_pandas(split_blocks=True))
+        elif suffix in (".csv", ".csv.gz"):
+            with pd.read_csv(path, chunksize=n_rows) as frames:
+                for frame in frames:
+                    yield Trades.from_frame(frame)
+        else:
+            raise DataError("this format cannot be read in runs; convert it to Parquet, or use read_trades")
+
+
+def _checked(path: str | Path) -> tuple[Path, str]:
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"no such file: {path}; give a CSV, Parquet or Feather file of trades")
+    suffix = next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes); expected a table of trades")
+    return path, suffix
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the path in front of what is wrong with its content."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
+        # pandas' parser errors are ValueErrors, and what it makes of damaged files is any of these.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise DataError(f"{path} cannot be read: {reason}; check that it is what its name says") from error
+
+
+def _first(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series | None:
+    return next((frame[name] for name in names if name in frame), None)
+
+
+def _ranks(series: pd.Series) -> tuple[np.ndarray, pd.Index]:
+    """A number for each label in the order of their first rows, and the labels."""
+    if isinstance(series.dtype, pd.CategoricalDtype) and len(series.cat.categories) == 1:
+        return series.cat.codes.to_numpy(), series.cat.categories
+    ranks, labels = pd.factorize(series)
+    return ranks, pd.Index(labels)
+
+
+def _numbers(values: pd.Series) -> np.ndarray:
+    if values.dtype.kind in "iuf":
+        return values.to_numpy(dtype=np.float64)
+    numbers = pd.to_numeric(values.astype(str), errors="coerce")
+    if numbers.isna().any():
+        row = int(np.argmax(numbers.isna()))
+        raise DataError(f"column {values.name} must hold numbers, got {str(values.iloc[row])[:40]!r} in row {row}; mend the column")
+    return numbers.to_numpy(dtype=np.float64)
+
+
+def _side(word: object) -> bool | None:
+    return SIDES.get(str(word).strip().lower())
+
+
+def _is_buy(side: pd.Series) -> np.ndarray:
+    if side.dtype.kind == "b":
+        bought = side.to_numpy(dtype=np.bool_)
+    else:
+        words = side.cat.categories if isinstance(side.dtype, pd.CategoricalDtype) else ()
+        # A category need not occur: where one is no side, the rows decide.
+        usable = len(words) and all(_side(word) is not None for word in words)
+        codes, labels = (side.cat.codes.to_numpy(), words) if usable else pd.factorize(side)
+        known = [_side(label) for label in labels]
+        wrong = [str(label) for label, value in zip(labels, known, strict=True) if value is None]
+        if wrong or (codes < 0).any():
+            got = repr(wrong[0][:40]) if wrong else f"{int((codes < 0).sum())} rows without one"
+            raise DataError(f"column {side.name} must say buy or sell, or true or false, got {got}; mend the column")
+        bought = np.array(known, dtype=np.bool_)[codes]
+    # The maker bought: so the taker sold.
+    return ~bought if side.name == "is_buyer_maker" else bought

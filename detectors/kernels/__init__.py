@@ -1,0 +1,1 @@
+"""Detectors that measure closeness to the training rows by a kernel."""

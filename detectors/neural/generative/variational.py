@@ -1,0 +1,177 @@
+"""Variational autoencoders, whose decoder says how sure it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foreshock.data.errors import ConfigError
+from foreshock.detectors.neural.base import NeuralDetector, spread
+from foreshock.detectors.neural.reconstruction.autoencoder import Dense
+from foreshock.detectors.neural.trainer import TrainingData, as_tensor
+from foreshock.engine.features.features import Features
+
+# A unit whose mean varies less than this over rows carries nothing (Burda, Grosse and Salakhutdinov 2016).
+ACTIVE = 0.01
+# Log variances beyond these make single rows outweigh all others.
+LOWEST, HIGHEST = -6.0, 6.0
+
+
+class VariationalNetwork(nn.Module):
+    """Dense encoder to mean and log variance of the code, dense decoder to mean and log variance of the window."""
+
+    def __init__(self, window: int, n_features: int, n_context: int, hidden: tuple[int, ...], latent: int, dropout: float) -> None:
+        super().__init__()
+        self.shape = (window, n_features)
+        n = window * n_features
+        self.encoder = Dense(n + n_context, hidden, 2 * latent, dropout)
+        self.decoder = Dense(latent + n_context, hidden[::-1], 2 * n, dropout)
+        self.n_uniform = self.encoder.n_uniform + self.decoder.n_uniform
+        self.n_normal = latent
+
+    def posterior(self, x: Tensor, context: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the code, each (n, latent)."""
+        mean, log_var = self.encoder(torch.cat([x.flatten(1), context], dim=1), uniform).chunk(2, dim=1)
+        return mean, log_var.clamp(LOWEST, HIGHEST)
+
+    def likelihood(self, code: Tensor, context: Tensor, uniform: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of the window, each (n, window, n_features)."""
+        left = None if uniform is None else uniform[:, self.encoder.n_uniform :]
+        mean, log_var = self.decoder(torch.cat([code, context], dim=1), left).chunk(2, dim=1)
+        return mean.unflatten(1, self.shape), log_var.clamp(LOWEST, HIGHEST).unflatten(1, self.shape)
+
+    def encode(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.posterior(x, context)[0]
+
+    def decode(self, code: Tensor, context: Tensor) -> Tensor:
+        return self.likelihood(code, context)[0]
+
+
+class VAE(NeuralDetector):
+    """Minus the log-probability of a row, rebuilt from draws of its code [1]_ [2]_.
+
+    Encoder and decoder give a mean and a variance each. Training minimises, per value of the window,
+    -E_q(c|w) log p(w|c) + beta KL(q(c|w) || N(0, 1)). score = -(1 / draws) sum_l log N(z; m(c_l), v(c_l)) / n_features, with z the
+    newest row and c_l = mean + deviation * e_l; the e_l are drawn once from the seed and are the same for every row, so that a
+    score does not depend on other rows. ``encode`` gives the mean. The other parameters are those of ``NeuralDetector``. A row
+    whose window has an unknown value is not scored.
+
+    Fitting fails if no unit of the code is active: if the variance over rows of every unit's mean is below 0.01 [3]_.
+
+    Parameters
+    ----------
+    hidden : tuple of int
+    dropout : float
+    beta : float
+        Weight of the KL term.
+    draws : int
+        For the score.
+
+    References
+    ----------
+    .. [1] Kingma and Welling (2014), Auto-encoding variational Bayes.
+    .. [2] An and Cho (2015), Variational autoencoder based anomaly detection using reconstruction probability.
+    .. [3] Burda, Grosse and Salakhutdinov (2016), Importance weighted autoencoders.
+    """
+
+    name = "vae"
+    stackable = True
+
+    def __init__(
+        self, *, hidden: tuple[int, ...] = (128, 64, 32), dropout: float = 0.0, beta: float = 1.0, draws: int = 8, **shared: Any
+    ) -> None:
+        super().__init__(**shared)
+        self.hidden = hidden
+        self.dropout = dropout
+        self.beta = beta
+        self.draws = draws
+
+    def _check(self, features: Features) -> None:
+        super()._check(features)
+        if self.beta < 0 or self.draws < 1:
+            raise ConfigError(f"beta must be at least 0 and draws at least 1, got {self.beta} and {self.draws}; change them")
+
+    def _network(self, n_features: int, n_context: int) -> VariationalNetwork:
+        return VariationalNetwork(self.window, n_features, n_context, tuple(self.hidden), self.latent, self.dropout)
+
+    def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
+        mean, log_var = net.posterior(x, context, uniform)
+        code = mean + torch.exp(0.5 * log_var) * normal
+        error = -log_normal(x, *net.likelihood(code, context, uniform)).mean()
+        divergence = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(dim=1).mean()
+        return error + self.beta * divergence / (x.shape[1] * x.shape[2])
+
+    def _codes(self, net: Any, x: Tensor, context: Tensor) -> Tensor:
+        return net.encode(x, context)
+
+    def _rebuilt(self, net: Any, x: Tensor, context: Tensor) -> Tensor:
+        return net.decode(net.encode(x, context), context)
+
+    def _errors(self, net: Any, model: dict[str, Any], x: Tensor, context: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002
+        mean, log_var = net.posterior(x, context)
+        total = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+        for draw in as_tensor(self._score_noise(), str(x.device), x.dtype):
+            rebuilt, spreads = net.likelihood(mean + torch.exp(0.5 * log_var) * draw, context)
+            total -= log_normal(target[:, -1], rebuilt[:, -1], spreads[:, -1]).mean(dim=1)
+        return total / self.draws
+
+    def _score_noise(self) -> np.ndarray:
+        return np.random.default_rng(self.seed).normal(size=(self.draws, self.latent))
+
+    def sample(
+        self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None, seed: int | None = 0
+    ) -> np.ndarray:
+        """Windows drawn from the decoder's distribution, where ``decode`` gives its mean; same arguments and shape, and a seed."""
+
+        def draw(net: Any, code: Tensor, state: Tensor) -> Tensor:
+            mean, log_var = net.likelihood(code, state)
+            noise = np.random.default_rng(seed).normal(size=tuple(mean.shape))
+            return mean + torch.exp(0.5 * log_var) * as_tensor(noise, dtype=mean.dtype)
+
+        return self._decoded(codes, symbol, context, draw)
+
+    def _check_trained(self, net: nn.Module, data: TrainingData) -> None:
+        if spread(data.later_x) > 1e-3 and not active_units(self._codes(net, data.later_x, data.later_context)).any():
+            raise ConfigError(
+                f"{self.name} has collapsed: none of its {self.latent} latent units is active, every row has the same code; "
+                f"lower beta (now {self.beta}), raise epochs, or give more rows"
+            )
+
+
+class BetaVAE(VAE):
+    """Minus the log-probability of a row under a VAE whose KL term weighs ``beta`` times more [1]_.
+
+    A larger beta presses the units of the code towards independence, each with a part of its own such as the market's move
+    against the symbol's, at the price of a worse reconstruction. Score, NaN policy and parameters are those of ``vae``.
+
+    References
+    ----------
+    .. [1] Higgins et al. (2017), beta-VAE: learning basic visual concepts with a constrained variational framework.
+    """
+
+    name = "beta_vae"
+
+    def __init__(self, *, beta: float = 4.0, **shared: Any) -> None:
+        super().__init__(**{"beta": beta, **shared})
+
+
+def log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    """Log density of each value.
+
+    >>> round(float(log_normal(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(0.0))), 4)
+    -1.4189
+    """
+    return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean).square() * torch.exp(-log_var))
+
+
+def active_units(means: Tensor) -> Tensor:
+    """True for the units of a code, (n, latent), whose posterior mean varies over rows.
+
+    >>> active_units(torch.tensor([[0.0, 1.0], [0.05, -1.0]]))
+    tensor([False,  True])
+    """
+    return means.var(dim=0) > ACTIVE

@@ -1,0 +1,5 @@
+"""Latent factors of a market, and the models that find them."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

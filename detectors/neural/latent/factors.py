@@ -1,0 +1,381 @@
+"""Latent factors of a market, walk-forward: codes, portfolios that mimic them, and what they explain out of sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type, check_whole
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown, counted, span_facts, symbols_fact
+from foreshock.detectors.neural.latent.models import CharacteristicFactors, CrossSections, FactorModel, make_factor_model
+from foreshock.detectors.scaling import CLIP
+from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.kernels.recursive import ewma_nb
+from foreshock.engine.out_of_sample.splits import WalkForward
+
+CHARACTERISTICS = ("return_24", "return_168", "volatility_24", "volume_ratio_24", "market_beta_168", "amihud_24")
+# Bars of the volatility that returns are measured in, and of its warm-up.
+VOLATILITY_WINDOW = 168
+# A symbol is in a fold where this share of the training rows has its return.
+LEAST_TRAINED = 0.5
+
+
+@dataclass(frozen=True, repr=False)
+class LatentFactors(Shown):
+    """Factors of the returns of a market; every figure is out of sample.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_rows,)
+    symbols : tuple of str
+    model : str
+    codes : ndarray, shape (n_rows, n_factors)
+        Known at the close of the row; NaN before the first test block and where fewer than half of the symbols are known.
+        Ordered in each fold by what they explain in training, and signed to rise with the market there; the codes of
+        different folds are of different models.
+    weights : ndarray, shape (n_rows, n_factors, n_symbols)
+        Of the portfolios that mimic the codes, known at the close of the row before, in capital; absolute weights sum to 1. A
+        symbol that is not in the fold has NaN, one that has ended since has 0.
+    factor_returns : ndarray, shape (n_rows, n_factors)
+        Simple returns of those portfolios over the row, without costs; NaN where a symbol with weight has no return, as in the
+        bar in which it ends.
+    loadings : ndarray, shape (n_rows, n_symbols, n_factors)
+        Of each symbol's return on the codes, known at the close of the row before.
+    variance : DataFrame
+        By factor: ``share`` of the squared returns that the factor adds to those before it, and ``cumulative``.
+    correlation : DataFrame
+        Of codes (rows) and returns of symbols (columns), averaged over folds.
+    disentanglement : DataFrame
+        By factor: ``market`` and ``own``, the R2 of the code on the mean return and on what each symbol does beside it, and
+        ``purity``, ``|market - own| / (market + own)``: 1 where the code is of one of them alone. In ``attrs``: ``market_gap``, how
+        much better the best code tells the market than the second best, in R2.
+    fit : Series
+        ``total_r2`` (returns rebuilt from codes of the same row), ``left_out_r2`` (each symbol rebuilt from codes of the others),
+        ``predictive_r2`` (from the mean code of training), ``mse``, ``n``, ``fit_seconds``. R2 is 1 - sum of squared errors over
+        sum of squared returns, returns in units of the volatility known before.
+    """
+
+    time: np.ndarray
+    symbols: tuple[str, ...]
+    model: str
+    codes: np.ndarray
+    weights: np.ndarray
+    factor_returns: np.ndarray
+    loadings: np.ndarray
+    variance: pd.DataFrame
+    correlation: pd.DataFrame
+    disentanglement: pd.DataFrame
+    fit: pd.Series
+
+    @property
+    def n_factors(self) -> int:
+        return self.codes.shape[1]
+
+    def _facts(self) -> Iterator[str]:
+        yield self.model
+        yield counted(self.n_factors, "factor")
+        yield symbols_fact(self.symbols)
+        yield counted(len(self.time), "row")
+        yield from span_facts(self.time)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.variance
+
+    def to_frame(self) -> pd.DataFrame:
+        """``codes`` by time (UTC), one column a factor."""
+        return pd.DataFrame(self.codes, pd.DatetimeIndex(self.time, name="time", tz="UTC"), self.variance.index)
+
+
+def latent_factors(
+    bars: Bars,
+    model: str = "conditional_autoencoder",
+    n_factors: int = 3,
+    splits: WalkForward | None = None,
+    *,
+    epochs: int = 30,
+    beta: float | None = None,
+    characteristics: Sequence[str] = CHARACTERISTICS,
+    seed: int = 0,
+    device: str = "auto",
+    on_fold: Callable[[], None] | None = None,
+) -> LatentFactors:
+    """Factors of the cross-section of returns, refitted before each test block on the rows before it.
+
+    Returns are logs over the volatility known at the close before, the root of the exponentially weighted mean square of 168
+    bars: a quiet symbol counts as much as a wild one. A symbol takes part in a fold if half of its training rows have a return; one
+    listed late or ended early is unknown, never zero. A row has a code if half of the fold's symbols are known in it.
+
+    ===========================  =============================================================================================
+    pca                          principal components: the linear baseline
+    autoencoder, vae, beta_vae   networks of the returns of a row, and which are known (beta 1 and 4)
+    conditional_autoencoder      loadings are a network of characteristics of the row before, factors are portfolios: Gu, Kelly and
+                                 Xiu (2021). Characteristics are ranks over the symbols, from -0.5 to 0.5.
+    ===========================  =============================================================================================
+
+    The portfolios of the conditional autoencoder are its factors; those of the others are the regression of the code on the
+    returns of the training rows.
+
+    Parameters
+    ----------
+    bars : Bars
+    model : str
+    n_factors : int
+        From 1 to one less than the number of symbols.
+    splits : WalkForward, optional
+        By default a year of training, tests of 90 days and an embargo of a day.
+    epochs : int
+    beta : float, optional
+        Weight of the divergence of the VAEs.
+    characteristics : sequence of str
+        Names of bar features.
+    seed : int
+    device : {"auto", "cpu", "cuda"}
+    on_fold : callable, optional
+        Called after each fold.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter cannot work, or codes collapse.
+    DataError
+        If no fold has enough rows.
+    """
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    check_whole("n_factors", n_factors, 1)
+    check_whole("epochs", epochs, 1)
+    if bars.n_symbols < 2:
+        raise ConfigError(f"latent factors are of several symbols, got {bars.n_symbols}; give more")
+    if not n_factors < bars.n_symbols:
+        raise ConfigError(f"n_factors must lie between 1 and {bars.n_symbols - 1} for {bars.n_symbols} symbols, got {n_factors}")
+    splits = splits or WalkForward(train="365D", test="90D", embargo="1D")
+    make_factor_model(model, n_factors, epochs, beta, seed, device)
+    volatility = lagged_volatility(bars.returns())
+    sections = CrossSections(bars.returns() / volatility, lagged_ranks(ohlcv_features(bars, characteristics).values))
+    out = _Tables(bars, n_factors)
+    for fold in splits.folds(bars.n_bars, bars.interval):
+        train, test = sections.rows(fold.train), sections.rows(fold.test)
+        cols = np.flatnonzero(train.known().mean(axis=0) >= LEAST_TRAINED)
+        if len(cols) > n_factors:
+            train, test = train.columns(cols), test.columns(cols)
+            began = perf_counter()
+            fitted = _Fold(make_factor_model(model, n_factors, epochs, beta, seed, device), train)
+            out.add(fitted, test, fold.test, cols, volatility[fold.test][:, cols], perf_counter() - began)
+        if on_fold is not None:
+            on_fold()
+    return out.result(model)
+
+
+def lagged_volatility(returns: np.ndarray) -> np.ndarray:
+    """Volatility known at the close of the row before; NaN until 168 returns of the symbol are known, and for a flat one."""
+    mean_square = ewma_nb(returns**2, 2 / (VOLATILITY_WINDOW + 1))
+    enough = np.cumsum(np.logical_not(np.isnan(returns)), axis=0) >= VOLATILITY_WINDOW
+    volatility = np.full_like(returns, np.nan)
+    volatility[1:] = np.where(enough & (mean_square > 0), np.sqrt(mean_square), np.nan)[:-1]
+    return volatility
+
+
+def lagged_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks over the known symbols of the row before, from -0.5 to 0.5; the middle for a symbol alone, NaN where not known.
+
+    >>> lagged_ranks(np.array([[[3.0], [1.0], [2.0]], [[0.0], [0.0], [0.0]]]))[1].ravel()
+    array([ 0.5, -0.5,  0. ])
+    """
+    known = np.logical_not(np.isnan(values))
+    below = (values[:, :, None] > values[:, None]).sum(axis=2) + 0.5 * ((values[:, :, None] == values[:, None]).sum(axis=2) - 1)
+    others = known.sum(axis=1, keepdims=True) - 1
+    ranks = np.where(known, np.where(others > 0, below / np.maximum(others, 1), 0.5) - 0.5, np.nan)
+    lagged = np.full_like(ranks, np.nan)
+    lagged[1:] = ranks[:-1]
+    return lagged
+
+
+class _Fold:
+    """A fitted model with its codes in order: by what they explain in training, and rising with the market."""
+
+    def __init__(self, model: FactorModel, train: CrossSections) -> None:
+        model.fit(train)
+        self.model = model
+        codes = model.encode(train)
+        usable = ~np.isnan(codes).any(axis=1)
+        self.n_rows = int(usable.sum())
+        known = train.known()[usable]
+        self.filled = np.where(known, np.clip(train.returns[usable], -CLIP, CLIP), 0.0)
+        codes = codes[usable]
+        market = self.filled.sum(axis=1) / known.sum(axis=1)
+        self.order = self._order(codes, known)
+        self.sign: np.ndarray = np.where(codes[:, self.order].T @ market < 0, -1.0, 1.0)
+        codes = codes[:, self.order] * self.sign
+        self.codes, self.known, self.mean = codes, known, codes.mean(axis=0)
+
+    def _order(self, codes: np.ndarray, known: np.ndarray) -> list[int]:
+        """Greedy: next the code that, with those before it, explains most."""
+        order: list[int] = []
+        while len(order) < codes.shape[1]:
+            left = [k for k in range(codes.shape[1]) if k not in order]
+            errors = [
+                _error(codes[:, [*order, k]], self.filled, known, _slopes(codes[:, [*order, k]], self.filled, known)) for k in left
+            ]
+            order.append(left[int(np.argmin(errors))])
+        return order
+
+    def encode(self, rows: CrossSections) -> np.ndarray:
+        return self.model.encode(rows)[:, self.order] * self.sign
+
+    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
+        plain = np.empty_like(codes)
+        plain[:, self.order] = codes * self.sign
+        return self.model.decode(plain, rows)
+
+    def weights(self, rows: CrossSections) -> np.ndarray:
+        """Of returns in units of volatility, (n_rows, n_factors, n_symbols)."""
+        found = self.model.weights(rows)
+        if found is not None:
+            return found[:, self.order] * self.sign[:, None]
+        n = self.filled.shape[1]
+        moments = self.filled.T @ self.filled / self.n_rows + 1e-3 * np.eye(n)
+        slopes = np.linalg.solve(moments, self.filled.T @ self.codes / self.n_rows).T
+        return np.broadcast_to(slopes, (len(rows.returns), *slopes.shape))
+
+    def loadings(self, rows: CrossSections) -> np.ndarray:
+        if isinstance(self.model, CharacteristicFactors):
+            return self.model.loadings(rows)[:, :, self.order] * self.sign
+        slopes = _slopes(self.codes, self.filled, self.known)
+        return np.broadcast_to(slopes.T, (len(rows.returns), *slopes.T.shape))
+
+
+def _slopes(codes: np.ndarray, returns: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Regression of each symbol's known returns on the codes, (n_factors, n_symbols)."""
+    found = np.empty((codes.shape[1], returns.shape[1]))
+    for i in range(returns.shape[1]):
+        rows = known[:, i]
+        found[:, i] = np.linalg.lstsq(codes[rows], returns[rows, i], rcond=None)[0]
+    return found
+
+
+def _error(codes: np.ndarray, returns: np.ndarray, known: np.ndarray, slopes: np.ndarray) -> float:
+    return float((((returns - codes @ slopes) ** 2) * known).sum())
+
+
+class _Tables:
+    """Collects the folds."""
+
+    def __init__(self, bars: Bars, n_factors: int) -> None:
+        n, m, k = bars.n_bars, bars.n_symbols, n_factors
+        self.bars = bars
+        self.simple = bars.returns(log=False)
+        self.codes, self.factor_returns = np.full((n, k), np.nan), np.full((n, k), np.nan)
+        self.weights, self.loadings = np.full((n, k, m), np.nan), np.full((n, m, k), np.nan)
+        self.sums = {name: 0.0 for name in ("squares", "total", "left_out", "predictive", "left_squares", "n")}
+        self.explained = np.zeros(k)
+        self.seconds = 0.0
+        self.correlations: list[np.ndarray] = []
+        self.parts: list[tuple[int, np.ndarray, np.ndarray]] = []
+
+    def add(self, fold: _Fold, test: CrossSections, rows: slice, cols: np.ndarray, volatility: np.ndarray, seconds: float) -> None:
+        self.seconds += seconds
+        codes = fold.encode(test)
+        self.codes[rows] = codes
+        # A symbol that has ended, or is not listed yet, has no volatility and no weight.
+        weights = np.where(np.isnan(volatility)[:, None], 0.0, fold.weights(test) / volatility[:, None])
+        size = np.abs(weights).sum(axis=2, keepdims=True)
+        weights = weights / np.where(size > 0, size, np.nan)
+        simple = self.simple[rows][:, cols]
+        missing = np.isnan(weights) | (np.isnan(simple)[:, None] & (weights != 0))
+        factor_returns = np.where(missing.any(axis=2), np.nan, np.nansum(weights * simple[:, None], axis=2))
+        self.factor_returns[rows] = factor_returns
+        at = np.ix_(np.arange(rows.start, rows.stop), np.arange(codes.shape[1]), cols)
+        self.weights[at] = weights
+        self.loadings[np.ix_(np.arange(rows.start, rows.stop), cols, np.arange(codes.shape[1]))] = fold.loadings(test)
+        self._measure(fold, test, codes, cols)
+
+    def _measure(self, fold: _Fold, test: CrossSections, codes: np.ndarray, cols: np.ndarray) -> None:
+        usable: np.ndarray = np.logical_not(np.isnan(codes).any(axis=1))
+        if usable.sum() < 50:
+            return
+        test, codes = test.rows(usable), codes[usable]
+        rebuilt = fold.decode(codes, test)
+        known = test.known() & np.logical_not(np.isnan(rebuilt))
+        returns = np.where(known, test.returns, 0.0)
+        expected = fold.decode(np.broadcast_to(fold.mean, codes.shape).copy(), test)
+        self.sums["n"] += known.sum()
+        self.sums["squares"] += (returns**2).sum()
+        for name, guess in (("total", rebuilt), ("predictive", expected)):
+            self.sums[name] += (np.where(known, returns - guess, 0.0) ** 2).sum()
+        for i in range(returns.shape[1]):
+            others = test.without(i)
+            guess = fold.decode(fold.encode(others), others)[:, i]
+            seen = known[:, i] & ~np.isnan(guess)
+            self.sums["left_out"] += ((returns[seen, i] - guess[seen]) ** 2).sum()
+            self.sums["left_squares"] += (returns[seen, i] ** 2).sum()
+        for k in range(codes.shape[1]):
+            # Each with its regression on training rows: what a factor adds to those before it.
+            slopes = _slopes(fold.codes[:, : k + 1], fold.filled, fold.known)
+            self.explained[k] += (returns**2).sum() - _error(codes[:, : k + 1], returns, known, slopes)
+        market = returns.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+        self.correlations.append(_correlations(codes, np.where(known, returns, np.nan), cols, self.bars.n_symbols))
+        self.parts.append((len(codes), *_market_and_own(codes, returns, known, market)))
+
+    def result(self, model: str) -> LatentFactors:
+        sums = self.sums
+        if not self.parts:
+            raise DataError(
+                "no test block has latent factors: no training window has enough symbols with half of their returns known; "
+                "lengthen the history or shorten train"
+            )
+        names = pd.Index([f"factor_{k + 1}" for k in range(self.codes.shape[1])], name="factor")
+        cumulative = self.explained / sums["squares"]
+        variance = pd.DataFrame({"share": np.diff(cumulative, prepend=0.0), "cumulative": cumulative}, index=names)
+        symbols = self.bars.symbols
+        with np.errstate(invalid="ignore"):
+            known = [np.logical_not(np.isnan(found)) for found in self.correlations]
+            mean = np.nansum(self.correlations, axis=0) / np.where(np.sum(known, axis=0) > 0, np.sum(known, axis=0), np.nan)
+        correlation = pd.DataFrame(mean, index=names, columns=pd.Index(symbols))
+        sizes = np.array([n for n, _, _ in self.parts], dtype=float)
+        market, own = (sizes @ np.array(parts) / sizes.sum() for parts in list(zip(*self.parts, strict=True))[1:])
+        purity = np.abs(market - own) / np.maximum(market + own, 1e-12)
+        disentanglement = pd.DataFrame({"market": market, "own": own, "purity": purity}, index=names)
+        best = np.sort(market)[::-1]
+        disentanglement.attrs["market_gap"] = float(best[0] - (best[1] if len(best) > 1 else 0.0))
+        fit = pd.Series(
+            {
+                "total_r2": 1 - sums["total"] / sums["squares"],
+                "left_out_r2": 1 - sums["left_out"] / sums["left_squares"],
+                "predictive_r2": 1 - sums["predictive"] / sums["squares"],
+                "mse": sums["total"] / sums["n"],
+                "n": sums["n"],
+                "fit_seconds": self.seconds,
+            },
+            name=model,
+        )
+        parts = (self.codes, self.weights, self.factor_returns, self.loadings, variance, correlation, disentanglement, fit)
+        return LatentFactors(self.bars.time, symbols, model, *parts)
+
+
+def _correlations(codes: np.ndarray, returns: np.ndarray, cols: np.ndarray, n_symbols: int) -> np.ndarray:
+    """Of codes and known returns, (n_factors, n_symbols); NaN for symbols that are not in the fold or hardly known."""
+    found = np.full((codes.shape[1], n_symbols), np.nan)
+    for i, col in enumerate(cols):
+        rows = ~np.isnan(returns[:, i])
+        if rows.sum() >= 50 and returns[rows, i].std() > 0:
+            found[:, col] = np.corrcoef(codes[rows].T, returns[rows, i])[-1, :-1]
+    return found
+
+
+def _market_and_own(codes: np.ndarray, returns: np.ndarray, known: np.ndarray, market: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R2 of each code on the market, and on what the symbols do beside it, (n_factors,) each."""
+    slope = (returns * market[:, None]).sum(axis=0) / np.maximum((known * market[:, None] ** 2).sum(axis=0), 1e-12)
+    own = np.where(known, returns - slope * market[:, None], 0.0)
+    return _r2(codes, market[:, None]), _r2(codes, own)
+
+
+def _r2(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Of the regression of each column of y on x and a constant."""
+    design = np.column_stack([np.ones(len(x)), x])
+    residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    return 1 - residual.var(axis=0) / np.maximum(y.var(axis=0), 1e-12)

@@ -1,0 +1,332 @@
+"""Models of a cross-section of returns by a few codes: linear, dense networks, and networks of lagged characteristics."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.neural.reconstruction.autoencoder import Dense
+from foreshock.detectors.neural.trainer import Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
+from foreshock.detectors.scaling import CLIP
+
+MIN_ROWS = 500
+# A row gets a code where at least half of the symbols of its fold are known.
+LEAST_KNOWN = 0.5
+# Known returns that a network is not shown in training, so that it learns to do with what there is.
+HIDDEN_SHARE = 0.1
+# Of the regression of returns on characteristics, which has more columns than a cross-section may have symbols.
+RIDGE = 0.5
+ACTIVE = 0.01
+LATER = 0.15
+
+
+@dataclass(frozen=True)
+class CrossSections:
+    """Returns of each row in units of the volatility known before it, and what else was known before it.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (n_rows, n_symbols)
+        NaN is unknown.
+    characteristics : ndarray, shape (n_rows, n_symbols, n_characteristics)
+        Of the row before, between -0.5 and 0.5; NaN is unknown.
+    """
+
+    returns: np.ndarray
+    characteristics: np.ndarray
+
+    def rows(self, rows: slice | np.ndarray) -> CrossSections:
+        return CrossSections(self.returns[rows], self.characteristics[rows])
+
+    def columns(self, cols: np.ndarray) -> CrossSections:
+        return CrossSections(self.returns[:, cols], self.characteristics[:, cols])
+
+    def without(self, col: int) -> CrossSections:
+        """The same, with the returns of a symbol unknown."""
+        returns = self.returns.copy()
+        returns[:, col] = np.nan
+        return replace(self, returns=returns)
+
+    def known(self) -> np.ndarray:
+        """True where a return is known, (n_rows, n_symbols)."""
+        return np.logical_not(np.isnan(self.returns))
+
+    def usable(self) -> np.ndarray:
+        """True for rows in which enough symbols are known, (n_rows,)."""
+        known = self.known()
+        return known.sum(axis=1) >= max(LEAST_KNOWN * known.shape[1], 2)
+
+
+class FactorModel(ABC):
+    """A model of cross-sections; codes of unusable rows are NaN."""
+
+    n_factors: int
+
+    @abstractmethod
+    def fit(self, train: CrossSections) -> None: ...
+
+    @abstractmethod
+    def encode(self, rows: CrossSections) -> np.ndarray:
+        """Codes, (n_rows, n_factors)."""
+
+    @abstractmethod
+    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
+        """Returns that the codes stand for, (n_rows, n_symbols); of ``rows`` only what was known before is used."""
+
+    def weights(self, rows: CrossSections) -> np.ndarray | None:  # noqa: ARG002 - most codes are no portfolios
+        """The portfolios whose returns the codes are, (n_rows, n_factors, n_symbols), where they are portfolios."""
+        return None
+
+
+class LinearFactors(FactorModel):
+    """Principal components: leading eigenvectors of the second moments of clipped training returns.
+
+    Each moment is over the rows in which both symbols are known. For the code of a row, an unknown return is replaced by its
+    regression on the known ones, by the same moments.
+    """
+
+    def __init__(self, n_factors: int) -> None:
+        self.n_factors = n_factors
+
+    def fit(self, train: CrossSections) -> None:
+        known = train.known()
+        filled = np.where(known, np.clip(train.returns, -CLIP, CLIP), 0.0)
+        moments = filled.T @ filled / np.maximum(known.T.astype(float) @ known, 1)
+        self.moments_ = moments + 1e-3 * np.eye(len(moments))
+        _, vectors = np.linalg.eigh(moments)
+        self.components_ = vectors[:, ::-1][:, : self.n_factors].T
+
+    def encode(self, rows: CrossSections) -> np.ndarray:
+        known, usable = rows.known(), rows.usable()
+        codes = np.full((len(known), self.n_factors), np.nan)
+        patterns, which = np.unique(known[usable], axis=0, return_inverse=True)
+        returns, found = rows.returns[usable], np.empty((int(usable.sum()), self.n_factors))
+        for i, pattern in enumerate(patterns):
+            # What a known return says of the codes: its own part, and its part in the regressions of the unknown ones.
+            regress = np.linalg.solve(self.moments_[np.ix_(pattern, pattern)], self.moments_[pattern])
+            regress[:, pattern] = np.eye(int(pattern.sum()))
+            found[which.ravel() == i] = returns[which.ravel() == i][:, pattern] @ (regress @ self.components_.T)
+        codes[usable] = found
+        return codes
+
+    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:  # noqa: ARG002
+        return codes @ self.components_
+
+
+class MaskedAutoencoder(nn.Module):
+    """Dense encoder of returns and of which are known, dense decoder to all of them; variational if asked for."""
+
+    def __init__(self, n_symbols: int, n_factors: int, variational: bool) -> None:
+        super().__init__()
+        self.variational, self.n_factors = variational, n_factors
+        self.encoder = Dense(2 * n_symbols, (32,), n_factors * (2 if variational else 1), 0.0)
+        self.decoder = Dense(n_factors, (32,), n_symbols, 0.0)
+        # Beside the layers, a linear path: most of what returns share is linear.
+        self.linear_in = nn.Linear(2 * n_symbols, n_factors, bias=False)
+        self.linear_out = nn.Linear(n_factors, n_symbols, bias=False)
+        self.log_noise = nn.Parameter(torch.full((n_symbols,), -0.7))
+        self.n_uniform = n_symbols
+        self.n_normal = n_factors if variational else 0
+
+    def encode(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        seen = torch.cat([x * known, known], dim=1)
+        out = self.encoder(seen)
+        mean = self.linear_in(seen) + out[:, : self.n_factors]
+        return mean, out[:, self.n_factors :].clamp(-8, 4)
+
+    def decode(self, code: Tensor) -> Tensor:
+        return self.linear_out(code) + self.decoder(code)
+
+
+class DenseFactors(FactorModel):
+    """An autoencoder or a VAE of cross-sections.
+
+    The loss is the mean squared error, or the Gaussian likelihood with a variance for each symbol, over the known returns alone. An
+    unknown return enters as nothing, together with a flag that says so, and has no error.
+    """
+
+    def __init__(self, n_factors: int, variational: bool, beta: float, epochs: int, seed: int, device: str) -> None:
+        self.n_factors = n_factors
+        self.variational = variational
+        self.beta = beta
+        self.epochs = epochs
+        self.seed = seed
+        self.device = device
+
+    def fit(self, train: CrossSections) -> None:
+        usable = train.rows(train.usable())
+        known = usable.known().astype(float)
+        x = np.where(known > 0, np.clip(usable.returns, -CLIP, CLIP), 0.0)
+        n_symbols = known.shape[1]
+
+        def loss(net: Any, x: Tensor, known: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
+            shown = known * (uniform >= HIDDEN_SHARE) if net.training else known
+            mean, log_variance = net.encode(x[:, 0], shown)
+            if not net.variational:
+                return ((net.decode(mean) - x[:, 0]) ** 2 * known).sum() / known.sum()
+            rebuilt = net.decode(mean + torch.exp(log_variance / 2) * normal)
+            noise = net.log_noise
+            error = 0.5 * (rebuilt - x[:, 0]) ** 2 * torch.exp(-2 * noise) + noise
+            divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum()
+            return ((error * known).sum() + self.beta * divergence) / known.sum()
+
+        self.net_: Any = _trained(
+            lambda: MaskedAutoencoder(n_symbols, self.n_factors, self.variational),
+            loss,
+            x[:, None],
+            known,
+            self.epochs,
+            self.seed,
+            self.device,
+        )
+        if not (np.nanvar(self.encode(train), axis=0) > ACTIVE).any():
+            raise ConfigError(
+                f"the latent factors have collapsed: no code varies over the training rows; lower beta (now {self.beta:g}), "
+                f"raise epochs, or give more rows"
+            )
+
+    def encode(self, rows: CrossSections) -> np.ndarray:
+        usable = rows.usable()
+        codes = np.full((len(usable), self.n_factors), np.nan)
+        chosen = rows.rows(usable)
+        known = chosen.known()
+        x = np.where(known, np.clip(chosen.returns, -CLIP, CLIP), 0.0)
+        with one_thread(), torch.no_grad():
+            codes[usable] = self.net_.encode(*(as_tensor(part, dtype=torch.float64) for part in (x, known.astype(float))))[
+                0
+            ].numpy()
+        return codes
+
+    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:  # noqa: ARG002
+        with one_thread(), torch.no_grad():
+            return self.net_.decode(as_tensor(codes, dtype=torch.float64)).numpy()
+
+
+class BetaNetwork(nn.Module):
+    """Loadings from characteristics, the same function for every symbol; factors from characteristic-managed portfolios."""
+
+    n_uniform = n_normal = 0
+
+    def __init__(self, n_characteristics: int, n_factors: int) -> None:
+        super().__init__()
+        self.beta = Dense(n_characteristics, (32, 16), n_factors, 0.0)
+        self.factor = nn.Linear(n_characteristics + 1, n_factors, bias=False)
+
+    def loadings(self, z: Tensor) -> Tensor:
+        """(n, n_symbols, n_characteristics) to (n, n_symbols, n_factors)."""
+        return self.beta(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+
+    def weights(self, z: Tensor, known: Tensor) -> Tensor:
+        """The portfolios of the known symbols that are the factors, (n, n_factors, n_symbols)."""
+        one = torch.cat([torch.ones_like(z[:, :, :1]), z], dim=2) * known[:, :, None]
+        gram = one.transpose(1, 2) @ one + RIDGE * torch.eye(one.shape[2], dtype=z.dtype, device=z.device)
+        return self.factor.weight @ torch.linalg.solve(gram, one.transpose(1, 2))
+
+
+class CharacteristicFactors(FactorModel):
+    """The conditional autoencoder of asset pricing [1]_: ``u_it = beta(z_i,t-1)' f_t``, ``f_t = W (Z'Z + I / 2)^-1 Z' u_t``.
+
+    beta is a network of the characteristics of the row before, the same for every symbol; the factors are portfolios of the
+    symbols known at t, with weights known at t - 1. A symbol without a characteristic or a return is in neither.
+
+    References
+    ----------
+    .. [1] Gu, Kelly and Xiu (2021), Autoencoder asset pricing models.
+    """
+
+    def __init__(self, n_factors: int, epochs: int, seed: int, device: str) -> None:
+        self.n_factors = n_factors
+        self.epochs = epochs
+        self.seed = seed
+        self.device = device
+
+    def fit(self, train: CrossSections) -> None:
+        usable = _with_characteristics(train)
+        usable = usable.rows(usable.usable())
+        known = usable.known().astype(float)
+        x = np.where(known > 0, np.clip(usable.returns, -CLIP, CLIP), 0.0)
+        z = np.nan_to_num(usable.characteristics)
+
+        def loss(net: Any, x: Tensor, known: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG001
+            u, z = x[:, :, 0], x[:, :, 1:]
+            f = net.weights(z, known) @ u[:, :, None]
+            rebuilt = (net.loadings(z) @ f)[:, :, 0]
+            return ((rebuilt - u) ** 2 * known).sum() / known.sum()
+
+        together = np.concatenate([x[:, :, None], z], axis=2)
+        n_characteristics = z.shape[2]
+        self.net_: Any = _trained(
+            lambda: BetaNetwork(n_characteristics, self.n_factors), loss, together, known, self.epochs, self.seed, self.device
+        )
+
+    def encode(self, rows: CrossSections) -> np.ndarray:
+        both = _with_characteristics(rows)
+        codes = np.einsum("tkn,tn->tk", self._weights(rows, both.known()), np.nan_to_num(rows.returns))
+        codes[~both.usable()] = np.nan
+        return codes
+
+    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
+        """Unknown where a characteristic is."""
+        return np.einsum("tnk,tk->tn", self.loadings(rows), codes)
+
+    def loadings(self, rows: CrossSections) -> np.ndarray:
+        """Loadings known at the row before, (n_rows, n_symbols, n_factors)."""
+        z = rows.characteristics
+        with one_thread(), torch.no_grad():
+            beta = self.net_.loadings(as_tensor(np.nan_to_num(z), dtype=torch.float64)).numpy()
+        unknown = np.isnan(z).any(axis=2, keepdims=True)
+        return np.where(unknown, np.nan, beta)
+
+    def weights(self, rows: CrossSections) -> np.ndarray:
+        """Zero for a symbol without characteristics; whether its return will be known is not asked."""
+        return self._weights(rows, np.logical_not(np.isnan(rows.characteristics).any(axis=2)))
+
+    def _weights(self, rows: CrossSections, known: np.ndarray) -> np.ndarray:
+        z = np.nan_to_num(rows.characteristics)
+        with one_thread(), torch.no_grad():
+            return self.net_.weights(*(as_tensor(part, dtype=torch.float64) for part in (z, known.astype(float)))).numpy()
+
+
+def _with_characteristics(rows: CrossSections) -> CrossSections:
+    """Returns unknown where a characteristic is."""
+    return replace(rows, returns=np.where(np.isnan(rows.characteristics).any(axis=2), np.nan, rows.returns))
+
+
+def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: int, seed: int, device: str) -> nn.Module:
+    """A network trained on all but the last 15 % of the rows, which say when to stop; in float64, on the CPU."""
+    if len(x) < MIN_ROWS:
+        raise DataError(
+            f"latent factors need {MIN_ROWS} training rows with half of the symbols known, got {len(x)}; lengthen train"
+        )
+    cut = int((1 - LATER) * len(x))
+    device = pick_device(device)
+    data = TrainingData(*(as_tensor(part, device) for half in (slice(0, cut), slice(cut, None)) for part in (x[half], known[half])))
+    with one_thread():
+        net = seeded(build, seed).to(device)
+        train(net, loss, data, Settings(epochs, 512, 3e-3, device=device), seed)
+    return net.double().cpu().eval()
+
+
+def make_factor_model(name: str, n_factors: int, epochs: int, beta: float | None, seed: int, device: str) -> FactorModel:
+    """A fresh model by name."""
+    if beta is not None and name not in ("vae", "beta_vae"):
+        raise ConfigError(f"beta is of 'vae' and 'beta_vae' alone, got {shown(beta)} for {shown(name)}; leave it out")
+    if beta is not None and not 0 < beta < float("inf"):
+        raise ConfigError(f"beta of {name} must be above 0 and finite, got {shown(beta)}; 1 is that of a VAE")
+    if name == "pca":
+        return LinearFactors(n_factors)
+    if name == "conditional_autoencoder":
+        return CharacteristicFactors(n_factors, epochs, seed, device)
+    default = {"autoencoder": 0.0, "vae": 1.0, "beta_vae": 4.0}
+    if name not in default:
+        raise ConfigError(
+            f"no such factor model: {shown(name)}; expected one of pca, conditional_autoencoder, {', '.join(default)}"
+        )
+    return DenseFactors(n_factors, name != "autoencoder", default[name] if beta is None else beta, epochs, seed, device)

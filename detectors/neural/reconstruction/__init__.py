@@ -1,0 +1,5 @@
+"""Autoencoders: networks that score what a compressed copy of a window loses."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

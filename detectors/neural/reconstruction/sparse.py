@@ -1,0 +1,85 @@
+"""The sparse autoencoder: a wider code of which few units are active."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.neural.reconstruction.autoencoder import Autoencoder, BatchNorm, DenseAutoencoder
+from foreshock.engine.features.features import Features
+
+KL, L1 = "kl", "l1"
+
+
+class SparseNetwork(DenseAutoencoder):
+    """A dense autoencoder whose code is positive: sigmoids, or rectified values of unit variance less a learned bar."""
+
+    def __init__(self, penalty: str, *args: Any) -> None:
+        super().__init__(*args)
+        latent = self.encoder.out.out_features
+        # Without a fixed scale L1 would shrink the code, and the decoder would undo it, with nothing gained.
+        self.norm = BatchNorm(latent, scaled=False) if penalty == L1 else None
+
+    def encode(self, x: Tensor, context: Tensor, uniform: Tensor | None = None) -> Tensor:
+        code = super().encode(x, context, uniform)
+        return torch.sigmoid(code) if self.norm is None else functional.relu(self.norm(code))
+
+
+class SparseAutoencoder(Autoencoder):
+    """Mean squared error of rebuilding a row from a code of which few units are active [1]_.
+
+    Training minimises |z - g(f(z))|^2 / n + weight * penalty. With ``"kl"`` the code is in (0, 1) and the penalty is the sum over
+    its units of KL(rate || a), a the mean activation of the unit in the batch; with ``"l1"`` it is the mean absolute activation.
+    The score is the error alone, of the newest row, as in ``autoencoder``, whose parameters it shares; NaN where unknown.
+
+    Parameters
+    ----------
+    penalty : {"kl", "l1"}
+    weight : float
+        Of the penalty.
+    rate : float
+        Wanted mean activation, between 0 and 1; of ``"kl"`` only.
+
+    References
+    ----------
+    .. [1] Ng (2011), Sparse autoencoder, CS294A lecture notes.
+    """
+
+    name = "sparse_autoencoder"
+
+    def __init__(self, *, penalty: str = KL, weight: float = 0.02, rate: float = 0.1, **shared: Any) -> None:
+        super().__init__(**{"latent": 8, **shared})
+        self.penalty = penalty
+        self.weight = weight
+        self.rate = rate
+
+    def _check(self, features: Features) -> None:
+        super()._check(features)
+        if self.penalty not in (KL, L1):
+            raise ConfigError(f"penalty must be 'kl' or 'l1', got {shown(self.penalty)}; change it")
+        if self.weight < 0 or not 0 < self.rate < 1:
+            raise ConfigError(f"weight must be at least 0 and rate between 0 and 1, got {self.weight} and {self.rate}; change them")
+
+    def _network(self, n_features: int, n_context: int) -> SparseNetwork:
+        shape = (self.window, n_features, n_context, tuple(self.hidden), self.latent, self.dropout)
+        return SparseNetwork(self.penalty, *shape)
+
+    def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG002
+        code = net.encode(x, context, uniform)
+        error = functional.mse_loss(net.decode(code, context, uniform), x)
+        return error + self.weight * (kl_penalty(code, self.rate) if self.penalty == KL else code.abs().mean())
+
+
+def kl_penalty(code: Tensor, rate: float) -> Tensor:
+    """Sum over units of KL(Bernoulli(rate) || Bernoulli(mean activation)), of activations in (0, 1), shape (n, latent).
+
+    >>> round(float(kl_penalty(torch.full((3, 2), 0.5), 0.1)), 4)
+    0.7361
+    """
+    active = code.mean(dim=0).clamp(1e-6, 1 - 1e-6)
+    return (rate * torch.log(rate / active) + (1 - rate) * torch.log((1 - rate) / (1 - active))).sum()

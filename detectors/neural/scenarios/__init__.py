@@ -1,0 +1,5 @@
+"""Generative models of return windows, and scenarios drawn from them."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

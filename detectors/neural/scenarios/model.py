@@ -1,0 +1,343 @@
+"""Generative models of windows of returns of several assets, and scenarios drawn from them, stressed or not."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_array, check_names, check_path, check_type, check_whole
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import format_duration, parse_duration
+from foreshock.data.show.facts import Shown, counted, symbols_fact
+from foreshock.data.show.shown import one_line, shown
+from foreshock.detectors.base import write_saved
+from foreshock.detectors.neural.parameters import ParametersOfBases
+from foreshock.detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
+from foreshock.detectors.neural.windows import Windows
+from foreshock.detectors.shown_parameters import ShownParameters
+
+MIN_WINDOWS = 200
+VOLATILITY_REGIMES = ("calm", "normal", "high volatility")
+# Regimes by the volatility of the last so many windows, apart at these quantiles of the training rows.
+REGIME_SPANS, REGIME_QUANTILES = 7, (0.4, 0.8)
+# Stress is reached by choosing among so many times the paths asked for, as long as this share of them counts.
+CANDIDATES, LEAST_EFFECTIVE = 10, 0.1
+MOST_STRESS = 20.0
+OnEpoch = Callable[[int, float, float], None]
+
+
+@dataclass(frozen=True, repr=False)
+class Scenarios(Shown):
+    """Generated paths of returns.
+
+    Parameters
+    ----------
+    paths : ndarray, shape (n_paths, n_steps, n_symbols)
+        Log returns, bar by bar.
+    symbols : tuple of str
+    interval : timedelta64[us]
+    model : str
+    stress : float
+        Root mean squared volatility over that of the unstressed law.
+    tilt : float
+        Exponent of the path's volatility in the weight by which paths were chosen.
+    scale : float
+        What every return was multiplied by after that.
+    regime : str, optional
+    seed : int
+    """
+
+    paths: np.ndarray
+    symbols: tuple[str, ...]
+    interval: np.timedelta64
+    model: str
+    stress: float
+    tilt: float
+    scale: float
+    regime: str | None
+    seed: int
+
+    def portfolio_returns(self, weights: np.ndarray) -> np.ndarray:
+        """Simple return of each path for weights bought at its start and held, (n_paths,): ``sum_i w_i (exp(sum_t r_ti) - 1)``."""
+        check_array("weights", weights)
+        return held_returns(self.paths, weights)
+
+    def _facts(self) -> Iterator[str]:
+        n_paths, n_steps, _ = self.paths.shape
+        yield self.model
+        yield f"{counted(n_paths, 'path')} of {counted(n_steps, 'step')} of {format_duration(self.interval)}"
+        yield symbols_fact(self.symbols)
+        yield f"stress {self.stress:.3g}"
+        if self.regime is not None:
+            yield one_line(self.regime, 40)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Log return over the whole path: one row a path (``path``, from 0), one column a symbol."""
+        return pd.DataFrame(self.paths.sum(axis=1), pd.RangeIndex(len(self.paths), name="path"), list(self.symbols))
+
+
+class ScenarioModel(ShownParameters, ParametersOfBases):
+    """Base of the generators of return windows.
+
+    Returns are logs, close to close, in units of each asset's median absolute return over 0.6745. Every window of ``n_steps``
+    bars in which all returns of all assets are known is a training window; an unknown return is never filled. The last 15 % of
+    the windows decide when to stop.
+
+    Parameters
+    ----------
+    n_steps : int
+        Bars of a path, at least 8.
+    latent, hidden : int
+        Size of the code and of the layers.
+    epochs, batch_size, learning_rate : int, int, float
+    max_windows : int
+        At most so many training windows, drawn evenly.
+    seed : int
+    device : {"auto", "cpu", "cuda"}
+        For training; paths are drawn on the CPU, so that they depend on the seed alone.
+    """
+
+    name: ClassVar[str]
+    conditional: ClassVar[bool] = False
+    learned: ClassVar[tuple[str, ...]] = ("symbols_", "interval_", "scale_", "limits_", "weights_", "codes_", "trained_")
+    symbols_: tuple[str, ...]
+    weights_: dict[str, np.ndarray]
+
+    def __init__(
+        self,
+        *,
+        n_steps: int = 24,
+        latent: int = 8,
+        hidden: int = 48,
+        epochs: int = 30,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        max_windows: int = 8_000,
+        seed: int = 0,
+        device: str = "auto",
+    ) -> None:
+        self.n_steps = n_steps
+        self.latent = latent
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.max_windows = max_windows
+        self.seed = seed
+        self.device = device
+
+    def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
+        """Learn from all bars; see ``fit_returns``."""
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
+        return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
+
+    def fit_returns(
+        self, returns: np.ndarray, symbols: tuple[str, ...], interval: np.timedelta64, *, on_epoch: OnEpoch | None = None
+    ) -> Self:
+        """Learn from log returns, shape (n_rows, n_assets); NaN is unknown, and rows that are to be held out are made so.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter cannot work, or training fails.
+        DataError
+            If there are fewer than 200 complete windows, or an asset hardly moves.
+        """
+        check_names("symbols", symbols)
+        check_array("returns", returns)
+        self._check()
+        n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
+        never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
+        if never:
+            raise DataError(f"no return of {', '.join(never)} is known; leave it out")
+        scale = np.nanmedian(np.abs(returns), axis=0) / 0.6745
+        if not (scale > 0).all():
+            raise DataError(f"{symbols[int(np.argmin(scale))]} does not move in most bars; leave it out")
+        self.symbols_, self.interval_, self.scale_ = tuple(symbols), format_duration(interval), scale
+        unit = returns / scale
+        context = self._learn_regimes(unit)
+        windows = Windows.of(unit[:, None], self.n_steps, context).evenly(self.max_windows)
+        if len(windows) < MIN_WINDOWS:
+            fewest = symbols[int(np.argmin(n_known))]
+            raise DataError(
+                f"{self.name} needs {MIN_WINDOWS} windows of {self.n_steps} bars with every return of every asset known, got "
+                f"{len(windows)} from {len(returns)} rows; {fewest} has the fewest known returns: leave it out, or give more bars"
+            )
+        device = pick_device(self.device)
+        parts = [as_tensor(part, device) for half in windows.split(0.15) for part in half.gather()]
+        with one_thread():
+            net, self.trained_ = self._train(TrainingData(*parts), on_epoch)
+            x, state = (as_tensor(part, device) for part in windows.gather())
+            with torch.no_grad():
+                self.codes_ = {key: part.float().cpu().numpy() for key, part in self._learn_codes(net, x, state).items()}
+        self.weights_ = {name: value.float().cpu().numpy() for name, value in net.state_dict().items()}
+        return self
+
+    def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
+        """Paths of the unstressed law, log returns, shape (n, n_steps, n_assets)."""
+        if not hasattr(self, "weights_"):
+            raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
+        if regime is not None and (not self.conditional or regime not in VOLATILITY_REGIMES):
+            known = f"one of {', '.join(VOLATILITY_REGIMES)}" if self.conditional else "None, since this model has no regimes"
+            raise ConfigError(f"regime of {self.name} must be {known}, got {shown(regime)}")
+        generator = torch.Generator().manual_seed(seed)
+        net = self._network(len(self.symbols_))
+        net.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights_.items()})
+        net.eval()
+        with one_thread(), torch.no_grad():
+            paths = self._draw(net, n, regime, generator).double().numpy() * self.scale_
+        # A move of exp(3) in a bar is beyond any law that windows of returns can teach.
+        return np.clip(paths, -3.0, 3.0)
+
+    def _learn_regimes(self, unit: np.ndarray) -> np.ndarray | None:
+        """Indicators of the regime before each window, at the row of its end; None where the model has no regimes."""
+        self.limits_ = np.empty(0)
+        if not self.conditional:
+            return None
+        level = trailing_volatility(unit, REGIME_SPANS * self.n_steps)
+        level = np.concatenate([np.full(self.n_steps, np.nan), level[: -self.n_steps]])
+        if np.isnan(level).all():
+            raise DataError(f"{self.name} needs more than {(REGIME_SPANS + 1) * self.n_steps} bars; give more bars")
+        self.limits_ = np.nanquantile(level, REGIME_QUANTILES)
+        indicators = np.eye(len(VOLATILITY_REGIMES))[np.searchsorted(self.limits_, np.nan_to_num(level))]
+        indicators[np.isnan(level)] = np.nan
+        return indicators
+
+    def _check(self) -> None:
+        least = {"n_steps": 8, "latent": 1, "hidden": 4, "epochs": 1, "batch_size": 2, "max_windows": MIN_WINDOWS}
+        for key, at_least in least.items():
+            if getattr(self, key) < at_least:
+                raise ConfigError(f"{key} of {self.name} must be at least {at_least}, got {getattr(self, key)}; raise it")
+        pick_device(self.device)
+
+    def save(self, path: str | Path) -> None:
+        """Write parameters and weights as one safetensors file; loading it can run no code."""
+        check_path("path", path)
+        write_saved(path, self.name, self.get_params(), {name: getattr(self, name) for name in self.learned})
+
+    @property
+    def _n_context(self) -> int:
+        return len(VOLATILITY_REGIMES) if self.conditional else 0
+
+    @abstractmethod
+    def _network(self, n_assets: int) -> nn.Module:
+        """A network with any weights."""
+
+    @abstractmethod
+    def _train(self, data: TrainingData, on_epoch: OnEpoch | None) -> tuple[nn.Module, dict[str, float]]:
+        """A trained network, and figures about its training."""
+
+    @abstractmethod
+    def _learn_codes(self, net: Any, x: Tensor, context: Tensor) -> dict[str, Tensor]:
+        """What is kept of the training windows to draw codes from."""
+
+    @abstractmethod
+    def _draw(self, net: Any, n: int, regime: str | None, generator: torch.Generator) -> Tensor:
+        """Paths in units of the assets' scales."""
+
+
+def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: int = 0, regime: str | None = None) -> Scenarios:
+    """Paths of returns from a fitted model, as volatile as ``stress`` asks for.
+
+    With P the model's law, ``V(x)`` the root mean squared return of a path (each asset in units of its scale) and s the stress,
+    paths are drawn from ``dQ / dP ~ V(x)**tilt`` and multiplied by ``scale``, so that ``E_Q[V^2] scale^2 = s^2 E_P[V^2]``. At
+    s = 1, tilt is 0 and scale 1: the law itself. As s grows, the tilt does: the model's own volatile paths, with their
+    correlations and clusters, are drawn more often. It stops where fewer than a tenth of the candidates, 10 n, would count
+    (``1 / sum(w^2)``), and from there on the scale grows.
+
+    Beyond that point stress is scale alone: the paths look like the worst that the model knows, only larger. Neither
+    part knows of crashes that the training span has no likeness of.
+
+    Parameters
+    ----------
+    model : ScenarioModel
+    n : int
+        Paths. A path may be drawn more than once where stress is above 1.
+    stress : float
+        From 1 to 20.
+    seed : int
+    regime : {"calm", "normal", "high volatility"}, optional
+        For models with regimes: what the market was before the path.
+
+    Raises
+    ------
+    ConfigError
+        If n is not positive, stress is out of range, the regime is unknown or the model is not fitted.
+    """
+    check_whole("n", n, 1)
+    check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
+    if n < 1:
+        raise ConfigError(f"n must be at least 1 scenario, got {n}")
+    if not 1 <= stress <= MOST_STRESS:
+        raise ConfigError(f"stress must lie between 1, which is none, and {MOST_STRESS:g}, got {stress}")
+    tilt, scale = 0.0, 1.0
+    if stress == 1:
+        paths = model.sample(n, seed, regime)
+    else:
+        candidates = model.sample(CANDIDATES * n, seed, regime)
+        volatility = np.sqrt(((candidates / model.scale_) ** 2).mean(axis=(1, 2)))
+        tilt, weights, reached = _tilt(volatility, stress)
+        scale = stress / reached
+        paths = candidates[_resample(volatility, weights, n, seed)] * scale
+    interval = parse_duration(model.interval_)
+    return Scenarios(paths, model.symbols_, interval, model.name, float(stress), tilt, scale, regime, seed)
+
+
+def _tilt(volatility: np.ndarray, stress: float) -> tuple[float, np.ndarray, float]:
+    """The exponent, the weights and the stress they reach: no more than asked for, and no fewer candidates than count."""
+    base = np.sqrt((volatility**2).mean())
+
+    def weighted(exponent: float) -> tuple[np.ndarray, float]:
+        weights = (volatility / volatility.max()) ** exponent
+        weights = weights / weights.sum()
+        return weights, float(np.sqrt((weights * volatility**2).sum()) / base)
+
+    low, high = 0.0, 16.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        weights, reached = weighted(middle)
+        fits = reached <= stress and 1 / (weights**2).sum() >= LEAST_EFFECTIVE * len(volatility)
+        low, high = (middle, high) if fits else (low, middle)
+    return low, *weighted(low)
+
+
+def _resample(volatility: np.ndarray, weights: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Positions drawn by weight, systematically along the volatility: more tilt never makes a drawn path calmer."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(volatility, kind="stable")
+    points = (np.arange(n) + rng.random()) / n
+    chosen = np.searchsorted(np.cumsum(weights[order]), points)
+    return rng.permutation(order[np.minimum(chosen, len(order) - 1)])
+
+
+def trailing_volatility(unit: np.ndarray, window: int) -> np.ndarray:
+    """Mean absolute return of all assets over the last ``window`` rows, (n_rows,); NaN where fewer than half are known."""
+    size = np.abs(unit)
+    sums = np.concatenate([[0.0], np.cumsum(np.nansum(size, axis=1))])
+    counts = np.concatenate([[0], np.cumsum((~np.isnan(size)).sum(axis=1))])
+    stop = np.arange(1, len(unit) + 1)
+    start = np.maximum(stop - window, 0)
+    known = counts[stop] - counts[start]
+    enough = (known >= window * unit.shape[1] / 2) & (stop >= window)
+    return np.where(enough, (sums[stop] - sums[start]) / np.maximum(known, 1), np.nan)
+
+
+def held_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Simple returns of weights bought at the start of each path and held, from log returns (n_paths, n_steps, n_assets).
+
+    >>> held_returns(np.log([[[1.1, 0.5], [1.1, 2.0]]]), np.array([0.5, 0.5])).round(6)
+    array([0.105])
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (paths.shape[2],) or not np.isfinite(weights).all():
+        raise ConfigError(f"weights must be one finite number for each of {paths.shape[2]} assets, got {weights.tolist()}")
+    return np.expm1(paths.sum(axis=1)) @ weights

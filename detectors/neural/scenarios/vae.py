@@ -1,0 +1,98 @@
+"""Variational autoencoders of return windows, with regimes and without."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.neural.scenarios.model import VOLATILITY_REGIMES, OnEpoch, ScenarioModel
+from foreshock.detectors.neural.scenarios.nets import PathVAE
+from foreshock.detectors.neural.trainer import Settings, TrainingData, pick_device, seeded, train
+
+# A unit whose posterior mean varies less than this over windows says nothing (Burda, Grosse and Salakhutdinov 2016).
+ACTIVE = 0.01
+PATIENCE = 6
+
+
+class VAEScenarios(ScenarioModel):
+    """Variational autoencoder whose decoder emits the law of each step's returns given the code and the returns before [1]_.
+
+    Mean, scale, correlation and size of shock are learned by maximum likelihood under Student-t shocks
+    (``PathVAE``), so that volatility clusters and falls may raise it. Paths are drawn from the
+    law, never its mean. Codes are drawn from the aggregated posterior: the posterior of a random training window [2]_; codes of
+    the standard normal prior lie where no window does, and their paths fail the realism card.
+
+    The other parameters are those of ``ScenarioModel``.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the divergence of the posterior from the prior.
+
+    References
+    ----------
+    .. [1] Kingma and Welling (2014), Auto-encoding variational Bayes.
+    .. [2] Ghosh, Sajjadi, Vergari, Black and Schoelkopf (2020), From variational to deterministic autoencoders.
+    """
+
+    name: ClassVar[str] = "vae"
+
+    def __init__(self, *, beta: float = 1.0, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.beta = beta
+
+    def _network(self, n_assets: int) -> PathVAE:
+        return PathVAE(self.n_steps, n_assets, self._n_context, self.latent, self.hidden)
+
+    def _train(self, data: TrainingData, on_epoch: OnEpoch | None) -> tuple[nn.Module, dict[str, float]]:
+        settings = Settings(self.epochs, self.batch_size, self.learning_rate, PATIENCE, device=pick_device(self.device))
+        net = seeded(lambda: self._network(data.x.shape[2]), self.seed).to(settings.device)
+
+        def loss(net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG001
+            return net.loss(x, context, normal, self.beta)
+
+        if not 0 < self.beta < float("inf"):
+            raise ConfigError(f"beta of {self.name} must be above 0 and finite, got {shown(self.beta)}; 1 is that of a VAE")
+        try:
+            trained = train(net, loss, data, settings, self.seed, on_epoch)
+        except ConfigError as error:
+            raise ConfigError(f"{self.name}: {error}") from error
+        return net, {"epochs": trained.epochs, "validation_loss": trained.validation_loss}
+
+    def _learn_codes(self, net: Any, x: Tensor, context: Tensor) -> dict[str, Tensor]:
+        mean, log_variance = net.encode(x, context)
+        n_active = int((mean.var(dim=0) > ACTIVE).sum())
+        self.trained_["active_units"] = n_active
+        if not n_active:
+            raise ConfigError(
+                f"{self.name} has collapsed: none of its {self.latent} latent units varies over the training windows; "
+                f"lower beta (now {self.beta:g}), raise epochs, or give more rows"
+            )
+        return {"mean": mean, "log_variance": log_variance, "context": context}
+
+    def _draw(self, net: PathVAE, n: int, regime: str | None, generator: torch.Generator) -> Tensor:
+        mean, log_variance, context = (torch.from_numpy(self.codes_[key]) for key in ("mean", "log_variance", "context"))
+        rows = torch.arange(len(mean)) if regime is None else torch.nonzero(context[:, VOLATILITY_REGIMES.index(regime)])[:, 0]
+        chosen = rows[torch.randint(len(rows), (n,), generator=generator)]
+        noise = torch.randn((n, self.latent), generator=generator)
+        return net.sample(mean[chosen] + torch.exp(log_variance[chosen] / 2) * noise, context[chosen], generator)
+
+
+class ConditionalVAEScenarios(VAEScenarios):
+    """``VAEScenarios`` whose encoder and decoder are told the regime before the path [1]_.
+
+    Regimes are calm, normal and high volatility: the mean absolute return of all assets over the 7 ``n_steps`` bars before the
+    path, apart at the 40 % and 80 % quantiles of the training rows. Without a regime asked for, they come as often as in
+    training.
+
+    References
+    ----------
+    .. [1] Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models.
+    """
+
+    name: ClassVar[str] = "conditional_vae"
+    conditional: ClassVar[bool] = True

@@ -1,0 +1,1 @@
+"""Textbook detectors without training: they compare a row with the window before it."""

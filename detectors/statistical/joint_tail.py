@@ -1,0 +1,61 @@
+"""Joint tail: several quantities must be extreme at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
+from foreshock.detectors.base import Detector
+from foreshock.detectors.scaling import MIN_ROWS
+from foreshock.engine.features.features import Features
+
+
+class JointTail(Detector):
+    """The weakest of several upper tails: min over columns of x / scale.
+
+    Above 1 every column exceeds its scale. A rise of the price alone, or of the volume alone, is common; both at once are
+    rare, and a detector that takes the larger of the two, as rolling z-scores do, cannot tell. The score of a row uses that row
+    alone; it is NaN where a column is.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    scales : sequence of float, optional
+        One positive number for each column, in its unit. By default the ``q``-quantile of the training rows, by symbol; one that is
+        not positive leaves the symbol unscored, for then the column has no upper tail to speak of.
+    q : float
+        In (0, 1).
+    """
+
+    name = "joint_tail"
+    learned = ("symbols_", "scale_")
+
+    def __init__(
+        self, columns: Sequence[str] = ("range", "volume_ratio_20"), scales: Sequence[float] | None = None, q: float = 0.99
+    ) -> None:
+        self.columns = columns
+        self.scales = scales
+        self.q = q
+
+    def _fit(self, features: Features) -> None:
+        if not self.columns or not 0 < self.q < 1:
+            raise ConfigError(f"joint_tail needs at least one column and q between 0 and 1, got {shown(self.columns)} and {self.q}")
+        x = features.select(self.columns).values
+        if self.scales is not None:
+            if len(self.scales) != len(self.columns) or min(self.scales) <= 0:
+                raise ConfigError(f"scales must be one positive number for each of {shown(self.columns)}, got {shown(self.scales)}")
+            scale = np.broadcast_to(np.asarray(self.scales, dtype=np.float64), x.shape[1:]).copy()
+        else:
+            enough = (~np.isnan(x)).sum(axis=0) >= MIN_ROWS
+            # Columns of too few known rows get a zero first, so that numpy has something to take a quantile of.
+            scale = np.where(enough, np.nanquantile(np.where(enough, x, 0.0), self.q, axis=0), np.nan)
+            scale[scale <= 0] = np.nan
+        self.symbols_, self.scale_ = features.symbols, scale
+
+    def _score(self, features: Features) -> np.ndarray:
+        unknown = np.full((1, len(self.columns)), np.nan)
+        rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
+        return (features.select(self.columns).values / np.vstack([self.scale_, unknown])[rows]).min(axis=2)

@@ -1,0 +1,165 @@
+"""Rolling textbook detectors: they compare a row with the window before it and learn nothing."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from foreshock.data.errors import ConfigError
+from foreshock.detectors.base import Detector
+from foreshock.engine.features.features import Features
+from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_quantiles_nb
+from foreshock.engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
+
+DEFAULT_COLUMNS = ("log_return", "volume_ratio_20")
+
+
+class _RollingDetector(Detector):
+    """Largest score over some columns, each against the ``window`` rows before the row scored.
+
+    Parameters
+    ----------
+    window : int
+        Rows, at least 2; the row scored is not among them.
+    columns : sequence of str
+        Features to look at. A row is scored if at least one of them can be.
+    """
+
+    def __init__(self, window: int = 168, columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
+        self.window = window
+        self.columns = columns
+
+    @property
+    def lookback(self) -> int:
+        return self.window
+
+    def _fit(self, features: Features) -> None:
+        _check_window("window", self.window, 2)
+        for name in self.columns:
+            features.index(name)
+
+    def _score(self, features: Features) -> np.ndarray:
+        _check_window("window", self.window, 2)
+        score = np.full((features.n_rows, len(features.symbols)), np.nan)
+        for name in self.columns:
+            score = np.fmax(score, self._score_column(features.column(name)))
+        return score
+
+    @abstractmethod
+    def _score_column(self, x: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+class ZScore(_RollingDetector):
+    """Absolute z-score against the window before: |x - mean| / std."""
+
+    name = "zscore"
+
+    def _score_column(self, x: np.ndarray) -> np.ndarray:
+        _, std = rolling_moments_nb(x, self.window, 2)
+        return _divide(np.abs(x - _lag(rolling_mean_nb(x, self.window))), _lag(std))
+
+
+class InterquartileRange(_RollingDetector):
+    """Distance outside the quartiles of the window before, in interquartile ranges: max(q1 - x, x - q3) / (q3 - q1).
+
+    Tukey's fences lie at 1.5; inside the quartiles the score is negative.
+    """
+
+    name = "iqr"
+
+    def _score_column(self, x: np.ndarray) -> np.ndarray:
+        low, high = (_lag(q) for q in rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window))
+        return _divide(np.maximum(low - x, x - high), high - low)
+
+
+class MedianAbsoluteDeviation(_RollingDetector):
+    """Hampel's |x - median| / (1.4826 MAD) against the window before.
+
+    References
+    ----------
+    Hampel (1974), The influence curve and its role in robust estimation.
+    """
+
+    name = "mad"
+
+    def _score_column(self, x: np.ndarray) -> np.ndarray:
+        median, mad = (_lag(values) for values in rolling_mad_nb(x, self.window, self.window))
+        return _divide(np.abs(x - median), 1.4826 * mad)
+
+
+class RollingVolatility(Detector):
+    """Short over long realised volatility of log returns, both up to the row scored.
+
+    Parameters
+    ----------
+    short, long : int
+        Rows, 2 <= short < long.
+
+    References
+    ----------
+    Andersen, Bollerslev, Diebold and Labys (2003), Modeling and forecasting realized volatility.
+    """
+
+    name = "rolling_volatility"
+
+    def __init__(self, short: int = 6, long: int = 168) -> None:
+        self.short = short
+        self.long = long
+
+    @property
+    def lookback(self) -> int:
+        return self.long - 1
+
+    def _fit(self, features: Features) -> None:
+        features.index("log_return")
+
+    def _score(self, features: Features) -> np.ndarray:
+        _check_window("short", self.short, 2)
+        _check_window("long", self.long, self.short + 1)
+        returns = features.column("log_return")
+        return _divide(rolling_moments_nb(returns, self.short, 2)[1], rolling_moments_nb(returns, self.long, 2)[1])
+
+
+class VolatilityOnly(Detector):
+    """Baseline: trailing standard deviation of log returns, all that an echo needs to know.
+
+    Parameters
+    ----------
+    window : int
+        Rows, at least 2.
+    """
+
+    name = "volatility_only"
+    role = "baseline"
+
+    def __init__(self, window: int = 24) -> None:
+        self.window = window
+
+    @property
+    def lookback(self) -> int:
+        return self.window - 1
+
+    def _fit(self, features: Features) -> None:
+        features.index("log_return")
+
+    def _score(self, features: Features) -> np.ndarray:
+        _check_window("window", self.window, 2)
+        return rolling_moments_nb(features.column("log_return"), self.window, 2)[1]
+
+
+def _check_window(name: str, window: int, least: int) -> None:
+    if window < least:
+        raise ConfigError(f"{name} must be at least {least} rows, got {window}")
+
+
+def _lag(x: np.ndarray) -> np.ndarray:
+    lagged = np.full_like(x, np.nan)
+    lagged[1:] = x[:-1]
+    return lagged
+
+
+def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)

@@ -1,0 +1,1 @@
+"""Detectors that are forests of random trees."""

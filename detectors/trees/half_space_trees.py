@@ -1,0 +1,137 @@
+"""Half-space trees: how empty the corner of the feature space is that a row falls into."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from foreshock.data.errors import ConfigError
+from foreshock.detectors.scaled import ScaledDetector
+from foreshock.detectors.scaling import complete_rows
+from foreshock.engine.features.features import Features
+
+
+class HalfSpaceTrees(ScaledDetector):
+    """Minus the log2 of the density that random half-space trees [1]_ saw around the row in the window before it.
+
+    A tree halves the feature space ``depth`` times at random features. With m the number of rows of the window in the node
+    that the row falls into, going down while the parent holds at least a tenth of the window, and k the node's depth,
+    score = -log2((1 + sum over trees of m 2^k) / (n_trees n)), n being the known rows of the window.
+
+    Rows are standardised per symbol by median and interquartile range of the training rows and squashed to (0, 1) by
+    1/2 + z / (2 + 2|z|). The trees are shared; each symbol fills them with its own rows. Two things differ from the paper: the
+    window slides (there it jumps, so that a score depends on where the history was cut), and the work range reaches
+    max(s, 1 - s) to both sides of its random centre s, half as far, for squashed rows cannot leave it.
+
+    A row is scored if all its features are known, the window lies within the history, and half of it is known.
+
+    Parameters
+    ----------
+    n_trees, depth : int
+    window : int
+        Rows before the row scored, which is not among them; at least 20.
+    seed : int
+
+    References
+    ----------
+    .. [1] Tan, Ting and Liu (2011), Fast anomaly detection for streaming data.
+    """
+
+    name = "half_space_trees"
+    learned = (*ScaledDetector.learned, "feature_", "cut_")
+
+    def __init__(self, n_trees: int = 50, depth: int = 10, window: int = 250, seed: int = 0) -> None:
+        self.n_trees = n_trees
+        self.depth = depth
+        self.window = window
+        self.seed = seed
+
+    @property
+    def lookback(self) -> int:
+        return self.window
+
+    def _fit(self, features: Features) -> None:
+        if self.n_trees < 1 or not 1 <= self.depth <= 20:
+            raise ConfigError(f"n_trees must be at least 1 and depth from 1 to 20, got {self.n_trees} and {self.depth}")
+        if self.window < 20:
+            raise ConfigError(f"window must be at least 20 rows, got {self.window}")
+        self._learn_scales(features)
+        rng = np.random.default_rng(self.seed)
+        n_features = len(features.names)
+        centre = rng.random((self.n_trees, n_features))
+        reach = np.maximum(centre, 1 - centre)
+        self.feature_ = rng.integers(0, n_features, (self.n_trees, 2**self.depth)).astype(np.uint16)
+        self.cut_ = _halve(self.feature_, centre - reach, centre + reach)
+
+    def _score(self, features: Features) -> np.ndarray:
+        rows = self.scaler.transform(features)
+        _, mask = complete_rows(rows)
+        squashed = 0.5 + rows / (2 + 2 * np.abs(rows))
+        return _stream_nb(squashed, mask, self.feature_, self.cut_, self.depth, self.window)
+
+    def _whole(self) -> bool:
+        shape = (self.n_trees, 2**self.depth)
+        return self.feature_.shape == self.cut_.shape == shape and self.feature_.max() < len(self.names_)
+
+
+def _halve(feature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Where each node cuts: the middle of what its ancestors left of its feature's range. Children of node h: 2h and 2h + 1."""
+    n_trees, n_nodes = feature.shape
+    trees = np.arange(n_trees)
+    lows, highs = np.zeros((2, n_nodes, *low.shape))
+    lows[1], highs[1] = low, high
+    cut = np.zeros(feature.shape)
+    for node in range(1, n_nodes):
+        at = (trees, feature[:, node])
+        cut[:, node] = 0.5 * (lows[node][at] + highs[node][at])
+        if 2 * node < n_nodes:
+            lows[2 * node], lows[2 * node + 1] = lows[node], lows[node]
+            highs[2 * node], highs[2 * node + 1] = highs[node], highs[node]
+            highs[2 * node][at] = cut[:, node]
+            lows[2 * node + 1][at] = cut[:, node]
+    return cut
+
+
+@njit(cache=True)
+def _stream_nb(rows, known, feature, cut, depth, window):
+    """Scores, shape (n_rows, n_symbols): a node's mass counts the window's rows below it, so a row that comes or goes climbs up."""
+    n_rows, n_symbols, _ = rows.shape
+    n_trees = len(feature)
+    n_leaves = 2**depth
+    score = np.full((n_rows, n_symbols), np.nan)
+    leaves = np.empty((window, n_trees), np.int64)
+    mass = np.empty((n_trees, 2 * n_leaves), np.int32)
+    for symbol in range(n_symbols):
+        mass[:] = 0
+        n = 0
+        for row in range(n_rows):
+            slot = row % window
+            leave = row >= window and known[row - window, symbol]
+            enter = known[row, symbol]
+            scored = enter and row >= window and 2 * n >= window
+            density = 1.0
+            for tree in range(n_trees):
+                leaf = 1
+                if enter:
+                    while leaf < n_leaves:
+                        right = rows[row, symbol, feature[tree, leaf]] > cut[tree, leaf]
+                        leaf = 2 * leaf + 1 if right else 2 * leaf
+                if scored:
+                    level = 0
+                    while level < depth and 10 * mass[tree, leaf >> (depth - level)] >= n:
+                        level += 1
+                    density += mass[tree, leaf >> (depth - level)] * 2.0**level
+                if leave:
+                    old = leaves[slot, tree]
+                    while old > 0:
+                        mass[tree, old] -= 1
+                        old >>= 1
+                if enter:
+                    leaves[slot, tree] = leaf
+                    while leaf > 0:
+                        mass[tree, leaf] += 1
+                        leaf >>= 1
+            if scored:
+                score[row, symbol] = -np.log2(density / (n_trees * n))
+            n += int(enter) - int(leave)
+    return score

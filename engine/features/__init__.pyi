@@ -1,0 +1,13 @@
+from .book import BOOK_FEATURES as BOOK_FEATURES
+from .book import LEVEL_FEATURES as LEVEL_FEATURES
+from .book import BookStream as BookStream
+from .book import book_features as book_features
+from .features import Features as Features
+from .ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
+from .ohlcv import OhlcvStream as OhlcvStream
+from .ohlcv import ohlcv_features as ohlcv_features
+from .pumps import PUMP_FEATURES as PUMP_FEATURES
+from .pumps import published_pump_features as published_pump_features
+from .windows import WINDOW_FEATURES as WINDOW_FEATURES
+from .windows import WindowStream as WindowStream
+from .windows import window_features as window_features

@@ -1,0 +1,84 @@
+"""Features: what detectors see, whatever it was computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.checks import check_names, check_times, check_type, did_you_mean
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
+from foreshock.data.show.shown import shown
+
+
+@dataclass(frozen=True, repr=False)
+class Features(Shown):
+    """Named features on the rows and symbols of their source.
+
+    Parameters
+    ----------
+    time : ndarray of datetime64[us], shape (n_rows,)
+        Open of each row; its features are known one interval later.
+    symbols : tuple of str
+    names : tuple of str
+    values : ndarray of float64, shape (n_rows, n_symbols, n_features)
+        NaN means not known.
+    interval : timedelta64[us]
+    """
+
+    time: np.ndarray
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    values: np.ndarray
+    interval: np.timedelta64
+
+    def __post_init__(self) -> None:
+        check_times("time", self.time)
+        check_names("symbols", self.symbols)
+        check_names("names", self.names)
+        shape = (len(self.time), len(self.symbols), len(self.names))
+        if self.values.shape != shape:
+            raise DataError(f"features must have the shape (n_rows, n_symbols, n_features) = {shape}, got {self.values.shape}")
+        for what, several in (("names", self.names), ("symbols", self.symbols)):
+            if len(set(several)) < len(several):
+                raise DataError(f"the {what} of features must differ, got {', '.join(map(str, several))}")
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.time)
+
+    def rows(self, rows: slice) -> Features:
+        """The features of a run of rows, without a copy."""
+        check_type("rows", rows, slice, "such as slice(0, 100)")
+        return replace(self, time=self.time[rows], values=self.values[rows])
+
+    def column(self, name: str) -> np.ndarray:
+        """One feature, shape (n_rows, n_symbols)."""
+        return np.ascontiguousarray(self.values[:, :, self.index(name)])
+
+    def index(self, name: str) -> int:
+        check_type("name", name, str, "the name of a feature")
+        if name not in self.names:
+            hint = did_you_mean(name, self.names)
+            raise ConfigError(f"no such feature: {shown(name)}; these features have {', '.join(self.names)}{hint}")
+        return self.names.index(name)
+
+    def select(self, names: Sequence[str]) -> Features:
+        """The named features, in that order."""
+        check_names("names", names)
+        cols = [self.index(name) for name in names]
+        return replace(self, names=tuple(names), values=self.values[:, :, cols])
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
+        yield symbols_fact(self.symbols)
+        yield from grid_facts(self.time, self.interval)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One column a feature, by ``time`` (UTC) and ``symbol``."""
+        time = pd.DatetimeIndex(self.time, tz="UTC")
+        index = pd.MultiIndex.from_product([time, self.symbols], names=["time", "symbol"])
+        return pd.DataFrame(self.values.reshape(-1, len(self.names)), index, list(self.names))

@@ -1,0 +1,280 @@
+"""The OHLCV feature set: what each bar feature is, in batch and row by row."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from foreshock.data.bars import FIELDS, Bars
+from foreshock.data.checks import check_array, check_type, check_whole, did_you_mean
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import shown
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
+from foreshock.engine.kernels.elementwise import (
+    garman_klass_variance,
+    illiquidity,
+    over_close,
+    over_positive,
+    parkinson,
+    positive,
+    relative_change,
+    root,
+)
+
+OHLCV_FEATURES = (
+    "log_return",
+    "volatility_20",
+    "range",
+    "parkinson_20",
+    "garman_klass_20",
+    "volume_change",
+    "volume_ratio_20",
+    "return_zscore_168",
+    "volume_zscore_168",
+    "return_24",
+    "drawdown_168",
+    "amihud_20",
+    "skew_168",
+)
+# Rows computed at a time: what they need stays in a core's cache.
+CHUNK_ROWS = 16_384
+# Chunks start where the blocks of every window do; beyond this many rows between such places, chunks do not pay.
+MAX_ALIGNMENT = 65_536
+MAX_WINDOW = 10_000_000
+
+
+def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threads: int = 1) -> Features:
+    """Causal features of OHLCV bars.
+
+    Row t uses bars up to and including t. A feature is NaN until its window is full, in every window that contains an unknown
+    bar, and where it is not defined (a z-score of a flat window, a change from zero volume).
+
+    Parameters
+    ----------
+    bars : Bars
+    features : sequence of str
+        Names; a trailing number is the window in bars, at least 2 (3 for ``skew``).
+
+        ``log_return``
+            log(close / previous close).
+        ``range``
+            (high - low) / close.
+        ``volume_change``
+            log(volume / previous volume).
+        ``volatility_w``
+            Standard deviation of log_return (sample, divisor w - 1), per bar.
+        ``ewma_volatility_w``
+            sqrt of the exponentially weighted mean of squared log_return, smoothing 2 / (w + 1), from the first return on.
+        ``parkinson_w``
+            sqrt(mean(log(high / low)^2) / (4 log 2)) [1]_.
+        ``garman_klass_w``
+            sqrt(mean(log(high / low)^2 / 2 - (2 log 2 - 1) log(close / open)^2)) [2]_.
+        ``volume_ratio_w``
+            volume / mean(volume).
+        ``return_zscore_w``, ``volume_zscore_w``
+            (x - mean(x)) / std(x) of log_return and volume, the current bar included.
+        ``return_rank_w``, ``volume_rank_w``
+            Rank of the bar among the last w, in (0, 1].
+        ``return_w``
+            log(close / close w bars before).
+        ``drawdown_w``
+            close / max(close) - 1.
+        ``amihud_w``
+            mean(abs(log_return) / (close * volume)), per unit of quote currency [3]_.
+        ``skew_w``
+            Sample skewness of log_return, adjusted for bias.
+        ``market_correlation_w``, ``market_beta_w``
+            Correlation with, and slope on, the mean log_return over the symbols known in the bar.
+    n_threads : int
+        The result is the same, bit for bit, for any number.
+
+    Returns
+    -------
+    Features
+        values of shape (n_bars, n_symbols, n_features).
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown, a window too short, or there is no name.
+
+    References
+    ----------
+    .. [1] Parkinson (1980), The extreme value method for estimating the variance of the rate of return.
+    .. [2] Garman and Klass (1980), On the estimation of security price volatilities from historical data.
+    .. [3] Amihud (2002), Illiquidity and stock returns.
+    """
+    if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
+        raise ConfigError(f"features must be a list of at least one name, got {shown(features)}; see OHLCV_FEATURES")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    check_whole("n_threads", n_threads, 1)
+    parsed = [_parse(name) for name in features]
+    # One contiguous plane for each feature; the view below has the features last.
+    planes = np.empty((len(features), *bars.shape))
+
+    step = _chunk_step(parsed, bars.n_bars)
+    warm_up = _warm_up(parsed, step)
+
+    def fill(starts: range) -> None:
+        rows = None
+        for first in starts:
+            origin, stop = max(first - warm_up, 0), min(first + step, bars.n_bars)
+            fields = {name: getattr(bars, name)[origin:stop] for name in FIELDS}
+            rows = BatchRows(fields, _SERIES, _third(parsed), spent=rows)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                for plane, (name, window) in zip(planes, parsed, strict=True):
+                    plane[first:stop] = _formula(rows, name, window)[first - origin :]
+
+    starts = range(0, bars.n_bars, step)
+    if n_threads > 1:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(fill, [starts[k::n_threads] for k in range(n_threads)]))
+    else:
+        fill(starts)
+    return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
+
+
+class OhlcvStream(Shown):
+    """``ohlcv_features`` one bar at a time, with the same bits: what a live monitor needs.
+
+    Parameters
+    ----------
+    n_symbols : int
+    features : sequence of str
+        As for ``ohlcv_features``.
+    """
+
+    def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES) -> None:
+        check_whole("n_symbols", n_symbols, 1)
+        self.names = tuple(features)
+        self.n_symbols = n_symbols
+        self._parsed = [_parse(name) for name in features]
+        self._rows = StreamRows(_SERIES, _third(self._parsed))
+
+    def update(self, bar: Sequence[np.ndarray]) -> np.ndarray:
+        """Features, shape (n_symbols, n_features), of the next bar: open, high, low, close, volume, each (n_symbols,).
+
+        Raises
+        ------
+        DataError
+            If the bar is one that ``Bars`` refuses: a price that is not positive or known alone, a negative volume, an infinity.
+        """
+        check_array("bar", bar)
+        if any(np.shape(row) != (self.n_symbols,) for row in bar):
+            raise DataError(f"a bar must have one value for each of {self.n_symbols} symbols, got {[np.shape(row) for row in bar]}")
+        *prices, volume = (np.asarray(row, dtype=np.float64) for row in bar)
+        known = np.isfinite(prices) & (np.asarray(prices) > 0)
+        whole = (np.isnan(prices).all(axis=0) | known.all(axis=0)) & ~(volume < 0) & ~np.isinf(volume)
+        if not whole.all():
+            col = int(np.argmin(whole))
+            raise DataError(
+                f"prices must be positive and finite, or all NaN, and the volume zero or more, "
+                f"got {[float(row[col]) for row in bar]} for symbol {col}; leave out what is wrong as NaN"
+            )
+        self._rows.take(dict(zip(FIELDS, bar, strict=True)))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(self.n_symbols, "symbol")
+        yield counted(len(self.names), "feature")
+
+
+def _parse(name: str) -> tuple[str, int]:
+    """Formula and window (0 for features without one)."""
+    if name in _PLAIN:
+        return name, 0
+    match = re.fullmatch(r"([a-z_]+)_(\d+)", str(name))
+    if match is None or match[1] not in _WINDOWED:
+        known = ", ".join([*_PLAIN, *(f"{key}_<window>" for key in _WINDOWED)])
+        hint = did_you_mean(name, [*_PLAIN, *OHLCV_FEATURES])
+        raise ConfigError(f"unknown feature {shown(name)}; expected one of {known}{hint}")
+    window, least = int(match[2]), 3 if match[1] == "skew" else 2
+    if not least <= window <= MAX_WINDOW:
+        limits = f"at least {least} bars, got {window}" if window < least else f"at most {MAX_WINDOW} bars, got {window}"
+        raise ConfigError(f"the window of {match[1]} must be {limits} in {shown(name)}")
+    return match[1], window
+
+
+def _chunk_step(parsed: Sequence[tuple[str, int]], n_bars: int) -> int:
+    """Rows of a chunk: a multiple of every window, so that chunks cut no block; all rows where that cannot be."""
+    alignment = math.lcm(*(window for _, window in parsed if window))
+    if any(name in _RECURSIVE for name, _ in parsed) or alignment > MAX_ALIGNMENT:
+        return max(n_bars, 1)
+    return alignment * max(CHUNK_ROWS // alignment, 1)
+
+
+def _warm_up(parsed: Sequence[tuple[str, int]], step: int) -> int:
+    """Rows before a chunk that its first row may look at, cut where blocks start."""
+    alignment = math.lcm(*(window for _, window in parsed if window))
+    return min(-(-(max(window for _, window in parsed) + 1) // alignment) * alignment, step)
+
+
+def _third(parsed: Sequence[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    """Series and windows whose third moment is needed."""
+    return frozenset(("log_return", window) for name, window in parsed if name == "skew")
+
+
+def _market(rows: Rows) -> np.ndarray:
+    """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where none is."""
+    returns = rows.series("log_return")
+    known = ~np.isnan(returns)
+    return (np.where(known, returns, 0.0).sum(axis=1) / known.sum(axis=1))[:, None]
+
+
+# Series that features are made of; each is (n_rows, n_symbols) but for the market's single column.
+_SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
+    "log_return": lambda rows: rows.log_change("close", 1),
+    "squared_return": lambda rows: rows.series("log_return") ** 2,
+    "squared_range": lambda rows: rows.log_ratio("high", "low") ** 2,
+    "traded_volume": lambda rows: positive(rows.series("volume")),
+    "garman_klass": lambda rows: garman_klass_variance(rows.series("squared_range"), rows.log_ratio("close", "open")),
+    "illiquidity": lambda rows: illiquidity(rows.series("log_return"), rows.series("close"), rows.series("volume")),
+    "market": _market,
+}
+
+
+def _zscore(rows: Rows, name: str, window: int) -> np.ndarray:
+    deviation, std = rows.moments(name, window)[:2]
+    return over_positive(deviation, std)
+
+
+def _market_correlation(rows: Rows, window: int) -> np.ndarray:
+    scale = rows.moments("log_return", window)[1] * rows.moments("market", window)[1]
+    return over_positive(rows.covariance("log_return", "market", window), scale)
+
+
+_PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
+    "log_return": lambda rows: rows.series("log_return"),
+    "range": lambda rows: over_close(rows.series("high"), rows.series("low"), rows.series("close")),
+    "volume_change": lambda rows: rows.log_change("traded_volume", 1),
+}
+_WINDOWED: dict[str, Callable[[Rows, int], np.ndarray]] = {
+    "volatility": lambda rows, w: rows.moments("log_return", w)[1],
+    "ewma_volatility": lambda rows, w: np.sqrt(rows.ewma("squared_return", w)),
+    "parkinson": lambda rows, w: parkinson(rows.mean("squared_range", w)),
+    "garman_klass": lambda rows, w: root(rows.mean("garman_klass", w)),
+    "volume_ratio": lambda rows, w: rows.series("volume") / rows.mean("volume", w),
+    "return_zscore": lambda rows, w: _zscore(rows, "log_return", w),
+    "volume_zscore": lambda rows, w: _zscore(rows, "volume", w),
+    "return_rank": lambda rows, w: rows.rank("log_return", w),
+    "volume_rank": lambda rows, w: rows.rank("volume", w),
+    "return": lambda rows, w: rows.log_change("close", w),
+    "drawdown": lambda rows, w: relative_change(rows.series("close"), rows.highest("close", w)),
+    "amihud": lambda rows, w: rows.mean("illiquidity", w),
+    "skew": lambda rows, w: rows.moments("log_return", w)[2],
+    "market_correlation": _market_correlation,
+    "market_beta": lambda rows, w: over_positive(rows.covariance("log_return", "market", w), rows.moments("market", w)[1] ** 2),
+}
+# Their value depends on all rows before, so that they cannot be computed in chunks.
+_RECURSIVE = ("ewma_volatility",)
+
+
+def _formula(rows: Rows, name: str, window: int) -> np.ndarray:
+    return _WINDOWED[name](rows, window) if window else _PLAIN[name](rows)

@@ -1,0 +1,234 @@
+"""What a formula may ask of its source, for all rows at once or for one row after another with the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from foreshock.engine.kernels.logarithm import log_ratio_nb
+from foreshock.engine.kernels.recursive import EwmaStream, ewma_nb
+from foreshock.engine.kernels.robust import RankStream, rolling_rank_nb
+from foreshock.engine.kernels.rolling import (
+    CovarianceStream,
+    MaxStream,
+    MeanStream,
+    MomentsStream,
+    rolling_covariance_nb,
+    rolling_max_nb,
+    rolling_mean_nb,
+    rolling_moments_nb,
+)
+from foreshock.engine.kernels.windows import SumStream, rolling_sum_nb
+
+
+class Rows(Protocol):
+    """Series of shape (n_rows, n_columns) by name, and rolling statistics of them."""
+
+    def series(self, name: str) -> np.ndarray: ...
+
+    def lagged(self, name: str, n: int) -> np.ndarray: ...
+
+    def log_ratio(self, name: str, other: str) -> np.ndarray: ...
+
+    def log_change(self, name: str, n: int) -> np.ndarray: ...
+
+    def filled(self, name: str) -> np.ndarray: ...
+
+    def moments(self, name: str, window: int) -> np.ndarray: ...
+
+    def mean(self, name: str, window: int) -> np.ndarray: ...
+
+    def sums(self, name: str, window: int) -> np.ndarray: ...
+
+    def highest(self, name: str, window: int) -> np.ndarray: ...
+
+    def rank(self, name: str, window: int) -> np.ndarray: ...
+
+    def ewma(self, name: str, window: int) -> np.ndarray: ...
+
+    def covariance(self, name: str, other: str, window: int) -> np.ndarray: ...
+
+
+Series = Mapping[str, Callable[[Rows], np.ndarray]]
+_Key = tuple[str | int, ...]
+
+
+class BatchRows:
+    """All rows at once; series and statistics that several features share are computed once.
+
+    Parameters
+    ----------
+    fields : dict of str to ndarray, shape (n_rows, n_columns)
+        What the source holds.
+    series : dict of str to callable
+        What is made of that, by name.
+    third : collection of (str, int)
+        Series and windows whose third moment is needed.
+    spent : BatchRows, optional
+        Rows that are done with. Their arrays are let go one by one, each when its like is made anew, which then takes its memory:
+        let go all at once, it would return to the system and be zeroed again.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, np.ndarray],
+        series: Series,
+        third: Collection[tuple[str, int]] = (),
+        spent: BatchRows | None = None,
+    ) -> None:
+        self._known: dict[_Key, np.ndarray] = {("series", k): x for k, x in fields.items()}
+        self._made = series
+        self._third = third
+        self._spent = spent._known if spent is not None else {}
+
+    def _once(self, key: _Key, make: Callable[[], np.ndarray]) -> np.ndarray:
+        if key not in self._known:
+            self._spent.pop(key, None)
+            self._known[key] = make()
+        return self._known[key]
+
+    def series(self, name: str) -> np.ndarray:
+        return self._once(("series", name), lambda: self._made[name](self))
+
+    def lagged(self, name: str, n: int) -> np.ndarray:
+        """The row n rows before."""
+        x = self.series(name)
+        out = np.full_like(x, np.nan)
+        out[n:] = x[:-n]
+        return out
+
+    def log_ratio(self, name: str, other: str) -> np.ndarray:
+        x = self.series(name)
+        return log_ratio_nb(x, self.series(other), np.empty_like(x))
+
+    def log_change(self, name: str, n: int) -> np.ndarray:
+        """log of the row over the row n rows before."""
+        x = self.series(name)
+        out = np.empty_like(x)
+        out[:n] = np.nan
+        log_ratio_nb(x[n:], x[:-n], out[n:])
+        return out
+
+    def filled(self, name: str) -> np.ndarray:
+        """The last known value."""
+        x = self.series(name)
+        known = np.where(np.isnan(x), 0, np.arange(len(x))[:, None])
+        return np.take_along_axis(x, np.maximum.accumulate(known, axis=0), axis=0)
+
+    def moments(self, name: str, window: int) -> np.ndarray:
+        """Deviation of the last row from the mean, standard deviation and, where asked for, skewness."""
+        order = 3 if (name, window) in self._third else 2
+        return self._once(("moments", name, window), lambda: rolling_moments_nb(self.series(name), window, order))
+
+    def mean(self, name: str, window: int) -> np.ndarray:
+        return rolling_mean_nb(self.series(name), window)
+
+    def sums(self, name: str, window: int) -> np.ndarray:
+        return self._once(("sums", name, window), lambda: rolling_sum_nb(self.series(name), window))
+
+    def highest(self, name: str, window: int) -> np.ndarray:
+        return rolling_max_nb(self.series(name), window)
+
+    def rank(self, name: str, window: int) -> np.ndarray:
+        return rolling_rank_nb(self.series(name), window)
+
+    def ewma(self, name: str, window: int) -> np.ndarray:
+        return ewma_nb(self.series(name), 2.0 / (window + 1.0))
+
+    def covariance(self, name: str, other: str, window: int) -> np.ndarray:
+        """With the single column of another series."""
+        return rolling_covariance_nb(self.series(name), self.series(other), window)[:, :, 0]
+
+
+class StreamRows:
+    """The current row only, shape (1, n_columns); whatever looks back keeps its own state. Parameters as for ``BatchRows``."""
+
+    def __init__(self, series: Series, third: Collection[tuple[str, int]] = ()) -> None:
+        self._made = series
+        self._third = third
+        self._streams: dict[tuple[object, ...], Any] = {}
+        self._known: dict[tuple[object, ...], np.ndarray] = {}
+
+    def take(self, fields: Mapping[str, np.ndarray]) -> None:
+        """Go on to the next row: fields of shape (n_columns,)."""
+        self._known = {("series", name): np.array(row, dtype=np.float64)[None] for name, row in fields.items()}
+
+    def _once(self, key: tuple[object, ...], make: Callable[[int], Any], *names: str) -> np.ndarray:
+        """The stream's value for this row: made at the first row for that many columns, moved on exactly once a row."""
+        if key not in self._known:
+            rows = [self.series(name)[0] for name in names]
+            if key not in self._streams:
+                self._streams[key] = make(len(rows[0]))
+            self._known[key] = self._streams[key].update(*rows)
+        return self._known[key]
+
+    def series(self, name: str) -> np.ndarray:
+        key = ("series", name)
+        if key not in self._known:
+            self._known[key] = self._made[name](self)
+        return self._known[key]
+
+    def lagged(self, name: str, n: int) -> np.ndarray:
+        return self._once(("lag", name, n), lambda width: _Lag(n, width), name)[None]
+
+    def log_ratio(self, name: str, other: str) -> np.ndarray:
+        x = self.series(name)
+        return log_ratio_nb(x, self.series(other), np.empty_like(x))
+
+    def log_change(self, name: str, n: int) -> np.ndarray:
+        x = self.series(name)
+        return log_ratio_nb(x, self.lagged(name, n), np.empty_like(x))
+
+    def filled(self, name: str) -> np.ndarray:
+        return self._once(("filled", name), _LastKnown, name)[None]
+
+    def moments(self, name: str, window: int) -> np.ndarray:
+        order = 3 if (name, window) in self._third else 2
+        return self._once(("moments", name, window), lambda width: MomentsStream(window, width, order), name)[:, None]
+
+    def mean(self, name: str, window: int) -> np.ndarray:
+        return self._once(("mean", name, window), lambda width: MeanStream(window, width), name)[None]
+
+    def sums(self, name: str, window: int) -> np.ndarray:
+        return self._once(("sum", name, window), lambda width: SumStream(window, width), name)[None]
+
+    def highest(self, name: str, window: int) -> np.ndarray:
+        return self._once(("max", name, window), lambda width: MaxStream(window, width), name)[None]
+
+    def rank(self, name: str, window: int) -> np.ndarray:
+        return self._once(("rank", name, window), lambda width: RankStream(window, width), name)[None]
+
+    def ewma(self, name: str, window: int) -> np.ndarray:
+        return self._once(("ewma", name, window), lambda width: EwmaStream(2.0 / (window + 1.0), width), name)[None]
+
+    def covariance(self, name: str, other: str, window: int) -> np.ndarray:
+        key = ("covariance", name, other, window)
+        return self._once(key, lambda width: CovarianceStream(window, width, 1), name, other)[None, :, 0]
+
+
+class _Lag:
+    """The row n rows ago."""
+
+    def __init__(self, n: int, n_columns: int) -> None:
+        self._ring = np.full((n, n_columns), np.nan)
+        self._row = 0
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        at = self._row % len(self._ring)
+        old = self._ring[at].copy()
+        self._ring[at] = row
+        self._row += 1
+        return old
+
+
+class _LastKnown:
+    """The last value that was not NaN."""
+
+    def __init__(self, n_columns: int) -> None:
+        self._last = np.full(n_columns, np.nan)
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        self._last = np.where(np.isnan(row), self._last, row)
+        return self._last

@@ -1,0 +1,178 @@
+"""The trade-window feature set: what each feature is, and ``window_features``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from foreshock.data.checks import check_type, did_you_mean
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import shown
+from foreshock.data.trades.windows import TradeWindows
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
+from foreshock.engine.kernels.elementwise import over_positive, positive
+
+WINDOW_FEATURES = (
+    "log_return",
+    "volatility",
+    "volatility_20",
+    "trade_count",
+    "volume",
+    "avg_trade_size",
+    "buy_share",
+    "rush_orders",
+    "volume_ratio_20",
+    "trade_count_ratio_20",
+)
+
+
+def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEATURES, symbol: str = "asset") -> Features:
+    """Causal features of trade windows.
+
+    Row t uses windows up to and including t. A feature is NaN until its lookback is full, and where it is not defined (the average
+    size of no trade, a ratio to a mean of zero). The price of the last trade stays known while nothing trades: returns are of that
+    price, so a window without a trade has a return of zero, as counts and volumes have.
+
+    Parameters
+    ----------
+    windows : TradeWindows
+    features : sequence of str
+        Names; trailing numbers are lookbacks in windows.
+
+        ``log_return``, ``return_w``
+            log(last price / last price one window, or w windows, before).
+        ``trade_count``, ``volume``, ``avg_trade_size``, ``volatility``, ``rush_orders``
+            As in ``TradeWindows``.
+        ``buy_share``
+            Bought volume over volume.
+        ``rush_orders_w``, ``buy_quote_volume_w``
+            Sum over the last w windows.
+        ``volatility_w``
+            Standard deviation of log_return (sample).
+        ``volume_ratio_w``, ``trade_count_ratio_w``
+            x / mean(x), the current window included.
+        ``volume_zscore_w``, ``return_zscore_w``
+            (x - mean(x)) / std(x) of volume and log_return, the current window included.
+        ``buy_burst_k_w``
+            Mean bought value (quote currency) of the last k windows over that of the w windows before them.
+    symbol : str
+
+    Returns
+    -------
+    Features
+        values of shape (n_windows, 1, n_features).
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or a lookback too short.
+    """
+    check_type("windows", windows, TradeWindows, "make them with fs.trade_windows")
+    formulas, series = _formulas(features)
+    rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.concatenate([formula(rows) for formula in formulas], axis=1)[:, None, :]
+    return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
+
+
+class WindowStream(Shown):
+    """``window_features`` one window at a time, with the same bits.
+
+    Parameters
+    ----------
+    features : sequence of str
+        As for ``window_features``.
+    """
+
+    def __init__(self, features: Sequence[str] = WINDOW_FEATURES) -> None:
+        self.names = tuple(features)
+        self._formulas, series = _formulas(features)
+        self._rows = StreamRows(series)
+        self._next: np.datetime64 | None = None
+
+    def update(self, window: TradeWindows) -> np.ndarray:
+        """Features, shape (1, n_features), of the next window: ``TradeWindows`` of one row, those without a trade included."""
+        check_type("window", window, TradeWindows, "make them with fs.trade_windows")
+        if len(window) != 1:
+            raise DataError(f"update takes one window, got {len(window)}; use TradeWindows.rows")
+        if self._next is not None and window.time[0] != self._next:
+            raise DataError(f"windows must follow one another, got {window.time[0]} where {self._next} was to come")
+        self._next = window.time[0] + window.interval
+        self._rows.take({name: getattr(window, name) for name in _FIELDS})
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(len(self.names), "feature")
+
+
+def _ratio(rows: Rows, name: str, window: int) -> np.ndarray:
+    return rows.series(name) / positive(rows.sums(name, window) / window)
+
+
+def _zscore(rows: Rows, name: str, window: int) -> np.ndarray:
+    deviation, std = rows.moments(name, window)[:2]
+    return over_positive(deviation, std)
+
+
+def _burst(rows: Rows, short: int, long: int) -> np.ndarray:
+    before = rows.lagged(f"bought_{long}", short)
+    return rows.sums("buy_quote_volume", short) / short / positive(before / long)
+
+
+# Columns of the windows that features are made of. Their own log_return is the move within a window: not that of the features.
+_FIELDS = (
+    "close", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders", "buy_volume", "buy_quote_volume",
+)  # fmt: skip
+_SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
+    "log_price": lambda rows: np.log(rows.filled("close")),
+    "log_return": lambda rows: rows.series("log_price") - rows.lagged("log_price", 1),
+}
+_PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
+    **{
+        name: lambda rows, name=name: rows.series(name)
+        for name in ("log_return", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders")
+    },
+    "buy_share": lambda rows: rows.series("buy_volume") / positive(rows.series("volume")),
+}
+# The shortest lookback, and the formula.
+_WINDOWED: dict[str, tuple[int, Callable[[Rows, int], np.ndarray]]] = {
+    "return": (1, lambda rows, w: rows.series("log_price") - rows.lagged("log_price", w)),
+    "rush_orders": (1, lambda rows, w: rows.sums("rush_orders", w)),
+    "buy_quote_volume": (1, lambda rows, w: rows.sums("buy_quote_volume", w)),
+    "volatility": (2, lambda rows, w: rows.moments("log_return", w)[1]),
+    "volume_ratio": (2, lambda rows, w: _ratio(rows, "volume", w)),
+    "trade_count_ratio": (2, lambda rows, w: _ratio(rows, "trade_count", w)),
+    "volume_zscore": (2, lambda rows, w: _zscore(rows, "volume", w)),
+    "return_zscore": (2, lambda rows, w: _zscore(rows, "log_return", w)),
+}
+
+
+def _formulas(features: Sequence[str]) -> tuple[list[Callable[[Rows], np.ndarray]], dict[str, Callable[[Rows], np.ndarray]]]:
+    """The formulas of the features, and the series that they are made of."""
+    series = dict(_SERIES)
+    return [_formula(name, series) for name in features], series
+
+
+def _formula(name: str, series: dict[str, Callable[[Rows], np.ndarray]]) -> Callable[[Rows], np.ndarray]:
+    if name in _PLAIN:
+        return _PLAIN[name]
+    match = re.fullmatch(r"([a-z_]+?)((?:_\d+)+)", str(name))
+    lookbacks = [int(number) for number in match[2][1:].split("_")] if match else []
+    if match and match[1] == "buy_burst" and len(lookbacks) == 2:
+        short, long = lookbacks
+        if min(lookbacks) < 1:
+            raise ConfigError(f"the lookbacks of buy_burst must be at least 1 window, got {shown(name)}")
+        series[f"bought_{long}"] = lambda rows: rows.sums("buy_quote_volume", long)
+        return lambda rows: _burst(rows, short, long)
+    if match is None or match[1] not in _WINDOWED or len(lookbacks) != 1:
+        known = ", ".join([*_PLAIN, *(f"{key}_<windows>" for key in _WINDOWED), "buy_burst_<windows>_<windows>"])
+        raise ConfigError(f"unknown feature {shown(name)}; expected one of {known}{did_you_mean(name, WINDOW_FEATURES)}")
+    least, compute = _WINDOWED[match[1]]
+    if lookbacks[0] < least:
+        raise ConfigError(f"the lookback of {match[1]} must be at least {least} windows, got {lookbacks[0]} in {shown(name)}")
+    return lambda rows: compute(rows, lookbacks[0])

@@ -1,0 +1,184 @@
+"""The causality gate: nothing computed at a row may change when later rows are deleted or corrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import few, shown
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What the gate found for one computation.
+
+    Parameters
+    ----------
+    name : str
+    n_cuts : int
+    tolerance : float
+        Largest relative difference allowed; 0 asks for equal bits.
+    worst : float
+        Largest relative difference found before a cut; infinity where a value appeared or vanished.
+    first_leak : str or None
+        The cut at which it failed first, and whether rows were deleted or corrupted.
+    """
+
+    name: str
+    n_cuts: int
+    tolerance: float
+    worst: float
+    first_leak: str | None
+
+    @property
+    def passed(self) -> bool:
+        return self.first_leak is None
+
+
+@dataclass(frozen=True, repr=False)
+class Audit(Shown):
+    """Results of the causality gate, one for each computation."""
+
+    results: tuple[AuditResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(result.passed for result in self.results)
+
+    def __getitem__(self, name: str) -> AuditResult:
+        return next(result for result in self.results if result.name == name)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each computation: worst difference, tolerance, and where it leaked."""
+        columns = ["name", "n_cuts", "tolerance", "worst", "first_leak"]
+        return pd.DataFrame([vars(result) for result in self.results], columns=columns).set_index("name")
+
+    def _facts(self) -> Iterator[str]:
+        leaks = [result.name for result in self.results if not result.passed]
+        yield counted(len(self.results), "computation")
+        yield f"later bars change {few(leaks)}" if leaks else "none sees later bars"
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row a computation, by ``name``."""
+        return self.table
+
+
+def audit(
+    compute: Callable[[Bars], np.ndarray | Mapping[str, np.ndarray]],
+    bars: Bars,
+    n_cuts: int = 20,
+    first_cut: int | None = None,
+    tolerance: Mapping[str, float] | float = 0.0,
+    at_open: Collection[str] = (),
+    seed: int = 0,
+    on_cut: Callable[[], None] | None = None,
+) -> Audit:
+    """Hold computations against themselves on truncated and on corrupted histories.
+
+    At random cuts k, ``compute`` of the first k bars, and of the bars with everything from k on multiplied by noise, must give
+    the same first k rows as ``compute`` of all bars. The noise spares the open of row k: what is settled at that open, such as a
+    fill, is named in ``at_open`` and must be the same in row k too.
+
+    Parameters
+    ----------
+    compute : callable
+        From Bars to an array whose first axis is the rows of the bars, or to several of them by name. What was learned
+        beforehand, on rows before ``first_cut``, belongs in its closure.
+    bars : Bars
+    n_cuts : int
+    first_cut : int, optional
+        The earliest cut; by default a quarter of the bars.
+    tolerance : float, or dict of str to float
+        Relative. 0, equal bits, for our own kernels; 1e-9 where BLAS or a network sits between.
+    at_open : collection of str
+        Names of computations whose row t is known at the open of t.
+    seed : int
+    on_cut : callable, optional
+        Called after each cut.
+
+    Raises
+    ------
+    ConfigError
+        If no cut fits into the bars, or a computation does not give one row a bar.
+
+    Examples
+    --------
+    >>> minutes = np.arange(60).astype("M8[m]")
+    >>> bars = Bars(minutes, ("A",), *[np.arange(1.0, 61.0)[:, None]] * 5, np.timedelta64(1, "m"))
+    >>> audit(lambda b: b.close / b.close.max(), bars).passed
+    False
+    """
+    if not callable(compute):
+        raise ConfigError(f"compute must be a function of bars, got {shown(compute)}")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    first = max(bars.n_bars // 4, 1) if first_cut is None else first_cut
+    if not 0 < first < bars.n_bars or n_cuts < 1:
+        raise ConfigError(
+            f"the audit needs bars after row {first} to cut away and at least one cut, got {bars.n_bars} bars and {n_cuts} cuts; "
+            f"give more data"
+        )
+    rng = np.random.default_rng(seed)
+    full = _named(compute(bars))
+    wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != bars.n_bars]
+    if wrong:
+        raise ConfigError(f"a computation must give one row for each of the {bars.n_bars} bars, but {', '.join(wrong)}")
+    allowed = {name: tolerance if isinstance(tolerance, float | int) else tolerance.get(name, 0.0) for name in full}
+    worst = dict.fromkeys(full, 0.0)
+    leaks: dict[str, str] = {}
+    for cut in map(int, rng.integers(first, bars.n_bars, n_cuts)):
+        for what, history in (("deleted", bars.head(cut)), ("corrupted", corrupt_from(bars, cut, rng))):
+            found = _named(compute(history))
+            for name, values in full.items():
+                stop = cut + (what == "corrupted" and name in at_open)
+                difference = _difference(values[:stop], found[name][:stop])
+                worst[name] = max(worst[name], difference)
+                if difference > allowed[name]:
+                    leaks.setdefault(name, f"rows from {cut} on {what}")
+        if on_cut is not None:
+            on_cut()
+    return Audit(tuple(AuditResult(name, n_cuts, allowed[name], worst[name], leaks.get(name)) for name in full))
+
+
+def _named(values: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    named = values if isinstance(values, Mapping) else {"computation": values}
+    return {name: np.asarray(array) for name, array in named.items()}
+
+
+def corrupt_from(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
+    """The bars with every price and volume from row ``cut`` on multiplied by noise, but for the open of ``cut`` itself."""
+    size = (bars.n_bars - cut, bars.n_symbols)
+    # A tenth: plain to see in every feature, yet an account rebalanced over years of such noise does not grow without bound.
+    level = np.exp(rng.normal(0, 0.1, size))
+    changed = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "volume")}
+    for name in ("high", "low", "close"):
+        changed[name][cut:] *= level
+    changed["open"][cut + 1 :] *= level[1:]
+    changed["volume"][cut:] *= np.exp(rng.normal(0, 3, size))
+    return replace(bars, **changed)
+
+
+def _difference(expected: np.ndarray, found: np.ndarray) -> float:
+    if expected.shape != found.shape:
+        return float("inf")
+    if expected.dtype.kind != "f":
+        return 0.0 if np.array_equal(expected, found) else float("inf")
+    unknown = np.isnan(expected)
+    if not np.array_equal(unknown, np.isnan(found)):
+        return float("inf")
+    a, b = expected[~unknown], found[~unknown]
+    same = a == b
+    if same.all():
+        return 0.0
+    a, b = a[~same], b[~same]
+    return float(np.max(np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))))

@@ -1,0 +1,72 @@
+"""Scores by combinatorial cross-validation: one out-of-sample history a path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from foreshock.data.checks import check_type, check_whole
+from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
+from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.combinatorial import CombinatorialSplits
+from foreshock.engine.out_of_sample.walk_forward import FitsAndScores, score_block
+from foreshock.engine.scores import Scores
+
+
+def combinatorial_scores(
+    detector: FitsAndScores,
+    features: Features,
+    splits: CombinatorialSplits,
+    *,
+    label_bars: int = 0,
+    on_fold: Callable[[], None] | None = None,
+) -> tuple[Scores, ...]:
+    """Scores of all rows along each path of ``splits``, fitted on the other groups.
+
+    What differs from path to path is the luck of the history a detector was fitted on. Rows are also fitted on later ones, so
+    verdicts rest on ``walk_forward`` instead. While a detector is fitted, rows outside its training groups are unknown to it (NaN),
+    and so is every window that reaches into them.
+
+    Parameters
+    ----------
+    detector : Detector
+        Cloned for every fold; itself left as it is.
+    features : Features
+    splits : CombinatorialSplits
+        Its purge is lengthened by ``label_bars`` and the detector's lookback.
+    label_bars : int
+        The longest horizon that the scores will be held against.
+    on_fold : callable, optional
+        Called after each of ``splits.n_folds`` folds.
+
+    Returns
+    -------
+    tuple of Scores
+        ``splits.n_paths`` of them. They have no folds: ``TrainQuantile`` cannot be used on them.
+    """
+    if not (hasattr(detector, "fit") and hasattr(detector, "score")) or isinstance(detector, type):
+        raise ConfigError(f"a detector must have fit and score, got {shown(detector)}; make one with fs.make_detector")
+    check_type("features", features, Features, "make them with fs.ohlcv_features")
+    from sklearn.base import clone
+
+    check_whole("label_bars", label_bars, 0)
+    splits = replace(splits, purge=splits.purge + label_bars + detector.lookback)
+    tested = []
+    for fold in splits.folds(features.n_rows, features.interval):
+        known = np.zeros(features.n_rows, dtype=bool)
+        known[fold.train_rows] = True
+        visible = replace(features, values=np.where(known[:, None, None], features.values, np.nan))
+        # scikit-learn's clone is not typed for a protocol.
+        fresh: FitsAndScores = clone(detector)  # pyright: ignore[reportAssignmentType, reportArgumentType]
+        fitted = fresh.fit(visible)
+        values = np.full((features.n_rows, len(features.symbols)), np.nan)
+        for block in fold.test:
+            values[block] = score_block(fitted, features, block)
+        tested.append(values)
+        if on_fold is not None:
+            on_fold()
+    paths = splits.path_values(tested, features.n_rows)
+    return tuple(Scores(features.time, features.symbols, values, features.interval) for values in paths)

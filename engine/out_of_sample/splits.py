@@ -1,0 +1,82 @@
+"""Walk-forward splits: train on the past, leave a gap, test on what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from foreshock.data.checks import check_integer
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import bars_in, format_duration, parse_duration
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import shown
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to fit on and rows to score; ``train.stop`` lies purge + embargo rows before ``test.start``."""
+
+    train: slice
+    test: slice
+
+
+@dataclass(frozen=True, repr=False)
+class WalkForward(Shown):
+    """Consecutive test blocks, each behind a training window that ends a purge and an embargo earlier.
+
+    The purge is the longest label horizon plus the detector's lookback: without it the label of a training row would
+    reach into the test block [1]_.
+
+    Parameters
+    ----------
+    train, test : str
+        Durations such as ``"365D"`` and ``"90D"``.
+    embargo : str or None
+        A further gap, ``"2D"`` by default as in a study file; None for none. It keeps what lasts longer than the longest horizon,
+        such as clustered volatility, from being learned on one side of the gap and tested on the other.
+    mode : {"rolling", "expanding"}
+        Whether the training window slides or grows from the first row.
+
+    References
+    ----------
+    .. [1] Lopez de Prado (2018), Advances in financial machine learning, chapter 7.
+    """
+
+    train: str = "365D"
+    test: str = "90D"
+    embargo: str | None = "2D"
+    mode: Literal["rolling", "expanding"] = "rolling"
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("rolling", "expanding"):
+            raise ConfigError(f"mode must be 'rolling' or 'expanding', got {shown(self.mode)}")
+
+    def folds(self, n_rows: int, interval: np.timedelta64, purge: int = 0) -> list[Fold]:
+        """Folds over ``n_rows`` rows; the last test block may be short. Later rows never move earlier folds.
+
+        Raises
+        ------
+        ConfigError
+            If no row is left to test on.
+        """
+        check_integer("n_rows", n_rows)
+        parse_duration(interval, "interval")
+        train = bars_in(self.train, interval, "train")
+        test = bars_in(self.test, interval, "test")
+        gap = purge + (bars_in(self.embargo, interval, "embargo") if self.embargo else 0)
+        first = train + gap
+        if first >= n_rows:
+            raise ConfigError(
+                f"train window plus gap must be shorter than the data, got train={self.train} and a gap of {gap} bars (longest "
+                f"horizon, delay, longest lookback, embargo) "
+                f"= {first} bars for {n_rows} bars of {format_duration(interval)}; shorten train, or give more data"
+            )
+        return [
+            Fold(
+                slice(0 if self.mode == "expanding" else start - first, start - gap),
+                slice(start, min(start + test, n_rows)),
+            )
+            for start in range(first, n_rows, test)
+        ]

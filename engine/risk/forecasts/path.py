@@ -1,0 +1,100 @@
+"""Returns of a strategy beside the risk that was forecast of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foreshock.data.errors import DataError
+from foreshock.engine.risk.estimators.filtered import standing_still
+from foreshock.engine.risk.estimators.report import daily_returns
+from foreshock.engine.risk.forecasts.forecasts import RiskForecast, risk_forecast
+from foreshock.engine.risk.forecasts.var_tests import MIN_ROWS, var_backtest
+
+LEVELS = (0.95, 0.99)
+# The first is what is drawn; the second shows what its filter is worth, and stands alone for an account that is often in cash.
+METHODS = ("filtered_historical", "historical")
+# Days that a forecast is made from, bars where there are not twice as many days, and fits of such a history.
+WINDOW_DAYS, WINDOW_BARS, REFIT_DAYS, N_FITS = 365, 1_000, 30, 40
+
+
+@dataclass(frozen=True)
+class RiskPath:
+    """Arrays have the shape (n_rows,).
+
+    Parameters
+    ----------
+    period : str
+        "day" or "bar".
+    time : ndarray of datetime64
+        Open of each period.
+    returns : ndarray
+        Simple returns.
+    forecasts : dict of str to RiskForecast
+        By method, for the levels 0.95 and 0.99: filtered historical and historical, or the second alone where the returns stand
+        still for long.
+    """
+
+    period: str
+    time: np.ndarray
+    returns: np.ndarray
+    forecasts: dict[str, RiskForecast]
+
+    def tests(self, seed: int = 0) -> list[dict[str, Any]]:
+        """For each method and level the hits of its forecasts, their means, and the p of every test of ``var_backtest``."""
+        rows = []
+        for method, forecast in self.forecasts.items():
+            for level in LEVELS:
+                var, cvar = forecast.var[level], forecast.cvar[level]
+                known = ~(np.isnan(var) | np.isnan(cvar) | np.isnan(self.returns))
+                if known.sum() < MIN_ROWS:
+                    continue
+                tests = var_backtest(self.returns, forecast, level, seed=seed).set_index("test")
+                n_hits = int(tests["n_hits"].iloc[0])
+                rows.append(
+                    {
+                        "method": method,
+                        "level": level,
+                        "period": self.period,
+                        "n": int(known.sum()),
+                        "n_hits": n_hits,
+                        "hit_rate": n_hits / int(known.sum()),
+                        "mean_var": float(var[known].mean()),
+                        "mean_cvar": float(cvar[known].mean()),
+                        "p": {str(test): float(p) for test, p in tests["p"].items()},
+                        "zone": str(tests.loc["traffic_light", "note"]),
+                    }
+                )
+        return rows
+
+
+def risk_path(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray) -> RiskPath:
+    """Forecasts of value at risk of each day from the 365 days before it, or, with less than two years, of each bar from 1,000.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (n_bars,)
+        Simple returns; the first is left out, as a backtest spends its first bar in cash.
+    interval : timedelta64
+    time : ndarray of datetime64, shape (n_bars,)
+        Bar opens.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 2,000 bars to forecast.
+    """
+    days, daily = daily_returns(returns, interval, time)
+    if len(daily) >= 2 * WINDOW_DAYS:
+        return RiskPath("day", days, daily, _forecasts(daily, WINDOW_DAYS, REFIT_DAYS))
+    returns, time = returns[1:], time[1:]
+    if len(returns) < 2 * WINDOW_BARS:
+        raise DataError(f"{len(returns)} returns are too few to forecast value at risk, which takes {2 * WINDOW_BARS}; test longer")
+    return RiskPath("bar", time, returns, _forecasts(returns, WINDOW_BARS, max(len(returns) // N_FITS, 24)))
+
+
+def _forecasts(returns: np.ndarray, window: int, every: int) -> dict[str, RiskForecast]:
+    methods = METHODS[1:] if standing_still(returns[~np.isnan(returns)]) else METHODS
+    return {method: risk_forecast(returns, method, LEVELS, window, every) for method in methods}

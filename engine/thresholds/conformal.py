@@ -1,0 +1,109 @@
+"""Adaptive conformal threshold: the quantile level answers to the alerts that it gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import bars_in
+from foreshock.data.show.facts import Shown
+from foreshock.engine.scores import Scores
+
+
+@dataclass(frozen=True, repr=False)
+class AdaptiveConformal(Shown):
+    """Rolling quantile whose level follows the realised alerts [1]_, symbol by symbol.
+
+    The threshold of row t is the (1 - a_t)-quantile of the symbol's known scores in the window before it, and
+
+    a_{t+1} = a_t + gamma (alpha - alert_t),    a at first = alpha.
+
+    After an alert the level rises, without one it falls slowly back. Where a_t <= 0 no score is an alert (threshold plus infinity),
+    where a_t >= 1 every one is (minus infinity), hence whatever the scores do, over n decided rows
+
+    \\|alert rate - alpha\\| <= (max(alpha, 1 - alpha) + gamma) / (gamma n).
+
+    An unknown score leaves a_t as it is. A threshold is known once 1 / alpha scores are.
+
+    Parameters
+    ----------
+    alpha : float
+        Alert rate to keep, a fraction in (0, 1).
+    gamma : float
+        Step: larger values keep the rate over shorter times, at a threshold that moves more. About alpha / gamma alerts in
+        quick succession (2 by default) take the level below 0: the symbol is silent then, for about 1 / alpha rows an alert.
+    window : str
+        A duration such as ``"60D"``, at least 1 / alpha bars.
+
+    References
+    ----------
+    .. [1] Gibbs and Candes (2021), Adaptive conformal inference under distribution shift.
+    """
+
+    alpha: float = 0.01
+    gamma: float = 0.005
+    window: str = "60D"
+    needs_train_scores = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise ConfigError(f"alpha must lie between 0 and 1, such as 0.01, got {self.alpha}")
+        if not 0 < self.gamma < 1:
+            raise ConfigError(f"gamma must lie between 0 and 1, such as 0.005, got {self.gamma}")
+
+    @property
+    def nominal_rate(self) -> float:
+        return self.alpha
+
+    def threshold(self, scores: Scores) -> np.ndarray:
+        """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        window = bars_in(self.window, scores.interval, "threshold window")
+        least = int(np.ceil(round(1 / self.alpha, 9)))
+        if window < least:
+            raise ConfigError(
+                f"threshold window must hold at least {least} bars for alpha={self.alpha}, got {window} ({self.window}); "
+                f"lengthen the window or raise alpha"
+            )
+        return _adaptive_quantile_nb(scores.values, window, least, self.alpha, self.gamma)
+
+
+@njit(cache=True, nogil=True)
+def _adaptive_quantile_nb(x, window, least, alpha, gamma):
+    """Thresholds, shape of x (n_rows, n_symbols); ``ordered[:n]`` holds the known scores of the window before the row, sorted."""
+    n_rows, n_symbols = x.shape
+    out = np.full((n_rows, n_symbols), np.nan)
+    ordered = np.empty(window)
+    for i in range(n_symbols):
+        n = 0
+        level = alpha
+        for row in range(n_rows):
+            if n >= least:
+                if level <= 0.0:
+                    out[row, i] = np.inf
+                elif level >= 1.0:
+                    out[row, i] = -np.inf
+                else:
+                    place = (1.0 - level) * (n - 1)
+                    below = int(np.floor(place))
+                    above = min(below + 1, n - 1)
+                    out[row, i] = ordered[below] + (place - below) * (ordered[above] - ordered[below])
+            new = x[row, i]
+            if not np.isnan(new) and n >= least:
+                level += gamma * (alpha - (1.0 if new > out[row, i] else 0.0))
+            if row >= window and not np.isnan(x[row - window, i]):
+                at = np.searchsorted(ordered[:n], x[row - window, i])
+                for k in range(at, n - 1):
+                    ordered[k] = ordered[k + 1]
+                n -= 1
+            if not np.isnan(new):
+                at = np.searchsorted(ordered[:n], new)
+                for k in range(n, at, -1):
+                    ordered[k] = ordered[k - 1]
+                ordered[at] = new
+                n += 1
+    return out

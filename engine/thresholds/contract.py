@@ -1,0 +1,129 @@
+"""The contract of a threshold, as a function that raises where it is broken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.contract import called, first_difference, global_seed
+from foreshock.engine.scores import FoldScores, Scores, Threshold, check_threshold
+
+
+def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
+    """Raise unless a threshold keeps the contract that all of ours keep.
+
+    A threshold must be a float array of the shape (n_rows, n_symbols), known somewhere. That of row t must be the same, bit for
+    bit, when the scores of t and later are changed, when rows after t are deleted, and when it is computed again under another
+    global random state. Where no score is known it must be NaN, or what it is anyway. Scores must be left as they are.
+
+    Parameters
+    ----------
+    rule : Threshold
+    scores : Scores, optional
+        By default 1,500 hourly scores of two symbols with gaps and one fold with training scores.
+
+    Raises
+    ------
+    ConfigError
+        Which check failed, and how to fix it.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.check_threshold_rule(fs.RollingQuantile(0.98, "10D"))
+    >>> class InSample:
+    ...     nominal_rate, needs_train_scores = 0.01, False
+    ...     def threshold(self, scores):
+    ...         return np.full(scores.values.shape, np.nanquantile(scores.values, 0.99))
+    >>> fs.check_threshold_rule(InSample())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: InSample looks ahead: its threshold of row 0 differs when ...
+    """
+    check_threshold(rule)
+    name = type(rule).__name__
+    rate = rule.nominal_rate
+    if not isinstance(rate, float | int) or not (np.isnan(rate) or 0 <= rate <= 1):
+        raise ConfigError(f"nominal_rate of {name} must be a fraction from 0 to 1, or nan for none, got {rate!r}")
+    scores = _usual_scores() if scores is None else scores
+    whole = _computed(rule, scores)
+    _check_past(rule, scores, whole)
+    with global_seed(2):
+        if first_difference(rule.threshold(scores), whole) is not None:
+            raise ConfigError(f"{name} gives another threshold when it is computed again; it may not depend on random numbers")
+    unknown = rule.threshold(_unknown(scores))
+    if (~np.isnan(unknown) & (unknown != whole)).any():
+        raise ConfigError(
+            f"{name} takes scores that are not known for numbers; leave NaN out, and return NaN where no score is known"
+        )
+
+
+def _computed(rule: Threshold, scores: Scores) -> np.ndarray:
+    name = type(rule).__name__
+    kept = [fold.train_values for fold in scores.folds if fold.train_values is not None]
+    given = replace(
+        scores,
+        values=scores.values.copy(),
+        folds=tuple(replace(f, train_values=None if f.train_values is None else f.train_values.copy()) for f in scores.folds),
+    )
+    with global_seed(1):
+        whole = called(name, "threshold", lambda: rule.threshold(given))
+    now = [fold.train_values for fold in given.folds if fold.train_values is not None]
+    pairs = [(given.values, scores.values), *zip(now, kept, strict=True)]
+    if any(first_difference(found, expected) is not None for found, expected in pairs):
+        raise ConfigError(f"{name} writes into the scores; work on scores.values.copy()")
+    if not isinstance(whole, np.ndarray) or whole.shape != scores.values.shape or whole.dtype.kind != "f":
+        got = f"{whole.dtype} of {whole.shape}" if isinstance(whole, np.ndarray) else type(whole).__name__
+        raise ConfigError(
+            f"{name} must give a float array of the shape (n_rows, n_symbols) = {scores.values.shape}, got {got}; such as np.full"
+        )
+    if np.isnan(whole).all():
+        raise ConfigError(f"{name} gives no threshold for {len(whole)} rows of scores; pass longer scores, or shorten its window")
+    return whole
+
+
+def _check_past(rule: Threshold, scores: Scores, whole: np.ndarray) -> None:
+    name = type(rule).__name__
+    n_rows = len(scores.values)
+    for cut in (n_rows // 2, n_rows * 2 // 3, n_rows - 1):
+        row = first_difference(rule.threshold(_head(scores, cut)), whole[:cut])
+        if row is not None:
+            raise ConfigError(
+                f"{name} looks ahead: its threshold of row {row} differs when the rows from {cut} on are deleted; use earlier "
+                f"scores only"
+            )
+        values = scores.values.copy()
+        values[cut:] = 1e9
+        row = first_difference(rule.threshold(replace(scores, values=values))[: cut + 1], whole[: cut + 1])
+        if row is not None:
+            own = "itself, which it judges" if row == cut else f"{cut} and later"
+            raise ConfigError(
+                f"{name} looks ahead: its threshold of row {row} differs when the scores of row {own}, are changed; use "
+                f"earlier scores only"
+            )
+
+
+def _head(scores: Scores, n: int) -> Scores:
+    folds = tuple(
+        replace(fold, test=slice(fold.test.start, min(fold.test.stop, n))) for fold in scores.folds if fold.test.start < n
+    )
+    return replace(scores, time=scores.time[:n], values=scores.values[:n], folds=folds)
+
+
+def _unknown(scores: Scores) -> Scores:
+    folds = tuple(
+        fold if fold.train_values is None else replace(fold, train_values=np.full_like(fold.train_values, np.nan))
+        for fold in scores.folds
+    )
+    return replace(scores, values=np.full_like(scores.values, np.nan), folds=folds)
+
+
+def _usual_scores() -> Scores:
+    rng = np.random.default_rng(5)
+    values = np.abs(rng.standard_t(4, (1_500, 2)))
+    values[rng.random(values.shape) < 0.1] = np.nan
+    time = np.datetime64("2024-01-01", "us") + np.arange(1_500) * np.timedelta64(1, "h")
+    folds = (FoldScores(slice(0, 500), slice(520, 1_500), np.abs(rng.standard_t(4, (500, 2)))),)
+    return Scores(time, ("A", "B"), values, np.timedelta64(1, "h").astype("timedelta64[us]"), folds)

@@ -1,0 +1,141 @@
+"""Names of thresholds: the rule of a name and its parameters, and the name and parameters of a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from foreshock.data.checks import check_switch
+from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.registry import Registry
+from foreshock.engine.scores import Threshold, check_threshold
+
+_TABLE = {
+    "rolling_quantile": ".quantiles:RollingQuantile",
+    "train_quantile": ".quantiles:TrainQuantile",
+    "adaptive_conformal": ".conformal:AdaptiveConformal",
+    "peaks_over_threshold": ".peaks:PeaksOverThreshold",
+    "fixed": ".quantiles:Fixed",
+}
+
+
+def _is_threshold(cls: Any) -> bool:
+    return isinstance(cls, type) and callable(getattr(cls, "threshold", None))
+
+
+THRESHOLDS = Registry(
+    "threshold",
+    _TABLE,
+    str(__package__),
+    "foreshock.thresholds",
+    _is_threshold,
+    "a class with a method threshold(scores)",
+)
+
+
+def threshold_kinds() -> list[str]:
+    """The registered names; then those of ``register_threshold`` and of installed packages.
+
+    >>> import foreshock as fs
+    >>> fs.threshold_kinds()[:2]
+    ['rolling_quantile', 'train_quantile']
+    """
+    return THRESHOLDS.names()
+
+
+def register_threshold(name: str, cls: type | str) -> None:
+    """Make a threshold of yours known by a name, in scripts and study files of this process.
+
+    An installed package does so for every process with an entry point of the group ``foreshock.thresholds``.
+
+    Parameters
+    ----------
+    name : str
+        Not one of foreshock's own; a name that you have registered before is replaced.
+    cls : type or str
+        A class with ``threshold(scores)``, ``nominal_rate`` and ``needs_train_scores``, or where it is:
+        ``"package.module:Class"`` or ``"mine.py:Class"``, imported when first asked for.
+
+    Raises
+    ------
+    ConfigError
+        If the name is taken, or the class is no threshold.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.register_threshold("mine", fs.Scores)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: 'mine' is no threshold: it must be a class with a method threshold(scores), got class Scores
+    """
+    THRESHOLDS.register(name, cls)
+
+
+def make_threshold(kind: str, **params: Any) -> Threshold:
+    """A threshold by name.
+
+    Parameters
+    ----------
+    kind : str
+        One of ``fs.threshold_kinds()``, ``"package.module:Class"`` or ``"mine.py:Class"``, whose code is then run.
+    **params
+        Of the threshold, as a study file has them: ``adaptive_conformal`` also takes ``q``, which is 1 - alpha, and every kind
+        ``volatility_scaled`` and ``halflife``; see ``VolatilityScaled``.
+
+    Raises
+    ------
+    ConfigError
+        If the name or a parameter is unknown, or a value is of the wrong type; if a module raises when it is imported, has no
+        such class, or the class is no threshold.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.make_threshold("fixed", value=3.0)
+    Fixed(value=3.0)
+    >>> fs.make_threshold("rolling_quantile", q=0.98, volatility_scaled=True)
+    VolatilityScaled(policy=RollingQuantile(q=0.98, window='60D'), halflife='2D')
+    """
+    return build_threshold(kind, params)
+
+
+def build_threshold(kind: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Threshold:
+    """See ``make_threshold``; the path of a ``.py`` file begins at ``folder``, by default the working directory."""
+    from foreshock.engine.thresholds.volatility import VolatilityScaled
+
+    own = {key: value for key, value in params.items() if key not in ("volatility_scaled", "halflife")}
+    if kind == "adaptive_conformal" and "q" in own:
+        if "alpha" in own:
+            raise ConfigError("adaptive_conformal takes alpha or q, which is 1 - alpha, got both; leave one out")
+        own["alpha"] = round(1 - own.pop("q"), 12)
+    check_switch("volatility_scaled", params.get("volatility_scaled", False))
+    rule = THRESHOLDS.make(kind, own, folder)
+    check_threshold(rule)
+    if params.get("volatility_scaled", False):
+        return VolatilityScaled(rule, params.get("halflife", VolatilityScaled.halflife))
+    return rule
+
+
+def threshold_section(rule: Threshold) -> dict[str, Any]:
+    """The kind and the parameters that make the rule again: ``make_threshold(**threshold_section(rule)) == rule``.
+
+    Examples
+    --------
+    >>> from foreshock.engine.thresholds.quantiles import Fixed
+    >>> threshold_section(Fixed(3.0))
+    {'kind': 'fixed', 'value': 3.0}
+    """
+    from foreshock.engine.thresholds.volatility import VolatilityScaled
+
+    if isinstance(rule, VolatilityScaled):
+        return {**threshold_section(rule.policy), "volatility_scaled": True, "halflife": rule.halflife}
+    name = THRESHOLDS.name_of(type(rule))
+    return {"kind": name, **{key: getattr(rule, key) for key in THRESHOLDS.defaults(type(rule))}}
+
+
+def described(rule: Threshold) -> dict[str, Any]:
+    """Class and fields of a threshold, and of the one inside it, as ``results.json`` has them."""
+    fields = {name: described(value) if hasattr(value, "nominal_rate") else value for name, value in vars(rule).items()}
+    return {"kind": type(rule).__name__, **fields}

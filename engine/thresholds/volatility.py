@@ -1,0 +1,128 @@
+"""Scores in units of their own recent spread, so that a change of volatility does not change the alert rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import bars_in
+from foreshock.data.show.facts import Shown
+from foreshock.engine.scores import Scores, Threshold, check_threshold
+
+
+def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = None, halflife: str = "2D") -> Scores:
+    """Scores that a change of volatility leaves as they were.
+
+    Without ``volatility``: (score_t - mean) / std, exponentially weighted over the symbol's scores **before** row t, so that an
+    extreme row does not shrink itself. With it: score_t / volatility_{t-1}.
+
+    Parameters
+    ----------
+    scores : Scores
+        From ``walk_forward`` or any other; the training scores of its folds are standardised by themselves, for ``TrainQuantile``.
+    volatility : ndarray, shape (n_rows, n_symbols), optional
+        Known at the close of each row, such as the ``volatility_20`` of the bars; the row before the one scored is used.
+    halflife : str
+        A duration such as ``"2D"``, of at least 2 bars. The first scores that many known rows later are NaN.
+
+    Returns
+    -------
+    Scores
+        NaN where the score or the scale is unknown, or the scale is 0.
+
+    Examples
+    --------
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
+    >>> values[200:] *= 2
+    >>> scores = Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> doubled = Scores(time, ("A",), 2 * values, np.timedelta64(1, "h"))
+    >>> before, after = (standardise_by_volatility(s, halflife="1D").values for s in (scores, doubled))
+    >>> np.array_equal(before, after, equal_nan=True)
+    True
+    """
+    check_type("scores", scores, Scores, "make them with fs.walk_forward")
+    if volatility is None:
+        n_rows = _rows(scores, halflife)
+        return _mapped(scores, lambda x, _: _standardised(x, n_rows))
+    if volatility.shape != scores.values.shape:
+        raise ConfigError(f"volatility must have the shape of the scores, {scores.values.shape}, got {volatility.shape}")
+    lagged = np.vstack([np.full((1, volatility.shape[1]), np.nan), volatility[:-1]])
+    return _mapped(scores, lambda x, rows: _divide(x, lagged[rows]))
+
+
+@dataclass(frozen=True, repr=False)
+class VolatilityScaled(Shown):
+    """Another threshold, applied to standardised scores: ``mean + std * policy.threshold(standardised)``.
+
+    The mean and the standard deviation are those of ``standardise_by_volatility``; the threshold is in the units of the scores.
+    When volatility doubles, a ``RollingQuantile`` alone alerts several times as often until its window has passed; scaled, it
+    keeps its rate. A row is decided where the standardised score has a threshold.
+
+    One score that is thousands of times as large as the rest stays in mean and standard deviation for many half-lives, and the
+    rows after it alert more often than they should while it fades: take the log of such scores, or ``RollingQuantile`` alone.
+
+    Parameters
+    ----------
+    policy : Threshold
+    halflife : str
+    """
+
+    policy: Threshold
+    halflife: str = "2D"
+
+    def __post_init__(self) -> None:
+        check_threshold(self.policy)
+
+    @property
+    def nominal_rate(self) -> float:
+        return self.policy.nominal_rate
+
+    @property
+    def needs_train_scores(self) -> bool:
+        return self.policy.needs_train_scores
+
+    def threshold(self, scores: Scores) -> np.ndarray:
+        """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        mean, std = _past_moments(scores.values, _rows(scores, self.halflife))
+        level = self.policy.threshold(standardise_by_volatility(scores, halflife=self.halflife))
+        # A flat past has no scale; its zero must not meet an infinite level.
+        return mean + np.multiply(std, level, out=np.full_like(std, np.nan), where=std > 0)
+
+
+def _rows(scores: Scores, halflife: str) -> int:
+    n_rows = bars_in(halflife, scores.interval, "halflife")
+    if n_rows < 2:
+        raise ConfigError(f"halflife must be at least 2 bars, got {n_rows} ({halflife}); lengthen it")
+    return n_rows
+
+
+def _mapped(scores: Scores, function: Callable[[np.ndarray, slice], np.ndarray]) -> Scores:
+    """``function`` of the scores, and of the training scores of each fold, with the rows that they belong to."""
+    folds = tuple(
+        fold if fold.train_values is None else replace(fold, train_values=function(fold.train_values, fold.train))
+        for fold in scores.folds
+    )
+    return replace(scores, values=function(scores.values, slice(None)), folds=folds)
+
+
+def _standardised(x: np.ndarray, halflife: int) -> np.ndarray:
+    mean, std = _past_moments(x, halflife)
+    return _divide(x - mean, std)
+
+
+def _past_moments(x: np.ndarray, halflife: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exponentially weighted mean and standard deviation of the known rows before each row, NaN before ``halflife`` of them."""
+    past = pd.DataFrame(x).ewm(halflife=halflife, min_periods=halflife, ignore_na=True)
+    mean, std = (moments.shift().to_numpy() for moments in (past.mean(), past.std()))
+    return mean, std
+
+
+def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)

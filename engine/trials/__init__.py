@@ -1,0 +1,5 @@
+"""Everything that was tried: the trial ledger and the hold-out."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,180 @@
+"""The last part of a history, set aside until everything is decided, and opened once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import format_duration, parse_duration, parse_instant
+from foreshock.data.show.facts import Shown
+from foreshock.engine.trials.ledger import OPENING, SEAL, Entry, Ledger
+
+
+@dataclass(frozen=True, repr=False)
+class HoldOut(Shown):
+    """Bars to work on, and later ones that are kept from every search until they are opened, once.
+
+    The seal is in a ledger, not in the code: whoever has the file of the bars can read it. What the ledger shows is whether the
+    hold-out was opened, when, and how many configurations had been tried by then. A symbol's time is opened once: a hold-out that
+    shares a symbol and a moment with an opened one is refused, though its bars be cut elsewhere, of another interval or of another
+    source.
+
+    Parameters
+    ----------
+    visible : Bars
+        All bars before the hold-out; search on these.
+    history_hash, sealed_hash : str
+        Fingerprints of the whole history and of its held-out part.
+    seal : Entry
+        The ledger's entry of the seal.
+    ledger : Ledger
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> from foreshock.data.simulate.market import simulate_market
+    >>> bars = simulate_market(seed=1, n_symbols=2, n_bars=2_000).bars
+    >>> ledger = Ledger(Path(mkdtemp()) / "ledger.jsonl", clock=lambda: datetime(2024, 5, 6, tzinfo=UTC))
+    >>> held = HoldOut.reserve(bars, 0.25, ledger)
+    >>> held.visible.n_bars, held.open(bars).n_bars
+    (1500, 500)
+    >>> held.open(bars)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.DataError: the hold-out from 2022-03-04T12:00:00.000000 on was opened before, at 2024-05-06T00:00:00...
+    """
+
+    visible: Bars
+    history_hash: str
+    sealed_hash: str
+    seal: Entry
+    ledger: Ledger
+
+    @classmethod
+    def reserve(cls, bars: Bars, share: float = 0.2, ledger: Ledger | str | Path | None = None) -> HoldOut:
+        """Set the last ``share`` of the bars aside and seal it in the ledger; the same cut of the same bars is sealed once.
+
+        Parameters
+        ----------
+        bars : Bars
+        share : float
+        ledger : Ledger, str or Path, optional
+            The ledger or its path; by default that of ``Ledger()``.
+
+        Raises
+        ------
+        ConfigError
+            If ``share`` leaves no bar on either side.
+        DataError
+            If the ledger is broken, or a hold-out of any of these symbols that overlaps in time was opened already.
+        """
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
+        check_type("share", share, (float, int), "0.2 is the last fifth")
+        ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+        n_held = round(bars.n_bars * share) if 0 < share < 1 else 0
+        if not 0 < n_held < bars.n_bars:
+            raise ConfigError(f"share must lie between 0 and 1 and leave bars on both sides, got {share} of {bars.n_bars} bars")
+        visible, held = _cut(bars, bars.n_bars - n_held)
+        history_hash, sealed_hash = bars.fingerprint(), held.fingerprint()
+        entries = ledger.entries()
+        configuration = _described(bars, held, history_hash)
+        _refuse_opened(entries, configuration)
+        seals = [e for e in entries if e.kind == SEAL and e.data_hash == sealed_hash and e.configuration == configuration]
+        seal = seals[0] if seals else ledger.append(configuration, sealed_hash, {}, SEAL)
+        return cls(visible, history_hash, sealed_hash, seal, ledger)
+
+    def open(self, bars: Bars, configuration: dict[str, Any] | None = None) -> Bars:
+        """The held-out bars; the ledger records that they were given, and nobody is given them again, nor a part of them.
+
+        Parameters
+        ----------
+        bars : Bars
+            The history as it was when the hold-out was sealed; its hash is held against the seal.
+        configuration : dict, optional
+            What is to be tested on them, in JSON types, for the record.
+
+        Raises
+        ------
+        DataError
+            If the bars are not those that were sealed, the seal is not in the ledger, the ledger is broken, or a hold-out of any of
+            these symbols that overlaps in time was opened before.
+        """
+        check_type("bars", bars, Bars, "give the history that was sealed")
+        if configuration is not None:
+            check_type("configuration", configuration, dict, "say in a dict what is to be tested; nothing was opened")
+        if bars.fingerprint() != self.history_hash:
+            raise DataError(
+                f"the bars are not those that were sealed: hash {bars.fingerprint()[:12]}…, sealed {self.history_hash[:12]}…; "
+                "give the history as it was, or seal a new one"
+            )
+        _, held = _cut(bars, self.visible.n_bars)
+        if held.fingerprint() != self.sealed_hash:
+            raise DataError(
+                "the held-out bars are not those that were sealed: visible bars were added or removed; reserve them again"
+            )
+
+        def allowed(entries: tuple[Entry, ...]) -> None:
+            if self.seal not in entries:
+                raise DataError(f"the seal of this hold-out is not in {self.ledger.path}; use the ledger that it was sealed in")
+            _refuse_opened(entries, _described(bars, held, self.history_hash))
+
+        # The entry comes first: bars that were given without a record would be worth nothing.
+        result = {
+            "seal": self.seal.sha256,
+            "history_hash": self.history_hash,
+            "start": str(held.time[0]),
+            "n_trials": self.ledger.count(),
+        }
+        self.ledger.append(configuration or {}, self.sealed_hash, result, OPENING, allowed)
+        return held
+
+    def _facts(self) -> Iterator[str]:
+        yield f"visible={self.visible!r}"
+        yield f"sealed at {self.seal.time}"
+
+
+def _cut(bars: Bars, first: int) -> tuple[Bars, Bars]:
+    return bars.rows(slice(None, first)), bars.rows(slice(first, None))
+
+
+def _described(bars: Bars, held: Bars, history_hash: str) -> dict[str, Any]:
+    return {
+        "history_hash": history_hash,
+        "symbols": list(bars.symbols),
+        "interval": format_duration(bars.interval),
+        "n_visible": bars.n_bars - held.n_bars,
+        "n_held": held.n_bars,
+        "start": str(held.time[0]),
+        "end": str(held.time[-1]),
+    }
+
+
+def _refuse_opened(entries: tuple[Entry, ...], wanted: dict[str, Any]) -> None:
+    """Any overlap in time of any of the symbols: values may be revised and bars cut, the secret is the same."""
+    seals = {entry.sha256: entry.configuration for entry in entries if entry.kind == SEAL}
+    first, stop = _span(wanted)
+    for entry in entries:
+        opened = seals.get(entry.result.get("seal", "")) if entry.kind == OPENING else None
+        if opened is None:
+            continue
+        shared = [symbol for symbol in wanted["symbols"] if symbol in opened["symbols"]]
+        opened_first, opened_stop = _span(opened)
+        if shared and first < opened_stop and opened_first < stop:
+            raise DataError(
+                f"the hold-out from {opened['start']} on was opened before, at {entry.time} (entry {entry.sequence} of the ledger, "
+                f"with {', '.join(shared)}); what it showed cannot be unseen: hold out bars that open at or after {opened_stop}"
+            )
+
+
+def _span(described: dict[str, Any]) -> tuple[np.datetime64, np.datetime64]:
+    """From the open of the first held-out bar to the close of the last."""
+    return parse_instant(described["start"]), parse_instant(described["end"]) + parse_duration(described["interval"])

@@ -1,0 +1,226 @@
+"""How far ahead of abnormal activity do alerts come, or how far behind?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import Duration, bars_in
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import one_line
+from foreshock.engine.scores import Signals, thin
+from foreshock.engine.validation.moves.bands import sup_t_band
+from foreshock.engine.validation.moves.moves import expected_log_path, moves_after
+
+# A single bar of more than four times its expected move tells no more about the onset than one of four times.
+CAP = 4.0
+# Weight of each further bar on either side of an onset; fewer bars see a spike best, more a slow swell.
+EDGE_DECAY, EDGE_BARS = 0.6, 8
+
+
+@dataclass(frozen=True, repr=False)
+class LeadLag(Shown):
+    """Activity before and after alerts, and the bar in which it sets in.
+
+    Parameters
+    ----------
+    offsets : ndarray of int, shape (k,)
+        Bars from the alert; 0 is the bar of the alert itself.
+    activity : ndarray of float64, shape (k,)
+        Mean at the offset of the absolute move of a bar over what was expected of it one bar before, capped at 4; 1 is usual.
+    low, high : ndarray of float64, shape (k,)
+        95 % band of all offsets at once.
+    n : ndarray of int, shape (k,)
+        Events whose bar at the offset is known.
+    n_events : int
+    p : float
+        That no offset differs from 1.
+    lead : float
+        Offset, in bars, at which activity rises most: 3 if the moves begin three bars after the alert, 0 if the alert comes in
+        their first bar, below 0 if it comes after. NaN if no offset stands out above 1.
+    lead_ci : tuple of float
+        95 %, by bootstrap.
+    reason : str
+        Why a figure is NaN.
+    """
+
+    offsets: np.ndarray
+    activity: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    n: np.ndarray
+    n_events: int
+    p: float
+    lead: float
+    lead_ci: tuple[float, float]
+    reason: str = ""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each offset."""
+        columns = {"activity": self.activity, "low": self.low, "high": self.high, "n": self.n}
+        return pd.DataFrame(columns, index=pd.Index(self.offsets, name="offset"))
+
+    def _facts(self) -> Iterator[str]:
+        yield counted(self.n_events, "event")
+        yield f"offsets {self.offsets[0]} to {self.offsets[-1]}" if len(self.offsets) else "no offset"
+        yield f"lead {self.lead:.3g}, 95 % from {self.lead_ci[0]:.3g} to {self.lead_ci[1]:.3g}"
+        yield f"p {self.p:.3g}"
+        if self.reason:
+            yield one_line(self.reason, 60)
+
+    def _preview(self) -> pd.DataFrame:
+        return self.table
+
+    def to_frame(self) -> pd.DataFrame:
+        """``table``: one row an offset, by ``offset``."""
+        return self.table
+
+
+def surprises(bars: Bars) -> np.ndarray:
+    """Absolute move of each bar over what was expected of it at the close of the bar before, shape (n_bars, n_symbols).
+
+    1 in the mean, whatever the volatility and the hour. NaN where either is not known.
+    """
+    moves = moves_after(bars, 1)
+    out = np.full(bars.shape, np.nan)
+    out[1:] = (moves.path / np.exp(expected_log_path(bars, moves)))[:-1]
+    return out
+
+
+def lead_lag(
+    bars: Bars,
+    signals: Signals,
+    reach: Duration = "48h",
+    cooldown: Duration | None = None,
+    n_draws: int = 999,
+    seed: int = 0,
+    surprise: np.ndarray | None = None,
+) -> LeadLag:
+    """Activity from ``reach`` before alerts to as long after them, and the estimated lead.
+
+    What is averaged are surprises, the cross-correlation of alerts with volatility news: once a swell is visible the forecast knows
+    of it, so that its first bar stands out most. The lead is the edge in that curve: the offset at which the bars from there on
+    exceed the bars before by most, nearer bars counting more [1]_::
+
+        lead = argmax_k sum_{j=0}^{7} 0.6^j (a[k + j] - a[k - 1 - j])
+
+    The largest bar itself would be late by one in every second case, because a swell's largest move need not be its first.
+
+    Parameters
+    ----------
+    bars : Bars
+    signals : Signals
+        On the rows and symbols of ``bars``.
+    reach : str
+        At least 2 bars.
+    cooldown : str, optional
+        After an event, alerts of the same symbol within this time are no events.
+    n_draws, seed : int
+        Of the band and of the interval.
+    surprise : ndarray, shape (n_bars, n_symbols), optional
+        ``surprises`` of the bars, if at hand.
+
+    Raises
+    ------
+    ConfigError
+        If ``reach`` is below 2 bars or longer than the data.
+    DataError
+        If signals and bars do not cover the same rows.
+
+    References
+    ----------
+    .. [1] Canny (1986), A computational approach to edge detection.
+    """
+    check_type("signals", signals, Signals, "make them with Scores.signals")
+    check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
+        raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
+    n_bars = bars_in(reach, bars.interval, "reach")
+    if not 2 <= n_bars < bars.n_bars:
+        raise ConfigError(f"reach must be at least 2 bars and shorter than the data, got {reach} = {n_bars} of {bars.n_bars} bars")
+    events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
+    return lead_lag_curve(surprises(bars) if surprise is None else surprise, events, n_bars, n_draws, seed)
+
+
+def lead_lag_curve(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_draws: int = 999, seed: int = 0) -> LeadLag:
+    """As ``lead_lag``, of surprises and events, both (n_rows, n_symbols); ``reach`` in bars."""
+    offsets = np.arange(-reach, reach + 1)
+    capped = np.minimum(surprise, CAP)
+    usual = np.array([np.nanmean(column) if (column > 0).any() else np.nan for column in capped.T])
+    sums, n_by_row = row_profiles(capped / usual, events, offsets)
+    n = n_by_row.sum(axis=0)
+    n_events, clusters, n_clusters = int(events.sum()), _clusters(events, reach), count_clusters(events, reach)
+    nan = float("nan")
+    blank = np.full(len(offsets), nan)
+    if n_clusters < 2 or n.min() < 2:
+        reason = "fewer than 2 groups of events with known bars"
+        activity = np.divide(sums.sum(axis=0), n, out=blank.copy(), where=n > 0)
+        return LeadLag(offsets, activity, blank, blank, n, n_events, nan, nan, (nan, nan), reason)
+    activity = sums.sum(axis=0) / n
+    influence = np.zeros((len(surprise), len(offsets)))
+    influence[np.flatnonzero(events.any(axis=1))] = (sums - n_by_row * activity) / n
+    band = sup_t_band(activity - 1, influence, reach, n_clusters, n_draws, seed, floor=True)
+    margin = band.critical * band.error
+    low, high = activity - margin, activity + margin
+    if not (low > 1).any():
+        reason = "no offset stands out above 1"
+        return LeadLag(offsets, activity, low, high, n, n_events, band.p, nan, (nan, nan), reason)
+    lead = float(offsets[onset(activity)])
+    # Whole clusters of events are drawn, so that bars which several of them share stay together.
+    grouped = [np.zeros((n_clusters, len(offsets))) for _ in range(2)]
+    for group, values in zip(grouped, (sums, n_by_row), strict=True):
+        np.add.at(group, clusters, values)
+    times = np.random.default_rng(seed).multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), n_draws)
+    drawn = offsets[onset(times @ grouped[0] / np.maximum(times @ grouped[1], 1))]
+    first, last = np.quantile(drawn, [0.025, 0.975], method="nearest")
+    return LeadLag(offsets, activity, low, high, n, n_events, band.p, lead, (float(first), float(last)))
+
+
+def onset(activity: np.ndarray) -> np.ndarray:
+    """Place of the edge in curves of activity, shape (..., k): where the bars from there on exceed those before by most."""
+    k = activity.shape[-1]
+    ahead = np.arange(k)[:, None] - np.arange(k)[None, :]
+    # Column i weighs the bars from i on up, those before it down. Beyond the ends, activity is as in the median offset.
+    weight = np.where(ahead >= 0, EDGE_DECAY ** np.clip(ahead, 0, None), -(EDGE_DECAY ** np.clip(-1 - ahead, 0, None)))
+    weight[(ahead >= EDGE_BARS) | (ahead < -EDGE_BARS)] = 0.0
+    return np.argmax((activity - np.median(activity, axis=-1, keepdims=True)) @ weight, axis=-1)
+
+
+def row_profiles(values: np.ndarray, events: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums and counts, over the symbols of each row with an event, of the known values at each offset.
+
+    Both have the shape (n_event_rows, k).
+    """
+    rows = np.flatnonzero(events.any(axis=1))
+    active = events[rows]
+    sums, counts = np.zeros((len(rows), len(offsets))), np.zeros((len(rows), len(offsets)), dtype=np.int64)
+    for k, offset in enumerate(offsets):
+        at = rows + offset
+        inside = (at >= 0) & (at < len(values))
+        found = values[np.clip(at, 0, len(values) - 1)]
+        known = active & inside[:, None] & ~np.isnan(found)
+        counts[:, k] = known.sum(axis=1)
+        sums[:, k] = np.where(known, found, 0.0).sum(axis=1)
+    return sums, counts
+
+
+def count_clusters(events: np.ndarray, reach: int) -> int:
+    """Groups of events, symbols taken together, that begin at least ``reach`` rows apart."""
+    return int(thin(_any_symbol(events), reach).sum())
+
+
+def _any_symbol(events: np.ndarray) -> np.ndarray:
+    return np.any(events, axis=1)[:, None]
+
+
+def _clusters(events: np.ndarray, reach: int) -> np.ndarray:
+    """Number of the group that each row with an event belongs to; a group begins ``reach`` rows after the last one did."""
+    begins = thin(_any_symbol(events), reach)[:, 0]
+    return np.cumsum(begins)[np.flatnonzero(_any_symbol(events))] - 1

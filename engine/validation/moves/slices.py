@@ -1,0 +1,131 @@
+"""Detectors through history: forward moves by year, asset and regime, how stable their ranking is, and how far they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from foreshock.data.bars import Bars
+from foreshock.engine.scores import Signals
+from foreshock.engine.validation.moves.forward import MoveTable
+
+FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_matched")
+# Below this many events a slice's ratio ranks nothing.
+MIN_RANKED_EVENTS = 10
+# Kinds of slice whose rankings are held against each other, and the blocks over which ranks are averaged.
+RANKED, BLOCKS = ("year", "asset", "regime"), "asset_year"
+CROSSED = (BLOCKS, "regime_year")
+
+
+def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
+    """Rows and symbols of each year, asset and regime, and of each asset and regime in a year.
+
+    The masks broadcast to (n_bars, n_symbols).
+
+    Parameters
+    ----------
+    bars : Bars
+    regimes : ndarray of int, shape (n_bars, n_symbols)
+        Index into ``regime_names``, -1 where not known.
+    """
+    year_of = bars.time.astype("datetime64[Y]")
+    years = {str(year): (year_of == year)[:, None] for year in np.unique(year_of)}
+    assets = {name: (np.arange(bars.n_symbols) == i)[None, :] for i, name in enumerate(bars.symbols)}
+    masks = {"year": years, "asset": assets, "regime": {name: regimes == i for i, name in enumerate(regime_names)}}
+    for by in CROSSED:
+        places = masks[by.removesuffix("_year")]
+        masks[by] = {f"{name} {year}": place & rows for name, place in places.items() for year, rows in years.items()}
+    return masks
+
+
+def sliced_moves(
+    table: MoveTable,
+    signals: Signals,
+    masks: Mapping[str, Mapping[str, np.ndarray]],
+    cooldown: str | None,
+    n_bootstrap: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Forward moves of one detector within each slice, events against the other rows of the same slice.
+
+    Returns
+    -------
+    list of dict
+        ``by`` (a key of the masks), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
+        ``matched_ratio``, ``ci``, ``p_matched``; slices in which no row was decided are left out.
+    """
+    rows = []
+    for by, slices in masks.items():
+        for name, mask in slices.items():
+            part = replace(signals, active=signals.active & mask, decided=signals.decided & mask)
+            if not part.decided.any():
+                continue
+            for moves in table.after(part, cooldown, n_bootstrap, seed).horizons.values():
+                figures = asdict(moves)
+                rows.append({"by": by, "slice": name, **{key: figures[key] for key in FIGURES}})
+    return rows
+
+
+def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Kendall's tau-b between the rankings of detectors, by matched ratio, in every two slices of a kind.
+
+    Parameters
+    ----------
+    slices : sequence of dict
+        Rows of ``sliced_moves`` with ``detector`` added. A detector with fewer than 10 events in a slice is not ranked there.
+
+    Returns
+    -------
+    list of dict
+        ``by``, ``first``, ``second``, ``tau`` (-1 to 1), ``n_detectors`` and the two-sided ``p`` of independent rankings. Assets
+        and regimes share their time, so that their rankings are not independent; years are. Pairs with fewer than 3 common
+        detectors are left out.
+    """
+    found = []
+    for by in RANKED:
+        ratios = ranked_ratios(slices, by)
+        for first, second in combinations(ratios, 2):
+            common = sorted(ratios[first].keys() & ratios[second].keys())
+            if len(common) >= 3:
+                x, y = ([ratios[name][detector] for detector in common] for name in (first, second))
+                test: Any = stats.kendalltau(x, y)
+                pair = {"by": by, "first": first, "second": second, "n_detectors": len(common)}
+                found.append({**pair, "tau": float(test.statistic), "p": float(test.pvalue)})
+    return found
+
+
+def ranked_ratios(slices: Sequence[Mapping[str, Any]], by: str) -> dict[str, dict[str, float]]:
+    """Matched ratio by slice of a kind and by detector, without those of fewer than 10 events."""
+    own = [row for row in slices if row["by"] == by]
+    ratios: dict[str, dict[str, float]] = {row["slice"]: {} for row in own}
+    for row in own:
+        ratio = row["matched_ratio"]
+        if row["n_events"] >= MIN_RANKED_EVENTS and ratio is not None and not np.isnan(ratio):
+            ratios[row["slice"]][row["detector"]] = ratio
+    return {name: ranked for name, ranked in ratios.items() if ranked}
+
+
+def agreement(signals: Mapping[str, Signals], within: int) -> dict[str, dict[str, float]]:
+    """Share of the row detector's alerts that the column detector also raised, up to ``within`` rows before or after.
+
+    Rows that either left undecided do not count; NaN where a detector has no alert. The diagonal is 1.
+    """
+    near = {name: _dilate(found.active, within) for name, found in signals.items()}
+    table: dict[str, dict[str, float]] = {}
+    for name, found in signals.items():
+        table[name] = {}
+        for other, their in signals.items():
+            alerts = found.active & their.decided
+            table[name][other] = float(near[other][alerts].mean()) if alerts.any() else float("nan")
+    return table
+
+
+def _dilate(active: np.ndarray, within: int) -> np.ndarray:
+    padded = np.vstack([np.zeros((1, active.shape[1]), np.int64), np.cumsum(active, axis=0)])
+    rows = np.arange(len(active))
+    return padded[np.minimum(rows + within + 1, len(active))] > padded[np.maximum(rows - within, 0)]

@@ -1,0 +1,14 @@
+from .model_comparison import model_confidence_set as model_confidence_set
+from .model_comparison import superior_models as superior_models
+from .model_comparison import superior_predictive_ability as superior_predictive_ability
+from .multiple import benjamini_hochberg as benjamini_hochberg
+from .multiple import benjamini_yekutieli as benjamini_yekutieli
+from .multiple import romano_wolf as romano_wolf
+from .overfitting import overfitting_probability as overfitting_probability
+from .ranks import RankComparison as RankComparison
+from .ranks import compare_ranks as compare_ranks
+from .sharpe import deflated_sharpe as deflated_sharpe
+from .sharpe import expected_max_sharpe as expected_max_sharpe
+from .sharpe import min_track_record as min_track_record
+from .sharpe import probabilistic_sharpe as probabilistic_sharpe
+from .sharpe import sharpe_estimate as sharpe_estimate

@@ -1,0 +1,104 @@
+"""The command line: it parses, calls, prints, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from foreshock.cli.benchmark import benchmark_verbs
+from foreshock.cli.fetch import fetch
+from foreshock.cli.gallery import gallery
+from foreshock.cli.ledger import ledger_verbs
+from foreshock.cli.store import store_verbs
+from foreshock.cli.study import audit, compare, demo, eda, run, scenarios
+from foreshock.data.errors import ForeshockError
+from foreshock.terminal import printable
+
+INTERRUPTED = "interrupted; what was written before is as it was"
+
+app = typer.Typer(
+    help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+# The order here is the order of --help.
+for verb in (demo, run, audit, fetch, compare, eda, scenarios, gallery):
+    app.command()(verb)
+app.add_typer(ledger_verbs, name="ledger")
+app.add_typer(store_verbs, name="store")
+app.add_typer(benchmark_verbs, name="benchmark")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from foreshock import __version__
+
+        typer.echo(f"foreshock {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    # typer takes the help of the command line from the app, not from here.
+    pass
+
+
+@app.command()
+def detectors(
+    names: Annotated[bool, typer.Option("--names", help="Print only the names, without importing any detector.")] = False,
+) -> None:
+    """List the registered detectors, what they do, and their parameters."""
+    from foreshock.detectors.registry import DETECTORS, detector_class
+
+    if names:
+        typer.echo("\n".join(DETECTORS.names()))
+        return
+    for name in DETECTORS.names():
+        cls = detector_class(name)
+        params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
+        typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command line; the arguments are those of the process by default."""
+    try:
+        app(args=arguments, prog_name="foreshock")
+    except ForeshockError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, SystemError) as error:
+        if not _is_interrupt(error):
+            raise
+        _fail(INTERRUPTED, 130)
+    except SystemExit as stop:
+        # typer turns an interrupt of a command into this, and says nothing.
+        if stop.code == 130:
+            _fail(INTERRUPTED, 130)
+        raise
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{where}; check the path, its permissions and the free space", 3)
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """numba turns an interrupt inside a kernel into a SystemError, most often into two, one from the other."""
+    while isinstance(error, SystemError):
+        error = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt)
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
+    # Names and values in a message come from the user's files: they must not start a new line or control the terminal.
+    print("error:", printable(message), file=sys.stderr)  # noqa: T201
+    sys.exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""``foreshock store``: what history is on disk, whether it is whole, and a way out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from foreshock.data.errors import DataError
+from foreshock.terminal import StoreDir, printable
+
+if TYPE_CHECKING:
+    from foreshock.data.store.store import SeriesSummary, Store
+
+store_verbs = typer.Typer(help="List, check, repair and export the history on disk.", no_args_is_help=True)
+
+
+@store_verbs.command("ls")
+def store_ls(store: StoreDir = None) -> None:
+    """List every series: its rows, the range they cover, gaps never fetched, and bars that the exchange does not have."""
+    found = _store(store)
+    summaries = found.summary()
+    problems: list[str] = []
+    for series in summaries:
+        marks, bad = _series_line(found, series)
+        typer.echo(printable(f"{series.key!s:<44}{marks}"))
+        problems += bad
+    typer.echo(f"{len(summaries)} series; {found.folder}")
+    if problems:
+        raise DataError(_first_of(problems))
+
+
+def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
+    """The line of ``store ls`` about a series, and the partitions that cannot be read."""
+    from foreshock.data.store.series import minute, without
+
+    marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
+    if series.covered:
+        start, stop = series.covered[0][0], series.covered[-1][1]
+        marks += f"  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"
+        n_gaps = len(without((start, stop), series.covered))
+        marks += f"  {n_gaps} not fetched" if n_gaps else ""
+    if series.key.kind == "ohlcv" and not problems:
+        try:
+            empty = store.known_empty(series.key)
+        except (DataError, OSError) as error:
+            # A footer may be whole where the rows are not.
+            empty, problems = [], [str(error)]
+        n_bars = sum(stop - start for start, stop in empty) // series.key.step_ms
+        marks += f"  {n_bars:,} bars known to be empty, in {len(empty)} runs" if empty else ""
+    if problems:
+        marks += f"  UNREADABLE: {len(problems)} of {series.n_partitions + len(series.problems)} partitions"
+    return marks, problems
+
+
+def _first_of(problems: Sequence[str]) -> str:
+    return problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+
+
+@store_verbs.command("verify")
+def store_verify(store: StoreDir = None) -> None:
+    """Check that every row is as it was written; nothing is changed.
+
+    A deleted partition is not an error: its range counts as missing, and foreshock fetch asks for it again.
+    """
+    found = _store(store)
+    report = found.verify()
+    if not report.whole:
+        for problem in report.problems:
+            typer.echo(printable(f"BAD  {problem}"))
+        raise DataError(f"{_first_of(report.problems)}; the other {report.n_partitions} partitions are whole")
+    counts = f"{report.n_series} series, {report.n_partitions} partitions, {report.n_rows:,} rows"
+    typer.echo(f"{counts}, all as they were written; {found.folder}")
+
+
+@store_verbs.command("repair")
+def store_repair(store: StoreDir = None) -> None:
+    """Set damaged partitions aside, so that their ranges are fetched again, and clear up after interrupted writes."""
+    found = _store(store)
+    report = found.repair()
+    for line in report.mended:
+        typer.echo(printable(line))
+    typer.echo(f"{len(report.mended)} things repaired; {report.n_partitions} partitions are whole; {found.folder}")
+
+
+@store_verbs.command("export")
+def store_export(
+    symbol: Annotated[
+        str, typer.Argument(metavar="SYMBOL", help="Symbol as foreshock store ls shows it: BTC/USDT, BTC/USDT:USDT.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File to write, which ends in .csv or .parquet.")],
+    kind: Annotated[str, typer.Option(help="What to export: ohlcv, trades, funding or book.")] = "ohlcv",
+    exchange: Annotated[str | None, typer.Option(help="Exchange, where several have the symbol.")] = None,
+    timeframe: Annotated[str | None, typer.Option(help="Bar length or time between snapshots, where there are several.")] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the range, UTC, such as 2024-01-01.")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the range, UTC, not part of it.")] = None,
+    store: StoreDir = None,
+) -> None:
+    """Write one series to a CSV or Parquet file."""
+    from foreshock.data.interval import parse_instant
+    from foreshock.data.store.export import export_series, find_series
+
+    found = _store(store)
+    first, stop = (
+        None if edge is None else int(parse_instant(edge, name).astype("datetime64[ms]").astype("int64"))
+        for edge, name in ((start, "start"), (end, "end"))
+    )
+    key = find_series(found, symbol, kind, exchange, timeframe)
+    typer.echo(printable(f"{export_series(found, key, out, first, stop):,} rows of {key} in {out}"))
+
+
+def _store(path: Path | None) -> Store:
+    """The store, which must exist."""
+    from foreshock.data.store.store import Store
+
+    store = Store(path) if path is not None else Store.default()
+    if not store.folder.is_dir():
+        raise DataError(f"no store at {store.folder}; foreshock fetch writes one, or pass --store DIR")
+    return store

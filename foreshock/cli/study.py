@@ -1,0 +1,251 @@
+"""The verbs around a study: demo, run, audit, compare, eda and scenarios."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from foreshock.data.errors import ConfigError, DataError, ForeshockError
+from foreshock.strategies.identity import BASELINE
+from foreshock.terminal import LedgerFile, check_out, print_table, printable
+
+if TYPE_CHECKING:
+    from foreshock.data.bars import Bars
+    from foreshock.exploration.exploration import Exploration
+    from foreshock.scenarios.scenarios import ScenarioStudy
+    from foreshock.study.config import StudyConfig
+    from foreshock.study.result import StudyResult
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Study file; see examples/study.toml.")]
+DataPath = Annotated[Path | None, typer.Option("--data", help="Bars to use instead of data.path of the study.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet and trades.parquet.")]
+
+
+def demo(
+    out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 7
+) -> None:
+    """Run the whole job on a simulated market with planted events, offline."""
+    check_out(out)
+    from foreshock.study.demo import demo_study
+
+    result = demo_study(seed).run(progress=True)
+    _finish(result, out, f"foreshock demo --seed {seed}")
+
+
+def run(
+    study: StudyFile,
+    data: DataPath = None,
+    out: OutDir = Path("foreshock-out/study"),
+    ledger: LedgerFile = None,
+    no_ledger: Annotated[
+        bool, typer.Option("--no-ledger", help="Do not use the trial ledger: write no entry, count no trials.")
+    ] = False,
+) -> None:
+    """Run a study from a file: walk-forward scores, verdicts, backtests, a report, and an entry in the trial ledger."""
+    check_out(out)
+    from foreshock.engine.trials.ledger import Ledger
+
+    if ledger is not None and no_ledger:
+        raise ConfigError(f"--ledger and --no-ledger exclude each other, got both (--ledger {ledger}); leave one out")
+    trials = None if no_ledger else Ledger(ledger)
+    if trials is not None:
+        trials.check()
+    config = _loaded(study)
+    bars = _bars(config, study, data)
+    from foreshock.study.study import Study
+    from foreshock.study.trials import record_study
+
+    result = Study.from_config(config, bars).run(progress=True)
+    command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "")
+    if trials is not None:
+        try:
+            result = record_study(result, trials)
+        except (ForeshockError, OSError) as error:
+            # The results took hours: save them, as without a ledger.
+            _finish(result, out, command)
+            reason = error.strerror if isinstance(error, OSError) else error
+            said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; fix this and run again"
+            raise DataError(said) from error
+    _finish(result, out, command)
+
+
+def audit(
+    study: StudyFile,
+    data: DataPath = None,
+    cuts: Annotated[int, typer.Option(help="Number of random cut points.", min=1)] = 20,
+) -> None:
+    """Check causality: run features, detectors, threshold and strategies on truncated and corrupted histories."""
+    config = _loaded(study)
+    bars = _bars(config, study, data)
+    from foreshock.study.study import Study
+
+    found = Study.from_config(config, bars).audit(cuts, progress=True)
+    for result in found.results:
+        state = "ok  " if result.passed else "LEAK"
+        typer.echo(f"{state} {result.name:<40} worst {result.worst:.1e}, allowed {result.tolerance:.0e}  {result.first_leak or ''}")
+    n_leaks = sum(not result.passed for result in found.results)
+    typer.echo(f"{len(found.results)} computations, {cuts} cuts: {n_leaks or 'no'} {'leak' if n_leaks == 1 else 'leaks'}")
+    if n_leaks:
+        raise typer.Exit(1)
+
+
+def compare(
+    studies: Annotated[
+        list[Path], typer.Argument(metavar="STUDY_OR_DIR...", help="Study files, or folders that foreshock run wrote.")
+    ],
+    data: DataPath = None,
+    models: Annotated[
+        Path | None,
+        typer.Option(help="Comparison of models to show in the report; foreshock benchmark models --out writes it."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, comparison.json and the studies that had to be run.")
+    ] = Path("foreshock-out/compare"),
+    ledger: LedgerFile = None,
+    no_ledger: Annotated[
+        bool, typer.Option("--no-ledger", help="Do not use the trial ledger for studies that have to be run.")
+    ] = False,
+) -> None:
+    """Compare detectors by year, asset and regime, with the stability of their ranking, and their agreement.
+
+    A study file is run first, which adds an entry to the trial ledger, as foreshock run does.
+    """
+    check_out(out)
+    from foreshock.comparison.comparison import comparison, load_models, load_results, print_comparison, save_comparison
+
+    beside = load_models(models) if models is not None else None
+    found: dict[str, dict[str, Any]] = {}
+    twice = next((path for i, path in enumerate(studies) if path.resolve() in {other.resolve() for other in studies[:i]}), None)
+    if twice is not None:
+        raise ConfigError(f"studies to compare must differ, got {twice} twice; leave one out")
+    for path in studies:
+        name = path.resolve().stem if path.suffix == ".toml" else path.resolve().name
+        if name in found:
+            name = str(path)
+        if path.suffix == ".toml":
+            run(path, data, out / name, ledger, no_ledger)
+            found[name] = load_results(out / name)
+        else:
+            found[name] = load_results(path)
+    content = comparison(found, beside)
+    options = (f" --data {data.name}" if data else "") + (f" --models {models.name}" if models else "")
+    save_comparison(content, out, "foreshock compare " + " ".join(path.name for path in studies) + options)
+    print_comparison(content)
+    typer.echo(f"comparison: {out / 'comparison.json'}")
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+def eda(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for eda.html and eda.json.")] = Path("foreshock-out/eda"),
+    interval: Annotated[str | None, typer.Option(help="Bar length, such as 1h; by default the most common step.")] = None,
+) -> None:
+    """Show what a history looks like: its faults, returns, features, volatility and regimes, on one page."""
+    check_out(out)
+    found = explore_file(data, out, interval)
+    from foreshock.reports.exploration.page import headline
+
+    for sentence in headline(found.results):
+        typer.echo(sentence)
+    for part in found.results["omitted"]:
+        typer.echo(printable(f"not drawn: {part['what']}: {part['why']}"))
+    typer.echo(f"report: {out / 'eda.html'}")
+
+
+def explore_file(data: Path, out: Path, interval: str | None = None) -> Exploration:
+    """Explore a file of bars, and write ``eda.html`` and ``eda.json`` into a folder."""
+    from foreshock.data.files import naming, read_table
+
+    table = read_table(data)
+    from foreshock.exploration.exploration import explore
+
+    with naming(data):
+        found = explore(table, interval, f"{data.resolve().name}: what the data look like")
+    found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
+    return found
+
+
+def scenarios(
+    study: StudyFile,
+    n: Annotated[int, typer.Option("--n", help="Number of scenarios.", min=100)] = 1_000,
+    stress: Annotated[float, typer.Option(help="Volatility of the scenarios, as a multiple of the model's.", min=1, max=20)] = 3.0,
+    data: DataPath = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, scenarios.json, scenarios.parquet and model.safetensors.")
+    ] = Path("foreshock-out/scenarios"),
+) -> None:
+    """Generate scenarios: how realistic they look, and the stressed risk of a portfolio."""
+    check_out(out)
+    config = _loaded(study)
+    bars = _bars(config, study, data)
+    from foreshock.scenarios.output import print_scenarios
+
+    found = draw_scenarios(config, bars, n, stress, out, f"foreshock scenarios {study.name}", data)
+    print_scenarios(found)
+    typer.echo(f"scenarios: {out / 'scenarios.json'}")
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+def draw_scenarios(
+    config: StudyConfig, bars: Bars, n: int, stress: float, out: Path, command: str, data: Path | None = None
+) -> ScenarioStudy:
+    """Draw the scenarios that a study asks for, and write their report into a folder; its command ends with the options."""
+    from foreshock.progress import progress_bar
+    from foreshock.scenarios.output import save_scenarios
+    from foreshock.scenarios.scenarios import scenario_study
+
+    wanted = config.scenarios
+    with progress_bar(6 if wanted.later else 4, True) as step:
+        found = scenario_study(
+            bars, wanted.model, wanted.horizon, n, stress, wanted.weights, wanted.levels, wanted.later, config.seed, on_step=step
+        )
+    command += f" --n {n} --stress {stress:g}" + (f" --data {data.name}" if data else "")
+    save_scenarios(found, bars, {**wanted.model_dump(), "n": n, "stress": stress, "seed": config.seed}, out, command)
+    return found
+
+
+def _loaded(study: Path) -> StudyConfig:
+    """The study of a file; prints which files of the user's were run for it."""
+    from foreshock.study.config import load_study
+
+    config = load_study(study)
+    if config.files:
+        typer.echo(f"ran {', '.join(config.files)}, which {study} names", err=True)
+    return config
+
+
+def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
+    """The bars that the study's data section asks for."""
+    from foreshock.data.files import read_bars
+
+    wanted = config.data
+    if data is None and wanted.path is None:
+        raise ConfigError(f"no data: {study} has no key 'data.path'; add it, or pass --data PATH")
+    bars = read_bars(data or study.parent / str(wanted.path), wanted.interval)
+    bars = bars.select(wanted.symbols) if wanted.symbols else bars
+    return bars.between(wanted.start, wanted.end)
+
+
+def _finish(result: StudyResult, out: Path, command: str) -> None:
+    folder = result.save(out, command)
+    _print_summary(result)
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _print_summary(result: StudyResult) -> None:
+    columns = ("detector", "verdict", "over", "events", "raw", "matched [95 %]", "q", "alerts", "avoidance", "luck")
+    rows = []
+    for label, row in result.summary().to_dict("index").items():
+        matched = f"{row['matched_ratio']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+        figures = (str(row["n_events"]), f"{row['abs_move_ratio']:.2f}", matched, f"{row['q']:.3f}", f"{row['alert_rate']:.2%}")
+        paid = (f"{row['avoidance_return']:+.1%}", f"{row['luck_below']:.0%}")
+        rows.append((str(label), row["verdict"], row["horizon"], *(cell.replace("nan", "–") for cell in (*figures, *paid))))
+    print_table(result.title, columns, rows, n_left=3)
+    baselines = {name: entry for name, entry in result.results["backtests"].items() if entry["role"] == BASELINE}
+    held = ", ".join(f"{name} {entry['total_return']:+.1%}" for name, entry in baselines.items())
+    typer.echo(
+        "raw: size of moves after alerts, divided by that after other bars; matched: divided by that after equally volatile bars"
+    )
+    typer.echo(f"avoidance: return of standing aside after alerts; luck: share of random timings that earned less; {held}")

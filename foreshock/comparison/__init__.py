@@ -1,0 +1,5 @@
+"""Detectors through history, within one study and between several."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

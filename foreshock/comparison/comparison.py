@@ -1,0 +1,224 @@
+"""Detectors through history: by year, asset and regime, within one study and between several."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foreshock.comparison.rankings import rank_comparisons, slice_ranks, with_q
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.system.disk import written_together
+from foreshock.engine.validation.moves.slices import RANKED
+from foreshock.plain import plain, versions
+from foreshock.study.content import SCHEMA_VERSION
+from foreshock.study.identities import with_identities
+from foreshock.terminal import print_table
+
+NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
+MODELS_VERSION = 1
+# What of two studies at a detector's longest common horizon is held side by side.
+BESIDE = {"matched": "matched_ratio", "ci": "ci", "effect": "path_effect", "effect_ci": "path_effect_ci", "q": "q", "n": "n_events"}
+
+
+def load_results(folder: Path) -> dict[str, Any]:
+    """The results of a study from the folder that ``foreshock run`` wrote.
+
+    Raises
+    ------
+    DataError
+        If there is no results.json, or it is not one of this version.
+    """
+    path = folder / "results.json"
+    if folder.is_file():
+        raise DataError(f"{folder} is no study; give a folder that foreshock run wrote, or a study file that ends in .toml")
+    missing = f"no results.json in {folder}; give a folder that foreshock run wrote, or a study file"
+    results = _read_json(path, missing, "run the study again")
+    if not isinstance(results, dict) or results.get("version") != SCHEMA_VERSION or any(key not in results for key in NEEDED):
+        raise DataError(f"{path} is not a results file of version {SCHEMA_VERSION}; run the study again")
+    return results
+
+
+def load_models(path: Path) -> dict[str, Any]:
+    """The comparison of models that ``foreshock benchmark models --out`` wrote.
+
+    Raises
+    ------
+    DataError
+        If there is none, or it is not one of this version.
+    """
+    missing = f"no such file: {path}; foreshock benchmark models --out {path.name} writes one"
+    found = _read_json(path, missing, "write it again")
+    if not isinstance(found, dict) or found.get("version") != MODELS_VERSION or not {"data", "rows"} <= found.keys():
+        said = "foreshock benchmark models --out writes one"
+        raise DataError(f"{path} is no comparison of models of version {MODELS_VERSION}; {said}")
+    return found
+
+
+def _read_json(path: Path, missing: str, remedy: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(missing) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON: {error}; {remedy}") from error
+
+
+def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What ``foreshock compare`` writes: each study's table by slice, stability, agreement; and what differs between studies.
+
+    Parameters
+    ----------
+    studies : dict of str to dict
+        Results by name.
+    models : dict, optional
+        See ``load_models``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if not studies:
+        raise ConfigError("nothing to compare; give at least one study file or folder")
+    studies = {name: with_identities(results) for name, results in studies.items()}
+    return plain(
+        {
+            "version": SCHEMA_VERSION,
+            "studies": {name: _study(results) for name, results in studies.items()},
+            "changes": changes(studies),
+            "config_changes": config_changes(studies),
+            "models": models,
+            "versions": versions(),
+        }
+    )
+
+
+def _study(results: Mapping[str, Any]) -> dict[str, Any]:
+    slices, cells = with_q(results["slices"])
+    return {
+        "data": results["data"],
+        "config": results["config"],
+        "roles": {label: entry["role"] for label, entry in results["detectors"].items()},
+        "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
+        "slices": slices,
+        "cells": cells,
+        "ranks": slice_ranks(results["slices"]),
+        "rank_comparison": rank_comparisons(results["slices"]),
+        "stability": {by: mean_tau(results["rank_stability"], by) for by in RANKED},
+        "rank_stability": results["rank_stability"],
+        "agreement": results["agreement"],
+        "seeds": results.get("seeds"),
+        "versions": results.get("versions"),
+    }
+
+
+def save_comparison(content: Mapping[str, Any], folder: str | Path, command: str = "foreshock compare STUDY_OR_DIR...") -> Path:
+    """Write ``comparison.json`` and ``report.html`` into a folder; earlier files stay until both new ones are whole."""
+    from foreshock.reports.comparison.page import ComparisonReport
+
+    folder = Path(folder)
+    with written_together(folder, ("comparison.json", "report.html")) as parts:
+        parts["comparison.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        parts["report.html"].write_bytes(ComparisonReport(content, command).to_html().encode())
+    return folder
+
+
+def mean_tau(pairs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
+    """Mean of Kendall's tau over the pairs of slices of a kind, and how many pairs there were."""
+    taus = [pair["tau"] for pair in pairs if pair["by"] == by and pair["tau"] is not None and not np.isnan(pair["tau"])]
+    return {"mean_tau": float(np.mean(taus)) if taus else None, "n_pairs": len(taus)}
+
+
+def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Detectors that several studies share, each against the first study: verdict and matched ratio at the longest horizon."""
+    names = list(studies)
+    rows = []
+    for name in names[1:]:
+        for label, entry in studies[name]["detectors"].items():
+            before = studies[names[0]]["detectors"].get(label)
+            if before is None:
+                continue
+            horizon = next((h for h in reversed(entry["forward"]) if h in before["forward"]), None)
+            moves = [found["forward"][horizon] if horizon else {} for found in (before, entry)]
+            rows.append(
+                {
+                    "detector": label,
+                    "first": names[0],
+                    "second": name,
+                    "verdict_first": before["verdict"],
+                    "verdict_second": entry["verdict"],
+                    "horizon": horizon,
+                }
+                | {
+                    f"{short}_{place}": found.get(key)
+                    for short, key in BESIDE.items()
+                    for place, found in zip(("first", "second"), moves, strict=True)
+                }
+            )
+    return rows
+
+
+def config_changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Keys of configuration and data that differ from the first study, and their values, None where a study has no such key."""
+    names = list(studies)
+    settings = {name: dict(_flat({"data": results["data"], **results["config"]})) for name, results in studies.items()}
+    first = settings[names[0]]
+    return [
+        {"key": key, "first": names[0], "second": name, "value_first": first.get(key), "value_second": settings[name].get(key)}
+        for name in names[1:]
+        for key in dict.fromkeys([*first, *settings[name]])
+        if first.get(key) != settings[name].get(key)
+    ]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], dict[str, list[Mapping[str, Any] | None]]]:
+    """Slice names in order, and for each detector its row in every one of them, None where it has none."""
+    names = list(dict.fromkeys(row["slice"] for row in slices if row["by"] == by))
+    found = {(row["detector"], row["slice"]): row for row in slices if row["by"] == by}
+    labels = list(dict.fromkeys(row["detector"] for row in slices))
+    return names, {label: [found.get((label, name)) for name in names] for label in labels}
+
+
+def print_comparison(content: Mapping[str, Any]) -> None:
+    """Tables of every study: matched ratio by slice, stability of the ranking, agreement; then what changed between studies."""
+    for study, found in content["studies"].items():
+        for by, stability in found["stability"].items():
+            names, table = by_slice(found["slices"], by)
+            mean, n_pairs = stability["mean_tau"], stability["n_pairs"]
+            tau = "not known" if mean is None else f"{mean:+.2f} over {n_pairs} pairs"
+            horizon = found["slices"][0]["horizon"] if found["slices"] else "-"
+            title = f"{study}: volatility-matched ratio of the next {horizon} by {by} (events); mean Kendall's tau {tau}"
+            print_table(title, ("detector", *names), [(label, *map(_ratio, cells)) for label, cells in table.items()])
+        labels = list(found["agreement"])
+        share = [(label, *(_number(found["agreement"][label][other]) for other in labels)) for label in labels]
+        print_table(f"{study}: share of a detector's alerts that another raised too, within a bar", ("detector", *labels), share)
+    rows = [
+        (
+            row["detector"],
+            f"{row['verdict_first']} → {row['verdict_second']}",
+            f"{_number(row['matched_first'])} → {_number(row['matched_second'])}",
+        )
+        for row in content["changes"]
+    ]
+    if rows:
+        print_table("Against the first study", ("detector", "verdict", "matched ratio, longest horizon"), rows)
+
+
+def _ratio(row: Mapping[str, Any] | None) -> str:
+    return "–" if row is None or row["matched_ratio"] is None else f"{row['matched_ratio']:.2f} ({row['n_events']})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,5 @@
+"""What a history looks like, before any detector is asked about it."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,170 @@
+"""Exploration: what a history looks like, before any detector is asked about it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_path, check_whole
+from foreshock.data.interval import Duration
+from foreshock.data.quality.clean import QualityReport, clean
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import shown
+from foreshock.exploration import sections
+from foreshock.plain import bars_section, plain, versions
+
+SCHEMA_VERSION = 1
+# Runs of findings that are listed; all are counted.
+RUNS_LISTED = 2_000
+
+
+@dataclass(frozen=True, repr=False)
+class Exploration(Shown):
+    """What a history looks like. Everything describes the whole history: it is for plots, and no signal is made of it.
+
+    Parameters
+    ----------
+    title : str
+    results : dict
+        The content of eda.json: JSON types, fractions, None where not known. ``omitted`` says what could not be computed, and
+        why.
+    bars : Bars
+        After cleaning.
+    quality : QualityReport
+    """
+
+    title: str
+    results: dict[str, Any]
+    bars: Bars
+    quality: QualityReport
+
+    def summary(self) -> pd.DataFrame:
+        """One row for each symbol: bars, gaps, findings, and moments of its log returns."""
+        counts = self.quality.table
+        rows = {
+            symbol: {
+                "n_bars": counts.loc[symbol, "n_bars"],
+                "gaps": counts.loc[symbol, "gaps"],
+                "findings": counts.loc[symbol].drop(["n_bars", "gaps"]).sum(),
+                **{key: moments[key] for key in ("mean", "std", "skew", "kurtosis", "far", "min", "max")},
+            }
+            for symbol, moments in self.results["returns"].items()
+        }
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.index.name = "symbol"
+        return table.astype(dict.fromkeys(table.columns.drop(["n_bars", "gaps", "findings"]), float))
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write eda.json; an earlier file stays until the new one is whole."""
+        check_path("path", path)
+        from foreshock.reports.parts.html import save
+
+        save(json.dumps(self.results, indent=1, allow_nan=False), path)
+        return Path(path)
+
+    def report(self, path: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
+        """Write the self-contained HTML page; an earlier file stays until the new one is whole."""
+        check_path("path", path)
+        from foreshock.reports.exploration.page import EdaReport
+
+        EdaReport(self.title, self.results, command).save(path)
+        return Path(path)
+
+    def save(self, folder: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
+        """Write ``eda.html`` and ``eda.json`` into a folder."""
+        check_path("folder", folder)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.to_json(folder / "eda.json")
+        self.report(folder / "eda.html", command)
+        return folder
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield from self.bars._facts()
+        yield counted(len(self.quality.findings), "finding")
+
+    def _preview(self) -> pd.DataFrame:
+        return self.summary()
+
+    def to_frame(self) -> pd.DataFrame:
+        """``summary()``: one row a symbol, by ``symbol``."""
+        return self.summary()
+
+
+# Matrices here are small, and the sums of one thread are the same bits each time.
+@threadpool_limits.wrap(limits=1)
+def explore(
+    bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
+) -> Exploration:
+    """Clean a history, and describe what is left.
+
+    Parameters
+    ----------
+    bars : Bars or DataFrame
+        As for ``fs.clean``: a table may hold doubled, unsorted and malformed bars, which are reported.
+    interval : str, optional
+        Of a table; by default the most common step.
+    title : str
+    seed : int
+        Of the rows drawn in the projection, and of k-means.
+
+    Returns
+    -------
+    Exploration
+
+    Raises
+    ------
+    ConfigError
+        If ``bars`` is of another kind, such as a path, or the seed is none.
+    DataError
+        As ``fs.clean``. A history too short for a part of the report is no error: ``results["omitted"]`` names the part.
+
+    Examples
+    --------
+    >>> from foreshock.data.simulate.market import simulate_market
+    >>> found = explore(simulate_market(seed=7, n_symbols=2, n_bars=600).bars)
+    >>> found.results["data"]["n_bars"], found.quality.count("missing"), found.results["omitted"]
+    (600, 0, [])
+    """
+    check_whole("seed", seed, 0)
+    bars, quality = clean(bars, interval)
+    omitted: list[dict[str, str]] = []
+    content = {
+        "version": SCHEMA_VERSION,
+        "title": title,
+        "data": _data(bars),
+        "quality": _quality(quality),
+        "returns": sections.returns_section(bars, omitted),
+        "boxes": sections.boxes_section(bars),
+        **sections.features_section(bars, omitted),
+        "correlation": sections.correlation_section(bars),
+        "autocorrelation": sections.autocorrelation_section(bars, omitted),
+        **sections.paths_section(bars, seed, omitted),
+        "omitted": omitted,
+        "seeds": {"exploration": seed},
+        "versions": versions(),
+    }
+    return Exploration(title, plain(content), bars, quality)
+
+
+def _data(bars: Bars) -> dict[str, Any]:
+    return {
+        **bars_section(bars),
+        "extras": list(bars.extras),
+        "listed": {symbol: sections.listed(bars, i) for i, symbol in enumerate(bars.symbols)},
+    }
+
+
+def _quality(quality: QualityReport) -> dict[str, Any]:
+    table = {str(symbol): row for symbol, row in quality.table.to_dict("index").items()}
+    listed = quality.runs.head(RUNS_LISTED).to_dict("records")
+    return {"table": table, "n_findings": len(quality.findings), "n_runs": len(quality.runs), "runs": listed}

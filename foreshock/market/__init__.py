@@ -1,0 +1,5 @@
+"""History by name: from the store, and what it lacks from the exchange."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,133 @@
+"""Order books by name: recorded into the store, and read from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from foreshock.data.books.orderbook import Book
+from foreshock.data.errors import ConfigError
+from foreshock.data.exchange.record import record_books
+from foreshock.data.interval import Duration, Instant, bars_in, format_duration, parse_duration, parse_instant
+from foreshock.data.show.facts import Shown, counted
+from foreshock.data.store.series import SeriesKey
+from foreshock.data.store.snapshots import read_snapshots
+from foreshock.data.store.store import Store
+from foreshock.data.system.disk import check_writable
+from foreshock.market.history import host, series_key, store_at, symbol_names
+from foreshock.progress import fetch_bar
+
+SHORTEST = np.timedelta64(1, "s")
+
+
+@dataclass(frozen=True, repr=False)
+class Recorded(Shown):
+    """What a recording brought of one book.
+
+    Parameters
+    ----------
+    key : SeriesKey
+    n_taken, n_missed : int
+        Snapshots, and intervals without one.
+    """
+
+    key: SeriesKey
+    n_taken: int
+    n_missed: int
+
+    def _facts(self) -> Iterator[str]:
+        yield str(self.key)
+        yield counted(self.n_taken, "snapshot")
+        yield f"{self.n_missed:,} missed"
+
+
+def record_book(
+    symbols: str | Sequence[str],
+    exchange: str = "binance",
+    every: Duration = "10s",
+    duration: Duration | None = None,
+    store: Store | str | Path | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+) -> list[Recorded]:
+    """Take snapshots of order books, 15 levels a side, into the store, from now on; see ``load_book``.
+
+    Parameters
+    ----------
+    symbols : str or sequence of str
+        As ccxt writes them.
+    exchange : str
+        ccxt's name.
+    every : str
+        Time between snapshots, whole seconds; they are taken at its multiples.
+    duration : str
+        How long, a multiple of ``every``.
+    store, base_url, progress
+        As in ``load_bars``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such exchange or symbol, or a duration does not fit.
+    ExchangeError
+        If the exchange or the network does not give a book; what was taken by then is in the store.
+    DataError
+        If the store cannot be read or written.
+    """
+    names, interval = symbol_names(symbols), _interval(every)
+    if duration is None:
+        raise ConfigError("duration must be given, how long to take snapshots, such as '1h', got none")
+    n_beats = bars_in(duration, interval)
+    keys = [series_key(exchange, name, "book", format_duration(interval)) for name in names]
+    place = store_at(store)
+    check_writable(place.folder)
+    taken, missed = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
+    # ccxt takes a second to import, and whoever reads needs none.
+    from foreshock.data.exchange.exchange import Exchange
+
+    source = Exchange(exchange, host(base_url))
+    with fetch_bar(n_beats * keys[0].step_ms * len(keys), progress) as shown:
+
+        def on_beat(key: SeriesKey, n: int) -> None:
+            taken[key] += n
+            missed[key] += 1 - n
+            shown(key.symbol, n, key.step_ms)
+
+        record_books(source, place, keys, n_beats, on_beat)
+    return [Recorded(key, taken[key], missed[key]) for key in keys]
+
+
+def load_book(
+    symbol: str,
+    exchange: str = "binance",
+    every: Duration = "10s",
+    start: Instant | None = None,
+    end: Instant | None = None,
+    store: Store | str | Path | None = None,
+) -> Book:
+    """The recorded snapshots of one book, with the flows between them.
+
+    Market flow, buys and sells are known if the store has the market's trades of the same time; see ``book_flows``. Of two
+    snapshots in one interval the first is given.
+
+    Raises
+    ------
+    ConfigError
+        If ``every`` is not whole seconds, or a name is none.
+    DataError
+        If there is no snapshot in the range, or the store cannot be read.
+    """
+    key = series_key(exchange, symbol, "book", format_duration(_interval(every)))
+    edges = (None if at is None else parse_instant(at, name) for at, name in ((start, "start"), (end, "end")))
+    first, stop = (None if at is None else int(at.astype("datetime64[ms]").astype(np.int64)) for at in edges)
+    return read_snapshots(store_at(store), key, first, stop)
+
+
+def _interval(every: Duration) -> np.timedelta64:
+    interval = parse_duration(every, "the time between snapshots")
+    if interval % SHORTEST:
+        raise ConfigError(f"the time between snapshots must be whole seconds, got {every}; take 1s or more")
+    return interval

@@ -1,0 +1,326 @@
+"""A study as a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+)
+
+from foreshock.data.checks import check_horizons, check_path, did_you_mean
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import parse_duration, parse_instant
+from foreshock.data.plugins.registry import Registry
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import few, shown
+from foreshock.detectors.registry import DETECTORS
+from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.thresholds.conformal import AdaptiveConformal
+from foreshock.engine.thresholds.peaks import PeaksOverThreshold
+from foreshock.engine.thresholds.quantiles import RollingQuantile, TrainQuantile
+from foreshock.engine.thresholds.registry import THRESHOLDS
+from foreshock.engine.thresholds.volatility import VolatilityScaled
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
+from foreshock.strategies.backtest.costs import Costs
+from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+
+
+def _iso(value: Any) -> Any:
+    """TOML's own dates as text; a text that is no date is refused."""
+    text = value.isoformat() if isinstance(value, date) else value
+    if isinstance(text, str):
+        parse_instant(text, "it")
+    return text
+
+
+def _span(text: str) -> str:
+    parse_duration(text, "it")
+    return text
+
+
+def _differ(horizons: list[str]) -> list[str]:
+    check_horizons(horizons)
+    return horizons
+
+
+# Fewer draws leave the ends of a 95 % interval to two or three of them.
+MIN_BOOTSTRAP = 99
+IsoDate = Annotated[str, BeforeValidator(_iso)]
+Span = Annotated[str, AfterValidator(_span)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Which bars: ``path`` is relative to the study file; ``--data`` takes its place."""
+
+    path: str | None = None
+    interval: Span | None = None
+    symbols: list[str] | None = Field(default=None, min_length=1)
+    start: IsoDate | None = None
+    end: IsoDate | None = None
+
+
+class DetectorConfig(BaseModel):
+    """A detector by name, with its parameters beside it, and a label if a name is used twice."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str
+    label: str | None = None
+
+
+class SplitsConfig(_Section):
+    train: Span = WalkForward.train
+    test: Span = WalkForward.test
+    embargo: Span | None = WalkForward.embargo
+    mode: Literal["rolling", "expanding"] = WalkForward.mode
+
+
+class _Threshold(_Section):
+    """What goes with any kind: scores in units of their own recent spread."""
+
+    volatility_scaled: bool = False
+    halflife: Span = VolatilityScaled.halflife
+
+
+class RollingQuantileConfig(_Threshold):
+    kind: Literal["rolling_quantile"] = "rolling_quantile"
+    q: Fraction = RollingQuantile.q
+    window: Span = RollingQuantile.window
+
+
+class TrainQuantileConfig(_Threshold):
+    kind: Literal["train_quantile"]
+    q: Fraction = TrainQuantile.q
+
+
+class AdaptiveConformalConfig(_Threshold):
+    """Keeps the alert rate 1 - q."""
+
+    kind: Literal["adaptive_conformal"]
+    q: Fraction = round(1 - AdaptiveConformal.alpha, 12)
+    gamma: Fraction = AdaptiveConformal.gamma
+    window: Span = AdaptiveConformal.window
+
+
+class PeaksOverThresholdConfig(_Threshold):
+    kind: Literal["peaks_over_threshold"]
+    q: Fraction = PeaksOverThreshold.q
+    init: Fraction = PeaksOverThreshold.init
+    window: Span = PeaksOverThreshold.window
+    refit: Span = PeaksOverThreshold.refit
+
+
+class FixedConfig(_Threshold):
+    kind: Literal["fixed"]
+    value: float
+
+
+class UserThresholdConfig(_Threshold):
+    """A threshold that is not one of ours, by name or as ``"mine.py:Class"``, with its parameters beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    kind: str
+
+
+def _kind(section: Any) -> str:
+    """The tag of the model that a threshold section is held against."""
+    kind = section.get("kind", "rolling_quantile") if isinstance(section, dict) else getattr(section, "kind", "rolling_quantile")
+    return kind if isinstance(kind, str) and kind in THRESHOLDS.table else OTHER_KIND
+
+
+OTHER_KIND = "another kind"
+ThresholdConfig = Annotated[
+    Annotated[RollingQuantileConfig, Tag("rolling_quantile")]
+    | Annotated[TrainQuantileConfig, Tag("train_quantile")]
+    | Annotated[AdaptiveConformalConfig, Tag("adaptive_conformal")]
+    | Annotated[PeaksOverThresholdConfig, Tag("peaks_over_threshold")]
+    | Annotated[FixedConfig, Tag("fixed")]
+    | Annotated[UserThresholdConfig, Tag(OTHER_KIND)],
+    Discriminator(_kind),
+]
+_THRESHOLDS: dict[str, type[_Threshold]] = {
+    "rolling_quantile": RollingQuantileConfig,
+    "train_quantile": TrainQuantileConfig,
+    "adaptive_conformal": AdaptiveConformalConfig,
+    "peaks_over_threshold": PeaksOverThresholdConfig,
+    "fixed": FixedConfig,
+}
+
+
+class CostsConfig(_Section):
+    taker: float = Costs.taker
+    slippage: float = Costs.slippage
+    maker: float = Costs.maker
+    maker_share: float = Costs.maker_share
+    impact: float = Costs.impact
+    impact_window: Span = str(Costs.impact_window)
+    # Needs the column funding_rate in the bars.
+    funding: bool = Costs.funding
+    borrow: float = Costs.borrow
+
+
+class AvoidanceConfig(_Section):
+    hold: Span = str(AnomalyAvoidance.hold)
+    exposure: float = Field(default=AnomalyAvoidance.exposure, ge=0, le=1)
+    rebalance: Span = str(AnomalyAvoidance.rebalance)
+    random_draws: int = Field(default=RANDOM_DRAWS, ge=1)
+
+
+class ScenariosConfig(_Section):
+    """Of ``foreshock scenarios``: the generator, the length of a path, and the portfolio, equal weights by default."""
+
+    model: Literal["vae", "conditional_vae", "gan"] = "vae"
+    horizon: Span = "24h"
+    weights: dict[str, float] | None = Field(default=None, min_length=1)
+    levels: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default=[0.95, 0.99], min_length=1)
+    # A second fit, on the first 70 % of the bars, for the card of the last 30 %.
+    later: bool = True
+
+
+class SurrogatesConfig(_Section):
+    """``n`` of 0 leaves the surrogate test out; the verdict is then the lesser one of the volatility-matched ratio."""
+
+    n: int = Field(default=N_SURROGATES, ge=0)
+    family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
+
+
+class StudyConfig(Shown, _Section):
+    """Every key of a study file; the defaults are those of ``Study``."""
+
+    title: str = TITLE
+    data: DataConfig = DataConfig()
+    features: list[str] | None = Field(default=None, min_length=1)
+    detectors: list[str | DetectorConfig] = Field(min_length=1)
+    splits: SplitsConfig = SplitsConfig()
+    threshold: ThresholdConfig = RollingQuantileConfig()
+    horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = list(HORIZONS)
+    delay: int = Field(default=DELAY, ge=1)
+    cooldown: Span | None = None
+    costs: CostsConfig = CostsConfig()
+    avoidance: AvoidanceConfig = AvoidanceConfig()
+    surrogates: SurrogatesConfig = SurrogatesConfig()
+    scenarios: ScenariosConfig = ScenariosConfig()
+    n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
+    seed: int = Field(default=SEED, ge=0)
+    # Where the path of a user's .py file begins: the folder of the study file.
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        """Where the paths of ``.py`` files begin; the working directory, unless the study comes from a file."""
+        return self._folder
+
+    @property
+    def files(self) -> list[str]:
+        """The ``.py`` files that the study names, whose code is run when it is loaded."""
+        named = [entry if isinstance(entry, str) else entry.name for entry in self.detectors] + [self.threshold.kind]
+        return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield few([entry if isinstance(entry, str) else entry.label or entry.name for entry in self.detectors], 4)
+        yield f"at {few(self.horizons, 4)}"
+
+
+def load_study(path: str | Path) -> StudyConfig:
+    """The study of a TOML file.
+
+    Detectors and thresholds that it names as ``"mine.py:Class"`` are loaded, which runs the code of that file; its path begins at
+    the folder of the study file. Otherwise no code is run.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is no TOML, or has a key, value, detector or threshold that is not known; the message names the key.
+    """
+    check_path("path", path)
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"no such study file: {path}; give a TOML file, see examples/study.toml") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path} is a folder; give a TOML file, see examples/study.toml") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text; give a TOML file, see examples/study.toml") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}; mend the line") from error
+    return parse_study(content, str(path), path.parent)
+
+
+def parse_study(content: dict[str, Any], source: str = "study", folder: str | Path = ".") -> StudyConfig:
+    """A configuration from plain values; see ``load_study``."""
+    try:
+        config = StudyConfig.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(error)}") from error
+    config._folder = Path(folder)
+    for i, entry in enumerate(config.detectors):
+        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+        # A network by its name alone need not be imported to know that there is one.
+        if wanted.model_extra or wanted.name not in DETECTORS.table:
+            _check(DETECTORS, source, f"detectors.{i}", wanted.name, wanted.model_extra or {}, config.folder)
+    if isinstance(config.threshold, UserThresholdConfig):
+        _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
+    return config
+
+
+def _check(registry: Registry, source: str, key: str, name: str, params: dict[str, Any], folder: Path) -> None:
+    """Refuse a name that is not known, and parameters that it has not or that are of another type."""
+    try:
+        cls = registry.find(name, folder)
+        registry.check_parameters(name, cls, params)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: key {shown(key)}: {error}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    # A detector that is a table should not be told to be a string; and a misspelt key is often why another one is missing.
+    problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
+    problem = min(problems or error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    loc = [str(part) for part in problem["loc"]]
+    kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
+    # A detector may be a string or a table; pydantic names the branch, which no user wrote.
+    where = ".".join(part for part in loc if part not in ("str", "DetectorConfig"))
+    if problem["type"] == "extra_forbidden":
+        return _unknown_key(loc, where, kind)
+    if problem["type"] == "missing":
+        return f"key {where!r} is missing; add it"
+    refusal = problem.get("ctx", {}).get("error")
+    if isinstance(refusal, ConfigError):
+        return f"key {where!r}: {refusal}"
+    said = "input should be a table" if problem["type"] == "model_type" else problem["msg"].replace(" after validation", "")
+    got = repr(problem["input"])
+    return f"key {where!r}: {said[0].lower()}{said[1:]}, got {got[:80]}{'…' * (len(got) > 80)}; change it"
+
+
+def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:
+    section: Any = StudyConfig
+    if kind is not None:
+        section = _THRESHOLDS[kind]
+    else:
+        for part in loc[:-1]:
+            section = section.model_fields[part].annotation
+    known = list(section.model_fields)
+    hint = did_you_mean(loc[-1], known) or "; remove it"
+    expected = f"expected one of {', '.join(known)}" if kind is None else f"a {kind} has {', '.join(sorted(known))}"
+    return f"unknown key {where!r}; {expected}{hint}"

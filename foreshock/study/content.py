@@ -1,0 +1,116 @@
+"""results.json: what a study found, in JSON types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import Bars
+from foreshock.detectors.base import Detector
+from foreshock.engine.risk.estimators.report import risk_report
+from foreshock.engine.risk.performance import performance
+from foreshock.engine.scores import Scores, Signals
+from foreshock.engine.validation.moves.forward import HorizonMoves
+from foreshock.engine.validation.surrogates.calibration import measured
+from foreshock.engine.validation.verdict import Surrogate
+from foreshock.plain import bars_section
+from foreshock.strategies.backtest.result import BacktestResult
+from foreshock.strategies.identity import Identity
+from foreshock.study.judge import Judgement
+
+SCHEMA_VERSION = 1
+
+
+def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:
+    return {**bars_section(bars), "test_start": str(bars.time[first_test_row]), "test_end": str(bars.time[-1])}
+
+
+def detector_section(detector: Detector, scores: Scores, signals: Signals, judged: Judgement, label: str) -> dict[str, Any]:
+    verdict, surrogates = judged.verdicts[label], judged.surrogate(label) or {}
+    return {
+        "role": detector.role,
+        "alert_rate": {"nominal": signals.nominal_rate, "realised": signals.alert_rate},
+        "n_alerts": int(signals.active.sum()),
+        "n_scored": int(signals.decided.sum()),
+        "forward": {
+            name: _horizon(moves, judged.q_matched[label][name], judged.evidence[label][name], surrogates.get(name))
+            for name, moves in judged.forward[label].horizons.items()
+        },
+        "verdict": verdict.label,
+        "verdict_horizon": verdict.horizon,
+        "sentence": verdict.sentence,
+        "fit_seconds": sum(fold.fit_seconds for fold in scores.folds),
+        "score_seconds": sum(fold.score_seconds for fold in scores.folds),
+    }
+
+
+def _horizon(moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surrogate: Surrogate | None) -> dict[str, Any]:
+    """``q`` is that of the test that decides: of the surrogates, or of ``p_matched`` where there are none."""
+    decided: dict[str, Any] = {"p_surrogate": None, "q": q_matched}
+    if surrogate is not None:
+        decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.excess)}
+        decided["path_effect_ci"] = [math.exp(bound) for bound in surrogate.ci]
+    beside = {f"p_{name}": evidence.loc[name, "p"] for name in ("shift", "matched_shift", "hodrick", "regression", "qlike")}
+    return {**asdict(moves), **beside, "q_matched": q_matched, **decided}
+
+
+def evidence_section(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:
+    """One row for each test of each horizon."""
+    return {
+        name: [{str(key): value for key, value in row.items()} for row in frame.reset_index().to_dict("records")]
+        for name, frame in frames.items()
+    }
+
+
+def calibration_section() -> list[dict[str, Any]]:
+    """Measured size and power of the surrogate test."""
+    return [asdict(row) for row in measured()]
+
+
+def surrogates_section(judged: Judgement, symbols: Sequence[str]) -> dict[str, Any]:
+    """What the surrogates were drawn from, and t of the data beside mean and spread of theirs."""
+    test = judged.surrogates
+    if test is None:
+        return {"n": 0, "notes": [judged.why_none]}
+    return {
+        "n": test.n_surrogates,
+        "family": dict(zip(symbols, test.family, strict=True)),
+        "notes": list(test.notes),
+        "t": {label: test.by_horizon(label, test.t) for label in test.detectors},
+        "t_surrogate_mean": {label: test.by_horizon(label, test.drawn.mean(axis=0)) for label in test.detectors},
+        "t_surrogate_std": {label: test.by_horizon(label, test.drawn.std(axis=0)) for label in test.detectors},
+    }
+
+
+def backtest_section(identity: Identity, result: BacktestResult) -> dict[str, Any]:
+    years = len(result.time) * (result.interval / np.timedelta64(365, "D"))
+    return {
+        **asdict(identity),
+        **asdict(performance(result.returns, result.interval)),
+        "turnover": float(result.turnover.sum() / years),
+        "costs": result.costs,
+        "exposure": float(result.exposure.mean()),
+        "n_trades": len(result.trades),
+        "deflated_sharpe": None,
+    }
+
+
+def months_section(backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
+    """Equity of each strategy at its last close in each month (UTC)."""
+    first = next(iter(backtests.values()))
+    # A bar that closes at midnight belongs to the month before.
+    closes = first.time + first.interval - np.timedelta64(1, "us")
+    months, from_the_end = np.unique(closes.astype("datetime64[M]")[::-1], return_index=True)
+    last = len(first.time) - 1 - from_the_end
+    return {"months": list(map(str, months)), "equity": {name: result.equity[last] for name, result in backtests.items()}}
+
+
+def risk_rows(result: BacktestResult) -> list[dict[str, Any]]:
+    """VaR and CVaR of one strategy by every estimator, level and period, a row each."""
+    table = risk_report(result.returns, interval=result.interval, time=result.time).reset_index()
+    return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]

@@ -1,0 +1,43 @@
+"""Who is who in results.json: read from its entries, and filled in for files that were written before the entries said so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
+from foreshock.strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
+from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY, Identity
+
+ROLES = {RandomAvoidance.name: RANDOM, BuyAndHold.name: BASELINE, EqualWeight.name: BASELINE}
+DETECTOR_ROLES = {"random": "baseline", "volatility_only": "baseline", "planted_foreshocks": "oracle"}
+
+
+def with_identities(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The results with ``strategy``, ``detector`` and ``role`` in every backtest and ``role`` in every detector.
+
+    Results that have them are returned as they are. In files of older versions the displayed names are all there is; they are
+    read here and nowhere else.
+
+    Parameters
+    ----------
+    results : dict
+        Content of results.json.
+
+    Examples
+    --------
+    >>> old = {"detectors": {"random": {}}, "backtests": {"anomaly_avoidance[random]": {"total_return": 0.1}}}
+    >>> with_identities(old)["backtests"]["anomaly_avoidance[random]"]
+    {'strategy': 'anomaly_avoidance', 'detector': 'random', 'role': 'strategy', 'total_return': 0.1}
+    """
+    backtests = {name: {**asdict(_named(name)), **entry} for name, entry in (results.get("backtests") or {}).items()}
+    detectors = {label: {"role": DETECTOR_ROLES.get(label, "detector"), **entry} for label, entry in results["detectors"].items()}
+    return {**results, "detectors": detectors} | ({"backtests": backtests} if "backtests" in results else {})
+
+
+def _named(name: str) -> Identity:
+    strategy, bracket, rest = name.partition("[")
+    # A detector's label may hold brackets of its own: only the last one closes the name.
+    detector = rest.removesuffix("]") if bracket and strategy in (AnomalyAvoidance.name, RandomAvoidance.name) else None
+    return Identity(name if detector is None else strategy, detector, ROLES.get(strategy, STRATEGY))

@@ -1,0 +1,159 @@
+"""The verdict on every detector of a study, and all the evidence it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import Bars
+from foreshock.data.errors import DataError
+from foreshock.engine.features.features import Features
+from foreshock.engine.scores import Signals
+from foreshock.engine.validation.evidence.inference import Estimate
+from foreshock.engine.validation.evidence.ladder import EvidenceTable, evidence_frame, horizon_evidence
+from foreshock.engine.validation.judging import Judging
+from foreshock.engine.validation.moves.forward import ForwardMoves, MoveTable
+from foreshock.engine.validation.moves.lead_lag import LeadLag, lead_lag
+from foreshock.engine.validation.selection.multiple import benjamini_hochberg
+from foreshock.engine.validation.surrogates.histories import Surrogates, fit_surrogates
+from foreshock.engine.validation.surrogates.significance import Rescorer, SurrogateTest, run_surrogate_test
+from foreshock.engine.validation.verdict import Surrogate, Verdict, decide
+from foreshock.study.side_by_side import for_each
+
+# Bars shown before and after an alert.
+REACH_BARS = 24
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was found of each detector, by label; what has horizons, by horizon too.
+
+    Parameters
+    ----------
+    forward : dict of str to ForwardMoves
+    q_matched : dict of str to dict of str to float
+        Benjamini-Hochberg q of ``p_matched`` over all detectors and horizons.
+    surrogates : SurrogateTest or None
+    why_none : str
+        Why there is no surrogate test.
+    evidence : dict of str to dict of str to DataFrame
+        The tests from the naive one to that of the surrogates; see ``foreshock.engine.validation.evidence.ladder``.
+    lead_lag : dict of str to LeadLag
+    verdicts : dict of str to Verdict
+    table : MoveTable
+        The moves that all of it was measured on.
+    """
+
+    forward: dict[str, ForwardMoves]
+    q_matched: dict[str, dict[str, float]]
+    surrogates: SurrogateTest | None
+    why_none: str
+    evidence: dict[str, dict[str, pd.DataFrame]]
+    lead_lag: dict[str, LeadLag]
+    verdicts: dict[str, Verdict]
+    table: MoveTable
+
+    def surrogate(self, label: str) -> dict[str, Surrogate] | None:
+        """What the surrogate test says of a detector, by horizon."""
+        return _by_horizon(self.surrogates, label)
+
+
+def judge(
+    bars: Bars,
+    signals: Mapping[str, Signals],
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    setting: Judging,
+    step: Callable[[str], None] = lambda _: None,
+) -> Judgement:
+    """Forward moves, evidence, surrogate test and verdict of some detectors on one history.
+
+    ``step`` is called once for each detector, once for each surrogate, and once more for each detector.
+    """
+    table = MoveTable(bars, setting.horizons, setting.delay)
+    forward = {}
+    for label, found in signals.items():
+        forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
+        step(f"forward moves {label}")
+    q_matched = _q_values(forward)
+    model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
+    garch = {name: model.forecast(bars) for name in table.entries} if model else {}
+    shared = EvidenceTable(table, garch)
+    arguments = {}
+    for label, found in signals.items():
+        drawn = _by_horizon(test, label)
+        estimates = {name: _estimate(drawn[name], forward[label], name) if drawn else None for name in table.entries}
+        arguments[label] = (shared, found, estimates, setting)
+    judged = for_each(_evidence, arguments, bars, lambda label: step(f"evidence {label}"))
+    evidence = {label: frames for label, (frames, _) in judged.items()}
+    leads = {label: lead for label, (_, lead) in judged.items()}
+    missing = why_none if setting.n_surrogates else ""
+    verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label), missing) for label in signals}
+    return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts, table)
+
+
+def _evidence(
+    shared: EvidenceTable, found: Signals, estimates: Mapping[str, Estimate | None], setting: Judging
+) -> tuple[dict[str, pd.DataFrame], LeadLag]:
+    """The tests of one detector by horizon, with what the surrogates say, and its lead."""
+    cooldown, n_bootstrap, seed = setting.cooldown, setting.n_bootstrap, setting.seed
+    frames = {
+        name: evidence_frame(horizon_evidence(shared, found, name, cooldown, n_bootstrap, n_bootstrap, seed), estimate)
+        for name, estimate in estimates.items()
+    }
+    bars = shared.table.bars
+    return frames, lead_lag(bars, found, REACH_BARS * bars.interval, cooldown, n_bootstrap, seed, shared.surprise)
+
+
+def _surrogates(
+    bars: Bars,
+    signals: Mapping[str, Signals],
+    rescorers: Mapping[str, Rescorer],
+    make_features: Callable[[Bars], Features],
+    setting: Judging,
+    step: Callable[[str], None],
+) -> tuple[Surrogates | None, SurrogateTest | None, str]:
+    if not setting.n_surrogates:
+        return None, None, "not asked for"
+    try:
+        model = fit_surrogates(bars, setting.family)
+    except DataError as error:
+        # Too little history for a volatility model: the lesser test is left, and the results say so.
+        return None, None, str(error)
+    test = run_surrogate_test(
+        model, signals, rescorers, make_features, setting, n_jobs=-1, on_step=lambda: step("surrogate histories")
+    )
+    return model, test, ""
+
+
+def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] | None:
+    if test is None:
+        return None
+    figures = (test.p, test.q, test.excess, *test.excess_ci, test.n_above, test.n_usable)
+    p, q, excess, low, high, above, usable = (test.by_horizon(label, values) for values in figures)
+    n_events = int(test.n_events[test.detectors.index(label)])
+    return {
+        name: Surrogate(p[name], q[name], excess[name], (low[name], high[name]), n_events, int(above[name]), int(usable[name]))
+        for name in test.horizons
+    }
+
+
+def _estimate(found: Surrogate, forward: ForwardMoves, horizon: str) -> Estimate:
+    """The surrogate test as a row of the evidence: activity after alerts over what it is after those on the surrogates."""
+    moves, (low, high) = forward[horizon], np.exp(found.ci)
+    n = moves.n_others + found.n_events
+    against = "the detector on surrogate histories"
+    return Estimate(float(np.exp(found.excess)), (float(low), float(high)), found.p, n, found.n_events, against)
+
+
+def _q_values(forward: Mapping[str, ForwardMoves]) -> dict[str, dict[str, float]]:
+    """Benjamini-Hochberg q of p_matched over every detector and horizon of the study."""
+    keys = [(label, horizon) for label, moves in forward.items() for horizon in moves.horizons]
+    q = benjamini_hochberg(np.array([forward[label][horizon].p_matched for label, horizon in keys]))
+    out: dict[str, dict[str, float]] = {label: {} for label in forward}
+    for (label, horizon), value in zip(keys, q, strict=True):
+        out[label][horizon] = float(value)
+    return out

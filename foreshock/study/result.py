@@ -1,0 +1,243 @@
+"""What a study found: in memory, as tables, as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_path
+from foreshock.data.quality.clean import QualityReport
+from foreshock.data.show.facts import Shown
+from foreshock.data.show.shown import one_line, shown
+from foreshock.data.system.disk import written_together
+from foreshock.detectors.clusters.regimes import Regimes
+from foreshock.engine.risk.forecasts.path import RiskPath
+from foreshock.engine.scores import Scores, Signals
+from foreshock.engine.validation.moves.forward import ForwardMoves
+from foreshock.engine.validation.verdict import Verdict
+from foreshock.strategies.backtest.closed_trades import closed_trades
+from foreshock.strategies.backtest.result import BacktestResult
+from foreshock.strategies.identity import RANDOM, STRATEGY
+from foreshock.text_table import summary_in_words
+
+if TYPE_CHECKING:
+    from foreshock.reports.study.page import StudyReport
+
+
+@dataclass(frozen=True, repr=False)
+class StudyResult(Shown):
+    """What a study found; everything is out of sample.
+
+    Parameters
+    ----------
+    title : str
+    results : dict
+        The content of results.json.
+    bars : Bars
+        The cleaned history.
+    regimes : Regimes
+        Out of sample, on the rows of ``bars``.
+    scores, signals, forward, verdicts : dict
+        By detector label.
+    backtests : dict of str to BacktestResult
+        By strategy, on the rows from the first test block on.
+    risk_paths : dict of str to RiskPath
+        By strategy; empty where the history is too short to forecast value at risk.
+    quality : QualityReport
+    """
+
+    title: str
+    results: dict[str, Any]
+    bars: Bars
+    regimes: Regimes
+    scores: dict[str, Scores]
+    signals: dict[str, Signals]
+    forward: dict[str, ForwardMoves]
+    verdicts: dict[str, Verdict]
+    backtests: dict[str, BacktestResult]
+    risk_paths: dict[str, RiskPath]
+    quality: QualityReport
+
+    def _facts(self) -> Iterator[str]:
+        yield shown(self.title, 40)
+        yield from self.bars._facts()
+        yield "; ".join(f"{one_line(label, 30)} {verdict.label}" for label, verdict in self.verdicts.items())
+
+    def __str__(self) -> str:
+        """The essentials of the summary, a row for each detector, in at most 80 columns."""
+        return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+
+    def summary(self, short: bool = False) -> pd.DataFrame:
+        """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, and what avoidance earned.
+
+        ``luck_below`` is the share of random timings of the same exits that earned less than ``avoidance_return``.
+
+        Parameters
+        ----------
+        short : bool
+            Only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``, ``avoidance_return``
+            and ``luck_below``.
+
+        Examples
+        --------
+        ``print(result)`` shows the short one, and ``result.summary()`` has the rest.
+        """
+        table = self._summary()
+        if not short:
+            return table
+        table = table.rename(columns={"n_events": "alerts", "matched_ratio": "moves"})
+        return table[["verdict", "horizon", "alerts", "moves", "q", "avoidance_return", "luck_below"]]
+
+    def to_frame(self) -> pd.DataFrame:
+        """``summary()``: one row a detector, by ``detector``."""
+        return self.summary()
+
+    def _summary(self) -> pd.DataFrame:
+        rows, acting = [], self._acting()
+        for label, verdict in self.verdicts.items():
+            entry = self.results["detectors"][label]
+            moves = entry["forward"][verdict.horizon]
+            rows.append(
+                {
+                    "detector": label,
+                    "verdict": verdict.label,
+                    "horizon": verdict.horizon,
+                    "n_events": moves["n_events"],
+                    "abs_move_ratio": moves["abs_move_ratio"],
+                    "matched_ratio": moves["matched_ratio"],
+                    "ci_low": moves["ci"][0],
+                    "ci_high": moves["ci"][1],
+                    "q": moves["q"],
+                    "alert_rate": entry["alert_rate"]["realised"],
+                    "luck_below": self.results["random_draws"][acting[label]]["percentile"],
+                    "avoidance_return": self.results["backtests"][acting[label]]["total_return"],
+                }
+            )
+        table = pd.DataFrame(rows).set_index("detector")
+        numbers = table.columns.drop(["verdict", "horizon", "n_events"])
+        return table.astype(dict.fromkeys(numbers, float))
+
+    def _acting(self) -> dict[str, str]:
+        """Name of the strategy under test that acts on each detector."""
+        return {entry["detector"]: name for name, entry in self.results["backtests"].items() if entry["role"] == STRATEGY}
+
+    @property
+    def equity(self) -> pd.DataFrame:
+        """Equity of each strategy at the bar closes (UTC without a zone), starting from 1."""
+        return self._at_closes({name: result.equity for name, result in self.backtests.items()})
+
+    @property
+    def exposure(self) -> pd.DataFrame:
+        """Value of the positions of each strategy as a fraction of its equity, at the bar closes."""
+        return self._at_closes({name: result.exposure for name, result in self.backtests.items()})
+
+    def _at_closes(self, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+        first = next(iter(self.backtests.values()))
+        return pd.DataFrame(columns, index=pd.DatetimeIndex(first.time + first.interval, name="time"))
+
+    def scores_frame(self) -> pd.DataFrame:
+        """Long table of the decided rows: time, symbol, detector, score, threshold, alert."""
+        parts: list[pd.DataFrame] = []
+        labels = pd.CategoricalDtype(list(self.signals))
+        for label, signals in self.signals.items():
+            symbols = pd.CategoricalDtype(list(signals.symbols))
+            rows, cols = np.nonzero(signals.decided)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "time": signals.time[rows],
+                        "symbol": pd.Categorical.from_codes(cols, dtype=symbols),
+                        "detector": pd.Categorical.from_codes(np.full(len(rows), len(parts)), dtype=labels),
+                        "score": self.scores[label].values[rows, cols],
+                        "threshold": signals.threshold[rows, cols],
+                        "alert": signals.active[rows, cols],
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def trades_frame(self) -> pd.DataFrame:
+        """Long table of all fills, with the strategy's name in front."""
+        parts = [result.trades.assign(strategy=name) for name, result in self.backtests.items()]
+        trades = pd.concat(parts, ignore_index=True)
+        return trades[["strategy", *trades.columns.drop("strategy")]]
+
+    def closed_trades_frame(self) -> pd.DataFrame:
+        """Long table of all closed trades but those of random timing, with the strategy's name in front."""
+        parts = [
+            closed_trades(result).assign(strategy=name)
+            for name, result in self.backtests.items()
+            if self.results["backtests"][name]["role"] != RANDOM
+        ]
+        trades = pd.concat(parts, ignore_index=True)
+        return trades[["strategy", *trades.columns.drop("strategy")]]
+
+    def report(self, path: str | Path, command: str = "") -> Path:
+        """Write the self-contained HTML report; an earlier file stays until the new one is whole.
+
+        Parameters
+        ----------
+        path : path
+            Of the file; its folder is made.
+        command : str
+            How to run the study again, as the page says it.
+
+        Raises
+        ------
+        ConfigError
+            If the path is a folder.
+        """
+        check_path("path", path)
+        path = Path(path)
+        self._page(command).save(path)
+        return path
+
+    def figures(self) -> dict[str, Any]:
+        """Every chart of the report as a plotly figure, by name: for notebooks."""
+        from foreshock.reports.parts.still import every_chart, figure_of
+
+        return {chart.name: figure_of(chart) for chart in every_chart(self._page().charts())}
+
+    def save_figures(self, folder: str | Path, kind: str = "svg") -> list[Path]:
+        """Write every chart of the report as a picture, "svg", "png" or "pdf"; needs ``pip install foreshock[figures]``."""
+        check_path("folder", folder)
+        from foreshock.reports.parts.still import every_chart, save_figures
+
+        return save_figures(every_chart(self._page().charts()), folder, kind)
+
+    def _page(self, command: str = "") -> StudyReport:
+        from foreshock.reports.price.chart import PriceHistory
+        from foreshock.reports.study.page import StudyReport
+
+        draws = self.results["random_draws"]
+        quality, trades = self.quality.table, self.closed_trades_frame()
+        alerts = {label: (found.active, self.scores[label].values) for label, found in self.signals.items()}
+        prices = PriceHistory(self.bars, alerts, (self.regimes.names, self.regimes.labels))
+        parts = (draws, command, self.risk_paths, trades, prices, self.exposure)
+        return StudyReport(self.title, self.results, self.equity, quality, *parts)
+
+    def _repr_html_(self) -> str:
+        from foreshock.reports.study.page import study_excerpt
+
+        return study_excerpt(self.title, self.results)
+
+    def save(self, folder: str | Path, command: str = "") -> Path:
+        """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
+
+        All four are written under other names first and renamed when the last is whole.
+        """
+        check_path("folder", folder)
+        folder = Path(folder)
+        with written_together(folder, ("report.html", "results.json", "scores.parquet", "trades.parquet")) as partial:
+            partial["report.html"].write_bytes(self._page(command).to_html().encode())
+            partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
+            self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
+            self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
+        return folder

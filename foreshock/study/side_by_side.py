@@ -1,0 +1,116 @@
+"""Work on several detectors or strategies side by side, each in a process of its own where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+from foreshock.data.bars import Bars
+from foreshock.data.errors import ConfigError
+from foreshock.detectors.base import Detector
+from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.walk_forward import FittedFolds, fit_walk_forward
+from foreshock.engine.scores import Scores
+
+Scored = tuple[Scores, FittedFolds]
+Found = TypeVar("Found")
+# Bars times symbols from which on processes pay for their start.
+WORTH_PROCESSES = 200_000
+
+
+def worth_processes(bars: Bars) -> bool:
+    """Whether work on these bars pays for the start of processes."""
+    return bars.close.size >= WORTH_PROCESSES
+
+
+def for_each(
+    task: Callable[..., Found], arguments: Mapping[str, tuple], bars: Bars, on_done: Callable[[str], object] = lambda _: None
+) -> dict[str, Found]:
+    """``task(*arguments[label])`` by label; results do not depend on how many run at a time.
+
+    Parameters
+    ----------
+    task : callable
+        Of a module, so that another process finds it.
+    arguments : dict of str to tuple
+        Large arrays that several share are copied once.
+    bars : Bars
+        The history worked on: processes pay for a large one.
+    on_done : callable
+        Told the label after each.
+    """
+    from joblib import Parallel, delayed
+
+    n_jobs = -1 if worth_processes(bars) and len(arguments) > 1 else 1
+    # Typed by joblib for every way of returning at once.
+    results: Any = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_alone)(task, given) for given in arguments.values())
+    found = {}
+    for label, result in zip(arguments, results, strict=True):
+        found[label] = result
+        on_done(label)
+    return found
+
+
+def _alone(task: Callable[..., Found], given: tuple) -> Found:
+    with threadpool_limits(limits=1):
+        return task(*given)
+
+
+def walk_forward_all(
+    detectors: Mapping[str, Detector],
+    features: Features,
+    splits: WalkForward,
+    purge: int,
+    *,
+    train_scores: bool = False,
+    on_fold: Callable[[str], None] = lambda _: None,
+) -> Iterator[tuple[str, Scored | ConfigError]]:
+    """Label and ``fit_walk_forward`` of each detector, or the error of one that refuses; quick ones first.
+
+    Parameters
+    ----------
+    detectors : dict of str to Detector
+    features : Features
+    splits : WalkForward
+    purge : int
+        Bars between training and test rows: one for all detectors, so that they are judged on the same rows.
+    train_scores : bool
+    on_fold : callable
+        Told the label after each fold; of a detector in another process after all of its folds.
+    """
+    from joblib import Parallel, delayed
+
+    # Begun last, the slowest would keep one core busy while the others have nothing left to do.
+    slow = sorted((label for label, detector in detectors.items() if detector.slow), key=lambda label: -detectors[label].slow)
+    apart = slow if len(slow) > 1 else []
+    for label, detector in detectors.items():
+        if label not in apart:
+            yield label, _scored(detector, features, splits, purge, train_scores, lambda label=label: on_fold(label))
+    # Typed by joblib for every way of returning at once.
+    results: Any = Parallel(n_jobs=-1, return_as="generator")(
+        delayed(_scored)(detectors[label], features, splits, purge, train_scores) for label in apart
+    )
+    n_folds = len(splits.folds(features.n_rows, features.interval, purge))
+    for label, result in zip(apart, results, strict=True):
+        for _ in range(n_folds):
+            on_fold(label)
+        yield label, result
+
+
+def _scored(
+    detector: Detector,
+    features: Features,
+    splits: WalkForward,
+    purge: int,
+    train_scores: bool,
+    on_fold: Callable[[], None] | None = None,
+) -> Scored | ConfigError:
+    label_bars = purge - detector.lookback
+    with threadpool_limits(limits=1):
+        try:
+            return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)
+        except ConfigError as error:
+            return error

@@ -1,0 +1,179 @@
+"""One detector, one horizon, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import log
+from typing import TypedDict, Unpack
+
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_whole
+from foreshock.data.interval import bars_in
+from foreshock.data.options import check_options
+from foreshock.data.quality.clean import clean
+from foreshock.detectors.base import Detector
+from foreshock.detectors.registry import as_detector
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.walk_forward import fit_walk_forward
+from foreshock.engine.scores import Threshold, check_threshold
+from foreshock.engine.thresholds.quantiles import RollingQuantile
+from foreshock.engine.validation.judging import MIN_SURROGATES, Judging
+from foreshock.engine.validation.moves.forward import check_moves_fit
+from foreshock.engine.validation.surrogates.calibration import Measured, measured
+from foreshock.engine.validation.surrogates.histories import BEST
+from foreshock.engine.validation.surrogates.significance import Rescorer
+from foreshock.engine.validation.verdict import Verdict
+from foreshock.study.config import MIN_BOOTSTRAP
+from foreshock.study.judge import judge
+
+
+@dataclass(frozen=True, repr=False)
+class Validation(Verdict):
+    """A verdict with what it rests on.
+
+    Parameters
+    ----------
+    p_value : float
+        Of the surrogate test: the share of histories of volatility alone in which the alerts do as well.
+    evidence : DataFrame
+        Every test, from the naive one to that of the surrogates; see ``fs.evidence``.
+    calibration : DataFrame
+        Measured size and power of the surrogate test on simulated histories of one symbol, those nearest in bars, horizon and
+        events first.
+    lead : float
+        Bars from the alert to the bar in which activity sets in; NaN if none stands out.
+    """
+
+    p_value: float
+    evidence: pd.DataFrame
+    calibration: pd.DataFrame
+    lead: float
+
+    def _preview(self) -> pd.DataFrame:
+        return self.evidence
+
+    def to_frame(self) -> pd.DataFrame:
+        """``evidence``: one row a test, see ``fs.evidence``."""
+        return self.evidence.copy()
+
+
+class ValidateOptions(TypedDict, total=False):
+    """Rare keywords of ``validate``."""
+
+    family: str
+    n_bootstrap: int
+
+
+@threadpool_limits.wrap(limits=1)
+def validate(
+    bars: Bars,
+    detector: str | Detector,
+    features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES,
+    threshold: Threshold | None = None,
+    horizon: str = "24h",
+    n_surrogates: int = 199,
+    seed: int = 0,
+    *,
+    splits: WalkForward | None = None,
+    delay: int = 1,
+    cooldown: str | None = None,
+    **options: Unpack[ValidateOptions],
+) -> Validation:
+    """Is what follows a detector's alerts more than the volatility already visible explains?
+
+    Scores are walk-forward, thresholds causal. The surrogate test decides; see ``fs.surrogate_test``.
+
+    Parameters
+    ----------
+    bars : Bars
+    detector : str or Detector
+    features : sequence of str, or callable
+        Names for ``ohlcv_features``, or a function of bars that gives ``Features`` on their rows and symbols.
+    threshold : Threshold, optional
+        ``RollingQuantile()`` by default.
+    horizon : str
+    n_surrogates : int
+        At least 19.
+    seed : int
+    splits : WalkForward, optional
+        By default a year of training and 90 days of test, or, of a shorter history, a third and a twelfth of it.
+    delay : int
+        Bars from a signal to the first bar measured.
+    cooldown : str, optional
+        After an event no other of the symbol for this long; by default the horizon.
+    family : str, default "best"
+        Of the surrogates.
+    n_bootstrap : int, default 999
+        At least 99.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is of the wrong kind, a window or the horizon does not fit into the data, or there are too few surrogates or
+        bootstrap draws.
+    DataError
+        If nothing can be scored.
+    TypeError
+        If there is no such keyword.
+    """
+    check_options(validate, options, ValidateOptions)
+    family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
+    check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, ", for the surrogate test decides", "199 is usual")
+    check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
+    check_whole("seed", seed, 0)
+    bars, _ = clean(bars)
+    fitted = as_detector(detector)
+    threshold = RollingQuantile() if threshold is None else threshold
+    check_threshold(threshold)
+    make = features if callable(features) else partial(ohlcv_features, features=features)
+    label = fitted.name
+    bars_in(horizon, bars.interval, "horizon")
+    gap = horizon if cooldown is None else cooldown
+    bars_in(gap, bars.interval, "cooldown")
+    check_moves_fit(bars, [horizon], delay)
+    scores, folds = fit_walk_forward(
+        fitted,
+        make(bars),
+        splits or _usual_splits(bars),
+        label_bars=bars_in(horizon, bars.interval, "horizon") + delay,
+        train_scores=threshold.needs_train_scores,
+    )
+    setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
+    judged = judge(bars, {label: scores.signals(threshold)}, {label: Rescorer(folds.score, threshold)}, make, setting)
+    verdict, tested = judged.verdicts[label], judged.surrogate(label)
+    n_bars = bars.n_bars - setting.first
+    return Validation(
+        verdict.label,
+        verdict.horizon,
+        verdict.sentence,
+        tested[horizon].p if tested else float("nan"),
+        judged.evidence[label][horizon],
+        _calibration(n_bars, bars_in(horizon, bars.interval, "horizon"), judged.forward[label][horizon].n_events),
+        judged.lead_lag[label].lead,
+    )
+
+
+def _usual_splits(bars: Bars) -> WalkForward:
+    days = int(bars.n_bars * (bars.interval.astype("timedelta64[us]").astype(int) / 86_400e6))
+    return (
+        WalkForward(embargo=None)
+        if days > 2 * 365
+        else WalkForward(f"{max(days // 3, 1)}D", f"{max(days // 12, 1)}D", embargo=None)
+    )
+
+
+def _calibration(n_bars: int, horizon: int, n_events: int) -> pd.DataFrame:
+    """The measured settings, nearest in bars, horizon and events first."""
+
+    def away(row: Measured) -> float:
+        pairs = (n_bars, row.n_bars), (horizon, row.horizon), (max(n_events, 1), row.n_events)
+        return sum(abs(log(ours / theirs)) for ours, theirs in pairs)
+
+    return pd.DataFrame([vars(row) for row in sorted(measured(), key=away)])

@@ -1,0 +1,187 @@
+"""The page of a comparison: what holds over periods, what does not, and what changed between studies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from foreshock.reports.comparison import figures, tables
+from foreshock.reports.parts import format as fmt
+from foreshock.reports.parts.page import Page, first_of
+from foreshock.reports.parts.tables import settings_table
+
+# Cells that are named in a sentence.
+N_NAMED = 4
+
+
+@dataclass(frozen=True)
+class ComparisonReport(Page):
+    """One self-contained HTML page about one study through history, or several side by side.
+
+    Parameters
+    ----------
+    content : dict
+        Content of comparison.json: JSON types only, fractions, None where not known.
+    command : str
+        How to make the page again.
+    title : str
+    """
+
+    template: ClassVar[str] = "comparison.html.j2"
+
+    content: Mapping[str, Any]
+    command: str
+    title: str = "Detectors through history"
+
+    def headline(self) -> list[str]:
+        """What was found, in sentences: the first is the answer, the others qualify it."""
+        return headline(self.content)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value of what the head of the page says about the data."""
+        return facts(self.content)
+
+    def pieces(self) -> dict[str, Any]:
+        """The values of the template beside title, headline, facts and command."""
+        content = self.content
+        studies = [_section(i, name, study) for i, (name, study) in enumerate(content["studies"].items())]
+        changed = {"rows": tables.changes_table(content), "config": tables.config_table(content)} if len(studies) > 1 else None
+        models = content["models"]
+        return {
+            "studies": studies,
+            "changed": changed,
+            "models": tables.models_table(models) if models else None,
+            "models_data": settings_table("models-data", "What the models were compared on", _without(models, "rows"))
+            if models
+            else None,
+            "versions": settings_table("versions", "Versions that compared them", content["versions"]),
+            "beyond": tables.BEYOND,
+        }
+
+
+# Settings under which a verdict means something else.
+TESTED_BY = {"data": "their data", "horizons": "their horizons", "surrogates": "their surrogates"}
+
+
+def headline(content: Mapping[str, Any]) -> list[str]:
+    """What holds and what does not, in sentences: of one study all of them, of several what changed and whether rankings hold."""
+    studies = content["studies"]
+    if len(studies) == 1:
+        return sentences(next(iter(studies.values())))
+    changes = content["changes"]
+    moved = [row for row in changes if row["verdict_first"] != row["verdict_second"]]
+    named = [f"{row['detector']} ({row['verdict_first']} → {row['verdict_second']} in {row['second']})" for row in moved]
+    first = f"{fmt.count(len(moved))} of {fmt.counted(len(changes), 'verdict')} differ from those of {next(iter(studies))}" + (
+        f": {first_of(named, N_NAMED)}." if moved else "."
+    )
+    unlike = sorted({row["key"].split(".")[0] for row in content["config_changes"]} & set(TESTED_BY))
+    differing = " and ".join(TESTED_BY[key] for key in unlike)
+    caution = [f"The studies differ in {differing}, so these verdicts are not of like with like."] if unlike and changes else []
+    if not changes:
+        first = "The studies have no detector in common."
+    doubtful = [sentence for name, study in studies.items() for sentence in _baseline_sentence(study, f" in {name}")]
+    return [first, *caution, *doubtful, *(f"{name}: {sentences(study)[0]}" for name, study in studies.items())]
+
+
+def sentences(study: Mapping[str, Any]) -> list[str]:
+    """What holds over the periods of one study: the ranking from year to year, single cells, and pairs of detectors."""
+    return [_ranking_sentence(study), *_cell_sentences(study), *_pair_sentence(study), *_baseline_sentence(study)]
+
+
+def _baseline_sentence(study: Mapping[str, Any], where: str = "") -> list[str]:
+    lucky = [
+        name for name, verdict in study["verdicts"].items() if tables.is_baseline(study, name) and verdict == "adds information"
+    ]
+    return [
+        f"The baseline {name} is also judged to add information{where}: read the other verdicts with suspicion." for name in lucky
+    ]
+
+
+def _ranking_sentence(study: Mapping[str, Any]) -> str:
+    years, tau = study["rank_comparison"]["year"], study["stability"]["year"]
+    if years["reason"] is not None:
+        return f"Whether the ranking of the detectors holds from year to year cannot be told: {years['reason']}."
+    figures_ = (
+        f"Friedman's p {fmt.p_value(years['p_value'])} over {fmt.counted(years['n_blocks'], 'year')}"
+        f", mean Kendall's tau {fmt.ratio(tau['mean_tau'])} over {fmt.counted(tau['n_pairs'], 'pair')} of years"
+    )
+    if years["p_value"] <= years["level"]:
+        return f"The detectors rank alike from year to year, more than chance would have it: {figures_}."
+    return f"From year to year the ranking of the detectors is not more alike than chance would have it: {figures_}."
+
+
+def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
+    cells = study["cells"]
+    if not cells["n_tested"]:
+        return ["No cell was tested for being beyond chance: the results hold no p of the slices."]
+    found = [row for row in study["slices"] if row["q"] is not None and row["q"] <= cells["level"]]
+    every = f"Of {fmt.count(cells['n_tested'])} tests (a detector in a year, asset or regime)"
+    if not found:
+        return [f"{every}, none is beyond chance once their number is allowed for."]
+    named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found], N_NAMED)
+    # By volatility matching, which is the lesser test.
+    said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}."]
+    idle = sorted({row["detector"] for row in found if tables.is_baseline(study, row["detector"])})
+    if idle:
+        some = "It is" if len(found) == 1 else "Some are"
+        said.append(f"{some} of a baseline ({', '.join(idle)}), so read such cells with suspicion.")
+    return said
+
+
+def _pair_sentence(study: Mapping[str, Any]) -> list[str]:
+    found = study["rank_comparison"]["asset_year"]
+    if found["reason"] is not None:
+        return []
+    best, means, apart = found["names"][0], found["mean_ranks"], found["critical_difference"]
+    behind = [name for name, mean in zip(found["names"], means, strict=True) if mean - means[0] > apart]
+    over = f"Over {fmt.counted(found['n_blocks'], 'block')} of an asset in a year"
+    if found["p_value"] > found["level"]:
+        why = f"Friedman's test does not tell the detectors apart (p {fmt.p_value(found['p_value'])})"
+        return [f"{over}, {best} has the best mean rank, but {why}."]
+    if not behind:
+        return [f"{over}, {best} has the best mean rank, and none of the others is told apart from it."]
+    others = len(found["names"]) - 1 - len(behind)
+    rest = f", not from the other {fmt.count(others)}" if others else ""
+    return [f"{over}, {best} has the best mean rank and is told apart from {', '.join(behind)}{rest}."]
+
+
+def facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The studies in a few words."""
+    studies = content["studies"]
+    data = [study["data"] for study in studies.values()]
+    symbols = list(dict.fromkeys(symbol for found in data for symbol in found["symbols"]))
+    hashes = list(dict.fromkeys(fmt.digest(found["hash"]) for found in data))
+    return [
+        ("Studies", ", ".join(studies)),
+        ("Symbols", first_of(symbols)),
+        ("Tested from", fmt.moment(min(found["test_start"] for found in data)) + " UTC"),
+        ("To", fmt.moment(max(found["test_end"] for found in data)) + " UTC"),
+        ("Data hash", ", ".join(hashes)),
+    ]
+
+
+def _section(i: int, name: str, study: Mapping[str, Any]) -> dict[str, Any]:
+    compared = study["rank_comparison"]
+    return {
+        "i": i,
+        "name": name,
+        "sentences": sentences(study),
+        "cells": study["cells"]
+        | {"tested": fmt.count(study["cells"]["n_tested"]), "level": fmt.percent(study["cells"]["level"], 0)},
+        "ratios": [table for by in tables.KINDS if (table := tables.ratio_table(i, study, by))],
+        "behind": tables.cells_table(i, study),
+        "rank_chart": figures.rank_chart(i, study),
+        "taus": [table for by in tables.KINDS if (table := tables.tau_table(i, study, by))],
+        "pairs": tables.pairs_table(i, study),
+        "ranks": tables.ranks_table(i, study),
+        "critical": [chart for by in compared if (chart := figures.critical_chart(i, study, by))],
+        "friedman": tables.friedman_table(i, study),
+        "mean_ranks": tables.mean_rank_table(i, study),
+        "left_out": list(dict.fromkeys(label for found in compared.values() for label in found["left_out"])),
+        "agreement": tables.agreement_table(i, study),
+        "settings": tables.settings_tables(i, name, study),
+        "config": tables.settings_table(f"config-{i}", f"Configuration of {name}", study["config"]),
+    }
+
+
+def _without(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != key}

@@ -1,0 +1,1 @@
+from .chart import PriceHistory as PriceHistory

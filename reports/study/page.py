@@ -1,0 +1,289 @@
+"""The report of one study: verdicts, evidence, returns and provenance on one page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from foreshock.data.errors import ConfigError
+from foreshock.engine.risk.forecasts.path import RiskPath
+from foreshock.engine.validation.moves.lead_lag import CAP
+from foreshock.engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
+from foreshock.reports.exploration import paths as eda_paths
+from foreshock.reports.parts import format as fmt
+from foreshock.reports.parts import html
+from foreshock.reports.parts.page import Page, first_of
+from foreshock.reports.parts.records import trade_records
+from foreshock.reports.parts.tables import quality_table, settings_table
+from foreshock.reports.price.chart import PriceHistory
+from foreshock.reports.study import (
+    events as event_figures,
+)
+from foreshock.reports.study import (
+    evidence as evidence_tables,
+)
+from foreshock.reports.study import (
+    figures,
+)
+from foreshock.reports.study import (
+    order as study_order,
+)
+from foreshock.reports.study import (
+    places as place_tables,
+)
+from foreshock.reports.study import (
+    risk as risk_figures,
+)
+from foreshock.reports.study import (
+    tables as study_tables,
+)
+
+# Half a year: a Sharpe ratio per year has a standard error of 1.4.
+SHORT_DAYS = 182.5
+
+
+@dataclass(frozen=True)
+class StudyReport(Page):
+    """One self-contained HTML page about a study.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    results : dict
+        Content of results.json: JSON types only, fractions, losses positive, None where not known. Every interval is a
+        95 % interval. `detectors[NAME]["verdict_horizon"]` names the horizon a verdict is about; without it, the last listed.
+    equity : DataFrame, shape (n_bars, n_strategies)
+        Value of each strategy per bar, 1.0 at the start; index UTC-naive bar closes.
+    quality : DataFrame
+        Any counts per symbol, which is the index.
+    random_draws : dict
+        Per avoidance strategy "n_draws", "total_returns" (of the draws, fractions) and "percentile": the share of draws with a
+        lower total return, between 0 and 1, or None.
+    command : str
+        How to run the study again.
+    risk_paths : dict of str to RiskPath
+        By strategy.
+    trades : DataFrame
+        ``strategy`` and the columns of ``closed_trades``.
+    prices : PriceHistory, optional
+        Bars, regimes and alerts of the whole history.
+    exposure : DataFrame, optional
+        Value of the positions of each strategy as a fraction of its equity, at the times of ``equity``.
+
+    Raises
+    ------
+    ConfigError
+        When a percentile is not a fraction, or an equity column is not a name.
+    """
+
+    template: ClassVar[str] = "study.html.j2"
+
+    title: str
+    results: dict[str, Any]
+    equity: pd.DataFrame
+    quality: pd.DataFrame
+    random_draws: dict[str, dict[str, Any]]
+    command: str
+    risk_paths: Mapping[str, RiskPath] = field(default_factory=dict)
+    trades: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"strategy": []}))
+    prices: PriceHistory | None = None
+    exposure: pd.DataFrame | None = None
+
+    def __post_init__(self) -> None:
+        for name, drawn in self.random_draws.items():
+            share = drawn.get("percentile")
+            if share is not None and not 0 <= share <= 1:
+                raise ConfigError(f"percentile of {name} must be a fraction between 0 and 1, got {share}")
+        if not isinstance(self.equity.index, pd.DatetimeIndex) and len(self.equity):
+            raise ConfigError(f"equity must be indexed by time, got {type(self.equity.index).__name__}")
+
+    def charts(self) -> dict[str, Any]:
+        """Every chart of the page, by section: a Chart, a list of them, or None."""
+        results = self.results
+        return {
+            "forward": figures.forward_charts(results),
+            "ladder": figures.ladder_charts(results),
+            "lead": figures.lead_charts(results),
+            "equity": figures.equity_chart(self.equity, results, self.exposure),
+            "timing": figures.timing_chart(results, self.random_draws),
+            "alerts": figures.alert_chart(results),
+            "after": event_figures.event_charts(results),
+            "var": risk_figures.var_charts(self.risk_paths, results),
+            "costs": risk_figures.cost_chart(results),
+            "projection": eda_paths.projection_chart(results) if results.get("projection") else None,
+        }
+
+    def headline(self) -> list[str]:
+        """What was found, in sentences: the first is the answer, the others qualify it."""
+        return headline(self.results, self.random_draws)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value of what the head of the page says about the data."""
+        return facts(self.results)
+
+    def pieces(self) -> dict[str, Any]:
+        """The values of the template beside title, headline, facts and command."""
+        results = self.results
+        tables = {
+            "verdicts": study_tables.verdict_table(results),
+            "forward": study_tables.forward_table(results),
+            "detection": study_tables.detection_table(results),
+            "ladder": evidence_tables.ladder_table(results),
+            "surrogates": evidence_tables.surrogate_table(results),
+            "lead": evidence_tables.lead_table(results),
+            "activity": evidence_tables.activity_table(results),
+            "calibration": evidence_tables.calibration_table(results),
+            "returns": study_tables.returns_table(results),
+            "risk": study_tables.risk_table(results),
+            "timing": study_tables.timing_table(results, self.random_draws),
+            "alerts": study_tables.alert_table(results),
+            "after": event_figures.event_table(results),
+            "after_each": event_figures.offsets_table(results),
+            "months": study_tables.months_table(results),
+            "trials": settings_table("trials", "Trials", results.get("trials") or {}),
+            "places": place_tables.place_tables(results),
+            "regimes": place_tables.regime_table(results),
+            "var": risk_figures.var_table(results),
+            "costs": risk_figures.cost_table(results),
+            "quality": quality_table(self.quality),
+            "config": settings_table("config", "Configuration", results.get("config") or {}),
+            "data": settings_table("data-set", "Data", results.get("data") or {}),
+            "seeds": settings_table("seeds", "Seeds", {"seeds": results.get("seeds")}),
+            "versions": settings_table("versions", "Versions", results.get("versions") or {}),
+        }
+        return {
+            "rule": rule(results),
+            "calibrated": evidence_tables.calibration_sentence(results),
+            "cap": fmt.number(CAP),
+            "charts": self.charts(),
+            "tables": tables,
+            "no_var": (results.get("value_at_risk") or {}).get("reason") or "",
+            "trades": trade_records(self.trades, results),
+            "prices": self.prices.chart() if self.prices else None,
+        }
+
+
+def study_excerpt(title: str, results: dict[str, Any]) -> str:
+    """Headline and verdicts as a piece of HTML without a style of its own, for notebooks."""
+    draws = results.get("random_draws") or {}
+    return html.part(
+        "study_excerpt.html.j2",
+        {
+            "title": title,
+            "headline": headline(results, draws),
+            "table": study_tables.verdict_table(results),
+        },
+    )
+
+
+def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
+    """What the study found, in sentences: the first is the answer, the others qualify it."""
+    names = study_order.detectors_by_verdict(results)
+    roles = {name: results["detectors"][name]["role"] for name in names}
+    tested = [name for name in names if roles[name] == "detector"]
+    by_verdict = {
+        label: [name for name in tested if results["detectors"][name].get("verdict") == label] for label in study_order.VERDICTS
+    }
+    adding = by_verdict["adds information"]
+    count = f"{len(adding) or 'None'} of {fmt.counted(len(tested), 'detector')}"
+    verb = "adds" if len(adding) <= 1 else "add"
+    sentences = [f"{count} {verb} information beyond volatility" + (f": {_listed(adding)}." if adding else ".")]
+    others = [
+        f"{len(by_verdict[label])} {one if len(by_verdict[label]) == 1 else many}"
+        for label, one, many in (
+            ("echoes volatility", "echoes volatility", "echo volatility"),
+            ("no information", "shows no information", "show no information"),
+            ("too few events", "has too few events", "have too few events"),
+            ("not tested", "could not be tested", "could not be tested"),
+        )
+        if by_verdict[label]
+    ]
+    if others:
+        sentences.append(f"{'Of the others, ' if adding else 'Of these, '}{_listed(others)}.")
+    sentences += [
+        f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
+        for name in names
+        if roles[name] == "baseline" and results["detectors"][name].get("verdict") == "adds information"
+    ]
+    sentences += [
+        f"{name}, what the simulated market knows of itself, {results['detectors'][name].get('verdict')}."
+        for name in names
+        if roles[name] == "oracle"
+    ]
+    return sentences + _trading_sentence(results, draws, tested) + _span_sentence(results.get("data") or {})
+
+
+def _span_sentence(data: Mapping[str, Any]) -> list[str]:
+    """What figures per year are worth after a short test."""
+    edges = [pd.Timestamp(data[key]) for key in ("test_start", "test_end") if data.get(key)]
+    days = (edges[1] - edges[0]) / pd.Timedelta("1D") if len(edges) == 2 else SHORT_DAYS
+    if not 0 < days < SHORT_DAYS:
+        return []
+    return [
+        f"The test covers {fmt.counted(round(days), 'day')}: the standard error of a Sharpe ratio per year is about "
+        f"{fmt.ratio((365 / days) ** 0.5)}, so figures per year say little."
+    ]
+
+
+def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
+    """Returns of the strongest verdict's avoidance strategy: chosen by the verdict, not by its return."""
+    strategies = [study_order.strategy_of(name, results) for name in tested]
+    strategy = next((name for name in strategies if name is not None), None)
+    if strategy is None:
+        return []
+    backtest, hold = results["backtests"][strategy], results["backtests"].get("buy_and_hold")
+    sentence = (
+        f"{strategy}, the strategy of the strongest verdict, returned {fmt.percent(backtest.get('total_return'))} "
+        f"with a largest drawdown of {fmt.percent(backtest.get('max_drawdown'))}"
+    )
+    drawn = draws.get(strategy) or {}
+    if fmt.known(drawn.get("percentile")):
+        sentence += (
+            f", and beat {fmt.percent(drawn['percentile'])} of {fmt.count(drawn.get('n_draws'))} "
+            "random timings of the same exposure"
+        )
+    if hold:
+        sentence += (
+            f"; buy_and_hold returned {fmt.percent(hold.get('total_return'))} "
+            f"with a largest drawdown of {fmt.percent(hold.get('max_drawdown'))}"
+        )
+    return [sentence + "."]
+
+
+def rule(results: dict[str, Any]) -> dict[str, Any]:
+    """What the page says of how verdicts are reached: the surrogates, if there were any, and the limits."""
+    drawn = results.get("surrogates") or {}
+    n = drawn.get("n") or 0
+    return {
+        "n": fmt.count(n) if n else "",
+        "least_p": fmt.p_value(1 / (n + 1)),
+        "families": evidence_tables.families(results),
+        "notes": [str(note) for note in drawn.get("notes") or []],
+        "level": fmt.percent(LEVEL, 0),
+        "events": fmt.count(MIN_EVENTS),
+        "effective": fmt.count(MIN_EFFECTIVE),
+    }
+
+
+def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
+    """The data set in a few words, for the head of the page."""
+    data = results.get("data") or {}
+    symbols = [str(symbol) for symbol in data.get("symbols") or []]
+    listed = _listed(symbols) if len(symbols) <= 4 else first_of(symbols)
+    test = [data.get("test_start"), data.get("test_end")]
+    return [
+        ("Symbols", listed or fmt.DASH),
+        ("Bars", f"{fmt.count(data.get('n_bars'))} of {fmt.literal(data.get('interval'))}"),
+        ("Tested", " to ".join(_day(time) for time in test)),
+        ("Data hash", fmt.literal(data.get("hash"))[:12]),
+    ]
+
+
+def _day(time: object) -> str:
+    return fmt.literal(time)[:10]
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1] if names else ""

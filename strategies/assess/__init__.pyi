@@ -1,0 +1,12 @@
+from .comparison import AvoidanceComparison as AvoidanceComparison
+from .comparison import PairedDifference as PairedDifference
+from .comparison import avoided_moves as avoided_moves
+from .comparison import compare_avoidance as compare_avoidance
+from .comparison import paired_difference as paired_difference
+from .cost_sweep import break_even_cost as break_even_cost
+from .grid import GridResult as GridResult
+from .grid import backtest_grid as backtest_grid
+from .stability import StabilityGrid as StabilityGrid
+from .stability import WalkForwardChoice as WalkForwardChoice
+from .stability import choose_walk_forward as choose_walk_forward
+from .stability import stability_grid as stability_grid

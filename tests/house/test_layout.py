@@ -1,0 +1,47 @@
+"""The layout of the repository: rooms that can be overlooked, files of one idea."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from pathlib import PurePosixPath
+
+import pytest
+
+from tests.paths import ROOT
+
+MOST_MODULES = 15
+LONG = 350
+# A longer file has its reason here; the lines are an upper bound, so that it cannot grow unseen.
+REASONS: dict[str, tuple[int, str]] = {}
+
+
+def tracked(*suffixes: str) -> list[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in listed if name.endswith(suffixes) and (ROOT / name).exists()]
+
+
+def test_no_folder_has_more_modules_than_can_be_overlooked():
+    modules = Counter(
+        str(PurePosixPath(name).parent) for name in tracked(".py") if PurePosixPath(name).name not in ("__init__.py", "conftest.py")
+    )
+    crowded = {folder: n for folder, n in modules.items() if n > MOST_MODULES}
+    assert not crowded
+
+
+@pytest.mark.parametrize("name", [name for name in tracked(".py") if not name.startswith("tests/")])
+def test_a_long_file_has_a_reason(name):
+    n_lines = len((ROOT / name).read_text(encoding="utf-8").splitlines())
+    allowed, _ = REASONS.get(name, (LONG, ""))
+    assert n_lines <= allowed, f"{name} has {n_lines} lines: split it, or give the reason in REASONS"
+
+
+def test_every_reason_is_still_needed():
+    stale = [name for name in REASONS if len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= LONG]
+    assert not stale
+
+
+def test_every_package_says_what_it_holds():
+    for name in tracked("__init__.py"):
+        if not name.startswith(("tests/", "examples/")):
+            assert (ROOT / name).read_text(encoding="utf-8").startswith('"""'), name
