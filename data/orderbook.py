@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from data.checks import check_array, check_path, check_times, check_type, check_whole
+from data.checks import check_array, check_integer, check_path, check_times, check_type
 from data.errors import ConfigError, DataError
 from data.facts import Shown, grid_facts
 from data.files import READERS, TIME_NAMES, numbers, parse_times
@@ -159,7 +159,7 @@ class Book(Shown):
 
     def head(self, n: int) -> Book:
         """The first ``n`` snapshots, at least one."""
-        check_whole("n", n, 0)
+        check_integer("n", n)
         return self.rows(slice(0, n))
 
     def between(self, start: Instant | None = None, end: Instant | None = None) -> Book:
