@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_names, check_times, check_type, check_whole
+from foreshock.data.checks import check_integer, check_names, check_times, check_type
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
@@ -163,7 +163,7 @@ class Bars(Shown):
 
     def head(self, n: int) -> Bars:
         """The first ``n`` bars, at least one."""
-        check_whole("n", n, 0)
+        check_integer("n", n)
         if n < 1:
             raise DataError(f"head takes at least 1 bar, got {n}")
         return self.rows(slice(0, n))

@@ -156,7 +156,7 @@ def check_names(name: str, value: object) -> None:
     ...
     foreshock.data.errors.ConfigError: symbols must be a list of names, got 'BTC'; put it in brackets
     """
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
         raise ConfigError(f"{name} must be a list of names, got {shown(value)}; put it in brackets")
 
 

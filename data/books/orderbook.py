@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_path, check_times, check_type, check_whole
+from foreshock.data.checks import check_array, check_integer, check_path, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import READERS
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
@@ -160,7 +160,7 @@ class Book(Shown):
 
     def head(self, n: int) -> Book:
         """The first ``n`` snapshots, at least one."""
-        check_whole("n", n, 0)
+        check_integer("n", n)
         return self.rows(slice(0, n))
 
     def between(self, start: Instant | None = None, end: Instant | None = None) -> Book:
