@@ -1,6 +1,6 @@
 """``python -m foreshock`` is the command line."""
 
-from foreshock.cli.main import main
+from foreshock.cli.root import main
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,7 @@
 
 import sys
 
-from foreshock.cli.main import main
+from foreshock.cli.root import main
 
 if __name__ == "__main__":
     main(["benchmark", "models", *sys.argv[1:]])

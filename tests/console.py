@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from foreshock.cli import main as cli
+from foreshock.cli import root as cli
 
 N_BARS = 900
 STUDY = """\

@@ -44,7 +44,7 @@ def test_each_example_runs(name, expected, tmp_path):
 
 
 def test_the_readme_names_every_verb_and_every_file_it_links_exists():
-    from foreshock.cli.main import app
+    from foreshock.cli.root import app
 
     for command in app.registered_commands:
         name = command.name or command.callback.__name__

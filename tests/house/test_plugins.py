@@ -115,7 +115,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
 
 
 def test_the_command_line_says_which_files_it_ran(tmp_path, monkeypatch, capsys):
-    from foreshock.cli import main as cli
+    from foreshock.cli import root as cli
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["foreshock", "audit", str(PLUGINS / "study.toml")])

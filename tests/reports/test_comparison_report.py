@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from foreshock.cli.main import app
+from foreshock.cli.root import app
 from foreshock.comparison.comparison import comparison, config_changes, load_models
 from foreshock.comparison.rankings import rank_comparison, slice_ranks, with_q
 from foreshock.data.errors import ConfigError, DataError

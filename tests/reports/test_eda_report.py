@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import foreshock as fs
-from foreshock.cli.main import app, main
+from foreshock.cli.root import app, main
 from foreshock.reports.exploration import figures as eda_figures
 from foreshock.reports.exploration import paths as eda_paths
 from foreshock.reports.exploration import tables as eda_tables

@@ -201,10 +201,10 @@ def test_what_is_in_the_store_is_not_asked_for_again(holed, tmp_path):
 
 CHILD = """
 import sys
-from data.exchange.history import Exchange
-from data.exchange.patience import Patience
-from data.fetch import fetch_missing, missing_ranges
-from data.store import SeriesWriter, Store
+from foreshock.data.exchange.exchange import Exchange
+from foreshock.data.exchange.patience import Patience
+from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
+from foreshock.data.store.store import SeriesWriter, Store
 from tests.fetched import SPOT
 
 url, folder, start, stop = sys.argv[1:]

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foreshock.cli import main as cli
+from foreshock.cli import root as cli
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import read_bars
 from foreshock.data.store.partition import verify_partition

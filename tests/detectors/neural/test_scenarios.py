@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import foreshock as fs
-from foreshock.cli import main as cli
+from foreshock.cli import root as cli
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.simulate.market import simulate_market
 from foreshock.detectors.neural.scenarios.load import SHIPPED

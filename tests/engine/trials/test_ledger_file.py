@@ -232,7 +232,7 @@ def test_a_folder_in_which_no_head_can_be_made_is_refused_before_hours_of_work(s
 
 WRITER = """
 import sys
-from engine.ledger import Ledger
+from foreshock.engine.trials.ledger import Ledger
 ledger = Ledger(sys.argv[1])
 for i in range(10**6):
     ledger.append({"writer": sys.argv[2], "i": i}, "data", {"padding": "x" * 5000})

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foreshock.benchmarks import common, nab, planted
-from foreshock.cli import main as cli
+from foreshock.cli import root as cli
 from foreshock.data.errors import DataError
 from foreshock.data.simulate.market import simulate_market
 from foreshock.detectors.registry import detectors, neural_detectors

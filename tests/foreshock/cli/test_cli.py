@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import typer.main
 
-from foreshock.cli import main as cli
+from foreshock.cli import root as cli
 from foreshock.cli import study as study_verbs
 from foreshock.data.errors import ConfigError, DataError, ExchangeError, ForeshockError
 from tests import console
@@ -331,8 +331,8 @@ def test_the_package_can_be_run_as_a_module(tmp_path):
 
 SLOW_STUDY = """
 import time
-from foreshock import cli, study_verbs
-from foreshock.study import Study
+from foreshock import cli
+from foreshock.study.study import Study
 
 def run(*_, **__):
     print("running", flush=True)
