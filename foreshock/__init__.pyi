@@ -1,5 +1,5 @@
 # The public names, once: foreshock/__init__.py reads this file at import and loads each name when it is first used.
-from . import detectors as detectors
+from . import detectors as detectors  # type: ignore[assignment]
 from .data.bars import Bars as Bars
 from .data.books.flows import book_flows as book_flows
 from .data.books.flows import book_from_ccxt as book_from_ccxt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ COLUMNS = (
 GAPS = ("", "  ", "  ", " ", " ", " ", " ", " ")
 
 
-def summary_in_words(rows: Iterable[Mapping[str, Any]]) -> str:
+def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
     """The rows of a short summary below a header, in at most 80 columns.
 
     The name of a detector is cut where it would not fit.
