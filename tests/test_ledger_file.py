@@ -178,7 +178,7 @@ def test_an_entry_without_its_newline_or_its_head_is_kept(six):
 def test_a_file_that_is_someone_elses_is_left_as_it_is(ledger, content):
     ledger.path.write_bytes(content)
     for ask in (ledger.entries, ledger.check, lambda: ledger.append({}, "", {})):
-        with pytest.raises(DataError, match=r"ledger.jsonl is no ledger, or was changed: line 1 was .* left as it is"):
+        with pytest.raises(DataError, match=r"ledger.jsonl is not a ledger, or was changed: line 1 was .* left as it is"):
             ask()
     assert (ledger.verify().whole, ledger.verify().torn) == (False, False)
     assert ledger.path.read_bytes() == content

@@ -53,7 +53,7 @@ class ParetoTail:
             If there are fewer than 100 losses, or ties leave fewer than 10 above the threshold.
         """
         if len(losses) < MIN_LOSSES:
-            raise DataError(f"a Pareto tail needs at least {MIN_LOSSES} returns, got {len(losses)}; pass more, or a longer window")
+            raise DataError(f"a Pareto tail needs at least {MIN_LOSSES} returns, got {len(losses)}; give more, or a longer window")
         start = float(np.quantile(losses, TAIL_LEVEL, method="inverted_cdf"))
         peaks = losses[losses > start] - start
         # Differences between equal losses that are rounding errors do not count as a tail.

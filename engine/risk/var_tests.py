@@ -67,6 +67,7 @@ def var_backtest(
     does not count against independence; the losses of the observed hits for Z1; and hits and losses for Z2. Losses beyond VaR are
     drawn from the Student-t around zero that has the forecast VaR and CVaR: the test knows nothing else about the forecast
     distribution, and where tails are heavier than that, its p is too small.
+
     Parameters
     ----------
     returns : ndarray, shape (n_rows,)
