@@ -265,7 +265,7 @@ class Ledger(Shown):
                 lost = f"entry {count - 1} is" if count == len(entries) + 1 else f"entries {len(entries)} to {count - 1} are"
                 problems.append(f"line {len(entries) + 1}: {lost} missing at the end; the ledger had {count}")
             elif entries[count - 1].sha256 != last:
-                problems.append(f"line {count}: entry {count - 1} is another one than was written; the file was written anew")
+                problems.append(f"line {count}: entry {count - 1} differs from the one that was written; the file was rewritten")
         head = entries[-1].sha256 if entries else GENESIS
         return tuple(entries), Verification(len(entries), tuple(problems), torn and not problems, head), content, good_bytes
 
@@ -398,7 +398,7 @@ def _misplaced(parsed: list[Entry | None]) -> list[tuple[int, str]]:
             lost = f"entry {first} was" if gap == 1 else f"entries {first} to {expected - 1} were"
             problems.append((number, f": {lost} removed before it"))
         elif not follows or (expected == 0 and entry.previous != GENESIS):
-            text = f": entry {expected} does not follow the one before it; one of them was written anew"
+            text = f": entry {expected} does not follow the previous one; one of them was rewritten"
             problems.append((number, text))
         before, last, last_number = (entry if entry.sequence == expected else None), expected, number
     return problems

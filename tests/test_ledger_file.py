@@ -122,7 +122,7 @@ def test_a_line_replaced_by_one_with_a_good_hash_of_its_own_breaks_the_chain(six
     forged["sha256"] = digest(forged)
     content[2] = canonical(forged).encode() + b"\n"
     rewrite(six, content)
-    assert six.verify().problems == ("line 4: entry 3 does not follow the one before it; one of them was written anew",)
+    assert six.verify().problems == ("line 4: entry 3 does not follow the previous one; one of them was rewritten",)
 
 
 def test_a_file_written_anew_from_a_line_on_is_another_one_than_its_head_remembers(six, tmp_path):
@@ -130,7 +130,7 @@ def test_a_file_written_anew_from_a_line_on_is_another_one_than_its_head_remembe
     for i in range(6):
         other.append({"window": i}, "data", {"sharpe": 1.0})
     six.path.write_bytes(other.path.read_bytes())
-    assert six.verify().problems == ("line 6: entry 5 is another one than was written; the file was written anew",)
+    assert six.verify().problems == ("line 6: entry 5 differs from the one that was written; the file was rewritten",)
 
 
 def test_a_ledger_that_was_deleted_is_missed(six):

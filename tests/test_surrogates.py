@@ -254,7 +254,7 @@ def test_too_few_surrogates_are_refused():
         ({"horizons": []}, "horizons must differ and be at least one"),
         ({"horizons": ["6h", "360m"]}, "horizons must differ"),
         ({"horizons": "6h"}, "horizons must be a list, got '6h'"),
-        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must be of the same detectors, at least one, got \[\] and \[\]"),
+        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must have the same detectors, at least one, got \[\] and \[\]"),
         ({"signals": {"other": None}}, r"of the same detectors, at least one, got \['other'\] and \['zscore'\]"),
     ],
 )

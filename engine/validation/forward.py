@@ -163,7 +163,7 @@ def check_moves_fit(bars: Bars, horizons: Sequence[Duration], delay: int) -> Non
         if n_bars + delay > bars.n_bars:
             raise ConfigError(
                 f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
-                f"shorten the horizon, or give more data"
+                f"shorten the horizon, or pass more data"
             )
 
 

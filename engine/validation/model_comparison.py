@@ -273,7 +273,7 @@ def _matrix(losses: np.ndarray, name: str) -> np.ndarray:
     if losses.ndim != 2 or losses.shape[1] < 1:
         raise ConfigError(f"{name} must have the shape (n_rows, n_models), got {losses.shape}")
     if len(losses) < 10:
-        raise DataError(f"{name} must have at least 10 rows, got {len(losses)}; give more data")
+        raise DataError(f"{name} must have at least 10 rows, got {len(losses)}; pass more data")
     if not np.isfinite(losses).all():
         n_wrong = int((~np.isfinite(losses)).any(axis=1).sum())
         raise DataError(f"{name} must be finite, got {n_wrong} rows that are not; leave them out")

@@ -148,7 +148,7 @@ class Rescorer(Shown):
     score : callable
         Takes ``Features`` and returns ``Scores``, from models fitted on the data.
     threshold : Threshold
-        Turns scores into alerts, on each history anew.
+        Turns scores into alerts, separately on each history.
 
     Examples
     --------
