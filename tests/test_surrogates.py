@@ -255,7 +255,7 @@ def test_too_few_surrogates_are_refused():
         ({"horizons": ["6h", "360m"]}, "horizons must differ"),
         ({"horizons": "6h"}, "horizons must be a list, got '6h'"),
         ({"signals": {}, "rescorers": {}}, r"signals and rescorers must have the same detectors, at least one, got \[\] and \[\]"),
-        ({"signals": {"other": None}}, r"of the same detectors, at least one, got \['other'\] and \['zscore'\]"),
+        ({"signals": {"other": None}}, r"have the same detectors, at least one, got \['other'\] and \['zscore'\]"),
     ],
 )
 def test_arguments_of_the_surrogate_test_that_cannot_be_are_refused_at_the_door(change, message):

@@ -17,7 +17,7 @@ def _ufunc(n_arguments: int) -> Callable[[Callable[..., float]], np.ufunc]:
 
 @_ufunc(1)
 def positive(x):
-    """NaN where x is not positive."""
+    """x, NaN where it is not positive."""
     return x if x > 0.0 else np.nan
 
 

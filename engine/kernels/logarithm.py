@@ -12,7 +12,7 @@ EXPONENT, BIAS = np.uint64(52), np.uint64(1023)
 SHIFT, HALF = np.uint64(2048), np.uint64(1 << 51)
 # Bits of 2^52: an integer in the mantissa adds itself to that number. BIG is the same number, with SHIFT added.
 BIG_BITS, BIG = np.uint64(0x4330000000000000), 4503599627370496.0 + 2048.0
-# Numbers beyond MOST are first scaled by 2^-760.
+# Numbers above MOST or below 1 / MOST are first scaled by 2^760 towards 1.
 MOST, FAR = 1.0e150, 760.0
 # log 2 in two parts; the first ends in zero bits, so that its integer multiples are exact.
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -87,7 +87,7 @@ def _careful(x, y):
         return np.nan
     if x == 0.0 or np.isinf(y):
         return -np.inf
-    # The quotient is so small that it rounded to zero, but it is negative.
+    # A negative quotient may be so small that it rounded to zero.
     if math.copysign(1.0, x) != math.copysign(1.0, y):
         return np.nan
     x, y = abs(x), abs(y)

@@ -85,7 +85,7 @@ def realism(
 ) -> RealismCard:
     """Compare generated paths of returns with real ones, relative to how far real paths differ from each other.
 
-    The real paths are cut into 24 blocks of neighbours. In each of ``n_splits`` random splits half of the blocks (A) is compared
+    The real paths are cut into 24 contiguous blocks. In each of ``n_splits`` random splits half of the blocks (A) is compared
     with the other half (B), which gives the *floor*, and with as many generated paths, which gives the *distance*. Blocks are
     split instead of paths, so that the floor contains the differences between months that any sample of history has. A measure
     passes if the median distance is at most the ``level`` quantile of the floor.

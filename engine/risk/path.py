@@ -85,7 +85,7 @@ def risk_path(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray) -
     Raises
     ------
     DataError
-        If there are fewer than 2,000 bars to forecast.
+        If there are fewer than 2,000 returns.
     """
     days, daily = daily_returns(returns, interval, time)
     if len(daily) >= 2 * WINDOW_DAYS:

@@ -195,6 +195,13 @@ def superior_models(
     block, n_draws, seed : int
         See ``superior_predictive_ability``.
 
+    Raises
+    ------
+    ConfigError
+        If a shape or setting is out of its range.
+    DataError
+        If a loss is not known, or a model's losses are those of the benchmark plus a constant.
+
     References
     ----------
     .. [1] Romano and Wolf (2005), Stepwise multiple testing as formalized data snooping.

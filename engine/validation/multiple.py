@@ -26,6 +26,11 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     ndarray
         q-values, in the shape of ``p_values``.
 
+    Raises
+    ------
+    ValueError
+        If a p-value lies outside 0 to 1.
+
     References
     ----------
     .. [1] Benjamini and Hochberg (1995), Controlling the false discovery rate.
@@ -47,6 +52,16 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     ----------
     p_values : ndarray
         Any shape. NaN stays NaN and does not count as a test.
+
+    Returns
+    -------
+    ndarray
+        q-values, in the shape of ``p_values``.
+
+    Raises
+    ------
+    ValueError
+        If a p-value lies outside 0 to 1.
 
     References
     ----------

@@ -203,7 +203,7 @@ class DeflatedSharpe(Shown):
 
 
 def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, lags: int = 0) -> DeflatedSharpe:
-    """Probabilistic Sharpe ratio against the best ratio that as many trials without skill would show [1]_.
+    """Probabilistic Sharpe ratio with the best ratio expected of ``n_trials`` trials without skill as its benchmark [1]_.
 
     Parameters
     ----------
