@@ -12,19 +12,20 @@ from foreshock.data.checks import check_array
 from foreshock.data.errors import ConfigError, DataError
 
 N_THRESHOLDS = 250
-# Labelled scores at once, which bounds the memory of the draws.
+# Labelled scores per chunk; bounds the memory of the bootstrap draws.
 CHUNK = 4096
 
 
 def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     """Area under the precision-recall curve as average precision: the mean, over the labelled rows, of the precision at the
-    row's own score. The labelled fraction is what chance gets.
+    row's own score. Random scores reach the fraction of labelled rows.
 
     Parameters
     ----------
     scores : ndarray, shape (n_rows,) or (n_rows, n_symbols)
         Higher is more anomalous; symbols are pooled. Rows with NaN are left out.
     labels : ndarray of bool or 0 and 1, same shape
+        Rows that belong to an event.
 
     Raises
     ------
@@ -33,7 +34,9 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
 
     Examples
     --------
-    >>> auc_pr(np.array([4.0, 3.0, 2.0, 1.0]), np.array([1, 0, 1, 0]))
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> fs.auc_pr(np.array([4.0, 3.0, 2.0, 1.0]), np.array([1, 0, 1, 0]))
     0.8333333333333333
     """
     check_array("scores", scores)
@@ -43,10 +46,10 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
-    """Volume under the precision-recall surface [1]_, after the definition of the TSB-AD benchmark [2]_.
+    """Volume under the precision-recall surface [1]_, as defined by the TSB-AD benchmark [2]_.
 
-    For each buffer l from 0 to ``window``, a row at distance d of at most l // 2 from an event gets the label sqrt(1 - d / l)
-    (the sum over the events it is near to, at most 1), and events whose buffers meet are one. At 250 thresholds, the scores of
+    For each buffer l from 0 to ``window``, a row at distance d <= l // 2 from an event gets the label sqrt(1 - d / l); labels of
+    several nearby events add up, to at most 1, and events whose buffers meet count as one. At 250 thresholds, the scores of
     evenly spaced ranks, with TP the labels of the alerted rows, B the part of TP that lies in buffers and P the rows of the
     events::
 
@@ -55,14 +58,15 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
 
     The area for a buffer is the sum of precision times the step in recall; the volume is the mean over the buffers.
 
-    Point-adjusted F1 is not offered: one alert anywhere in an event counts there as the whole event, so that a random score
-    reaches .97 on long events [3]_. Here a long event is worth its alerted rows.
+    Point-adjusted F1 is not offered: it counts one alert anywhere in an event as the complete event, so that a random score
+    reaches 0.97 on long events [3]_. Here a long event counts by its alerted rows.
 
     Parameters
     ----------
     scores : ndarray, shape (n_rows,) or (n_rows, n_symbols)
-        Higher is more anomalous; symbols are pooled, buffers end at the symbol. Rows with NaN are left out.
+        Higher is more anomalous; symbols are pooled, and buffers do not cross symbols. Rows with NaN are left out.
     labels : ndarray of bool or 0 and 1, same shape
+        Rows that belong to an event.
     window : int
         Largest buffer in rows, at least 0.
 
@@ -82,7 +86,9 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
 
     Examples
     --------
-    >>> round(vus_pr(np.array([0.0, 3, 5, 1, 0, 0]), np.array([0, 0, 1, 1, 0, 0]), window=2), 6)
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> round(fs.vus_pr(np.array([0.0, 3, 5, 1, 0, 0]), np.array([0, 0, 1, 1, 0, 0]), window=2), 6)
     0.86895
     """
     check_array("scores", scores)
@@ -94,7 +100,7 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
 
 @dataclass(frozen=True)
 class Panel:
-    """Scores, labels and which rows count, all of shape (n_rows, n_symbols); a row that counts without a score ranks last."""
+    """Scores, labels and the rows that count, all (n_rows, n_symbols); a row that counts but has no score ranks last."""
 
     scores: np.ndarray
     labels: np.ndarray
@@ -119,15 +125,15 @@ class Panel:
         return float(self.ranked_precision(np.argwhere(self.labels & self.counted)))
 
     def ranked_precision(self, positives: np.ndarray) -> float:
-        """Average precision if the rows ``positives``, shape (n_positives, 2), were the labelled ones."""
+        """Average precision if the rows ``positives``, shape (n_positives, 2), were the labelled rows."""
         rank = np.sort(self.rank[positives[:, 0], positives[:, 1]])
         return float((np.searchsorted(rank, rank, side="right") / rank).mean())
 
     def average_precision_draws(self, unit: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Average precision when units, shape (n_rows, n_symbols), are drawn as often as ``weights``, (n_draws, n_units), say."""
+        """Average precision with each unit of ``unit``, (n_rows, n_symbols), weighted by ``weights``, (n_draws, n_units)."""
         n_units = weights.shape[1]
         labelled = (self.labels & self.counted)[self.counted]
-        # Rows are grouped by the labelled scores they reach, which is where precision is wanted.
+        # Rows are grouped by the labelled scores they reach, because precision is needed at those scores only.
         cuts, group = np.unique(-self.scores[self.counted][labelled], return_inverse=True)
         reached = np.searchsorted(cuts, -self.scores[self.counted], side="left")
         of_unit = unit[self.counted]
@@ -145,7 +151,7 @@ class Panel:
         return np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0)
 
     def shifted(self, around: Surroundings, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Average precision and VUS-PR when the events lie ``shifts`` rows later, round the end; arrays (n_shifts,)."""
+        """Average precision and VUS-PR with the events moved ``shifts`` rows later, wrapping around the end; arrays (n_shifts,)."""
         precision, volume = np.full(len(shifts), np.nan), np.full(len(shifts), np.nan)
         unit = np.zeros(self.labels.shape, dtype=np.int64)
         alerted = self.alerted(unit, 1)
@@ -165,13 +171,13 @@ class Panel:
 
     @cached_property
     def rank(self) -> np.ndarray:
-        """How many counted rows score at least as high as each row, shape (n_rows, n_symbols)."""
+        """Number of counted rows that score at least as high as each row, shape (n_rows, n_symbols)."""
         ascending = np.sort(self.scores[self.counted])
         return len(ascending) - np.searchsorted(ascending, self.scores, side="left")
 
     @cached_property
     def bins(self) -> np.ndarray:
-        """Number of the first threshold that alerts each row, shape (n_rows, n_symbols); 250 where a row does not count."""
+        """Index of the first threshold that alerts each row, shape (n_rows, n_symbols); 250 where a row does not count."""
         descending = -np.sort(-self.scores[self.counted])
         cuts = descending[np.linspace(0, len(descending) - 1, N_THRESHOLDS).astype(np.int64)]
         bins = np.searchsorted(-cuts, -self.scores, side="left")
@@ -184,17 +190,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where the events of a panel lie and which rows their buffers reach.
+    """Where the events of a panel lie, and which rows their buffers reach.
 
     Parameters
     ----------
     core : ndarray of int, shape (n_labelled, 2)
         Row and column of every labelled row.
     near : ndarray of int, shape (n_near, 4)
-        Row, column, and distance to the nearest and second nearest event, ascending by the former.
+        Row, column, and distances to the nearest and second nearest event; sorted by the former.
     runs : ndarray of int, shape (n_runs, 3)
-        Column, first row and first row after it of every run of labelled rows.
+        Column, first row and stop (the row after the last) of every run of labelled rows.
     window : int
+        Largest buffer in rows.
     """
 
     core: np.ndarray
@@ -213,19 +220,20 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class VolumeSums:
-    """What the surface is made of, summed over units (of resampling) and cumulated over thresholds.
+    """Sums behind the surface, per resampling unit and cumulated over thresholds.
 
     Parameters
     ----------
     alerted, core : ndarray, shape (n_units, 250)
-        Alerted rows, and those of them within events.
+        Alerted rows, and alerted rows within events.
     near : ndarray, shape (window + 1, n_units, 250)
         Labels of the alerted rows in buffers.
     seen : ndarray, shape (window // 2 + 1, n_units, 250)
-        Events with an alert in themselves or their buffers; buffers 2 h and 2 h + 1 reach the same rows.
+        Events with an alert in the event or its buffers; buffers 2 h and 2 h + 1 reach the same rows.
     positives : ndarray, shape (n_units,)
         Rows of the events.
     events : ndarray, shape (window // 2 + 1, n_units)
+        Number of events, after events whose buffers meet are merged.
     """
 
     alerted: np.ndarray
@@ -239,7 +247,7 @@ class VolumeSums:
     def of(
         cls, panel: Panel, around: Surroundings, unit: np.ndarray, n_units: int, alerted: np.ndarray, shift: int = 0
     ) -> VolumeSums:
-        """Sums over units, shape (n_rows, n_symbols); a shift puts the events that many rows later, round the end."""
+        """Sums over ``unit``, shape (n_rows, n_symbols); ``shift`` moves the events later by that many rows, around the end."""
         sums = _sums_nb(panel.bins, around.core, around.near, around.runs, unit, shift, around.window, n_units, N_THRESHOLDS)
         core, near, seen = (np.cumsum(x[..., :-1], axis=-1) for x in sums[:3])
         return cls(alerted, core, near, seen, core[:, -1], sums[3])
@@ -250,7 +258,7 @@ class VolumeSums:
         return float(_volume_nb(self.alerted.sum(axis=0), self.core.sum(axis=0), near, seen, self.positives.sum(), events))
 
     def draws(self, weights: np.ndarray) -> np.ndarray:
-        """VUS-PR for each draw; weights, shape (n_draws, n_units), say how often a unit was drawn. NaN without an event."""
+        """VUS-PR of each draw, NaN without an event; weights, shape (n_draws, n_units), count how often a unit was drawn."""
         alerted, core, positives = weights @ self.alerted, weights @ self.core, weights @ self.positives
         total = np.zeros(len(weights))
         for buffer in range(len(self.near)):
@@ -265,7 +273,7 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _volume_nb(alerted, core, near, seen, positives, events):
-    """Mean area over the buffers; near : (n_buffers, n_thresholds), seen and events one for every two buffers."""
+    """Mean area over the buffers; near : (n_buffers, n_thresholds); seen and events have one row per two buffers."""
     total = 0.0
     for buffer in range(len(near)):
         total += _area_nb(alerted, core, near[buffer], seen[buffer // 2], positives, events[buffer // 2])
@@ -274,7 +282,7 @@ def _volume_nb(alerted, core, near, seen, positives, events):
 
 @njit(cache=True)
 def _areas_nb(alerted, core, near, seen, positives, events):
-    """Area for each draw; (n_draws, n_thresholds) four times, then (n_draws,) twice."""
+    """Area of each draw; the first four arguments are (n_draws, n_thresholds), the last two (n_draws,)."""
     out = np.empty(len(core))
     for draw in range(len(core)):
         out[draw] = _area_nb(alerted[draw], core[draw], near[draw], seen[draw], positives[draw], events[draw])
@@ -283,7 +291,7 @@ def _areas_nb(alerted, core, near, seen, positives, events):
 
 @njit(cache=True)
 def _area_nb(alerted, core, near, seen, positives, events):
-    """Area under precision over recall, from (n_thresholds,) four times and two numbers; 0 without an event."""
+    """Area under precision over recall, from four arrays (n_thresholds,) and two numbers; 0 without an event."""
     area = before = 0.0
     if positives == 0 or events == 0:
         return area
@@ -298,7 +306,7 @@ def _area_nb(alerted, core, near, seen, positives, events):
 
 @njit(cache=True)
 def _near_nb(labels, reach):
-    """Rows outside events within ``reach`` of one: (n, 4) of row, column, distance to the nearest and second nearest event."""
+    """Rows outside events within ``reach`` of one, (n, 4): row, column, distances to the nearest and second nearest event."""
     n_rows, n_cols = labels.shape
     far = 2 * n_rows + reach + 2
     out = np.empty((n_rows * n_cols, 4), np.int64)
@@ -325,7 +333,7 @@ def _near_nb(labels, reach):
             nearest = min(a, c)
             if nearest <= reach:
                 out[n, 0], out[n, 1], out[n, 2] = row, col, nearest
-                # The second nearest lies beyond the nearest on its side, or on the other side.
+                # The second nearest event is the next one on the same side, or the nearest one on the other side.
                 out[n, 3] = min(b, c) if a <= c else min(a, d)
                 n += 1
     return out[:n].copy()
@@ -333,7 +341,7 @@ def _near_nb(labels, reach):
 
 @njit(cache=True)
 def _sums_nb(bins, core, near, runs, unit, shift, window, n_units, n_cuts):
-    """Histograms over bins and units of event rows, buffer labels and first alerts of events; the last bin counts nothing."""
+    """Histograms over bins and units of event rows, buffer labels and first alerts of events; the last bin is ignored."""
     n_rows = bins.shape[0]
     core_sum = np.zeros((n_units, n_cuts + 1))
     near_sum = np.zeros((window + 1, n_units, n_cuts + 1))
@@ -348,7 +356,7 @@ def _sums_nb(bins, core, near, runs, unit, shift, window, n_units, n_cuts):
             if near[i, 2] > reach:
                 break
             row, col = (near[i, 0] + shift) % n_rows, near[i, 1]
-            # Two labels of at least sqrt(1 / 2) make one.
+            # With two events in reach each label is at least sqrt(1 / 2), so the sum is capped at 1.
             label = 1.0 if near[i, 3] <= reach else np.sqrt(1.0 - near[i, 2] / buffer)
             near_sum[buffer, unit[row, col], bins[row, col]] += label
     first = np.full(len(runs), n_cuts)
@@ -369,7 +377,7 @@ def _sums_nb(bins, core, near, runs, unit, shift, window, n_units, n_cuts):
                 best, owner = n_cuts, unit[(start + shift) % n_rows, col]
             best = min(best, first[i])
             ends = i + 1 == len(runs) or runs[i + 1, 0] != col or stop - 1 + reach < runs[i + 1, 1] - reach
-            # An event without a row that counts is none.
+            # An event without any row that counts is ignored.
             if ends and best < n_cuts:
                 seen[reach, owner, best] += 1.0
                 events[reach, owner] += 1.0

@@ -1,4 +1,4 @@
-"""Labelled events on the rows of a panel, and which of them alerts catch."""
+"""Labelled events on the rows of a panel, and which of them the alerts catch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foreshock.data.show.facts import Shown, counted
 
 @dataclass(frozen=True, repr=False)
 class Events(Shown):
-    """Labelled events, ascending by symbol and start.
+    """Labelled events, sorted by symbol and start.
 
     Parameters
     ----------
@@ -28,7 +28,16 @@ class Events(Shown):
     Raises
     ------
     DataError
-        If an event has no row, or one outside the panel.
+        If an event has no row, or a row outside the panel.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> events = fs.Events(col=[0], start=[5], stop=[8], shape=(10, 1))
+    >>> events
+    Events(1 event, on 10 rows of 1 symbol)
+    >>> events.labels()[:, 0].astype(int)
+    array([0, 0, 0, 0, 0, 1, 1, 1, 0, 0])
     """
 
     col: np.ndarray
@@ -56,17 +65,19 @@ class Events(Shown):
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, time: np.ndarray, symbols: tuple[str, ...], interval: np.timedelta64) -> Events:
-        """Events from times.
+        """Convert events given by times to events on rows.
 
         Parameters
         ----------
         frame : DataFrame
             Columns ``symbol``, ``start`` and ``stop``: UTC times of the beginning of the event and of the first moment after it.
-            An event has the rows that are open at some time in between; events without one are left out.
+            An event covers the rows that are open at some time in between; events that cover no row are left out.
         time : ndarray of datetime64, shape (n_rows,)
             Opens, strictly ascending.
         symbols : tuple of str
+            Symbols of the columns.
         interval : timedelta64
+            Length of a row.
 
         Raises
         ------
@@ -92,19 +103,19 @@ class Events(Shown):
         return cls(col[kept], start[kept], stop[kept], (len(time), len(symbols)))
 
     def take(self, kept: np.ndarray) -> Events:
-        """The events that a mask or an index chooses."""
+        """The events selected by a mask or an index."""
         check_array("kept", kept)
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:
-        """The events that lie wholly within a run of rows, counted from its first."""
+        """The events that lie entirely within a run of rows, renumbered from its first row."""
         check_type("rows", rows, slice, "such as slice(0, 100)")
         first, last, _ = rows.indices(self.shape[0])
         kept = (self.start >= first) & (self.stop <= last)
         return Events(self.col[kept], self.start[kept] - first, self.stop[kept] - first, (last - first, self.shape[1]))
 
     def labels(self, early: int = 0) -> np.ndarray:
-        """True within events and ``early`` rows before them, shape (n_rows, n_symbols)."""
+        """True within events and in the ``early`` rows before them, shape (n_rows, n_symbols)."""
         out = np.zeros(self.shape, dtype=bool)
         for col, start, stop in zip(self.col, self.start, self.stop, strict=True):
             out[max(start - early, 0) : stop, col] = True
@@ -115,21 +126,21 @@ class Events(Shown):
         yield f"on {counted(self.shape[0], 'row')} of {counted(self.shape[1], 'symbol')}"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an event: ``col``, ``start`` and ``stop``."""
+        """One row per event: ``col``, ``start`` and ``stop``."""
         return pd.DataFrame({"col": self.col, "start": self.start, "stop": self.stop})
 
 
 @dataclass(frozen=True, repr=False)
 class Matches(Shown):
-    """What alerts caught.
+    """Events caught by alerts, and false alarms.
 
     Parameters
     ----------
     alert_row : ndarray of int, shape (n_events,)
-        First alert in each event's window; -1 where there is none.
+        First alert in the window of each event; -1 if it has none.
     delay_rows : ndarray of float64, shape (n_events,)
         Rows from the open of the event's first row to the close of the alert's row, when the alert is known: 1 for an alert in the
-        first row, 0 or less for one before it. NaN where there is none.
+        first row, 0 or less for an earlier one. NaN if the event has no alert.
     false_alarms : ndarray of bool, shape (n_rows, n_symbols)
         Alerts outside every window, thinned by the cool-down.
     """
@@ -146,18 +157,20 @@ class Matches(Shown):
 def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown: int = 1) -> Matches:
     """Which events alerts catch, and which alerts are false.
 
-    An event is caught by an alert from ``early`` rows before its start up to its last row. It counts once, however many alerts
-    it draws. Each false alarm silences those of the next ``cooldown - 1`` rows of its symbol; an alert within an event's
-    window is never silenced.
+    An event is caught by an alert from ``early`` rows before its start up to its last row, and counts once, however many alerts
+    fall into that window. A false alarm silences further ones of its symbol in the next ``cooldown - 1`` rows; an alert within the
+    window of an event is never silenced.
 
     Parameters
     ----------
     active : ndarray of bool, shape (n_rows, n_symbols)
+        Alerts.
     events : Events
+        Events on the same panel.
     early : int
-        Rows before an event in which an alert is a lead instead of a false alarm.
+        Rows before an event in which an alert catches it, instead of being a false alarm.
     cooldown : int
-        Rows, at least 1.
+        Rows, at least 1, in which a false alarm silences further ones of its symbol; 1 silences none.
 
     Raises
     ------
@@ -166,9 +179,11 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> active = np.zeros((10, 1), dtype=bool)
     >>> active[[1, 2, 6, 7], 0] = True
-    >>> found = match_events(active, Events([0], [5], [8], (10, 1)), cooldown=3)
+    >>> found = fs.match_events(active, fs.Events([0], [5], [8], (10, 1)), cooldown=3)
     >>> found.delay_rows, np.flatnonzero(found.false_alarms)
     (array([2.]), array([1]))
     """
@@ -185,7 +200,7 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
 
 @njit(cache=True)
 def _match_nb(active, col, start, stop, early, cooldown):
-    """First alert in each event's window, and the alerts outside all windows that no cool-down silences."""
+    """First alert in the window of each event, and the alerts outside all windows that no cool-down silences."""
     false = active.copy()
     alert_row = np.full(len(start), -1)
     for i in range(len(start)):

@@ -1,4 +1,4 @@
-"""Detection quality of scores and alerts against labelled events, with intervals and with what chance gets."""
+"""Detection quality of scores and alerts against labelled events, with intervals and the values that chance achieves."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from foreshock.engine.statistics.proportions import Z_95, wilson_of_draws
 
 METRICS = ("recall", "precision", "f1", "false_per_day", "median_delay_s", "auc_pr", "vus_pr")
 LEVELS = (0.025, 0.975)
-# Upper 95 % (two-sided) bound of a Poisson mean of which nothing was seen: log(40).
+# Upper bound (95 % two-sided) of a Poisson mean when the observed count is 0: log(40).
 NONE_SEEN = float(np.log(40))
-# With fewer values, even the smallest and largest do not enclose the median in 95 % of samples.
+# With fewer values, even the smallest and the largest do not enclose the median in 95 % of samples.
 FEWEST_FOR_MEDIAN = 6
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure, its 95 % interval, and its mean when the same scores and alerts stand at random times; NaN where not known."""
+    """A metric, its 95 % interval, and its mean when the same scores and alerts are moved to random times; NaN where not known."""
 
     value: float
     low: float
@@ -37,14 +37,14 @@ class Metric:
 
     @property
     def lift(self) -> tuple[float, float, float]:
-        """Value over chance with its interval."""
+        """Value over chance, and its 95 % interval."""
         chance = self.chance if self.chance > 0 else float("nan")
         return self.value / chance, self.low / chance, self.high / chance
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts of events, caught events, false alarms and days for each unit of resampling, and the delays of the caught events."""
+    """Events, caught events, false alarms and days of each resampling unit, and the delays of the caught events."""
 
     n_events: np.ndarray
     n_caught: np.ndarray
@@ -54,26 +54,26 @@ class Tally:
     delay_unit: np.ndarray
 
     def metrics(self, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
-        """The event metrics for each draw; weights, shape (n_draws, n_units), say how often a unit was drawn."""
+        """The event metrics of each draw; weights, shape (n_draws, n_units), count how often a unit was drawn."""
         weights = np.ones((1, len(self.n_events))) if weights is None else weights
         events, caught, false, days = (weights @ x for x in (self.n_events, self.n_caught, self.n_false, self.days))
         return {
             "recall": _ratio(caught, events),
             "precision": _ratio(caught, caught + false),
-            # 2 / (1 / precision + 1 / recall), which also holds where precision has no value.
+            # Equals 2 / (1 / precision + 1 / recall), and also holds where precision is not defined.
             "f1": _ratio(2 * caught, events + caught + false),
             "false_per_day": _ratio(false, days),
             "median_delay_s": _weighted_median(self.delay_s, weights[:, self.delay_unit]),
         }
 
     def as_unit(self) -> Tally:
-        """All of it as one unit."""
+        """The sums over all units, as a single unit."""
         events, caught, false, days = (x.sum(keepdims=True) for x in (self.n_events, self.n_caught, self.n_false, self.days))
         return Tally(events, caught, false, days, self.delay_s, np.zeros(len(self.delay_s), dtype=np.int64))
 
     @classmethod
     def joined(cls, tallies: Sequence[Tally]) -> Tally:
-        """Several tallies of one unit each as one tally of several units."""
+        """Several tallies of one unit each, joined to one tally of several units."""
         names = ("n_events", "n_caught", "n_false", "days", "delay_s")
         events, caught, false, days, delay_s = (np.concatenate([getattr(t, name) for t in tallies]) for name in names)
         return cls(events, caught, false, days, delay_s, np.repeat(np.arange(len(tallies)), [len(t.delay_s) for t in tallies]))
@@ -86,12 +86,28 @@ class DetectionReport(Shown):
     Parameters
     ----------
     n_events, n_caught, n_false : int
+        Events, caught events and false alarms.
     days : float
-        Days observed, added over symbols.
+        Days observed, summed over symbols.
     metrics : dict of str to Metric
-        ``recall``, ``precision``, ``f1``, ``false_per_day`` (of a symbol), ``median_delay_s``, ``auc_pr``, ``vus_pr``.
+        ``recall``, ``precision``, ``f1``, ``false_per_day`` (per symbol), ``median_delay_s``, ``auc_pr``, ``vus_pr``.
     tally, shifted : Tally, tuple of Tally
-        What the event metrics were made of, and the same for each random shift; for pooling.
+        Counts behind the event metrics, for the data and for each random shift; used for pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(60) * np.timedelta64(1, "h")
+    >>> values = np.zeros((60, 1))
+    >>> values[[5, 21, 40], 0] = [3.0, 2.0, 1.0]
+    >>> scores = fs.Scores(time, ("BTC/USDT",), values, np.timedelta64(1, "h"))
+    >>> events = fs.Events(col=[0, 0], start=[20, 39], stop=[23, 42], shape=(60, 1))
+    >>> report = fs.detection_report(scores, scores.signals(fs.Fixed(0.5)), events)
+    >>> report
+    DetectionReport(2 of 2 events caught, 1 false alert, 2.5 days)
+    >>> round(report.metrics["precision"].value, 2)
+    0.67
     """
 
     n_events: int
@@ -103,7 +119,7 @@ class DetectionReport(Shown):
     shifted: tuple[Tally, ...]
 
     def row(self) -> dict[str, Any]:
-        """Flat: counts, and of every metric ``<name>``, and with ``_ci``, ``_chance``, ``_lift`` and ``_lift_ci`` behind it."""
+        """Flat dict: counts, and for every metric ``<name>``, ``<name>_ci``, ``_chance``, ``_lift`` and ``_lift_ci``."""
         out: dict[str, Any] = {}
         for name, metric in self.metrics.items():
             lift, low, high = metric.lift
@@ -120,7 +136,7 @@ class DetectionReport(Shown):
         return self.to_frame()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a metric (``metric``): ``value``, its 95 % interval ``low`` to ``high``, and ``chance``."""
+        """One row per metric (``metric``): ``value``, its 95 % interval ``low`` to ``high``, and ``chance``."""
         rows = {name: vars(metric) for name, metric in self.metrics.items()}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
@@ -147,29 +163,30 @@ def detection_report(
 ) -> DetectionReport:
     """How well scores and alerts find labelled events.
 
-    ``recall`` is caught events over events; ``precision`` caught events over caught events plus false alarms, so that ten alerts
-    in one event are one; ``f1`` their harmonic mean; ``false_per_day`` false alarms per symbol and day; ``median_delay_s`` the
-    median over caught events of the time from the open of the event's first row to the close of the row of its first alert (an
-    alert in the first row has one interval); see ``match_events``. ``auc_pr`` and ``vus_pr`` need no threshold; see there, also for
-    why point-adjusted F1 is not offered.
+    ``recall`` is caught events over events; ``precision`` is caught events over caught events plus false alarms, so that ten alerts
+    in one event count once; ``f1`` is their harmonic mean; ``false_per_day`` is false alarms per symbol and day; ``median_delay_s``
+    is the median over caught events of the seconds from the open of the event's first row to the close of the row of its first
+    alert (one interval for an alert in the first row); see ``match_events``. ``auc_pr`` and ``vus_pr`` need no threshold; see the
+    functions, also for why point-adjusted F1 is not offered.
 
-    Intervals (95 %) resample blocks of time, all symbols together; an event, its rows and its surroundings belong whole to the
-    block it starts in. For ``recall``, ``precision`` and ``f1`` it is the Wilson interval [1]_ with n divided by the design effect
-    that the blocks show, which does not collapse where all or nothing is caught; for ``false_per_day`` and ``median_delay_s`` the
-    percentiles of the draws (the delay's is unknown below 6 caught events); for ``auc_pr`` and ``vus_pr`` the value times
-    exp(-1.96 s) to exp(1.96 s), at most 1, with s the standard deviation of the log of the draws, because a row drawn twice raises
-    the precision at its own rank (unknown where one draw in twenty has no event).
+    Intervals (95 %) resample blocks of time, all symbols together; an event, its rows and its buffers belong to the block in which
+    it starts. ``recall``, ``precision`` and ``f1`` have Wilson intervals [1]_ with n divided by the design effect estimated from
+    the blocks, which do not collapse if every event or none is caught; ``false_per_day`` and ``median_delay_s`` have percentile
+    intervals (that of the delay is NaN below 6 caught events); ``auc_pr`` and ``vus_pr`` have the value times exp(-1.96 s) to
+    exp(1.96 s), at most 1, with s the standard deviation of the log of the draws, because a row drawn twice raises the precision at
+    its own rank (NaN where one draw in twenty has no event).
 
     ``chance`` is the mean of each metric when scores and alerts, otherwise unchanged, are shifted against the events by random
-    numbers of rows, round the end: what their number and clustering alone achieve.
+    numbers of rows, wrapping around the end: the level that their number and clustering achieve alone.
 
     Parameters
     ----------
     scores : Scores
+        Scores on the rows and symbols of the events.
     signals : Signals
-        Of those scores; without cool-down.
+        Alerts from those scores, without cool-down.
     events : Events or DataFrame
-        A frame has the columns ``symbol``, ``start`` and ``stop``; see ``Events.from_frame``.
+        A DataFrame has the columns ``symbol``, ``start`` and ``stop``; see ``Events.from_frame``.
     early : int
         Rows before an event in which an alert catches it.
     cooldown : int
@@ -178,10 +195,11 @@ def detection_report(
         Largest buffer of VUS-PR, in rows.
     counted : ndarray of bool, shape (n_rows, n_symbols), optional
         Rows that count; by default those with a score. A row that counts without a score ranks last. An event whose first row
-        does not count is left out, neither missed nor false.
+        does not count is left out: it is neither missed, nor is an alert in it false.
     seed : int
+        Seed of the draws and shifts.
     block : int, optional
-        Rows; by default the longest event with its surroundings, twice over, or 1 % of the rows, whichever is more.
+        Block length in rows; by default twice the longest event with its surroundings, or 1 % of the rows if that is longer.
     n_draws : int, default 299
         Draws of the bootstrap behind the intervals.
     n_shifts : int, default 99
@@ -190,13 +208,30 @@ def detection_report(
     Raises
     ------
     DataError
-        If no event is left.
+        If no event starts in a row that counts.
     TypeError
-        If there is no such keyword.
+        If a keyword is unknown.
 
     References
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(60) * np.timedelta64(1, "h")
+    >>> values = np.zeros((60, 1))
+    >>> values[[5, 21, 40], 0] = [3.0, 2.0, 1.0]
+    >>> scores = fs.Scores(time, ("BTC/USDT",), values, np.timedelta64(1, "h"))
+    >>> events = fs.Events(col=[0, 0], start=[20, 39], stop=[23, 42], shape=(60, 1))
+    >>> report = fs.detection_report(scores, scores.signals(fs.Fixed(0.5)), events)
+    >>> report.to_frame().loc[["recall", "precision", "f1"], ["value", "chance"]].round(2)
+               value  chance
+    metric
+    recall      1.00    0.18
+    precision   0.67    0.12
+    f1          0.80    0.15
     """
     check_options(detection_report, options, ReportOptions)
     check_type("signals", signals, Signals, "make them with Scores.signals")
@@ -210,8 +245,8 @@ def detection_report(
     some = np.flatnonzero(counted.any(axis=1))
     kept = counted[events.start, events.col]
     if not kept.any():
-        raise DataError("no event starts in a row that counts; give events within the scored rows, or score more rows")
-    # Events that do not count take their rows with them.
+        raise DataError("no event starts in a row that counts; pass events within the scored rows, or score more rows")
+    # The rows of events that do not count do not count either.
     counted = counted & ~events.take(~kept).labels(early)
     rows = slice(int(some[0]), int(some[-1]) + 1)
     inside = events.take(kept).rows(rows)
@@ -250,7 +285,7 @@ def detection_report(
 
 
 def pooled_report(reports: Sequence[DetectionReport], n_draws: int = 299, seed: int = 0) -> DetectionReport:
-    """One report on several histories: events are pooled, AUC-PR and VUS-PR averaged, and whole histories resampled."""
+    """One report on several histories: events are pooled, AUC-PR and VUS-PR averaged, and complete histories resampled."""
     tally = Tally.joined([report.tally.as_unit() for report in reports])
     shifted = tuple(Tally.joined(parts).as_unit() for parts in zip(*(report.shifted for report in reports), strict=True))
     weights = _draws(len(reports), n_draws, seed)
@@ -290,7 +325,7 @@ def _assemble(
 
 
 def _units(events: Events, reach: int, block: int) -> tuple[np.ndarray, int]:
-    """Number of the block that each row belongs to, shape (n_rows, n_symbols), and how many there are."""
+    """Index of the block that each row belongs to, shape (n_rows, n_symbols), and the number of blocks."""
     n_rows, n_symbols = events.shape
     unit = np.repeat((np.arange(n_rows) // block)[:, None], n_symbols, axis=1)
     for col, start, stop in zip(events.col, events.start, events.stop, strict=True):
@@ -299,7 +334,7 @@ def _units(events: Events, reach: int, block: int) -> tuple[np.ndarray, int]:
 
 
 def _draws(n_units: int, n_draws: int, seed: int) -> np.ndarray:
-    """How often each unit is drawn, shape (n_draws, n_units)."""
+    """Number of times each unit is drawn, shape (n_draws, n_units)."""
     rng = np.random.default_rng([seed, 0])
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), n_draws).astype(float)
 
@@ -313,13 +348,13 @@ def _log_normal(value: float, draws: np.ndarray) -> tuple[float, float]:
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Median of values, shape (n,), each taken as often as its weight says, shape (n_draws, n); NaN where all are 0."""
+    """Weighted median of values (n,) for each row of weights (n_draws, n); NaN where all weights are 0."""
     if not len(values):
         return np.full(len(weights), np.nan)
     order = np.argsort(values)
     reached = np.cumsum(weights[:, order], axis=1)
     half = reached[:, -1:] / 2
-    # The median of an even number is the mean of the middle two.
+    # The median of an even number of values is the mean of the middle two.
     low = values[order][np.argmax(reached >= half, axis=1)]
     high = values[order][np.minimum((reached <= half).sum(axis=1), len(values) - 1)]
     return np.where(half[:, 0] > 0, (low + high) / 2, np.nan)

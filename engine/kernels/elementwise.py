@@ -1,4 +1,4 @@
-"""Formulas of single numbers as ufuncs: one pass over memory each, the same bits for a row as for a history."""
+"""Formulas on single numbers as ufuncs: one pass over memory each, with the same bits for one row as for a whole history."""
 
 import math
 from collections.abc import Callable
@@ -11,13 +11,13 @@ PARKINSON_SHARE = 1 / (4 * math.log(2))
 
 
 def _ufunc(n_arguments: int) -> Callable[[Callable[..., float]], np.ufunc]:
-    # Compiled at import, from the cache: a ufunc of a known type.
+    # The explicit type lets numba compile at import, or load from its cache.
     return vectorize([f"float64({', '.join(['float64'] * n_arguments)})"], cache=True)
 
 
 @_ufunc(1)
 def positive(x):
-    """NaN where x is not positive."""
+    """x, NaN where it is not positive."""
     return x if x > 0.0 else np.nan
 
 
@@ -53,7 +53,7 @@ def garman_klass_variance(squared_range, body):
 
 @_ufunc(1)
 def root(mean_variance):
-    """Square root; rounding can take the mean of a window of dojis a hair below zero."""
+    """Square root, 0 for negative input: rounding can make the mean of a window of dojis slightly negative."""
     return math.sqrt(0.0 if mean_variance < 0.0 else mean_variance)
 
 

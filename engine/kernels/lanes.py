@@ -1,11 +1,11 @@
-"""Arithmetic on four neighbours at a time: four running sums side by side hide each other's latency, one alone is waited for."""
+"""Arithmetic on four adjacent values at a time: four running sums hide each other's latency, a single one has to wait for it."""
 
 import numpy as np
 from numba import njit
 
 WIDTH = 4
 ZERO = (0.0, 0.0, 0.0, 0.0)
-# Unsigned indices need no look at whether they count from the end.
+# Unsigned indices avoid the check for negative indices.
 _1, _2, _3 = np.uint64(1), np.uint64(2), np.uint64(3)
 _INLINE = {"error_model": "numpy", "nogil": True, "forceinline": True}
 
@@ -37,7 +37,7 @@ def multiply(a, b):
 
 @njit(**_INLINE)
 def larger(a, b):
-    """The larger; NaN if either is."""
+    """The larger of two numbers, NaN if either is NaN, in each lane."""
     return nan_max(a[0], b[0]), nan_max(a[1], b[1]), nan_max(a[2], b[2]), nan_max(a[3], b[3])
 
 

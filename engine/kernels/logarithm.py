@@ -1,4 +1,4 @@
-"""The log of a quotient, without the rounding of the quotient and in code that the compiler can turn into vectors."""
+"""The log of a quotient, computed without rounding the quotient and in code that the compiler can vectorise."""
 
 import math
 
@@ -8,13 +8,13 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 EXPONENT, BIAS = np.uint64(52), np.uint64(1023)
-# Keeps the exponent of a quotient above zero, and rounds it.
+# SHIFT keeps the exponent of a quotient above zero; HALF rounds it.
 SHIFT, HALF = np.uint64(2048), np.uint64(1 << 51)
-# 2^52 as bits: a whole number in its mantissa is that number more. As a number, with SHIFT.
+# Bits of 2^52: an integer in the mantissa adds itself to that number. BIG is the same number, with SHIFT added.
 BIG_BITS, BIG = np.uint64(0x4330000000000000), 4503599627370496.0 + 2048.0
-# Beyond it numbers are brought nearer by 2^760 first.
+# Numbers above MOST or below 1 / MOST are first scaled by 2^760 towards 1.
 MOST, FAR = 1.0e150, 760.0
-# log 2 in two parts, the first with zeros at its end, so that whole multiples of it are exact.
+# log 2 in two parts; the first ends in zero bits, so that its integer multiples are exact.
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 # log((1 + s) / (1 - s)) is 2s + s times this polynomial of s^2: fitted at Chebyshev's nodes for |s| up to 1/5, to 2e-17.
 C1, C2, C3, C4, C5, C6, C7 = (
@@ -44,10 +44,10 @@ def _number(typing_context, bits):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def log_ratio_nb(x, y, out):
-    """out = log(x / y) to three units in the last place, NaN where x / y has no logarithm. Contiguous, of one shape.
+    """out = log(x / y) to three units in the last place, NaN where x / y has no logarithm. Arrays are contiguous, of equal shape.
 
-    With k such that x and 2^k y differ by at most a half of either, log(x / y) = k log 2 + 2 artanh((x - 2^k y) / (x + 2^k y)), and
-    the difference is exact: a small return keeps all its digits, which the log of the rounded x / y would lose.
+    With k such that x and 2^k y differ by at most half of either, log(x / y) = k log 2 + 2 artanh((x - 2^k y) / (x + 2^k y)).
+    The difference is exact, so a small return keeps all its digits, which the log of the rounded x / y would lose.
     """
     x, y, line = x.ravel(), y.ravel(), out.reshape(out.size)
     n_special = 0
@@ -76,7 +76,7 @@ def _log_ratio(x, y, shift):
 
 @njit(error_model="numpy", nogil=True, forceinline=True)
 def _special(x):
-    """Zero, negative, infinite, or so far out that the quotient may be; NaN is not, it goes through."""
+    """Whether x is zero, negative, infinite, or so large or small that the quotient may overflow; NaN is not special."""
     return (x < 1.0 / MOST) | (x > MOST)
 
 
@@ -87,7 +87,7 @@ def _careful(x, y):
         return np.nan
     if x == 0.0 or np.isinf(y):
         return -np.inf
-    # A quotient that is too small to be negative.
+    # A negative quotient may be so small that it rounded to zero.
     if math.copysign(1.0, x) != math.copysign(1.0, y):
         return np.nan
     x, y = abs(x), abs(y)

@@ -1,4 +1,4 @@
-"""Rolling tails of losses, and rolling moments up to the fourth; columns without NaN."""
+"""Rolling tails of losses, and rolling moments up to the fourth, for columns without NaN."""
 
 import numpy as np
 from numba import njit
@@ -8,7 +8,7 @@ from numba import njit
 def rolling_loss_tail_nb(losses, window, levels):
     """Historical VaR and CVaR of every window: ``loss_tail(losses[k - window : k], level)``.
 
-    From a sorted copy of the window, one insertion a row; the tail is summed anew, so that no rounding is carried along.
+    Keeps a sorted copy of the window, with one insertion per row; the tail is summed again each row, so rounding does not build up.
 
     losses : (n,), levels : (n_levels,). Returns two arrays (n_levels, n - window + 1), one column for each k from window to n.
     """
@@ -34,7 +34,7 @@ def rolling_loss_tail_nb(losses, window, levels):
 
 @njit(cache=True, nogil=True)
 def _replace(ordered, old, new):
-    """Take ``old`` out and put ``new`` in; only what lies between the two places moves."""
+    """Remove ``old`` and insert ``new``; only the values between their positions move."""
     at = np.searchsorted(ordered, old)
     while at + 1 < len(ordered) and ordered[at + 1] < new:
         ordered[at] = ordered[at + 1]
@@ -49,8 +49,8 @@ def _replace(ordered, old, new):
 def rolling_four_moments_nb(x, window):
     """Mean, standard deviation (n - 1), skew and excess kurtosis (both over n) of every window ``x[k - window : k]``.
 
-    Two passes over each window: running sums of fourth powers lose their digits after one large value. A window of equal values
-    has the standard deviation 0 and neither skew nor kurtosis.
+    Two passes over each window: running sums of fourth powers would lose their digits after one large value. A window of equal
+    values has standard deviation 0 and NaN for skew and kurtosis.
 
     x : (n,). Returns (4, n - window + 1).
     """

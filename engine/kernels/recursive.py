@@ -1,4 +1,4 @@
-"""Recursions over all rows before."""
+"""Recursive statistics of all previous rows."""
 
 import numpy as np
 from numba import njit
@@ -8,8 +8,8 @@ from numba import njit
 def ewma_nb(x, smoothing):
     """Exponentially weighted mean: s = s + smoothing (x - s), starting at the first known value.
 
-    Equals ``pandas.DataFrame(x).ewm(alpha=smoothing, adjust=False, ignore_na=True).mean()`` where x is known. NaN where it is
-    not; the mean is carried over it.
+    Equals ``pandas.DataFrame(x).ewm(alpha=smoothing, adjust=False, ignore_na=True).mean()`` where x is known. NaN where x is NaN;
+    the mean continues from the last known value.
 
     x : (n_rows, n_symbols); smoothing in (0, 1]. Returns that shape.
     """

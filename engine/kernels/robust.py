@@ -1,4 +1,4 @@
-"""Rolling order statistics from a sorted copy of the window: one binary search and one shift a row."""
+"""Rolling order statistics from a sorted copy of the window: one binary search and one shift per row."""
 
 import numpy as np
 from numba import njit
@@ -8,8 +8,8 @@ from numba import njit
 def rolling_quantiles_nb(x, window, quantiles, min_known):
     """Quantiles of the known values among the last ``window`` rows, NaN where fewer than ``min_known`` are known.
 
-    Equals ``pandas.DataFrame(x).rolling(window, min_periods=min_known).quantile(q)`` (linear interpolation), but the first
-    window may be short.
+    Equals ``pandas.DataFrame(x).rolling(window, min_periods=min_known).quantile(q)`` (linear interpolation), except that the first
+    windows may be shorter than ``window``.
 
     x : (n_rows, n_symbols). Returns (n_quantiles, n_rows, n_symbols).
     """
@@ -52,10 +52,10 @@ def rolling_mad_nb(x, window, min_known):
 
 @njit(cache=True, nogil=True)
 def _slide(ordered, n, old, new):
-    """Take ``old`` out of ``ordered[:n]`` and put ``new`` in, NaN being nothing; returns the new n."""
+    """Remove ``old`` from ``ordered[:n]`` and insert ``new``, ignoring NaN; returns the new n."""
     if np.isnan(old) or np.isnan(new):
         return _slide_one(ordered, n, old, new)
-    # Only what lies between the two places moves.
+    # Only the values between the two positions move.
     out = np.searchsorted(ordered[:n], old)
     into = np.searchsorted(ordered[:n], new)
     if into > out:
@@ -99,15 +99,15 @@ def _quantile(ordered, n, q):
 
 @njit(cache=True, nogil=True)
 def _mad(ordered, n, median):
-    """Median of |x - median|: the k = n // 2 + 1 least deviations are the first so many right of the median and the first left of
-    it, and where the two meet is found by bisection."""
+    """Median of |x - median|. The k = n // 2 + 1 smallest deviations are the values next to the median on its right and left; how
+    many are on each side is found by bisection."""
     start = np.searchsorted(ordered[:n], median)
     k = n // 2 + 1
     fewest = max(k - start, 0)
     most = min(k, n - start)
     while fewest < most:
         n_right = (fewest + most) // 2
-        # Too few from the right while the next there is no farther than the last taken from the left.
+        # More must come from the right while its next value is no farther from the median than the last value taken from the left.
         if ordered[start + n_right] - median <= median - ordered[start - (k - n_right)]:
             fewest = n_right + 1
         else:
@@ -128,7 +128,7 @@ def _mad(ordered, n, median):
 
 @njit(cache=True, nogil=True)
 def rolling_rank_nb(x, window):
-    """Rank of the last row among the last ``window`` rows, in (0, 1], ties at their mean.
+    """Rank of the last row among the last ``window`` rows, in (0, 1]; ties share their mean rank.
 
     Equals ``pandas.DataFrame(x).rolling(window).rank(pct=True)``, NaN where the window has a NaN.
 

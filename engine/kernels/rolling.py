@@ -1,14 +1,14 @@
 """Rolling moments, covariances and maxima by block merge, in batch and row by row.
 
-Rows are cut into blocks as long as the window. A window that ends in a block is the end of the block before it and the
-beginning of this one, so its sums are one suffix sum plus one prefix sum: O(1) a row, nothing is ever subtracted, no error
-accumulates, and deleting later rows changes no bit of earlier results. Sums are taken about the first row of the block,
-which lies in every window that ends there: at a price of 6e4 with noise of 0.01 the differences are exact, a flat window
-sums to exactly zero, and if the anchor is NaN then so is every one of those windows, rightly.
+Rows are cut into blocks as long as the window. A window that ends in a block consists of the end of the previous block and the
+beginning of this one, so its sum is one suffix sum plus one prefix sum: O(1) per row, nothing is subtracted, no error
+accumulates, and deleting later rows changes no bit of earlier results. Sums are taken about the first row of the block, the
+anchor, which lies in every window that ends there: at a price of 6e4 with noise of 0.01 the differences are exact, and a flat
+window sums to exactly zero. If the anchor is NaN, all those windows are NaN, as they should be.
 
-A batch kernel takes four columns at a time; its stream takes the same steps for one row, so they give the same bits. Blocks start
-at multiples of the window, counted from the first row: a batch over rows that start at such a multiple gives the same bits as one
-over all rows.
+A batch kernel processes four columns at a time; its stream performs the same steps for one row, so both give the same bits. Blocks
+start at multiples of the window, counted from the first row: a batch that starts at such a multiple gives the same bits as one over
+all rows.
 """
 
 import numpy as np
@@ -23,8 +23,8 @@ LEAST = (-np.inf, -np.inf, -np.inf, -np.inf)
 def rolling_moments_nb(x, window, order):
     """Deviation of the last row from the mean, standard deviation, and skewness (for ``order`` 3) of the last ``window`` rows.
 
-    With ``r = pandas.DataFrame(x).rolling(window)`` they equal ``x - r.mean()``, ``r.std()``, ``r.skew()``. NaN in a window gives
-    NaN there; a flat window has deviation and standard deviation exactly 0 and no skewness.
+    With ``r = pandas.DataFrame(x).rolling(window)`` they equal ``x - r.mean()``, ``r.std()``, ``r.skew()``. A window with a NaN
+    gives NaN; a flat window has deviation and standard deviation exactly 0, and NaN for skewness.
 
     x : (n_rows, n_symbols); window >= 2. Returns (order, n_rows, n_symbols).
     """
@@ -34,7 +34,7 @@ def rolling_moments_nb(x, window, order):
     out = np.empty((order, n_rows, width))
     out[:, : window - 1] = np.nan
     planes = out.reshape((order, n_rows * width))
-    # Of the block: the row less its anchor, and sums of it, of its square and of its cube over the window.
+    # Per block: d is the row less the anchor; sums are over the window, of d, its square and its cube.
     d = np.empty(window * width)
     sums = np.empty((3, window * width))
     tails = np.empty((3, window * WIDTH))
@@ -58,7 +58,7 @@ def rolling_moments_nb(x, window, order):
 
 @njit(error_model="numpy", nogil=True, forceinline=True)
 def _flat(x):
-    """All rows in a line, at least four columns wide."""
+    """All rows in one flat array, padded to at least four columns."""
     n_rows, n_symbols = x.shape
     if n_symbols >= WIDTH:
         return x.ravel()
@@ -69,7 +69,7 @@ def _flat(x):
 
 @njit(error_model="numpy", nogil=True, forceinline=True)
 def _lane_sums(x, start, stop, window, width, lane, order, d, sums, tails):
-    """Four columns of a block: suffix sums of the block before about this block's anchor, and with them the sums of its windows."""
+    """Four columns of a block: suffix sums of the previous block about this block's anchor, and the window sums they give."""
     anchor = load(x, np.uint64(start * width + lane))
     s1, s2, s3 = ZERO, ZERO, ZERO
     if start > 0:
@@ -106,7 +106,7 @@ def _deviations(d, s1, s2, window, deviation, std):
     for k in range(len(d)):
         offset = s1[k] * share
         m2 = s2[k] - s1[k] * offset
-        # Written so that NaN, for which every comparison is false, stays NaN.
+        # A comparison with NaN is False, so NaN stays NaN.
         m2 = 0.0 if m2 < 0.0 else m2
         deviation[k] = d[k] - offset
         std[k] = np.sqrt(m2 * share_less)
@@ -254,13 +254,13 @@ def _advance_covariance(row_x, row_y, anchor_x, anchor_y, tail_x, tail_y, tail_x
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _stream_sums(block, row, count, tail, head, sums):
-    """The row less its anchor, and the sums of that, its square and its cube over the window: sums, (order + 1, n_symbols)."""
+    """Fill sums, (order + 1, n_symbols): sums over the window of d, its square and its cube, then d, the row less its anchor."""
     window, n_symbols = block.shape
     order = len(head)
     j = count % window
     for i in range(n_symbols):
         if j == 0 and count > 0:
-            # The block still holds the rows before.
+            # At this point the block still holds the rows of the previous block.
             for back in range(window - 2, -1, -1):
                 power = away = block[back + 1, i] - row[i]
                 for k in range(order):
@@ -284,7 +284,7 @@ def _stream_moments(sums, window, out):
 
 
 class _SumsStream:
-    """Sums over the last ``window`` rows of a row's distance from the first of its block, of its square and so on."""
+    """Sums over the last ``window`` rows of d, the row less the first of its block, and of its powers up to ``order``."""
 
     def __init__(self, window: int, n_symbols: int, order: int) -> None:
         self._block = np.empty((window, n_symbols))
@@ -294,14 +294,14 @@ class _SumsStream:
         self._count = 0
 
     def _take(self, row: np.ndarray) -> bool:
-        """Whether the window is full."""
+        """Take the next row; returns whether the window is full."""
         _stream_sums(self._block, row, self._count, self._tail, self._head, self._sums)
         self._count += 1
         return self._count >= len(self._block)
 
 
 class MomentsStream(_SumsStream):
-    """``rolling_moments_nb`` one row at a time; ``update`` gives (order, n_symbols)."""
+    """``rolling_moments_nb`` one row at a time; ``update`` returns (order, n_symbols)."""
 
     def __init__(self, window: int, n_symbols: int, order: int = 2) -> None:
         super().__init__(window, n_symbols, order)

@@ -1,4 +1,4 @@
-"""A rolling quantile far up in the window: only the few largest values are kept in order."""
+"""A rolling quantile near the top of the window: only its largest values are kept sorted."""
 
 import numpy as np
 from numba import njit
@@ -8,9 +8,9 @@ from numba import njit
 def rolling_upper_quantile_nb(x, window, q, min_known):
     """The same bits as ``rolling_quantiles_nb(x, window, [q], min_known)[0]``, six to thirty times as fast for q = 0.99.
 
-    The largest values of the window are kept in descending order. One that leaves the window makes them one fewer, one that comes
-    in at least as large as the last of them makes them one more; only when fewer are left than the quantile needs is the window
-    searched again. Most rows touch none of them.
+    The largest values of the window are kept in descending order. A value among them that leaves the window shrinks the list; a new
+    value at least as large as the smallest of them extends it. The window is searched again only when the list is shorter than the
+    quantile needs. Most rows change nothing.
 
     x : (n_rows, n_symbols). Returns that shape.
     """
@@ -46,7 +46,7 @@ def rolling_upper_quantile_nb(x, window, q, min_known):
 
 @njit(cache=True, nogil=True)
 def _needed(n, q):
-    """How many of the largest of n values the quantile depends on: down to the one just below it."""
+    """Number of the largest of n values that the quantile depends on, including the value just below it."""
     return n - min(int(np.floor(q * (n - 1))), n - 1)
 
 

@@ -1,4 +1,4 @@
-"""Rolling sums of counts and volumes by block merge: exact for whole numbers, zero only where nothing was."""
+"""Rolling sums of counts and volumes by block merge: exact for integers, and zero only for a window of zeros."""
 
 import numpy as np
 from numba import njit
@@ -8,8 +8,8 @@ from numba import njit
 def rolling_sum_nb(x, window):
     """Equals ``pandas.DataFrame(x).rolling(window).sum()``; x : (n_rows, n_symbols), window >= 1.
 
-    As in ``kernels.rolling`` a window is the end of one block and the beginning of the next. There the sums are taken about
-    an anchor, for prices; here about zero, so that counts come out whole and a window of zeros sums to zero.
+    As in ``engine.kernels.rolling``, a window is the end of one block and the beginning of the next. Prices are summed about an
+    anchor there; here sums are about zero, so that counts stay integers and a window of zeros sums to zero.
     """
     n_rows, n_symbols = x.shape
     out = np.full((n_rows, n_symbols), np.nan)
@@ -44,7 +44,7 @@ class SumStream:
         j = self._count % window
         if j == 0:
             if self._count:
-                # What is left of the last block after its first row, its first two rows, and so on: summed from the end, as above.
+                # Suffix sums of the last block without its first row, without its first two, and so on: summed from the end.
                 self._tail[:-1] = np.cumsum(self._block[:0:-1], axis=0)[::-1]
             self._head[:] = 0.0
         self._block[j] = row

@@ -1,4 +1,4 @@
-"""Whether generated return paths look like real ones: measures, what real data score against real data, and controls."""
+"""Whether generated return paths look like real ones: measures, the floor between two real samples, and controls."""
 
 from foreshock.engine.realism.card import RealismCard as RealismCard
 from foreshock.engine.realism.card import realism as realism

@@ -1,4 +1,4 @@
-"""The realism score card: generated paths against real ones, and real ones against each other."""
+"""The realism score card: generated paths compared with real ones, and real ones with each other."""
 
 from __future__ import annotations
 
@@ -16,26 +16,39 @@ from foreshock.engine.realism import measures as m
 MEASURES = ("frechet", "mmd", "correlation", "tail_index", "kurtosis", "acf_absolute", "leverage", "discriminative")
 N_BLOCKS = 24
 MIN_PATHS, MIN_STEPS = 96, 8
-# More paths than this are thinned evenly: kernels grow with their square.
+# Larger sets are thinned evenly, because kernel matrices grow with the square of the number of paths.
 MAX_PATHS = 2_000
 
 
 @dataclass(frozen=True, repr=False)
 class RealismCard(Shown):
-    """How generated paths compare with real ones, by measure.
+    """How generated paths compare with real ones, for each measure.
 
     Parameters
     ----------
     table : DataFrame
-        Indexed by measure: ``real`` and ``generated`` (the statistic itself where there is one), ``distance`` (median over
-        splits), ``floor`` (median of real half against real half), ``limit`` (upper quantile of that), ``p`` (share of
-        real-half splits at least as far apart) and ``passed``, ``distance <= limit``.
+        Indexed by measure: ``real`` and ``generated`` (the statistic of each set, NaN where it needs two), ``distance`` (median
+        over splits), ``floor`` (median between real halves), ``limit`` (upper quantile between real halves), ``p`` (share of
+        splits with real halves at least that far apart) and ``passed``, ``distance <= limit``.
     mmd_p : float
-        Permutation p-value of the MMD test; it takes paths to be independent.
+        Permutation p-value of the MMD test, which assumes independent paths.
     n_real, n_generated, n_splits : int
+        Paths of each kind, and random splits.
     level : float
-        Of the floor's upper quantile.
+        Level of the quantile in ``limit``.
     seed : int
+        Seed of the splits.
+
+    Examples
+    --------
+    A card is made by ``realism``. Built by hand:
+
+    >>> import pandas as pd
+    >>> import foreshock as fs
+    >>> table = pd.DataFrame({"passed": [True, False]}, index=["mmd", "kurtosis"])
+    >>> card = fs.RealismCard(table, mmd_p=0.4, n_real=96, n_generated=96, n_splits=20, level=0.95, seed=0)
+    >>> card.n_passed, card.failed
+    (1, ('kurtosis',))
     """
 
     table: pd.DataFrame
@@ -52,7 +65,7 @@ class RealismCard(Shown):
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The measures whose distance lies above the limit."""
+        """The measures whose distance exceeds the limit."""
         return tuple(self.table.index[~self.table["passed"]])
 
     def _facts(self) -> Iterator[str]:
@@ -64,25 +77,25 @@ class RealismCard(Shown):
         return self.table
 
     def to_frame(self) -> pd.DataFrame:
-        """``table``: one row a measure."""
+        """``table``: one row per measure."""
         return self.table.copy()
 
 
 def realism(
     real: np.ndarray, generated: np.ndarray, *, n_splits: int = 50, level: float = 0.95, n_permutations: int = 199, seed: int = 0
 ) -> RealismCard:
-    """Compare generated paths of returns with real ones, held against what real paths score against each other.
+    """Compare generated paths of returns with real ones, relative to how far real paths differ from each other.
 
-    The real paths are cut into 24 blocks of neighbours. In each of ``n_splits`` random splits half of the blocks (A) is compared
-    with the other half (B), which gives the *floor*, and with as many generated paths, which gives the *distance*. Blocks, not
-    paths, are split, so that the floor has the months that differ from each other, as any sample of history has. A measure
-    passes where the median distance is at most the ``level`` quantile of the floor.
+    The real paths are cut into 24 contiguous blocks. In each of ``n_splits`` random splits half of the blocks (A) is compared
+    with the other half (B), which gives the *floor*, and with as many generated paths, which gives the *distance*. Blocks are
+    split instead of paths, so that the floor contains the differences between months that any sample of history has. A measure
+    passes if the median distance is at most the ``level`` quantile of the floor.
 
     ================  ======================================================================================================
-    frechet           Gaussian Frechet distance of embedded paths: ``foreshock.engine.realism.measures.EMBEDDING``, in real units
-    mmd               unbiased squared MMD of flattened paths in units of each asset's standard deviation, through asinh; RBF
-                      kernel, its width the median distance of real paths
-    correlation       root mean squared difference of the assets' correlations
+    frechet           Gaussian Frechet distance of embedded paths: ``engine.realism.measures.EMBEDDING``, in real units
+    mmd               unbiased squared MMD of flattened paths, asinh of returns in units of each asset's standard deviation; RBF
+                      kernel with the median distance of real paths as its width
+    correlation       root mean squared difference of the correlations between assets
     tail_index        absolute log ratio of the Hill estimates
     kurtosis          absolute log ratio of the kurtosis
     acf_absolute      root mean squared difference of the autocorrelations of absolute returns
@@ -93,21 +106,34 @@ def realism(
     Parameters
     ----------
     real : ndarray, shape (n_paths, n_steps, n_assets)
-        Returns of paths that do not overlap, in the order of their time, that the generator was not trained on.
+        Returns of paths that do not overlap, in time order, which the generator was not trained on.
     generated : ndarray, shape (n_generated, n_steps, n_assets)
-        At least half as many.
+        Generated returns; at least half as many paths as real ones.
     n_splits : int
+        Random splits, at least 20.
     level : float
+        Quantile of the floor that is the limit, between 0.5 and 1.
     n_permutations : int
-        Of the MMD test.
+        Permutations of the MMD test.
     seed : int
+        Seed of splits, permutations and classifier.
 
     Raises
     ------
     ConfigError
         If shapes do not fit, or there are fewer than 96 real paths or 8 steps.
     DataError
-        If a return is unknown or infinite, or an asset's never changes.
+        If a return is unknown or infinite, or the returns of an asset are constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> rng = np.random.default_rng(0)
+    >>> real, generated = rng.standard_normal((96, 8, 2)), 2 * rng.standard_normal((96, 8, 2))
+    >>> card = fs.realism(real, generated, n_splits=20, n_permutations=19)
+    >>> bool(card.to_frame().loc["frechet", "passed"])
+    False
     """
     check_array("real", real)
     check_array("generated", generated)
@@ -126,7 +152,7 @@ def realism(
     block_of = np.arange(n) * N_BLOCKS // n
     floors, distances = [], []
     for i in range(n_splits):
-        # In random order, so that no half of a side is earlier than the other: the classifier learns on one of them.
+        # Shuffled, so that neither half of a side is earlier than the other: the classifier trains on one of them.
         shuffled = [np.flatnonzero(block_of == block) for block in rng.permutation(N_BLOCKS)]
         a, b = np.concatenate(shuffled[: N_BLOCKS // 2]), np.concatenate(shuffled[N_BLOCKS // 2 :])
         g = n + rng.permutation(len(generated))[: min(half, len(generated))]
@@ -146,7 +172,7 @@ def realism(
 def _distances(
     pooled: np.ndarray, embedded: np.ndarray, kernel: np.ndarray, x: np.ndarray, y: np.ndarray, seed: int
 ) -> list[float]:
-    """The distances of two sets of paths, given by their indices, in the order of ``MEASURES``."""
+    """Distances between two sets of paths, given by their indices, in the order of ``MEASURES``."""
     a, b = pooled[x], pooled[y]
     return [
         m.frechet_distance(embedded[x], embedded[y]),
@@ -161,7 +187,7 @@ def _distances(
 
 
 def _statistics(paths: np.ndarray) -> list[float]:
-    """Mean correlation, tail index, kurtosis, mean autocorrelation and leverage; the rest has no figure of one set alone."""
+    """Mean correlation, tail index, kurtosis, mean autocorrelation and leverage; other measures need two sets of paths."""
     nan = np.nan
     together = float(m.correlations(paths).mean()) if paths.shape[2] > 1 else nan
     kurtosis, clustering = float(np.exp(m.log_kurtosis(paths))), float(m.absolute_autocorrelation(paths).mean())
@@ -186,7 +212,7 @@ def _check(real: np.ndarray, generated: np.ndarray, n_splits: int, level: float)
     if len(real) < MIN_PATHS or real.shape[1] < MIN_STEPS:
         raise ConfigError(
             f"realism needs at least {MIN_PATHS} real paths of {MIN_STEPS} steps, got {len(real)} of {real.shape[1]}; "
-            f"give a longer history, or shorter paths"
+            f"pass a longer history, or shorter paths"
         )
     if len(generated) < len(real) // 2:
         raise ConfigError(f"realism needs at least half as many generated as real paths, got {len(generated)} for {len(real)}")

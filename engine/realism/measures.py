@@ -1,10 +1,10 @@
-"""What is compared between two sets of return paths, each of shape (n_paths, n_steps, n_assets)."""
+"""Statistics of return paths and distances between two sets of them, each of shape (n_paths, n_steps, n_assets)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# The part of the largest absolute returns that the tail index is of.
+# Share of the largest absolute returns that the tail index uses.
 TAIL = 0.02
 MAX_LAGS = 12
 EMBEDDING = (
@@ -24,11 +24,11 @@ EMBEDDING = (
 
 
 def embed_paths(paths: np.ndarray) -> np.ndarray:
-    """Twelve hand-made statistics of each path, shape (n_paths, 12): see ``EMBEDDING``.
+    """Twelve statistics of each path, shape (n_paths, 12): see ``EMBEDDING``.
 
-    Each is of one path alone: per asset over its steps, then averaged over assets. They are scale-free but for the first. The
-    correlation is that of the assets of one path, by the ratio of the variance of the mean asset to the mean variance; the
-    second and the last are 0 for a single asset.
+    Each statistic uses one path: it is computed per asset over the steps, then averaged over assets. All but the first are
+    scale-free. The correlation between the assets of a path follows from the ratio of the variance of the mean asset to the mean
+    variance; the second and the last statistic are 0 for a single asset.
     """
     n_steps, n_assets = paths.shape[1:]
     rms = np.sqrt((paths**2).mean(axis=1, keepdims=True))
@@ -59,7 +59,7 @@ def embed_paths(paths: np.ndarray) -> np.ndarray:
 
 
 def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
-    """Squared Frechet distance of two sets of vectors, each taken as Gaussian: (n, d) and (m, d).
+    """Squared Frechet distance of two sets of vectors, (n, d) and (m, d), each treated as Gaussian.
 
     ``|mean_x - mean_y|^2 + tr(C_x + C_y - 2 (C_x^(1/2) C_y C_x^(1/2))^(1/2))`` with the covariances C (n - 1).
 
@@ -69,7 +69,7 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
     Examples
     --------
-    Two sets of equal shape, 3 apart.
+    Two sets of identical shape, 3 apart.
 
     >>> x = np.array([[0.0], [2.0], [4.0]])
     >>> round(frechet_distance(x, x + 3), 9)
@@ -83,7 +83,8 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def rbf_kernel(paths: np.ndarray, n_reference: int) -> np.ndarray:
-    """``exp(-|a - b|^2 / (2 h^2))`` of every two flattened paths, h^2 the median of ``|a - b|^2`` in the first ones."""
+    """``exp(-|a - b|^2 / (2 h^2))`` for all pairs of flattened paths, h^2 the median of ``|a - b|^2`` over the first
+    ``n_reference`` paths."""
     flat = paths.reshape(len(paths), -1)
     squares = (flat**2).sum(axis=1)
     distance = np.maximum(squares[:, None] + squares[None] - 2 * flat @ flat.T, 0)
@@ -93,10 +94,10 @@ def rbf_kernel(paths: np.ndarray, n_reference: int) -> np.ndarray:
 
 
 def mmd(kernel: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Unbiased squared maximum mean discrepancy of the paths ``x`` and ``y``, indices into a kernel matrix with unit diagonal.
+    """Unbiased squared maximum mean discrepancy of paths ``x`` and ``y``, indices into a kernel matrix with unit diagonal.
 
-    ``sum_(i != j) k(x_i, x_j) / (n (n - 1)) + sum_(i != j) k(y_i, y_j) / (m (m - 1)) - 2 mean k(x_i, y_j)``; around 0 for equal
-    laws, and at times below it.
+    ``sum_(i != j) k(x_i, x_j) / (n (n - 1)) + sum_(i != j) k(y_i, y_j) / (m (m - 1)) - 2 mean k(x_i, y_j)``; for equal
+    distributions it is around 0 and can be negative.
 
     References
     ----------
@@ -108,9 +109,9 @@ def mmd(kernel: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def mmd_permutation_p(kernel: np.ndarray, n_x: int, n_permutations: int, rng: np.random.Generator) -> float:
-    """Share of random relabellings, and the labelling itself, whose MMD is at least that of the first ``n_x`` rows and the rest.
+    """Permutation p-value of the MMD between the first ``n_x`` rows and the rest; the observed labelling counts as one draw.
 
-    It takes paths to be independent: real paths of one history are not, so that it rejects too often there.
+    The test assumes independent paths. Real paths of one history are dependent, so it rejects too often for them.
     """
     n = len(kernel)
     n_y = n - n_x
@@ -133,9 +134,10 @@ def correlations(paths: np.ndarray) -> np.ndarray:
 
 
 def tail_index(paths: np.ndarray) -> float:
-    """Hill estimate of the tail index: of the largest 2 % of absolute returns, each asset in units of its own median.
+    """Hill estimate of the tail index from the largest 2 % of absolute returns, each asset in units of its own median.
 
-    ``1 / mean(log(x_i / x_k))`` over the k largest x_i; about 3 for returns, 4 for a Student t of 4, and large for a Gaussian.
+    ``1 / mean(log(x_i / x_k))`` over the k largest x_i; about 3 for returns, 4 for a Student-t with 4 degrees of freedom, and large
+    for a Gaussian.
 
     References
     ----------
@@ -158,17 +160,17 @@ def log_kurtosis(paths: np.ndarray) -> float:
 def absolute_autocorrelation(paths: np.ndarray) -> np.ndarray:
     """Correlation of absolute returns k steps apart within a path, k = 1..K, averaged over assets: shape (K,).
 
-    Mean and variance are over all paths, so that paths of different volatility count as clustering. K is half the steps, at
-    most 12.
+    Mean and variance are over all paths, so that differences in volatility between paths count as clustering. K is half the
+    steps, at most 12.
     """
     size = np.abs(paths)
     return _lagged(size, size)
 
 
 def leverage(paths: np.ndarray) -> np.ndarray:
-    """Correlation of a return with the absolute return k steps later, as ``absolute_autocorrelation``.
+    """Correlation of a return with the absolute return k steps later, computed as ``absolute_autocorrelation``.
 
-    Below 0 where falls make volatility.
+    It is negative where falls raise volatility.
     """
     return _lagged(paths, np.abs(paths))
 
@@ -181,10 +183,10 @@ def _lagged(first: np.ndarray, later: np.ndarray) -> np.ndarray:
 
 
 def discriminative_score(x: np.ndarray, y: np.ndarray, seed: int) -> float:
-    """Out-of-sample balanced accuracy of telling the vectors ``x`` from ``y``, less one half: 0 is chance, 0.5 perfect.
+    """Out-of-sample balanced accuracy of a classifier of the vectors ``x`` and ``y``, less one half: 0 is chance, 0.5 perfect.
 
-    Gradient boosting (shallow trees) on embedded paths: it learns on the first half of each set and is tried on the second,
-    then the other way round. Neighbours in time are to stand together, so that a learner gains nothing from those of its rows.
+    Gradient boosting (shallow trees) on embedded paths: trained on the first half of each set and tested on the second, then the
+    other way round. Rows must be in time order, so that neighbours of the test rows are not among the training rows.
 
     References
     ----------
@@ -200,7 +202,7 @@ def discriminative_score(x: np.ndarray, y: np.ndarray, seed: int) -> float:
             [part[:cut] if this else part[cut:] for part, cut in ((x, cut_x), (y, cut_y))] for this in (first, not first)
         )
         model = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=8, learning_rate=0.2, random_state=seed)
-        # A few hundred rows: threads would wait for each other, and for other programs, longer than they work.
+        # With a few hundred rows, several threads would wait for each other, and for other programs, longer than they compute.
         with threadpool_limits(1):
             model.fit(np.vstack(learn), np.repeat([0, 1], [len(part) for part in learn]))
             accuracies.append(np.mean([(model.predict(part) == label).mean() for label, part in enumerate(trial)]))

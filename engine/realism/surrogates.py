@@ -1,4 +1,4 @@
-"""Paths that are known not to be real, as controls of the realism card."""
+"""Paths known to be unrealistic, as controls of the realism card."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def gaussian_paths(real: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
 def phase_shuffled_paths(real: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     """The real history with random Fourier phases, cut into paths: shape (n, n_steps, n_assets).
 
-    The paths, laid end to end in their order, are transformed; every frequency is turned by one random phase, the same for all
-    assets. Autocorrelations and cross-correlations of returns stay as they are, heavy tails and everything about absolute
-    returns goes. Drawn again with new phases until there are ``n`` paths.
+    The paths are joined in their order and transformed; every frequency is rotated by one random phase, the same for all
+    assets. Autocorrelations and cross-correlations of returns are kept; heavy tails and all structure of absolute returns are
+    destroyed. Repeated with new phases until there are ``n`` paths.
 
     References
     ----------
@@ -32,7 +32,7 @@ def phase_shuffled_paths(real: np.ndarray, n: int, seed: int = 0) -> np.ndarray:
     runs = []
     for _ in range(-(-n // n_paths)):
         turn = np.exp(2j * np.pi * rng.random((len(spectrum), 1)))
-        # The constant, and for an even length the highest frequency, must stay real.
+        # The constant, and for an even length the highest frequency, must remain real.
         turn[0] = 1
         turn[-1] = 1 if len(series) % 2 == 0 else turn[-1]
         runs.append((np.fft.irfft(spectrum * turn, len(series), axis=0) + mean).reshape(real.shape))

@@ -1,4 +1,4 @@
-"""VaR and CVaR of what follows an alert, beside what follows other rows."""
+"""VaR and CVaR of the moves after alerts, compared with the moves after other rows."""
 
 from __future__ import annotations
 
@@ -28,47 +28,69 @@ def conditional_risk(
     n_bootstrap: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Historical VaR and CVaR of the move after an alert, after other rows, and their ratio.
+    """Historical VaR and CVaR of the moves after alerts and after other rows, and their ratio.
 
     The move of row t is ``prod(1 + returns[t + delay : t + delay + h]) - 1``. Other rows are those with a decision and no alert.
-    Symbols are pooled. A ratio above 1 may only mean that alerts come when volatility is high already; ``forward_moves`` and
-    ``validate`` ask whether they say more.
+    Symbols are pooled. A ratio above 1 may only mean that alerts come when volatility is already high; ``forward_moves`` and
+    ``validate`` test whether alerts say more.
 
     Parameters
     ----------
     returns : ndarray, shape (n_rows, n_symbols) or (n_rows,)
-        Simple returns on the rows of the signals; NaN is not known, and neither is a move with such a bar. One series, such as a
-        portfolio's, follows an alert of any symbol, and a row where some symbol is decided and none alerts. A DataFrame must have
-        the symbols of the signals for columns, in their order; its index, and that of a Series, must be their time.
+        Simple returns on the rows of the signals. A move that contains a NaN return is NaN. For a single series, such as a
+        portfolio's, a row counts as an alert if any symbol alerts, and as an other row if some symbol is decided and none alerts.
+        The columns of a DataFrame must be the symbols of the signals, in their order; the index of a DataFrame or Series must be
+        their time.
     signals : Signals
+        Alerts and the rows with a decision.
     horizons : sequence of str, optional
-        Durations such as ``"24h"``; one bar by default.
+        Lengths of the moves, such as ``"24h"``; one bar by default.
     levels : sequence of float
+        Levels of VaR and CVaR, between 0 and 1.
     delay : int
         Bars from the alert to the first return of its move, at least 1: an alert is known at the close of its bar.
     n_bootstrap : int
-        Draws of the stationary bootstrap [1]_ of rows, symbols of a moment together; mean block twice the horizon, or
+        Draws of the stationary bootstrap [1]_ over rows, all symbols of a row together; mean block twice the horizon, or
         n_rows^(1/3) if that is longer. At most 1,000,000.
     seed : int
+        Seed of the bootstrap.
 
     Returns
     -------
     DataFrame
         One row per ``horizon``, ``level`` and ``group`` (alert, other, ratio); columns ``var``, ``var_low``, ``var_high``,
-        ``cvar``, ``cvar_low``, ``cvar_high`` (fractions, losses positive, 95 % intervals; of the ratio, alert over other, NaN where
-        the other is not positive), ``n`` (moves), ``n_effective`` (of them, rows a horizon apart; of the ratio, the lesser) and
-        ``valid``, which is False where the tail has no whole move, ``n (1 - level) < 1``. An interval is NaN where more than one
-        draw in twenty has no such move.
+        ``cvar``, ``cvar_low``, ``cvar_high`` (fractions, losses positive, 95 % intervals), ``n`` (moves), ``n_effective`` (rows of
+        the group at least a horizon apart) and ``valid``, which is False where the tail has less than one complete move,
+        ``n (1 - level) < 1``. The group ``ratio`` divides the figure of alerts by that of other rows, NaN where the latter is not
+        positive; its ``n`` and ``n_effective`` are the smaller of the two groups. An interval is NaN where more than one draw in
+        twenty has no move of the group.
 
     Raises
     ------
     ConfigError
-        If signals are no Signals; if returns do not fit them in shape or labels, are infinite or below -1; if a level, horizon
+        If signals are not Signals; if returns do not fit them in shape or labels, are infinite or below -1; if a level, horizon
         or whole number is out of its range.
 
     References
     ----------
     .. [1] Politis and Romano (1994), The stationary bootstrap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> returns = np.full(bars.close.shape, np.nan)
+    >>> returns[1:] = bars.close[1:] / bars.close[:-1] - 1
+    >>> risk = fs.conditional_risk(returns, scores.signals(fs.Fixed(2.0)), levels=[0.9], n_bootstrap=99)
+    >>> risk[["var", "n"]].round(4)
+                        var    n
+    horizon level group
+    1h      0.9   alert  0.0056   13
+                  other  0.0087  262
+                  ratio  0.6487   13
     """
     check_array("returns", returns)
     _check_labels(returns, signals)
@@ -116,7 +138,7 @@ def conditional_risk(
 def _check_labels(returns: object, signals: Signals) -> None:
     if not isinstance(signals, Signals):
         raise ConfigError(f"signals must be Signals, such as scores.signals(policy) gives, got {type(signals).__name__}")
-    hint = "reindex the returns, or give an array whose rows are those of the signals"
+    hint = "reindex the returns, or pass an array whose rows are those of the signals"
     if isinstance(returns, pd.DataFrame) and list(returns.columns) != list(signals.symbols):
         got = f"got {list(returns.columns)}, expected {list(signals.symbols)}"
         raise ConfigError(f"the columns of returns must be the symbols of the signals, in their order; {got}; reorder them")
@@ -151,7 +173,7 @@ def _draw(
         losses.append(loss[order])
         rows.append(at[order])
         splits.append(splits[-1] + len(order))
-    # From the first row to the last that is in either group.
+    # Only the rows between the first and the last member of either group are resampled.
     used = np.flatnonzero(np.any(groups, axis=(0, 2)))
     first, n_rows = (int(used[0]), int(used[-1] - used[0] + 1)) if used.size else (0, 1)
     block = float(max(2 * n_bars, math.ceil(n_rows ** (1 / 3))))

@@ -1,4 +1,4 @@
-"""Which parts of a return carry its risk: Euler contributions, which sum to the whole."""
+"""Euler contributions of the parts of a return to its risk; they sum to the total risk."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ def risk_contributions(
 ) -> pd.DataFrame:
     """Contributions of the parts of a return to its volatility, historical VaR and CVaR.
 
-    Each of these risks R is homogeneous: parts twice as large have twice the risk. So R is the sum of the derivatives of R with
-    respect to the size of each part [1]_. With r = sum_i r_i and L = -r,
+    Each of these risks R is homogeneous: doubling every part doubles the risk. R is therefore the sum over the parts of the
+    derivatives of R with respect to the size of the part [1]_. With r = sum_i r_i and L = -r,
 
     ===========  ================================================================================================
     volatility   cov(r_i, r) / std(r)
-    VaR          E[-r_i | L = VaR]: the mean of -r_i over the rows in the order of L, with the weights of Harrell and
-                 Davis [2]_ for that quantile, a beta density in the rank; scaled so that they sum to historical VaR
+    VaR          E[-r_i | L = VaR]: the mean of -r_i over the rows sorted by L, with the weights of Harrell and Davis [2]_
+                 for that quantile (a beta density in the rank), scaled so that the contributions sum to historical VaR
     CVaR         E[-r_i | L in the tail]: the mean of -r_i over the worst 1 - level of the rows
     ===========  ================================================================================================
 
     Parameters
     ----------
     parts : dict of str to ndarray, shape (n_bars,), or DataFrame
-        Returns that sum to the return of the whole: weight times return of each position, or ``FactorExposures.parts``. Rows
-        with a NaN are left out. Series must have the same index.
+        Returns that sum to the total return: weight times return of each position, or ``FactorExposures.parts``. Rows with a NaN
+        in any part are left out. Series must have the same index.
     levels : sequence of float
+        Levels of VaR and CVaR, between 0 and 1.
 
     Returns
     -------
     DataFrame
         One row for each part and ``total``; columns ``volatility`` (per bar, n - 1), and ``var_95``, ``cvar_95`` and so on. Losses
-        are positive, a negative contribution lowers the risk. The parts of a VaR that is not positive are NaN.
+        are positive; a negative contribution lowers the risk. The contributions to a VaR that is not positive are NaN.
 
     Raises
     ------
     ConfigError
-        If there is no part, one is called total, lengths or indexes differ, a value is infinite or a level out of range.
+        If there is no part, a part is named ``total``, lengths or indexes differ, a value is infinite or a level is out of range.
     DataError
         If fewer than two rows are known.
 
@@ -57,7 +58,10 @@ def risk_contributions(
 
     Examples
     --------
-    >>> risk_contributions({"a": np.array([0.01, -0.02, 0.01, 0.0]), "b": np.array([0.0, -0.02, 0.0, 0.02])}, [0.9]).round(4)
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> parts = {"a": np.array([0.01, -0.02, 0.01, 0.0]), "b": np.array([0.0, -0.02, 0.0, 0.02])}
+    >>> fs.risk_contributions(parts, [0.9]).round(4)
            volatility  var_90  cvar_90
     part
     a          0.0123  0.0193     0.02
@@ -66,19 +70,19 @@ def risk_contributions(
     """
     parts = named_series("parts", parts)
     if not parts or "total" in parts:
-        raise ConfigError(f"parts must be at least one, none of them called 'total', got {list(parts)}")
+        raise ConfigError(f"parts must be at least one, none of them named 'total', got {list(parts)}")
     levels = check_levels(levels)
     check_same_index({f"part {name!r}": part for name, part in parts.items()})
     shapes = {np.shape(part) for part in parts.values()}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
-        raise ConfigError(f"parts must be series of one length, got the shapes {sorted(shapes)}")
+        raise ConfigError(f"parts must be series of equal length, got the shapes {sorted(shapes)}")
     x = np.column_stack([np.asarray(part, dtype=np.float64) for part in parts.values()])
     if np.isinf(x).any():
         raise ConfigError("parts must be finite or NaN, got an infinite one")
     x = x[~np.isnan(x).any(axis=1)]
     n = len(x)
     if n < 2:
-        raise DataError(f"contributions need at least 2 rows with every part known, got {n}; give more")
+        raise DataError(f"contributions need at least 2 rows with every part known, got {n}; pass more rows")
     total = x.sum(axis=1)
     centred = total - total.mean()
     std = float(total.std(ddof=1)) if np.ptp(total) > 0 else 0.0
@@ -93,7 +97,7 @@ def risk_contributions(
         near = np.diff(edges) @ loss
         columns[f"var_{name}"] = near * var / near.sum() if var > 0 and near.sum() > 0 else np.full(x.shape[1], np.nan)
         totals[f"var_{name}"] = var
-        # The tail weighs exactly 1 - level: the row at the quantile counts with what is left.
+        # The tail weighs exactly 1 - level: the row at the quantile gets the remaining fraction.
         weight = np.clip(n * (1 - level) - np.arange(n)[::-1], 0, 1)
         columns[f"cvar_{name}"] = weight @ loss / weight.sum()
         totals[f"cvar_{name}"] = cvar

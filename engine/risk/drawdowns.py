@@ -1,4 +1,4 @@
-"""How deep a drawdown a strategy with these returns should be expected to have."""
+"""Distribution of the largest drawdown of a strategy, from resampled returns."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MAX_STEPS = 10**10
 
 @dataclass(frozen=True, repr=False)
 class DrawdownRisk(Shown):
-    """The largest drawdown of resampled returns; depths are positive fractions.
+    """Largest drawdown of resampled returns; depths are positive fractions.
 
     Parameters
     ----------
     observed : float
-        Of the returns as they came.
+        Largest drawdown of the returns in their own order.
     quantiles : dict of float to float
-        Level to depth: at level .95 one path in twenty falls further.
+        Depth by level: at level 0.95 one path in twenty has a deeper drawdown.
     beyond : dict of float to float
-        Depth to the share of paths that fall further.
+        Share of paths with a deeper drawdown, by depth.
     drawn : ndarray, shape (n_draws,)
         Largest drawdown of each path.
     n, n_missing : int
@@ -38,8 +38,16 @@ class DrawdownRisk(Shown):
     horizon : int
         Rows of a path.
     block : float
-        Mean block length.
+        Mean block length in rows.
     seed : int
+        Seed of the bootstrap.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> fs.drawdown_risk(np.array([0.1, -0.1, 0.1, -0.1, 0.1, 0.1]), levels=[0.5], block=1, seed=1)
+    DrawdownRisk(observed 10.90%, 10.00% at 0.5, in 6 rows)
     """
 
     observed: float
@@ -61,7 +69,7 @@ class DrawdownRisk(Shown):
         return self.to_frame()
 
     def to_frame(self) -> pd.DataFrame:
-        """Depth that is exceeded with probability one less ``level``: column ``depth``, by ``level``."""
+        """Depth exceeded with probability ``1 - level``: column ``depth``, indexed by ``level``."""
         return pd.DataFrame({"depth": self.quantiles}).rename_axis("level")
 
 
@@ -76,25 +84,26 @@ def drawdown_risk(
 ) -> DrawdownRisk:
     """Distribution of the largest drawdown by the stationary bootstrap [1]_.
 
-    Paths are put together of blocks of the returns, of geometric lengths, so that clusters of volatility up to that length stay
-    whole. What never happened in the returns happens in no path.
+    A path joins blocks of the returns of random (geometric) length, so clusters of volatility up to that length stay intact. A
+    path cannot contain a return that is not among the returns.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Simple returns, fractions. NaN is not known: left out and counted.
+        Simple returns, fractions. NaN (not known) is left out and counted.
     levels : sequence of float
-        Of the quantiles.
+        Levels of the quantiles, between 0 and 1.
     depths : sequence of float
-        Between 0 and 1.
+        Depths whose exceedance probability is wanted, between 0 and 1.
     horizon : int, optional
-        Rows of a path; as many as there are known returns by default.
+        Rows of a path; by default the number of known returns.
     block : float, optional
-        Mean block length; by default the longer of those that the rule of Politis and White [2]_ gives for the returns and
-        for their squares.
+        Mean block length in rows; by default the larger of the lengths that the rule of Politis and White [2]_ gives for the
+        returns and for their squares.
     n_draws : int
-        At most 1,000,000, and at most 10,000,000,000 rows in all, ``n_draws * horizon``.
+        Number of paths, at most 1,000,000; ``n_draws * horizon`` must not exceed 10,000,000,000 rows.
     seed : int
+        Seed of the bootstrap.
 
     Raises
     ------
@@ -109,9 +118,12 @@ def drawdown_risk(
 
     Examples
     --------
-    Two days of six lose 10 %. A third of the paths of six such days fall by more than 15 %, none by half:
+    Two of six days lose 10 %. About a third of the paths of six such days fall by more than 15 %, none by half:
 
-    >>> found = drawdown_risk(np.array([0.1, -0.1, 0.1, -0.1, 0.1, 0.1]), depths=[0.15, 0.5], block=1, seed=1)
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> returns = np.array([0.1, -0.1, 0.1, -0.1, 0.1, 0.1])
+    >>> found = fs.drawdown_risk(returns, depths=[0.15, 0.5], block=1, seed=1)
     >>> round(found.observed, 3), round(found.beyond[0.15], 3), found.beyond[0.5]
     (0.109, 0.352, 0.0)
     """
@@ -120,7 +132,7 @@ def drawdown_risk(
     known = known_returns(returns)
     levels = check_levels(levels, least=0)
     if len(known) < 2:
-        raise ConfigError(f"a drawdown needs at least 2 known returns to draw from, got {len(known)}; give more")
+        raise ConfigError(f"a drawdown needs at least 2 known returns to draw from, got {len(known)}; pass more")
     if not all(0 < depth < 1 for depth in depths):
         raise ConfigError(f"depths must be between 0 and 1, such as 0.2, got {list(depths)}")
     check_whole("n_draws", n_draws, 1)

@@ -1,4 +1,4 @@
-"""How much of a return is that of the market and other factors."""
+"""Exposure of returns to the market and to other factors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foreshock.engine.validation.moves.bands import covariance_root
 
 @dataclass(frozen=True, repr=False)
 class FactorExposures(Shown):
-    """Betas of returns on factors, from all rows: a description of the past, not a forecast.
+    """Betas of returns on factors, estimated on all rows: a description of the past, not a forecast.
 
     Parameters
     ----------
@@ -29,10 +29,19 @@ class FactorExposures(Shown):
     r2 : float
         Share of the variance that the factors explain.
     parts : dict of str to ndarray, shape (n_bars,)
-        ``beta * factor`` of each factor and ``residual``, alpha included, which sum to the returns; NaN in rows left out. They
-        can be handed to ``risk_contributions``.
+        ``beta * factor`` of each factor, and ``residual``, which includes alpha; they sum to the returns. NaN in rows left out.
+        Can be passed to ``risk_contributions``.
     n, n_missing, lags : int
-        Rows used and left out; autocovariances in the errors.
+        Rows used, rows left out, and autocovariances in the errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> market = np.array([0.01, -0.02, 0.03, -0.01, 0.02, -0.03])
+    >>> found = fs.factor_exposures(0.5 * market + 0.001 * np.array([1, 1, 1, 1, 1, 2]), {"market": market})
+    >>> found.to_frame()["beta"].round(3).to_dict()
+    {'alpha': 0.001, 'market': 0.489}
     """
 
     table: pd.DataFrame
@@ -63,20 +72,21 @@ def factor_exposures(
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Simple returns of a strategy.
+        Simple returns of a strategy, fractions.
     factors : dict of str to ndarray, shape (n_bars,), or DataFrame
-        Returns of the factors in the same bars, such as those of ``market_factors``; none called alpha or residual. Rows with a
-        NaN anywhere are left out. Series must have the index of each other and of the returns.
+        Returns of the factors in the same bars, such as those of ``market_factors``; no factor may be named alpha or residual.
+        Rows with a NaN in any series are left out. All Series must have the same index.
     lags : int, optional
-        Bartlett-weighted autocovariances; ``floor(4 (n / 100)^(2/9))`` by default, at most a quarter of the known rows.
+        Autocovariances in the errors, with Bartlett weights; ``floor(4 (n / 100)^(2/9))`` by default, at most a quarter of the
+        known rows.
 
     Raises
     ------
     ConfigError
-        If shapes or indexes differ, there is no factor or one called alpha or residual, a value is infinite, a return is below -1,
+        If shapes or indexes differ, there is no factor or one named alpha or residual, a value is infinite, a return is below -1,
         or lags is out of its range.
     DataError
-        If fewer rows are known than coefficients plus two, or a factor is a combination of the others or does not vary.
+        If there are fewer known rows than coefficients plus two, or a factor does not vary or is a combination of the others.
 
     References
     ----------
@@ -85,8 +95,10 @@ def factor_exposures(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> market = np.array([0.01, -0.02, 0.03, -0.01, 0.02, -0.03])
-    >>> found = factor_exposures(0.5 * market + 0.001 * np.array([1, 1, 1, 1, 1, 2]), {"market": market})
+    >>> found = fs.factor_exposures(0.5 * market + 0.001 * np.array([1, 1, 1, 1, 1, 2]), {"market": market})
     >>> found.table["beta"].round(3).to_dict(), round(found.r2, 3)
     ({'alpha': 0.001, 'market': 0.489}, 0.999)
     """
@@ -96,7 +108,7 @@ def factor_exposures(
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns)
     if taken := [name for name in ("alpha", "residual") if name in factors]:
-        raise ConfigError(f"no factor may be called {shown(taken[0])}, which the result calls a part of its own; rename it")
+        raise ConfigError(f"no factor may be named {shown(taken[0])}, a name the result uses itself; rename it")
     if not factors:
         raise ConfigError("factors must be at least one, such as {'market': ...}, got none")
     for name, factor in factors.items():
@@ -108,11 +120,11 @@ def factor_exposures(
     keep = ~np.isnan(returns) & ~np.isnan(x).any(axis=1)
     n, k = int(keep.sum()), x.shape[1]
     if n < k + 2:
-        raise DataError(f"{k} coefficients need at least {k + 2} known rows, got {n}; give more, or fewer factors")
+        raise DataError(f"{k} coefficients need at least {k + 2} known rows, got {n}; pass more rows, or fewer factors")
     if lags is not None:
-        check_most("lags", lags, n // 4, f"a quarter of the {n} known rows is the most that says anything of autocovariances")
+        check_most("lags", lags, n // 4, f"a quarter of the {n} known rows, because longer autocovariances cannot be estimated")
     y, x = returns[keep], x[keep]
-    # Columns of one size: factors of small returns are not taken for dependent ones.
+    # Scaled to equal size, so that the rank check does not treat factors with small returns as dependent.
     unit = x / np.sqrt((x**2).mean(axis=0).clip(np.finfo(float).tiny))
     if np.linalg.matrix_rank(unit, tol=1e-8 * np.sqrt(n)) < k:
         names = ", ".join(map(str, factors))
@@ -138,35 +150,38 @@ def factor_exposures(
 
 
 def market_factors(returns: np.ndarray, n_components: int = 0) -> dict[str, np.ndarray]:
-    """The equal-weight market and the first principal components of some symbols' returns.
+    """The equal-weight market and the first principal components of the returns of several symbols.
 
-    Components are those of the correlation matrix over the rows where every symbol is known, as returns of portfolios whose
-    absolute weights sum to 1 and whose weights sum to at least 0. They are computed from all rows: factors to describe the past
-    with, not to trade on.
+    Components are those of the correlation matrix over the rows where every symbol is known, expressed as returns of portfolios
+    whose absolute weights sum to 1 and whose weights sum to at least 0. They are computed from all rows, so they describe the past
+    and must not be traded on.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars, n_symbols)
-        Simple returns.
+        Simple returns, fractions.
     n_components : int
-        At most the number of symbols.
+        Number of components, at most the number of symbols.
 
     Returns
     -------
     dict of str to ndarray, shape (n_bars,)
-        ``market``, the mean of the symbols known in a row (NaN where none is), and ``pca_1`` and so on (NaN where one is not).
+        ``market``, the mean over the symbols known in a row (NaN where none is known), and ``pca_1`` and so on (NaN where any
+        symbol is unknown).
 
     Raises
     ------
     ConfigError
         If returns are not a table, are infinite or below -1, or have fewer symbols than components.
     DataError
-        If components are wanted, and fewer rows than symbols plus one know all, or one does not vary.
+        If components are asked for and fewer than ``n_symbols + 1`` rows know every symbol, or a symbol does not vary.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> returns = np.array([[0.01, 0.03], [-0.01, -0.01], [0.02, np.nan], [0.00, 0.01]])
-    >>> {name: factor.round(4).tolist() for name, factor in market_factors(returns, 1).items()}
+    >>> {name: factor.round(4).tolist() for name, factor in fs.market_factors(returns, 1).items()}
     {'market': [0.02, -0.01, 0.02, 0.005], 'pca_1': [0.0167, -0.01, nan, 0.0033]}
     """
     check_array("returns", returns)

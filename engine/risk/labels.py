@@ -1,4 +1,4 @@
-"""Labels of pandas objects: rows are matched by place, so labels that say otherwise are refused."""
+"""Checks of pandas labels: rows are matched by position, so contradicting labels are refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foreshock.data.errors import ConfigError
 
 
 def named_series(name: str, given: object) -> dict[Any, Any]:
-    """A mapping of series, or the columns of a DataFrame, as a dict.
+    """Convert a mapping of series, or the columns of a DataFrame, to a dict.
 
     >>> list(named_series("factors", pd.DataFrame({"market": [0.01], "size": [0.02]})))
     ['market', 'size']
@@ -26,22 +26,22 @@ def named_series(name: str, given: object) -> dict[Any, Any]:
 
 
 def check_same_index(series: Mapping[str, object]) -> None:
-    """Refuse pandas Series whose indexes differ; arrays have none.
+    """Refuse pandas Series with different indexes; arrays have no index and pass.
 
     >>> check_same_index({"a": pd.Series([0.1, 0.2]), "b": pd.Series([0.1, 0.2], index=[1, 2])})
     Traceback (most recent call last):
     ...
-    foreshock.data.errors.ConfigError: the index of b must be that of a; row 0 is 1, expected 0; align them, or give arrays
+    foreshock.data.errors.ConfigError: the index of b must be that of a; row 0 is 1, expected 0; align them, or pass arrays
     """
     labelled = {name: value.index for name, value in series.items() if isinstance(value, pd.Series | pd.DataFrame)}
     if labelled:
         first, *rest = labelled
         for name in rest:
-            check_index(name, labelled[name], labelled[first], f"that of {first}", "align them, or give arrays")
+            check_index(name, labelled[name], labelled[first], f"that of {first}", "align them, or pass arrays")
 
 
 def check_index(name: str, index: pd.Index, expected: pd.Index, of: str, hint: str) -> None:
-    """Refuse an index that is not the expected one, in the same order; times without a zone are UTC."""
+    """Refuse an index that differs from the expected one, order included; times without a time zone count as UTC."""
     index, expected = _utc(index), _utc(expected)
     if index.equals(expected):
         return

@@ -1,4 +1,4 @@
-"""What a series of returns earned, and at what risk."""
+"""Return and risk figures of a series of returns."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from foreshock.engine.statistics.proportions import Z_95
 class Performance(Shown):
     """Figures of one series of returns: fractions, annualised over 365 days, losses and drawdown positive.
 
-    A figure that the returns do not determine is NaN: a flat equity has no Sharpe ratio, one without a losing bar no
-    Sortino ratio, one without a drawdown no Calmar ratio.
+    A figure that the returns do not determine is NaN: constant equity has no Sharpe ratio, equity without a losing bar no
+    Sortino ratio, equity without a drawdown no Calmar ratio.
 
     Parameters
     ----------
     total_return, annual_return : float
-        ``prod(1 + r) - 1``, and the constant yearly rate that gives it.
+        ``prod(1 + r) - 1``, and the constant yearly rate with the same result.
     annual_volatility : float
-        ``std(r) sqrt(P)``, with P bars a year and n - 1 in the variance.
+        ``std(r) sqrt(P)``, with P bars a year and divisor n - 1.
     sharpe : float
-        ``mean(r) / std(r) sqrt(P)``; no interest on cash.
+        ``mean(r) / std(r) sqrt(P)``; cash earns no interest.
     sharpe_ci : tuple of float
         95 % interval of the Sharpe ratio.
     sortino : float
@@ -37,7 +37,7 @@ class Performance(Shown):
     calmar : float
         ``annual_return / max_drawdown``.
     max_drawdown : float
-        Largest loss from a former peak, the start included.
+        Largest loss from an earlier peak; the start counts as a peak.
     var_95, cvar_95, var_99, cvar_99 : float
         Historical, per bar.
     n, n_missing : int
@@ -63,10 +63,12 @@ class Performance(Shown):
 def performance(returns: np.ndarray, interval: Duration) -> Performance:
     """Return, risk and risk-adjusted return of a series of simple returns.
 
+    Returns a ``Performance``, with a field for each figure.
+
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Simple returns, fractions. NaN is not known: left out and counted, and the year has so many fewer bars.
+        Simple returns, fractions. NaN (not known) is left out and counted; annual figures use the known bars only.
     interval : str
         Length of a bar; a year has 365 days.
 
@@ -77,9 +79,9 @@ def performance(returns: np.ndarray, interval: Duration) -> Performance:
 
     Notes
     -----
-    The standard error of the Sharpe ratio s of n bars is, with skew S and kurtosis K (3 for a normal),
-    ``sqrt((1 - S s + (K - 1) / 4 s^2) / n)``: Lo's (2002), with the skew and kurtosis of Mertens (2002). It takes
-    the returns for independent of each other; positive autocorrelation makes it too small: see ``annual_sharpe``.
+    The standard error of the Sharpe ratio s of n bars is ``sqrt((1 - S s + (K - 1) / 4 s^2) / n)`` with skew S and kurtosis K
+    (3 for a normal): Lo's (2002), with the skew and kurtosis terms of Mertens (2002). It assumes independent returns; positive
+    autocorrelation makes it too small: see ``annual_sharpe``.
 
     References
     ----------
@@ -89,7 +91,9 @@ def performance(returns: np.ndarray, interval: Duration) -> Performance:
     --------
     Two days: +10 % and -10 %.
 
-    >>> result = performance(np.array([0.1, -0.1]), "1d")
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> result = fs.performance(np.array([0.1, -0.1]), "1d")
     >>> round(result.total_return, 6), round(result.max_drawdown, 6), round(result.annual_volatility, 4), result.sharpe
     (-0.01, 0.1, 2.7019, 0.0)
     """
@@ -122,9 +126,9 @@ def performance(returns: np.ndarray, interval: Duration) -> Performance:
 
 
 def drawdown(equity: np.ndarray) -> np.ndarray:
-    """Loss from the highest equity so far, ``1 - equity / max(equity up to here)``: 0 at a peak, 1 when all is lost.
+    """Loss from the highest equity so far, ``1 - equity / max(equity up to here)``: 0 at a peak, 1 when everything is lost.
 
-    NaN where the equity is not known; such rows do not touch the others.
+    NaN where the equity is not known; such rows do not affect other rows.
 
     Raises
     ------
@@ -138,7 +142,7 @@ def drawdown(equity: np.ndarray) -> np.ndarray:
     """
     equity = np.asarray(equity, dtype=np.float64)
     if equity.ndim != 1:
-        raise ConfigError(f"equity must be one series, got the shape {equity.shape}; give one column at a time")
+        raise ConfigError(f"equity must be one series, got the shape {equity.shape}; pass one column at a time")
     peak = np.fmax.accumulate(equity)
     if (peak <= 0).any():
         raise ConfigError(f"equity must start above zero, got {equity[~np.isnan(equity)][0]}; there is no peak to fall from")
@@ -146,7 +150,7 @@ def drawdown(equity: np.ndarray) -> np.ndarray:
 
 
 def _annual(growth: float, years_inverse: float) -> float:
-    """The yearly rate; infinite where a short history extrapolates beyond every number."""
+    """Annual growth rate; infinite where extrapolating a short history overflows."""
     if growth == 0:
         return -1.0
     log_growth = math.log(growth) * years_inverse
@@ -154,7 +158,7 @@ def _annual(growth: float, years_inverse: float) -> float:
 
 
 def _std(known: np.ndarray) -> float:
-    # The spread of equal values is 0, not their rounding error.
+    # Equal values have a standard deviation of 0; computing it would return a rounding error.
     if known.size < 2:
         return math.nan
     return float(known.std(ddof=1)) if np.ptp(known) > 0 else 0.0
@@ -169,5 +173,5 @@ def _sharpe(known: np.ndarray) -> tuple[float, float]:
     centred = known - known.mean()
     variance = np.mean(centred**2)
     skew, kurtosis = np.mean(centred**3) / variance**1.5, np.mean(centred**4) / variance**2
-    # The form is positive for every distribution (K >= 1 + S^2) but may round below zero for two values.
+    # The variance is positive for every distribution (K >= 1 + S^2), but rounding can make it negative for two values.
     return ratio, math.sqrt(max(1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2, 0.0) / known.size)

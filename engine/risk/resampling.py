@@ -1,4 +1,4 @@
-"""The stationary bootstrap of a series, row by row."""
+"""Stationary bootstrap of a series, row by row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_DRAWS = 1_000_000
 
 
 def dependence_block(returns: np.ndarray, least: float = 1.0) -> float:
-    """Mean block length for known returns, shape (n,): the longer of those for the returns and for their squares."""
+    """Mean block length for known returns, shape (n,): the larger of the lengths for the returns and for their squares."""
     return max(stationary_block(returns, least), stationary_block(returns**2, least))
 
 
@@ -19,7 +19,7 @@ def dependence_block(returns: np.ndarray, least: float = 1.0) -> float:
 def max_drawdowns_nb(returns, n_rows, block, n_draws, rng):
     """Largest drawdown of paths of ``n_rows`` drawn from ``returns`` (n,) in blocks of mean length ``block``; shape (n_draws,).
 
-    A block goes on with the next row, around the end, and ends with probability 1 / block.
+    A block continues with the next row, wrapping around the end, and ends with probability 1 / block.
     """
     n = len(returns)
     out = np.empty(n_draws)
@@ -27,7 +27,7 @@ def max_drawdowns_nb(returns, n_rows, block, n_draws, rng):
         at = rng.integers(0, n)
         level, worst = 1.0, 1.0
         for _ in range(n_rows):
-            # Equity over its peak so far.
+            # Equity relative to its peak so far.
             level = min(level * (1 + returns[at]), 1.0)
             worst = min(worst, level)
             at = 0 if at + 1 == n else at + 1
@@ -41,8 +41,8 @@ def max_drawdowns_nb(returns, n_rows, block, n_draws, rng):
 def loss_tail_draws_nb(losses, rows, splits, n_rows, block, levels, n_draws, rng):
     """Historical VaR and CVaR of groups of losses, drawn together by the rows they belong to.
 
-    losses, rows : (n,), one group after the other, descending within each; splits : (n_groups + 1,) where groups begin and end.
-    Returns (n_draws, n_groups, n_levels, 2); NaN for a group of which nothing was drawn.
+    losses, rows : (n,), one group after another, losses descending within a group; splits : (n_groups + 1,), group boundaries.
+    Returns (n_draws, n_groups, n_levels, 2); NaN where a draw contains no row of the group.
     """
     out = np.full((n_draws, len(splits) - 1, len(levels), 2), np.nan)
     count = np.empty(n_rows)
@@ -61,7 +61,7 @@ def loss_tail_draws_nb(losses, rows, splits, n_rows, block, levels, n_draws, rng
             if total == 0:
                 continue
             for k in range(len(levels)):
-                # As np.quantile's inverted_cdf: rounding of total (1 - level) must not move it by a whole loss.
+                # As in np.quantile's inverted_cdf: rounding of total (1 - level) must not shift it by a complete loss.
                 tail = total * (1 - levels[k])
                 beyond, weighted = 0.0, 0.0
                 for i in range(splits[group], splits[group + 1]):

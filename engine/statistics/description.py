@@ -1,6 +1,7 @@
-"""What a series looks like: histogram, quartiles, autocorrelation, correlations. Unknown values are left out, never filled.
+"""Descriptive statistics of a series: histogram, quartiles, autocorrelation, correlations. Unknown values are left out, never
+filled.
 
-These describe a whole history and are for plots; no score or threshold is made of them.
+They describe a complete history and are for plots only; scores and thresholds must not use them.
 """
 
 from __future__ import annotations
@@ -10,22 +11,23 @@ from typing import Any
 
 import numpy as np
 
-# Bins of a histogram are a fifth of a standard deviation wide and reach six of them to each side.
+# Histogram bins are a fifth of a standard deviation wide and extend to six on each side of the mean.
 BINS_PER_SIGMA, SIGMAS = 5, 6
 FAR = 3.0
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts in bins about the mean, beside those of a normal of the same mean and standard deviation.
+    """Counts in bins around the mean, and the expected counts of a normal with the same mean and standard deviation.
 
     Parameters
     ----------
     edges : ndarray, shape (n_bins + 1,)
+        Edges of the bins, in the unit of the values.
     counts : ndarray of int, shape (n_bins,)
-        Left edges belong to their bin, and the last right one as well.
+        A bin includes its left edge; the last bin includes its right edge too.
     normal : ndarray, shape (n_bins,)
-        What a normal sample of that size has on average.
+        Expected counts of a normal sample of the same size.
     below, above : int
         Values outside the bins.
     """
@@ -44,6 +46,7 @@ class Summary:
     Parameters
     ----------
     n : int
+        Known values.
     mean, std : float
         Standard deviation with divisor n - 1.
     skew, kurtosis : float
@@ -70,7 +73,7 @@ class Summary:
 
 
 def summarise(x: np.ndarray) -> Summary:
-    """Moments and quantiles of the known values of any array; NaN where there are too few, or no spread, to have them.
+    """Moments and quantiles of the known values of any array; NaN where there are too few values, or they do not vary.
 
     >>> found = summarise(np.array([1.0, 2.0, 3.0, np.nan, 10.0]))
     >>> found.n, found.mean, found.median, round(found.skew, 4)
@@ -92,7 +95,7 @@ def summarise(x: np.ndarray) -> Summary:
 
 
 def histogram(x: np.ndarray) -> Histogram | None:
-    """Bins of a fifth of a standard deviation, out to six on each side of the mean; None for fewer than 2 values or no spread."""
+    """Bins of a fifth of a standard deviation, up to six on each side of the mean; None for fewer than 2 values or equal ones."""
     from scipy.special import ndtr
 
     x = x[~np.isnan(x)]
@@ -108,8 +111,8 @@ def histogram(x: np.ndarray) -> Histogram | None:
 def autocorrelation(x: np.ndarray, n_lags: int) -> np.ndarray:
     """Correlation of a series with itself k steps later, k = 1..n_lags: shape (n_lags,).
 
-    With d = x - mean(x) over the known values: the mean of d[t] d[t + k] over the pairs that are known, over the mean of d^2.
-    NaN where no pair is known.
+    With d = x - mean(x) over the known values: the mean of d[t] d[t + k] over the pairs where both are known, divided by the mean
+    of d^2. NaN where no pair is known.
 
     >>> autocorrelation(np.array([1.0, -1.0, 1.0, -1.0, np.nan, np.nan, 1.0, -1.0]), 2).round(3).tolist()
     [-1.0, 1.0]
@@ -129,13 +132,14 @@ def autocorrelation(x: np.ndarray, n_lags: int) -> np.ndarray:
 
 
 def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Ranks of each column within each group, from 0 to 1, ties shared: shape (n, n_columns).
+    """Ranks of each column within each group, scaled to 0 to 1, ties averaged: shape (n, n_columns).
 
     Parameters
     ----------
     values : ndarray, shape (n, n_columns)
-        Without NaN.
+        Values without NaN.
     groups : ndarray of int, shape (n,)
+        Group of each row.
     """
     from scipy.stats import rankdata
 
@@ -147,7 +151,7 @@ def rank_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def correlation(x: np.ndarray) -> np.ndarray:
-    """Pearson correlation of the columns, each pair over the rows in which both are known; NaN for fewer than 3 or no spread."""
+    """Pearson correlation of the columns, each pair over rows where both are known; NaN for fewer than 3 rows or no variation."""
     n = x.shape[1]
     if len(x) > 2 and not np.isnan(x).any():
         centred = x - x.mean(axis=0)

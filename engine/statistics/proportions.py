@@ -1,15 +1,15 @@
-"""Intervals of proportions, and the normal quantile behind every 95 % interval."""
+"""Confidence intervals of proportions, and the normal quantile used for every 95 % interval."""
 
 import math
 
 import numpy as np
 
-# The standard normal quantile of 0.975: a two-sided interval of 95 % reaches this many standard errors.
+# Standard normal quantile of 0.975: a two-sided 95 % interval extends this many standard errors to each side.
 Z_95 = 1.959963984540054
 
 
 def wilson(k: int, n: int) -> tuple[float, float]:
-    """95 % score interval of k out of n [1]_.
+    """95 % score interval of a proportion, k out of n [1]_.
 
     >>> [round(bound, 3) for bound in wilson(1, 20)]
     [0.009, 0.236]
@@ -29,11 +29,12 @@ def wilson_of_draws(value: float, n: float, draws: np.ndarray) -> tuple[float, f
     Parameters
     ----------
     value : float
-        The share that was seen; the bounds are NaN where it is.
+        The observed share; if it is NaN, so are the bounds.
     n : float
-        What it is a share of.
+        Denominator of the share.
     draws : ndarray, shape (n_draws,)
-        The share in each resample of what belongs together. The design effect is their variance over that of n independent ones.
+        The share in each resample of dependent observations. The design effect is the variance of the draws over that of a share
+        of n independent observations.
 
     >>> [round(bound, 3) for bound in wilson_of_draws(0.05, 20, np.array([0.05, 0.05]))]
     [0.009, 0.236]
@@ -45,5 +46,5 @@ def wilson_of_draws(value: float, n: float, draws: np.ndarray) -> tuple[float, f
     n = n / effect
     centre = (value + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     half = Z_95 / (1 + Z_95**2 / n) * np.sqrt(spread / n + Z_95**2 / (4 * n**2))
-    # Rounding puts the bound of nothing, or of all, a hair beyond it.
+    # Rounding can put the bound for a share of 0 or 1 slightly beyond the share itself.
     return float(min(max(centre - half, 0.0), value)), float(max(min(centre + half, 1.0), value))

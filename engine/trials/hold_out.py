@@ -1,4 +1,4 @@
-"""The last part of a history, set aside until everything is decided, and opened once."""
+"""The last part of a history, set aside until all decisions are made, and opened once."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ from foreshock.engine.trials.ledger import OPENING, SEAL, Entry, Ledger
 
 @dataclass(frozen=True, repr=False)
 class HoldOut(Shown):
-    """Bars to work on, and later ones that are kept from every search until they are opened, once.
+    """Bars to work on, and later bars that are withheld from every search until they are opened, once.
 
-    The seal is in a ledger, not in the code: whoever has the file of the bars can read it. What the ledger shows is whether the
-    hold-out was opened, when, and how many configurations had been tried by then. A symbol's time is opened once: a hold-out that
-    shares a symbol and a moment with an opened one is refused, though its bars be cut elsewhere, of another interval or of another
-    source.
+    The seal is in a ledger, not in the code: anyone with the file of the bars can read it. The ledger shows whether the hold-out
+    was opened, when, and how many configurations had been tried by then. A period of a symbol can be opened once: a hold-out
+    that overlaps an opened one in time and symbol is refused, even if its bars start elsewhere or have another interval or source.
 
     Parameters
     ----------
     visible : Bars
         All bars before the hold-out; search on these.
     history_hash, sealed_hash : str
-        Fingerprints of the whole history and of its held-out part.
+        Fingerprints of the complete history and of its held-out part.
     seal : Entry
         The ledger's entry of the seal.
     ledger : Ledger
+        Ledger that records the seal and the opening.
 
     Examples
     --------
     >>> from datetime import UTC, datetime
     >>> from pathlib import Path
     >>> from tempfile import mkdtemp
-    >>> from foreshock.data.simulate.market import simulate_market
-    >>> bars = simulate_market(seed=1, n_symbols=2, n_bars=2_000).bars
-    >>> ledger = Ledger(Path(mkdtemp()) / "ledger.jsonl", clock=lambda: datetime(2024, 5, 6, tzinfo=UTC))
-    >>> held = HoldOut.reserve(bars, 0.25, ledger)
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=2, n_bars=2_000).bars
+    >>> ledger = fs.Ledger(Path(mkdtemp()) / "ledger.jsonl", clock=lambda: datetime(2024, 5, 6, tzinfo=UTC))
+    >>> held = fs.HoldOut.reserve(bars, 0.25, ledger)
     >>> held.visible.n_bars, held.open(bars).n_bars
     (1500, 500)
     >>> held.open(bars)  # doctest: +ELLIPSIS
@@ -61,12 +61,14 @@ class HoldOut(Shown):
 
     @classmethod
     def reserve(cls, bars: Bars, share: float = 0.2, ledger: Ledger | str | Path | None = None) -> HoldOut:
-        """Set the last ``share`` of the bars aside and seal it in the ledger; the same cut of the same bars is sealed once.
+        """Set aside the last ``share`` of the bars and seal it in the ledger; repeating the same seal adds no entry.
 
         Parameters
         ----------
         bars : Bars
+            The complete history.
         share : float
+            Fraction of the bars that is held out, between 0 and 1.
         ledger : Ledger, str or Path, optional
             The ledger or its path; by default that of ``Ledger()``.
 
@@ -93,12 +95,12 @@ class HoldOut(Shown):
         return cls(visible, history_hash, sealed_hash, seal, ledger)
 
     def open(self, bars: Bars, configuration: dict[str, Any] | None = None) -> Bars:
-        """The held-out bars; the ledger records that they were given, and nobody is given them again, nor a part of them.
+        """Return the held-out bars and record it in the ledger; neither they nor any part of them can be opened again.
 
         Parameters
         ----------
         bars : Bars
-            The history as it was when the hold-out was sealed; its hash is held against the seal.
+            The complete history as it was when the hold-out was sealed; its hash is compared with the seal.
         configuration : dict, optional
             What is to be tested on them, in JSON types, for the record.
 
@@ -108,13 +110,13 @@ class HoldOut(Shown):
             If the bars are not those that were sealed, the seal is not in the ledger, the ledger is broken, or a hold-out of any of
             these symbols that overlaps in time was opened before.
         """
-        check_type("bars", bars, Bars, "give the history that was sealed")
+        check_type("bars", bars, Bars, "pass the history that was sealed")
         if configuration is not None:
-            check_type("configuration", configuration, dict, "say in a dict what is to be tested; nothing was opened")
+            check_type("configuration", configuration, dict, "pass a dict that says what is to be tested; nothing was opened")
         if bars.fingerprint() != self.history_hash:
             raise DataError(
                 f"the bars are not those that were sealed: hash {bars.fingerprint()[:12]}…, sealed {self.history_hash[:12]}…; "
-                "give the history as it was, or seal a new one"
+                "pass the history as it was, or seal a new one"
             )
         _, held = _cut(bars, self.visible.n_bars)
         if held.fingerprint() != self.sealed_hash:
@@ -127,7 +129,7 @@ class HoldOut(Shown):
                 raise DataError(f"the seal of this hold-out is not in {self.ledger.path}; use the ledger that it was sealed in")
             _refuse_opened(entries, _described(bars, held, self.history_hash))
 
-        # The entry comes first: bars that were given without a record would be worth nothing.
+        # The entry is written first: bars handed out without a record would not be a hold-out.
         result = {
             "seal": self.seal.sha256,
             "history_hash": self.history_hash,
@@ -159,7 +161,7 @@ def _described(bars: Bars, held: Bars, history_hash: str) -> dict[str, Any]:
 
 
 def _refuse_opened(entries: tuple[Entry, ...], wanted: dict[str, Any]) -> None:
-    """Any overlap in time of any of the symbols: values may be revised and bars cut, the secret is the same."""
+    """Refuse any overlap in time and symbol, even if values or intervals differ: the outcome of that period is known."""
     seals = {entry.sha256: entry.configuration for entry in entries if entry.kind == SEAL}
     first, stop = _span(wanted)
     for entry in entries:
@@ -176,5 +178,5 @@ def _refuse_opened(entries: tuple[Entry, ...], wanted: dict[str, Any]) -> None:
 
 
 def _span(described: dict[str, Any]) -> tuple[np.datetime64, np.datetime64]:
-    """From the open of the first held-out bar to the close of the last."""
+    """Open of the first held-out bar and close of the last."""
     return parse_instant(described["start"]), parse_instant(described["end"]) + parse_duration(described["interval"])

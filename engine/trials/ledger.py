@@ -1,4 +1,4 @@
-"""The trial ledger: everything tried, in a file that only grows and shows when it was touched."""
+"""The trial ledger: every configuration tried, in an append-only file that reveals tampering."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from foreshock.data.system.locks import lock
 
 ENVIRONMENT = "FORESHOCK_LEDGER"
 GENESIS = "0" * 64
-# Kinds of entries: a study or search that was run; a hold-out that was set aside, and that was opened; a torn line dropped.
+# Kinds of entries: a study or search; a hold-out that was set aside; one that was opened; a torn line that was dropped.
 TRIAL, SEAL, OPENING, REPAIR = "trial", "seal", "opening", "repair"
-# What every line starts with, its keys being sorted: by it a line cut short is told from what someone else wrote.
+# Keys are sorted, so every entry starts with these bytes: they distinguish a torn line from a line written by another program.
 BEGINNING = b'{"configuration":{'
 
 
@@ -33,19 +33,19 @@ class Entry:
     Parameters
     ----------
     sequence : int
-        From 0, without a gap.
+        Number of the entry, from 0 without gaps.
     previous : str
-        ``sha256`` of the entry before; zeros for the first.
+        ``sha256`` of the previous entry; zeros for the first.
     time : str
         UTC, ISO 8601.
     kind : str
-        ``"trial"``, or ``"seal"`` and ``"opening"`` of a hold-out, or ``"repair"``.
+        ``"trial"``, ``"seal"`` and ``"opening"`` of a hold-out, or ``"repair"``.
     configuration, result : dict
-        In JSON types.
+        What was tried and what came out, in JSON types.
     data_hash : str
-        Of the data that was used; see ``Bars.fingerprint``.
+        Hash of the data used; see ``Bars.fingerprint``.
     sha256 : str
-        Of the canonical JSON of all fields above.
+        Hash of the canonical JSON of all fields above.
     """
 
     sequence: int
@@ -66,18 +66,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a ledger's chain says.
+    """Result of checking the chain of a ledger.
 
     Parameters
     ----------
     n_entries : int
-        Entries that are whole and in their place, from the first on.
+        Valid entries in the right place, counted from the first.
     problems : tuple of str
-        One sentence for each, with its line; empty if every line is as it was written.
+        One sentence per problem, with its line; empty if every line is as it was written.
     torn : bool
-        The last line was cut short by an interrupted write; the next entry drops it, and says so.
+        Whether the last line was cut short by an interrupted write; the next append drops it and records that.
     head : str
-        ``sha256`` of the last good entry. Whoever keeps it elsewhere can tell if the whole file was written anew.
+        ``sha256`` of the last valid entry. A copy kept elsewhere shows later whether the file was rewritten.
     """
 
     n_entries: int
@@ -93,21 +93,32 @@ class Verification:
 class Ledger(Shown):
     """Append-only, hash-chained JSON lines of every configuration tried.
 
-    Each entry holds the SHA-256 of the one before: a line that is changed, removed or moved breaks the chain. Lines removed from
-    the end leave no gap; a small file ``<ledger>.head`` beside it remembers how far it went. Neither stops someone who writes
-    both files anew: the head printed in a result does.
+    Each entry holds the SHA-256 of the previous one: a line that is changed, removed or moved breaks the chain. Removing lines from
+    the end leaves the chain intact, so the file ``<ledger>.head`` next to the ledger stores its length. Neither stops someone who
+    rewrites both files, but a head printed in an earlier result shows it.
 
     Parameters
     ----------
     path : str or Path, optional
-        ``FORESHOCK_LEDGER``, or ``ledger.jsonl`` in the user's data folder.
+        Path of the ledger file; by default ``FORESHOCK_LEDGER``, or ``ledger.jsonl`` in the user's data folder.
     clock : callable, optional
-        Gives the time of an entry, in UTC; the system's clock by default.
+        Returns the time of an entry, with a time zone; the system's clock by default.
 
     Notes
     -----
-    Several processes and threads may append at once: a lock on the file lets them in one by one, and an entry is on the disk
-    when ``append`` returns. Every append reads the whole chain first: 0.1 s for a thousand entries of 2 kB.
+    Several processes and threads may append at once: a lock on the file serialises them, and an entry is on the disk when
+    ``append`` returns. Every append reads the complete chain first: 0.1 s for a thousand entries of 2 kB.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> import foreshock as fs
+    >>> ledger = fs.Ledger(Path(mkdtemp()) / "ledger.jsonl", clock=lambda: datetime(2024, 5, 6, tzinfo=UTC))
+    >>> entry = ledger.append({"window": 24}, data_hash="abc", result={"sharpe": 1.1})
+    >>> entry.sequence, entry.time, ledger.count(), ledger.verify().problems
+    (0, '2024-05-06T00:00:00.000000+00:00', 1, ())
     """
 
     def __init__(self, path: str | Path | None = None, clock: Callable[[], datetime] | None = None) -> None:
@@ -127,20 +138,22 @@ class Ledger(Shown):
         Parameters
         ----------
         configuration, result : mapping
-            JSON types; None for what is not known.
+            What was tried and what came out, in JSON types; None for values that are not known.
         data_hash : str
+            Hash of the data used; see ``Bars.fingerprint``.
         kind : str
+            Kind of the entry; see ``Entry``.
         allowed : callable, optional
-            Is given the entries so far, with the lock held, and raises if the new one must not be written.
+            Called with the existing entries while the lock is held; raises if the new entry must not be written.
 
         Raises
         ------
         ConfigError
             If a value is not of a JSON type, or is NaN or infinite, or the path is a folder or a device.
         DataError
-            If the chain is broken, or the file is no ledger: nothing is written behind a line that was touched.
+            If the chain is broken, or the file is not a ledger: nothing is appended to a file that was changed.
         """
-        # Before the lock, and through JSON: what is hashed is what a reader will parse.
+        # Serialised before the lock is taken, and parsed back: the hash covers what a reader will parse.
         tried, became = json.loads(canonical(configuration)), json.loads(canonical(result))
         self._refuse_no_file()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,13 +169,13 @@ class Ledger(Shown):
                 dropped = {"dropped_bytes": len(lost), "dropped_sha256": hashlib.sha256(lost).hexdigest()}
                 chain.append(self._entry(chain, REPAIR, {}, "", dropped))
             elif content and not content.endswith(b"\n"):
-                # The write was cut between the entry and the end of its line.
+                # An interrupted write ended after the entry and before its newline.
                 _write(descriptor, b"\n")
             entry = self._entry(chain, kind, tried, data_hash, became)
             for new in [*chain[len(entries) :], entry]:
                 _write(descriptor, new.line())
             os.fsync(descriptor)
-            # Only after the line is safe: a head behind the file is an interrupted append, one ahead of it is a loss.
+            # Written once the line is on disk: a head behind the file means an interrupted append, one ahead of it lost lines.
             self._write_head(entry)
         return entry
 
@@ -174,28 +187,28 @@ class Ledger(Shown):
         ConfigError
             If the path is a folder or a device.
         DataError
-            If the chain is broken, with the line and what is wrong with it, or the file is no ledger.
+            If the chain is broken, with the line and the reason, or the file is not a ledger.
         """
         entries, found = self._load()
         self._refuse_broken(found)
         return entries
 
     def verify(self) -> Verification:
-        """Check every line, its place in the chain, and that the end is there; a file that does not exist has no entries."""
+        """Check every line, its place in the chain and the end of the file; a file that does not exist has no entries."""
         return self._load()[1]
 
     def check(self) -> None:
-        """Raise now what ``append`` would raise later, after hours of work; nothing is created.
+        """Raise early what ``append`` would raise after hours of work; creates nothing.
 
         Raises
         ------
         ConfigError
-            If the path is a folder or a device, or it or the folder it is in cannot be written.
+            If the path is a folder or a device, or the file or its folder cannot be written.
         DataError
-            If the chain is broken, or the file is no ledger.
+            If the chain is broken, or the file is not a ledger.
         """
         self._refuse_no_file()
-        # Every append makes a new head beside the ledger.
+        # Every append replaces the head file in the folder of the ledger.
         reason = unwritable(self.path.absolute().parent)
         try:
             if reason is None and self.path.exists():
@@ -210,10 +223,10 @@ class Ledger(Shown):
         self.entries()
 
     def count(self, data_hash: str | None = None) -> int:
-        """Distinct configurations tried, on the data of that hash or on any.
+        """Number of distinct configurations tried, on the data with that hash or on any data.
 
-        The same configuration on the same data is one trial however often it is run. Data that were cut elsewhere have another
-        hash, and their own count.
+        The same configuration on the same data is one trial, however often it is run. Data cut differently have another hash and
+        are counted separately.
         """
         wanted = (entry for entry in self.entries() if entry.kind == TRIAL and data_hash in (None, entry.data_hash))
         return len({(entry.data_hash, digest(entry.configuration)) for entry in wanted})
@@ -222,7 +235,7 @@ class Ledger(Shown):
         previous = chain[-1].sha256 if chain else GENESIS
         time = self._clock()
         if time.utcoffset() is None:
-            raise ConfigError(f"the clock of a ledger must give times with a zone, got {shown(time)}; use datetime.now(UTC)")
+            raise ConfigError(f"the clock of a ledger must return times with a zone, got {shown(time)}; use datetime.now(UTC)")
         stamp = time.astimezone(UTC).isoformat(timespec="microseconds")
         bare = Entry(len(chain), previous, stamp, kind, configuration, data_hash, result)
         return replace(bare, sha256=bare.digest())
@@ -239,7 +252,7 @@ class Ledger(Shown):
             return self._read(descriptor)[:2]
 
     def _read(self, descriptor: int) -> tuple[tuple[Entry, ...], Verification, bytes, int]:
-        """Entries, what is wrong, the whole content, and how many of its bytes come before a torn line."""
+        """Entries, result of the check, complete content of the file, and the number of bytes before a torn line."""
         os.lseek(descriptor, 0, os.SEEK_SET)
         content = _read_all(descriptor)
         entries, problems, torn, good_bytes = _chain(content)
@@ -252,22 +265,21 @@ class Ledger(Shown):
                 lost = f"entry {count - 1} is" if count == len(entries) + 1 else f"entries {len(entries)} to {count - 1} are"
                 problems.append(f"line {len(entries) + 1}: {lost} missing at the end; the ledger had {count}")
             elif entries[count - 1].sha256 != last:
-                problems.append(f"line {count}: entry {count - 1} is another one than was written; the file was written anew")
+                problems.append(f"line {count}: entry {count - 1} differs from the one that was written; the file was rewritten")
         head = entries[-1].sha256 if entries else GENESIS
         return tuple(entries), Verification(len(entries), tuple(problems), torn and not problems, head), content, good_bytes
 
     def _refuse_no_file(self) -> None:
         if self.path.exists() and not self.path.is_file():
             what = "a folder" if self.path.is_dir() else "a device or pipe"
-            raise ConfigError(f"the ledger must be a file that can be written, got {self.path}, which is {what}; give another one")
+            raise ConfigError(f"the ledger must be a file that can be written, got {self.path}, which is {what}; pass another")
 
     def _refuse_broken(self, found: Verification) -> None:
         if found.problems and not found.n_entries and not self.head_path.exists():
-            raise DataError(f"{self.path} is no ledger, or was changed: {found.problems[0]}; left as it is, give another file")
+            raise DataError(f"{self.path} is not a ledger, or was changed: {found.problems[0]}; left as it is, pass another file")
         if found.problems:
             raise DataError(
-                f"{self.path} was changed after it was written: {found.problems[0]}; put back a copy that is whole, "
-                "or start another ledger"
+                f"{self.path} was changed after it was written: {found.problems[0]}; restore a valid copy, or start another ledger"
             )
 
     @property
@@ -275,7 +287,7 @@ class Ledger(Shown):
         return self.path.with_name(self.path.name + ".head")
 
     def _read_head(self) -> tuple[int, str] | str | None:
-        """Entries and last hash as of the last append; a sentence if the file makes no sense, None without one."""
+        """Number of entries and last hash at the last append; a sentence if the file is invalid, None if it does not exist."""
         if self.head_path.is_dir():
             return f"{self.head_path.name} is a folder, where a file with a count and a hash belongs"
         try:
@@ -291,14 +303,14 @@ class Ledger(Shown):
 
     @contextmanager
     def _locked(self, write: bool = True) -> Iterator[int]:
-        """The open file, while no other process or thread holds it."""
+        """The open file, locked against other processes and threads."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
         descriptor = os.open(self.path, flags | getattr(os, "O_BINARY", 0), 0o644)
         try:
             lock(descriptor, write)
             yield descriptor
         finally:
-            # Closing gives the lock back.
+            # Closing the file releases the lock.
             os.close(descriptor)
 
     def _facts(self) -> Iterator[str]:
@@ -313,7 +325,7 @@ def default_path() -> Path:
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal for equal values.
+    """JSON with sorted keys and no spaces, equal for equal values.
 
     >>> canonical({"b": [1.0, None], "a": "x"})
     '{"a":"x","b":[1.0,null]}'
@@ -336,7 +348,7 @@ def _mapping(value: Any) -> Any:
 
 
 def _chain(content: bytes) -> tuple[list[Entry], list[str], bool, int]:
-    """Entries up to the first fault, the faults of all lines, whether the last line is torn, and the bytes before it."""
+    """Entries up to the first fault, faults of all lines, whether the last line is torn, and the number of bytes before it."""
     lines = content.split(b"\n")
     last_is_open = lines[-1] != b""
     if not last_is_open:
@@ -353,7 +365,7 @@ def _chain(content: bytes) -> tuple[list[Entry], list[str], bool, int]:
 
 
 def _was_cut(line: bytes) -> bool:
-    """Whether the line starts as an entry does and stops before its end; whole JSON that is no entry is someone else's."""
+    """Whether the line is an entry cut short; complete JSON that is not an entry was written by another program."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):
@@ -367,14 +379,14 @@ def _touched(parsed: list[Entry | None]) -> list[tuple[int, str]]:
 
 
 def _misplaced(parsed: list[Entry | None]) -> list[tuple[int, str]]:
-    """Gaps, moved and repeated lines, and entries that do not follow the one before."""
+    """Gaps, moved or repeated lines, and entries that do not continue the previous one."""
     problems = []
     there = [(number, entry) for number, entry in enumerate(parsed, 1) if entry is not None]
     belongs = sorted(entry.sequence for _, entry in there)
     before: Entry | None = None
     last, last_number = -1, 0
     for (number, entry), expected in zip(there, belongs, strict=True):
-        # A line that was touched stands for the entry it held.
+        # A changed line still counts as the entry it held.
         gap = expected - last - 1 - (number - last_number - 1)
         follows = expected == 0 or before is None or before.sequence != expected - 1 or before.sha256 == entry.previous
         if entry.sequence != expected:
@@ -386,14 +398,14 @@ def _misplaced(parsed: list[Entry | None]) -> list[tuple[int, str]]:
             lost = f"entry {first} was" if gap == 1 else f"entries {first} to {expected - 1} were"
             problems.append((number, f": {lost} removed before it"))
         elif not follows or (expected == 0 and entry.previous != GENESIS):
-            text = f": entry {expected} does not follow the one before it; one of them was written anew"
+            text = f": entry {expected} does not follow the previous one; one of them was rewritten"
             problems.append((number, text))
         before, last, last_number = (entry if entry.sequence == expected else None), expected, number
     return problems
 
 
 def _parse(line: bytes) -> Entry | None:
-    """The entry of a line, None unless it is byte for byte what was written."""
+    """The entry in a line, or None unless the line is byte for byte as it was written."""
     try:
         entry = Entry(**json.loads(line))
         fits = isinstance(entry.sequence, int) and entry.digest() == entry.sha256 and entry.line() == line + b"\n"

@@ -1,4 +1,4 @@
-"""How a verdict is reached: the settings that every test of a detector shares."""
+"""The settings of a verdict, shared by all tests of a detector."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MIN_SURROGATES = 19
 
 @dataclass(frozen=True)
 class Judging:
-    """Settings of the tests that a verdict rests on: one object, passed whole.
+    """Settings of the tests behind a verdict, passed as one object.
 
     Parameters
     ----------
     horizons : sequence of str
         Durations of the moves after an alert, such as ``"6h"``.
     cooldown : str
-        After an event, further alerts of the symbol are no events for this long.
+        After an event, further alerts of the symbol within this time are not events.
     delay : int
         Bars from a signal to the first bar measured, at least 1.
     first : int
@@ -30,15 +30,16 @@ class Judging:
     n_bootstrap : int
         Draws of every bootstrap and random shifts of every shift test.
     n_surrogates : int
-        Surrogate histories, at least 19 for a p of 5 %; 0 for none.
+        Surrogate histories, at least 19 for a p of 5 %; 0 skips the surrogate test.
     family : str
         Volatility model of the surrogate histories; see ``fit_surrogates``.
     seed : int
+        Seed of every random draw.
 
     Raises
     ------
     ConfigError
-        If there is no horizon, one is given twice, or a number is not whole or too small.
+        If there is no horizon, a horizon occurs twice, or a number is not whole or too small.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The verdict on a detector, from its forward moves and the surrogate test."""
+"""The verdict on a detector, from forward moves and the surrogate test."""
 
 from __future__ import annotations
 
@@ -16,22 +16,29 @@ NOTHING = "no information"
 TOO_FEW = "too few events"
 NOT_TESTED = "not tested"
 MIN_EVENTS = 30
-# Alerts of several symbols at one moment, or within one horizon, are one observation; an interval needs ten.
+# Alerts of several symbols at one moment, or within one horizon, count as one observation; an interval needs ten.
 MIN_EFFECTIVE = 10
 LEVEL = 0.05
 
 
 @dataclass(frozen=True, repr=False)
 class Verdict(Shown):
-    """A label and the sentence that says why.
+    """A label and the sentence that explains it.
 
     Parameters
     ----------
     label : str
         ``adds information``, ``echoes volatility``, ``no information``, ``too few events`` or ``not tested``.
     horizon : str
-        The horizon that the sentence speaks of: the one with the smallest q.
+        The horizon of the sentence: the one with the smallest q.
     sentence : str
+        One sentence with the numbers behind the label.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.Verdict("no information", "6h", "After an alert the next 6h move as usual.").label
+    'no information'
     """
 
     label: str
@@ -46,20 +53,20 @@ class Verdict(Shown):
 
 @dataclass(frozen=True)
 class Surrogate:
-    """What the surrogate test says of one detector at one horizon.
+    """Result of the surrogate test for one detector at one horizon.
 
     Parameters
     ----------
     p, q : float
-        q is p adjusted for all tests of the study.
+        p of the test, and p adjusted for all tests of the study.
     excess : float
-        Log ratio of activity after alerts beyond that of the surrogates.
+        Log ratio of activity after alerts, beyond that of the surrogates.
     ci : tuple of float
-        Its 95 % interval.
+        95 % interval of ``excess``.
     n_events : int
-        Alerts that the test could use: those whose controls are known.
+        Alerts used by the test, those whose controls are known.
     n_above, n_surrogates : int
-        Surrogate histories with at least the t of the data, among those that have one.
+        Surrogate histories with at least the t of the data, and surrogate histories that have a t.
     """
 
     p: float
@@ -79,29 +86,31 @@ def decide(
 ) -> Verdict:
     """The verdict on one detector.
 
-    *Adds information*: at one horizon the surrogate test, adjusted for every detector and horizon of the study, is at most 5 %.
-    *Echoes volatility*: moves after alerts are larger than usual, but no larger than volatility explains. *No information*: they
-    are not even larger. *Too few events*: at no horizon 30 events, 10 of them a horizon apart, and a matched interval.
+    *Adds information*: at some horizon the p of the surrogate test, adjusted for every detector and horizon of the study, is at
+    most 5 %. *Echoes volatility*: moves after alerts are larger than usual, but no larger than volatility explains. *No
+    information*: they are not larger than usual. *Too few events*: no horizon has 30 events, 10 of them a horizon apart, and a
+    matched interval.
 
-    Without surrogates the volatility-matched ratio takes their place: its interval above 1 and q at most 5 %. It is a lesser
-    test: on simulated GARCH histories without information 3 to 4 % of its intervals lie above 1, and real volatility may follow a
-    law that its forecast fits less well. Where surrogates were asked for and could not be had, it finds no information: what it
-    would call so is *not tested*.
+    Without surrogates the volatility-matched ratio replaces the test: its interval must lie above 1 and its q be at most 5 %. This
+    test is weaker: on simulated GARCH histories without information 3 to 4 % of its intervals lie above 1, and its forecast may fit
+    real volatility less well. If surrogates were asked for but could not be drawn, it cannot find information: the verdict is then
+    *not tested* instead of *adds information*.
 
     Parameters
     ----------
     forward : ForwardMoves
+        Moves after the alerts of the detector.
     q_values : dict of str to float
         Benjamini-Hochberg q of ``p_matched``, by horizon.
     surrogates : dict of str to Surrogate, optional
-        By horizon.
+        Results of the surrogate test, by horizon.
     why_none : str
         Why there are no surrogates, if they were asked for.
     """
     q_values = dict(q_values) if surrogates is None else {name: found.q for name, found in surrogates.items()}
     by_q = sorted(forward.horizons.values(), key=lambda m: (np.nan_to_num(q_values[m.horizon], nan=2.0), m.horizon))
     tested = {name: found.n_events for name, found in (surrogates or {}).items() if not np.isnan(found.p)}
-    # Of few alerts the surrogate test may know the controls of fewer still.
+    # The surrogate test can use only alerts whose controls are known, so it may have fewer.
     n_events = {m.horizon: min(m.n_events, tested.get(m.horizon, m.n_events)) for m in by_q}
     counted = [m for m in by_q if n_events[m.horizon] >= MIN_EVENTS and m.n_effective >= MIN_EFFECTIVE]
     enough = [m for m in counted if not np.isnan(m.ci).any()]
@@ -128,7 +137,7 @@ def decide(
     if adding:
         return Verdict(ADDS, adding[0].horizon, _sentence(adding[0], "more than its volatility explains", surrogates))
     if louder:
-        # A small p among many tests happens by chance: then q decides, and the sentence says so.
+        # Among many tests a small p occurs by chance. In that case q decides, and the sentence says so.
         first = louder[0]
         q = q_values[first.horizon]
         small = first.ci[0] > 1 if surrogates is None else surrogates[first.horizon].p <= LEVEL

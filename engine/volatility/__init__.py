@@ -1,8 +1,8 @@
 """Models of volatility: GARCH, HAR and stochastic volatility, fitted to one symbol's log returns.
 
-Each model has ``variance(returns)``: the variance of every bar given the bars before it, one value more than there are bars, the
-last being the forecast for the bar to come; and ``simulate(shocks, ...)``: returns made of unit-variance shocks. A bar that is
-unknown (NaN) moves the variance as its expectation would.
+Each model has ``variance(returns)``, the variance of every bar given the previous bars, with one value more than there are bars:
+the last is the forecast for the next bar; and ``simulate(shocks, ...)``, returns made of unit-variance shocks. An unknown bar (NaN)
+changes the variance as a squared return equal to its expectation would.
 """
 
 from foreshock.engine.volatility.ewma import Ewma

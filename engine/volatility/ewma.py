@@ -15,7 +15,7 @@ class Ewma:
     halflife: float
 
     def variance(self, returns: np.ndarray) -> np.ndarray:
-        """Variance of each bar given those before it, shape (n_bars + 1,)."""
+        """Variance of each bar given the previous bars, shape (n_bars + 1,)."""
         return _ewma_variance_nb(returns, 1 - 0.5 ** (1 / self.halflife), float(np.nanvar(returns)))
 
 

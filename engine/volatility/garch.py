@@ -29,14 +29,15 @@ class Garch:
     Parameters
     ----------
     omega, alpha, gamma, beta : float
+        Coefficients of the recursion above.
     nu : float
         Degrees of freedom of the shocks, which have variance 1.
     first : float
-        h[0].
+        Variance of the first bar, h[0].
     log_likelihood : float
-        Of the returns it was fitted to.
+        Log likelihood of the returns that the model was fitted to.
     filtered : ndarray, shape (n_bars,)
-        h of those returns.
+        Variance h of those returns.
 
     References
     ----------
@@ -60,16 +61,16 @@ class Garch:
 
     @classmethod
     def fit(cls, returns: np.ndarray, leverage: bool = True, stationary: bool = True) -> Self:
-        """Maximum likelihood of log returns without a mean, shape (n_bars,); NaN is an unknown bar.
+        """Maximum likelihood for log returns without a mean, shape (n_bars,); NaN is an unknown bar.
 
-        Simulations need a ``stationary`` process. Forecasts of the next bar do not: without it a unit root is taken as it is.
+        Simulations need a ``stationary`` process; forecasts of the next bar do not. Without ``stationary`` a unit root is accepted.
 
         Raises
         ------
         DataError
-            If fewer than 300 returns are known, or none differs from zero.
+            If fewer than 300 returns are known, or all are zero.
         NotConvergedError
-            If the search ends nowhere, or at a unit root, or where shocks have no variance.
+            If the search does not converge, or ends at a unit root or where shocks have no variance.
         """
         scale = scale_of(returns)
         x = returns / scale
@@ -94,24 +95,24 @@ class Garch:
         return cls(omega * square, alpha, gamma, beta, nu, first * square, -found.fun - known * float(np.log(scale)), h[:-1])
 
     def variance(self, returns: np.ndarray) -> np.ndarray:
-        """Variance of each bar given those before it, shape (n_bars + 1,)."""
+        """Variance of each bar given the previous bars, shape (n_bars + 1,)."""
         return garch_variance_nb(returns, self.omega, self.alpha, self.gamma, self.beta, self.first)
 
     def mean_variance(self, h: np.ndarray, horizon: int) -> np.ndarray:
-        """Expected mean variance of the ``horizon`` bars of which the first has variance h."""
+        """Expected mean variance of ``horizon`` bars, the first of which has variance h."""
         p = self.persistence
         level = self.omega / (1 - p)
         return level + (h - level) * (1 - p**horizon) / ((1 - p) * horizon)
 
     def simulate(self, shocks: np.ndarray, start: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns and their standard deviations for unit-variance shocks (n_bars,), from the variance of bar ``start`` on."""
+        """Returns and their standard deviations for unit-variance shocks (n_bars,), starting at the variance of bar ``start``."""
         del rng
         most = MAX_VARIANCE * float(self.filtered.max())
         return _garch_simulate_nb(shocks, self.omega, self.alpha, self.gamma, self.beta, self.filtered[start], most)
 
 
 def _garch_parameters(p: np.ndarray, leverage: bool) -> tuple[float, float, float, float, float, float]:
-    """Of returns with variance 1: news is the share of the persistence that comes from squared returns."""
+    """Model parameters for returns of variance 1; news is the share of the persistence that squared returns carry."""
     persistence, news = 1 / (1 + np.exp(-np.clip(p[0], -30, 30))), 1 / (1 + np.exp(-np.clip(p[1], -30, 30)))
     asymmetry = 1 / (1 + np.exp(-np.clip(p[2], -30, 30))) if leverage else 0.0
     total = persistence * news

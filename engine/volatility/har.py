@@ -1,4 +1,4 @@
-"""A variance that is linear in mean squared returns of several windows."""
+"""A variance that is a linear function of mean squared returns over several windows."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Har:
     """Heterogeneous ARCH [1]_: variance is linear in mean squared returns of several windows, with a leverage term.
 
     h[t+1] = omega + gamma [r[t] < 0] r[t]^2 + sum_k c_k mean(r^2 over the last w_k bars), all coefficients at least 0, Student-t
-    shocks. Unlike GARCH its memory does not die out at one rate.
+    shocks. Unlike that of GARCH, its memory does not decay at a single rate.
 
     References
     ----------
-    .. [1] Mueller et al. (1997), Volatilities of different time resolutions; in the windows of Corsi (2009).
+    .. [1] Mueller et al. (1997), Volatilities of different time resolutions; with the windows of Corsi (2009).
     """
 
     omega: float
@@ -71,11 +71,11 @@ class Har:
         return cls(*arguments, -found.fun - known * float(np.log(scale)), h[:-1])
 
     def variance(self, returns: np.ndarray) -> np.ndarray:
-        """Variance of each bar given those before it, shape (n_bars + 1,)."""
+        """Variance of each bar given the previous bars, shape (n_bars + 1,)."""
         return _har_variance_nb(returns, self.omega, self.gamma, np.array(self.weights), np.array(HAR_WINDOWS), self.first)
 
     def simulate(self, shocks: np.ndarray, start: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns and their standard deviations for unit-variance shocks (n_bars,), from the variance of bar ``start`` on."""
+        """Returns and their standard deviations for unit-variance shocks (n_bars,), starting at the variance of bar ``start``."""
         del rng
         first, most = self.filtered[start], MAX_VARIANCE * float(self.filtered.max())
         return _har_simulate_nb(shocks, self.omega, self.gamma, np.array(self.weights), np.array(HAR_WINDOWS), first, most)
@@ -83,9 +83,9 @@ class Har:
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _har_step(squares, sums, t, r, h, omega, gamma, weights, windows):
-    """Variance of bar t + 1: takes r of bar t (its expectation where unknown) into the ring and the running sums.
+    """Variance of bar t + 1. Enters the square of r of bar t (its expectation if unknown) in the ring and the running sums.
 
-    Sums are taken anew once a ring, lest rounding accumulates.
+    Sums are recomputed once per cycle of the ring, so that rounding does not accumulate.
     """
     n = len(squares)
     square = h if np.isnan(r) else r * r
@@ -107,7 +107,7 @@ def _har_step(squares, sums, t, r, h, omega, gamma, weights, windows):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _har_begin(windows, first):
-    """Before the first bar every window holds the first variance."""
+    """State before the first bar: every window holds the first variance."""
     squares = np.full(windows.max(), first)
     return squares, windows * first
 

@@ -1,4 +1,4 @@
-"""What every volatility model has, and what their fits share."""
+"""The interface of volatility models, and what their fits share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from scipy.special import gammaln
 from foreshock.data.errors import DataError
 
 MIN_RETURNS = 300
-# A unit root has no mean to come back to, and a simulation needs one.
+# A process with a unit root has no mean to return to, and a simulation needs one.
 MAX_PERSISTENCE = 0.9995
 LEAST_DF, MOST_DF = 2.1, 200.0
-# A simulated variance above this many times the largest that the data saw has left the range in which the model was fitted.
+# A simulated variance above this multiple of the largest variance in the data lies outside the range the model was fitted on.
 MAX_VARIANCE = 2.0
 
 
 class VolatilityModel(Protocol):
-    """What a surrogate history needs of a model."""
+    """What surrogate histories require of a volatility model."""
 
     def variance(self, returns: np.ndarray) -> np.ndarray: ...
 
@@ -26,7 +26,7 @@ class VolatilityModel(Protocol):
 
 
 class NotConvergedError(DataError):
-    """The likelihood has no maximum inside the model's limits; another family may fit."""
+    """The likelihood has no maximum within the limits of the model; another family may fit."""
 
 
 def scale_of(returns: np.ndarray) -> float:
@@ -40,5 +40,5 @@ def scale_of(returns: np.ndarray) -> float:
 
 
 def student_constant(nu: float) -> float:
-    """log of the density at 0 of a Student-t of variance 1."""
+    """Log density at 0 of a Student-t with variance 1."""
     return float(gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * (nu - 2)))

@@ -1,4 +1,4 @@
-"""Log variance as an autoregression of its own."""
+"""Stochastic volatility: log variance follows its own autoregression."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from scipy.optimize import minimize
 
 from foreshock.engine.volatility.model import MAX_PERSISTENCE, NotConvergedError, scale_of
 
-# log of a squared standard normal: mean and variance.
+# Mean and variance of the log of a squared standard normal.
 LOG_CHI2_MEAN, LOG_CHI2_VARIANCE = -1.2703628454614782, np.pi**2 / 2
 
 
 @dataclass(frozen=True)
 class StochasticVolatility:
-    """Log variance as a first-order autoregression of its own, by quasi maximum likelihood [1]_.
+    """Log variance as a first-order autoregression with its own shocks, by quasi maximum likelihood [1]_.
 
     log h[t] = mean + x[t], x[t+1] = phi x[t] + eta[t], eta of standard deviation ``noise``; log r[t]^2 = log h[t] + log z[t]^2
-    with z taken as normal, run through a Kalman filter. ``variance`` is exp of the filter's forecast plus half its variance.
-    Returns count as ``floor`` at least, a fiftieth of the typical one: an unchanged price has no log.
+    is treated as Gaussian with the mean and variance for normal z, and filtered by a Kalman filter. ``variance`` is the exp of the
+    filter's forecast plus half its variance. Absolute returns below ``floor``, a fiftieth of the typical one, are raised to it,
+    because an unchanged price has no log.
 
     References
     ----------
@@ -59,20 +60,20 @@ class StochasticVolatility:
         phi, noise = parameters(found.x)
         if not np.isfinite(found.fun):
             raise NotConvergedError("the stochastic volatility likelihood has no maximum on these returns; use another family")
-        # mean of log z^2 is known for normal z; with fatter tails the level is set so that shocks have variance 1.
+        # The mean of log z^2 is known for normal z only; for fatter tails the level is rescaled so that shocks have variance 1.
         _, forecast, spread, smooth = _kalman_nb(centred, phi, noise * noise, LOG_CHI2_VARIANCE)
         level = mean - LOG_CHI2_MEAN + 2 * np.log(scale)
         level += float(np.log(np.nanmean(returns**2 / np.exp(level + smooth))))
         return cls(level, phi, noise, floor, -found.fun, np.exp(level + forecast[:-1] + spread[:-1] / 2), np.exp(level + smooth))
 
     def variance(self, returns: np.ndarray) -> np.ndarray:
-        """Variance of each bar given those before it, shape (n_bars + 1,)."""
+        """Variance of each bar given the previous bars, shape (n_bars + 1,)."""
         y = _log_squares(returns, self.floor) - self.mean - LOG_CHI2_MEAN
         _, forecast, spread, _ = _kalman_nb(y, self.phi, self.noise**2, LOG_CHI2_VARIANCE)
         return np.exp(self.mean + forecast + spread / 2)
 
     def simulate(self, shocks: np.ndarray, start: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Returns and their standard deviations for unit-variance shocks (n_bars,); log variance has noise of its own."""
+        """Returns and their standard deviations for unit-variance shocks (n_bars,); log variance gets random shocks of its own."""
         x0 = float(np.log(self.smoothed[start])) - self.mean
         x = _ar1_nb(rng.standard_normal(len(shocks)) * self.noise, self.phi, x0)
         deviation = np.exp((self.mean + x) / 2)
@@ -85,9 +86,9 @@ def _log_squares(returns: np.ndarray, floor: float) -> np.ndarray:
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _kalman_nb(y, phi, noise_variance, observation_variance):
-    """Gaussian log-likelihood, one-step forecasts (n + 1,) with their variances, and smoothed states (n,) of y = x + e.
+    """Gaussian log likelihood, one-step forecasts (n + 1,), their variances, and smoothed states (n,) of y = x + e.
 
-    x[t+1] = phi x[t] + eta[t], started from its stationary law.
+    The state follows x[t+1] = phi x[t] + eta[t] and starts from its stationary distribution.
     """
     n = len(y)
     a = np.zeros(n + 1)

@@ -1,4 +1,4 @@
-"""VaR and CVaR of the next return, from a GARCH filter: with Student-t shocks, and with the shocks that were seen."""
+"""VaR and CVaR of the next return from a GARCH filter, with Student-t shocks or with the empirical shocks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from scipy import stats
 from foreshock.engine.risk.estimators.value_at_risk import loss_tail
 from foreshock.engine.volatility import Garch
 
-# So many returns of 0 in a row are an account in cash, or a market that is closed; the share of them that a filter bears.
+# Ten or more zero returns in a row mean an account in cash or a closed market; a filter tolerates this share of such returns.
 STILL_RUN, STILL_SHARE = 10, 0.005
 
 
 def standing_still(known: np.ndarray) -> str:
-    """Why a filter should not be believed: the returns stand still for long, or nothing.
+    """Why the returns must not be filtered: they contain long runs of zeros. Empty if they do not.
 
-    While an account is in cash its variance, as a filter sees it, dies away, and the first return after that counts as a shock of
-    many standard deviations.
+    While an account is in cash, a filter sees its variance decay towards zero, so the first return afterwards looks like a shock
+    of many standard deviations.
 
     >>> standing_still(np.r_[np.full(12, 0.01), np.zeros(12)])
     '50.0 % of the returns lie in runs of 10 zeros and more: an account in cash has no volatility to filter'
@@ -40,14 +40,14 @@ def standing_still(known: np.ndarray) -> str:
 class GarchFilter:
     """A GARCH(1,1) model with a constant mean: r[t] = mean + sqrt(h[t]) z[t], z Student-t of variance 1.
 
-    Its persistence may be 1: volatility that wanders, as it often seems to in short windows, or that stays as it is.
+    A persistence of 1 (a unit root) is allowed: in short windows volatility often seems to wander, or to stay constant.
 
     Parameters
     ----------
     mean : float
-        Of the returns.
+        Mean of the returns.
     model : Garch
-        Of the returns less their mean, without leverage.
+        Model of the returns less their mean, without leverage.
     """
 
     mean: float
@@ -55,20 +55,20 @@ class GarchFilter:
 
     @classmethod
     def fit(cls, known: np.ndarray) -> Self:
-        """From known simple returns, shape (n,).
+        """Fit to known simple returns, shape (n,).
 
         Raises
         ------
         DataError
-            If there are fewer than 300 returns, none differs from another, or the likelihood has no maximum.
+            If there are fewer than 300 returns, all are equal, or the likelihood has no maximum.
         """
         mean = float(known.mean()) if known.size else 0.0
-        # Equal returns less their mean are rounding, which a model would take for news.
+        # Equal returns less their mean are rounding errors, which a model would fit as if they were shocks.
         centred = known - mean if known.size and np.ptp(known) > 0 else np.zeros(len(known))
         return cls(mean, Garch.fit(centred, leverage=False, stationary=False))
 
     def filter(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Standard deviation of each return and of the one to come (n + 1,), and the shocks (n,)."""
+        """Standard deviation of each return and of the next one, (n + 1,), and the shocks, (n,)."""
         centred = known - self.mean
         deviation = np.sqrt(self.model.variance(centred))
         return deviation, centred / deviation[:-1]
@@ -79,7 +79,7 @@ class GarchFilter:
 
 
 def student_tail(nu: float, level: float) -> tuple[float, float]:
-    """VaR q and CVaR of a Student-t variable of variance 1, ``nu`` above 2.
+    """VaR q and CVaR of a Student-t variable of variance 1; ``nu`` must be above 2.
 
     With t the quantile and f the density of the standard Student-t, q = t sqrt((nu - 2) / nu) and
     CVaR = f(t) / (1 - level) (nu + t^2) / (nu - 1) sqrt((nu - 2) / nu) [1]_.
@@ -97,13 +97,13 @@ def student_tail(nu: float, level: float) -> tuple[float, float]:
 
 
 def garch_t(fitted: GarchFilter, known: np.ndarray, level: float) -> tuple[float, float]:
-    """VaR and CVaR of the return after the last: ``-mean + sqrt(h) q``, q of the Student-t."""
+    """VaR and CVaR of the next return: ``-mean + sqrt(h) q``, q the VaR or CVaR of the Student-t."""
     deviation, _ = fitted.filter(known)
     return _ahead(fitted, deviation, fitted.student(level))
 
 
 def filtered_historical(fitted: GarchFilter, known: np.ndarray, level: float) -> tuple[float, float]:
-    """VaR and CVaR of the return after the last: ``-mean + sqrt(h) q``, q the historical figure of the shocks [1]_.
+    """VaR and CVaR of the next return: ``-mean + sqrt(h) q``, q the historical VaR or CVaR of the shocks [1]_.
 
     References
     ----------

@@ -45,42 +45,45 @@ def risk_report(
 ) -> pd.DataFrame:
     """VaR and CVaR by every estimator, per bar and, where asked for, per day and per trade.
 
-    The historical, Gaussian, Cornish-Fisher and extreme-value figures are of a return drawn from all that were seen; filtered
-    historical and GARCH-t are of the return that comes after the last, at the volatility of that moment.
+    The historical, Gaussian, Cornish-Fisher and extreme-value figures describe a return drawn from all those seen; filtered
+    historical and GARCH-t figures describe the next return, given the volatility at the end of the series.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Simple returns, fractions. NaN is not known: left out and counted.
+        Simple returns, fractions. NaN (not known) is left out and counted.
     levels : sequence of float
-        Between 0 and 1, each once.
+        Levels of VaR and CVaR, between 0 and 1, without duplicates.
     interval : str, optional
-        Length of a bar. Bars are then compounded to days besides; a day counts if all its bars are known.
+        Length of a bar. With it, figures per day are added: bars are compounded to days, and a day counts if all its bars are
+        known.
     time : ndarray of datetime64, shape (n_bars,), optional
-        Bar opens, for days of UTC. Without it the first bar is taken to open at midnight.
+        Bar opens, for UTC days. By default the first bar opens at midnight.
     trades : ndarray, shape (n_trades,), optional
-        Simple return of each closed trade, in the order of their ends. Trades overlap or leave gaps, so that the figures of a
-        filter are those of the next trade only where one follows the other.
+        Simple return of each closed trade, in the order of their ends. The figures of filtered historical and GARCH-t describe
+        the next trade only if trades follow each other without overlap or gap.
 
     Returns
     -------
     DataFrame
         One row per ``period`` (bar, day, trade), ``level`` and ``estimator``; columns ``var`` and ``cvar`` (fractions, losses
-        positive), ``n`` (returns used), ``n_missing`` (returns left out), ``valid`` and, where it is False, the ``reason``:
+        positive), ``n`` (returns used), ``n_missing`` (returns left out), ``valid``, and ``reason`` where ``valid`` is False:
         there is no figure (too few returns, returns that do not vary, a likelihood without a maximum, a tail without a mean);
-        for historical and its filtered kin the tail has no whole observation, ``n (1 - level) < 1``; for Cornish-Fisher the
-        expansion is no quantile function; for the filters, returns that stand still for long (``standing_still``).
+        the tail of ``historical`` or ``filtered_historical`` has less than one complete observation, ``n (1 - level) < 1``; the
+        Cornish-Fisher expansion is not a quantile function; or the returns contain long runs of zeros, which the GARCH filters
+        cannot use (``standing_still``).
 
     Raises
     ------
     ConfigError
-        If returns are not one series, are infinite or below -1; if levels are not a list, or one is not between
-        0 and 1 or there twice; if a day is
-        not a whole number of bars; or if time does not fit the returns.
+        If returns are not one series, are infinite or below -1; if levels are not a list, or one is not between 0 and 1 or occurs
+        twice; if a day is not a whole number of bars; or if time does not fit the returns.
 
     Examples
     --------
-    >>> report = risk_report(np.arange(-10, 10) / 100, levels=[0.9])
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> report = fs.risk_report(np.arange(-10, 10) / 100, levels=[0.9])
     >>> report.loc[("bar", 0.9, "historical")].to_dict()
     {'var': 0.08, 'cvar': 0.095, 'n': 20, 'n_missing': 0, 'valid': True, 'reason': ''}
     """
@@ -92,7 +95,7 @@ def risk_report(
     if interval is not None:
         periods["day"] = daily_returns(returns, parse_duration(interval, "interval"), time)[1]
     elif time is not None:
-        raise ConfigError("time is used for returns per day: give interval with it, such as interval='1h'")
+        raise ConfigError("time is used for returns per day: pass interval with it, such as interval='1h'")
     if trades is not None:
         periods["trade"] = np.asarray(trades, dtype=np.float64)
     rows = []
@@ -109,7 +112,7 @@ def risk_report(
 
 
 def _fit(fit: Callable[[np.ndarray], Model], values: np.ndarray) -> Model | str:
-    """The model, or why there is none."""
+    """The fitted model, or the reason why the fit failed."""
     try:
         return fit(values)
     except DataError as error:
@@ -119,7 +122,7 @@ def _fit(fit: Callable[[np.ndarray], Model], values: np.ndarray) -> Model | str:
 def _figures(
     known: np.ndarray, level: float, fitted: GarchFilter | str, tail: ParetoTail | str
 ) -> Iterator[tuple[str, float, float, str]]:
-    """Name, VaR, CVaR and what is wrong with them."""
+    """Name, VaR, CVaR and the reason why they are not valid (empty if they are)."""
     short = "" if len(known) * (1 - level) >= 1 - 1e-9 else f"{len(known)} returns have no whole one in the tail of {level}"
     for name, (var, cvar) in MOMENTS.items():
         pair = var(known, level), cvar(known, level)
@@ -143,7 +146,7 @@ def _figures(
 
 
 def daily_returns(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Days (UTC) and compounded return of each; NaN where one of its bars is unknown. Days cut off at either end are dropped."""
+    """UTC days and the compounded return of each, NaN where a bar is unknown. Incomplete days at either end are dropped."""
     per_day = bars_in(DAY, interval, "a day")
     if time is None:
         time = np.datetime64(0, "us") + np.arange(len(returns)) * interval

@@ -1,4 +1,4 @@
-"""Losses beyond a VaR whose mean is a given CVaR, with the tail of the Student-t that has both."""
+"""Losses beyond a VaR with a given CVaR as mean, drawn from the tail of the Student-t that has both."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-# 1 / degrees of freedom: 0 is the normal; from 1 on there is no mean.
+# Tabulated shapes, 1 / degrees of freedom: 0 is the normal; from 1 on the distribution has no mean.
 SHAPES = np.linspace(0.0, 0.9, 46)
-# Quantiles of the excess at probabilities exp(-x): log-linear in between, as a Pareto tail is.
+# Step of x in the tabulated quantiles at probabilities exp(-x), interpolated in logs, as a Pareto tail is log-linear.
 STEP = 0.05
 GRID = np.arange(0.0, 30.0, STEP)
 
 
 @dataclass(frozen=True)
 class StudentExcess:
-    """For every row the excess E over VaR, in units of CVaR - VaR: positive, with mean 1.
+    """The excess E over VaR of every row, in units of CVaR - VaR: positive, with mean 1.
 
-    The shape of a row is that of the Student-t around zero whose ratio of CVaR to VaR is the row's own; a ratio below the normal's
-    or above that of 1.1 degrees of freedom is given the nearest of the two.
+    The shape of a row is that of the Student-t around zero with the row's ratio of CVaR to VaR; ratios below that of the normal
+    or above that of 1.1 degrees of freedom use the nearest tabulated shape.
 
     Parameters
     ----------
     shape : ndarray of int, shape (n_rows,)
-        Which of the tabulated shapes.
+        Index of the row's shape in the table.
     table : ndarray, shape (n_shapes, n_grid)
         Quantiles of E.
     """
@@ -39,7 +39,7 @@ class StudentExcess:
         return cls(np.rint(np.interp(cvar / var, ratios, np.arange(len(SHAPES)))).astype(np.int64), table)
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One excess for each of the rows, shape (n,)."""
+        """One random excess for each of the rows, shape (n,)."""
         x = np.minimum(rng.standard_exponential(len(rows)) / STEP, len(GRID) - 1.001)
         below = x.astype(np.int64)
         shape = self.shape[rows]
@@ -49,7 +49,7 @@ class StudentExcess:
 
 @lru_cache(maxsize=8)
 def _tables(level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ratio of CVaR to VaR, and quantiles of the excess, of each shape."""
+    """Ratio of CVaR to VaR, and quantiles of the excess, for each tabulated shape."""
     ratios, table = np.empty(len(SHAPES)), np.empty((len(SHAPES), len(GRID)))
     for i, shape in enumerate(SHAPES):
         if shape == 0:

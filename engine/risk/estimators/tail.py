@@ -11,14 +11,14 @@ import numpy as np
 from foreshock.data.errors import DataError
 from foreshock.engine.statistics.pareto import MIN_PEAKS, fit_pareto
 
-# Where the tail begins: McNeil and Frey (2000) take the worst tenth.
+# Quantile at which the tail begins, as in McNeil and Frey (2000): the worst tenth.
 TAIL_LEVEL = 0.9
 MIN_LOSSES = round(MIN_PEAKS / (1 - TAIL_LEVEL))
 
 
 @dataclass(frozen=True)
 class ParetoTail:
-    """The losses beyond a threshold u as a generalised Pareto distribution of the amounts by which they exceed it [1]_.
+    """A generalised Pareto distribution of the losses in excess of a threshold u [1]_.
 
     With N of n losses above u, shape k and scale s,
 
@@ -31,7 +31,7 @@ class ParetoTail:
     share : float
         N / n.
     shape, scale : float
-        k and s. From k = 1 on the tail has no mean, and CVaR is NaN.
+        k and s. From k = 1 on the tail has no mean and CVaR is NaN.
 
     References
     ----------
@@ -45,7 +45,7 @@ class ParetoTail:
 
     @classmethod
     def fit(cls, losses: np.ndarray) -> Self:
-        """From known losses, shape (n,), by the estimator of Zhang and Stephens (see ``fit_pareto``).
+        """Fit to known losses, shape (n,), by the estimator of Zhang and Stephens (see ``fit_pareto``).
 
         Raises
         ------
@@ -56,21 +56,21 @@ class ParetoTail:
             raise DataError(f"a Pareto tail needs at least {MIN_LOSSES} returns, got {len(losses)}; give more, or a longer window")
         start = float(np.quantile(losses, TAIL_LEVEL, method="inverted_cdf"))
         peaks = losses[losses > start] - start
-        # Rounding of equal losses is no tail.
+        # Differences between equal losses that are rounding errors do not count as a tail.
         if len(peaks) < MIN_PEAKS or peaks.max() <= 1e-12 * abs(start):
             raise DataError(f"a Pareto tail needs {MIN_PEAKS} losses above the {TAIL_LEVEL:.0%} quantile, got {len(peaks)}")
         return cls(start, len(peaks) / len(losses), *fit_pareto(peaks))
 
     def var(self, level: float) -> float:
-        """NaN at a level of .9 and below, where the tail has not begun."""
+        """VaR at a level; NaN at 0.9 and below, where the tail has not begun."""
         if level <= TAIL_LEVEL:
             return math.nan
-        # Of tied losses so few may lie above the threshold that it is itself the quantile.
+        # With many ties, fewer than 1 - level of the losses may exceed the threshold; the threshold is then the quantile itself.
         growth = max(math.log(self.share / (1 - level)), 0.0)
         return self.threshold + self.scale * (math.expm1(self.shape * growth) / self.shape if self.shape else growth)
 
     def cvar(self, level: float) -> float:
-        """NaN where VaR is, and where the tail has no mean."""
+        """CVaR at a level; NaN where VaR is NaN or the tail has no mean."""
         var = self.var(level)
         if self.shape >= 1 or math.isnan(var):
             return math.nan

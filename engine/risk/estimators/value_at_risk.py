@@ -12,7 +12,7 @@ filtered_historical  the empirical shocks of a GARCH model, times its next volat
 garch_t              the Student-t shocks of that model, times its next volatility
 ===================  ===================================================================================
 
-The first four take the returns for draws of one distribution; the last two are of the return that comes after the last.
+The first four describe a return drawn from one distribution; the last two describe the next return after the series.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def historical_var(returns: np.ndarray, level: float = 0.95) -> float:
 def historical_cvar(returns: np.ndarray, level: float = 0.95) -> float:
     """The mean of the worst ``1 - level`` of the losses. NaN returns are left out.
 
-    ``VaR + sum(max(L - VaR, 0)) / (n (1 - level))``: the loss at the quantile counts with the part of it that lies in
-    the tail, so that the tail weighs exactly ``1 - level`` whatever n is.
+    ``VaR + sum(max(L - VaR, 0)) / (n (1 - level))``: the loss at the quantile counts only with the fraction that lies in the
+    tail, so that the tail weighs exactly ``1 - level`` for every n.
 
     References
     ----------
@@ -59,7 +59,7 @@ def historical_cvar(returns: np.ndarray, level: float = 0.95) -> float:
 
 
 def loss_tail(losses: np.ndarray, level: float) -> tuple[float, float]:
-    """Historical VaR and CVaR of known losses, shape (n,); NaN of none."""
+    """Historical VaR and CVaR of known losses, shape (n,); NaN if there are none."""
     if not losses.size:
         return math.nan, math.nan
     var = np.quantile(losses, level, method="inverted_cdf")
@@ -95,11 +95,11 @@ def gaussian_quantile(level: float) -> tuple[float, float]:
 def cornish_fisher_var(returns: np.ndarray, level: float = 0.95) -> float:
     """The gaussian VaR with the lower quantile z corrected for skew S and excess kurtosis K of the returns.
 
-    ``-(mean + std * q(z))`` with ``z`` the normal quantile at ``1 - level`` and
+    The formula is ``-(mean + std * q(z))`` with ``z`` the normal quantile at ``1 - level`` and
     ``q(z) = z + (z^2 - 1) S / 6 + (z^3 - 3 z) K / 24 - (2 z^3 - 5 z) S^2 / 36``.
 
-    S and K are those of the sample (moments over n). NaN returns are left out; NaN where the returns do not vary. The
-    expansion is a quantile function only where q rises everywhere: see ``cornish_fisher_is_monotone``.
+    S and K are those of the sample (moments over n). NaN returns are left out; the result is NaN where the returns do not vary.
+    The expansion is a quantile function only where q rises everywhere: see ``cornish_fisher_is_monotone``.
 
     References
     ----------
@@ -120,7 +120,7 @@ def cornish_fisher_cvar(returns: np.ndarray, level: float = 0.95) -> float:
     The moments of a normal variable below z are polynomials in z times ``phi(z) / (1 - level)``; with them
     ``-mean + std * phi(z) / (1 - level) * (1 + z S / 6 + (z^2 - 1) K / 24 - (2 z^2 - 1) S^2 / 36)``.
 
-    NaN as in ``cornish_fisher_var``, and valid where it is.
+    The result is NaN, and valid, in the same cases as that of ``cornish_fisher_var``.
 
     Examples
     --------
@@ -132,7 +132,7 @@ def cornish_fisher_cvar(returns: np.ndarray, level: float = 0.95) -> float:
 
 
 def cornish_fisher_quantile(skew: Moment, kurtosis: Moment, level: float) -> tuple[Moment, Moment]:
-    """VaR and CVaR of a variable of mean 0 and variance 1 with this skew and excess kurtosis, both of one shape."""
+    """VaR and CVaR of a variable with mean 0, variance 1 and this skew and excess kurtosis, arrays of equal shape."""
     z = ndtri(1 - level)
     q = z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * kurtosis / 24 - (2 * z**3 - 5 * z) * skew**2 / 36
     tail = 1 + z * skew / 6 + (z**2 - 1) * kurtosis / 24 - (2 * z**2 - 1) * skew**2 / 36
@@ -143,25 +143,25 @@ def cornish_fisher_is_monotone(returns: np.ndarray) -> bool:
     """Whether the Cornish-Fisher quantile rises everywhere, so that it is the quantile of some distribution.
 
     Its slope is ``a z^2 + b z + c`` with ``a = K / 8 - S^2 / 6``, ``b = S / 3``, ``c = 1 - K / 8 + 5 S^2 / 36``: never
-    negative where a and c are at least 0 and ``b^2 <= 4 a c``. That asks for an excess kurtosis from 0 to 8, which short
-    bars often exceed.
+    negative where a and c are at least 0 and ``b^2 <= 4 a c``. This requires an excess kurtosis from 0 to 8, which returns of
+    short bars often exceed.
 
     >>> cornish_fisher_is_monotone(np.array([-3, -1, -1, 0, 0, 0, 1, 1, 3]) / 100)
     True
     """
     _, _, skew, kurtosis = _moments(known_returns(returns, 0.5))
     a, b, c = kurtosis / 8 - skew**2 / 6, skew / 3, 1 - kurtosis / 8 + 5 * skew**2 / 36
-    # NaN (returns that do not vary) compares false.
+    # If the returns do not vary, a, b and c are NaN and the comparison is False.
     return bool(a >= 0 and c >= 0 and b**2 <= 4 * a * c)
 
 
 def known_returns(returns: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """The returns that are known; refuses what is no series of simple returns, or no level."""
+    """The known returns; refuses input that is not one series of simple returns, and a level out of range."""
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim != 1:
-        raise ConfigError(f"returns must be one series, got the shape {returns.shape}; give one column at a time")
+        raise ConfigError(f"returns must be one series, got the shape {returns.shape}; pass one column at a time")
     if np.isinf(returns).any() or (returns < -1).any():
-        raise ConfigError("returns must be simple returns, finite and at least -1; nothing can lose more than all")
+        raise ConfigError("returns must be simple returns, finite and at least -1; a position cannot lose more than its value")
     check_level(level)
     return returns[~np.isnan(returns)]
 
@@ -171,7 +171,7 @@ def _moments(known: np.ndarray) -> tuple[float, float, float, float]:
     if len(known) < 2:
         return math.nan, math.nan, math.nan, math.nan
     mean = float(known.mean())
-    # Equal values have a rounding error for a spread, and its skew is noise.
+    # The standard deviation of equal values is a rounding error, and their skew is noise.
     if np.ptp(known) == 0:
         return mean, 0.0, math.nan, math.nan
     centred = known - mean

@@ -1,4 +1,4 @@
-"""Rolling forecasts of VaR and CVaR: each row's is made from the rows before it."""
+"""Rolling forecasts of VaR and CVaR; the forecast of a row uses only earlier rows."""
 
 from __future__ import annotations
 
@@ -26,12 +26,21 @@ class RiskForecast(Shown):
     Parameters
     ----------
     method : str
+        Name of the method; see ``risk_forecast``.
     var, cvar : dict of float to ndarray, shape (n_rows,)
-        By level; row t is made from returns before t. Losses positive, NaN until there are ``window`` known returns.
+        Forecasts by level; row t uses the returns before t. Losses are positive; NaN until ``window`` returns are known.
     window, refit_every : int
-        In known returns.
+        Window and time between fits, in known returns.
     n_fits, n_failed : int
-        Fits of a model that were due, and those that found none: the parameters of the fit before then stay in use.
+        Fits of a model that were due, and those that failed; after a failure the parameters of the previous fit stay in use.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> returns = np.array([0.01, -0.02, 0.01, -0.03, 0.02, -0.01])
+    >>> fs.risk_forecast(returns, "historical", levels=[0.5], window=4)
+    RiskForecast(historical, levels 0.5, 6 rows, window 4, 0 fits)
     """
 
     method: str
@@ -50,7 +59,7 @@ class RiskForecast(Shown):
         yield counted(self.n_fits, "fit")
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a return (``row``, from 0), with columns ``var_LEVEL`` and ``cvar_LEVEL``, such as ``var_0.99``."""
+        """One row per return (``row``, from 0), with columns ``var_LEVEL`` and ``cvar_LEVEL``, such as ``var_0.99``."""
         columns = {f"{name}_{level:g}": values for name in ("var", "cvar") for level, values in getattr(self, name).items()}
         return pd.DataFrame(columns).rename_axis("row")
 
@@ -64,28 +73,29 @@ def risk_forecast(
 ) -> RiskForecast:
     """VaR and CVaR of every row, forecast from the ``window`` known returns before it.
 
-    Row t of the result uses ``returns[:t]`` alone, so that it stands beside ``returns[t]`` in ``var_backtest``; deleting later
-    rows changes no bit of it. For the row to come, append a NaN to the returns.
+    Row t of the result uses only ``returns[:t]``, so it can be compared with ``returns[t]`` in ``var_backtest``; deleting later
+    rows changes no bit of it. For the next row, append a NaN to the returns.
 
     ===================  ======================================================================================
-    historical           empirical tail of the window, anew with every row
-    gaussian             mean and standard deviation of the window, anew with every row
-    cornish_fisher       four moments of the window, anew with every row
-    extreme_value        ``ParetoTail`` of the window, fitted every ``refit_every`` rows and held in between
-    filtered_historical  GARCH(1,1)-t of the window fitted every ``refit_every`` rows; its variance follows every row in between,
-                         and so does the empirical tail of the last ``window`` shocks
+    historical           empirical tail of the window, updated every row
+    gaussian             mean and standard deviation of the window, updated every row
+    cornish_fisher       four moments of the window, updated every row
+    extreme_value        ``ParetoTail`` of the window, fitted every ``refit_every`` rows and kept in between
+    filtered_historical  GARCH(1,1)-t of the window, fitted every ``refit_every`` rows; its variance and the empirical tail of the
+                         last ``window`` shocks are updated every row
     garch_t              the same model and variance, with the tail of its Student-t
     ===================  ======================================================================================
 
     Parameters
     ----------
     returns : ndarray, shape (n_rows,)
-        Simple returns, fractions. NaN is not known: left out, the next one follows on the last that is known.
+        Simple returns, fractions. NaN (not known) is left out: the known returns are joined.
     method : str
+        One of the methods above.
     levels : sequence of float
-        Between 0 and 1; above .9 for ``extreme_value``.
+        Levels of VaR and CVaR, between 0 and 1; above 0.9 for ``extreme_value``.
     window : int
-        Known returns that a forecast is made from; at least ``1 / (1 - level)`` for an empirical tail, 100 for ``extreme_value``,
+        Known returns in the window; at least ``1 / (1 - level)`` for an empirical tail, 100 for ``extreme_value``,
         300 for a GARCH model and 2 otherwise.
     refit_every : int
         Known returns between fits, counted from the first. A GARCH fit takes about 20 ms for a window of 1,000.
@@ -93,13 +103,15 @@ def risk_forecast(
     Raises
     ------
     ConfigError
-        If the method is unknown; if returns are not one series, infinite or below -1; if a level or a whole number is out of its
-        range.
+        If the method is unknown; if returns are not one series, are infinite or below -1; if a level or a whole number is out of
+        its range.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> returns = np.array([0.01, -0.02, 0.01, -0.03, 0.02, -0.01])
-    >>> risk_forecast(returns, "historical", levels=[0.5], window=4).var[0.5]
+    >>> fs.risk_forecast(returns, "historical", levels=[0.5], window=4).var[0.5]
     array([ nan,  nan,  nan,  nan, -0.01, -0.01])
     """
     check_array("returns", returns)
@@ -116,7 +128,7 @@ def risk_forecast(
     known = returns[is_known]
     var, cvar = np.full((2, len(levels), len(known) + 1), np.nan)
     n_fits, n_failed = METHODS[method](known, np.array(levels, dtype=np.float64), window, refit_every, var, cvar)
-    # A row's forecast is the one after as many known returns as lie before it.
+    # Forecast k uses the first k known returns; a row takes the one for the number of known returns before it.
     before = np.cumsum(is_known) - is_known
     pairs = zip(levels, var[:, before], cvar[:, before], strict=True)
     by_level = {level: pair for level, *pair in pairs}
@@ -132,13 +144,13 @@ def risk_forecast(
 
 
 def _least_window(method: str, levels: Sequence[float]) -> int:
-    # Rounding must not ask for 101 returns where a hundredth of 100 is one.
+    # Without rounding, 1 / (1 - 0.99) would ask for 101 returns instead of 100.
     whole = max(int(np.ceil(round(1 / (1 - level), 6))) for level in levels)
     least = {"historical": whole, "extreme_value": MIN_LOSSES, "filtered_historical": max(whole, MIN_RETURNS)}
     return max(least.get(method, MIN_RETURNS if method == "garch_t" else 2), 2)
 
 
-# Each fills var and cvar (n_levels, n_known + 1), column k from the first k known returns, and counts fits due and failed.
+# Each method fills var and cvar (n_levels, n_known + 1), column k from the first k known returns, and returns fits due and failed.
 
 
 def _historical(known: np.ndarray, levels: np.ndarray, window: int, _: int, var: np.ndarray, cvar: np.ndarray) -> tuple[int, int]:
@@ -192,7 +204,7 @@ def _filtered(
             n_failed += 1
         if fitted is None:
             continue
-        # The columns k .. k + every - 1: the last of them knows every - 1 returns more than the fit.
+        # Columns k to k + every - 1 share this fit; the last of them knows every - 1 more returns than the fit.
         deviation, shocks = fitted.filter(known[k - window : k + every - 1])
         ahead = deviation[window:]
         block = slice(k, k + len(ahead))

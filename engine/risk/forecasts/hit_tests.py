@@ -1,4 +1,4 @@
-"""Likelihood-ratio and regression tests of the bars whose loss exceeded a VaR forecast, the hits."""
+"""Likelihood-ratio and regression tests of VaR hits, the bars whose loss exceeded the forecast."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def kupiec_nb(n_hits, n, rate):
 def independence_nb(hits, n):
     """Independence against a first-order Markov chain of hits.
 
-    2 (log L(p01, p11) - log L(p)), with p01 and p11 the shares of hits among the bars after no hit and after a hit, and p that
-    among all bars but the first.
+    2 (log L(p01, p11) - log L(p)), where p01 and p11 are the shares of hits among the bars after no hit and after a hit, and p is
+    the share among all bars but the first.
 
-    hits : (n_hits,), rows of the hits among n, in order.
+    hits : (n_hits,), rows of the hits among n, ascending.
     """
     n_hits = len(hits)
     n11 = 0
     for i in range(1, n_hits):
         n11 += hits[i] - hits[i - 1] == 1
-    # Transitions start at all rows but the last and end at all but the first.
+    # A transition starts at every row but the last and ends at every row but the first.
     n1 = n_hits - (n_hits > 0 and hits[n_hits - 1] == n - 1)
     into = n_hits - (n_hits > 0 and hits[0] == 0)
     n0 = n - 1 - n1
@@ -51,10 +51,10 @@ def _log_likelihood(n_hits, n, rate):
 def dynamic_quantile_nb(hits, n, rate, var, lags):
     """Statistic and rank of d' X (X' X)^-1 X' d / (rate (1 - rate)), d = hit - rate, X of rows (1, ``lags`` earlier hits, VaR).
 
-    The first ``lags`` rows are only lagged. All sums are over hits alone. Regressors that say the same twice (a VaR that never
-    changes) count once: the rank is the number of those that do not.
+    The first ``lags`` rows serve as lags only. All sums run over hits only. Collinear regressors (a VaR that never changes) are
+    counted once: the rank is the number of independent ones.
 
-    hits : (n_hits,), rows of the hits among n, in order; var : (n,).
+    hits : (n_hits,), rows of the hits among n, ascending; var : (n,).
     """
     width = lags + 2
     m = n - lags
@@ -68,7 +68,7 @@ def dynamic_quantile_nb(hits, n, rate, var, lags):
     spread = 0.0
     for t in range(lags, n):
         spread += (var[t] - mean) ** 2
-    # About its mean and of unit variance, VaR is a column of the size of the constant.
+    # VaR is centred and scaled to unit variance, so that its column has the size of the constant.
     scale = np.sqrt(spread / m)
     varies = scale > 1e-9 * abs(mean)
     square[width - 1, width - 1] = m if varies else 0.0
@@ -89,14 +89,14 @@ def dynamic_quantile_nb(hits, n, rate, var, lags):
                 break
             if hits[j] >= lags:
                 product[gap] += 1.0
-            # Both lie within the lags of row t: one k bars back, the other k - gap.
+            # Both hits lie within the lags of row t: one k bars earlier, the other k - gap bars earlier.
             for k in range(gap + 1, lags + 1):
                 if lags <= at + k < n:
                     square[k - gap, k] += 1.0
     for i in range(width):
         for j in range(i):
             square[i, j] = square[j, i]
-    # X' d from X' hit: less the rate times the column sums; the centred VaR sums to 0.
+    # X' d is X' hit less the rate times the column sums; the centred VaR sums to 0.
     for k in range(width - 1):
         product[k] -= rate * square[0, k]
     values, vectors = np.linalg.eigh(square)

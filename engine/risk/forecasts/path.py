@@ -1,4 +1,4 @@
-"""Returns of a strategy beside the risk that was forecast of each."""
+"""Returns of a strategy and the risk forecast for each of them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from foreshock.engine.risk.forecasts.forecasts import RiskForecast, risk_forecas
 from foreshock.engine.risk.forecasts.var_tests import MIN_ROWS, var_backtest
 
 LEVELS = (0.95, 0.99)
-# The first is what is drawn; the second shows what its filter is worth, and stands alone for an account that is often in cash.
+# The first method is plotted. The second is the comparison, and the only one for an account that is often in cash.
 METHODS = ("filtered_historical", "historical")
-# Days that a forecast is made from, bars where there are not twice as many days, and fits of such a history.
+# Days per forecast, bars per forecast where the history has fewer than twice those days, days between fits, fits per history.
 WINDOW_DAYS, WINDOW_BARS, REFIT_DAYS, N_FITS = 365, 1_000, 30, 40
 
 
 @dataclass(frozen=True)
 class RiskPath:
-    """Arrays have the shape (n_rows,).
+    """Returns of a strategy by period, with forecasts of their VaR and CVaR. Arrays have the shape (n_rows,).
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ class RiskPath:
     returns : ndarray
         Simple returns.
     forecasts : dict of str to RiskForecast
-        By method, for the levels 0.95 and 0.99: filtered historical and historical, or the second alone where the returns stand
-        still for long.
+        Forecasts by method, for the levels 0.95 and 0.99: filtered historical and historical, or only historical where the returns
+        contain long runs of zeros.
     """
 
     period: str
@@ -43,7 +43,7 @@ class RiskPath:
     forecasts: dict[str, RiskForecast]
 
     def tests(self, seed: int = 0) -> list[dict[str, Any]]:
-        """For each method and level the hits of its forecasts, their means, and the p of every test of ``var_backtest``."""
+        """Hits, mean forecasts and p-values of every test of ``var_backtest``, for each method and level."""
         rows = []
         for method, forecast in self.forecasts.items():
             for level in LEVELS:
@@ -71,20 +71,21 @@ class RiskPath:
 
 
 def risk_path(returns: np.ndarray, interval: np.timedelta64, time: np.ndarray) -> RiskPath:
-    """Forecasts of value at risk of each day from the 365 days before it, or, with less than two years, of each bar from 1,000.
+    """Daily VaR forecasts from the previous 365 days, or, with less than two years of data, bar forecasts from 1,000 bars.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Simple returns; the first is left out, as a backtest spends its first bar in cash.
+        Simple returns, fractions; the first is left out, because a backtest spends its first bar in cash.
     interval : timedelta64
+        Length of a bar.
     time : ndarray of datetime64, shape (n_bars,)
         Bar opens.
 
     Raises
     ------
     DataError
-        If there are fewer than 2,000 bars to forecast.
+        If there are fewer than 2,000 returns.
     """
     days, daily = daily_returns(returns, interval, time)
     if len(daily) >= 2 * WINDOW_DAYS:

@@ -1,4 +1,4 @@
-"""Were forecasts of VaR and CVaR right? Tests of coverage, of independence and of the size of the losses beyond."""
+"""Tests of VaR and CVaR forecasts: coverage, independence of hits, and size of the losses beyond VaR."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def var_backtest(
     n_simulations: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Test forecasts of VaR, and of CVaR where given, against the returns that came.
+    """Test forecasts of VaR, and of CVaR if passed, against the realised returns.
 
-    A hit is a bar whose loss -r exceeds its VaR. Right forecasts are hit with the rate a = 1 - level, independently of all that was
-    known before.
+    A hit is a bar whose loss -r exceeds its VaR. Hits on correct forecasts have the rate a = 1 - level and are independent of
+    everything known before.
 
     ===============================  ==============================================================================
     kupiec                           2 log [(x / n)^x (1 - x / n)^(n - x) / (a^x (1 - a)^(n - x))], x hits of n [1]_
-    christoffersen_independence      likelihood ratio of hits that depend on the bar before to hits that do not [2]_
+    christoffersen_independence      likelihood ratio of hits that depend on the previous bar to independent hits [2]_
     christoffersen_conditional       the sum of both [2]_
-    dynamic_quantile                 hit - a regressed on a constant, four hits before and VaR [3]_:
+    dynamic_quantile                 hit - a regressed on a constant, the previous four hits and VaR [3]_:
                                      d' X (X' X)^-1 X' d / (a (1 - a))
     traffic_light                    number of hits; p is P(X >= x) of the binomial; the note is the zone: green below
                                      95 % of its distribution function, red from 99.99 % on [4]_
@@ -49,21 +49,24 @@ def var_backtest(
     acerbi_szekely_z2                1 - sum of L / CVaR over the hits, over n a [5]_
     ===============================  ==============================================================================
 
-    Z1 and Z2 are 0 on average, and negative where losses are larger than was forecast; their p is one-sided against that.
+    Z1 and Z2 are 0 on average if the forecasts are correct, and negative where losses are larger than forecast; their p-values are
+    one-sided against that.
 
-    At 99 % and a thousand rows there are ten hits, and the chi-squared approximations (``p_asymptotic``) are poor. ``p`` is that of
-    a Monte Carlo test [6]_: the rank of the statistic among ``n_simulations`` under the null, equal values in random order. It is
-    wrong in exactly 5 % of samples at 5 %. The order depends on the seed and on the hits: statistics with few values, above all
-    that of independence, which is the same in all samples without two hits in a row, have a p that another seed would move.
+    At 99 % and a thousand rows there are ten hits, and the chi-squared approximations (``p_asymptotic``) are poor. ``p`` comes from
+    a Monte Carlo test [6]_: the rank of the statistic among ``n_simulations`` under the null, with ties in random order. It rejects
+    a true null in exactly 5 % of samples at 5 %. The order of ties depends on the seed and on the hits, so another seed can change
+    the p of statistics with few distinct values, above all of the independence test, whose statistic is the same in all samples
+    without two hits in a row.
 
-    Against 500 histories of 1,000 bars whose GARCH-t forecasts were right, p rejected 4 to 6 % of them at 5 % in every test at 95 %
-    and at 99 %; asymptotic p in 1 % (independence) to 11 % (dynamic quantile) at 99 % (``tests.studies.var_calibration``).
+    On 500 histories of 1,000 bars with correct GARCH-t forecasts, ``p`` rejected 4 to 6 % of them at 5 % in every test, at 95 % and
+    at 99 %; ``p_asymptotic`` rejected from 1 % (independence) to 11 % (dynamic quantile) at 99 %
+    (``tests.studies.var_calibration``).
 
-    Simulated are: independent hits of rate a for ``kupiec``, ``christoffersen_conditional`` and ``dynamic_quantile``, the forecasts
-    of VaR held as they are; the observed number of hits in random order for ``christoffersen_independence``, so that a wrong rate
-    does not speak against independence; for Z1 the losses of the observed hits; for Z2 hits and losses. Losses beyond VaR are
-    taken to be those of the Student-t around zero that has the forecast VaR and CVaR: the test knows no more of the forecast
-    distribution, and where tails are heavier than that its p is too small.
+    The simulations draw independent hits of rate a for ``kupiec``, ``christoffersen_conditional`` and ``dynamic_quantile``, with
+    the VaR forecasts fixed; the observed number of hits in random order for ``christoffersen_independence``, so that a wrong rate
+    does not count against independence; the losses of the observed hits for Z1; and hits and losses for Z2. Losses beyond VaR are
+    drawn from the Student-t around zero that has the forecast VaR and CVaR: the test knows nothing else about the forecast
+    distribution, and where tails are heavier than that, its p is too small.
 
     Parameters
     ----------
@@ -71,26 +74,27 @@ def var_backtest(
         Simple returns, fractions.
     var, es : ndarray, shape (n_rows,), RiskForecast or dict of float to ndarray
         Forecasts of VaR and CVaR, losses positive, each known before its row's return. Rows where a return or a forecast is NaN are
-        left out, and the rows around them are taken for neighbours. Series must have the index of the returns. Of a
-        ``RiskForecast`` those of the level are taken, CVaR too if ``es`` is not given (rows without it are then left out of every
-        test); of a dict, such as ``RiskForecast.var``, the entry of the level.
+        left out, and the rows around them count as neighbours. Series must have the index of the returns. A ``RiskForecast``
+        supplies its forecasts of the level, and those of CVaR too if ``es`` is not passed (rows without CVaR are then left out of
+        every test); a dict, such as ``RiskForecast.var``, supplies its entry for the level.
     level : float
-        Of the forecasts, between 0 and 1.
+        Level of the forecasts, between 0 and 1.
     n_simulations : int
-        At least 19, at most 100,000.
+        Simulations behind each p, from 19 to 100,000.
     seed : int
+        Seed of the simulations.
 
     Returns
     -------
     DataFrame
-        One row per test: ``test``, ``statistic``, ``p``, ``p_asymptotic`` (NaN where there is none), ``n`` and ``n_missing`` (rows
-        used and left out), ``n_hits`` and ``note``: the traffic light's zone, or why there is no p.
+        One row per test: ``test``, ``statistic``, ``p``, ``p_asymptotic`` (NaN if the test has none), ``n`` and ``n_missing`` (rows
+        used and left out), ``n_hits`` and ``note``: the zone of the traffic light, or why there is no p.
 
     Raises
     ------
     ConfigError
-        If shapes or indexes differ, returns are infinite or below -1, a forecast is infinite or has not the level, fewer than 10
-        rows are known, or the level or a whole number is out of its range.
+        If shapes or indexes differ, returns are infinite or below -1, a forecast is infinite or lacks the level, fewer than 10 rows
+        are known, or the level or a whole number is out of its range.
 
     References
     ----------
@@ -106,8 +110,10 @@ def var_backtest(
     --------
     A VaR of 1.5 % at 95 %, exceeded on every twelfth of 252 days:
 
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> returns = np.where(np.arange(252) % 12 == 5, -0.02, 0.01)
-    >>> found = var_backtest(returns, np.full(252, 0.015), 0.95).set_index("test")
+    >>> found = fs.var_backtest(returns, np.full(252, 0.015), 0.95).set_index("test")
     >>> found.loc[["kupiec", "traffic_light"], ["statistic", "n_hits", "note"]].round(2)
                    statistic  n_hits    note
     test
@@ -126,11 +132,11 @@ def var_backtest(
     check_whole("seed", seed, 0)
     keep = ~np.isnan(returns) & ~np.isnan(var) & (True if es is None else ~np.isnan(es))
     if keep.sum() < MIN_ROWS:
-        raise ConfigError(f"a backtest needs at least {MIN_ROWS} rows with a return and a forecast, got {keep.sum()}; give more")
+        raise ConfigError(f"a backtest needs at least {MIN_ROWS} rows with a return and a forecast, got {keep.sum()}; pass more")
     loss, var = -returns[keep], var[keep]
     n, rate = len(loss), 1 - level
     hits = np.flatnonzero(loss > var)
-    # Samples that differ get an order of their own, whatever the seed.
+    # Different samples draw different random numbers, even with the same seed.
     rng = np.random.default_rng([seed, zlib.crc32(hits.tobytes()), n])
     rows = _hit_rows(hits, n, rate, var, n_simulations, rng)
     if es is not None:
@@ -147,7 +153,7 @@ def _at(level: float, name: str, forecast: Forecasts) -> np.ndarray | pd.Series:
     if not isinstance(forecast, Mapping):
         return forecast
     if level not in forecast:
-        raise ConfigError(f"{name} has no forecast of the level {level}, only of {list(forecast)}; give level=, or forecast anew")
+        raise ConfigError(f"{name} has no forecast of the level {level}, only of {list(forecast)}; pass level=, or forecast it")
     return forecast[level]
 
 
@@ -220,7 +226,7 @@ def _shortfall_rows(
         return float((base[at] + reach[at] * excess.draw(at, rng)).sum())
 
     def one_sided(found: float, simulate: Callable[[], float]) -> float:
-        # Large where Z is small.
+        # monte_carlo_p counts larger draws, so both signs are reversed: small Z speaks against the null.
         return monte_carlo_p(-found, -np.array([simulate() for _ in range(n_simulations)]), rng)
 
     n = len(loss)
@@ -233,7 +239,7 @@ def _shortfall_rows(
 
 
 def monte_carlo_p(found: float, drawn: np.ndarray, rng: np.random.Generator) -> float:
-    """(1 + number of draws that are larger, or equal and ahead in a random order) / (1 + number of draws).
+    """(1 + number of draws that are larger, or tied and ahead in a random order) / (1 + number of draws).
 
     >>> monte_carlo_p(2.5, np.arange(9.0), np.random.default_rng(0))
     0.7
@@ -244,5 +250,5 @@ def monte_carlo_p(found: float, drawn: np.ndarray, rng: np.random.Generator) -> 
 
 
 def _rows(n_hits: int, n: int, rng: np.random.Generator) -> np.ndarray:
-    """So many of n rows at random, in order."""
+    """``n_hits`` of n rows at random, ascending."""
     return np.sort(rng.choice(n, n_hits, replace=False, shuffle=False))

@@ -1,4 +1,4 @@
-"""Direction, apart from magnitude: do alerts say which way the market will go?"""
+"""Direction of moves, apart from their size: whether alerts predict which way the market moves."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ AGAINST = "other rows"
 
 @dataclass(frozen=True)
 class Direction:
-    """What alerts say about the sign of the move; a detector may be silent on it and still be of use.
+    """What alerts say about the sign of the move; a detector without it may still predict the size.
 
     Parameters
     ----------
     move : Estimate
         Mean signed log move after events less that after other rows; errors of Driscoll and Kraay.
     p_hodrick : float
-        The same difference with Hodrick's errors, valid for long horizons too: without predictability, returns are
-        martingale differences.
+        p of the same difference with Hodrick's errors, which are also valid for long horizons: without predictability, returns
+        are martingale differences.
     hit_rate, base_rate : float
-        Share of moves up, among those that moved, after events and after other rows.
+        Share of upward moves, among moves that are not 0, after events and after other rows.
     hit : Estimate
         ``hit_rate`` less ``base_rate``.
     """
@@ -52,19 +52,21 @@ def direction(
     delay: int = 1,
     sign: np.ndarray | None = None,
 ) -> Direction:
-    """Signed move and hit rate after events against other rows.
+    """Signed move and hit rate after events compared with other rows.
 
     Parameters
     ----------
     signed : ndarray, shape (n_rows, n_symbols)
         Log move over the horizon; NaN where not known.
     returns : ndarray, shape (n_rows, n_symbols)
-        Log return of each bar, whose sum a move is but for the gap before its first bar.
+        Log return of each bar; a move is their sum, except for the gap before its first bar.
     event, others : ndarray of bool, shape (n_rows, n_symbols)
+        Events and the rows they are compared with.
     horizon, lags, delay : int
+        Bars of a move, autocovariances of the errors, and bars from signal to entry.
     sign : ndarray, shape (n_rows, n_symbols), optional
-        Which way each row points, e.g. the sign of its own return; moves count as up if they go there. NaN and 0, events
-        and other rows alike, are left out. By default every row points up.
+        Direction predicted by each row, such as the sign of its own return; a move counts as up if it goes that way. Rows with NaN
+        or 0, whether events or other rows, are left out. By default every row predicts up.
     """
     y = signed if sign is None else signed * np.where(sign == 0, np.nan, np.sign(sign))
     known = (event | others) & ~np.isnan(y)
@@ -76,7 +78,7 @@ def direction(
         nan = float("nan")
         return Direction(nothing, nan, nan, nan, nothing)
     move = from_error(slope.value, float(np.sqrt(hac_variance(slope.influence, lags))), n, n_events, AGAINST, null=0.0)
-    # With a sign of its own for each row, a bar's return does not have one sign for all moves it belongs to.
+    # If each row has its own sign, the return of a bar has different signs in the moves that contain it, and Hodrick's form fails.
     variance = hodrick_variance(returns, event, known, horizon, delay) if sign is None else float("nan")
     p_hodrick = from_error(slope.value, float(np.sqrt(variance)), n, n_events, AGAINST, null=0.0).p
     moved = known & (y != 0)

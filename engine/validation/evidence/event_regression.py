@@ -1,4 +1,4 @@
-"""Do moves after alerts exceed what the volatility visible at the alert leads one to expect? A t of the alert dummy."""
+"""Test whether moves after alerts exceed what the volatility visible at the alert implies: the t of an alert dummy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from foreshock.engine.scores import thin
 from foreshock.engine.validation.evidence.inference import hac_variance
 from foreshock.engine.validation.moves.moves import Moves, typical_move, volatility_regressors, volume_regressors
 
-# Fewer alerts than this have no t.
+# With fewer alerts than this, t is NaN.
 LEAST_EVENTS = 5
 HARMONICS = 3
-# Share of a dummy that its controls must leave: below it there is nothing but rounding.
+# Minimum share of a dummy's variation that its controls leave; below it the rest is rounding.
 EXPLAINED = 1e-6
 
 
@@ -26,10 +26,11 @@ class EventEffect:
     Parameters
     ----------
     effect : ndarray, shape (n_horizons,)
-        Coefficient of the dummy: exp of it is the ratio of the path after an alert to that after other bars.
+        Coefficient of the dummy: its exp is the ratio of the path after an alert to the path after other bars.
     t : ndarray, shape (n_horizons,)
         Effect over its Driscoll-Kraay standard error; NaN with fewer than five alerts.
     n_events : int
+        Alerts used.
     """
 
     effect: np.ndarray
@@ -38,29 +39,31 @@ class EventEffect:
 
 
 class EventRegression:
-    """Panel regression of log forward paths on an alert dummy and what was visible of volatility.
+    """Panel regression of log forward paths on an alert dummy and the visible volatility.
 
-    For each symbol, log(path + typical move / 20 a bar) = controls b + effect * alert, the effect common to all symbols. The
+    For each symbol, log(path + typical move / 20 a bar) = controls b + effect * alert, with one effect for all symbols. The
     controls are the log forecast of the symbol's volatility model, ``volatility_regressors`` (HAR terms of mean absolute and root
     mean square returns, their bends, the range of the bar itself), ``volume_regressors``, hour of day and weekend, fitted by least
-    squares on the rows at hand. Fewer controls would have more power, but on real markets, whose volatility follows no model to the
-    letter, they leave more of it to be taken for information: what a z-score sees is then no echo any more. Without volume among
-    them, a detector that merely sees volume is found to add information in three of four histories whose volume follows a
-    volatility that returns show only in part; with it, in one of thirty. The sum of absolute returns is a far better measure of
-    activity than the move from end to end: its noise is smaller by about the root of the number of bars.
+    squares on the rows of the history. Fewer controls would have more power; but the volatility of real markets follows no model
+    exactly, and with fewer controls more of it would be mistaken for information, so that a plain z-score would pass. Without the
+    volume controls, a detector that only sees volume is found to add information in three of four histories whose volume follows a
+    volatility that returns show only in part; with them, in one of thirty. The sum of absolute returns measures activity much
+    better than the move from end to end: its noise is smaller by about the root of the number of bars.
 
-    Bars less than ``cooldown`` after an event are left out: they are neither quiet nor events.
+    Bars less than ``cooldown`` after an event are left out, because they are neither quiet nor events.
 
     Parameters
     ----------
     bars : Bars
+        The history.
     forecast : ndarray, shape (n_bars, n_symbols)
         Standard deviation that the volatility model expects of the next bar, known at the close of the row.
     moves : sequence of Moves
+        Moves for each horizon.
     cooldown : int
-        In bars.
+        Cool-down in bars.
     first : int
-        Row from which on alerts are judged.
+        First row whose alerts are judged.
     """
 
     def __init__(self, bars: Bars, forecast: np.ndarray, moves: Sequence[Moves], cooldown: int, first: int = 0) -> None:
@@ -83,7 +86,7 @@ class EventRegression:
         self._n_rows = bars.n_bars
 
     def effect(self, active: np.ndarray, decided: np.ndarray) -> EventEffect:
-        """Effect of alerts, both arrays of shape (n_bars, n_symbols); rows that are not decided do not count."""
+        """Effect of alerts; both arrays have the shape (n_bars, n_symbols), and rows that are not decided are left out."""
         events = thin(active, self.cooldown)
         used = (decided & ~active & ~_within(events, self.cooldown)) | events
         n_horizons = len(self.horizons)
@@ -96,9 +99,9 @@ class EventRegression:
                 continue
             out = np.flatnonzero(~keep)
             x_out = x[out]
-            # Most rows are used by every detector: what is left out is taken from the sums over all.
+            # Detectors share most rows, so the rows left out are subtracted from the sums over all rows.
             inverse = np.linalg.pinv(gram - x_out.T @ x_out, hermitian=True)
-            # Both regressions in one pass over the rows.
+            # The regressions of the dummy and of the paths share one pass over the rows.
             sums = np.column_stack([x[np.flatnonzero(event)].sum(axis=0), product - x_out.T @ y[out]])
             fitted = x @ (inverse @ sums)
             dummy, residual = event - fitted[:, 0], y - fitted[:, 1:]
@@ -123,14 +126,14 @@ class EventRegression:
 
 
 def _within(events: np.ndarray, cooldown: int) -> np.ndarray:
-    """Rows less than ``cooldown`` after an event of the same symbol, the event not included."""
+    """Rows less than ``cooldown`` after an event of the same symbol, without the event itself."""
     row = np.arange(len(events))[:, None]
     last = np.maximum.accumulate(np.where(events, row, -cooldown - 1), axis=0)
     return (row - last > 0) & (row - last < cooldown)
 
 
 def _season_columns(bars: Bars) -> np.ndarray:
-    """Constant, weekend, and three harmonics of the hour of day where bars are shorter than half a day."""
+    """Constant, weekend, and, for bars shorter than half a day, three harmonics of the hour of day."""
     hour = bars.time.astype("datetime64[s]").astype(np.int64) / 3600
     columns = [np.ones(len(hour)), ((hour // 24 + 3) % 7 >= 5).astype(float)]
     if bars.interval < np.timedelta64(12, "h"):

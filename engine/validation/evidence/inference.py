@@ -1,4 +1,4 @@
-"""Intervals and p-values that respect overlapping horizons and markets that move together."""
+"""Intervals and p-values that allow for overlapping horizons and for markets that move together."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from scipy.fft import next_fast_len
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimate and what it rests on; NaN means not known, and ``reason`` says why.
+    """An estimate and its basis; NaN means not known, and ``reason`` says why.
 
     Parameters
     ----------
     value : float
+        The estimate.
     ci : tuple of float
         95 % interval.
     p : float
-        Two-sided, unless the test that made it says otherwise.
+        Two-sided, unless the test says otherwise.
     n, n_events : int
         Rows (of one symbol each) and, among them, events.
     against : str
         What the events were compared with.
     null : float
-        Value without an effect: 1 of a ratio, 0 of a difference.
+        Value without an effect: 1 for a ratio, 0 for a difference.
     reason : str
+        Why the estimate is NaN; empty otherwise.
     """
 
     value: float
@@ -46,7 +48,7 @@ def unknown(reason: str, n: int, n_events: int, against: str, null: float = 1.0)
 
 
 def from_error(value: float, error: float, n: int, n_events: int, against: str, null: float = 1.0) -> Estimate:
-    """Normal interval and p of an estimate with the standard error ``error``; unknown where that is not above 0."""
+    """Normal interval and p of an estimate with the standard error ``error``; unknown if the error is not positive."""
     if not error > 0:
         return unknown("no variation", n, n_events, against, null)
     reach = float(stats.norm.ppf(0.975)) * error
@@ -55,10 +57,10 @@ def from_error(value: float, error: float, n: int, n_events: int, against: str, 
 
 @dataclass(frozen=True)
 class RowSums:
-    """Sums over the symbols of each row, the unit that is resampled: symbols of one moment stay together.
+    """Sums over the symbols of each row. Rows are the unit of resampling: symbols of one moment stay together.
 
-    All arrays have the shape (n_rows,): moves and counts of events, of other rows, of events that found a match with the moves
-    expected of them, and what the row's neighbours add to the error of those expectations (sums to 0 over all rows).
+    All arrays have the shape (n_rows,): moves and counts of events, of other rows, and of matched events with the moves expected
+    of them, and what the row adds, as a neighbour, to the error of those expectations (sums to 0 over all rows).
     """
 
     event_move: np.ndarray
@@ -104,7 +106,7 @@ def bootstrap_ratios(
 
 
 def _drawn_columns(sums: RowSums) -> np.ndarray:
-    # Events share neighbours: drawing those too lets the interval know how well the expectation is known.
+    # Events share neighbours: resampling their errors too makes the interval include the error of the expectation.
     expected = sums.matched_expected + sums.match_error
     return np.column_stack(
         [sums.event_move, sums.event_count, sums.other_move, sums.other_count, sums.matched_event_move, expected]
@@ -114,7 +116,7 @@ def _drawn_columns(sums: RowSums) -> np.ndarray:
 def stationary_bootstrap(sums: RowSums, block: float, n_draws: int, seed: int) -> np.ndarray:
     """Draws of the raw and the matched ratio by the stationary bootstrap [1]_, shape (n_draws, 2).
 
-    Blocks start anywhere, wrap around the end, and have geometric lengths with the mean ``block``.
+    Blocks start anywhere, wrap around the end, and have geometric lengths with mean ``block``.
 
     References
     ----------
@@ -124,7 +126,7 @@ def stationary_bootstrap(sums: RowSums, block: float, n_draws: int, seed: int) -
     n_rows = len(columns)
     totals = np.vstack([np.zeros(columns.shape[1]), np.cumsum(np.vstack([columns, columns]), axis=0)])
     rng = np.random.default_rng(seed)
-    # Enough blocks that the lengths add up to the data in all but one draw in millions; a draw that falls short is shorter.
+    # So many blocks that their lengths cover the data in all but one draw in millions; such a draw is slightly shorter.
     n_blocks = int(n_rows / block + 6 * np.sqrt(n_rows / block) + 12)
     stops = np.minimum(np.cumsum(rng.geometric(1 / max(block, 1.0), (n_draws, n_blocks)), axis=1), n_rows)
     lengths = np.diff(stops, axis=1, prepend=0)
@@ -134,7 +136,7 @@ def stationary_bootstrap(sums: RowSums, block: float, n_draws: int, seed: int) -
 
 
 def stationary_block(influence: np.ndarray, least: float) -> float:
-    """Mean block length by the rule of Politis and White [1]_ for a mean of ``influence`` (n_rows,), at least ``least``.
+    """Mean block length by the rule of Politis and White [1]_ for the mean of ``influence`` (n_rows,), at least ``least``.
 
     References
     ----------
@@ -148,7 +150,7 @@ def stationary_block(influence: np.ndarray, least: float) -> float:
 
 
 def bootstrap_estimate(value: float, draws: np.ndarray, n: int, n_events: int, against: str) -> Estimate:
-    """Percentile interval of a ratio, and p: how often a draw's log is as far from the estimate's as that is from 0."""
+    """Percentile interval of a ratio, and p: the share of draws whose log is as far from the estimate's as that is from 0."""
     low, high = _interval(draws, 0.95)
     if np.isnan(low) or not value > 0:
         return unknown("too few events: bootstrap draws without any", n, n_events, against)
@@ -158,7 +160,7 @@ def bootstrap_estimate(value: float, draws: np.ndarray, n: int, n_events: int, a
 
 
 def _interval(draws: np.ndarray, level: float) -> tuple[float, float]:
-    """Percentile interval, unknown when one draw in twenty had no event at all."""
+    """Percentile interval; unknown if more than one draw in twenty had no event."""
     if np.isnan(draws).mean() > 0.05:
         return float("nan"), float("nan")
     low, high = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
@@ -174,7 +176,7 @@ def hac_variance(x: np.ndarray, lags: int) -> float:
        covariance matrix.
     """
     lags = min(lags, len(x) - 1)
-    # All autocovariances at once; the padding keeps the circular convolution of the FFT from wrapping around.
+    # All autocovariances at once; the padding prevents the circular convolution of the FFT from wrapping around.
     size = next_fast_len(len(x) + lags, real=True)
     spectrum = np.abs(np.fft.rfft(x, size)) ** 2
     products = np.fft.irfft(spectrum, size)[: lags + 1]
@@ -185,13 +187,13 @@ def hac_variance(x: np.ndarray, lags: int) -> float:
 def hac_dummy_p(y: np.ndarray, event: np.ndarray, known: np.ndarray, lags: int) -> float:
     """Two-sided p of b in y = a + b * event over a panel, standard error robust across symbols and time.
 
-    Influences are summed over the symbols of a row before the Newey-West sum [1]_, so neither overlapping horizons nor
-    symbols that move together count twice.
+    Influences are summed over the symbols of a row before the Newey-West sum [1]_, so that overlapping horizons and symbols that
+    move together are not counted as independent.
 
     Parameters
     ----------
     y, event, known : ndarray, shape (n_rows, n_symbols)
-        Only rows with ``known`` enter.
+        Only rows with ``known`` are used.
 
     References
     ----------
@@ -202,7 +204,7 @@ def hac_dummy_p(y: np.ndarray, event: np.ndarray, known: np.ndarray, lags: int) 
 
 
 class Slope(NamedTuple):
-    """b of y = a + b * event: its value, the mean of y without event, and each row's influence on it, shape (n_rows,)."""
+    """Slope b of y = a + b * event: its value, the mean of y without event, and the influence of each row on b, (n_rows,)."""
 
     value: float
     base: float
@@ -210,7 +212,7 @@ class Slope(NamedTuple):
 
 
 def dummy_slope(y: np.ndarray, event: np.ndarray, known: np.ndarray) -> Slope | None:
-    """Least squares of y on an event dummy over the known entries of a panel; None with fewer than two of either kind."""
+    """Least squares of y on an event dummy over the known entries of a panel; None with fewer than two events or other rows."""
     n_known, n_event = int(known.sum()), int((event & known).sum())
     if not 1 < n_event < n_known - 1:
         return None
@@ -225,20 +227,20 @@ def dummy_slope(y: np.ndarray, event: np.ndarray, known: np.ndarray) -> Slope | 
 def hodrick_variance(steps: np.ndarray, event: np.ndarray, known: np.ndarray, horizon: int, delay: int = 1) -> float:
     """Variance 1B of Hodrick [1]_ of the slope on an event dummy, for moves that are sums of ``horizon`` successive steps.
 
-    Without predictability, steps are martingale differences about their mean, and the sum over overlapping moves is one over
-    steps, each times the regressors of all moves it belongs to::
+    Without predictability, steps are martingale differences about their mean. The sum over overlapping moves is then a sum over
+    steps, each times the regressors of all moves that contain it::
 
         var(b) = sum_s (sum_i e[s, i] sum_{t = s-delay-horizon+1}^{s-delay} known[t, i] (event[t, i] - share))^2 / spread^2
 
-    No lag is to be chosen, and the errors hold where a horizon is long for the data. For a magnitude, steps must be surprises:
-    absolute returns over what was expected of them a bar before.
+    There is no lag to choose, and the errors remain valid if the horizon is long relative to the data. For a magnitude, steps must
+    be surprises: absolute returns over what was expected of them a bar before.
 
     Parameters
     ----------
     steps : ndarray, shape (n_rows, n_symbols)
         Outcome of each bar; NaN where not known.
     event, known : ndarray of bool, shape (n_rows, n_symbols)
-        Only rows with ``known``, whose move is known, enter.
+        Events, and rows whose move is known; only the latter are used.
 
     References
     ----------
@@ -256,9 +258,9 @@ def hodrick_variance(steps: np.ndarray, event: np.ndarray, known: np.ndarray, ho
 
 
 def hac_mean_p(x: np.ndarray, known: np.ndarray, lags: int, error: np.ndarray | float = 0.0) -> float:
-    """Two-sided p of a zero mean of the known entries of a panel, shape (n_rows, n_symbols), standard error as above.
+    """Two-sided p of a zero mean of the known entries of a panel, (n_rows, n_symbols), with the errors of ``hac_dummy_p``.
 
-    ``error`` is what an entry adds to the error of the sum beyond its own deviation, known or not.
+    ``error`` is what an entry, known or not, adds to the error of the sum beyond its own deviation.
     """
     n = int(known.sum())
     if n < 2:
@@ -269,7 +271,7 @@ def hac_mean_p(x: np.ndarray, known: np.ndarray, lags: int, error: np.ndarray | 
 
 
 def welch_p(a: np.ndarray, b: np.ndarray) -> float:
-    """Two-sided p of Welch's t-test: the naive test, which takes overlapping moves for independent ones."""
+    """Two-sided p of Welch's t-test: the naive test, which treats overlapping moves as independent."""
     if len(a) < 2 or len(b) < 2:
         return float("nan")
     return _two_sided(float(a.mean() - b.mean()), float(a.var(ddof=1) / len(a) + b.var(ddof=1) / len(b)))

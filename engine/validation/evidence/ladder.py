@@ -1,4 +1,4 @@
-"""The evidence around a verdict: one history, one set of alerts, every test from the naive one upwards."""
+"""The evidence behind a verdict: every test, from the naive one upwards, on one history and one set of alerts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from foreshock.engine.validation.moves.lead_lag import surprises
 from foreshock.engine.validation.moves.moves import Moves
 
 OTHERS = "other rows"
-# What each test controls for, in the order of the ladder.
+# What each test controls for, from the weakest test to the strongest.
 CONTROLS = {
     "naive": "nothing",
     "hac": "overlap of moves, symbols that move together",
@@ -55,28 +55,27 @@ NAIVE_WARNING = "a warning, not evidence: takes overlapping moves for independen
 
 
 class EvidenceTable:
-    """What the tests of all detectors of a study share: moves, expectations and controls of one history.
+    """Moves, expectations and controls of one history, shared by the tests of all detectors of a study.
 
     Parameters
     ----------
     table : MoveTable
+        Moves of the history.
     garch : dict of str to ndarray, shape (n_bars, n_symbols), optional
-        For a horizon of ``table``, the volatility or move forecast by a GARCH model at the close of each row, above 0. Horizons
-        without one are regressed on HAR terms and realised volatility alone, and the result says so.
+        By horizon of ``table``: volatility or move forecast by a GARCH model at the close of each row, above 0. A horizon without
+        one is regressed on HAR terms and realised volatility only, and the result says so.
 
     Raises
     ------
     ConfigError
-        If ``garch`` names another horizon or has another shape.
+        If ``garch`` has a horizon that ``table`` lacks, or an array of another shape.
     """
 
     def __init__(self, table: MoveTable, garch: Mapping[str, np.ndarray] | None = None) -> None:
         self.table, self.garch = table, dict(garch or {})
         for name, forecast in self.garch.items():
             if name not in table.entries:
-                raise ConfigError(
-                    f"garch must be given for horizons among {list(table.entries)}, got {shown(name)}; compute the others"
-                )
+                raise ConfigError(f"garch must have horizons among {list(table.entries)}, got {shown(name)}; compute the others")
             if forecast.shape != table.bars.shape:
                 raise ConfigError(f"garch[{shown(name)}] must have the shape of the bars, {table.bars.shape}, got {forecast.shape}")
         bars = table.bars
@@ -88,11 +87,11 @@ class EvidenceTable:
 
 @dataclass(frozen=True)
 class HorizonEvidence:
-    """Every test of one detector over one horizon but the surrogate one; ratios of events over what they are compared with.
+    """Every test of one detector over one horizon except the surrogate test; ratios divide events by what they are compared with.
 
-    ``naive`` to ``shift`` compare absolute moves with those of other rows; ``hodrick`` adds up bars, each over what was expected of
-    it one bar before; ``matched`` and ``matched_shift`` divide absolute moves by those of rows as volatile; ``regression`` is of
-    the path; ``qlike`` is a difference of losses, of the path too.
+    ``naive`` to ``shift`` compare absolute moves with those of other rows; ``hodrick`` adds up bars, each relative to what was
+    expected of it one bar before; ``matched`` and ``matched_shift`` divide absolute moves by those of equally volatile rows;
+    ``regression`` uses the path; ``qlike`` is a difference of losses, also of the path.
     """
 
     horizon: str
@@ -109,13 +108,13 @@ class HorizonEvidence:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """By test, in the order of the ladder, those of direction last."""
+        """Estimates by test, from the weakest test to the strongest, then those of direction."""
         tests = {name: getattr(self, name) for name in CONTROLS if isinstance(getattr(self, name, None), Estimate)}
         return {**tests, "direction": self.direction.move, "hit_rate": self.direction.hit}
 
     @property
     def p_values(self) -> dict[str, float]:
-        """Keys as in results.json: ``p_naive``, ``p_hac``, ``p_shift`` and so on."""
+        """p-values with the keys of results.json: ``p_naive``, ``p_hac``, ``p_shift`` and so on."""
         found = {f"p_{name}": estimate.p for name, estimate in self.estimates.items()}
         return {**found, "p_direction_hodrick": self.direction.p_hodrick}
 
@@ -174,25 +173,28 @@ def evidence(
     Parameters
     ----------
     bars : Bars
+        Prices.
     signals : Signals
-        On the rows and symbols of ``bars``.
+        Alerts on the rows and symbols of ``bars``.
     horizon : str
+        Length of the moves, such as ``"6h"``.
     delay : int
         Bars from signal to entry, at least 1.
     cooldown : str, optional
         After an event, alerts of the same symbol within this time are neither events nor other rows.
     garch : ndarray, shape (n_bars, n_symbols), optional
-        GARCH forecast for the horizon at the close of each row, above 0; a further regressor.
+        GARCH forecast for the horizon at the close of each row, above 0; an additional regressor.
     surrogate : Estimate, optional
-        Of the test that decides; its row says "not run" without it.
+        Result of the surrogate test; without it the row of that test says "not run".
     n_bootstrap, n_shifts, seed : int
+        Draws of the bootstrap, shifts of the shift tests, and their seed.
 
     Returns
     -------
     DataFrame
-        One row a ``test``, the index: ``estimate``, ``low``, ``high`` (95 %), ``p`` (two-sided; of the QLIKE gain and the surrogate
-        test one-sided), ``null`` (the estimate's value without an effect), ``n_events``, ``n``, ``compared_with``, ``controls_for``
-        and ``note``: a warning, or why a figure is NaN.
+        One row per ``test``, the index: ``estimate``, ``low``, ``high`` (95 %), ``p`` (two-sided; one-sided for the QLIKE gain and
+        the surrogate test), ``null`` (the value of the estimate without an effect), ``n_events``, ``n``, ``compared_with``,
+        ``controls_for`` and ``note``: a warning, or why a figure is NaN.
 
     Raises
     ------
@@ -200,6 +202,20 @@ def evidence(
         If the horizon is longer than the data, or delay is below 1.
     DataError
         If signals and bars do not cover the same rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> table = fs.evidence(bars, scores.signals(fs.Fixed(2.0)), "6h", n_bootstrap=99, n_shifts=99)
+    >>> table.loc[["naive", "matched"], ["estimate", "p", "n_events"]].round(2)
+             estimate     p  n_events
+    test
+    naive        0.71  0.13        13
+    matched      0.68  0.11         9
     """
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -245,7 +261,7 @@ def _naive(y: np.ndarray, found: Comparison, n: int, n_events: int) -> Estimate:
 
 
 def _ratio_of_means(y: np.ndarray, found: Comparison, lags: int) -> Estimate:
-    """Event over other mean, errors of Driscoll and Kraay."""
+    """Mean of events over mean of other rows, with errors of Driscoll and Kraay."""
     known = found.events | found.others
     n, n_events = int(known.sum()), int(found.events.sum())
     slope = dummy_slope(y, found.events, known)
@@ -256,7 +272,8 @@ def _ratio_of_means(y: np.ndarray, found: Comparison, lags: int) -> Estimate:
 
 
 def _bootstraps(found: Comparison, y: np.ndarray, n: int, n_events: int, n_draws: int, seed: int) -> tuple[Estimate, Estimate]:
-    """The raw ratio by stationary bootstrap; the matched one with its interval, and p with errors that know the match."""
+    """The raw ratio by stationary bootstrap, and the matched ratio with its bootstrap interval; the p of the latter allows for the
+    error of the match."""
     rows = "the nearest 50 rows by expected volatility"
     n_matched = int(found.matched.sum())
     slope = dummy_slope(y, found.events, found.events | found.others)
@@ -273,7 +290,7 @@ def _bootstraps(found: Comparison, y: np.ndarray, n: int, n_events: int, n_draws
 
 
 def _bar_by_bar(surprise: np.ndarray, found: Comparison, moves: Moves) -> Estimate:
-    """Mean surprise of the bars of the move after events over that after other rows, errors of Hodrick."""
+    """Mean surprise of the bars of the move after events over that after other rows, with errors of Hodrick."""
     against = f"{OTHERS}, each bar over what was expected one bar before"
     y = np.full(surprise.shape, np.nan)
     ahead = moves.delay + moves.horizon - 1

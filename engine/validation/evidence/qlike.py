@@ -1,4 +1,4 @@
-"""Does adding the alert to a volatility forecast make the forecast better, out of sample?"""
+"""Test whether adding the alert to a volatility forecast improves the forecast out of sample."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from foreshock.engine.validation.evidence.regression import control_design
 from foreshock.engine.validation.moves.moves import Moves, fit_qlike
 
 N_FOLDS = 6
-# Fewer events than this in the past leave the forecast as it is.
+# With fewer past events than this, the forecast is left unchanged.
 LEAST_PAST_EVENTS = 30
 AGAINST = "the volatility forecast without the alert"
 
 
 def walk_forward_log_path(bars: Bars, moves: Moves, n_folds: int = N_FOLDS) -> np.ndarray:
-    """Log of the path expected at each row by the model of ``expected_log_path``, fitted on the past alone.
+    """Log of the path expected at each row by the model of ``expected_log_path``, fitted on past rows only.
 
-    Rows are cut into ``n_folds`` runs; the forecast of a run is fitted on every row before it whose move was complete when the run
-    began. Even the scale of the regressors is of the past: the median absolute return of the first quarter of a symbol's bars.
+    Rows are cut into ``n_folds`` runs; the forecast of a run is fitted on every earlier row whose move was complete when the run
+    began. The scale of the regressors also comes from the past: the median absolute return of the first quarter of a symbol's bars.
 
     Returns
     -------
     ndarray, shape (n_bars, n_symbols)
-        NaN in the first run, and in those before which a symbol has too few rows.
+        NaN in the first run, and in runs before which a symbol has too few rows.
     """
     typical = np.array([_early_scale(column) for column in bars.returns().T])
     design = control_design(bars, typical)
@@ -38,7 +38,7 @@ def walk_forward_log_path(bars: Bars, moves: Moves, n_folds: int = N_FOLDS) -> n
         for first, stop in fold_edges(bars.n_bars, n_folds)[1:]:
             past = usable & ~np.isnan(y)
             past[max(first - moves.horizon - moves.delay + 1, 0) :] = False
-            # A season not met yet, or a price that never moved, has nothing to be fitted on.
+            # A season that has not occurred yet, or a price that never moved, cannot be fitted.
             if past.sum() > 4 * x.shape[1] and y[past].any():
                 rows = np.flatnonzero(usable[first:stop]) + first
                 out[rows, i] = x[rows] @ fit_qlike(x[past], y[past], typical[i])
@@ -46,7 +46,7 @@ def walk_forward_log_path(bars: Bars, moves: Moves, n_folds: int = N_FOLDS) -> n
 
 
 def fold_edges(n_rows: int, n_folds: int) -> list[tuple[int, int]]:
-    """First row and stop of each run, as even as can be."""
+    """First row and stop of each run, of lengths as equal as possible."""
     edges = np.linspace(0, n_rows, n_folds + 1).astype(int)
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
@@ -56,22 +56,25 @@ def qlike_gain(
 ) -> Estimate:
     """Mean QLIKE loss of a forecast less that of the same forecast times exp(a + b signal), with its Diebold-Mariano test.
 
-    Above 0, the alert helps. Both forecasts are rescaled, and b is fitted, on past rows whose move was complete, of all symbols
-    together; with fewer than 30 past events b is 0. The loss of mean m is path / m + log m [1]_; its difference is
-    tested by its mean over rows, symbols of a moment together, with Newey-West errors [2]_. The models are nested: where b
-    is 0 in truth, the one that estimates it loses a little. A loss is therefore no finding, and p is one-sided: that there is
-    no gain.
+    A gain above 0 means that the alert helps. Both forecasts are rescaled, and b is fitted, on past rows whose move was complete,
+    all symbols together; with fewer than 30 past events b is 0. The loss of a forecast m is path / m + log m [1]_; the mean
+    difference over rows, symbols of a moment together, is tested with Newey-West errors [2]_. The models are nested: where the true
+    b is 0, the model that estimates it loses slightly. A negative gain is therefore not a finding, and p is one-sided for the null
+    of no gain.
 
     Parameters
     ----------
     moves : Moves
+        Moves over the horizon.
     signal : ndarray, shape (n_rows, n_symbols)
-        Alerts (bool), or a score: clipped to its past 1st and 99th percentile, in units of its past standard deviation.
+        Alerts (bool), or a score; scores are clipped to their past 1st and 99th percentile and divided by their past standard
+        deviation.
     decided : ndarray of bool, shape (n_rows, n_symbols)
+        Rows with a decision.
     log_path : ndarray, shape (n_rows, n_symbols)
-        Of ``walk_forward_log_path``.
+        Forecast from ``walk_forward_log_path``.
     lags : int
-        At least horizon - 1.
+        Autocovariances of the errors, at least horizon - 1.
 
     References
     ----------
@@ -81,7 +84,7 @@ def qlike_gain(
     y = moves.path
     dummy = signal.dtype == bool
     known = decided & ~np.isnan(y) & ~np.isnan(log_path) & ~np.isnan(signal.astype(float))
-    # Where nothing is known the forecast is 1: such rows are never read.
+    # Where the forecast is not known it is set to 1; those rows are never read.
     surprise = np.where(known, y * np.exp(-np.where(known, log_path, 0.0)), np.nan)
     gain = np.full(y.shape, np.nan)
     fitted = False
@@ -111,7 +114,7 @@ def qlike_gain(
 
 
 def _regressor(signal: np.ndarray, past: np.ndarray, now: np.ndarray, dummy: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The signal of past rows and of those to be forecast, in units known from the past."""
+    """The signal in past rows and in the rows to be forecast, scaled by what is known from the past."""
     if dummy:
         return signal[past].astype(float), signal[now].astype(float)
     low, high = np.quantile(signal[past], [0.01, 0.99])

@@ -1,4 +1,4 @@
-"""Regression of the path after an alert on every volatility already visible, with the alert as a dummy."""
+"""Regression of the path after an alert on all visible volatility, with the alert as a dummy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ AGAINST = "other rows, given GARCH, HAR, realised volatility and season"
 def control_design(bars: Bars, typical: np.ndarray | None = None) -> np.ndarray:
     """Regressors of the volatility visible at the close of each row, shape (n_symbols, n_bars, n_regressors).
 
-    HAR terms and the root of realised variance over 1, 6, 24 and 96 bars in logs, their bends, range, weekend and hour of day;
-    see ``volatility_regressors``. NaN where one is not known.
+    The regressors are HAR terms and the root of realised variance over 1, 6, 24 and 96 bars in logs, their bends, range, weekend
+    and hour of day; see ``volatility_regressors``. NaN where one is not known.
     """
     visible = volatility_regressors(bars, typical_move(bars) if typical is None else typical)
     season = season_dummies(bars)
@@ -35,10 +35,10 @@ def volatility_regression(
     lags: int,
     garch: np.ndarray | None = None,
 ) -> Estimate:
-    """Ratio exp(b) of E[y] = exp(b event + c_i x), with coefficients c of its own for each symbol i, by QLIKE.
+    """Ratio exp(b) of E[y] = exp(b event + c_i x), with separate coefficients c_i for each symbol i, by QLIKE.
 
-    The exponential mean keeps forecasts positive, and the QLIKE loss, y / m + log m, finds the mean whatever the shape of the
-    noise and weighs rows by their own volatility, so that a crash does not outweigh a year [1]_. Errors of b are those of
+    The exponential mean keeps forecasts positive. The QLIKE loss, y / m + log m, estimates the mean whatever the shape of the
+    noise, and weighs rows by their own volatility, so that a crash does not outweigh a year [1]_. The errors of b are those of
     Driscoll and Kraay [2]_ on the part of the dummy that x does not explain.
 
     Parameters
@@ -46,11 +46,13 @@ def volatility_regression(
     y : ndarray, shape (n_rows, n_symbols)
         Path or absolute move; NaN where not known.
     event, decided : ndarray of bool, shape (n_rows, n_symbols)
+        Events, and rows with a decision.
     design : ndarray, shape (n_symbols, n_rows, n_regressors)
-        Of ``control_design``.
+        Regressors x, from ``control_design``.
     forecast : ndarray, shape (n_rows, n_symbols)
-        Log of the mean expected from ``design`` (``expected_log_path``): where the search starts.
+        Log of the mean expected from ``design`` (``expected_log_path``), where the search starts.
     lags : int
+        Autocovariances of the errors.
     garch : ndarray, shape (n_rows, n_symbols), optional
         Volatility or move forecast by a GARCH model for the same horizon, known at the close of each row, above 0.
 
@@ -66,14 +68,14 @@ def volatility_regression(
     blocks = _blocks(y, event, known, design, forecast, garch)
     n, n_events = sum(len(block.rows) for block in blocks), int(sum(block.event.sum() for block in blocks))
     spread = sum(float(block.residual @ block.residual) for block in blocks)
-    # Rounding leaves a dummy that x explains wholly with about 1e-16 of a row each.
+    # If x explains the dummy completely, rounding leaves about 1e-16 per row.
     if n_events < 2 or spread < 1e-6 * n_events:
         reason = "fewer than 2 events" if n_events < 2 else "no rows but events"
         return unknown(reason if n else "no volatility is known", n, n_events, against)
     b = 0.0
     for _ in range(MAX_STEPS):
         step = sum(float(block.residual @ block.surprise(b)) for block in blocks) / spread
-        # Beyond one in the log, scoring may overshoot.
+        # A step beyond one in the log may overshoot.
         step = float(np.clip(step, -1, 1))
         moved = max(block.advance(b, step) for block in blocks)
         b += step
@@ -95,7 +97,7 @@ def ratio_of_log(b: float, error: float, n: int, n_events: int, against: str) ->
 
 
 class _Block:
-    """One symbol's part of the regression: its rows, its controls and where the search for their coefficients stands."""
+    """One symbol's part of the regression: its rows, its controls, and the current state of the search for their coefficients."""
 
     def __init__(self, rows: np.ndarray, y: np.ndarray, event: np.ndarray, x: np.ndarray, log_mean: np.ndarray) -> None:
         self.rows, self.y, self.event, self.x, self.log_mean = rows, y, event, x, log_mean
@@ -106,7 +108,7 @@ class _Block:
         return self.y * np.exp(-self.log_mean - b * self.event) - 1
 
     def advance(self, b: float, step: float) -> float:
-        """Step of the coefficients that goes with the one of b; the largest change in the log mean of a row."""
+        """Update the coefficients for a ``step`` of b; returns the largest change in the log mean of a row."""
         change = self.x @ (self.inverse @ (self.x.T @ (self.surprise(b) - step * self.event)))
         largest = float(np.abs(change).max())
         self.log_mean = self.log_mean + change / max(1.0, largest)

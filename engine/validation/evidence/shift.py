@@ -1,4 +1,4 @@
-"""Studentised circular shift test: alerts against the same alerts at other times."""
+"""Studentised circular shift test: alerts compared with the same alerts at other times."""
 
 from __future__ import annotations
 
@@ -7,34 +7,36 @@ from numba import njit
 
 from foreshock.engine.validation.evidence.inference import Estimate, unknown
 
-# The smallest two-sided p of fewer shifts than this says nothing at 5 %.
+# With fewer shifts, the smallest possible two-sided p exceeds 5 %.
 MIN_SHIFTS = 39
 
 
 def shift_test(y: np.ndarray, event: np.ndarray, decided: np.ndarray, lags: int, n_shifts: int = 999, seed: int = 0) -> Estimate:
-    """Mean of y at events over its mean, and how often alerts shifted against the market do as well.
+    """Mean of y at events over its overall mean, and how often alerts shifted in time do as well.
 
-    All alerts are moved by one offset around the circle of decided rows, so that their spacing, and what symbols share, stays as it
-    is; offsets are at least ``lags`` rows, beyond the overlap. What is ranked is a t-statistic with a Newey-West error of the
-    shifted alerts' own: pivotal, and so exact to a higher order than the ratio itself [1]_ [2]_. The null is that alerts and y
-    are independent. With y the move itself, any echo of volatility violates it; with y the move over what was expected of it,
-    only what the expectation does not know.
+    All alerts are moved by one offset around the circle of decided rows, which keeps their spacing and their coincidence across
+    symbols; offsets are at least ``lags`` rows, beyond the overlap. The ranked statistic is a t with a Newey-West error computed
+    for the shifted alerts: it is pivotal, and so accurate to a higher order than the ratio itself [1]_ [2]_. The null is that
+    alerts and y are independent. If y is the move itself, any echo of volatility violates the null; if y is the move over its
+    expectation, only information beyond the expectation does.
 
     Parameters
     ----------
     y : ndarray, shape (n_rows, n_symbols)
-        Moves, above 0 in the mean; NaN where not known. Each symbol is taken relative to its mean.
+        Moves, with a positive mean; NaN where not known. Each symbol is divided by its mean.
     event, decided : ndarray of bool, shape (n_rows, n_symbols)
+        Events, and rows with a decision.
     lags : int
-        Of the Newey-West error, and the least offset.
+        Autocovariances of the Newey-West error, and the smallest offset.
     n_shifts : int
-        Fewer where the rows have no room for as many different offsets.
+        Number of shifts; fewer if the rows do not allow as many different offsets.
     seed : int
+        Seed of the offsets.
 
     Returns
     -------
     Estimate
-        Its interval is the shifts' distribution of t about the estimate.
+        The estimate; its interval is the distribution of t over the shifts, placed around the estimate.
 
     References
     ----------
@@ -48,7 +50,7 @@ def shift_test(y: np.ndarray, event: np.ndarray, decided: np.ndarray, lags: int,
     if n_events < 2:
         return unknown("fewer than 2 events", n, n_events, against)
     y, event = y[span[0] : span[-1] + 1], (event & decided)[span[0] : span[-1] + 1]
-    # A symbol whose price never moved has no mean to be taken relative to.
+    # A symbol whose price never moved has no mean to be divided by.
     y = y / np.array([np.nanmean(column) if (column > 0).any() else np.nan for column in y.T])
     n_rows = len(y)
     offsets = np.arange(lags, n_rows - lags + 1) if n_rows > 2 * lags else np.zeros(0, dtype=np.int64)
@@ -81,8 +83,8 @@ def shifted_t_nb(
 ) -> np.ndarray:
     """Mean excess of events shifted by each offset, less that of all rows, and its Newey-West error, shape (n_offsets, 2).
 
-    The error is that of ``hac_variance``: with Bartlett weights the long-run variance is the mean square of the sums over
-    all windows of lags + 1 rows, those that reach over an end included, which takes one pass. ``lags`` is below n_rows.
+    The error is that of ``hac_variance``: with Bartlett weights the long-run variance is the mean square of the sums over all
+    windows of lags + 1 rows, including those that extend beyond an end, which takes one pass. ``lags`` must be below n_rows.
     """
     n_rows, n_symbols = excess.shape
     row_sum, row_count = np.zeros(n_rows), np.zeros(n_rows)
@@ -106,7 +108,7 @@ def shifted_t_nb(
         share = n_events / n_known
         base = (whole - total) / (n_known - n_events)
         mean = total / n_events
-        # (event - share) * (excess - fitted), summed over a row: first as if nothing were an event.
+        # (event - share) * (excess - fitted), summed over each row, starting as if no row were an event.
         for row in range(n_rows):
             influence[row] = -share * (row_sum[row] - base * row_count[row])
         for j in range(len(rows)):
@@ -114,7 +116,7 @@ def shifted_t_nb(
             if market[row, cols[j]]:
                 x = excess[row, cols[j]]
                 influence[row] += (1 - share) * (x - mean) + share * (x - base)
-        # Three runs of windows: growing at the start, whole, shrinking at the end.
+        # Windows in three groups: growing at the start, complete, shrinking at the end.
         window, squares = 0.0, 0.0
         for row in range(lags + 1):
             window += influence[row]

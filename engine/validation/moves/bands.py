@@ -1,4 +1,4 @@
-"""Simultaneous bands around curves whose points share their data."""
+"""Simultaneous confidence bands around curves whose points share data."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Band:
-    """How far a curve of k points may be off, all points at once.
+    """Uncertainty of a curve of k points, for all points at once.
 
     Parameters
     ----------
     error : ndarray, shape (k,)
         Standard error of each point.
     critical : float
-        So many standard errors that the whole curve stays within them in 95 % of samples.
+        Number of standard errors within which the complete curve stays in 95 % of samples.
     p : float
         Share of samples whose largest distance from 0, in standard errors, is at least that of ``value``.
     draws : ndarray, shape (n_draws, k)
-        Deviations of the curve from the truth, as often as drawn.
+        Drawn deviations of the curve from the truth.
     """
 
     error: np.ndarray
@@ -34,24 +34,25 @@ class Band:
 def sup_t_band(
     value: np.ndarray, influence: np.ndarray, lags: int, n_clusters: int, n_draws: int = 999, seed: int = 0, floor: bool = False
 ) -> Band:
-    """The sup-t band [1]_ of a curve that is a sum over rows, such as a mean over events at each offset.
+    """The sup-t band [1]_ of a curve that is a sum over rows, such as the mean over events at each offset.
 
-    Deviations are those of a dependent multiplier bootstrap [2]_: each row's influence times a normal number that is a mean of
-    ``lags`` + 1 successive independent ones. Given the data their distribution is normal with the Newey-West covariance,
-    which is what is drawn from; few clusters of events make it a multivariate t with one degree of freedom less than there are
-    clusters.
+    Deviations follow a dependent multiplier bootstrap [2]_: the influence of each row is multiplied by a normal number that is a
+    mean of ``lags`` + 1 successive independent ones. Given the data, the deviations are normal with the Newey-West covariance, so
+    they are drawn from that distribution directly. With few clusters of events they are multivariate t, with one degree of freedom
+    less than there are clusters.
 
     Parameters
     ----------
     value : ndarray, shape (k,)
         The curve less its value under the null.
     influence : ndarray, shape (n_rows, k)
-        What each row adds to the curve's error; symbols of a moment are one row.
+        What each row adds to the error of the curve; all symbols of a moment are one row.
     lags : int
+        Autocovariances of the Newey-West covariance.
     n_clusters : int
         Groups of events far enough apart not to share bars, at least 2.
     floor : bool
-        For curves whose points should be equally exact: none is taken to be more exact than the one in the middle.
+        Whether no point may have a smaller error than the median one; for curves whose points should be equally precise.
 
     References
     ----------
@@ -65,7 +66,7 @@ def sup_t_band(
     draws = rng.standard_normal((n_draws, len(root))) @ root
     draws *= np.sqrt(freedom / rng.chisquare(freedom, (n_draws, 1)))
     error = np.sqrt((root**2).sum(axis=0))
-    # Moves are skewed: where a few events happen to have small ones, both their mean and its apparent error are too small.
+    # Moves are skewed: a few events with small moves by chance make both the mean and its estimated error too small.
     error = np.maximum(error, np.median(error) if floor else 0.0)
     moves = error > 0
     if not moves.any():
@@ -80,7 +81,7 @@ def covariance_root(influence: np.ndarray, lags: int) -> np.ndarray:
     """R, shape (k, k), such that R' R is the Newey-West covariance of the column sums of ``influence`` (n_rows, k)."""
     n_rows = len(influence)
     lags = min(lags, n_rows - 1)
-    # Bartlett weights: the covariance is the mean product of sums over all windows of lags + 1 rows (see shifted_t_nb).
+    # With Bartlett weights the covariance is the mean product of sums over all windows of lags + 1 rows (see shifted_t_nb).
     total = np.vstack([np.zeros((1, influence.shape[1])), np.cumsum(influence, axis=0)])
     stops = np.arange(1, n_rows + lags + 1)
     windows = total[np.minimum(stops, n_rows)] - total[np.maximum(stops - lags - 1, 0)]

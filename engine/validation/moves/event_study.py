@@ -1,4 +1,4 @@
-"""Event study: what adds up after alerts beyond the ordinary, and how fast the effect dies down."""
+"""Event study: cumulative abnormal moves after alerts, and how fast the effect decays."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ FEW = "fewer than 2 groups of events with known bars"
 
 @dataclass(frozen=True)
 class Decay:
-    """The effect of an alert by horizon: a ratio, and the half-life of what is abnormal.
+    """The effect of an alert by horizon: a ratio, and the half-life of the abnormal activity.
 
     Parameters
     ----------
     ratio, low, high : ndarray, shape (k,)
-        Sum of absolute moves over the first 1 to k bars, over that of rows as volatile at the alert; 95 % band of all horizons
-        at once.
+        Sum of absolute moves over the first 1 to k bars, divided by that of rows with the same volatility at the alert; 95 % band
+        of all horizons at once.
     half_life : float
-        H, in bars, of the excess activity a 2^(-(j - 1) / H) + c that fits the offsets j best. The constant is for what does not
-        die down, and for matches that lie in the aftermath of other events: without it H comes out 10 to 15 % short. NaN where
-        the excess is not clearly above 0, or no decay was seen.
+        H, in bars, in the best fit a 2^(-(j - 1) / H) + c to the excess activity at offsets j. The constant c captures what does
+        not decay, and matches that lie in the aftermath of other events: without it H is 10 to 15 % too short. NaN where the
+        excess is not clearly above 0, or no decay was seen.
     half_life_ci : tuple of float
-        95 %. An upper end of 500 says that no decay was seen.
+        95 % interval of H. An upper end of 500 means that no decay was seen.
     reason : str
+        Why a figure is NaN; empty otherwise.
     """
 
     ratio: np.ndarray
@@ -52,29 +53,43 @@ class Decay:
 
 @dataclass(frozen=True, repr=False)
 class EventStudy(Shown):
-    """Abnormal activity and returns after alerts, cumulated; arrays have the shape (k,).
+    """Cumulative abnormal activity and returns after alerts; arrays have the shape (k,).
 
     Parameters
     ----------
     offsets : ndarray of int
-        Bars from the alert, from 1 (the first that can be traded) on.
+        Bars from the alert, starting at 1, the first bar that can be traded.
     activity : ndarray
-        Cumulative abnormal activity: absolute moves beyond those after rows as volatile, in units of the move expected of one
-        bar at the alert. 5 after ten bars means five bars' worth of moves on top.
+        Cumulative abnormal activity: absolute moves beyond those after equally volatile rows, in units of the move expected of one
+        bar at the alert. 5 after ten bars means additional moves worth five bars.
     activity_low, activity_high : ndarray
         95 % band of all offsets at once.
     p_activity : float
-        That there is no abnormal activity at any offset.
+        p-value of the null that no offset has abnormal activity.
     signed : ndarray
         Cumulative log return beyond the symbol's mean.
     signed_low, signed_high : ndarray
+        95 % band of all offsets at once.
     p_signed : float
+        p-value of the null that no offset has an abnormal return.
     n : ndarray of int
         Events whose bars are known up to the offset.
     n_events : int
-        Events that found rows as volatile.
+        Events for which equally volatile rows were found.
     decay : Decay
+        The ratio by horizon, and the half-life of the effect.
     reason : str
+        Why figures are NaN; empty otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> fs.event_study(bars, scores.signals(fs.Fixed(2.0)), "12h", n_draws=99)
+    EventStudy(9 events, 12 bars after each, p 0.33 of activity, 0.31 of returns)
     """
 
     offsets: np.ndarray
@@ -110,7 +125,7 @@ class EventStudy(Shown):
         return self.table
 
     def to_frame(self) -> pd.DataFrame:
-        """``table``: one row an offset, by ``offset``."""
+        """``table``: one row per offset, indexed by ``offset``."""
         return self.table
 
 
@@ -120,18 +135,18 @@ class EventStudyTable:
     Parameters
     ----------
     bars : Bars
+        The history.
     horizon : str
-        The last offset.
-
+        The last offset, as a duration.
     Attributes
     ----------
     returns, activity : ndarray, shape (n_bars, n_symbols)
-        Log return of each bar, and its absolute value over the symbol's season (hour of day and weekend).
+        Log return of each bar, and its absolute value divided by the symbol's season (hour of day and weekend).
     knots : list of int
-        1, 2, 4 and so on to the last offset.
+        Offsets 1, 2, 4 and so on, and the last one.
     forecasts : ndarray, shape (n_knots, n_bars, n_symbols)
-        Log of the activity expected of the next so many bars at the close of each row (``expected_log_path``). One for each
-        knot, because the same volatility dies down faster after a single large move than after many.
+        Log of the activity expected over the next ``knot`` bars at the close of each row (``expected_log_path``). Each knot has
+        its own forecast, because the same volatility decays faster after a single large move than after many.
     """
 
     def __init__(self, bars: Bars, horizon: Duration = "48h") -> None:
@@ -153,7 +168,7 @@ class EventStudyTable:
 
 
 def seasonal_level(bars: Bars, values: np.ndarray) -> np.ndarray:
-    """Mean of ``values`` in the bars of the same hour of day, times that of weekend or weekday, shape (n_bars, n_symbols)."""
+    """Mean of ``values`` by hour of day, times that by weekend or weekday, shape (n_bars, n_symbols)."""
     season = season_dummies(bars)
     weekend, hours = season[:, 0].astype(int), np.argmax(season[:, 1:], axis=1)
     level = np.ones(values.shape)
@@ -161,7 +176,7 @@ def seasonal_level(bars: Bars, values: np.ndarray) -> np.ndarray:
         for group in np.unique(groups):
             rows = groups == group
             known = ~np.isnan(values[rows])
-            # A price that never moves has the level 0, and stays there.
+            # A price that never moves has the level 0, which must not become NaN.
             share = np.divide(values[rows], level[rows], out=np.zeros_like(values[rows]), where=known & (level[rows] > 0))
             level[rows] *= share.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return level
@@ -178,24 +193,25 @@ def event_study(
 ) -> EventStudy:
     """Cumulative abnormal activity and signed return after alerts, with simultaneous bands, and the decay of the effect.
 
-    What is normal up to an offset is the mean, up to the same offset, of the 50 rows of the symbol without an alert whose forecast
-    for about that horizon was nearest, the bar of the alert included: what volatility had yet to do at that moment is in it, so
-    that an echo adds nothing. Moves are freed of hour and weekend first. The error of the match counts towards the bands, as do
-    events that overlap and symbols that move together.
+    The normal activity up to an offset is the mean, up to the same offset, over the 50 rows of the symbol without an alert that
+    have the nearest forecast for about that horizon. The forecast includes the bar of the alert, so it contains what volatility
+    alone implies, and a detector that echoes volatility adds nothing. Hour and weekend effects are removed first. The bands
+    include the error of the match, and allow for overlapping events and for symbols that move together.
 
     Parameters
     ----------
     bars : Bars
+        Prices.
     signals : Signals
-        On the rows and symbols of ``bars``.
+        Alerts on the rows and symbols of ``bars``.
     horizon : str
-        The last offset.
+        The last offset, as a duration.
     cooldown : str, optional
         After an event, alerts of the same symbol within this time are neither events nor matches.
     n_draws, seed : int
-        Of the bands and of the half-life's interval.
+        Draws behind the bands and the interval of the half-life, and their seed.
     table : EventStudyTable, optional
-        Of the bars, if at hand; its horizon then holds.
+        Table of the same bars, to save its computation; its horizon replaces ``horizon``.
 
     Raises
     ------
@@ -207,6 +223,20 @@ def event_study(
     References
     ----------
     MacKinlay (1997), Event studies in economics and finance.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> study = fs.event_study(bars, scores.signals(fs.Fixed(2.0)), "12h", n_draws=99)
+    >>> study.to_frame().loc[[1, 12], ["activity", "n"]].round(2)
+            activity  n
+    offset
+    1           0.09  9
+    12         -0.03  9
     """
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -243,7 +273,7 @@ def event_study(
 
 @dataclass(frozen=True)
 class _Cumulated:
-    """Curves (k,), and the influence of each row on them, (n_rows, k); ``normal`` is the cumulative activity expected."""
+    """Curves (k,), and the influence of each row on them, (n_rows, k); ``normal`` is the expected cumulative activity."""
 
     activity: np.ndarray
     activity_error: np.ndarray
@@ -262,7 +292,7 @@ def _cumulate(table: EventStudyTable, events: np.ndarray, others: np.ndarray) ->
     for i in range(n_symbols):
         sums = sums_ahead(table.activity[:, i], k)
         known = ~np.isnan(table.forecasts[:, :, i]).any(axis=0)
-        # A match must know all its bars, an event only those up to the offset.
+        # All bars of a match must be known; an event only needs those up to the offset.
         pool = np.flatnonzero(others[:, i] & known & ~np.isnan(sums[:, -1]))
         rows = np.flatnonzero(events[:, i] & known)
         if len(pool) < N_NEIGHBOURS or not rows.size:
@@ -275,7 +305,7 @@ def _cumulate(table: EventStudyTable, events: np.ndarray, others: np.ndarray) ->
             near = pool[np.argsort(forecast[pool], kind="stable")]
             position = np.searchsorted(forecast[near], forecast[rows])
             first = np.clip(position - N_NEIGHBOURS // 2, 0, len(near) - N_NEIGHBOURS)
-            # An event's expectation is its own level times the mean of its matches, each over its level.
+            # The expectation of an event is its own level times the mean of its matches, each divided by its own level.
             level = np.exp(forecast[rows]) / one_bar
             ratio = sums[near, offsets] / np.exp(forecast[near])[:, None]
             total = np.vstack([np.zeros(ratio.shape[1]), np.cumsum(ratio, axis=0)])
@@ -304,7 +334,7 @@ def _cumulate(table: EventStudyTable, events: np.ndarray, others: np.ndarray) ->
 
 
 def sums_ahead(x: np.ndarray, k: int) -> np.ndarray:
-    """Sums of x (n_rows,) over the next 1, 2, to k rows, shape (n_rows, k); NaN once one of them is not known."""
+    """Sums of x (n_rows,) over the next 1, 2, ..., k rows, shape (n_rows, k); NaN from the first unknown row on."""
     ahead = np.full((len(x), k), np.nan)
     for j in range(1, k + 1):
         ahead[:-j, j - 1] = x[j:]
@@ -322,11 +352,11 @@ def _decay(found: _Cumulated, band: Band) -> Decay:
     nan = float("nan")
     if not (low > 1).any():
         return Decay(ratio, low, high, nan, (nan, nan), "no activity clearly beyond the ordinary")
-    # Curves are fitted by bar; the draws know how the bars depend on each other.
+    # Curves are fitted bar by bar; the draws carry the dependence between bars.
     curves = np.diff(np.vstack([found.activity, found.activity + band.draws]), prepend=0.0, axis=1)
     lives = _half_life(curves, 1 / np.maximum(np.diff(band.draws, prepend=0.0, axis=1).var(axis=0), 1e-300))
     first, last = np.quantile(lives[1:], [0.025, 0.975])
-    # The longest that was tried fits best: these bars do not tell how long.
+    # If the longest half-life tried fits best, the bars do not determine it.
     life = float(lives[0]) if lives[0] < HALF_LIVES[-1] else nan
     return Decay(ratio, low, high, life, (float(first), float(last)))
 
@@ -334,8 +364,8 @@ def _decay(found: _Cumulated, band: Band) -> Decay:
 def _half_life(curves: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Half-life of the best-fitting exponential of each curve, shape (n_curves, k), by weighted least squares over a grid."""
     shapes = 2.0 ** (-np.arange(curves.shape[1]) / HALF_LIVES[:, None])
-    # The constant of the fit takes what the weighted means of shape and curve have in common.
+    # The fit has a constant, so the weighted means of shapes and curves are removed.
     shapes = shapes - (shapes @ weight / weight.sum())[:, None]
-    # An excess below 0 is no effect: it fits no better than a flat zero.
+    # An excess below 0 is not an effect: it fits no better than a constant 0.
     along = np.maximum(curves @ (shapes * weight).T, 0.0)
     return HALF_LIVES[np.argmax(along**2 / (shapes**2 @ weight), axis=1)]

@@ -1,4 +1,4 @@
-"""Forward moves: what follows an alert, against other rows and against rows that were just as volatile."""
+"""Forward moves: moves after alerts compared with moves after other rows and after equally volatile rows."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ class HorizonMoves:
     Parameters
     ----------
     horizon : str
+        Length of the move.
     n_events, n_others : int
         Rows whose forward move is known.
     n_effective : int
-        Events at least a horizon apart, symbols taken together: what overlapping events are worth.
+        Events at least a horizon apart, over all symbols together: the effective number of overlapping events.
     event_move, other_move, matched_move : float
-        Mean absolute log move: after events, after other rows, and expected of rows with the events' volatility.
+        Mean absolute log move after events, after other rows, and as expected after rows with the volatility of the events.
     event_signed, other_signed : float
         Mean log move.
     abs_move_ratio, path_ratio, variance_ratio : float
-        Event over other: of the absolute move, of the sum of absolute moves, of the realised variance.
+        Events over other rows, for the absolute move, the sum of absolute moves and the realised variance.
     abs_move_ratio_ci, ci : tuple of float
         95 % block-bootstrap intervals of ``abs_move_ratio`` and of ``matched_ratio``.
     matched_ratio : float
-        Events' absolute move over that of the nearest other rows by expected volatility.
+        Absolute move of events over that of the other rows with the nearest expected volatility.
     p_naive, p_hac, p_matched : float
-        Two-sided: Welch (the naive test, shown as a warning); event dummy, and event minus match, both with Driscoll-Kraay
-        errors over as many lags as the bootstrap's blocks are long.
+        Two-sided p-values: Welch's (the naive test, shown as a warning); the event dummy, and event minus match, both with
+        Driscoll-Kraay errors over as many lags as the bootstrap's blocks are long.
     """
 
     horizon: str
@@ -71,7 +72,26 @@ class HorizonMoves:
 
 @dataclass(frozen=True, repr=False)
 class ForwardMoves(Shown):
-    """Forward moves for each horizon, in the order asked for."""
+    """Forward moves for each horizon, in the order asked for.
+
+    Parameters
+    ----------
+    horizons : dict of str to HorizonMoves
+        Moves by horizon; ``moves["6h"]`` is the same as ``moves.horizons["6h"]``.
+    delay : int
+        Bars from signal to entry.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> moves = fs.forward_moves(bars, scores.signals(fs.Fixed(2.0)), ["6h"], n_bootstrap=99)
+    >>> moves["6h"].n_events, moves.delay
+    (13, 1)
+    """
 
     horizons: dict[str, HorizonMoves]
     delay: int
@@ -92,7 +112,7 @@ class ForwardMoves(Shown):
         return self.table
 
     def to_frame(self) -> pd.DataFrame:
-        """``table``: one row a horizon, by ``horizon``."""
+        """``table``: one row per horizon, indexed by ``horizon``."""
         return self.table
 
 
@@ -109,7 +129,7 @@ class MoveTable:
             self.entries[name] = (moves, expected_log_path(bars, moves))
 
     def only(self, horizon: str) -> MoveTable:
-        """The same moves for one of the horizons."""
+        """A table of the same moves for one of the horizons."""
         part = copy(self)
         part.entries = {horizon: self.entries[horizon]}
         return part
@@ -134,7 +154,7 @@ class MoveTable:
 
 
 def check_moves_fit(bars: Bars, horizons: Sequence[Duration], delay: int) -> None:
-    """Refuse a horizon or a delay that does not fit into the bars: quick, where a ``MoveTable`` is not."""
+    """Refuse a horizon or delay that does not fit into the bars; a quick check before a ``MoveTable`` is computed."""
     check_whole("delay", delay, 1, " bar, because a score is known at the close of its bar")
     if delay >= bars.n_bars:
         raise ConfigError(f"delay must be shorter than the data, got {delay} for {bars.n_bars} bars; lower it")
@@ -143,7 +163,7 @@ def check_moves_fit(bars: Bars, horizons: Sequence[Duration], delay: int) -> Non
         if n_bars + delay > bars.n_bars:
             raise ConfigError(
                 f"horizon must be shorter than the data, got {horizon} = {n_bars} bars for {bars.n_bars} bars; "
-                f"shorten the horizon, or give more data"
+                f"shorten the horizon, or pass more data"
             )
 
 
@@ -159,17 +179,18 @@ def forward_moves(
 ) -> ForwardMoves:
     """Moves after alerts against moves after other rows, over each horizon.
 
-    An alert at row t is measured from the open of row t + delay. Other rows are those with a decision and no alert. The
-    matched ratio divides the events' absolute moves by what the 50 nearest other rows of the same symbol lead one to expect:
-    nearest by the volatility forecast at the close of t (``expected_log_path``), 25 on either side where there are as many, the
-    remaining difference in forecast divided out as in the bias-corrected matching estimator [1]_. Interval and p-value allow for
-    how well the expectation is known from those rows.
+    An alert at row t is measured from the open of row t + delay. Other rows are those with a decision and no alert. The matched
+    ratio divides the absolute moves of events by those expected from the 50 nearest other rows of the same symbol: nearest by the
+    volatility forecast at the close of t (``expected_log_path``), 25 on either side where there are enough, and with the remaining
+    difference in forecast divided out as in the bias-corrected matching estimator [1]_. Interval and p-value include the error of
+    that expectation.
 
     Parameters
     ----------
     bars : Bars
+        Prices.
     signals : Signals
-        On the rows and symbols of ``bars``.
+        Alerts on the rows and symbols of ``bars``.
     horizons : sequence of str
         Durations such as ``"6h"``.
     delay : int
@@ -179,8 +200,9 @@ def forward_moves(
     n_bootstrap : int
         Draws of the block bootstrap; a block is twice the horizon, or n_rows^(1/3) if that is longer.
     seed : int
+        Seed of the bootstrap.
     table : MoveTable, optional
-        The moves, if they are at hand: its bars, horizons and delay then take the place of the arguments; see ``MoveTable.after``.
+        Table of the moves, to save its computation; its bars, horizons and delay replace the arguments; see ``MoveTable.after``.
 
     Raises
     ------
@@ -192,6 +214,19 @@ def forward_moves(
     References
     ----------
     .. [1] Abadie and Imbens (2011), Bias-corrected matching estimators for average treatment effects.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> moves = fs.forward_moves(bars, scores.signals(fs.Fixed(2.0)), ["6h"], n_bootstrap=99)
+    >>> moves.to_frame()[["n_events", "abs_move_ratio"]].round(2)
+             n_events  abs_move_ratio
+    horizon
+    6h             13            0.71
     """
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -231,10 +266,10 @@ def _one_horizon(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Events and other rows whose move is known, what was expected of the events, and their sums by row.
+    """Events and other rows with known moves, the moves expected of the events, and their sums by row.
 
-    Arrays have the shape (n_rows, n_symbols); ``sums`` runs from the first to the last row in either mask, ``block`` is the
-    length over which rows are taken to depend on each other.
+    Arrays have the shape (n_rows, n_symbols); ``sums`` runs from the first to the last row in either mask; ``block`` is the
+    number of rows over which dependence is assumed.
     """
 
     events: np.ndarray
@@ -247,7 +282,7 @@ class Comparison:
 
 
 def compare(moves: Moves, forecast: np.ndarray, events: np.ndarray, others: np.ndarray) -> Comparison:
-    """The absolute moves of events and other rows, and of their matches by ``forecast``."""
+    """Compare the absolute moves of events with those of other rows, and of their matches by ``forecast``."""
     y = moves.absolute
     known = ~np.isnan(y)
     events, others = events & known, others & known
@@ -269,7 +304,7 @@ def compare(moves: Moves, forecast: np.ndarray, events: np.ndarray, others: np.n
             )
         )
     )
-    # A move overlaps its neighbours over one horizon; twice that, or the usual n^(1/3), covers the tail of their dependence.
+    # A move overlaps its neighbours over one horizon. Twice that, or the usual n^(1/3), covers the tail of their dependence.
     block = max(2 * moves.horizon, math.ceil(len(sums.event_move) ** (1 / 3)))
     return Comparison(events, others, expected, match_error, matched, sums, block)
 
@@ -279,9 +314,10 @@ def matched_expectation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The move expected of each event from the other rows of its symbol with the nearest log forecast, and its error by row.
 
-    Expected: exp(forecast of the event) times the mean of y / exp(forecast) over its nearest neighbours; NaN elsewhere. Error: for
-    each other row the sum, over the events it is a neighbour of, of its deviation from that mean, times exp(forecast of the event)
-    over the number of neighbours: its influence on the sum of all expectations [1]_. Both have the shape (n_rows, n_symbols).
+    The expectation is exp(forecast of the event) times the mean of y / exp(forecast) over its nearest neighbours; NaN elsewhere.
+    The error of an other row is the sum, over the events that it is a neighbour of, of its deviation from that mean, times
+    exp(forecast of the event) over the number of neighbours: its influence on the sum of all expectations [1]_. Both have the shape
+    (n_rows, n_symbols).
 
     References
     ----------
@@ -306,7 +342,7 @@ def matched_expectation(
 
 
 def over_runs(values: np.ndarray, first: np.ndarray, n: int) -> np.ndarray:
-    """For each of n places the sum of the values whose run of N_NEIGHBOURS places, from ``first`` on, covers it."""
+    """For each of n positions, the sum of the values whose run of N_NEIGHBOURS positions, starting at ``first``, covers it."""
     change = np.zeros(n + 1)
     np.add.at(change, first, values)
     np.subtract.at(change, first + N_NEIGHBOURS, values)

@@ -1,4 +1,4 @@
-"""How far ahead of abnormal activity do alerts come, or how far behind?"""
+"""Lead or lag of alerts relative to the onset of abnormal activity."""
 
 from __future__ import annotations
 
@@ -18,36 +18,47 @@ from foreshock.engine.scores import Signals, thin
 from foreshock.engine.validation.moves.bands import sup_t_band
 from foreshock.engine.validation.moves.moves import expected_log_path, moves_after
 
-# A single bar of more than four times its expected move tells no more about the onset than one of four times.
+# A bar of more than four times its expected move says no more about the onset than a bar of four times.
 CAP = 4.0
-# Weight of each further bar on either side of an onset; fewer bars see a spike best, more a slow swell.
+# Weight of each further bar on either side of an onset; fewer bars would suit a spike better, more a slow rise.
 EDGE_DECAY, EDGE_BARS = 0.6, 8
 
 
 @dataclass(frozen=True, repr=False)
 class LeadLag(Shown):
-    """Activity before and after alerts, and the bar in which it sets in.
+    """Activity before and after alerts, and the bar in which it begins.
 
     Parameters
     ----------
     offsets : ndarray of int, shape (k,)
         Bars from the alert; 0 is the bar of the alert itself.
     activity : ndarray of float64, shape (k,)
-        Mean at the offset of the absolute move of a bar over what was expected of it one bar before, capped at 4; 1 is usual.
+        Mean, at the offset, of the absolute move of a bar over what was expected of it one bar before, capped at 4; 1 is normal.
     low, high : ndarray of float64, shape (k,)
         95 % band of all offsets at once.
     n : ndarray of int, shape (k,)
         Events whose bar at the offset is known.
     n_events : int
+        Events used.
     p : float
-        That no offset differs from 1.
+        p-value of the null that activity is 1 at every offset.
     lead : float
-        Offset, in bars, at which activity rises most: 3 if the moves begin three bars after the alert, 0 if the alert comes in
-        their first bar, below 0 if it comes after. NaN if no offset stands out above 1.
+        Offset, in bars, at which activity rises most: 3 if the moves begin three bars after the alert, 0 if they begin in the bar
+        of the alert, negative if they begin before it. NaN if no offset is clearly above 1.
     lead_ci : tuple of float
-        95 %, by bootstrap.
+        95 % bootstrap interval of ``lead``.
     reason : str
-        Why a figure is NaN.
+        Why a figure is NaN; empty otherwise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> fs.lead_lag(bars, scores.signals(fs.Fixed(2.0)), "6h", n_draws=99)
+    LeadLag(13 events, offsets -6 to 6, lead 0, 95 % from -3 to 0, p 0.01)
     """
 
     offsets: np.ndarray
@@ -79,14 +90,14 @@ class LeadLag(Shown):
         return self.table
 
     def to_frame(self) -> pd.DataFrame:
-        """``table``: one row an offset, by ``offset``."""
+        """``table``: one row per offset, indexed by ``offset``."""
         return self.table
 
 
 def surprises(bars: Bars) -> np.ndarray:
     """Absolute move of each bar over what was expected of it at the close of the bar before, shape (n_bars, n_symbols).
 
-    1 in the mean, whatever the volatility and the hour. NaN where either is not known.
+    The mean is 1, whatever the volatility and the hour. NaN where either is not known.
     """
     moves = moves_after(bars, 1)
     out = np.full(bars.shape, np.nan)
@@ -103,29 +114,30 @@ def lead_lag(
     seed: int = 0,
     surprise: np.ndarray | None = None,
 ) -> LeadLag:
-    """Activity from ``reach`` before alerts to as long after them, and the estimated lead.
+    """Activity from ``reach`` before alerts to ``reach`` after them, and the estimated lead.
 
-    What is averaged are surprises, the cross-correlation of alerts with volatility news: once a swell is visible the forecast knows
-    of it, so that its first bar stands out most. The lead is the edge in that curve: the offset at which the bars from there on
-    exceed the bars before by most, nearer bars counting more [1]_::
+    The averages are of surprises, the absolute move of a bar over its expectation: once a rise in volatility is visible, the
+    forecast includes it, so that its first bar stands out most. The lead is the edge in that curve: the offset at which the bars
+    from there on exceed the previous bars by most, with nearer bars weighted more [1]_::
 
         lead = argmax_k sum_{j=0}^{7} 0.6^j (a[k + j] - a[k - 1 - j])
 
-    The largest bar itself would be late by one in every second case, because a swell's largest move need not be its first.
+    The largest bar would be one bar late in half of the cases, because the largest move of a rise need not be its first.
 
     Parameters
     ----------
     bars : Bars
+        Prices.
     signals : Signals
-        On the rows and symbols of ``bars``.
+        Alerts on the rows and symbols of ``bars``.
     reach : str
-        At least 2 bars.
+        Time before and after an alert, at least 2 bars.
     cooldown : str, optional
-        After an event, alerts of the same symbol within this time are no events.
+        After an event, alerts of the same symbol within this time are not events.
     n_draws, seed : int
-        Of the band and of the interval.
+        Draws of the band and of the interval, and their seed.
     surprise : ndarray, shape (n_bars, n_symbols), optional
-        ``surprises`` of the bars, if at hand.
+        ``surprises(bars)``, to save its computation.
 
     Raises
     ------
@@ -137,6 +149,17 @@ def lead_lag(
     References
     ----------
     .. [1] Canny (1986), A computational approach to edge detection.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["return_zscore_24"])
+    >>> scores = fs.Scores(bars.time, bars.symbols, np.abs(features.values[:, :, 0]), bars.interval)
+    >>> found = fs.lead_lag(bars, scores.signals(fs.Fixed(2.0)), "6h", n_draws=99)
+    >>> found.n_events, found.lead, found.to_frame().index[[0, -1]].tolist()
+    (13, 0.0, [-6, 6])
     """
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -150,7 +173,7 @@ def lead_lag(
 
 
 def lead_lag_curve(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_draws: int = 999, seed: int = 0) -> LeadLag:
-    """As ``lead_lag``, of surprises and events, both (n_rows, n_symbols); ``reach`` in bars."""
+    """``lead_lag`` for surprises and events, both (n_rows, n_symbols); ``reach`` in bars."""
     offsets = np.arange(-reach, reach + 1)
     capped = np.minimum(surprise, CAP)
     usual = np.array([np.nanmean(column) if (column > 0).any() else np.nan for column in capped.T])
@@ -173,7 +196,7 @@ def lead_lag_curve(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_
         reason = "no offset stands out above 1"
         return LeadLag(offsets, activity, low, high, n, n_events, band.p, nan, (nan, nan), reason)
     lead = float(offsets[onset(activity)])
-    # Whole clusters of events are drawn, so that bars which several of them share stay together.
+    # Complete clusters of events are drawn, so that bars shared by several events stay together.
     grouped = [np.zeros((n_clusters, len(offsets))) for _ in range(2)]
     for group, values in zip(grouped, (sums, n_by_row), strict=True):
         np.add.at(group, clusters, values)
@@ -184,10 +207,10 @@ def lead_lag_curve(surprise: np.ndarray, events: np.ndarray, reach: int = 48, n_
 
 
 def onset(activity: np.ndarray) -> np.ndarray:
-    """Place of the edge in curves of activity, shape (..., k): where the bars from there on exceed those before by most."""
+    """Index of the edge in activity curves, shape (..., k): where the bars from there on exceed the previous bars by most."""
     k = activity.shape[-1]
     ahead = np.arange(k)[:, None] - np.arange(k)[None, :]
-    # Column i weighs the bars from i on up, those before it down. Beyond the ends, activity is as in the median offset.
+    # Column i has positive weights from bar i on and negative ones before it. Beyond the ends, activity is the median.
     weight = np.where(ahead >= 0, EDGE_DECAY ** np.clip(ahead, 0, None), -(EDGE_DECAY ** np.clip(-1 - ahead, 0, None)))
     weight[(ahead >= EDGE_BARS) | (ahead < -EDGE_BARS)] = 0.0
     return np.argmax((activity - np.median(activity, axis=-1, keepdims=True)) @ weight, axis=-1)
@@ -212,7 +235,7 @@ def row_profiles(values: np.ndarray, events: np.ndarray, offsets: np.ndarray) ->
 
 
 def count_clusters(events: np.ndarray, reach: int) -> int:
-    """Groups of events, symbols taken together, that begin at least ``reach`` rows apart."""
+    """Number of groups of events, symbols taken together, that begin at least ``reach`` rows apart."""
     return int(thin(_any_symbol(events), reach).sum())
 
 
@@ -221,6 +244,6 @@ def _any_symbol(events: np.ndarray) -> np.ndarray:
 
 
 def _clusters(events: np.ndarray, reach: int) -> np.ndarray:
-    """Number of the group that each row with an event belongs to; a group begins ``reach`` rows after the last one did."""
+    """Index of the group of each row with an event; a new group begins ``reach`` or more rows after the previous one began."""
     begins = thin(_any_symbol(events), reach)[:, 0]
     return np.cumsum(begins)[np.flatnonzero(_any_symbol(events))] - 1

@@ -1,4 +1,4 @@
-"""What the market did after each row, and how much of it the volatility already visible led one to expect."""
+"""Moves after each row, and the part of them that visible volatility implies."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def moves_after(bars: Bars, horizon: int, delay: int = 1) -> Moves:
     n = bars.n_bars - delay - horizon + 1
     if n > 0:
         start, end = slice(delay, delay + n), slice(delay + horizon - 1, delay + horizon - 1 + n)
-        # The bars between first and last must be known too: path carries their NaN over to the signed move.
+        # All bars in between must be known too; path passes their NaN on to the signed move.
         path[:n] = np.abs(first[start]) + _sum_before(np.abs(later), horizon - 1)[end]
         variance[:n] = first[start] ** 2 + _sum_before(later**2, horizon - 1)[end]
         signed[:n] = np.log(bars.close[end] / bars.open[start]) + 0 * path[:n]
@@ -61,12 +61,12 @@ def _sum_before(x: np.ndarray, n: int) -> np.ndarray:
 
 
 def expected_log_path(bars: Bars, moves: Moves) -> np.ndarray:
-    """Log of the path expected at the close of each row from the volatility visible there: the matching score.
+    """Log of the path expected at the close of each row from the visible volatility: the matching score.
 
     A log-linear heterogeneous autoregression per symbol [1]_ on ``volatility_regressors``, hour of day and weekend, fitted by
-    QLIKE [2]_, the loss whose minimum is the conditional mean whatever the shape of the noise. Regressors are causal; their one
-    scale a symbol and the coefficients are fitted on all rows, which gives the control more than a forecaster could have known
-    and so is the conservative side. It is a prognostic score [3]_: events are compared with other rows that had the same one.
+    QLIKE [2]_, the loss whose minimum is the conditional mean whatever the shape of the noise. The regressors are causal; their
+    scale, one per symbol, and the coefficients are fitted on all rows, so the control knows more than a forecaster could have
+    known, which is conservative. It is a prognostic score [3]_: events are compared with other rows that have the same score.
 
     Returns
     -------
@@ -101,13 +101,13 @@ def typical_move(bars: Bars) -> np.ndarray:
 
 
 def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
-    """What was visible of volatility at the close of each row, shape (n_bars, n_symbols, 13).
+    """Volatility visible at the close of each row, shape (n_bars, n_symbols, 13).
 
-    Log mean absolute return and log root mean square return of the last 1, 6, 24 and 96 bars, the bar itself included; the
-    squared distance of the shorter windows from the longest; log range of the bar. Both kinds of mean are needed: a single large
-    return raises the second more than the first, and markets differ in how much of it lasts [1]_. Without information, z-score
-    alerts have a matched ratio of 1.02 to 1.04 on GARCH histories with the first kind alone, of 0.97 with the second alone where
-    volatility does not respond to returns, and of 0.99 to 1.02 on either with both.
+    The columns are log mean absolute return and log root mean square return over the last 1, 6, 24 and 96 bars, including the bar
+    itself; the squared distance of the shorter windows from the longest; and the log range of the bar. Both kinds of mean are
+    needed: a single large return raises the second more than the first, and markets differ in how long its effect lasts [1]_.
+    z-score alerts without information have a matched ratio of 1.02 to 1.04 on GARCH histories with the first kind only, of 0.97
+    with the second only where volatility does not respond to returns, and of 0.99 to 1.02 in both cases with both kinds.
 
     References
     ----------
@@ -116,17 +116,17 @@ def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
     """
     absolute = np.abs(bars.returns())
     mean = [_log(rolling_mean_nb(absolute, window), typical) for window in HAR_WINDOWS]
-    # Rounding can take the mean of squares a hair below zero; over one bar the two means are the same.
+    # Rounding can make the mean of squares slightly negative. Over one bar the two means are equal, so the root starts at 6 bars.
     root = [_log(np.sqrt(np.maximum(rolling_mean_nb(absolute**2, window), 0.0)), typical) for window in HAR_WINDOWS[1:]]
     bends = [(short - logs[-1]) ** 2 for logs in (mean, root) for short in logs[:-1]]
     return np.stack([*mean, *root, *bends, _log(np.log(bars.high / bars.low), typical)], axis=-1)
 
 
 def volume_regressors(bars: Bars) -> np.ndarray:
-    """What was visible of trading at the close of each row, shape (n_bars, n_symbols, 4).
+    """Trading activity visible at the close of each row, shape (n_bars, n_symbols, 4).
 
-    Log mean volume in quote currency of the last 1, 6, 24 and 96 bars, in units of the symbol's median. Volume rises with the
-    volatility of the moment, which past returns know only in part. Zero for a symbol without volume.
+    Log mean volume in quote currency over the last 1, 6, 24 and 96 bars, in units of the symbol's median. Volume rises with
+    current volatility, which past returns show only in part. Zero for a symbol without volume.
     """
     quote = bars.close * bars.volume
     traded = [column[column > 0] for column in quote.T]
@@ -137,7 +137,7 @@ def volume_regressors(bars: Bars) -> np.ndarray:
 
 
 def _log(x: np.ndarray, typical: np.ndarray) -> np.ndarray:
-    # A twentieth of the typical return keeps the log of an unchanged price finite.
+    # Adding a twentieth of the typical return keeps the log of an unchanged price finite.
     return np.log(x / typical + 0.05)
 
 
@@ -147,7 +147,7 @@ def fit_qlike(x: np.ndarray, y: np.ndarray, typical: float) -> np.ndarray:
     b = inverse @ (x.T @ np.log(y + typical / 20))
     for _ in range(MAX_SCORING_STEPS):
         step = inverse @ (x.T @ (y * np.exp(-(x @ b)) - 1))
-        # A step of at most one in the log of any row keeps a far start from overshooting.
+        # Limiting the step to one in the log of any row prevents overshooting from a distant start.
         b = b + step / max(1.0, float(np.abs(x @ step).max()))
         if np.abs(step).max() < 1e-6:
             break

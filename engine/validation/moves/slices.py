@@ -1,4 +1,4 @@
-"""Detectors through history: forward moves by year, asset and regime, how stable their ranking is, and how far they agree."""
+"""Detectors over time: forward moves by year, asset and regime, stability of their ranking, and agreement between detectors."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from foreshock.engine.scores import Signals
 from foreshock.engine.validation.moves.forward import MoveTable
 
 FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_matched")
-# Below this many events a slice's ratio ranks nothing.
+# A slice with fewer events than this is not ranked.
 MIN_RANKED_EVENTS = 10
-# Kinds of slice whose rankings are held against each other, and the blocks over which ranks are averaged.
+# Kinds of slices whose rankings are compared, and the blocks over which ranks are averaged.
 RANKED, BLOCKS = ("year", "asset", "regime"), "asset_year"
 CROSSED = (BLOCKS, "regime_year")
 
 
 def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-    """Rows and symbols of each year, asset and regime, and of each asset and regime in a year.
+    """Rows and symbols of each year, asset and regime, and of each asset or regime within a year.
 
     The masks broadcast to (n_bars, n_symbols).
 
     Parameters
     ----------
     bars : Bars
+        The history.
     regimes : ndarray of int, shape (n_bars, n_symbols)
         Index into ``regime_names``, -1 where not known.
     """
@@ -51,13 +52,13 @@ def sliced_moves(
     n_bootstrap: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Forward moves of one detector within each slice, events against the other rows of the same slice.
+    """Forward moves of one detector within each slice: events compared with the other rows of the same slice.
 
     Returns
     -------
     list of dict
         ``by`` (a key of the masks), ``slice``, ``horizon``, ``n_events``, ``n_effective``, ``abs_move_ratio``,
-        ``matched_ratio``, ``ci``, ``p_matched``; slices in which no row was decided are left out.
+        ``matched_ratio``, ``ci``, ``p_matched``; slices without a decided row are left out.
     """
     rows = []
     for by, slices in masks.items():
@@ -72,7 +73,7 @@ def sliced_moves(
 
 
 def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Kendall's tau-b between the rankings of detectors, by matched ratio, in every two slices of a kind.
+    """Kendall's tau-b between the rankings of detectors, by matched ratio, for every two slices of a kind.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     -------
     list of dict
         ``by``, ``first``, ``second``, ``tau`` (-1 to 1), ``n_detectors`` and the two-sided ``p`` of independent rankings. Assets
-        and regimes share their time, so that their rankings are not independent; years are. Pairs with fewer than 3 common
+        and regimes cover the same time, so their rankings are dependent; years are independent. Pairs with fewer than 3 common
         detectors are left out.
     """
     found = []
@@ -100,7 +101,7 @@ def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def ranked_ratios(slices: Sequence[Mapping[str, Any]], by: str) -> dict[str, dict[str, float]]:
-    """Matched ratio by slice of a kind and by detector, without those of fewer than 10 events."""
+    """Matched ratio by slice of a kind and by detector, without detectors of fewer than 10 events."""
     own = [row for row in slices if row["by"] == by]
     ratios: dict[str, dict[str, float]] = {row["slice"]: {} for row in own}
     for row in own:
@@ -111,9 +112,9 @@ def ranked_ratios(slices: Sequence[Mapping[str, Any]], by: str) -> dict[str, dic
 
 
 def agreement(signals: Mapping[str, Signals], within: int) -> dict[str, dict[str, float]]:
-    """Share of the row detector's alerts that the column detector also raised, up to ``within`` rows before or after.
+    """Share of the row detector's alerts that the column detector also raised, up to ``within`` rows earlier or later.
 
-    Rows that either left undecided do not count; NaN where a detector has no alert. The diagonal is 1.
+    Rows that either detector left undecided do not count; NaN where a detector has no alert. The diagonal is 1.
     """
     near = {name: _dilate(found.active, within) for name, found in signals.items()}
     table: dict[str, dict[str, float]] = {}

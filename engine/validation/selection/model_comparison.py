@@ -1,4 +1,4 @@
-"""Models or strategies held against each other by their losses: SPA, the model confidence set, step-down superiority."""
+"""Comparison of models or strategies by their losses: SPA, the model confidence set, step-down superiority."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ class SuperiorAbility(Shown):
     Parameters
     ----------
     lower, consistent, upper : float
-        Hansen's bounds and the consistent p between them, which is the one to quote.
+        Bounds of Hansen's p, and the consistent p between them, which is the one to report.
     best : int
         Column of the model with the largest studentised gain.
     n_models, n_rows, n_draws, block : int
+        Models, rows, bootstrap draws, and mean block length in rows.
     """
 
     lower: float
@@ -40,17 +41,20 @@ class SuperiorAbility(Shown):
 
 @dataclass(frozen=True, repr=False)
 class ConfidenceSet(Shown):
-    """Models among which the best one lies with probability ``1 - level``.
+    """Set of models that contains the best one with probability ``1 - level``.
 
     Parameters
     ----------
     names : tuple of str
+        All models.
     p_values : ndarray, shape (n_models,)
-        The largest level at which the model stays.
+        Largest level at which the model stays in the set.
     included : tuple of str
-        Names that stay at ``level``, in the order given.
+        Models that stay at ``level``, in the order of ``names``.
     level : float
+        Probability that the best model is left out.
     n_rows, n_draws, block : int
+        Rows, bootstrap draws, and mean block length in rows.
     """
 
     names: tuple[str, ...]
@@ -65,7 +69,7 @@ class ConfidenceSet(Shown):
 def superior_predictive_ability(
     benchmark: np.ndarray, models: np.ndarray, *, block: int | None = None, n_draws: int = 999, seed: int = 0
 ) -> SuperiorAbility:
-    """Test of the null that none of many models beats a benchmark [1]_, by ``arch``.
+    """Test the null that none of many models beats a benchmark [1]_, by ``arch``.
 
     Gains ``benchmark - models`` are divided by their standard error over the stationary bootstrap before ``arch`` sees them:
     its own SPA compares raw means, where one noisy model drowns the gains of all others.
@@ -73,11 +77,13 @@ def superior_predictive_ability(
     Parameters
     ----------
     benchmark : ndarray, shape (n_rows,)
-        Losses, lower is better; of returns, their negative.
+        Losses, lower is better; for returns, pass their negative.
     models : ndarray, shape (n_rows, n_models)
+        Losses of the models.
     block : int, optional
-        Mean block of the stationary bootstrap, in rows; ``sqrt(n_rows)`` by default, and at least the horizon of the losses.
+        Mean block of the stationary bootstrap, in rows; ``sqrt(n_rows)`` by default. Use at least the horizon of the losses.
     n_draws, seed : int
+        Bootstrap draws, at least 99, and their seed.
 
     Raises
     ------
@@ -87,6 +93,15 @@ def superior_predictive_ability(
     References
     ----------
     .. [1] Hansen (2005), A test for superior predictive ability.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> noise = np.random.default_rng(0).standard_normal((500, 3))
+    >>> found = fs.superior_predictive_ability(np.zeros(500), noise + [-1.0, -0.3, 0.0], block=1, n_draws=99)
+    >>> found.best, round(found.consistent, 2)
+    (0, 0.01)
     """
     check_array("models", models)
     from arch.bootstrap import SPA
@@ -111,16 +126,16 @@ def model_confidence_set(
     n_draws: int = 999,
     seed: int = 0,
 ) -> ConfidenceSet:
-    """The models that cannot be told from the best one [1]_, by ``arch`` (range statistic).
+    """The models that cannot be distinguished from the best one [1]_, by ``arch`` (range statistic).
 
     Parameters
     ----------
     losses : ndarray, shape (n_rows, n_models)
-        Lower is better; of returns, their negative.
+        Losses, lower is better; for returns, pass their negative.
     names : sequence of str
-        Of the models.
+        Names of the models.
     level : float
-        The best model is left out with at most this probability.
+        Probability of leaving out the best model, at most.
     block, n_draws, seed : int
         See ``superior_predictive_ability``.
 
@@ -132,6 +147,14 @@ def model_confidence_set(
     References
     ----------
     .. [1] Hansen, Lunde and Nason (2011), The model confidence set.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> losses = np.random.default_rng(0).standard_normal((500, 3)) + [0.0, 0.0, 1.0]
+    >>> fs.model_confidence_set(losses, ["a", "b", "c"], block=1, n_draws=99).included
+    ('a',)
     """
     check_names("names", names)
     check_array("losses", losses)
@@ -159,18 +182,28 @@ def model_confidence_set(
 def superior_models(
     benchmark: np.ndarray, models: np.ndarray, *, level: float = 0.05, block: int | None = None, n_draws: int = 999, seed: int = 0
 ) -> StepDown:
-    """Which of many models beat a benchmark, with the family-wise error kept at ``level`` [1]_.
+    """Which of many models beat a benchmark, with the family-wise error rate kept at ``level`` [1]_.
 
     ``romano_wolf`` on studentised mean gains and their centred stationary bootstrap. All models may win, in one round or several.
+    Returns a ``StepDown`` with adjusted p-values.
 
     Parameters
     ----------
     benchmark : ndarray, shape (n_rows,)
-        Losses, lower is better.
+        Losses of the benchmark, lower is better.
     models : ndarray, shape (n_rows, n_models)
+        Losses of the models.
     level : float
+        Family-wise error rate.
     block, n_draws, seed : int
         See ``superior_predictive_ability``.
+
+    Raises
+    ------
+    ConfigError
+        If a shape or setting is out of its range.
+    DataError
+        If a loss is not known, or a model's losses are those of the benchmark plus a constant.
 
     References
     ----------
@@ -178,8 +211,10 @@ def superior_models(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> noise = np.random.default_rng(0).standard_normal((500, 3))
-    >>> superior_models(np.zeros(500), noise + [-1.0, -0.3, 0.0], block=1).rejected
+    >>> fs.superior_models(np.zeros(500), noise + [-1.0, -0.3, 0.0], block=1).rejected
     array([ True,  True, False])
     """
     check_array("models", models)
@@ -191,7 +226,7 @@ def superior_models(
 
 
 def bootstrap_means(values: np.ndarray, block: int, n_draws: int, seed: int) -> np.ndarray:
-    """Column means of stationary bootstrap draws, shape (n_draws, n_columns): all columns share the rows of a draw [1]_.
+    """Column means of stationary bootstrap draws, shape (n_draws, n_columns); all columns use the same rows in a draw [1]_.
 
     References
     ----------
@@ -213,7 +248,7 @@ def bootstrap_means(values: np.ndarray, block: int, n_draws: int, seed: int) -> 
 
 
 def _with_observed(p_values: np.ndarray, n_draws: int) -> np.ndarray:
-    """arch's share of draws beyond the observed one; the observed one is a draw too, so that no p is zero."""
+    """p-values of ``arch`` with the observed statistic counted as a draw, so that no p is zero."""
     return (p_values * n_draws + 1) / (n_draws + 1)
 
 
@@ -249,7 +284,7 @@ def _matrix(losses: np.ndarray, name: str) -> np.ndarray:
     if losses.ndim != 2 or losses.shape[1] < 1:
         raise ConfigError(f"{name} must have the shape (n_rows, n_models), got {losses.shape}")
     if len(losses) < 10:
-        raise DataError(f"{name} must have at least 10 rows, got {len(losses)}; give more data")
+        raise DataError(f"{name} must have at least 10 rows, got {len(losses)}; pass more data")
     if not np.isfinite(losses).all():
         n_wrong = int((~np.isfinite(losses)).any(axis=1).sum())
         raise DataError(f"{name} must be finite, got {n_wrong} rows that are not; leave them out")

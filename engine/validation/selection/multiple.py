@@ -1,4 +1,4 @@
-"""Many tests at once: how often the best of them looks good by luck."""
+"""Multiple testing: corrections for the best of many tests looking good by luck."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foreshock.data.show.facts import Shown
 
 
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
-    """q-values of p-values: the share of false discoveries if everything at or below one of them is taken for found [1]_.
+    """q-values of p-values: the share of false discoveries if that test and all with smaller p-values are accepted [1]_.
 
     Parameters
     ----------
@@ -24,7 +24,12 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray
-        In the shape of ``p_values``.
+        q-values, in the shape of ``p_values``.
+
+    Raises
+    ------
+    ValueError
+        If a p-value lies outside 0 to 1.
 
     References
     ----------
@@ -32,6 +37,7 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> fs.benjamini_hochberg(np.array([0.01, 0.04, np.nan])).round(3)
     array([0.02, 0.04,  nan])
@@ -40,12 +46,22 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
 
 
 def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
-    """q-values that hold under any dependence of the tests: Benjamini-Hochberg's times ``sum(1 / i)``, at most 1 [1]_.
+    """q-values valid under any dependence of the tests: those of Benjamini and Hochberg times ``sum(1 / i)``, at most 1 [1]_.
 
     Parameters
     ----------
     p_values : ndarray
         Any shape. NaN stays NaN and does not count as a test.
+
+    Returns
+    -------
+    ndarray
+        q-values, in the shape of ``p_values``.
+
+    Raises
+    ------
+    ValueError
+        If a p-value lies outside 0 to 1.
 
     References
     ----------
@@ -53,7 +69,9 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
 
     Examples
     --------
-    >>> benjamini_yekutieli(np.array([0.01, 0.04, np.nan])).round(3)
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> fs.benjamini_yekutieli(np.array([0.01, 0.04, np.nan])).round(3)
     array([0.03, 0.06,  nan])
     """
     return _q_values(p_values, "by")
@@ -76,11 +94,12 @@ class StepDown(Shown):
     Parameters
     ----------
     p_values : ndarray, shape (n_tests,)
-        Adjusted: rejecting those at or below a level keeps the chance of even one false rejection at that level. NaN where
+        Adjusted p-values: rejecting all at or below a level keeps the probability of any false rejection at that level. NaN where
         the statistic is not known.
     rounds : ndarray of int, shape (n_tests,)
-        In which round, from 1, the test fell at ``level``; 0 if it stands.
+        Round, from 1, in which the test is rejected at ``level``; 0 if it is not.
     level : float
+        Family-wise error rate.
     n_draws, n_tests : int
         Draws used, and tests whose statistic is known.
     """
@@ -93,27 +112,27 @@ class StepDown(Shown):
 
     @property
     def rejected(self) -> np.ndarray:
-        """Tests that fall at ``level``, shape (n_tests,)."""
+        """Tests that are rejected at ``level``, shape (n_tests,)."""
         return self.rounds > 0
 
 
 def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) -> StepDown:
     """Step-down maximum test over dependent tests [1]_.
 
-    Statistics are taken from the largest down; the j-th is held against the draws of ``max`` over those not above it:
+    Statistics are processed from the largest down; the j-th is compared with the draws of ``max`` over it and all smaller ones:
 
     ``p_(j) = max(p_(j-1), (1 + #{draws: max_{i >= j} draw_(i) >= t_(j)}) / (1 + n_draws))``
 
-    Tests that move together share their luck within a draw, which Bonferroni's and Holm's corrections cannot know.
+    Tests that move together share their luck within a draw, which the corrections of Bonferroni and Holm do not use.
 
     Parameters
     ----------
     statistics : ndarray, shape (n_tests,)
-        Larger speaks more against the null; on one scale (t-statistics). Absolute values make it two-sided. NaN is a test
-        that could not be made: its p is NaN, and it does not count.
+        Larger values speak more against the null; all must be on one scale (t-statistics). Absolute values make the test
+        two-sided. NaN is a test that could not be made: its p is NaN, and it does not count.
     draws : ndarray, shape (n_draws, n_tests)
-        The same statistics under the null, all tests of a row from one bootstrap draw or one surrogate history. An entry that
-        is NaN is a test that this draw could not make, and so could not have rejected: it exceeds nothing.
+        The same statistics under the null, each row from one bootstrap draw or one surrogate history. NaN is a test that could not
+        be made in this draw: it counts as not exceeding anything.
     level : float
         Family-wise error rate for ``rejected``.
 
@@ -131,8 +150,10 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> draws = np.random.default_rng(0).standard_normal((999, 3))
-    >>> romano_wolf(np.array([4.0, 2.2, np.nan]), draws).p_values
+    >>> fs.romano_wolf(np.array([4.0, 2.2, np.nan]), draws).p_values
     array([0.001, 0.013,   nan])
     """
     check_array("statistics", statistics)
@@ -147,7 +168,7 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
     if (1 + n_draws) * level < 1:
         raise ConfigError(f"at least {int(np.ceil(1 / level)) - 1} draws are needed to reject at {level}, got {n_draws}; draw more")
     if np.isinf(statistics).any() or np.isinf(draws).any():
-        raise DataError("statistics and draws must be finite or NaN, got an infinite one; a zero standard error makes such")
+        raise DataError("statistics and draws must be finite or NaN, got an infinite one; a zero standard error causes this")
     known = np.flatnonzero(~np.isnan(statistics))
     unknown = np.isnan(draws[:, known]).mean(axis=0)
     if (unknown > 0.5).any():
@@ -164,7 +185,7 @@ def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) 
 
 
 def _rounds(statistics: np.ndarray, p_values: np.ndarray, tail: np.ndarray, order: np.ndarray, level: float) -> np.ndarray:
-    """The round in which each test falls when a round rejects all that the maximum over those left admits."""
+    """Round in which each test is rejected, if each round rejects every test that exceeds the maximum over the remaining ones."""
     rounds = np.zeros(len(statistics), np.int64)
     start, n_round, n_draws = 0, 1, len(tail)
     n_falling = int((p_values[order] <= level).sum())

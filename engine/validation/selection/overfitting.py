@@ -1,4 +1,4 @@
-"""How often the best configuration in one half of a history lies below the median in the other."""
+"""How often the configuration that is best in one half of a history falls below the median in the other half."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 
 MAX_BLOCKS = 20
-# Combinations that are ranked at once; bounds the memory whatever the number of blocks.
+# Combinations ranked at once; bounds the memory for any number of blocks.
 CHUNK = 2048
 
 
@@ -26,17 +26,18 @@ class Overfitting(Shown):
     Parameters
     ----------
     probability : float
-        Share of combinations in which the configuration that was best in sample lies below the median out of sample. About
-        one half if choosing by the past is worth nothing.
+        Share of combinations in which the configuration that is best in sample falls below the median out of sample. About one
+        half if selection by past performance is worthless.
     loss_probability : float
-        Share in which its Sharpe ratio out of sample is negative.
+        Share of combinations in which its Sharpe ratio out of sample is negative.
     slope : float
-        Of its ratio out of sample on that in sample; NaN if the latter does not vary.
+        Slope of its ratio out of sample on its ratio in sample; NaN if the latter does not vary.
     logits : ndarray, shape (n_combinations,)
         ``log(w / (1 - w))`` of its relative rank ``w = rank / (n_configurations + 1)`` out of sample.
     chosen : ndarray of int, shape (n_configurations,)
-        How often each was best in sample.
+        Number of combinations in which each configuration is best in sample.
     n_blocks, n_combinations, n_configurations, n_bars : int
+        Sizes of the computation.
     """
 
     probability: float
@@ -51,23 +52,24 @@ class Overfitting(Shown):
 
 
 def overfitting_probability(returns: np.ndarray, n_blocks: int = 16) -> Overfitting:
-    """Combinatorially symmetric cross-validation of the choice by Sharpe ratio [1]_.
+    """Probability of backtest overfitting, by combinatorially symmetric cross-validation of Sharpe ratios [1]_.
 
-    The history is cut into blocks; every half of them serves as the sample once, and the other half as the test.
+    The history is cut into blocks; every half of the blocks serves once as the sample, with the other half as the test.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars, n_configurations)
-        Of every configuration tried, on the same bars. A configuration that is flat throughout a half has the ratio 0 there.
+        Simple returns, fractions, of every configuration tried, on the same bars. A configuration that is constant throughout a
+        half has the ratio 0 there.
     n_blocks : int
-        Even; the first ``n_bars % n_blocks`` blocks are one bar longer. 16 make 12,870 combinations.
+        Number of blocks, even; the first ``n_bars % n_blocks`` blocks are one bar longer. 16 blocks make 12,870 combinations.
 
     Raises
     ------
     ConfigError
-        If the shape or the number of blocks does not fit.
+        If the shape or the number of blocks is out of range.
     DataError
-        If a return is not known: the configurations must share their bars.
+        If a return is not known: all configurations must be known in every bar.
 
     References
     ----------
@@ -75,11 +77,13 @@ def overfitting_probability(returns: np.ndarray, n_blocks: int = 16) -> Overfitt
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> noise = np.random.default_rng(0).standard_normal((480, 10))
-    >>> found = overfitting_probability(noise, n_blocks=8)
+    >>> found = fs.overfitting_probability(noise, n_blocks=8)
     >>> found.n_combinations, bool(found.probability > 0.3)
     (70, True)
-    >>> overfitting_probability(noise + np.linspace(0, 0.5, 10), n_blocks=8).probability
+    >>> fs.overfitting_probability(noise + np.linspace(0, 0.5, 10), n_blocks=8).probability
     0.0
     """
     check_array("returns", returns)
@@ -90,7 +94,7 @@ def overfitting_probability(returns: np.ndarray, n_blocks: int = 16) -> Overfitt
     if n_blocks % 2 or not 2 <= n_blocks <= MAX_BLOCKS:
         raise ConfigError(f"n_blocks must be even and lie between 2 and {MAX_BLOCKS}, got {n_blocks}; 16 is usual")
     if n_bars < 2 * n_blocks:
-        raise ConfigError(f"n_blocks must leave two bars or more a block, got {n_blocks} blocks for {n_bars} bars; take fewer")
+        raise ConfigError(f"n_blocks must leave two bars or more per block, got {n_blocks} blocks for {n_bars} bars; take fewer")
     if not np.isfinite(returns).all():
         n_wrong = int((~np.isfinite(returns)).any(axis=1).sum())
         raise DataError(f"returns must be known in every bar, got {n_wrong} bars where they are not; leave those out")
@@ -123,11 +127,11 @@ def overfitting_probability(returns: np.ndarray, n_blocks: int = 16) -> Overfitt
 
 
 class _Halves:
-    """Sharpe ratios over any set of blocks, from sums of each block: bars are visited once, not once a combination."""
+    """Sharpe ratios over any set of blocks, from sums per block: bars are read once instead of once per combination."""
 
     def __init__(self, returns: np.ndarray, n_blocks: int) -> None:
         blocks = np.array_split(returns, n_blocks)
-        # Squares about the mean of all bars: squares about zero lose their digits when returns hardly vary.
+        # Squares are about the mean of all bars; squares about zero would lose their digits when returns hardly vary.
         self.centre = returns.mean(axis=0)
         self.counts = np.array([len(block) for block in blocks], float)
         self.sums = np.array([(block - self.centre).sum(axis=0) for block in blocks])
@@ -143,7 +147,7 @@ class _Halves:
         variance = (weights @ self.squares - n * mean**2) / (n - 1)
         ratios = np.divide(mean + self.centre, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(mean), where=variance > 0)
         for column in np.flatnonzero((self.low == self.high).any(axis=0)):
-            # A configuration that is flat within a block may be flat throughout a half.
+            # Only a configuration that is constant within some block can be constant throughout a half.
             low = np.where(masks, self.low[:, column], np.inf).min(axis=1)
             high = np.where(masks, self.high[:, column], -np.inf).max(axis=1)
             ratios[low == high, column] = 0.0
@@ -151,7 +155,7 @@ class _Halves:
 
 
 def _masks(n_blocks: int) -> Iterator[np.ndarray]:
-    """Every half of the blocks as rows of booleans, some at a time."""
+    """All halves of the blocks as rows of booleans, in chunks."""
     halves = combinations(range(n_blocks), n_blocks // 2)
     while some := list(islice(halves, CHUNK)):
         masks = np.zeros((len(some), n_blocks), bool)

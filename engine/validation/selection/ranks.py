@@ -1,4 +1,4 @@
-"""Which of several methods can be told apart by their ranks over many blocks: Friedman's test and Nemenyi's critical difference."""
+"""Comparison of several methods by their ranks over many blocks: Friedman's test and Nemenyi's critical difference."""
 
 from __future__ import annotations
 
@@ -17,22 +17,32 @@ from foreshock.data.show.shown import few
 
 @dataclass(frozen=True, repr=False)
 class RankComparison(Shown):
-    """Mean ranks of methods over blocks, and how far apart they must be to differ by more than chance.
+    """Mean ranks of methods over blocks, and the difference beyond chance.
 
     Parameters
     ----------
     names : tuple of str
-        Best mean rank first.
+        Methods, best mean rank first.
     mean_ranks : tuple of float
-        1 is the best; ties share the mean of their ranks.
+        Mean ranks, 1 is the best; tied methods share the mean of their ranks.
     statistic, p_value : float
         Friedman's test of the null that all methods rank alike, chi-squared with ``len(names) - 1`` degrees of freedom.
     critical_difference : float
-        Nemenyi's: two methods differ at ``level`` if their mean ranks are further apart.
+        Nemenyi's critical difference: two methods differ at ``level`` if their mean ranks are further apart.
     groups : tuple of tuple of str
-        The largest runs of two or more methods that cannot be told apart, in the order of ``names``.
+        The largest runs of two or more methods that do not differ, in the order of ``names``.
     level : float
+        Level of the critical difference.
     n_blocks : int
+        Number of blocks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> found = fs.compare_ranks(np.array([[3.0, 2, 1], [3, 2, 1], [3, 1, 2], [2, 3, 1]]), ["a", "b", "c"])
+    >>> found.to_frame()["mean_rank"].to_dict()
+    {'a': 1.25, 'b': 2.0, 'c': 2.75}
     """
 
     names: tuple[str, ...]
@@ -54,7 +64,7 @@ class RankComparison(Shown):
         return self.to_frame()
 
     def to_frame(self) -> pd.DataFrame:
-        """``mean_rank`` of each method (``name``), the best first."""
+        """``mean_rank`` of each method (``name``), best first."""
         return pd.DataFrame({"mean_rank": self.mean_ranks}, pd.Index(self.names, name="name"))
 
 
@@ -68,23 +78,23 @@ def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05
     ``q sqrt(k (k + 1) / (6 n))``
 
     with ``q`` the upper quantile of the studentised range of ``k`` means, infinite degrees of freedom, over the root of 2. Both
-    take the blocks to be independent: blocks that share their time count for more than they are worth, and p is then too small.
+    assume independent blocks: blocks that cover the same time are dependent, and p is then too small.
 
     Parameters
     ----------
     figures : ndarray, shape (n_blocks, n_methods)
-        Larger is better.
+        Figures to rank; larger is better.
     names : sequence of str
-        Of the methods.
+        Names of the methods.
     level : float
-        Of the critical difference, for all pairs together.
+        Level of the critical difference, for all pairs together.
 
     Raises
     ------
     ConfigError
         If there are fewer than three methods or two blocks, or the names do not fit.
     DataError
-        If a figure is not known, or every block ties all methods.
+        If a figure is not known, or all methods tie in every block.
 
     References
     ----------
@@ -92,7 +102,9 @@ def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05
 
     Examples
     --------
-    >>> found = compare_ranks(np.array([[3.0, 2, 1], [3, 2, 1], [3, 1, 2], [2, 3, 1]]), ["a", "b", "c"])
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> found = fs.compare_ranks(np.array([[3.0, 2, 1], [3, 2, 1], [3, 1, 2], [2, 3, 1]]), ["a", "b", "c"])
     >>> found.mean_ranks, round(found.critical_difference, 2), found.groups
     ((1.25, 2.0, 2.75), 1.66, (('a', 'b', 'c'),))
     """
@@ -123,7 +135,7 @@ def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05
 
 
 def _runs(means: np.ndarray, apart: float) -> list[tuple[int, int]]:
-    """Starts and stops of the largest runs of ascending means that lie within ``apart`` of their first."""
-    # A difference that equals the critical one up to rounding is none.
+    """Starts and stops of the largest runs of ascending means that lie within ``apart`` of the first mean of the run."""
+    # A difference that equals the critical one up to rounding does not count as larger.
     stops = np.searchsorted(means, means + apart * (1 + 1e-12), side="right").tolist()
     return [(start, stop) for start, stop in enumerate(stops) if stop - start > 1 and (start == 0 or stop > stops[start - 1])]

@@ -1,4 +1,4 @@
-"""Sharpe ratios as estimates: their errors, and what is left of the best of many trials."""
+"""Sharpe ratios as estimates: their errors, and the correction for choosing the best of many trials."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class SharpeEstimate(Shown):
     ratio : float
         ``mean(r) / std(r)``, n - 1 in the variance; NaN if the returns do not vary.
     error : float
-        Its standard error.
+        Standard error of ``ratio``.
     skew, kurtosis : float
-        Of the returns; 0 and 3 for a normal.
+        Skew and kurtosis of the returns; 0 and 3 for a normal.
     n : int
         Known returns.
     lags : int
-        Autocovariances in ``error``; 0 takes the returns for independent.
+        Autocovariances in ``error``; 0 assumes independent returns.
     """
 
     ratio: float
@@ -44,15 +44,16 @@ class SharpeEstimate(Shown):
 def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     """Sharpe ratio per bar with the standard error of its influence function.
 
-    With ``x = (r - mean) / std``, a bar moves the ratio s by ``x - s (x^2 - 1) / 2``; the Newey-West variance of these over
-    ``lags`` autocovariances is that of s. At no lags it is ``(1 - S s + (K - 1) / 4 s^2) / n``, Mertens' (2002) [2]_, and for
-    normal returns Lo's (2002) ``(1 + s^2 / 2) / n`` [1]_.
+    With ``x = (r - mean) / std``, the influence of a bar on the ratio s is ``x - s (x^2 - 1) / 2``; the variance of s is the
+    Newey-West variance of these over ``lags`` autocovariances. Without lags it is ``(1 - S s + (K - 1) / 4 s^2) / n``, that of
+    Mertens (2002) [2]_, and for normal returns that of Lo (2002), ``(1 + s^2 / 2) / n`` [1]_.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Simple returns, fractions. NaN is not known, and left out.
+        Simple returns, fractions. NaN (not known) is left out.
     lags : int
+        Autocovariances in the error; 0 assumes independent returns.
 
     Raises
     ------
@@ -68,20 +69,22 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
 
     Examples
     --------
-    >>> found = sharpe_estimate(np.array([0.02, -0.01, 0.01, 0.0]))
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> found = fs.sharpe_estimate(np.array([0.02, -0.01, 0.01, 0.0]))
     >>> round(found.ratio, 4), round(found.error, 4), round(found.kurtosis, 2)
     (0.3873, 0.506, 1.64)
     """
     check_array("returns", returns)
     returns = np.asarray(returns, float)
     if returns.ndim != 1:
-        raise ConfigError(f"returns must be one series, got the shape {returns.shape}; give one column at a time")
+        raise ConfigError(f"returns must be one series, got the shape {returns.shape}; pass one column at a time")
     if lags < 0:
         raise ConfigError(f"lags must not be negative, got {lags}")
     known = returns[~np.isnan(returns)]
     if np.isinf(known).any():
         raise DataError("returns must be finite or NaN, got an infinite one")
-    # The spread of equal values is 0, not their rounding error.
+    # Equal values have a standard deviation of 0; computing it would return a rounding error.
     if known.size < 2 or np.ptp(known) == 0:
         return SharpeEstimate(math.nan, math.nan, math.nan, math.nan, known.size, lags)
     ratio = float(known.mean() / known.std(ddof=1))
@@ -92,10 +95,26 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
 
 
 def probabilistic_sharpe(returns: np.ndarray, benchmark: float = 0.0, lags: int = 0) -> float:
-    """Probability that the true Sharpe ratio lies above ``benchmark`` (per bar) [1]_.
+    """Probability that the true Sharpe ratio per bar lies above ``benchmark`` [1]_.
 
-    ``Phi((s - benchmark) / error)``, the error as in ``sharpe_estimate`` with n - 1 for n. NaN if the returns do not vary, or are
-    fewer than three.
+    The formula is ``Phi((s - benchmark) / error)``, the error as in ``sharpe_estimate`` with n - 1 in place of n. NaN if the
+    returns do not vary, or fewer than three are known.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (n_bars,)
+        Simple returns, fractions. NaN (not known) is left out.
+    benchmark : float
+        Sharpe ratio per bar.
+    lags : int
+        See ``sharpe_estimate``.
+
+    Raises
+    ------
+    ConfigError
+        If returns are not one series, ``lags`` is negative, or ``benchmark`` is not finite.
+    DataError
+        If a return is infinite.
 
     References
     ----------
@@ -103,7 +122,9 @@ def probabilistic_sharpe(returns: np.ndarray, benchmark: float = 0.0, lags: int 
 
     Examples
     --------
-    >>> round(probabilistic_sharpe(np.array([0.02, -0.01, 0.01, 0.0])), 4)
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> round(fs.probabilistic_sharpe(np.array([0.02, -0.01, 0.01, 0.0])), 4)
     0.7463
     """
     check_array("returns", returns)
@@ -113,7 +134,7 @@ def probabilistic_sharpe(returns: np.ndarray, benchmark: float = 0.0, lags: int 
 def _above(found: SharpeEstimate, benchmark: float) -> float:
     if not math.isfinite(benchmark):
         raise ConfigError(f"benchmark must be a finite Sharpe ratio per bar, got {benchmark}")
-    # Two values give an error that is zero by rounding alone.
+    # With two values the error is zero except for rounding.
     if found.n < 3 or not found.error > 1e-12:
         return math.nan
     error = found.error * math.sqrt(found.n / (found.n - 1))
@@ -123,13 +144,20 @@ def _above(found: SharpeEstimate, benchmark: float) -> float:
 def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     """The Sharpe ratio that the best of ``n_trials`` independent trials without skill is expected to reach [1]_.
 
-    ``sqrt(V) ((1 - g) Phi^-1(1 - 1 / N) + g Phi^-1(1 - 1 / (N e)))``, g the Euler-Mascheroni constant; 0 for one trial.
+    The formula is ``sqrt(V) ((1 - g) Phi^-1(1 - 1 / N) + g Phi^-1(1 - 1 / (N e)))``, g the Euler-Mascheroni constant; 0 for one
+    trial.
 
     Parameters
     ----------
     n_trials : int
+        Number of independent trials, at least 1.
     trial_variance : float
-        Variance of the trials' Sharpe ratios, per bar.
+        Variance V of the Sharpe ratios per bar of the trials.
+
+    Raises
+    ------
+    ConfigError
+        If ``n_trials`` is not a whole number of at least 1, or ``trial_variance`` is negative or not finite.
 
     References
     ----------
@@ -137,7 +165,8 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
 
     Examples
     --------
-    >>> round(expected_max_sharpe(100, 0.5), 3)
+    >>> import foreshock as fs
+    >>> round(fs.expected_max_sharpe(100, 0.5), 3)
     1.789
     """
     check_number("trial_variance", trial_variance)
@@ -154,17 +183,21 @@ def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
 
 @dataclass(frozen=True, repr=False)
 class DeflatedSharpe(Shown):
-    """What is left of a Sharpe ratio after the search that found it; all ratios per bar.
+    """A Sharpe ratio after correction for the search that found it; all ratios per bar.
 
     Parameters
     ----------
     probability : float
-        That the true ratio lies above what the best of the trials reaches by luck; NaN if the returns do not vary.
+        Probability that the true ratio lies above the best ratio that the trials would reach by luck; NaN if the returns do not
+        vary.
     estimate : SharpeEstimate
+        The ratio of the chosen strategy.
     expected_max : float
-        The ratio expected of the best of the trials by luck.
+        The best ratio expected of the trials by luck.
     n_trials : int
+        Number of trials.
     trial_variance : float
+        Variance of the Sharpe ratios of the trials.
     """
 
     probability: float
@@ -175,18 +208,25 @@ class DeflatedSharpe(Shown):
 
 
 def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, lags: int = 0) -> DeflatedSharpe:
-    """Probabilistic Sharpe ratio against the best ratio that as many trials without skill would show [1]_.
+    """Probabilistic Sharpe ratio with the best ratio expected of ``n_trials`` trials without skill as its benchmark [1]_.
 
     Parameters
     ----------
     returns : ndarray, shape (n_bars,)
-        Of the strategy that was chosen; NaN is left out.
+        Simple returns, fractions, of the chosen strategy; NaN is left out.
     n_trials : int
-        Every configuration that was looked at, the forgotten ones too: ``Ledger.count`` knows them.
+        Number of all configurations tried, including forgotten ones: ``Ledger.count`` has them.
     trial_variance : float
-        Variance of the trials' Sharpe ratios per bar, n - 1.
+        Variance of the Sharpe ratios per bar of the trials, with divisor n - 1.
     lags : int
         See ``sharpe_estimate``.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is out of its range; see ``sharpe_estimate`` and ``expected_max_sharpe``.
+    DataError
+        If a return is infinite.
 
     References
     ----------
@@ -195,8 +235,10 @@ def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, l
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> returns = np.random.default_rng(0).normal(0.1, 1.0, 500)
-    >>> [round(deflated_sharpe(returns, n, 0.002).probability, 3) for n in (1, 10, 100)]
+    >>> [round(fs.deflated_sharpe(returns, n, 0.002).probability, 3) for n in (1, 10, 100)]
     [0.945, 0.514, 0.181]
     """
     check_array("returns", returns)
@@ -207,10 +249,28 @@ def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, l
 
 
 def min_track_record(returns: np.ndarray, benchmark: float = 0.0, level: float = 0.05, lags: int = 0) -> float:
-    """Bars needed before a Sharpe ratio such as this one lies above ``benchmark`` (per bar) with probability ``1 - level`` [1]_.
+    """Bars needed until a Sharpe ratio like this one lies above ``benchmark`` (per bar) with probability ``1 - level`` [1]_.
 
-    ``1 + n error^2 (Phi^-1(1 - level) / (s - benchmark))^2``. Infinite if the ratio does not lie above the benchmark, NaN if the
-    returns do not vary.
+    The formula is ``1 + n error^2 (Phi^-1(1 - level) / (s - benchmark))^2``. Infinite if the ratio does not exceed the benchmark,
+    NaN if the returns do not vary.
+
+    Parameters
+    ----------
+    returns : ndarray, shape (n_bars,)
+        Simple returns, fractions. NaN (not known) is left out.
+    benchmark : float
+        Sharpe ratio per bar.
+    level : float
+        One-sided error probability, between 0 and 0.5.
+    lags : int
+        See ``sharpe_estimate``.
+
+    Raises
+    ------
+    ConfigError
+        If returns are not one series, or an argument is out of its range.
+    DataError
+        If a return is infinite.
 
     References
     ----------
@@ -218,7 +278,9 @@ def min_track_record(returns: np.ndarray, benchmark: float = 0.0, level: float =
 
     Examples
     --------
-    >>> round(min_track_record(np.array([0.02, -0.01, 0.01, 0.0])), 2)
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> round(fs.min_track_record(np.array([0.02, -0.01, 0.01, 0.0])), 2)
     19.47
     """
     check_array("returns", returns)

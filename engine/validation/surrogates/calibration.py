@@ -1,4 +1,4 @@
-"""How far a verdict can be trusted: size and power of the surrogate test, measured on simulated histories."""
+"""Reliability of a verdict: size and power of the surrogate test, measured on simulated histories."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from foreshock.engine.volatility import Garch, StochasticVolatility
 TABLE = Path(__file__).with_name("calibration.json")
 LEVEL = 0.05
 BURN_IN = 500
-# About those of hourly bitcoin from 2020 to 2024, whose fitted persistence is .998, a little less persistent.
+# Approximate values for hourly bitcoin from 2020 to 2024, whose fitted persistence of .998 is slightly higher.
 HOURLY_VARIANCE, SHOCK_DF = 5e-5, 5.0
 REACH = 0.35
-# What the detectors of the calibration look at.
+# Feature that each detector of the calibration uses.
 WATCHED = {"returns": "return_zscore_100", "volume": "volume_zscore_100"}
 FIRST = np.datetime64("2024-01-01", "us")
 
 
 def _model(alpha: float, gamma: float, beta: float) -> Garch:
     omega = HOURLY_VARIANCE * (1 - alpha - gamma / 2 - beta)
-    # A simulation may reach any variance: the limit is that of a fitted model.
+    # The filtered variance of 1 puts the limit of simulated variances out of reach; it is meant for fitted models.
     return Garch(omega, alpha, gamma, beta, SHOCK_DF, HOURLY_VARIANCE, 0.0, np.array([HOURLY_VARIANCE, 1.0]))
 
 
@@ -52,20 +52,21 @@ NULLS: dict[str, Garch | StochasticVolatility] = {
 
 @dataclass(frozen=True)
 class Planted:
-    """What is simulated, and what the alerts are worth in it.
+    """A simulated history, and the effect that follows its alerts.
 
     Parameters
     ----------
     n_bars : int
+        Length of the history in hourly bars.
     null : str
-        ``garch``, ``gjr`` (both with Student-t shocks) or ``sv``: the law of volatility.
+        Law of volatility: ``garch``, ``gjr`` (both with Student-t shocks) or ``sv``.
     effect : float
-        Returns of the ``horizon`` bars after an event are this many times larger than the law has them; at 1 alerts tell nothing.
+        Factor by which returns of the ``horizon`` bars after an event exceed those of the law; at 1 alerts have no information.
     horizon : int
-        In bars; also the cool-down.
+        Length of the effect in bars; also the cool-down.
     watches : str
-        ``returns``, a z-score of the last return, or ``volume``, one of the last volume, which follows the volatility of the bar
-        and so says more of it than returns do.
+        ``returns``, a z-score of the last return, or ``volume``, a z-score of the last volume, which follows the volatility of the
+        bar and therefore reveals more of it than returns do.
     """
 
     n_bars: int = 2_500
@@ -77,7 +78,7 @@ class Planted:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Share of simulated histories in which the test finds information at 5 %, and that of the naive test beside it.
+    """Share of simulated histories in which the surrogate test, and the naive test, find information at 5 %.
 
     Where nothing is planted, ``found`` is the size of the test; otherwise its power. ``interval`` is Wilson's 95 %.
     """
@@ -119,12 +120,12 @@ class Measured:
 
 
 def measured() -> list[Measured]:
-    """Size and power of the surrogate test as measured for this version, one row for each setting."""
+    """Size and power of the surrogate test as measured for this version, one entry per setting."""
     return [Measured(**row) for row in json.loads(TABLE.read_text(encoding="utf-8"))]
 
 
 class ZScoreAlerts:
-    """Scores of the detector that everybody begins with: the z-score of the last bar in a window of 100, of returns its size."""
+    """Scores of a simple detector: the z-score of the last bar in a window of 100; its absolute value for returns."""
 
     def __init__(self, watches: str) -> None:
         if watches not in WATCHED:
@@ -137,10 +138,10 @@ class ZScoreAlerts:
 
 
 def simulate_history(planted: Planted, seed: int, threshold: float = 2.5) -> Bars:
-    """One symbol of hourly bars by a law of volatility; after a z-score alert, returns are larger by the planted effect.
+    """One symbol of hourly bars by a law of volatility; after a z-score alert, returns are scaled by the planted effect.
 
-    The effect scales returns that are made; the law's own recursion does not see it, so it is no volatility that could be
-    forecast from the bars before.
+    The effect scales returns after they are simulated. The recursion of the law does not see it, so the effect is not volatility
+    that could be forecast from earlier bars.
 
     Raises
     ------
@@ -187,19 +188,22 @@ def calibrate(
     Parameters
     ----------
     planted : Planted
+        What is simulated.
     n_histories, n_surrogates : int
+        Simulated histories, and surrogate histories for each.
     family : str
-        Of the surrogates; see ``fit_surrogates``. The law that is simulated is not told to it.
+        Volatility model of the surrogates; see ``fit_surrogates``. It does not know the simulated law.
     seed : int
+        Seed of the histories and surrogates.
     on_step : callable, optional
         Called after each history.
     n_jobs : int
-        Processes.
+        Number of processes.
     """
     from joblib import Parallel, delayed
 
     found: list[tuple[float, float, int]] = []
-    # Typed by joblib for every way of returning at once.
+    # joblib's return type is a union of all modes; Any here.
     results: Any = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
         delayed(_one_history)(planted, n_surrogates, family, seed, k) for k in range(n_histories)
     )
@@ -225,7 +229,7 @@ def _one_history(planted: Planted, n_surrogates: int, family: str, seed: int, k:
         fit_surrogates(bars, family), {"zscore": signals}, {"zscore": rescorer}, _features, [horizon],
         cooldown=horizon, n_surrogates=n_surrogates, seed=seed + k,
     )  # fmt: skip
-    # Of the same measure: the sum of absolute returns.
+    # The naive test uses the same measure as the surrogate test: the sum of absolute returns.
     moves = moves_after(bars, planted.horizon).path
     known = ~np.isnan(moves)
     naive = welch_p(moves[signals.active & known], moves[signals.decided & ~signals.active & known])

@@ -1,10 +1,10 @@
-"""Surrogate histories: the data's volatility, shocks and volume, and no further information.
+"""Surrogate histories with the volatility, shocks and volume of the data, and no further information.
 
-A volatility model is fitted to each symbol. What it leaves of a bar, in units of the volatility forecast for it - the return, the
-gap at the open, the reach of high and low, the surprise in volume - is drawn anew from the bars of the data, in an order without
-memory and for all symbols from the same moment, so that symbols move together and large moves come with large ranges and volumes
-as they did. Volatility then follows from the drawn shocks by the model. A detector can find in such a history that volatility is
-high, but nothing that tells more about later moves than the volatility model does.
+A volatility model is fitted to each symbol. The rest of each bar, in units of the volatility forecast for it (the return, the gap
+at the open, the reach of high and low, the surprise in volume), is redrawn from the bars of the data, in an order without memory
+and from the same moment for all symbols. Symbols therefore move together, and large moves come with large ranges and volumes, as in
+the data. Volatility then follows from the drawn shocks by the model. A detector can find in such a history that volatility is high,
+but nothing that says more about later moves than the volatility model does.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ FAMILIES: dict[str, Callable[[np.ndarray], VolatilityModel]] = {
     "har": Har.fit,
     "sv": StochasticVolatility.fit,
 }
-# Tried in turn where the family asked for does not converge.
+# Families tried in turn where the requested family does not converge.
 FALLBACK = ("gjr", "har", "garch", "sv")
 BEST = "best"
 MIN_DONORS = 100
-# Width of the kernel that smooths the slow level of volatility; shorter histories have a constant one.
+# Width of the kernel that smooths the slow level of volatility; histories shorter than LEAST_DAYS have a constant level.
 LEVEL_DAYS, LEAST_DAYS = 60.0, 365
 VOLUME_WINDOWS = (1, 24, 168)
 MAX_MEMORY = 0.99
@@ -41,31 +41,39 @@ MAX_MEMORY = 0.99
 
 @dataclass(frozen=True, repr=False)
 class Surrogates(Shown):
-    """Volatility models of some bars, and what they leave of each bar.
+    """Fitted volatility models of some bars, and the residual shocks of each bar.
 
     Parameters
     ----------
     bars : Bars
-        What was fitted.
+        The data that were fitted.
     family : tuple of str
         Family of each symbol's model.
     models : tuple of VolatilityModel or None
-        None for a symbol that no model could be fitted to: it is unknown in every surrogate.
+        None for a symbol to which no model could be fitted: it is unknown in every surrogate.
     season : ndarray, shape (n_bars, n_symbols)
-        Standard deviation of the hour of the week and of the slow level, over its mean.
+        Standard deviation by hour of the week and slow level, relative to its mean.
     quote_level : ndarray, shape (n_bars, n_symbols)
-        Slow level of log volume in quote currency, about its mean.
+        Slow level of log volume in quote currency, relative to its mean.
     typical : ndarray, shape (n_symbols,)
-        Mean log of the standard deviation that the model saw.
+        Mean log of the standard deviation in the fitted model.
     shocks : ndarray, shape (n_bars, n_symbols, 5)
         Return, gap at the open, reach above and below the body, in standard deviations, and the surprise in log volume; NaN where
-        a bar or the one before it is unknown.
+        a bar or the previous one is unknown.
     volume : ndarray, shape (n_symbols, n_coefficients)
-        Of the regression of log volume in quote currency; see ``_volume_regressors``.
+        Coefficients of the regression of log volume in quote currency; see ``_volume_regressors``.
     pools : tuple of (ndarray, ndarray)
-        Rows that know the same symbols, and the bars that know at least these: where the shocks of those rows are drawn from.
+        Rows that know the same symbols, and the bars that know at least these symbols, from which the shocks of the rows are drawn.
     notes : tuple of str
-        Families that did not converge and what took their place.
+        Families that did not converge, and those used in their place.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=500).bars
+    >>> surrogates = fs.fit_surrogates(bars, "garch")
+    >>> surrogates.draw(seed=0)
+    Bars(BTC/USDT, 500 bars of 1h, 2022-01-01 to 2022-01-21)
     """
 
     bars: Bars
@@ -80,7 +88,7 @@ class Surrogates(Shown):
     notes: tuple[str, ...]
 
     def draw(self, seed: int) -> Bars:
-        """A surrogate history on the rows and symbols of the data, unknown where the data are."""
+        """A surrogate history on the rows and symbols of the data, unknown where the data are unknown."""
         check_integer("seed", seed)
         rng = np.random.default_rng(seed)
         bars = self.bars
@@ -95,7 +103,7 @@ class Surrogates(Shown):
             at = np.flatnonzero(~np.isnan(bars.close[:, i]))
             z, gap, up, down, surprise = self.shocks[donors[at], i].T
             returns, deviation = model.simulate(z, int(at[start % len(at)]), rng)
-            # Fat tails make the variance of a sample a poor measure of its level; the mean log is a good one.
+            # With fat tails the variance of a sample is a poor measure of its level; the mean log is a good one.
             level = self.season[at, i] * np.exp(self.typical[i] - np.log(deviation).mean())
             returns, level = returns * level, deviation * level
             close = np.log(bars.close[at[0], i]) + np.cumsum(returns) - returns[0]
@@ -109,9 +117,9 @@ class Surrogates(Shown):
         return Bars(bars.time, bars.symbols, *fields, interval=bars.interval)
 
     def forecast(self, bars: Bars) -> np.ndarray:
-        """Standard deviation that the data's models expect of the next bar, for any history on the data's rows.
+        """Standard deviation that the fitted models expect of the next bar, for any history on the rows of the data.
 
-        Known at the close of the row, but for the season and the slow level, which are the data's; shape (n_bars, n_symbols).
+        Known at the close of the row, except for the season and the slow level of the data; shape (n_bars, n_symbols).
         """
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         out = np.full(bars.shape, np.nan)
@@ -138,17 +146,26 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
     Parameters
     ----------
     bars : Bars
+        The data.
     family : str
         ``gjr``, ``garch``, ``har``, ``sv``, or ``best``: GJR-GARCH or HAR, whichever has the larger likelihood for the symbol. A
-        family that does not converge gives way to the next, and ``notes`` says so.
+        family that does not converge is replaced by the next one, and ``notes`` says so.
 
     Raises
     ------
     ConfigError
         If the family is unknown.
     DataError
-        If no model can be fitted to any symbol, or fewer than 100 bars know all the symbols that some row knows. One symbol that
-        has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
+        If no model can be fitted to any symbol, or fewer than 100 bars know all the symbols that some row knows. A single symbol
+        with fewer than 300 known returns, or with a price that never moved, is left out, and ``notes`` says so.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=500).bars
+    >>> surrogates = fs.fit_surrogates(bars, "garch")
+    >>> surrogates.family, surrogates.shocks.shape
+    (('garch',), (500, 1, 5))
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if family not in (*FAMILIES, BEST):
@@ -227,7 +244,7 @@ def _fit_model(returns: np.ndarray, family: str, symbol: str) -> tuple[str, Vola
 
 
 def _fitted_variance(model: VolatilityModel, returns: np.ndarray) -> np.ndarray:
-    """What shocks are measured by: a stochastic volatility is known only from both sides."""
+    """The variance that scales the shocks; stochastic volatility is smoothed, because it is only known from both sides."""
     return model.smoothed if isinstance(model, StochasticVolatility) else model.variance(returns)[:-1]
 
 
@@ -243,10 +260,10 @@ def _bar_shocks(bars: Bars, i: int, returns: np.ndarray, level: np.ndarray) -> n
 
 
 def variance_season(bars: Bars) -> np.ndarray:
-    """Standard deviation of the hour of the week over its average, shape (n_bars, n_symbols).
+    """Standard deviation by hour of the week over its average, shape (n_bars, n_symbols).
 
-    exp of a regression of the log absolute return on two harmonics of the hour of day (bars shorter than a day) and a weekend
-    dummy; 1 where a symbol has fewer than four weeks or 300 returns.
+    It is the exp of a regression of the log absolute return on two harmonics of the hour of day (for bars shorter than a day) and a
+    weekend dummy; 1 where a symbol has fewer than four weeks or 300 returns.
     """
     hour = bars.time.astype("datetime64[s]").astype(np.int64) / 3600
     weekend = ((hour // 24 + 3) % 7 >= 5).astype(float)
@@ -269,11 +286,11 @@ def variance_season(bars: Bars) -> np.ndarray:
 
 
 def slow_level(bars: Bars, logs: np.ndarray) -> np.ndarray:
-    """The level about which a log quantity moves, from year to year, shape (n_bars, n_symbols); 0 for less than a year of data.
+    """Slowly varying level of a log quantity from year to year, shape (n_bars, n_symbols); 0 with less than a year of data.
 
-    Daily means smoothed by a normal kernel of 60 days on either side, less their own mean. Far slower than any horizon of a
-    forecast, it tells nothing about what follows an alert, and without it a model would take the calm and the wild years for its
-    own memory.
+    Daily means smoothed by a normal kernel of 60 days on either side, less their own mean. The level varies far more slowly than
+    any forecast horizon, so it says nothing about the moves after an alert. Without it, a model would fit calm and wild years as
+    its own memory.
     """
     day = (bars.time - bars.time[0]) // np.timedelta64(1, "D")
     n_days = int(day[-1]) + 1
@@ -310,19 +327,19 @@ def _fit_volume(quote: np.ndarray, level: np.ndarray, z: np.ndarray, season: np.
         known = ~np.isnan(x).any(axis=1) & traded
         if known.sum() >= MIN_DONORS:
             coefficients, *_ = np.linalg.lstsq(x[known], quote[known], rcond=None)
-            # Volume comes back to its level.
+            # Coefficients are limited so that volume returns to its level.
             memory = coefficients[-len(VOLUME_WINDOWS) :]
             memory *= min(1.0, MAX_MEMORY / max(memory.sum(), 1e-12))
             residual[known] = (quote - x @ coefficients)[known]
             residual -= np.nanmean(residual)
-    # Bars without trades, and the first ones, have shocks of the price all the same.
+    # Bars without trades, and the first bars, get a volume shock of 0 where their price shock is known.
     residual[np.isnan(residual) & ~np.isnan(z)] = 0.0
     return coefficients, residual
 
 
 @njit(cache=True, nogil=True)
 def _recursion_nb(x, weights, windows, first):
-    """out[t] = x[t] + sum_k weights[k] mean(out over the last windows[k]); before the first bar all were ``first``."""
+    """out[t] = x[t] + sum_k weights[k] mean(out over the last windows[k]); before the first bar out was ``first``."""
     out = np.empty(len(x))
     means = np.full(len(windows), first)
     for t in range(len(x)):

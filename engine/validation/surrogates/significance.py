@@ -1,4 +1,4 @@
-"""The test that decides: alerts on the data against alerts of the same detectors on surrogate histories."""
+"""The decisive test: alerts on the data compared with alerts of the same detectors on surrogate histories."""
 
 from __future__ import annotations
 
@@ -27,32 +27,56 @@ from foreshock.engine.validation.moves.moves import moves_after
 from foreshock.engine.validation.selection.multiple import romano_wolf
 from foreshock.engine.validation.surrogates.histories import Surrogates
 
-# Surrogates of one task; and cells of bars, detectors and surrogates from which on processes pay for their start.
+# Surrogates per task; number of cells (bars, detectors, surrogates) above which processes are worth their start.
 RUN, WORTH_PROCESSES = 4, 2e8
-# Share of the surrogates that must have a t, lest those with many alerts decide alone.
+# Minimum share of surrogates with a t; otherwise only those with many alerts would decide.
 LEAST_USABLE = 0.8
 
 
 @dataclass(frozen=True, repr=False)
 class SurrogateTest(Shown):
-    """Every detector and horizon against the same surrogate histories.
+    """Result for every detector and horizon on the same surrogate histories.
 
     Parameters
     ----------
     detectors, horizons : tuple of str
+        Names of the rows and columns of the arrays below.
     effect, t : ndarray, shape (n_detectors, n_horizons)
-        Of the data; see ``EventEffect``.
+        Effect and t of the data; see ``EventEffect``.
     n_events : ndarray of int, shape (n_detectors,)
-        Alerts of the data that have a move and known controls.
+        Alerts of the data with a known move and known controls.
     drawn_effect, drawn : ndarray, shape (n_surrogates, n_detectors, n_horizons)
         Effect and t of the surrogates; NaN where too few alerts are left.
     p : ndarray, shape (n_detectors, n_horizons)
         (1 + surrogates with at least the t of the data) / (1 + surrogates): how often volatility alone does as well.
     q : ndarray, shape (n_detectors, n_horizons)
-        p adjusted for all detectors and horizons at once: the chance of even one false finding is at most q; see ``step_down``.
+        p adjusted for all detectors and horizons at once: the probability of any false finding is at most q; see ``step_down``.
     family : tuple of str
         Volatility model of each symbol.
     notes : tuple of str
+        Notes on the fit of the volatility models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> def size(features):
+    ...     return fs.Scores(features.time, features.symbols, np.abs(features.values[:, :, 0]), features.interval)
+    >>> def make(history):
+    ...     return fs.ohlcv_features(history, ["return_zscore_24"])
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=500).bars
+    >>> zscore = fs.Rescorer(size, fs.Fixed(2.0))
+    >>> found = fs.surrogate_test(
+    ...     fs.fit_surrogates(bars, "garch"),
+    ...     {"zscore": zscore.signals(make(bars))},
+    ...     {"zscore": zscore},
+    ...     make,
+    ...     ["6h"],
+    ...     cooldown="6h",
+    ...     n_surrogates=19,
+    ... )
+    >>> found
+    SurrogateTest(zscore at 6h, 19 surrogates, smallest q 0.05)
     """
 
     detectors: tuple[str, ...]
@@ -73,28 +97,28 @@ class SurrogateTest(Shown):
 
     @property
     def n_above(self) -> np.ndarray:
-        """Surrogates with at least the t of the data, shape (n_detectors, n_horizons)."""
+        """Number of surrogates with at least the t of the data, shape (n_detectors, n_horizons)."""
         return (np.nan_to_num(self.drawn, nan=-np.inf) >= self.t).sum(axis=0)
 
     @property
     def n_usable(self) -> np.ndarray:
-        """Surrogates that have a t, shape (n_detectors, n_horizons)."""
+        """Number of surrogates that have a t, shape (n_detectors, n_horizons)."""
         return (~np.isnan(self.drawn)).sum(axis=0)
 
     @property
     def excess(self) -> np.ndarray:
-        """Effect beyond that of the surrogates, shape (n_detectors, n_horizons): what volatility does not explain."""
+        """Effect beyond that of the surrogates, shape (n_detectors, n_horizons): the part that volatility does not explain."""
         return self.effect - _nan_mean(self.drawn_effect)
 
     @property
     def excess_ci(self) -> tuple[np.ndarray, np.ndarray]:
-        """95 % interval of ``excess``, by the spread of the surrogates' effects."""
+        """95 % interval of ``excess``, from the spread of the effects of the surrogates."""
         with _all_unknown_allowed():
             low, high = np.nanquantile(self.drawn_effect, [0.025, 0.975], axis=0)
         return self.effect - high, self.effect - low
 
     def by_horizon(self, detector: str, values: np.ndarray) -> dict[str, float]:
-        """One detector's row of ``p``, ``q``, ``t`` or ``effect``."""
+        """The row of one detector in ``p``, ``q``, ``t`` or ``effect``, by horizon."""
         if not isinstance(detector, str) or detector not in self.detectors:
             raise ConfigError(f"no such detector: {shown(detector)}; expected one of {few(self.detectors)}")
         check_array("values", values)
@@ -120,7 +144,28 @@ class SurrogateTest(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Rescorer(Shown):
-    """A detector that was fitted, ready for another history: ``score`` gives its walk-forward scores, ``threshold`` the alerts."""
+    """A fitted detector, ready to score another history.
+
+    Parameters
+    ----------
+    score : callable
+        Takes ``Features`` and returns ``Scores``, from models fitted on the data.
+    threshold : Threshold
+        Turns scores into alerts, separately on each history.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> def size(features):
+    ...     return fs.Scores(features.time, features.symbols, np.abs(features.values[:, :, 0]), features.interval)
+    >>> def make(history):
+    ...     return fs.ohlcv_features(history, ["return_zscore_24"])
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=500).bars
+    >>> zscore = fs.Rescorer(size, fs.Fixed(2.0))
+    >>> zscore.signals(make(bars))
+    Signals(BTC/USDT, 500 rows of 1h, 2022-01-01 to 2022-01-21, 25 alerts, 5.25% of decided rows)
+    """
 
     score: Callable[[Features], Scores]
     threshold: Threshold
@@ -151,46 +196,72 @@ def surrogate_test(
     seed: int = 0,
     **options: Unpack[SurrogateOptions],
 ) -> SurrogateTest:
-    """Is what follows the alerts more than volatility explains?
+    """Test whether the moves after alerts exceed what volatility explains.
 
-    Histories are drawn that have the volatility of the data and nothing else (``fit_surrogates``). The detectors, as they were
-    fitted on the data, score each of them, and thresholds are found on those scores as on the data's. In the data and in every
-    surrogate the t of ``EventRegression`` is computed in the same way; the forecast among its controls is that of the model
-    fitted to the data. A detector that echoes volatility has the same t in both.
+    Surrogate histories have the volatility of the data and no further information (``fit_surrogates``). The detectors, as fitted on
+    the data, score each of them, and thresholds are determined from those scores in the same way as for the data. The t of
+    ``EventRegression`` is computed in the same way for the data and for every surrogate; the forecast among its controls comes from
+    the model fitted to the data. A detector that only echoes volatility has the same t in both.
 
     Parameters
     ----------
     surrogates : Surrogates
-        ``fit_surrogates`` of the data.
+        Result of ``fit_surrogates`` for the data.
     signals : dict of str to Signals
-        Of the data.
+        Alerts on the data, by detector.
     rescorers : dict of str to Rescorer
-        The same detectors, for the surrogates.
+        The same detectors, to score the surrogates.
     make_features : callable
-        Features of a history.
+        Takes ``Bars`` and returns ``Features``.
     horizons : sequence of str
+        Lengths of the moves after an alert, such as ``"6h"``.
     delay : int
+        Bars from signal to entry, at least 1.
     cooldown : str
-        After an event no other of the symbol for this long.
+        After an event, alerts of the same symbol within this time are not events.
     first : int
         First row that is judged.
     n_surrogates : int
-        At least 19; 199 resolve a p of .005.
+        Surrogate histories, at least 19; 199 resolve a p of .005.
     seed : int
-        Surrogate k is drawn from seed and k, so results are equal for any number of jobs.
+        Seed; surrogate k is drawn from seed and k, so results do not depend on the number of jobs.
     n_jobs : int, default 1
-        Surrogates at a time, -1 for as many as there are cores: threads for small histories, processes for large ones, unless
-        ``joblib.parallel_config`` says otherwise.
+        Surrogates processed at a time, -1 for the number of cores: in threads for small histories, in processes for large ones,
+        unless ``joblib.parallel_config`` says otherwise.
     on_step : callable, optional
         Called after each surrogate.
 
     Raises
     ------
     ConfigError
-        If there are too few surrogates, no detectors or horizons, signals and rescorers of different detectors, or an argument is
-        of the wrong kind.
+        If there are too few surrogates, no detectors or horizons, signals and rescorers have different detectors, or an argument is
+        of the wrong type.
     TypeError
-        If there is no such keyword.
+        If a keyword is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> def size(features):
+    ...     return fs.Scores(features.time, features.symbols, np.abs(features.values[:, :, 0]), features.interval)
+    >>> def make(history):
+    ...     return fs.ohlcv_features(history, ["return_zscore_24"])
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=500).bars
+    >>> zscore = fs.Rescorer(size, fs.Fixed(2.0))
+    >>> found = fs.surrogate_test(
+    ...     fs.fit_surrogates(bars, "garch"),
+    ...     {"zscore": zscore.signals(make(bars))},
+    ...     {"zscore": zscore},
+    ...     make,
+    ...     ["6h"],
+    ...     cooldown="6h",
+    ...     n_surrogates=19,
+    ... )
+    >>> found.to_frame()[["effect", "n_events", "p"]].round(2)
+                      effect  n_events     p
+    detector horizon
+    zscore   6h         0.42        13  0.05
     """
     check_options(surrogate_test, options, SurrogateOptions)
     check_type("signals", signals, Mapping, "the signals of each detector, by its name")
@@ -202,7 +273,7 @@ def surrogate_test(
     )
 
 
-# One thread of BLAS from beginning to end: sums must not depend on how many surrogates are at work.
+# BLAS uses one thread throughout, because sums must not depend on how many surrogates run at a time.
 @threadpool_limits.wrap(limits=1)
 def run_surrogate_test(
     surrogates: Surrogates,
@@ -213,20 +284,20 @@ def run_surrogate_test(
     n_jobs: int = 1,
     on_step: Callable[[], None] | None = None,
 ) -> SurrogateTest:
-    """``surrogate_test`` with its settings in one object; ``n_bootstrap`` and ``family`` have no part in it."""
+    """``surrogate_test`` with its settings in one object; ``n_bootstrap`` and ``family`` are not used."""
     n_surrogates = setting.n_surrogates
     if n_jobs == 0:
-        raise ConfigError("n_jobs must not be 0; give 1, or -1 for as many as there are cores")
+        raise ConfigError("n_jobs must not be 0; pass 1, or -1 for as many as there are cores")
     if not signals or set(signals) != set(rescorers):
         got = f"{list(signals)} and {list(rescorers)}"
-        raise ConfigError(f"signals and rescorers must be of the same detectors, at least one, got {got}; give both of each")
-    # What is drawn comes in the order of the rescorers, what was observed in that of the signals.
+        raise ConfigError(f"signals and rescorers must have the same detectors, at least one, got {got}; pass both for each")
+    # Draws come in the order of the rescorers and observations in that of the signals, so both get the same order.
     rescorers = {label: rescorers[label] for label in signals}
     from joblib import Parallel, delayed
 
     bars = surrogates.bars
     observed = _effects(bars, surrogates, signals, setting)
-    # Typed by joblib for every way of returning at once.
+    # joblib's return type is a union of all modes; Any here.
     size = bars.close.size * len(signals) * n_surrogates
     prefer = "processes" if size > WORTH_PROCESSES else "threads"
     runs = [range(k, min(k + RUN, n_surrogates)) for k in range(0, n_surrogates, RUN)]
@@ -262,7 +333,7 @@ def _some_surrogates(
     make_features: Callable[[Bars], Features],
     setting: Judging,
 ) -> tuple[range, np.ndarray]:
-    """Effect and t, (2, n_run, n_detectors, n_horizons), of each of a run of surrogates."""
+    """Effect and t, (2, n_run, n_detectors, n_horizons), of each surrogate in a run."""
     out = []
     with threadpool_limits(limits=1):
         for k in run:
@@ -282,7 +353,7 @@ def _effects(bars: Bars, surrogates: Surrogates, signals: Mapping[str, Signals],
 
 
 def surrogate_p(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """One-sided p of each t among its surrogates (first axis); NaN where t, or a fifth of the surrogates, is unknown."""
+    """One-sided p of each t among its surrogates (first axis); NaN where t, or more than a fifth of the surrogates, is unknown."""
     usable = ~np.isnan(drawn)
     n = usable.sum(axis=0)
     above = (usable & (np.nan_to_num(drawn, nan=-np.inf) >= t)).sum(axis=0)
@@ -290,11 +361,11 @@ def surrogate_p(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
 
 
 def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """p of each t adjusted for all of them by ``romano_wolf``, NaN where p is, and nowhere below it.
+    """p of each t adjusted for all tests by ``romano_wolf``; NaN where p is NaN, and nowhere below p.
 
-    Each test is standardised by mean and standard deviation of its surrogates, so that none with a wide null decides for all. The
-    data are among those they are taken of: otherwise only the data would be measured by a mean and a spread they had no part in,
-    and would stand out too often.
+    Each test is standardised by the mean and standard deviation of its surrogates, so that no test dominates by its wide null.
+    The data count among the draws behind that mean and standard deviation: otherwise only the data would be measured by values
+    they did not contribute to, and would be rejected too often.
     """
     flat = drawn.reshape(len(drawn), -1)
     pooled = np.vstack([t.reshape(1, -1), flat])
@@ -304,7 +375,7 @@ def step_down(t: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     p = surrogate_p(t, drawn).ravel()
     z = np.where(np.isnan(p) | ~(spread > 0), np.nan, t.ravel() - mean)
     scale = np.where(spread > 0, spread, 1.0)
-    # A surrogate without a t exceeds nothing there, but p leaves it out.
+    # romano_wolf counts a surrogate without a t as not exceeding, but p leaves it out.
     return np.maximum(romano_wolf(z / scale, (flat - mean) / scale).p_values, p).reshape(t.shape)
 
 
@@ -315,7 +386,7 @@ def _nan_mean(drawn: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def _all_unknown_allowed() -> Iterator[None]:
-    """A test that no surrogate could make has no mean, and its p is NaN: nothing to warn of."""
+    """Suppress the warning for a test without any surrogate t: its mean is NaN and so is its p."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield

@@ -224,7 +224,7 @@ def test_figures_that_do_not_exist_are_nan_and_marked():
         (lambda: risk_report(np.zeros(9), trades=np.array([0.1, -2.0])), "at least -1"),
         (lambda: risk_report(np.zeros(9), levels=[95]), "level must be between 0 and 1, such as 0.95, got 95"),
         (lambda: risk_report(np.zeros(9), interval="7h"), "a day must be a whole number of 7h bars"),
-        (lambda: risk_report(np.zeros(9), time=np.zeros(9)), "give interval"),
+        (lambda: risk_report(np.zeros(9), time=np.zeros(9)), "pass interval"),
         (lambda: risk_report(np.zeros(3), interval="1h", time=np.array(["2024-01-01"], "M8[us]")), "3 in all"),
         (lambda: performance(np.array([0.1, -2.0]), "1h"), "at least -1"),
         (lambda: drawdown(np.array([0.0, 1.0])), "start above zero"),

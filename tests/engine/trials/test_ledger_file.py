@@ -122,7 +122,7 @@ def test_a_line_replaced_by_one_with_a_good_hash_of_its_own_breaks_the_chain(six
     forged["sha256"] = digest(forged)
     content[2] = canonical(forged).encode() + b"\n"
     rewrite(six, content)
-    assert six.verify().problems == ("line 4: entry 3 does not follow the one before it; one of them was written anew",)
+    assert six.verify().problems == ("line 4: entry 3 does not follow the previous one; one of them was rewritten",)
 
 
 def test_a_file_written_anew_from_a_line_on_is_another_one_than_its_head_remembers(six, tmp_path):
@@ -130,7 +130,7 @@ def test_a_file_written_anew_from_a_line_on_is_another_one_than_its_head_remembe
     for i in range(6):
         other.append({"window": i}, "data", {"sharpe": 1.0})
     six.path.write_bytes(other.path.read_bytes())
-    assert six.verify().problems == ("line 6: entry 5 is another one than was written; the file was written anew",)
+    assert six.verify().problems == ("line 6: entry 5 differs from the one that was written; the file was rewritten",)
 
 
 def test_a_ledger_that_was_deleted_is_missed(six):
@@ -178,7 +178,7 @@ def test_an_entry_without_its_newline_or_its_head_is_kept(six):
 def test_a_file_that_is_someone_elses_is_left_as_it_is(ledger, content):
     ledger.path.write_bytes(content)
     for ask in (ledger.entries, ledger.check, lambda: ledger.append({}, "", {})):
-        with pytest.raises(DataError, match=r"ledger.jsonl is no ledger, or was changed: line 1 was .* left as it is"):
+        with pytest.raises(DataError, match=r"ledger.jsonl is not a ledger, or was changed: line 1 was .* left as it is"):
             ask()
     assert (ledger.verify().whole, ledger.verify().torn) == (False, False)
     assert ledger.path.read_bytes() == content
@@ -225,7 +225,7 @@ def test_a_folder_in_which_no_head_can_be_made_is_refused_before_hours_of_work(s
         raise PermissionError(1, "Operation not permitted", str(dir))
 
     monkeypatch.setattr("foreshock.engine.trials.ledger.TemporaryFile", refuse)
-    with pytest.raises(ConfigError, match=r"in a folder that can be, got .*ledger.jsonl: Operation not permitted; give another"):
+    with pytest.raises(ConfigError, match=r"in a folder that can be, got .*ledger.jsonl: Operation not permitted; pass another"):
         six.check()
     assert six.path.read_bytes() == before
 

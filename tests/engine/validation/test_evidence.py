@@ -456,7 +456,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(DataError, match="rows and symbols of the bars"):
         evidence(bars.head(200), signals, "6h")
     table = MoveTable(bars, ["6h"])
-    with pytest.raises(ConfigError, match="garch must be given for horizons among"):
+    with pytest.raises(ConfigError, match="garch must have horizons among"):
         EvidenceTable(table, {"24h": np.ones(bars.shape)})
     with pytest.raises(ConfigError, match="must have the shape of the bars"):
         EvidenceTable(table, {"6h": np.ones((10, 1))})

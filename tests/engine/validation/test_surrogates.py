@@ -254,8 +254,8 @@ def test_too_few_surrogates_are_refused():
         ({"horizons": []}, "horizons must differ and be at least one"),
         ({"horizons": ["6h", "360m"]}, "horizons must differ"),
         ({"horizons": "6h"}, "horizons must be a list, got '6h'"),
-        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must be of the same detectors, at least one, got \[\] and \[\]"),
-        ({"signals": {"other": None}}, r"of the same detectors, at least one, got \['other'\] and \['zscore'\]"),
+        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must have the same detectors, at least one, got \[\] and \[\]"),
+        ({"signals": {"other": None}}, r"have the same detectors, at least one, got \['other'\] and \['zscore'\]"),
     ],
 )
 def test_arguments_of_the_surrogate_test_that_cannot_be_are_refused_at_the_door(change, message):
