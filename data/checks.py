@@ -6,12 +6,16 @@ import difflib
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 
 import numpy as np
 
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.show.shown import shown
+
+# What Linux allows; other systems allow less.
+LONGEST_PATH = 4_096
 
 
 def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "give one") -> None:
@@ -170,6 +174,8 @@ def check_path(name: str, value: object) -> None:
     """
     if not isinstance(value, str | os.PathLike):
         raise ConfigError(f"{name} must be a file or a folder, got {shown(value)}; pass its path as text")
+    if len(os.fspath(value)) > LONGEST_PATH:
+        raise ConfigError(f"{name} must be at most {LONGEST_PATH:,} characters, got {shown(value)}; shorten it")
 
 
 def check_number(name: str, value: object) -> None:
@@ -194,3 +200,116 @@ def check_integer(name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ConfigError(f"{name} must be a whole number, got {shown(value)}")
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is no text.
+
+    >>> check_text("title", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: title must be a text, got 3
+    """
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be a text, got {shown(value)}")
+
+
+def check_one(name: str, value: object) -> None:
+    """Refuse an array or a table where one value is wanted.
+
+    >>> check_one("strategy", np.zeros(3))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: strategy must be one value, got an array of shape (3,); leave it out for the default
+    """
+    if getattr(value, "ndim", 0):
+        raise ConfigError(f"{name} must be one value, got {shown(value)}; leave it out for the default")
+
+
+def check_mapping(name: str, value: object) -> None:
+    """Refuse what is no dict.
+
+    >>> check_mapping("weights", [1])
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: weights must be a dict, got [1]
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name} must be a dict, got {shown(value)}")
+
+
+def check_function(name: str, value: object) -> None:
+    """Refuse what cannot be called.
+
+    >>> check_function("on_epoch", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: on_epoch must be a function, got 3
+    """
+    if not callable(value):
+        raise ConfigError(f"{name} must be a function, got {shown(value)}")
+
+
+def check_texts(name: str, value: object) -> None:
+    """Refuse what is no list of texts or durations.
+
+    >>> check_texts("features", [1.5])
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: features must be a list of texts, got [1.5]
+    """
+    check_names(name, value)
+    if isinstance(value, Sequence | np.ndarray) and not all(isinstance(one, str | timedelta | np.timedelta64) for one in value):
+        raise ConfigError(f"{name} must be a list of texts, got {shown(value)}")
+
+
+def check_numbers(name: str, value: object) -> None:
+    """Refuse what is no list of numbers.
+
+    >>> check_numbers("depths", 0.2)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: depths must be a list of numbers, got 0.2; put it in brackets
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
+        raise ConfigError(f"{name} must be a list of numbers, got {shown(value)}; put it in brackets")
+    if isinstance(value, Sequence):
+        for one in value:
+            check_number(f"each of {name}", one)
+
+
+def check_vector(name: str, value: object) -> None:
+    """Refuse what is no array of numbers of one dimension.
+
+    >>> check_vector("p_values", np.zeros((2, 3)))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: p_values must have one dimension, got an array of shape (2, 3)
+    """
+    check_array(name, value)
+    if np.ndim(value) != 1:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        raise ConfigError(f"{name} must have one dimension, got {shown(value)}")
+
+
+def check_duration(name: str, value: object) -> None:
+    """Refuse what is of no type that a duration may have; what it says is read where it is used.
+
+    >>> check_duration("window", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: window must be a duration, such as '1h', got 3
+    """
+    if not isinstance(value, str | timedelta | np.timedelta64):
+        raise ConfigError(f"{name} must be a duration, such as '1h', got {shown(value)}")
+
+
+def check_span(name: str, value: object) -> None:
+    """Refuse what is no timedelta.
+
+    >>> check_span("interval", "1h")
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: interval must be a np.timedelta64, got '1h'
+    """
+    if not isinstance(value, timedelta | np.timedelta64):
+        raise ConfigError(f"{name} must be a np.timedelta64, got {shown(value)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.shown import shown
@@ -160,6 +160,7 @@ def make_detector(name: str, **params: Any) -> Detector:
     >>> fs.make_detector("zscore", window=24).lookback
     24
     """
+    check_text("name", name)
     return DETECTORS.make(name, params)
 
 

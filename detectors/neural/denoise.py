@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from foreshock.data.books.orderbook import BOOK_COLUMNS, SIDES, Book
+from foreshock.data.checks import check_number
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown as words_for
 from foreshock.engine.features.book import book_features
@@ -49,6 +50,8 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
     ConfigError
         If the model does not know the notional of any level, or the ratio is not above 1.
     """
+    if ratio is not None:
+        check_number("ratio", ratio)
     if ratio is not None and not ratio > 1:
         raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {words_for(ratio)}; try 8")
     names = getattr(model, "names_", None)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from foreshock.data.checks import check_array, check_type
+from foreshock.data.checks import check_array, check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 
@@ -105,6 +105,7 @@ class Events(Shown):
 
     def labels(self, early: int = 0) -> np.ndarray:
         """True within events and ``early`` rows before them, shape (n_rows, n_symbols)."""
+        check_integer("early", early)
         out = np.zeros(self.shape, dtype=bool)
         for col, start, stop in zip(self.col, self.start, self.stop, strict=True):
             out[max(start - early, 0) : stop, col] = True
@@ -172,6 +173,8 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     >>> found.delay_rows, np.flatnonzero(found.false_alarms)
     (array([2.]), array([1]))
     """
+    check_integer("early", early)
+    check_integer("cooldown", cooldown)
     check_type("events", events, Events, "make them with fs.Events.from_frame")
     check_array("active", active)
     if early < 0 or cooldown < 1:

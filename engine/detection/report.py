@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_array, check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
@@ -198,6 +198,12 @@ def detection_report(
     ----------
     .. [1] Wilson (1927), Probable inference, the law of succession, and statistical inference.
     """
+    check_integer("early", early)
+    check_integer("cooldown", cooldown)
+    check_integer("window", window)
+    check_integer("seed", seed)
+    if counted is not None:
+        check_array("counted", counted)
     check_options(detection_report, options, ReportOptions)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("scores", scores, Scores, "make them with fs.walk_forward")

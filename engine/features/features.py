@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_names, check_times, check_type, did_you_mean
+from foreshock.data.checks import check_array, check_names, check_times, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
 from foreshock.data.show.shown import shown
@@ -36,6 +36,7 @@ class Features(Shown):
     interval: np.timedelta64
 
     def __post_init__(self) -> None:
+        check_array("values", self.values)
         check_times("time", self.time)
         check_names("symbols", self.symbols)
         check_names("names", self.names)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_function, check_integer, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -119,6 +119,12 @@ def audit(
     >>> audit(lambda b: b.close / b.close.max(), bars).passed
     False
     """
+    check_integer("seed", seed)
+    check_integer("n_cuts", n_cuts)
+    if first_cut is not None:
+        check_integer("first_cut", first_cut)
+    if on_cut is not None:
+        check_function("on_cut", on_cut)
     if not callable(compute):
         raise ConfigError(f"compute must be a function of bars, got {shown(compute)}")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")

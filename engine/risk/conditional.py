@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_horizons, check_levels, check_most, check_whole
+from foreshock.data.checks import check_array, check_horizons, check_levels, check_most, check_texts, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, format_duration, parse_duration
 from foreshock.engine.risk.estimators.value_at_risk import known_returns, loss_tail
@@ -70,6 +70,8 @@ def conditional_risk(
     ----------
     .. [1] Politis and Romano (1994), The stationary bootstrap.
     """
+    if horizons is not None:
+        check_texts("horizons", horizons)
     check_array("returns", returns)
     _check_labels(returns, signals)
     active, decided = signals.active, signals.decided

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_levels, check_most, check_whole
+from foreshock.data.checks import check_array, check_levels, check_most, check_number, check_numbers, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.engine.risk.estimators.value_at_risk import known_returns
@@ -115,6 +115,9 @@ def drawdown_risk(
     >>> round(found.observed, 3), round(found.beyond[0.15], 3), found.beyond[0.5]
     (0.109, 0.352, 0.0)
     """
+    check_numbers("depths", depths)
+    if block is not None:
+        check_number("block", block)
     check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     known = known_returns(returns)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_mapping, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration
 from foreshock.data.options import check_options
@@ -142,6 +142,10 @@ def scenario_study(
     TypeError
         If there is no such keyword.
     """
+    check_text("model", model)
+    if weights is not None:
+        check_mapping("weights", weights)
+    check_integer("seed", seed)
     check_options(scenario_study, options, ScenarioOptions)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     on_step = options.get("on_step", lambda _: None)

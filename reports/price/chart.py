@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import PRICES, Bars
-from foreshock.data.checks import check_path, check_type
+from foreshock.data.checks import check_mapping, check_path, check_text, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown
@@ -86,6 +86,7 @@ class PriceHistory(Shown):
     regimes: tuple[Sequence[str], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        check_mapping("alerts", self.alerts)
         check_type("bars", self.bars, Bars, "read a file with fs.read_bars")
         shape = self.bars.close.shape
         if self.bars.interval % SECOND:
@@ -112,6 +113,7 @@ class PriceHistory(Shown):
 
     def chart(self, name: str = "prices") -> PriceChart:
         """What the ``price`` macro of the templates takes; ``name`` is the element's id."""
+        check_text("name", name)
         bars = self.bars
         every = [self._symbol(column) for column in range(bars.n_symbols)]
         seconds = int(bars.interval // SECOND)
@@ -142,6 +144,7 @@ class PriceHistory(Shown):
 
     def to_html(self, title: str = "Prices, regimes and alerts") -> str:
         """A page with the chart alone."""
+        check_text("title", title)
         return html.render("price.html.j2", {"title": title, "chart": self.chart()}, html.PRICE)
 
     def save(self, path: str | os.PathLike[str], title: str = "Prices, regimes and alerts") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_mapping, check_one, check_texts, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown, counted, grid_facts
@@ -90,6 +90,9 @@ def stability_grid(
     ConfigError
         If a hold or threshold stands there twice or is none at all, or the scores do not fit the bars.
     """
+    check_mapping("thresholds", thresholds)
+    check_texts("holds", holds)
+    check_one("strategy", strategy)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     holds, strategy = list(holds), strategy or AnomalyAvoidance()
     if not isinstance(strategy, AnomalyAvoidance | EventTrade):

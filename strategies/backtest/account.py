@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foreshock.data.checks import check_names, check_switch, check_type
+from foreshock.data.checks import check_mapping, check_names, check_switch, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -70,6 +70,7 @@ class MarketLimits(Shown):
         >>> MarketLimits.from_markets({"BTC/USDT": market}, ["BTC/USDT"]).lot
         {'BTC/USDT': 1e-05}
         """
+        check_mapping("markets", markets)
         check_names("symbols", symbols)
         missing = [symbol for symbol in symbols if symbol not in markets]
         if missing:

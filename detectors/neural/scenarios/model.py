@@ -14,7 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_array, check_names, check_path, check_type, check_whole
+from foreshock.data.checks import (
+    check_array,
+    check_function,
+    check_integer,
+    check_names,
+    check_number,
+    check_path,
+    check_span,
+    check_text,
+    check_type,
+    check_whole,
+)
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
@@ -137,6 +148,8 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from all bars; see ``fit_returns``."""
+        if on_epoch is not None:
+            check_function("on_epoch", on_epoch)
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
 
@@ -152,6 +165,9 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         DataError
             If there are fewer than 200 complete windows, or an asset hardly moves.
         """
+        check_span("interval", interval)
+        if on_epoch is not None:
+            check_function("on_epoch", on_epoch)
         check_names("symbols", symbols)
         check_array("returns", returns)
         self._check()
@@ -184,6 +200,10 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
         """Paths of the unstressed law, log returns, shape (n, n_steps, n_assets)."""
+        check_integer("n", n)
+        check_integer("seed", seed)
+        if regime is not None:
+            check_text("regime", regime)
         if not hasattr(self, "weights_"):
             raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
         if regime is not None and (not self.conditional or regime not in VOLATILITY_REGIMES):
@@ -273,6 +293,8 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     ConfigError
         If n is not positive, stress is out of range, the regime is unknown or the model is not fitted.
     """
+    check_number("stress", stress)
+    check_integer("seed", seed)
     check_whole("n", n, 1)
     check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
     if n < 1:

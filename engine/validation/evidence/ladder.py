@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_array, check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.shown import shown
@@ -201,6 +201,11 @@ def evidence(
     DataError
         If signals and bars do not cover the same rows.
     """
+    if garch is not None:
+        check_array("garch", garch)
+    check_integer("n_bootstrap", n_bootstrap)
+    check_integer("n_shifts", n_shifts)
+    check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     moves = MoveTable(bars, [horizon], delay)

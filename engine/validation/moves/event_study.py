@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -208,6 +208,8 @@ def event_study(
     ----------
     MacKinlay (1997), Event studies in economics and finance.
     """
+    check_integer("n_draws", n_draws)
+    check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:

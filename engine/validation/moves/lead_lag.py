@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_array, check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -138,6 +138,10 @@ def lead_lag(
     ----------
     .. [1] Canny (1986), A computational approach to edge detection.
     """
+    check_integer("n_draws", n_draws)
+    check_integer("seed", seed)
+    if surprise is not None:
+        check_array("surprise", surprise)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
-from foreshock.data.checks import check_array, check_level, check_names
+from foreshock.data.checks import check_array, check_integer, check_level, check_names, check_number
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -133,6 +133,9 @@ def model_confidence_set(
     ----------
     .. [1] Hansen, Lunde and Nason (2011), The model confidence set.
     """
+    if block is not None:
+        check_number("block", block)
+    check_integer("n_draws", n_draws)
     check_names("names", names)
     check_array("losses", losses)
     from arch.bootstrap import MCS

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_integer, check_type
+from foreshock.data.checks import check_integer, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
@@ -150,6 +150,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         If no model can be fitted to any symbol, or fewer than 100 bars know all the symbols that some row knows. One symbol that
         has fewer than 300 known returns, or a price that never moved, is left out, and ``notes`` says so.
     """
+    check_text("family", family)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if family not in (*FAMILIES, BEST):
         raise ConfigError(f"unknown family {shown(family)}; expected one of {', '.join((*FAMILIES, BEST))}")
