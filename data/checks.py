@@ -12,7 +12,7 @@ import numpy as np
 
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 # What Linux allows; other systems allow less.
 LONGEST_PATH = 4_096
@@ -69,7 +69,7 @@ def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
     if len(found) < least:
         raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
     if len(set(found)) < len(found):
-        raise ConfigError(f"levels must differ, got {list(found)}; give each once")
+        raise ConfigError(f"levels must differ, got {few(found)}; give each once")
     return found
 
 
@@ -88,7 +88,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def check_horizons(horizons: Sequence[Duration]) -> None:
     """Refuse none, one that is no duration, and the same one twice, however it is written."""
     if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
-        raise ConfigError(f"horizons must differ and be at least one, got {list(horizons)}; a horizon twice is two tests")
+        raise ConfigError(f"horizons must differ and be at least one, got {few(horizons)}; a horizon twice is two tests")
 
 
 def check_type(name: str, value: object, expected: type | tuple[type, ...], hint: str) -> None:
@@ -313,3 +313,53 @@ def check_span(name: str, value: object) -> None:
     """
     if not isinstance(value, timedelta | np.timedelta64):
         raise ConfigError(f"{name} must be a np.timedelta64, got {shown(value)}")
+
+
+def check_each(name: str, value: object, expected: type) -> None:
+    """Refuse what is no list of ``expected``.
+
+    >>> check_each("books", [1], dict)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: books must be a list of dict, got [1]
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(one, expected) for one in value):
+        raise ConfigError(f"{name} must be a list of {expected.__name__}, got {shown(value)}")
+
+
+def check_rows(name: str, value: object) -> None:
+    """Refuse what chooses no rows: neither a slice, nor a mask, nor whole numbers.
+
+    >>> check_rows("rows", np.zeros(3))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: rows must be a slice, a mask or whole numbers, got an array of shape (3,)
+    """
+    if isinstance(value, slice) or (isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "biu"):
+        return
+    raise ConfigError(f"{name} must be a slice, a mask or whole numbers, got {shown(value)}")
+
+
+def check_shape(name: str, value: object, shape: tuple[int, ...]) -> None:
+    """Refuse what is no array of this shape.
+
+    >>> check_shape("outside", np.zeros(3), (3, 2))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: outside must have the shape (3, 2), got an array of shape (3,)
+    """
+    check_array(name, value)
+    if np.shape(value) != shape:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        raise ConfigError(f"{name} must have the shape {shape}, got {shown(value)}")
+
+
+def check_pair(name: str, value: object) -> None:
+    """Refuse what is no tuple of two.
+
+    >>> check_pair("regimes", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: regimes must be a tuple of two, got 3
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ConfigError(f"{name} must be a tuple of two, got {shown(value)}")

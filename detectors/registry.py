@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from foreshock.data.checks import check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.registry import Registry
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 if TYPE_CHECKING:
     from foreshock.detectors.base import Detector
@@ -213,7 +213,7 @@ def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> D
     """The detector with what ``read_saved`` has read from ``path``."""
     missing = [key for key in detector.learned if key not in learned]
     if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}, which a {detector.name} needs; save the detector again")
+        raise DataError(f"{path} lacks {few(missing)}, which a {detector.name} needs; save the detector again")
     try:
         return detector.restore(learned)
     except (KeyError, AttributeError, TypeError) as error:

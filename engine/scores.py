@@ -9,7 +9,16 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_duration, check_names, check_number, check_span, check_times, check_type
+from foreshock.data.checks import (
+    check_array,
+    check_duration,
+    check_each,
+    check_names,
+    check_number,
+    check_span,
+    check_times,
+    check_type,
+)
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
@@ -64,6 +73,7 @@ class Scores(Shown):
     def __post_init__(self) -> None:
         check_array("values", self.values)
         check_span("interval", self.interval)
+        check_each("folds", self.folds, FoldScores)
         check_times("time", self.time)
         check_names("symbols", self.symbols)
         shape = (len(self.time), len(self.symbols))

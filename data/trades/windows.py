@@ -10,7 +10,7 @@ import pandas as pd
 from numba import njit
 
 from foreshock.data.bars import PRICES, Bars
-from foreshock.data.checks import check_number, check_numbers, check_text, check_type
+from foreshock.data.checks import check_number, check_numbers, check_rows, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown, grid_facts
@@ -87,7 +87,7 @@ class TradeWindows(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> TradeWindows:
         """Some of the windows, by a slice or a mask."""
-        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
+        check_rows("rows", rows)
         return replace(self, **{name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)})
 
     def to_frame(self) -> pd.DataFrame:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from foreshock.data.checks import check_array, check_integer, check_type
+from foreshock.data.checks import check_array, check_integer, check_rows, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import few
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,12 +77,10 @@ class Events(Shown):
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         missing = [name for name in ("symbol", "start", "stop") if name not in frame]
         if missing:
-            raise DataError(
-                f"events must have the columns symbol, start and stop, got {', '.join(map(str, frame.columns))}; add them"
-            )
+            raise DataError(f"events must have the columns symbol, start and stop, got {few(frame.columns)}; add them")
         unknown = sorted(set(map(str, frame["symbol"])) - set(symbols))
         if unknown:
-            raise DataError(f"events name {', '.join(unknown[:5])}, the data have {', '.join(symbols)}; select their events first")
+            raise DataError(f"events name {few(unknown)}, the data have {few(symbols)}; select their events first")
         begin, end = (pd.to_datetime(frame[name], utc=True).dt.tz_convert(None).to_numpy() for name in ("start", "stop"))
         if not (end > begin).all():
             raise DataError(f"an event must stop after it starts, got {int((~(end > begin)).sum())} that do not; correct them")
@@ -93,7 +92,7 @@ class Events(Shown):
 
     def take(self, kept: np.ndarray) -> Events:
         """The events that a mask or an index chooses."""
-        check_array("kept", kept)
+        check_rows("kept", kept)
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:

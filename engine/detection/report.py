@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_integer, check_type
+from foreshock.data.checks import check_integer, check_shape, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
@@ -203,10 +203,11 @@ def detection_report(
     check_integer("window", window)
     check_integer("seed", seed)
     if counted is not None:
-        check_array("counted", counted)
+        check_shape("counted", counted, scores.values.shape)
     check_options(detection_report, options, ReportOptions)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("scores", scores, Scores, "make them with fs.walk_forward")
+    check_type("events", events, (Events, pd.DataFrame), "such as fs.Events.from_frame(...)")
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape

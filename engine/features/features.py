@@ -11,7 +11,7 @@ import pandas as pd
 from foreshock.data.checks import check_array, check_names, check_times, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +45,7 @@ class Features(Shown):
             raise DataError(f"features must have the shape (n_rows, n_symbols, n_features) = {shape}, got {self.values.shape}")
         for what, several in (("names", self.names), ("symbols", self.symbols)):
             if len(set(several)) < len(several):
-                raise DataError(f"the {what} of features must differ, got {', '.join(map(str, several))}")
+                raise DataError(f"the {what} of features must differ, got {few(several)}")
 
     @property
     def n_rows(self) -> int:
@@ -64,7 +64,7 @@ class Features(Shown):
         check_type("name", name, str, "the name of a feature")
         if name not in self.names:
             hint = did_you_mean(name, self.names)
-            raise ConfigError(f"no such feature: {shown(name)}; these features have {', '.join(self.names)}{hint}")
+            raise ConfigError(f"no such feature: {shown(name)}; these features have {few(self.names)}{hint}")
         return self.names.index(name)
 
     def select(self, names: Sequence[str]) -> Features:

@@ -111,6 +111,8 @@ class Study(Shown):
     title: str = TITLE
 
     def __post_init__(self) -> None:
+        check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
+        check_type("costs", self.costs, Costs, "such as fs.Costs(taker=5e-4)")
         check_number("delay", self.delay)
         if self.cooldown is not None:
             check_duration("cooldown", self.cooldown)

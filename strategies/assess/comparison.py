@@ -276,7 +276,10 @@ def avoided_moves(
     [[-0.2, 0.198]]
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    check_one("strategy", strategy)
     strategy = strategy or AnomalyAvoidance()
+    check_type("strategy", strategy, AnomalyAvoidance, "such as fs.AnomalyAvoidance()")
+    check_type("costs", costs, Costs, "such as fs.Costs(taker=5e-4)")
     outside = strategy.outside(bars, signals)
     base, listed, _ = equal_weights(bars, strategy.rebalance)
     close, rows = carried(bars.close), []

@@ -13,6 +13,7 @@ from foreshock.data.checks import check_mapping, check_one, check_texts, check_t
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown, counted, grid_facts
+from foreshock.data.show.shown import few
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
@@ -101,7 +102,7 @@ def stability_grid(
     for threshold in thresholds.values():
         check_threshold(threshold)
     if not thresholds or not holds or len({parse_duration(hold, "hold") for hold in holds}) < len(holds):
-        raise ConfigError(f"there must be thresholds and holds that differ, got {list(thresholds)} and {holds}")
+        raise ConfigError(f"there must be thresholds and holds that differ, got {few(thresholds)} and {few(holds)}")
     weights: dict[tuple[Hashable, Hashable], np.ndarray] = {}
     rates = {}
     for label, threshold in thresholds.items():

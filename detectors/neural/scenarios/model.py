@@ -18,18 +18,19 @@ from foreshock.data.checks import (
     check_array,
     check_function,
     check_integer,
-    check_names,
     check_number,
     check_path,
+    check_shape,
     check_span,
     check_text,
+    check_texts,
     check_type,
     check_whole,
 )
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
-from foreshock.data.show.shown import one_line, shown
+from foreshock.data.show.shown import few, one_line, shown
 from foreshock.detectors.base import write_saved
 from foreshock.detectors.neural.parameters import ParametersOfBases
 from foreshock.detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
@@ -168,13 +169,14 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         check_span("interval", interval)
         if on_epoch is not None:
             check_function("on_epoch", on_epoch)
-        check_names("symbols", symbols)
+        check_texts("symbols", symbols)
         check_array("returns", returns)
+        check_shape("returns", returns, (len(returns), len(symbols)))
         self._check()
         n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
         never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
         if never:
-            raise DataError(f"no return of {', '.join(never)} is known; leave it out")
+            raise DataError(f"no return of {few(never)} is known; leave it out")
         scale = np.nanmedian(np.abs(returns), axis=0) / 0.6745
         if not (scale > 0).all():
             raise DataError(f"{symbols[int(np.argmin(scale))]} does not move in most bars; leave it out")
@@ -361,5 +363,5 @@ def held_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (paths.shape[2],) or not np.isfinite(weights).all():
-        raise ConfigError(f"weights must be one finite number for each of {paths.shape[2]} assets, got {weights.tolist()}")
+        raise ConfigError(f"weights must be one finite number for each of {paths.shape[2]} assets, got {shown(weights)}")
     return np.expm1(paths.sum(axis=1)) @ weights

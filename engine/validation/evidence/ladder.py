@@ -12,7 +12,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_array, check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.kernels.rolling import rolling_mean_nb
 from foreshock.engine.scores import Signals, thin
 from foreshock.engine.validation.evidence.direction import Direction, direction
@@ -75,7 +75,7 @@ class EvidenceTable:
         for name, forecast in self.garch.items():
             if name not in table.entries:
                 raise ConfigError(
-                    f"garch must be given for horizons among {list(table.entries)}, got {shown(name)}; compute the others"
+                    f"garch must be given for horizons among {few(table.entries)}, got {shown(name)}; compute the others"
                 )
             if forecast.shape != table.bars.shape:
                 raise ConfigError(f"garch[{shown(name)}] must have the shape of the bars, {table.bars.shape}, got {forecast.shape}")
@@ -134,7 +134,7 @@ def horizon_evidence(
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     if horizon not in table.table.entries:
-        raise ConfigError(f"horizon must be one of {list(table.table.entries)}, got {shown(horizon)}; add it to the table")
+        raise ConfigError(f"horizon must be one of {few(table.table.entries)}, got {shown(horizon)}; add it to the table")
     moves, forecast = table.table.entries[horizon]
     events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
     found = compare(moves, forecast, events, signals.decided & ~signals.active)
@@ -201,6 +201,8 @@ def evidence(
     DataError
         If signals and bars do not cover the same rows.
     """
+    if surrogate is not None:
+        check_type("surrogate", surrogate, Estimate, "leave it out")
     if garch is not None:
         check_array("garch", garch)
     check_integer("n_bootstrap", n_bootstrap)

@@ -214,6 +214,8 @@ def event_study(
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
+    if table is not None:
+        check_type("table", table, EventStudyTable, "leave it out, and it is computed")
     table = table or EventStudyTable(bars, horizon)
     k = table.n_offsets
     events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))

@@ -198,6 +198,8 @@ def forward_moves(
     check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    if table is not None:
+        check_type("table", table, MoveTable, "leave it out, and it is computed")
     return (table or MoveTable(bars, horizons, delay)).after(signals, cooldown, n_bootstrap, seed)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_array, check_integer, check_type
+from foreshock.data.checks import check_integer, check_shape, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -141,7 +141,7 @@ def lead_lag(
     check_integer("n_draws", n_draws)
     check_integer("seed", seed)
     if surprise is not None:
-        check_array("surprise", surprise)
+        check_shape("surprise", surprise, bars.shape)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
