@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foreshock.data.checks import check_text, check_type
+from foreshock.data.checks import check_path, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.shown import few, shown
@@ -203,6 +203,7 @@ def load_detector(path: str | Path) -> Detector:
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))
     check_type("path", path, (str, Path), "give the file that save wrote")
+    check_path("path", path)
     name, params, learned = read_saved(path)
     if "n_steps" in params:
         raise DataError(f"{path} holds a scenario model, {name}; load it with fs.load_scenario_model")

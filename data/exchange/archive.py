@@ -121,6 +121,8 @@ class Archive(Shown):
         check_integer("attempts", attempts)
         check_number("wait", wait)
         check_number("timeout", timeout)
+        if stopped is not None:
+            check_type("stopped", stopped, threading.Event, "leave it out")
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or threading.Event()
         if not isinstance(source, str | os.PathLike):

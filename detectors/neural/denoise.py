@@ -11,6 +11,7 @@ from foreshock.data.books.orderbook import BOOK_COLUMNS, SIDES, Book
 from foreshock.data.checks import check_number
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few
+from foreshock.data.show.shown import shown as words_for
 from foreshock.engine.features.book import book_features
 from foreshock.engine.features.features import Features
 
@@ -53,7 +54,7 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
     if ratio is not None:
         check_number("ratio", ratio)
     if ratio is not None and not ratio > 1:
-        raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {shown(ratio)}; try 8")
+        raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {words_for(ratio)}; try 8")
     names = getattr(model, "names_", None)
     if names is None:
         raise ConfigError("the model is not fitted; fit it on book_features(book, names) before denoise_book")

@@ -202,11 +202,11 @@ def detection_report(
     check_integer("cooldown", cooldown)
     check_integer("window", window)
     check_integer("seed", seed)
-    if counted is not None:
-        check_shape("counted", counted, scores.values.shape)
     check_options(detection_report, options, ReportOptions)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("scores", scores, Scores, "make them with fs.walk_forward")
+    if counted is not None:
+        check_shape("counted", counted, scores.values.shape)
     check_type("events", events, (Events, pd.DataFrame), "such as fs.Events.from_frame(...)")
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)

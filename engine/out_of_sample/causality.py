@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_function, check_integer, check_type
+from foreshock.data.checks import check_function, check_integer, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -120,6 +120,10 @@ def audit(
     False
     """
     check_integer("seed", seed)
+    if not isinstance(tolerance, Mapping):
+        check_number("tolerance", tolerance)
+    if isinstance(at_open, str | bytes) or not isinstance(at_open, Collection):
+        raise ConfigError(f"at_open must be a list of names, got {shown(at_open)}; put it in brackets")
     check_integer("n_cuts", n_cuts)
     if first_cut is not None:
         check_integer("first_cut", first_cut)

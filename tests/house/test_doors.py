@@ -77,6 +77,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "list": ("names",),
     "tuple": ("names",),
     "None": ("none",),
+    "datetime64": ("text", "number"),
     "bool": ("number",),
     "Optional": ("none",),
 }
@@ -241,6 +242,9 @@ def complaint(door: Callable[..., Any], arguments: dict[str, Any]) -> str:
 def complaints(door: Callable[..., Any]) -> Iterator[str]:
     every = parameters(door)
     needed = {p.name: valid().get(p.name) for p in every if p.default is p.empty}
+    if door.__name__ == "signals":
+        # It has two names.
+        needed, every = {"threshold": fs.Fixed(3.0)}, [p for p in every if p.name == "cooldown"]
     for parameter in every:
         allowed = accepted_kinds(parameter)
         for kind, value in wrong_values().items():
@@ -265,3 +269,55 @@ def test_a_study_of_features_is_refused_by_the_name_of_their_type():
     with pytest.raises(fs.ConfigError, match="bars must be Bars, got a Features; read a file with") as error:
         fs.Study(samples()["Features"], ["zscore"])
     assert len(str(error.value)) < 100
+
+
+LONG = "<b>\n" + "x" * 10_000
+
+
+def test_the_message_on_a_long_list_or_a_long_name_is_short():
+    many = tuple(f"symbol {at} of a long list" for at in range(500))
+    bars = samples()["Bars"]
+    wide = {name: np.ones((300, 500)) for name in ("open", "high", "low", "close", "volume")}
+    market = fs.Bars(time=bars.time[:300], symbols=many, interval=bars.interval, **wide)
+    odd = fs.Bars(time=bars.time[:300], symbols=(LONG,), interval=bars.interval, **{k: v[:, :1] for k, v in wide.items()})
+    table = pd.DataFrame(np.ones((3, 500)), columns=list(many))
+    features = fs.Features(bars.time[:3], many, many, np.ones((3, 500, 500)), bars.interval)
+    weights = pd.DataFrame(np.ones((300, 500)) / 500, columns=[f"other {name}" for name in many])
+    calls = [
+        lambda: market.select("none"),
+        lambda: odd.select("none"),
+        lambda: market.select(LONG),
+        lambda: fs.Bars.from_frame(table),
+        lambda: fs.Bars.from_frame(table.rename(columns={many[0]: LONG})),
+        lambda: fs.Book.from_frame(table),
+        lambda: fs.Trades.from_frame(table),
+        lambda: features.column(LONG),
+        lambda: fs.backtest(market, weights),
+        lambda: fs.backtest(odd, weights),
+        lambda: fs.backtest(market, weights.iloc[:, :2]),
+        lambda: fs.Study(market, [LONG]),
+        lambda: fs.Study(market, [LONG] * 500),
+        lambda: fs.Study(market, ["zscore"], horizons=list(many)),
+        lambda: fs.Study(market, ["zscore"], features=list(many)),
+        lambda: fs.Study(market, ["zscore"], horizons=[LONG]),
+        lambda: fs.make_detector(LONG),
+        lambda: fs.make_detector("zscore", **{name: 1 for name in many}),
+        lambda: fs.make_detector("zscore", window=LONG),
+        lambda: fs.make_strategy(LONG),
+        lambda: fs.make_threshold(LONG),
+        lambda: fs.make_threshold("fixed", **{LONG: 1}),
+        lambda: fs.register_detector(LONG, LONG),
+        lambda: fs.ohlcv_features(market, [LONG]),
+        lambda: fs.ohlcv_features(market, list(many)),
+        lambda: fs.make_detector("pca").fit(samples()["Features"]).score(features),
+        lambda: fs.MarketLimits(dict.fromkeys(many, 5.0), {}).check(("A",)),
+        lambda: fs.Events.from_frame(table, bars.time, many, bars.interval),
+        lambda: fs.model_confidence_set(np.ones((50, 3)), names=many),
+        lambda: fs.read_bars(LONG),
+        lambda: fs.SeriesKey(LONG, "spot", "BTC/USDT", "ohlcv", "1m"),
+    ]
+    for at, call in enumerate(calls):
+        with pytest.raises(fs.ForeshockError) as error:
+            call()
+            pytest.fail(f"call {at} passes")
+        assert len(str(error.value)) < 500, (at, len(str(error.value)), str(error.value)[:120])

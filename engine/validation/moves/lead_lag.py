@@ -140,10 +140,10 @@ def lead_lag(
     """
     check_integer("n_draws", n_draws)
     check_integer("seed", seed)
-    if surprise is not None:
-        check_shape("surprise", surprise, bars.shape)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    if surprise is not None:
+        check_shape("surprise", surprise, bars.shape)
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     n_bars = bars_in(reach, bars.interval, "reach")

@@ -11,7 +11,7 @@ from scipy.fft import next_fast_len
 from foreshock.data.checks import check_array, check_integer, check_level, check_names, check_number
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.validation.selection.multiple import StepDown, romano_wolf
 
 
@@ -143,7 +143,7 @@ def model_confidence_set(
     losses = _matrix(losses, "losses")
     names = tuple(names)
     if losses.shape[1] < 2 or len(names) != losses.shape[1] or len(set(names)) < len(names):
-        got = f"{losses.shape[1]} with names {list(names)}"
+        got = f"{losses.shape[1]} with names {few(names)}"
         raise ConfigError(f"a confidence set needs two models or more with a name each, got {got}")
     check_level(level, 0.05)
     _check_draws(n_draws)
