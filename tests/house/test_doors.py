@@ -74,6 +74,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "float": ("number",),
     "Iterable": ("array", "frame", "dict", "text", "names"),
     "Sequence": ("array", "frame", "dict", "names"),
+    "Collection": ("array", "frame", "dict", "names"),
     "list": ("names",),
     "tuple": ("names",),
     "None": ("none",),
@@ -295,8 +296,6 @@ def test_the_message_on_a_long_list_or_a_long_name_is_short():
         lambda: fs.backtest(market, weights),
         lambda: fs.backtest(odd, weights),
         lambda: fs.backtest(market, weights.iloc[:, :2]),
-        lambda: fs.Study(market, [LONG]),
-        lambda: fs.Study(market, [LONG] * 500),
         lambda: fs.Study(market, ["zscore"], horizons=list(many)),
         lambda: fs.Study(market, ["zscore"], features=list(many)),
         lambda: fs.Study(market, ["zscore"], horizons=[LONG]),
@@ -316,8 +315,9 @@ def test_the_message_on_a_long_list_or_a_long_name_is_short():
         lambda: fs.read_bars(LONG),
         lambda: fs.SeriesKey(LONG, "spot", "BTC/USDT", "ohlcv", "1m"),
     ]
+    wrong = {}
     for at, call in enumerate(calls):
-        with pytest.raises(fs.ForeshockError) as error:
-            call()
-            pytest.fail(f"call {at} passes")
-        assert len(str(error.value)) < 500, (at, len(str(error.value)), str(error.value)[:120])
+        said = complaint(call, {})
+        if said:
+            wrong[at] = said
+    assert wrong == {}
