@@ -297,7 +297,6 @@ def test_the_message_on_a_long_list_or_a_long_name_is_short():
         lambda: fs.backtest(odd, weights),
         lambda: fs.backtest(market, weights.iloc[:, :2]),
         lambda: fs.Study(market, ["zscore"], horizons=list(many)),
-        lambda: fs.Study(market, ["zscore"], features=list(many)),
         lambda: fs.Study(market, ["zscore"], horizons=[LONG]),
         lambda: fs.make_detector(LONG),
         lambda: fs.make_detector("zscore", **{name: 1 for name in many}),
