@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_integer, check_names, check_times, check_type
+from foreshock.data.checks import check_array, check_integer, check_mapping, check_names, check_switch, check_times, check_type
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
@@ -53,6 +53,12 @@ class Bars(Shown):
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_array("open", self.open)
+        check_array("high", self.high)
+        check_array("low", self.low)
+        check_array("close", self.close)
+        check_array("volume", self.volume)
+        check_mapping("extras", self.extras)
         set_ = object.__setattr__
         check_times("time", self.time)
         check_names("symbols", self.symbols)
@@ -192,6 +198,7 @@ class Bars(Shown):
 
     def returns(self, log: bool = True) -> np.ndarray:
         """Close-to-close returns, shape (n_bars, n_symbols); the first row, and any across an unknown bar, is NaN."""
+        check_switch("log", log)
         moves = np.full(self.shape, np.nan)
         ratio = self.close[1:] / self.close[:-1]
         moves[1:] = np.log(ratio) if log else ratio - 1

@@ -6,12 +6,16 @@ import difflib
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 
 import numpy as np
 
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
+
+# What Linux allows; other systems allow less.
+LONGEST_PATH = 4_096
 
 
 def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "give one") -> None:
@@ -65,7 +69,7 @@ def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
     if len(found) < least:
         raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
     if len(set(found)) < len(found):
-        raise ConfigError(f"levels must differ, got {list(found)}; give each once")
+        raise ConfigError(f"levels must differ, got {few(found)}; give each once")
     return found
 
 
@@ -84,7 +88,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def check_horizons(horizons: Sequence[Duration]) -> None:
     """Refuse none, one that is no duration, and the same one twice, however it is written."""
     if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
-        raise ConfigError(f"horizons must differ and be at least one, got {list(horizons)}; a horizon twice is two tests")
+        raise ConfigError(f"horizons must differ and be at least one, got {few(horizons)}; a horizon twice is two tests")
 
 
 def check_type(name: str, value: object, expected: type | tuple[type, ...], hint: str) -> None:
@@ -170,6 +174,8 @@ def check_path(name: str, value: object) -> None:
     """
     if not isinstance(value, str | os.PathLike):
         raise ConfigError(f"{name} must be a file or a folder, got {shown(value)}; pass its path as text")
+    if len(os.fspath(value)) > LONGEST_PATH:
+        raise ConfigError(f"{name} must be at most {LONGEST_PATH:,} characters, got {shown(value)}; shorten it")
 
 
 def check_number(name: str, value: object) -> None:
@@ -194,3 +200,166 @@ def check_integer(name: str, value: object) -> None:
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ConfigError(f"{name} must be a whole number, got {shown(value)}")
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what is no text.
+
+    >>> check_text("title", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: title must be a text, got 3
+    """
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be a text, got {shown(value)}")
+
+
+def check_one(name: str, value: object) -> None:
+    """Refuse an array or a table where one value is wanted.
+
+    >>> check_one("strategy", np.zeros(3))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: strategy must be one value, got an array of shape (3,); leave it out for the default
+    """
+    if getattr(value, "ndim", 0):
+        raise ConfigError(f"{name} must be one value, got {shown(value)}; leave it out for the default")
+
+
+def check_mapping(name: str, value: object) -> None:
+    """Refuse what is no dict.
+
+    >>> check_mapping("weights", [1])
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: weights must be a dict, got [1]
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name} must be a dict, got {shown(value)}")
+
+
+def check_function(name: str, value: object) -> None:
+    """Refuse what cannot be called.
+
+    >>> check_function("on_epoch", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: on_epoch must be a function, got 3
+    """
+    if not callable(value):
+        raise ConfigError(f"{name} must be a function, got {shown(value)}")
+
+
+def check_texts(name: str, value: object) -> None:
+    """Refuse what is no list of texts or durations.
+
+    >>> check_texts("features", [1.5])
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: features must be a list of texts, got [1.5]
+    """
+    check_names(name, value)
+    if isinstance(value, Sequence | np.ndarray) and not all(isinstance(one, str | timedelta | np.timedelta64) for one in value):
+        raise ConfigError(f"{name} must be a list of texts, got {shown(value)}")
+
+
+def check_numbers(name: str, value: object) -> None:
+    """Refuse what is no list of numbers.
+
+    >>> check_numbers("depths", 0.2)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: depths must be a list of numbers, got 0.2; put it in brackets
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) != 1:
+        raise ConfigError(f"{name} must be a list of numbers, got {shown(value)}; put it in brackets")
+    if isinstance(value, Sequence):
+        for one in value:
+            check_number(f"each of {name}", one)
+
+
+def check_vector(name: str, value: object) -> None:
+    """Refuse what is no array of numbers of one dimension.
+
+    >>> check_vector("p_values", np.zeros((2, 3)))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: p_values must have one dimension, got an array of shape (2, 3)
+    """
+    check_array(name, value)
+    if np.ndim(value) != 1:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        raise ConfigError(f"{name} must have one dimension, got {shown(value)}")
+
+
+def check_duration(name: str, value: object) -> None:
+    """Refuse what is of no type that a duration may have; what it says is read where it is used.
+
+    >>> check_duration("window", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: window must be a duration, such as '1h', got 3
+    """
+    if not isinstance(value, str | timedelta | np.timedelta64):
+        raise ConfigError(f"{name} must be a duration, such as '1h', got {shown(value)}")
+
+
+def check_span(name: str, value: object) -> None:
+    """Refuse what is no timedelta.
+
+    >>> check_span("interval", "1h")
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: interval must be a np.timedelta64, got '1h'
+    """
+    if not isinstance(value, timedelta | np.timedelta64):
+        raise ConfigError(f"{name} must be a np.timedelta64, got {shown(value)}")
+
+
+def check_each(name: str, value: object, expected: type) -> None:
+    """Refuse what is no list of ``expected``.
+
+    >>> check_each("books", [1], dict)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: books must be a list of dict, got [1]
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(one, expected) for one in value):
+        raise ConfigError(f"{name} must be a list of {expected.__name__}, got {shown(value)}")
+
+
+def check_rows(name: str, value: object) -> None:
+    """Refuse what chooses no rows: neither a slice, nor a mask, nor whole numbers.
+
+    >>> check_rows("rows", np.zeros(3))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: rows must be a slice, a mask or whole numbers, got an array of shape (3,)
+    """
+    if isinstance(value, slice) or (isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "biu"):
+        return
+    raise ConfigError(f"{name} must be a slice, a mask or whole numbers, got {shown(value)}")
+
+
+def check_shape(name: str, value: object, shape: tuple[int, ...]) -> None:
+    """Refuse what is no array of this shape.
+
+    >>> check_shape("outside", np.zeros(3), (3, 2))
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: outside must have the shape (3, 2), got an array of shape (3,)
+    """
+    check_array(name, value)
+    if np.shape(value) != shape:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        raise ConfigError(f"{name} must have the shape {shape}, got {shown(value)}")
+
+
+def check_pair(name: str, value: object) -> None:
+    """Refuse what is no tuple of two.
+
+    >>> check_pair("regimes", 3)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: regimes must be a tuple of two, got 3
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise ConfigError(f"{name} must be a tuple of two, got {shown(value)}")

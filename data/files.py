@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from foreshock.data.bars import Bars
+from foreshock.data.checks import check_path
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration
 from foreshock.data.show.shown import shown
@@ -35,6 +36,7 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
     DataError
         If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` does that, and counts.
     """
+    check_path("path", path)
     table = read_table(path)
     with naming(path):
         return Bars(**bar_columns(table, interval))

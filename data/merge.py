@@ -13,7 +13,7 @@ from foreshock.data.bars import FIELDS, PRICES
 from foreshock.data.checks import check_type
 from foreshock.data.errors import DataError
 from foreshock.data.show.facts import Shown, counted
-from foreshock.data.show.shown import few
+from foreshock.data.show.shown import few, shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,9 +101,10 @@ def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
 
 
 def _times(name: str, table: pa.Table) -> np.ndarray:
+    check_type(f"each of tables, {shown(name)},", table, pa.Table, "pass Arrow tables, as Store.read does")
     missing = {"time", *FIELDS} - set(table.column_names)
     if missing:
-        raise DataError(f"{name}: missing column: {', '.join(sorted(missing))}; give bars as Store.read does")
+        raise DataError(f"{name}: missing column: {few(sorted(missing))}; give bars as Store.read does")
     time = table["time"].to_numpy()
     if (np.diff(time) <= 0).any():
         raise DataError(f"{name}: times must rise from row to row, got {time[np.argmax(np.diff(time) <= 0) + 1]} after a later one")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import few
 from foreshock.data.system.disk import write_whole
 from foreshock.detectors.parameter_types import check_types
 from foreshock.detectors.shown_parameters import ShownParameters
@@ -83,7 +84,7 @@ class Detector(ShownParameters, BaseEstimator):
         learned = getattr(self, "symbols_", None)
         if learned and features.symbols and set(learned).isdisjoint(features.symbols):
             raise ConfigError(
-                f"{self.name} was fitted on {', '.join(learned[:5])} and knows none of {', '.join(features.symbols[:5])}; each has "
+                f"{self.name} was fitted on {few(learned, 3)} and knows none of {few(features.symbols, 3)}; each has "
                 f"a scale of its own, so fit it on them"
             )
         return Scores(features.time, features.symbols, self._score(features), features.interval)

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from foreshock.data.errors import ConfigError, DataError, ForeshockError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
+from foreshock.data.show.shown import shown
 from foreshock.data.simulate.random_bars import random_bars
 from foreshock.detectors.base import Detector, read_saved
 from foreshock.detectors.registry import restored
@@ -58,7 +59,7 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
     foreshock.data.errors.ConfigError: ahead looks ahead: its score of row 1 differs when the rows from ...
     """
     if isinstance(detector, type) or not isinstance(detector, Detector):
-        raise ConfigError(f"detector must be an object of a subclass of fs.Detector, got {detector!r}")
+        raise ConfigError(f"detector must be an object of a subclass of fs.Detector, got {shown(detector)}")
     # One memory layout throughout: NumPy sums in another order in another layout, and rounds otherwise.
     features = _copied(ohlcv_features(random_bars(1_400, 3, seed=11)) if features is None else features)
     n_train = features.n_rows * 4 // 7

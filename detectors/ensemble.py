@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import make_detector
 from foreshock.engine.features.features import Features
@@ -61,7 +61,7 @@ class Ensemble(Detector):
         params = self.params or {}
         strangers = [name for name in params if name not in self.members]
         if strangers:
-            raise ConfigError(f"params has {', '.join(strangers)}, which is no member; the members are {', '.join(self.members)}")
+            raise ConfigError(f"params has {few(strangers)}, which is no member; the members are {few(self.members)}")
         return [make_detector(name, **params.get(name, {})) for name in self.members]
 
     def _fit(self, features: Features) -> None:

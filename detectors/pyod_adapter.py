@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.errors import ConfigError
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.detectors.pooled import PooledDetector
 
 PREFIX = "pyod:"
@@ -66,7 +66,7 @@ class PyODDetector(PooledDetector):
     def set_params(self, **params: Any) -> PyODDetector:
         unknown = [name for name in params if name not in self.get_params()]
         if unknown:
-            raise ConfigError(f"unknown parameter of {self.name}: {', '.join(unknown)}")
+            raise ConfigError(f"unknown parameter of {self.name}: {few(unknown)}")
         for name, value in params.items():
             if name in ("pool", "max_rows"):
                 setattr(self, name, value)
@@ -149,7 +149,7 @@ def pyod_class(name: str) -> type[PyODDetector]:
     wanted = name.removeprefix(PREFIX)
     homes = _homes()
     if wanted not in homes:
-        raise ConfigError(f"PyOD has no model {shown(wanted)}; it has {', '.join(sorted(homes))}")
+        raise ConfigError(f"PyOD has no model {shown(wanted)}; it has {few(sorted(homes), 20)}")
     try:
         model_class = getattr(import_module(homes[wanted]), wanted)
     except ImportError as error:

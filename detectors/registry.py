@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_path, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.registry import Registry
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 if TYPE_CHECKING:
     from foreshock.detectors.base import Detector
@@ -160,6 +160,7 @@ def make_detector(name: str, **params: Any) -> Detector:
     >>> fs.make_detector("zscore", window=24).lookback
     24
     """
+    check_text("name", name)
     return DETECTORS.make(name, params)
 
 
@@ -202,6 +203,7 @@ def load_detector(path: str | Path) -> Detector:
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))
     check_type("path", path, (str, Path), "give the file that save wrote")
+    check_path("path", path)
     name, params, learned = read_saved(path)
     if "n_steps" in params:
         raise DataError(f"{path} holds a scenario model, {name}; load it with fs.load_scenario_model")
@@ -212,7 +214,7 @@ def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> D
     """The detector with what ``read_saved`` has read from ``path``."""
     missing = [key for key in detector.learned if key not in learned]
     if missing:
-        raise DataError(f"{path} lacks {', '.join(missing)}, which a {detector.name} needs; save the detector again")
+        raise DataError(f"{path} lacks {few(missing)}, which a {detector.name} needs; save the detector again")
     try:
         return detector.restore(learned)
     except (KeyError, AttributeError, TypeError) as error:

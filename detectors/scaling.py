@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import few
 from foreshock.engine.features.features import Features
 
 MIN_ROWS = 100
@@ -51,7 +52,7 @@ class RobustScaler:
                 scale[i] = np.where(high > low, (high - low) / 1.349, 1.0)
         if np.isnan(center).all():
             raise DataError(
-                f"no symbol has {MIN_ROWS} training rows with all of {', '.join(features.names)} known, "
+                f"no symbol has {MIN_ROWS} training rows with all of {few(features.names)} known, "
                 f"of {features.n_rows} rows at most {int(complete.sum(axis=0).max())}; {_remedy(features)}"
             )
         return cls(features.symbols, features.names, center, scale)
@@ -69,7 +70,7 @@ class RobustScaler:
         """Centres and scales of the symbols of ``features``, NaN for those that were not learned."""
         if features.names != self.names:
             raise ConfigError(
-                f"the detector was fitted on the features {', '.join(self.names)}, got {', '.join(features.names)}; "
+                f"the detector was fitted on the features {few(self.names)}, got {few(features.names)}; "
                 f"score the same features, or fit again"
             )
         rows = [self.symbols.index(name) if name in self.symbols else -1 for name in features.symbols]

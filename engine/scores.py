@@ -9,7 +9,16 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_names, check_times, check_type
+from foreshock.data.checks import (
+    check_array,
+    check_duration,
+    check_each,
+    check_names,
+    check_number,
+    check_span,
+    check_times,
+    check_type,
+)
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
@@ -62,6 +71,9 @@ class Scores(Shown):
     folds: tuple[FoldScores, ...] = ()
 
     def __post_init__(self) -> None:
+        check_array("values", self.values)
+        check_span("interval", self.interval)
+        check_each("folds", self.folds, FoldScores)
         check_times("time", self.time)
         check_names("symbols", self.symbols)
         shape = (len(self.time), len(self.symbols))
@@ -87,6 +99,8 @@ class Scores(Shown):
         TypeError
             If there is no threshold, or one under either name.
         """
+        if cooldown is not None:
+            check_duration("cooldown", cooldown)
         given = [one for one in (threshold, policy) if one is not None]
         if len(given) != 1:
             raise TypeError(f"signals() takes one threshold, such as fs.RollingQuantile(0.99), got {len(given)}")
@@ -140,6 +154,11 @@ class Signals(Shown):
     nominal_rate: float = float("nan")
 
     def __post_init__(self) -> None:
+        check_array("active", self.active)
+        check_array("threshold", self.threshold)
+        check_array("decided", self.decided)
+        check_span("interval", self.interval)
+        check_number("nominal_rate", self.nominal_rate)
         check_times("time", self.time)
         check_names("symbols", self.symbols)
 

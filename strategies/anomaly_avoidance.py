@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_array, check_switch, check_type
+from foreshock.data.checks import check_duration, check_number, check_shape, check_switch, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -70,6 +70,8 @@ class AnomalyAvoidance(Shown):
     name: ClassVar[str] = "anomaly_avoidance"
 
     def __post_init__(self) -> None:
+        check_number("exposure", self.exposure)
+        check_duration("reentry", self.reentry)
         parse_duration(self.hold, "hold")
         parse_duration(self.rebalance, "rebalance")
         if not 0 <= self.exposure <= 1:
@@ -95,7 +97,8 @@ class AnomalyAvoidance(Shown):
 
     def weights_outside(self, bars: Bars, outside: np.ndarray) -> np.ndarray:
         """Target weights of a book that stands aside where ``outside`` is True."""
-        check_array("outside", outside)
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
+        check_shape("outside", outside, bars.shape)
         base, listed, due = equal_weights(bars, self.rebalance)
         target = np.where(outside, self.exposure * base, base)
         return np.where(listed & (due[:, None] | changed(outside)), target, np.nan)

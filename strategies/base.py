@@ -10,6 +10,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
+from foreshock.data.show.shown import few
 from foreshock.engine.scores import Signals
 
 
@@ -87,7 +88,7 @@ def carried(values: np.ndarray, start: float = np.nan) -> np.ndarray:
 def rows_of(bars: Bars, time: np.ndarray, symbols: tuple[str, ...], name: str) -> np.ndarray:
     """Where the rows of the bars stand in those of something else, which must have them all and the same symbols."""
     if tuple(symbols) != bars.symbols:
-        raise ConfigError(f"{name} must have the symbols of the bars {bars.symbols}, got {tuple(symbols)}; use bars.select")
+        raise ConfigError(f"{name} must have the symbols of the bars, {few(bars.symbols)}, got {few(symbols)}; use bars.select")
     rows = np.searchsorted(time, bars.time)
     if len(time) == 0 or not np.array_equal(np.asarray(time)[np.minimum(rows, len(time) - 1)], bars.time):
         raise ConfigError(

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_duration, check_integer, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.show.facts import Shown
@@ -135,6 +135,10 @@ class RandomAvoidance(Shown):
     name: ClassVar[str] = "random_avoidance"
 
     def __post_init__(self) -> None:
+        check_integer("n_draws", self.n_draws)
+        check_integer("seed", self.seed)
+        check_number("exposure", self.exposure)
+        check_duration("reentry", self.reentry)
         if self.n_draws < 1:
             raise ConfigError(f"n_draws must be at least 1, got {shown(self.n_draws)}")
         self._strategy()

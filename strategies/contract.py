@@ -9,6 +9,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
+from foreshock.data.show.shown import shown
 from foreshock.data.simulate.random_bars import random_bars
 from foreshock.engine.out_of_sample.causality import audit
 from foreshock.engine.scores import Signals
@@ -54,10 +55,10 @@ def check_strategy(strategy: Strategy, bars: Bars | None = None) -> None:
     foreshock.data.errors.ConfigError: ahead looks ahead: its weights differ with the rows from ...
     """
     if isinstance(strategy, type) or not callable(getattr(strategy, "weights", None)):
-        raise ConfigError(f"strategy must be an object with a method weights(bars, signals), got {strategy!r}")
+        raise ConfigError(f"strategy must be an object with a method weights(bars, signals), got {shown(strategy)}")
     name = getattr(strategy, "name", None)
     if not isinstance(name, str):
-        raise ConfigError(f"{type(strategy).__name__} must have a name, a text on the class, got {name!r}")
+        raise ConfigError(f"{type(strategy).__name__} must have a name, a text on the class, got {shown(name)}")
     bars = _usual_bars() if bars is None else bars
     weights = _computed(strategy, bars)
     with global_seed(2):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_number, check_text, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -65,6 +65,9 @@ class EventTrade(Shown):
     name: ClassVar[str] = "event_trade"
 
     def __post_init__(self) -> None:
+        check_text("mode", self.mode)
+        check_number("stop", self.stop)
+        check_number("exposure", self.exposure)
         if self.mode not in MODES:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}, got {shown(self.mode)}")
         parse_duration(self.hold, "hold")

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_switch
+from foreshock.data.checks import check_number, check_switch, check_text
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -94,6 +94,9 @@ class FactorPortfolio(Shown):
     name: ClassVar[str] = "factor_portfolio"
 
     def __post_init__(self) -> None:
+        check_text("budget", self.budget)
+        check_number("turnover_penalty", self.turnover_penalty)
+        check_number("exposure", self.exposure)
         parse_duration(self.window, "window")
         parse_duration(self.rebalance, "rebalance")
         if not isinstance(self.n_factors, int) or self.n_factors < 1:

@@ -62,7 +62,8 @@ def samples() -> dict[str, Any]:
         verdict, card, scenarios, difference, quality, simulated.book, thresholds[0.9], fs.Costs(), fs.Account(),
         fs.MarketLimits({"A": 5.0}, {"A": 0.1}), fs.merge_exchanges({"binance": table}),
         fs.volume_bars(trades, float(trades.size.sum() / 5)),
-        fs.trade_windows(trades, 600), fs.SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m"), fs.Archive(), fs.Store(folder),
+        fs.trade_windows(trades, 600), fs.SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m"),
+        fs.Archive(folder), fs.Store(folder),
         fs.BookStream(), fs.OhlcvStream(2), fs.WindowStream(), fs.CombinatorialSplits(6, 2), fs.AdaptiveConformal(),
         fs.PeaksOverThreshold(), fs.VolatilityScaled(thresholds[0.9]), fs.Fixed(3.0), fs.TrainQuantile(0.9), fs.AnomalyAvoidance(),
         fs.BuyAndHold(), fs.EqualWeight(), fs.RandomAvoidance(), fs.EventTrade(), fs.FactorPortfolio(), fs.TimeSeriesMomentum(),
@@ -108,9 +109,17 @@ _MOMENTS = dict.fromkeys(("mean", "std", "skew", "kurtosis", "far", "min", "max"
 def _study_result(bars: fs.Bars, quality: Any, regimes: Any, scores: Any, signals: Any, moves: Any, verdict: Any, run: Any) -> Any:
     forward = {"n_events": 9, "abs_move_ratio": 1.1, "matched_ratio": 1.0, "ci": [0.9, 1.1], "q": 0.4}
     results = {
-        "detectors": {"zscore": {"forward": {"6h": forward}, "alert_rate": {"realised": 0.01}}},
-        "random_draws": {"anomaly_avoidance[zscore]": {"percentile": 0.5}},
-        "backtests": {"anomaly_avoidance[zscore]": {"total_return": 0.1}},
+        "data": {"hash": "a"},
+        "detectors": {"zscore": {"role": "detector", "forward": {"6h": forward}, "alert_rate": {"realised": 0.01}}},
+        "random_draws": {"anomaly_avoidance[zscore]": {"percentile": 0.5, "detector": "zscore"}},
+        "backtests": {
+            "anomaly_avoidance[zscore]": {
+                "total_return": 0.1,
+                "detector": "zscore",
+                "strategy": "anomaly_avoidance",
+                "role": "strategy",
+            }
+        },
     }
     by = "zscore"
     return fs.StudyResult(

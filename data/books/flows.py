@@ -167,6 +167,7 @@ def book_flows(book: Book, trades: Trades | None = None) -> Book:
         starts = np.zeros(n_rows + 1, dtype=np.int64)
         paid, value, is_buy = np.empty(0), np.empty(0), np.empty(0, dtype=np.bool_)
     else:
+        check_type("trades", trades, Trades, "read a file with fs.read_trades")
         if trades.series is not None:
             raise DataError(f"flows need trades of one series, got {len(set(trades.series))}; use Trades.split")
         # Row r has the trades after snapshot r - 1, up to and at snapshot r.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_integer, check_path, check_times, check_type
+from foreshock.data.checks import check_array, check_each, check_integer, check_path, check_rows, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import READERS
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
@@ -155,7 +155,7 @@ class Book(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> Book:
         """Some of the snapshots, by a slice or a mask."""
-        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
+        check_rows("rows", rows)
         return replace(self, time=self.time[rows], **{name: getattr(self, name)[rows] for name in (*TOTALS, *LEVELS)})
 
     def head(self, n: int) -> Book:
@@ -206,6 +206,7 @@ class Book(Shown):
     @classmethod
     def join(cls, books: Sequence[Book]) -> Book:
         """Books of one market, one after the other."""
+        check_each("books", books, Book)
         if not books:
             raise DataError("there is no book to join; give at least one")
         if len({(book.symbol, book.interval) for book in books}) > 1:
@@ -233,7 +234,7 @@ class Book(Shown):
             raise DataError("the book is empty; expected at least one snapshot")
         missing = [name for name in BOOK_COLUMNS if name not in frame]
         if len(missing) == len(BOOK_COLUMNS):
-            raise DataError(f"no column of an order book, such as midpoint or bids_notional_0; got {', '.join(frame.columns[:12])}")
+            raise DataError(f"no column of an order book, such as midpoint or bids_notional_0; got {few(frame.columns, 8)}")
         if missing and not partial:
             raise DataError(f"missing column: {few(missing, 6)}; add them, or pass partial=True to leave what they hold unknown")
         time = _clock(frame, interval, start)

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from foreshock.data.bars import FIELDS
-from foreshock.data.checks import check_integer, check_type
+from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
 from foreshock.data.exchange.patience import Stopped
 from foreshock.data.possible import impossible_amounts, impossible_bars
@@ -117,6 +117,12 @@ class Archive(Shown):
         timeout: float = 30.0,
         stopped: threading.Event | None = None,
     ) -> None:
+        check_path("source", source)
+        check_integer("attempts", attempts)
+        check_number("wait", wait)
+        check_number("timeout", timeout)
+        if stopped is not None:
+            check_type("stopped", stopped, threading.Event, "leave it out")
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or threading.Event()
         if not isinstance(source, str | os.PathLike):
@@ -149,6 +155,7 @@ class Archive(Shown):
 
     def files(self, key: SeriesKey, start: int, stop: int) -> Iterator[ArchiveFile]:
         """The days that ``[start, stop)`` reaches into. Where it holds a whole month, ``pages`` tries the month before its days."""
+        check_integer("stop", stop)
         check_integer("start", start)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         for first, last, _ in _spans("D", start, stop):
@@ -169,6 +176,7 @@ class Archive(Shown):
         ExchangeError
             If the archive does not answer.
         """
+        check_integer("stop", stop)
         check_integer("start", start)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         self.check(key)

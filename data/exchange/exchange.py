@@ -17,7 +17,7 @@ from foreshock.data.exchange.pages import Answer, Span, bar_spans, rate_spans, t
 from foreshock.data.exchange.patience import Patience
 from foreshock.data.interval import UNITS_US, parse_duration
 from foreshock.data.possible import impossible_bars
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 OHLCV = ("time", "open", "high", "low", "close", "volume")
 DAY_MS = UNITS_US["d"] // 1000
@@ -72,7 +72,7 @@ class Exchange:
         self._has("fetchOHLCV", "bars")
         known = [name for name in self.connection.offline.timeframes or () if ccxt.Exchange.parse_timeframe(name) * 1000 <= DAY_MS]
         if timeframe not in known:
-            raise ConfigError(f"{self.name} has no timeframe {shown(timeframe)} of a day or less; it has {', '.join(known)}")
+            raise ConfigError(f"{self.name} has no timeframe {shown(timeframe)} of a day or less; it has {few(known, 20)}")
         return int(parse_duration(timeframe).astype(np.int64)) // 1000
 
     def ohlcv(self, symbol: str, timeframe: str, start: int, stop: int) -> Iterator[Page]:

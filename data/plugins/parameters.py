@@ -14,6 +14,7 @@ import numpy as np
 
 from foreshock.data.checks import did_you_mean
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few, shown
 
 # The default of a parameter that has none.
 REQUIRED = inspect.Parameter.empty
@@ -45,9 +46,7 @@ def check_known(label: str, params: Mapping[str, Any], known: Iterable[str]) -> 
     unknown = [key for key in params if key not in known]
     if unknown:
         hint = did_you_mean(unknown[0], known)
-        raise ConfigError(
-            f"unknown parameter of {label}: {', '.join(unknown)}; expected some of {', '.join(known) or 'none'}{hint}"
-        )
+        raise ConfigError(f"unknown parameter of {label}: {few(unknown)}; expected some of {few(known, 20) or 'none'}{hint}")
 
 
 def mistyped(cls: type, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -67,9 +66,9 @@ def mistyped(cls: type, params: Mapping[str, Any], defaults: Mapping[str, Any]) 
         plain_number = isinstance(default, int | float) and not isinstance(default, bool)
         expected = annotations.get(name, float | None if plain_number else Any)
         if not _fits(value, expected):
-            shown = list(default) if isinstance(default, tuple) else default
-            such_as = f", such as {shown!r}" if default is not REQUIRED and default is not None else ""
-            return name, f"must be {_words(expected)}{such_as}, got {value!r}"
+            usual = list(default) if isinstance(default, tuple) else default
+            such_as = f", such as {usual!r}" if default is not REQUIRED and default is not None else ""
+            return name, f"must be {_words(expected)}{such_as}, got {shown(value)}"
     return None
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from foreshock.data.checks import did_you_mean
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.parameters import REQUIRED, check_known, mistyped, parameters_of
+from foreshock.data.show.shown import few, one_line, shown
 
 
 class Registry:
@@ -77,12 +78,14 @@ class Registry:
             If the name is one of ours or has a colon, or the class is none of this kind.
         """
         if not isinstance(name, str) or not name or ":" in name:
-            raise ConfigError(f"the name of a {self.kind} must be a text without a colon, got {name!r}")
+            raise ConfigError(f"the name of a {self.kind} must be a text without a colon, got {shown(name)}")
         if name in self.table:
-            raise ConfigError(f"{name!r} is a {self.kind} of foreshock's own; register yours under another name")
+            raise ConfigError(f"{shown(name)} is a {self.kind} of foreshock's own; register yours under another name")
         if isinstance(cls, str):
             if ":" not in cls:
-                raise ConfigError(f"{name!r} must be registered as a class, 'package.module:Class' or 'mine.py:Class', got {cls!r}")
+                raise ConfigError(
+                    f"{shown(name)} must be registered as a class, 'package.module:Class' or 'mine.py:Class', got {shown(cls)}"
+                )
             module, _, attribute = cls.rpartition(":")
             # The working directory may be another one when the file is loaded.
             self._registered[name] = f"{Path(module).resolve()}:{attribute}" if module.endswith(".py") else cls
@@ -100,7 +103,7 @@ class Registry:
         if name in self.table or name in self._registered or ":" in name or name in (listed := self.names()):
             return
         hint = did_you_mean(name, listed) or "; name a class of yours as 'mine.py:Class'"
-        raise ConfigError(f"unknown {self.kind} {name!r}; expected one of {', '.join(listed)}{self.also}{hint}")
+        raise ConfigError(f"unknown {self.kind} {shown(name)}; expected one of {few(listed, 40)}{self.also}{hint}")
 
     def find(self, name: str, folder: str | Path | None = None) -> type:
         """The class behind a name.
@@ -117,7 +120,7 @@ class Registry:
             If there is no such name, file, module or class, it is none of this kind, or its module raises.
         """
         if not isinstance(name, str):
-            raise ConfigError(f"the name of a {self.kind} must be a text, got {name!r}")
+            raise ConfigError(f"the name of a {self.kind} must be a text, got {shown(name)}")
         self.check(name)
         place = self.table.get(name)
         if place is not None:
@@ -132,7 +135,7 @@ class Registry:
         found = self._module(name, module, folder)
         if not hasattr(found, attribute):
             there = [key for key, value in vars(found).items() if self.accepts(value) and value.__module__ == found.__name__]
-            raise ConfigError(f"{module} has no class {attribute!r}; {self.kind}s in it: {', '.join(there) or 'none'}")
+            raise ConfigError(f"{one_line(module, 80)} has no class {shown(attribute)}; {self.kind}s in it: {few(there) or 'none'}")
         return self._checked(name, getattr(found, attribute))
 
     def make(self, name: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Any:
@@ -172,8 +175,8 @@ class Registry:
 
     def _checked(self, name: str, cls: Any) -> type:
         if not isinstance(cls, type) or not self.accepts(cls):
-            got = f"class {cls.__name__}" if isinstance(cls, type) else repr(cls)
-            raise ConfigError(f"{name!r} is no {self.kind}: it must be {self.wanted}, got {got}")
+            got = f"class {cls.__name__}" if isinstance(cls, type) else shown(cls)
+            raise ConfigError(f"{shown(name)} is no {self.kind}: it must be {self.wanted}, got {got}")
         return cls
 
     def _module(self, name: str, module: str, folder: str | Path | None) -> ModuleType:
@@ -181,12 +184,13 @@ class Registry:
             return load_file(Path(folder or ".") / module) if module.endswith(".py") else import_module(module)
         except FileNotFoundError as error:
             if error.filename is not None and Path(error.filename).name == Path(module).name:
-                raise ConfigError(f"{self.kind} {name!r}: no such file: {error.filename}") from error
+                raise ConfigError(f"{self.kind} {shown(name)}: no such file: {one_line(str(error.filename), 200)}") from error
             raise self._raised(name, module, error) from error
         except ModuleNotFoundError as error:
             if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
                 raise ConfigError(
-                    f"{self.kind} {name!r}: no module {error.name!r} is installed; install it, or name a file, 'mine.py:Class'"
+                    f"{self.kind} {shown(name)}: no module {shown(error.name)} is installed; install it, "
+                    f"or name a file, 'mine.py:Class'"
                 ) from error
             raise self._raised(name, module, error) from error
         # A module's code may raise or end the program in any way.
@@ -195,7 +199,10 @@ class Registry:
 
     def _raised(self, name: str, module: str, error: BaseException) -> ConfigError:
         said = " ".join(str(error).split())
-        return ConfigError(f"{self.kind} {name!r} cannot be loaded, importing {module} raised {type(error).__name__}: {said}")
+        return ConfigError(
+            f"{self.kind} {shown(name)} cannot be loaded, importing {one_line(module, 80)} raised "
+            f"{type(error).__name__}: {one_line(said, 200)}"
+        )
 
     def _entry_points(self) -> dict[str, EntryPoint]:
         found: dict[str, EntryPoint] = {}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import FIELDS, Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_duration, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration
 from foreshock.data.quality.checks import jumps, outliers, stale, volume_units, zero_volume
@@ -149,6 +149,8 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
     2      infinite     1       had an infinite number       removed
     3       missing     1                no bar for 1h  left unknown
     """
+    if interval is not None:
+        check_duration("interval", interval)
     found: list[pd.DataFrame] = []
     if isinstance(bars, pd.DataFrame):
         bars, found = mend_table(bar_table(bars), interval)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.books.orderbook import N_LEVELS, SIDES, Book
-from foreshock.data.checks import check_whole
+from foreshock.data.checks import check_number, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.options import check_options
@@ -152,6 +152,7 @@ def simulate_book(
     >>> bool(np.isclose(added[spoof["row"], ["bids", "asks"].index(spoof["side"]), spoof["first_level"]], spoof["size"]))
     True
     """
+    check_number("annual_volatility", annual_volatility)
     check_options(simulate_book, n_events, BookEvents)
     for name, value, least in (("seed", seed, 0), ("n_rows", n_rows, 2)):
         check_whole(name, value, least)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import shown
 from foreshock.data.trades.trades import Trades
@@ -50,6 +50,7 @@ def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500,
     >>> windows.open, windows.high, windows.low, windows.close, windows.volume.round(9)
     (array([1., 2.]), array([3., 2.]), array([1., 1.]), array([2. , 1.5]), array([10., 20.]))
     """
+    check_integer("seed", seed)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not isinstance(trades_per_bar, int | np.integer) or not FEWEST <= trades_per_bar <= MOST:
         raise ConfigError(f"trades_per_bar must be a whole number from {FEWEST} to {MOST}, got {shown(trades_per_bar)}; give one")

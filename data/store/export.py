@@ -13,6 +13,7 @@ from pyarrow.parquet import ParquetWriter
 
 from foreshock.data.books.orderbook import BOOK_COLUMNS
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import few
 from foreshock.data.store.series import SeriesKey
 from foreshock.data.store.snapshots import read_snapshots
 from foreshock.data.store.store import Store
@@ -39,7 +40,7 @@ def find_series(
     asked = " ".join(part for part in (exchange, symbol, kind, timeframe) if part)
     if not keys:
         raise DataError(f"no series {asked} in {store.folder}; foreshock store ls shows what is there")
-    raise DataError(f"{len(keys)} series are {asked}: {', '.join(map(str, keys))}; add --exchange or --timeframe")
+    raise DataError(f"{len(keys)} series are {asked}: {few(map(str, keys))}; add --exchange or --timeframe")
 
 
 def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | None = None, stop: int | None = None) -> int:

@@ -17,7 +17,7 @@ from foreshock.data.checks import check_integer
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import parse_duration
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 
 MARKETS = ("spot", "linear")
@@ -170,7 +170,7 @@ def stored_rows(key: SeriesKey, table: pa.Table, start: int, stop: int) -> pa.Ta
         of ``[start, stop)`` or off the grid of the bars.
     """
     if set(table.column_names) != set(COLUMNS[key.kind]) or len(table.column_names) != len(COLUMNS[key.kind]):
-        raise DataError(f"{key}: columns must be {', '.join(COLUMNS[key.kind])}, got {', '.join(table.column_names) or 'none'}")
+        raise DataError(f"{key}: columns must be {', '.join(COLUMNS[key.kind])}, got {few(table.column_names) or 'none'}")
     columns = {}
     for field in STORED[key.kind]:
         values = table["side" if field.name == "buy" else field.name]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from foreshock.data.checks import check_integer, check_path, check_type
+from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -129,6 +129,7 @@ class Store(Shown):
 
     def missing(self, key: SeriesKey, start: int, stop: int) -> list[Range]:
         """The parts of ``[start, stop)`` that were never written; what is known to be empty is not missing."""
+        check_integer("stop", stop)
         check_integer("start", start)
         wanted = checked_range(key, start, stop)
         names = (f"{name}{SUFFIX}" for name, _, _ in key.partitions(*wanted))
@@ -166,12 +167,20 @@ class Store(Shown):
             taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``; of books, ``{bids,asks}_{price,amount}_{0..14}``,
             NaN where there is no level.
         """
+        if start is not None:
+            check_integer("start", start)
+        if stop is not None:
+            check_integer("stop", stop)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         parts = list(self.parts(key, start, stop))
         return pa.concat_tables(parts) if parts else handed_out(key, STORED[key.kind].empty_table())
 
     def parts(self, key: SeriesKey, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
         """What ``read`` gives, a partition in memory at a time; none of them is empty."""
+        if start is not None:
+            check_integer("start", start)
+        if stop is not None:
+            check_integer("stop", stop)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
         for path in self._files(key):
@@ -207,6 +216,8 @@ class Store(Shown):
         ConfigError
             If the range does not rise or lies outside of the years 2000 to 2099.
         """
+        check_integer("start", start)
+        check_integer("stop", stop)
         start, stop = checked_range(key, start, stop)
         rows = stored_rows(key, table, start, stop)
         if start == stop:
@@ -225,6 +236,8 @@ class Store(Shown):
 
     def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
         """Collects the pages of a series, so that a partition is not written anew for each."""
+        check_integer("n_rows", n_rows)
+        check_number("seconds", seconds)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         return SeriesWriter(self, key, n_rows, seconds)
 

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from foreshock.data.checks import check_array, check_path, check_times, check_type
+from foreshock.data.checks import check_array, check_path, check_rows, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import READERS
 from foreshock.data.show.facts import Shown, counted, span_facts
+from foreshock.data.show.shown import few
 from foreshock.data.tables import TIME_NAMES, parse_times
 
 SIZE_NAMES = ("size", "qty", "quantity", "amount")
@@ -116,7 +117,7 @@ class Trades(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> Trades:
         """Some of the trades, by a slice or a mask."""
-        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
+        check_rows("rows", rows)
         return replace(self, **{name: values[rows] for name, values in self._columns().items()})
 
     def split(self) -> dict[str, Trades]:
@@ -154,7 +155,7 @@ class Trades(Shown):
         names = {what: next((name for name in known if name in frame), None) for what, known in wanted.items()}
         missing = [f"{what} ({', '.join(wanted[what])})" for what, name in names.items() if name is None]
         if missing:
-            raise DataError(f"missing column: {'; '.join(missing)}; got {', '.join(frame.columns) or 'none'}; rename or add it")
+            raise DataError(f"missing column: {few(missing)}; got {few(frame.columns) or 'none'}; rename or add it")
         if not len(frame):
             raise DataError("the table of trades is empty; expected at least one trade")
         price, size = (_numbers(frame[names[what]]) for what in ("price", "a size"))

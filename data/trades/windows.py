@@ -10,7 +10,7 @@ import pandas as pd
 from numba import njit
 
 from foreshock.data.bars import PRICES, Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_number, check_numbers, check_rows, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown, grid_facts
@@ -87,7 +87,7 @@ class TradeWindows(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> TradeWindows:
         """Some of the windows, by a slice or a mask."""
-        check_type("rows", rows, (slice, np.ndarray), "such as slice(0, 100), or a mask")
+        check_rows("rows", rows)
         return replace(self, **{name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)})
 
     def to_frame(self) -> pd.DataFrame:
@@ -97,6 +97,7 @@ class TradeWindows(Shown):
 
     def to_bars(self, symbol: str = "asset") -> Bars:
         """OHLCV bars of the windows; one without a trade is NaN."""
+        check_text("symbol", symbol)
         traded = self.trade_count > 0
         extras = {"trade_count": self.trade_count, "quote_volume": self.quote_volume, "taker_buy_volume": self.buy_volume}
         prices = {name: getattr(self, name) for name in PRICES}
@@ -136,6 +137,7 @@ def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> Tra
     >>> windows.trade_count, windows.rush_orders, windows.close
     (array([2., 0., 1.]), array([1., 0., 0.]), array([12., nan, 11.]))
     """
+    check_number("seconds", seconds)
     width = _width(seconds)
     carry, blocks = np.zeros(13), []
     check_type("trades", trades, (Trades, Iterable), "read them with fs.read_trades")
@@ -185,6 +187,7 @@ def window_size_study(trades: Trades, seconds: Sequence[float] = (5, 10, 20, 30,
         Indexed by ``seconds``: ``n_windows``, ``empty`` (share of windows without a trade), ``trade_count_cv``, ``volume_cv``,
         ``volatility_cv``; NaN where fewer than two windows are known.
     """
+    check_numbers("seconds", seconds)
     check_type("trades", trades, Trades, "read them with fs.read_trades")
     rows = []
     for size in seconds:

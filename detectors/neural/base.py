@@ -12,7 +12,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import refuse_infinite
 from foreshock.detectors.neural.folds import train_together
 from foreshock.detectors.neural.parameters import ParametersOfBases
@@ -249,7 +249,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         self._check_fitted()
         n_features = len(self.names_)
         if symbol is not None and symbol not in self.symbols_:
-            raise ConfigError(f"{self.name} was fitted on {', '.join(self.symbols_)}, got {shown(symbol)}; give one of them")
+            raise ConfigError(f"{self.name} was fitted on {few(self.symbols_)}, got {shown(symbol)}; give one of them")
         place = self.symbols_.index(symbol) if symbol is not None else 0
         model = self.models_[0 if self.pool else place]
         if codes.ndim != 2 or codes.shape[1] != self.latent or not model:

@@ -8,7 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from foreshock.data.books.orderbook import BOOK_COLUMNS, SIDES, Book
+from foreshock.data.checks import check_number
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few
 from foreshock.data.show.shown import shown as words_for
 from foreshock.engine.features.book import book_features
 from foreshock.engine.features.features import Features
@@ -49,6 +51,8 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
     ConfigError
         If the model does not know the notional of any level, or the ratio is not above 1.
     """
+    if ratio is not None:
+        check_number("ratio", ratio)
     if ratio is not None and not ratio > 1:
         raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {words_for(ratio)}; try 8")
     names = getattr(model, "names_", None)
@@ -57,7 +61,7 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
     at = {name.removeprefix("log_"): i for i, name in enumerate(names) if is_notional(name)}
     if not at:
         raise ConfigError(
-            f"the model knows the notional of no level; fit it on features such as log_bids_notional_0, got {', '.join(names[:6])}"
+            f"the model knows the notional of no level; fit it on features such as log_bids_notional_0, got {few(names)}"
         )
     features = book_features(book, names)
     rows, _ = book.grid_rows()

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from foreshock.data.checks import check_array, check_type
+from foreshock.data.checks import check_array, check_integer, check_rows, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import few
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,12 +88,10 @@ class Events(Shown):
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         missing = [name for name in ("symbol", "start", "stop") if name not in frame]
         if missing:
-            raise DataError(
-                f"events must have the columns symbol, start and stop, got {', '.join(map(str, frame.columns))}; add them"
-            )
+            raise DataError(f"events must have the columns symbol, start and stop, got {few(frame.columns)}; add them")
         unknown = sorted(set(map(str, frame["symbol"])) - set(symbols))
         if unknown:
-            raise DataError(f"events name {', '.join(unknown[:5])}, the data have {', '.join(symbols)}; select their events first")
+            raise DataError(f"events name {few(unknown)}, the data have {few(symbols)}; select their events first")
         begin, end = (pd.to_datetime(frame[name], utc=True).dt.tz_convert(None).to_numpy() for name in ("start", "stop"))
         if not (end > begin).all():
             raise DataError(f"an event must stop after it starts, got {int((~(end > begin)).sum())} that do not; correct them")
@@ -104,7 +103,7 @@ class Events(Shown):
 
     def take(self, kept: np.ndarray) -> Events:
         """The events selected by a mask or an index."""
-        check_array("kept", kept)
+        check_rows("kept", kept)
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:
@@ -116,6 +115,7 @@ class Events(Shown):
 
     def labels(self, early: int = 0) -> np.ndarray:
         """True within events and in the ``early`` rows before them, shape (n_rows, n_symbols)."""
+        check_integer("early", early)
         out = np.zeros(self.shape, dtype=bool)
         for col, start, stop in zip(self.col, self.start, self.stop, strict=True):
             out[max(start - early, 0) : stop, col] = True
@@ -187,6 +187,8 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     >>> found.delay_rows, np.flatnonzero(found.false_alarms)
     (array([2.]), array([1]))
     """
+    check_integer("early", early)
+    check_integer("cooldown", cooldown)
     check_type("events", events, Events, "make them with fs.Events.from_frame")
     check_array("active", active)
     if early < 0 or cooldown < 1:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_shape, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
@@ -233,9 +233,16 @@ def detection_report(
     precision   0.67    0.12
     f1          0.80    0.15
     """
+    check_integer("early", early)
+    check_integer("cooldown", cooldown)
+    check_integer("window", window)
+    check_integer("seed", seed)
     check_options(detection_report, options, ReportOptions)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("scores", scores, Scores, "make them with fs.walk_forward")
+    if counted is not None:
+        check_shape("counted", counted, scores.values.shape)
+    check_type("events", events, (Events, pd.DataFrame), "such as fs.Events.from_frame(...)")
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape

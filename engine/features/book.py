@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from foreshock.data.books.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
-from foreshock.data.checks import check_type, did_you_mean
+from foreshock.data.checks import check_texts, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -104,6 +104,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     .. [2] Naes and Skjeltorp (2006), Order book characteristics and the volume-volatility relation.
     .. [3] Cont, Kukanov and Stoikov (2014), The price impact of order book events.
     """
+    check_texts("features", features)
     check_type("book", book, Book, "read one with fs.read_book")
     formulas = [_formula(name) for name in features]
     at, start = book.grid_rows()
@@ -130,6 +131,7 @@ class BookStream(Shown):
     """
 
     def __init__(self, features: Sequence[str] = BOOK_FEATURES) -> None:
+        check_texts("features", features)
         self.names = tuple(features)
         self._formulas = [_formula(name) for name in features]
         self._rows = StreamRows(_SERIES)

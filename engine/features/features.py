@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_names, check_times, check_type, did_you_mean
+from foreshock.data.checks import check_array, check_names, check_times, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +36,7 @@ class Features(Shown):
     interval: np.timedelta64
 
     def __post_init__(self) -> None:
+        check_array("values", self.values)
         check_times("time", self.time)
         check_names("symbols", self.symbols)
         check_names("names", self.names)
@@ -44,7 +45,7 @@ class Features(Shown):
             raise DataError(f"features must have the shape (n_rows, n_symbols, n_features) = {shape}, got {self.values.shape}")
         for what, several in (("names", self.names), ("symbols", self.symbols)):
             if len(set(several)) < len(several):
-                raise DataError(f"the {what} of features must differ, got {', '.join(map(str, several))}")
+                raise DataError(f"the {what} of features must differ, got {few(several)}")
 
     @property
     def n_rows(self) -> int:
@@ -63,7 +64,7 @@ class Features(Shown):
         check_type("name", name, str, "the name of a feature")
         if name not in self.names:
             hint = did_you_mean(name, self.names)
-            raise ConfigError(f"no such feature: {shown(name)}; these features have {', '.join(self.names)}{hint}")
+            raise ConfigError(f"no such feature: {shown(name)}; these features have {few(self.names)}{hint}")
         return self.names.index(name)
 
     def select(self, names: Sequence[str]) -> Features:

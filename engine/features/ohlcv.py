@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from foreshock.data.bars import FIELDS, Bars
-from foreshock.data.checks import check_array, check_type, check_whole, did_you_mean
+from foreshock.data.checks import check_array, check_texts, check_type, check_whole, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -110,6 +110,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     .. [2] Garman and Klass (1980), On the estimation of security price volatilities from historical data.
     .. [3] Amihud (2002), Illiquidity and stock returns.
     """
+    check_texts("features", features)
     if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
         raise ConfigError(f"features must be a list of at least one name, got {shown(features)}; see OHLCV_FEATURES")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from foreshock.data.checks import check_type, did_you_mean
+from foreshock.data.checks import check_text, check_texts, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -71,6 +71,8 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     ConfigError
         If a name is unknown or a lookback too short.
     """
+    check_texts("features", features)
+    check_text("symbol", symbol)
     check_type("windows", windows, TradeWindows, "make them with fs.trade_windows")
     formulas, series = _formulas(features)
     rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series)
@@ -89,6 +91,7 @@ class WindowStream(Shown):
     """
 
     def __init__(self, features: Sequence[str] = WINDOW_FEATURES) -> None:
+        check_texts("features", features)
         self.names = tuple(features)
         self._formulas, series = _formulas(features)
         self._rows = StreamRows(series)

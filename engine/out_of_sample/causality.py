@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_function, check_integer, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -119,6 +119,16 @@ def audit(
     >>> audit(lambda b: b.close / b.close.max(), bars).passed
     False
     """
+    check_integer("seed", seed)
+    if not isinstance(tolerance, Mapping):
+        check_number("tolerance", tolerance)
+    if isinstance(at_open, str | bytes) or not isinstance(at_open, Collection):
+        raise ConfigError(f"at_open must be a list of names, got {shown(at_open)}; put it in brackets")
+    check_integer("n_cuts", n_cuts)
+    if first_cut is not None:
+        check_integer("first_cut", first_cut)
+    if on_cut is not None:
+        check_function("on_cut", on_cut)
     if not callable(compute):
         raise ConfigError(f"compute must be a function of bars, got {shown(compute)}")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -132,7 +142,7 @@ def audit(
     full = _named(compute(bars))
     wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != bars.n_bars]
     if wrong:
-        raise ConfigError(f"a computation must give one row for each of the {bars.n_bars} bars, but {', '.join(wrong)}")
+        raise ConfigError(f"a computation must give one row for each of the {bars.n_bars} bars, but {few(wrong)}")
     allowed = {name: tolerance if isinstance(tolerance, float | int) else tolerance.get(name, 0.0) for name in full}
     worst = dict.fromkeys(full, 0.0)
     leaks: dict[str, str] = {}

@@ -9,7 +9,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from foreshock.data.checks import check_array, check_integer, check_whole
+from foreshock.data.checks import check_array, check_duration, check_integer, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -81,6 +81,8 @@ class CombinatorialSplits(Shown):
     embargo: str | None = None
 
     def __post_init__(self) -> None:
+        if self.embargo is not None:
+            check_duration("embargo", self.embargo)
         check_whole("n_groups", self.n_groups, 2)
         check_whole("n_test_groups", self.n_test_groups, 0)
         check_whole("purge", self.purge, 0)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from foreshock.data.checks import check_integer
+from foreshock.data.checks import check_duration, check_integer, check_text
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, format_duration, parse_duration
 from foreshock.data.show.facts import Shown
@@ -50,6 +50,11 @@ class WalkForward(Shown):
     mode: Literal["rolling", "expanding"] = "rolling"
 
     def __post_init__(self) -> None:
+        check_duration("train", self.train)
+        check_duration("test", self.test)
+        if self.embargo is not None:
+            check_duration("embargo", self.embargo)
+        check_text("mode", self.mode)
         if self.mode not in ("rolling", "expanding"):
             raise ConfigError(f"mode must be 'rolling' or 'expanding', got {shown(self.mode)}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array
+from foreshock.data.checks import check_array, check_integer, check_number
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.engine.realism import measures as m
@@ -135,6 +135,9 @@ def realism(
     >>> bool(card.to_frame().loc["frechet", "passed"])
     False
     """
+    check_integer("n_splits", n_splits)
+    check_number("level", level)
+    check_integer("seed", seed)
     check_array("real", real)
     check_array("generated", generated)
     real, generated = (np.asarray(paths, dtype=np.float64) for paths in (real, generated))

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_horizons, check_levels, check_most, check_whole
+from foreshock.data.checks import check_array, check_horizons, check_levels, check_most, check_texts, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, format_duration, parse_duration
+from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.value_at_risk import known_returns, loss_tail
 from foreshock.engine.risk.labels import check_index
 from foreshock.engine.risk.resampling import MAX_DRAWS, loss_tail_draws_nb
@@ -92,6 +93,8 @@ def conditional_risk(
                   other  0.0087  262
                   ratio  0.6487   13
     """
+    if horizons is not None:
+        check_texts("horizons", horizons)
     check_array("returns", returns)
     _check_labels(returns, signals)
     active, decided = signals.active, signals.decided
@@ -140,7 +143,7 @@ def _check_labels(returns: object, signals: Signals) -> None:
         raise ConfigError(f"signals must be Signals, such as scores.signals(policy) gives, got {type(signals).__name__}")
     hint = "reindex the returns, or pass an array whose rows are those of the signals"
     if isinstance(returns, pd.DataFrame) and list(returns.columns) != list(signals.symbols):
-        got = f"got {list(returns.columns)}, expected {list(signals.symbols)}"
+        got = f"got {few(returns.columns)}, expected {few(signals.symbols)}"
         raise ConfigError(f"the columns of returns must be the symbols of the signals, in their order; {got}; reorder them")
     if isinstance(returns, pd.DataFrame | pd.Series):
         check_index("returns", returns.index, pd.DatetimeIndex(signals.time), "the time of the signals", hint)

@@ -10,6 +10,7 @@ from scipy import stats
 
 from foreshock.data.checks import check_levels
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.value_at_risk import loss_tail
 from foreshock.engine.risk.labels import check_same_index, named_series
 
@@ -70,12 +71,12 @@ def risk_contributions(
     """
     parts = named_series("parts", parts)
     if not parts or "total" in parts:
-        raise ConfigError(f"parts must be at least one, none of them named 'total', got {list(parts)}")
+        raise ConfigError(f"parts must be at least one, none of them named 'total', got {few(parts)}")
     levels = check_levels(levels)
     check_same_index({f"part {name!r}": part for name, part in parts.items()})
     shapes = {np.shape(part) for part in parts.values()}
     if len(shapes) > 1 or len(next(iter(shapes))) != 1:
-        raise ConfigError(f"parts must be series of equal length, got the shapes {sorted(shapes)}")
+        raise ConfigError(f"parts must be series of equal length, got the shapes {few(map(str, sorted(shapes)))}")
     x = np.column_stack([np.asarray(part, dtype=np.float64) for part in parts.values()])
     if np.isinf(x).any():
         raise ConfigError("parts must be finite or NaN, got an infinite one")

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_levels, check_most, check_whole
+from foreshock.data.checks import check_array, check_levels, check_most, check_number, check_numbers, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
+from foreshock.data.show.shown import shown
 from foreshock.engine.risk.estimators.value_at_risk import known_returns
 from foreshock.engine.risk.performance import drawdown
 from foreshock.engine.risk.resampling import MAX_DRAWS, dependence_block, max_drawdowns_nb
@@ -127,6 +128,9 @@ def drawdown_risk(
     >>> round(found.observed, 3), round(found.beyond[0.15], 3), found.beyond[0.5]
     (0.109, 0.352, 0.0)
     """
+    check_numbers("depths", depths)
+    if block is not None:
+        check_number("block", block)
     check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     known = known_returns(returns)
@@ -134,7 +138,7 @@ def drawdown_risk(
     if len(known) < 2:
         raise ConfigError(f"a drawdown needs at least 2 known returns to draw from, got {len(known)}; pass more")
     if not all(0 < depth < 1 for depth in depths):
-        raise ConfigError(f"depths must be between 0 and 1, such as 0.2, got {list(depths)}")
+        raise ConfigError(f"depths must be between 0 and 1, such as 0.2, got {shown(list(depths))}")
     check_whole("n_draws", n_draws, 1)
     check_most("n_draws", n_draws, MAX_DRAWS, "999 are usual")
     check_whole("seed", seed, 0)

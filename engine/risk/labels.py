@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few
 
 
 def named_series(name: str, given: object) -> dict[Any, Any]:
@@ -18,7 +19,7 @@ def named_series(name: str, given: object) -> dict[Any, Any]:
     """
     if isinstance(given, pd.DataFrame):
         if not given.columns.is_unique:
-            raise ConfigError(f"{name} must have columns of different names, got {list(given.columns)}; rename one")
+            raise ConfigError(f"{name} must have columns of different names, got {few(given.columns)}; rename one")
         return {column: given[column] for column in given.columns}
     if not isinstance(given, Mapping):
         raise ConfigError(f"{name} must be a dict of name to series or a DataFrame, got {type(given).__name__}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_duration, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -50,6 +50,9 @@ class AdaptiveConformal(Shown):
     needs_train_scores = False
 
     def __post_init__(self) -> None:
+        check_number("alpha", self.alpha)
+        check_number("gamma", self.gamma)
+        check_duration("window", self.window)
         if not 0 < self.alpha < 1:
             raise ConfigError(f"alpha must lie between 0 and 1, such as 0.01, got {self.alpha}")
         if not 0 < self.gamma < 1:

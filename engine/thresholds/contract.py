@@ -8,6 +8,7 @@ import numpy as np
 
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
+from foreshock.data.show.shown import shown
 from foreshock.engine.scores import FoldScores, Scores, Threshold, check_threshold
 
 
@@ -46,7 +47,7 @@ def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
     name = type(rule).__name__
     rate = rule.nominal_rate
     if not isinstance(rate, float | int) or not (np.isnan(rate) or 0 <= rate <= 1):
-        raise ConfigError(f"nominal_rate of {name} must be a fraction from 0 to 1, or nan for none, got {rate!r}")
+        raise ConfigError(f"nominal_rate of {name} must be a fraction from 0 to 1, or nan for none, got {shown(rate)}")
     scores = _usual_scores() if scores is None else scores
     whole = _computed(rule, scores)
     _check_past(rule, scores, whole)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_duration, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -53,6 +53,10 @@ class PeaksOverThreshold(Shown):
     needs_train_scores = False
 
     def __post_init__(self) -> None:
+        check_number("q", self.q)
+        check_number("init", self.init)
+        check_duration("window", self.window)
+        check_duration("refit", self.refit)
         if not 0 < self.init < self.q < 1:
             raise ConfigError(f"init must lie between 0 and q, and q below 1, such as 0.95 and 0.99, got {self.init} and {self.q}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.data.checks import check_number, check_type
+from foreshock.data.checks import check_duration, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -32,6 +32,7 @@ class TrainQuantile(Shown):
     needs_train_scores = True
 
     def __post_init__(self) -> None:
+        check_number("q", self.q)
         _check_quantile(self.q)
 
     @property
@@ -74,6 +75,8 @@ class RollingQuantile(Shown):
     needs_train_scores = False
 
     def __post_init__(self) -> None:
+        check_number("q", self.q)
+        check_duration("window", self.window)
         _check_quantile(self.q)
 
     @property

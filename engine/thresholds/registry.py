@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foreshock.data.checks import check_switch
+from foreshock.data.checks import check_switch, check_text
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.registry import Registry
 from foreshock.engine.scores import Threshold, check_threshold
@@ -98,6 +98,7 @@ def make_threshold(kind: str, **params: Any) -> Threshold:
     >>> fs.make_threshold("rolling_quantile", q=0.98, volatility_scaled=True)
     VolatilityScaled(policy=RollingQuantile(q=0.98, window='60D'), halflife='2D')
     """
+    check_text("kind", kind)
     return build_threshold(kind, params)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_array, check_duration, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -46,6 +46,8 @@ def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = No
     >>> np.array_equal(before, after, equal_nan=True)
     True
     """
+    if volatility is not None:
+        check_array("volatility", volatility)
     check_type("scores", scores, Scores, "make them with fs.walk_forward")
     if volatility is None:
         n_rows = _rows(scores, halflife)
@@ -77,6 +79,7 @@ class VolatilityScaled(Shown):
     halflife: str = "2D"
 
     def __post_init__(self) -> None:
+        check_duration("halflife", self.halflife)
         check_threshold(self.policy)
 
     @property

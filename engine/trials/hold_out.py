@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_path, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown
@@ -81,6 +81,8 @@ class HoldOut(Shown):
         """
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         check_type("share", share, (float, int), "0.2 is the last fifth")
+        if ledger is not None and not isinstance(ledger, Ledger):
+            check_path("ledger", ledger)
         ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         n_held = round(bars.n_bars * share) if 0 < share < 1 else 0
         if not 0 < n_held < bars.n_bars:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from foreshock.data.checks import check_function, check_path, check_text
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -122,6 +123,10 @@ class Ledger(Shown):
     """
 
     def __init__(self, path: str | Path | None = None, clock: Callable[[], datetime] | None = None) -> None:
+        if path is not None:
+            check_path("path", path)
+        if clock is not None:
+            check_function("clock", clock)
         self.path = Path(path) if path is not None else default_path()
         self._clock = clock or _now
 
@@ -228,6 +233,8 @@ class Ledger(Shown):
         The same configuration on the same data is one trial, however often it is run. Data cut differently have another hash and
         are counted separately.
         """
+        if data_hash is not None:
+            check_text("data_hash", data_hash)
         wanted = (entry for entry in self.entries() if entry.kind == TRIAL and data_hash in (None, entry.data_hash))
         return len({(entry.data_hash, digest(entry.configuration)) for entry in wanted})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from foreshock.data.checks import check_horizons, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration
+from foreshock.data.show.shown import shown
 from foreshock.engine.validation.surrogates.histories import BEST
 
 MIN_SURROGATES = 19
@@ -69,6 +70,6 @@ class Judging:
             raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
         check_whole("seed", self.seed, 0)
         if isinstance(self.horizons, str):
-            raise ConfigError(f"horizons must be a list, got {self.horizons!r}; put it in brackets")
+            raise ConfigError(f"horizons must be a list, got {shown(self.horizons)}; put it in brackets")
         check_horizons(self.horizons)
         object.__setattr__(self, "horizons", tuple(self.horizons))

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from foreshock.benchmarks.common import published_row, report_row
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration
+from foreshock.data.show.shown import few
 from foreshock.detectors.registry import detectors, make_detector
 from foreshock.engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
 from foreshock.engine.features.features import Features
@@ -217,7 +218,7 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
     table = pd.read_csv(path)
     missing = [name for name in columns if name not in table]
     if missing or table[columns].isna().any(axis=None):
-        raise DataError(f"{path} must have the columns {', '.join(columns)} without gaps, got {', '.join(map(str, table.columns))}")
+        raise DataError(f"{path} must have the columns {', '.join(columns)} without gaps, got {few(table.columns)}")
     return table
 
 

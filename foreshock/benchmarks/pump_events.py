@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.errors import DataError
+from foreshock.data.show.shown import few
 from foreshock.data.tables import parse_times
 from foreshock.data.trades.trades import Trades, read_trades
 
@@ -32,7 +33,7 @@ def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:
     table = pd.read_csv(events)
     missing = [name for name in ("event_id", "event", "max_up_11min") if name not in table]
     if missing:
-        raise DataError(f"{events} lacks the column {', '.join(missing)}; got {', '.join(map(str, table.columns))}")
+        raise DataError(f"{events} lacks the column {', '.join(missing)}; got {few(table.columns)}")
     visible = table[table["max_up_11min"] > VISIBLE]
     series = read_trades(trades).split()
     unknown = [name for name in visible["event_id"] if name not in series]

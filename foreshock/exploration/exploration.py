@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_path, check_whole
+from foreshock.data.checks import check_duration, check_path, check_text, check_whole
 from foreshock.data.interval import Duration
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, counted
@@ -135,6 +135,9 @@ def explore(
     >>> found.results["data"]["n_bars"], found.quality.count("missing"), found.results["omitted"]
     (600, 0, [])
     """
+    if interval is not None:
+        check_duration("interval", interval)
+    check_text("title", title)
     check_whole("seed", seed, 0)
     bars, quality = clean(bars, interval)
     omitted: list[dict[str, str]] = []

@@ -17,7 +17,7 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.exchange.archive import Archive
 from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
 from foreshock.data.interval import Instant, parse_instant
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.data.store.series import SeriesKey
 from foreshock.data.store.snapshots import trades_from_store
 from foreshock.data.store.store import Store
@@ -150,7 +150,7 @@ class Fetching:
     def trades(self, symbol: str) -> SeriesKey:
         """Fetch the trades of one market; at least one must lie in the range."""
         if not isinstance(symbol, str):
-            raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {symbol!r}")
+            raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {shown(symbol)}")
         (found,) = self.fetch([symbol], "trades")
         if not found.n_rows:
             raise DataError(f"{self.exchange} has no trade of {symbol} {self.asked}; widen the range")
@@ -177,7 +177,7 @@ def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
     if wrong:
         raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {shown(wrong[0])}")
     if not names or len(set(names)) != len(names):
-        raise ConfigError(f"symbols must be at least one and differ, got {', '.join(names) or 'none'}")
+        raise ConfigError(f"symbols must be at least one and differ, got {few(names) or 'none'}")
     return names
 
 

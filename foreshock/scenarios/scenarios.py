@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_mapping, check_text, check_type, check_vector
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration
 from foreshock.data.options import check_options
@@ -142,6 +142,10 @@ def scenario_study(
     TypeError
         If there is no such keyword.
     """
+    check_text("model", model)
+    if weights is not None:
+        check_mapping("weights", weights)
+    check_integer("seed", seed)
     check_options(scenario_study, options, ScenarioOptions)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     on_step = options.get("on_step", lambda _: None)
@@ -208,6 +212,7 @@ def scenario_risk(
     check_type("sources", sources, Mapping, "the returns of each source, by its name")
     rows = []
     for name, returns in sources.items():
+        check_vector(f"each of sources, {shown(name)},", returns)
         run = BOOTSTRAP_RUN if name == "historical" else 1
         rng = np.random.default_rng(seed)
         # Runs go round the end, so that every return is drawn as often.
@@ -277,7 +282,7 @@ def _fit(model: str, n_steps: int, seed: int, params: Mapping[str, Any] | None, 
         fresh: ScenarioModel = build(n_steps=n_steps, seed=seed, **(params or {}))
     except TypeError as error:
         known = sorted(set(build().get_params()) - {"n_steps", "seed"})
-        raise ConfigError(f"parameters of {model} are {', '.join(known)}, got {', '.join(params or {})}; change them") from error
+        raise ConfigError(f"parameters of {model} are {few(known, 20)}, got {few(params or {})}; change them") from error
     return fresh.fit_returns(returns, bars.symbols, bars.interval)
 
 
@@ -286,7 +291,7 @@ def _weights(symbols: tuple[str, ...], weights: Mapping[str, float] | None) -> n
         return np.full(len(symbols), 1 / len(symbols))
     unknown = sorted(set(weights) - set(symbols))
     if unknown:
-        raise ConfigError(f"weights name {', '.join(unknown)}, but the bars have {', '.join(symbols)}; change the weights")
+        raise ConfigError(f"weights name {few(unknown)}, but the bars have {few(symbols)}; change the weights")
     return np.array([weights.get(name, 0.0) for name in symbols])
 
 
@@ -295,7 +300,5 @@ def _common_span(bars: Bars) -> np.ndarray:
     returns = bars.returns()
     known = np.flatnonzero(np.logical_not(np.isnan(returns).any(axis=1)))
     if not known.size:
-        raise DataError(
-            f"there is no bar in which all of {', '.join(bars.symbols)} have a return; leave out the one that ends early"
-        )
+        raise DataError(f"there is no bar in which all of {few(bars.symbols)} have a return; leave out the one that ends early")
     return returns[known[0] : known[-1] + 1]

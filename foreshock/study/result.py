@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_path
+from foreshock.data.checks import check_path, check_switch
 from foreshock.data.quality.clean import QualityReport
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import one_line, shown
@@ -89,6 +89,7 @@ class StudyResult(Shown):
         --------
         ``print(result)`` shows the short one, and ``result.summary()`` has the rest.
         """
+        check_switch("short", short)
         table = self._summary()
         if not short:
             return table

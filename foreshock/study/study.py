@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_horizons, check_type, check_whole
+from foreshock.data.checks import check_duration, check_horizons, check_number, check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.quality.clean import clean
@@ -111,6 +111,17 @@ class Study(Shown):
     title: str = TITLE
 
     def __post_init__(self) -> None:
+        check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
+        check_type("costs", self.costs, Costs, "such as fs.Costs(taker=5e-4)")
+        check_number("delay", self.delay)
+        if self.cooldown is not None:
+            check_duration("cooldown", self.cooldown)
+        check_duration("hold", self.hold)
+        check_number("exposure", self.exposure)
+        check_duration("rebalance", self.rebalance)
+        check_number("random_draws", self.random_draws)
+        check_text("surrogate_family", self.surrogate_family)
+        check_text("title", self.title)
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")

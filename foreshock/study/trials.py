@@ -46,6 +46,10 @@ def deflate_study(result: StudyResult, ledger: Ledger | None = None, entry: Entr
     many there were, the variance of their Sharpe ratios per bar, and which entry of the ledger the study is.
     """
     check_type("result", result, StudyResult, "run one with fs.Study")
+    if ledger is not None:
+        check_type("ledger", ledger, Ledger, "such as fs.Ledger('ledger.jsonl')")
+    if entry is not None:
+        check_type("entry", entry, Entry, "the one that fs.record_study returns")
     data_hash = result.results["data"]["hash"]
     own = _strategies(result)
     tried = {strategy["returns"]: strategy["sharpe"] for strategy in own.values()}

@@ -12,7 +12,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_whole
+from foreshock.data.checks import check_one, check_whole
 from foreshock.data.interval import bars_in
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
@@ -123,6 +123,8 @@ def validate(
     TypeError
         If there is no such keyword.
     """
+    check_one("splits", splits)
+    check_one("features", features)
     check_options(validate, options, ValidateOptions)
     family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, ", for the surrogate test decides", "199 is usual")

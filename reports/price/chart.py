@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import PRICES, Bars
-from foreshock.data.checks import check_path, check_type
+from foreshock.data.checks import check_mapping, check_pair, check_path, check_shape, check_text, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import few
+from foreshock.data.show.shown import few, shown
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts import html
 from foreshock.reports.parts.tables import Cell, Column, Table, header
@@ -86,6 +86,7 @@ class PriceHistory(Shown):
     regimes: tuple[Sequence[str], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
+        check_mapping("alerts", self.alerts)
         check_type("bars", self.bars, Bars, "read a file with fs.read_bars")
         shape = self.bars.close.shape
         if self.bars.interval % SECOND:
@@ -93,14 +94,18 @@ class PriceHistory(Shown):
                 f"the interval of a price chart must be a whole number of seconds, got {format_duration(self.bars.interval)}; "
                 "use longer bars"
             )
-        for name, (active, scores) in self.alerts.items():
+        for name, pair in self.alerts.items():
+            check_pair(f"alerts of {shown(name)}", pair)
+            active, scores = map(np.asarray, pair)
             if active.shape != shape or scores.shape != shape or active.dtype != bool:
                 raise ConfigError(
-                    f"alerts of {name} must be a bool and a float array of the shape (n_bars, n_symbols) = {shape}, "
+                    f"alerts of {shown(name)} must be a bool and a float array of the shape (n_bars, n_symbols) = {shape}, "
                     f"got {active.dtype} {active.shape} and {scores.dtype} {scores.shape}; take both on the rows of the bars"
                 )
         if self.regimes is not None:
+            check_pair("regimes", self.regimes)
             names, labels = self.regimes
+            check_shape("regimes", labels, shape)
             if labels.shape != shape or labels.dtype.kind != "i":
                 raise ConfigError(
                     f"regimes must be integers of the shape (n_bars, n_symbols) = {shape}, got {labels.dtype} {labels.shape}"
@@ -112,6 +117,7 @@ class PriceHistory(Shown):
 
     def chart(self, name: str = "prices") -> PriceChart:
         """What the ``price`` macro of the templates takes; ``name`` is the element's id."""
+        check_text("name", name)
         bars = self.bars
         every = [self._symbol(column) for column in range(bars.n_symbols)]
         seconds = int(bars.interval // SECOND)
@@ -142,6 +148,7 @@ class PriceHistory(Shown):
 
     def to_html(self, title: str = "Prices, regimes and alerts") -> str:
         """A page with the chart alone."""
+        check_text("title", title)
         return html.render("price.html.j2", {"title": title, "chart": self.chart()}, html.PRICE)
 
     def save(self, path: str | os.PathLike[str], title: str = "Prices, regimes and alerts") -> None:

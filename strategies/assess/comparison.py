@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type, check_whole
+from foreshock.data.checks import check_integer, check_one, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, bars_per_year
 from foreshock.data.show.facts import Shown, counted
@@ -140,6 +140,8 @@ def compare_avoidance(
     ConfigError
         If the signals do not fit the bars, or a number of draws is below 1.
     """
+    check_integer("n_bootstrap", n_bootstrap)
+    check_one("strategy", strategy)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     strategy = strategy or AnomalyAvoidance()
     check_type("strategy", strategy, AnomalyAvoidance, "others have no exits to draw at random")
@@ -207,6 +209,9 @@ def paired_difference(
     ----------
     .. [1] Politis and Romano (1992), A circular block-resampling procedure for stationary data.
     """
+    check_integer("block", block)
+    check_integer("n_bootstrap", n_bootstrap)
+    check_integer("seed", seed)
     for name, result in (("strategy", strategy), ("baseline", baseline)):
         check_type(name, result, BacktestResult, "give what fs.backtest returned")
     if not np.array_equal(strategy.time, baseline.time):
@@ -271,7 +276,10 @@ def avoided_moves(
     [[-0.2, 0.198]]
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    check_one("strategy", strategy)
     strategy = strategy or AnomalyAvoidance()
+    check_type("strategy", strategy, AnomalyAvoidance, "such as fs.AnomalyAvoidance()")
+    check_type("costs", costs, Costs, "such as fs.Costs(taker=5e-4)")
     outside = strategy.outside(bars, signals)
     base, listed, _ = equal_weights(bars, strategy.rebalance)
     close, rows = carried(bars.close), []

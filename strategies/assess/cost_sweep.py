@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_array, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.strategies.assess.grid import backtest_grid
@@ -95,6 +95,9 @@ def break_even_cost(
         NaN where the strategy is behind without any cost; infinite where it is ahead up to 20 %, as one is that never trades
         more than its baseline.
     """
+    check_array("weights", weights)
+    if against is not None:
+        check_array("against", against)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     market = Market(bars)
     ours, theirs = (None if some is None else orders_of(bars, checked_weights(bars, some, account)) for some in (weights, against))

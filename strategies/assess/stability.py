@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_mapping, check_one, check_texts, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown, counted, grid_facts
+from foreshock.data.show.shown import few
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
@@ -90,6 +91,9 @@ def stability_grid(
     ConfigError
         If a hold or threshold stands there twice or is none at all, or the scores do not fit the bars.
     """
+    check_mapping("thresholds", thresholds)
+    check_texts("holds", holds)
+    check_one("strategy", strategy)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     holds, strategy = list(holds), strategy or AnomalyAvoidance()
     if not isinstance(strategy, AnomalyAvoidance | EventTrade):
@@ -98,7 +102,7 @@ def stability_grid(
     for threshold in thresholds.values():
         check_threshold(threshold)
     if not thresholds or not holds or len({parse_duration(hold, "hold") for hold in holds}) < len(holds):
-        raise ConfigError(f"there must be thresholds and holds that differ, got {list(thresholds)} and {holds}")
+        raise ConfigError(f"there must be thresholds and holds that differ, got {few(thresholds)} and {few(holds)}")
     weights: dict[tuple[Hashable, Hashable], np.ndarray] = {}
     rates = {}
     for label, threshold in thresholds.items():

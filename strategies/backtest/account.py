@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foreshock.data.checks import check_names, check_switch, check_type
+from foreshock.data.checks import check_mapping, check_names, check_switch, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,7 @@ class MarketLimits(Shown):
         check_names("symbols", symbols)
         unknown = sorted({*self.min_notional, *self.lot}.difference(symbols))
         if unknown:
-            raise ConfigError(f"limits name {', '.join(unknown)}, but the symbols are {', '.join(symbols)}; write them alike")
+            raise ConfigError(f"limits name {few(unknown)}, but the symbols are {few(symbols)}; write them alike")
 
     @classmethod
     def from_markets(cls, markets: Mapping[str, Mapping[str, Any]], symbols: Sequence[str]) -> MarketLimits:
@@ -70,10 +70,11 @@ class MarketLimits(Shown):
         >>> MarketLimits.from_markets({"BTC/USDT": market}, ["BTC/USDT"]).lot
         {'BTC/USDT': 1e-05}
         """
+        check_mapping("markets", markets)
         check_names("symbols", symbols)
         missing = [symbol for symbol in symbols if symbol not in markets]
         if missing:
-            raise ConfigError(f"no market data of {', '.join(missing)}; the markets are {', '.join(list(markets)[:10])}")
+            raise ConfigError(f"no market data of {few(missing)}; the markets are {few(markets)}")
         notional, lot = {}, {}
         for symbol in symbols:
             limits, precision = markets[symbol].get("limits") or {}, markets[symbol].get("precision") or {}

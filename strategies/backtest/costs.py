@@ -12,7 +12,7 @@ from foreshock.data.checks import check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,7 +100,7 @@ class Costs(Shown):
             return np.empty((0, 0))
         if "funding_rate" not in bars.extras:
             raise ConfigError(
-                f"costs with funding need bars.extras['funding_rate'], got {sorted(bars.extras) or 'no extras'}; take them "
+                f"costs with funding need bars.extras['funding_rate'], got {few(sorted(bars.extras)) or 'no extras'}; take them "
                 f"with fs.load_bars(..., funding=True), or leave funding out"
             )
         return bars.extras["funding_rate"]

@@ -10,6 +10,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few
 from foreshock.strategies.backtest.account import Account
 from foreshock.strategies.backtest.account_loop import ROUNDING
 
@@ -61,7 +62,7 @@ def matrix_of(bars: Bars, values: np.ndarray | pd.DataFrame, what: str) -> np.nd
 
 def _refuse_misaligned(bars: Bars, weights: pd.DataFrame, what: str) -> None:
     if tuple(map(str, weights.columns)) != bars.symbols:
-        raise ConfigError(f"the columns of the {what} must be the symbols {bars.symbols}, got {tuple(weights.columns)}")
+        raise ConfigError(f"the columns of the {what} must be the symbols {few(bars.symbols)}, got {few(weights.columns)}")
     index: Any = weights.index
     if not isinstance(index, pd.DatetimeIndex):
         raise ConfigError(f"the index of the {what} must be the times of the bars, got {type(index).__name__}; or give an array")

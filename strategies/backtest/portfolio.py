@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_text, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_per_year
 from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT, Account
@@ -106,6 +106,7 @@ def backtest(
     >>> backtest(bars, np.array([[1.0], [np.nan], [np.nan]]), Costs(taker=0.0, slippage=0.0)).equity
     array([1. , 1.1, 1.2])
     """
+    check_text("name", name)
     weights = checked_weights(bars, weights, account)
     books = keep_books(Market(bars), costs, account, *orders_of(bars, weights))
     (records,) = filled(bars, [books])

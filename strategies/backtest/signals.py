@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_number, check_text, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.shown import shown
@@ -71,6 +71,11 @@ def backtest_signals(
     >>> backtest_signals(bars, np.array([[1], [0], [0]]), stop=0.05, costs=Costs(0.0, 0.0)).equity
     array([1.  , 0.95, 0.95])
     """
+    if size is not None:
+        check_number("size", size)
+    check_number("stop", stop)
+    check_number("take", take)
+    check_text("name", name)
     entries = matrix_of(bars, entries, "entries")
     exits = np.zeros(bars.shape) if exits is None else matrix_of(bars, exits, "exits")
     check_type("account", account, Account, "such as fs.Account(shorts=True)")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few
 
 Layout = Literal["auto", "time", "levels"]
 # Codes stay within so many standard deviations of the prior: beyond it the generator has never been.
@@ -42,7 +43,7 @@ class Grid(nn.Module):
         if layout == "levels" and not groups:
             raise ConfigError(
                 f"layout='levels' needs features such as bids_notional_0, bids_notional_1, ... with no level missing, got "
-                f"{', '.join(names[:6])}; add the missing levels or use layout='time'"
+                f"{few(names)}; add the missing levels or use layout='time'"
             )
         self.window, self.n_features, self.over_levels = window, len(names), bool(groups)
         n_levels = max(map(len, groups.values()), default=1)

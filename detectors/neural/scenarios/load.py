@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from foreshock.data.checks import check_path
 from foreshock.data.errors import DataError
 from foreshock.detectors.base import read_saved
 from foreshock.detectors.neural.scenarios.gan import GANScenarios
@@ -27,6 +28,8 @@ def load_scenario_model(path: str | Path | None = None) -> ScenarioModel:
     DataError
         If the file is missing, changed, of a newer format, holds something else, or does not fit together.
     """
+    if path is not None:
+        check_path("path", path)
     path = SHIPPED if path is None else path
     name, params, state = read_saved(path)
     classes: dict[str, Any] = {cls.name: cls for cls in (VAEScenarios, ConditionalVAEScenarios, GANScenarios)}

@@ -14,11 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_array, check_names, check_path, check_type, check_whole
+from foreshock.data.checks import (
+    check_array,
+    check_function,
+    check_integer,
+    check_number,
+    check_path,
+    check_shape,
+    check_span,
+    check_text,
+    check_texts,
+    check_type,
+    check_whole,
+)
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
-from foreshock.data.show.shown import one_line, shown
+from foreshock.data.show.shown import few, one_line, shown
 from foreshock.detectors.base import write_saved
 from foreshock.detectors.neural.parameters import ParametersOfBases
 from foreshock.detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
@@ -137,6 +149,8 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from all bars; see ``fit_returns``."""
+        if on_epoch is not None:
+            check_function("on_epoch", on_epoch)
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
 
@@ -152,13 +166,17 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         DataError
             If there are fewer than 200 complete windows, or an asset hardly moves.
         """
-        check_names("symbols", symbols)
+        check_span("interval", interval)
+        if on_epoch is not None:
+            check_function("on_epoch", on_epoch)
+        check_texts("symbols", symbols)
         check_array("returns", returns)
+        check_shape("returns", returns, (len(returns), len(symbols)))
         self._check()
         n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
         never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
         if never:
-            raise DataError(f"no return of {', '.join(never)} is known; leave it out")
+            raise DataError(f"no return of {few(never)} is known; leave it out")
         scale = np.nanmedian(np.abs(returns), axis=0) / 0.6745
         if not (scale > 0).all():
             raise DataError(f"{symbols[int(np.argmin(scale))]} does not move in most bars; leave it out")
@@ -184,6 +202,10 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
         """Paths of the unstressed law, log returns, shape (n, n_steps, n_assets)."""
+        check_integer("n", n)
+        check_integer("seed", seed)
+        if regime is not None:
+            check_text("regime", regime)
         if not hasattr(self, "weights_"):
             raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
         if regime is not None and (not self.conditional or regime not in VOLATILITY_REGIMES):
@@ -273,6 +295,8 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     ConfigError
         If n is not positive, stress is out of range, the regime is unknown or the model is not fitted.
     """
+    check_number("stress", stress)
+    check_integer("seed", seed)
     check_whole("n", n, 1)
     check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
     if n < 1:
@@ -339,5 +363,5 @@ def held_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """
     weights = np.asarray(weights, dtype=np.float64)
     if weights.shape != (paths.shape[2],) or not np.isfinite(weights).all():
-        raise ConfigError(f"weights must be one finite number for each of {paths.shape[2]} assets, got {weights.tolist()}")
+        raise ConfigError(f"weights must be one finite number for each of {paths.shape[2]} assets, got {shown(weights)}")
     return np.expm1(paths.sum(axis=1)) @ weights

@@ -87,6 +87,8 @@ def risk_report(
     >>> report.loc[("bar", 0.9, "historical")].to_dict()
     {'var': 0.08, 'cvar': 0.095, 'n': 20, 'n_missing': 0, 'valid': True, 'reason': ''}
     """
+    if trades is not None:
+        check_array("trades", trades)
     check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     known_returns(returns)

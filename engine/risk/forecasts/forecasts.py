@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_levels, check_whole
+from foreshock.data.checks import check_array, check_levels, check_text, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -114,6 +114,7 @@ def risk_forecast(
     >>> fs.risk_forecast(returns, "historical", levels=[0.5], window=4).var[0.5]
     array([ nan,  nan,  nan,  nan, -0.01, -0.01])
     """
+    check_text("method", method)
     check_array("returns", returns)
     returns = np.asarray(returns, dtype=np.float64)
     if method not in METHODS:

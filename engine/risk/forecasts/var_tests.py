@@ -12,6 +12,7 @@ from scipy import stats
 
 from foreshock.data.checks import check_array, check_level, check_most, check_whole
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.student_excess import StudentExcess
 from foreshock.engine.risk.estimators.value_at_risk import known_returns
 from foreshock.engine.risk.forecasts.forecasts import RiskForecast
@@ -151,9 +152,10 @@ Row = tuple[str, float, float, float, str]
 
 def _at(level: float, name: str, forecast: Forecasts) -> np.ndarray | pd.Series:
     if not isinstance(forecast, Mapping):
+        check_array(name, forecast, "pass an array, a dict of level to array, or a RiskForecast")
         return forecast
     if level not in forecast:
-        raise ConfigError(f"{name} has no forecast of the level {level}, only of {list(forecast)}; pass level=, or forecast it")
+        raise ConfigError(f"{name} has no forecast of the level {level}, only of {few(forecast)}; pass level=, or forecast it")
     return forecast[level]
 
 

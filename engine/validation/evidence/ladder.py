@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_array, check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.kernels.rolling import rolling_mean_nb
 from foreshock.engine.scores import Signals, thin
 from foreshock.engine.validation.evidence.direction import Direction, direction
@@ -75,7 +75,7 @@ class EvidenceTable:
         self.table, self.garch = table, dict(garch or {})
         for name, forecast in self.garch.items():
             if name not in table.entries:
-                raise ConfigError(f"garch must have horizons among {list(table.entries)}, got {shown(name)}; compute the others")
+                raise ConfigError(f"garch must have horizons among {few(table.entries)}, got {shown(name)}; compute the others")
             if forecast.shape != table.bars.shape:
                 raise ConfigError(f"garch[{shown(name)}] must have the shape of the bars, {table.bars.shape}, got {forecast.shape}")
         bars = table.bars
@@ -133,7 +133,7 @@ def horizon_evidence(
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     if horizon not in table.table.entries:
-        raise ConfigError(f"horizon must be one of {list(table.table.entries)}, got {shown(horizon)}; add it to the table")
+        raise ConfigError(f"horizon must be one of {few(table.table.entries)}, got {shown(horizon)}; add it to the table")
     moves, forecast = table.table.entries[horizon]
     events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))
     found = compare(moves, forecast, events, signals.decided & ~signals.active)
@@ -217,6 +217,13 @@ def evidence(
     naive        0.71  0.13        13
     matched      0.68  0.11         9
     """
+    if surrogate is not None:
+        check_type("surrogate", surrogate, Estimate, "leave it out")
+    if garch is not None:
+        check_array("garch", garch)
+    check_integer("n_bootstrap", n_bootstrap)
+    check_integer("n_shifts", n_shifts)
+    check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     moves = MoveTable(bars, [horizon], delay)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -238,10 +238,14 @@ def event_study(
     1           0.09  9
     12         -0.03  9
     """
+    check_integer("n_draws", n_draws)
+    check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
+    if table is not None:
+        check_type("table", table, EventStudyTable, "leave it out, and it is computed")
     table = table or EventStudyTable(bars, horizon)
     k = table.n_offsets
     events = signals.active if cooldown is None else thin(signals.active, bars_in(cooldown, bars.interval, "cooldown"))

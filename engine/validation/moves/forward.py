@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type, check_whole
+from foreshock.data.checks import check_integer, check_texts, check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in, format_duration, parse_duration
 from foreshock.data.show.facts import Shown
@@ -228,8 +228,13 @@ def forward_moves(
     horizon
     6h             13            0.71
     """
+    check_texts("horizons", horizons)
+    check_integer("n_bootstrap", n_bootstrap)
+    check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    if table is not None:
+        check_type("table", table, MoveTable, "leave it out, and it is computed")
     return (table or MoveTable(bars, horizons, delay)).after(signals, cooldown, n_bootstrap, seed)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_integer, check_shape, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -161,8 +161,12 @@ def lead_lag(
     >>> found.n_events, found.lead, found.to_frame().index[[0, -1]].tolist()
     (13, 0.0, [-6, 6])
     """
+    check_integer("n_draws", n_draws)
+    check_integer("seed", seed)
     check_type("signals", signals, Signals, "make them with Scores.signals")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
+    if surprise is not None:
+        check_shape("surprise", surprise, bars.shape)
     if not np.array_equal(bars.time, signals.time) or bars.symbols != signals.symbols:
         raise DataError("signals must be on the rows and symbols of the bars; compute them from features of the same bars")
     n_bars = bars_in(reach, bars.interval, "reach")

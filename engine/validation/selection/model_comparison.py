@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import next_fast_len
 
-from foreshock.data.checks import check_array, check_level, check_names
+from foreshock.data.checks import check_array, check_integer, check_level, check_names, check_number
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.validation.selection.multiple import StepDown, romano_wolf
 
 
@@ -156,6 +156,9 @@ def model_confidence_set(
     >>> fs.model_confidence_set(losses, ["a", "b", "c"], block=1, n_draws=99).included
     ('a',)
     """
+    if block is not None:
+        check_number("block", block)
+    check_integer("n_draws", n_draws)
     check_names("names", names)
     check_array("losses", losses)
     from arch.bootstrap import MCS
@@ -163,7 +166,7 @@ def model_confidence_set(
     losses = _matrix(losses, "losses")
     names = tuple(names)
     if losses.shape[1] < 2 or len(names) != losses.shape[1] or len(set(names)) < len(names):
-        got = f"{losses.shape[1]} with names {list(names)}"
+        got = f"{losses.shape[1]} with names {few(names)}"
         raise ConfigError(f"a confidence set needs two models or more with a name each, got {got}")
     check_level(level, 0.05)
     _check_draws(n_draws)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from foreshock.data.checks import check_array, check_level
+from foreshock.data.checks import check_array, check_level, check_vector
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 
@@ -42,6 +42,7 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     >>> fs.benjamini_hochberg(np.array([0.01, 0.04, np.nan])).round(3)
     array([0.02, 0.04,  nan])
     """
+    check_vector("p_values", p_values)
     return _q_values(p_values, "bh")
 
 
@@ -74,6 +75,7 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     >>> fs.benjamini_yekutieli(np.array([0.01, 0.04, np.nan])).round(3)
     array([0.03, 0.06,  nan])
     """
+    check_vector("p_values", p_values)
     return _q_values(p_values, "by")
 
 

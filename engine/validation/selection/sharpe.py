@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from foreshock.data.checks import check_array, check_number, check_whole
+from foreshock.data.checks import check_array, check_integer, check_number, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -75,6 +75,7 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     >>> round(found.ratio, 4), round(found.error, 4), round(found.kurtosis, 2)
     (0.3873, 0.506, 1.64)
     """
+    check_integer("lags", lags)
     check_array("returns", returns)
     returns = np.asarray(returns, float)
     if returns.ndim != 1:
@@ -127,6 +128,8 @@ def probabilistic_sharpe(returns: np.ndarray, benchmark: float = 0.0, lags: int 
     >>> round(fs.probabilistic_sharpe(np.array([0.02, -0.01, 0.01, 0.0])), 4)
     0.7463
     """
+    check_number("benchmark", benchmark)
+    check_integer("lags", lags)
     check_array("returns", returns)
     return _above(sharpe_estimate(returns, lags), benchmark)
 
@@ -241,6 +244,7 @@ def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, l
     >>> [round(fs.deflated_sharpe(returns, n, 0.002).probability, 3) for n in (1, 10, 100)]
     [0.945, 0.514, 0.181]
     """
+    check_integer("lags", lags)
     check_array("returns", returns)
     check_whole("n_trials", n_trials, 1)
     luck = expected_max_sharpe(n_trials, trial_variance)
@@ -283,6 +287,9 @@ def min_track_record(returns: np.ndarray, benchmark: float = 0.0, level: float =
     >>> round(fs.min_track_record(np.array([0.02, -0.01, 0.01, 0.0])), 2)
     19.47
     """
+    check_number("benchmark", benchmark)
+    check_number("level", level)
+    check_integer("lags", lags)
     check_array("returns", returns)
     if not 0 < level < 0.5:
         raise ConfigError(f"level must lie between 0 and 0.5, got {level}; 0.05 is usual")

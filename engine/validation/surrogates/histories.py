@@ -16,10 +16,10 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_integer, check_type
+from foreshock.data.checks import check_integer, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import few, shown
+from foreshock.data.show.shown import few, one_line, shown
 from foreshock.engine.kernels.rolling import rolling_mean_nb
 from foreshock.engine.volatility import Garch, Har, NotConvergedError, StochasticVolatility, VolatilityModel
 
@@ -167,6 +167,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
     >>> surrogates.family, surrogates.shocks.shape
     (('garch',), (500, 1, 5))
     """
+    check_text("family", family)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if family not in (*FAMILIES, BEST):
         raise ConfigError(f"unknown family {shown(family)}; expected one of {', '.join((*FAMILIES, BEST))}")
@@ -198,7 +199,7 @@ def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
         above = quote[:, i] - quote_level[:, i]
         volume[i], shocks[:, i, 4] = _fit_volume(above, level, shocks[:, i, 0], season[:, i])
     if all(model is None for model in models):
-        raise DataError(f"no surrogate histories without a volatility model: {'; '.join(notes)}")
+        raise DataError(f"no surrogate histories without a volatility model: {one_line('; '.join(notes), 300)}")
     known = ~np.isnan(bars.close) & np.array([model is not None for model in models])
     pools = _pools(known, shocks, bars.symbols)
     return Surrogates(bars, tuple(names), tuple(models), season, quote_level, typical, shocks, volume, pools, tuple(notes))
@@ -236,7 +237,7 @@ def _fit_model(returns: np.ndarray, family: str, symbol: str) -> tuple[str, Vola
         except NotConvergedError as error:
             notes.append(f"{symbol}: {name}: {error}")
     if not fitted:
-        raise DataError(f"no volatility model converges on {symbol}: {'; '.join(notes)}")
+        raise DataError(f"no volatility model converges on {one_line(symbol, 40)}: {one_line('; '.join(notes), 300)}")
     _, name, model = max(fitted, key=lambda entry: entry[0])
     if notes:
         notes.append(f"{symbol}: {name} was used")

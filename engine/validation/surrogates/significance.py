@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_array, check_type, check_whole
+from foreshock.data.checks import check_shape, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
@@ -121,7 +121,7 @@ class SurrogateTest(Shown):
         """The row of one detector in ``p``, ``q``, ``t`` or ``effect``, by horizon."""
         if not isinstance(detector, str) or detector not in self.detectors:
             raise ConfigError(f"no such detector: {shown(detector)}; expected one of {few(self.detectors)}")
-        check_array("values", values)
+        check_shape("values", values, self.p.shape)
         return dict(zip(self.horizons, map(float, values[self.detectors.index(detector)]), strict=True))
 
     def _facts(self) -> Iterator[str]:
@@ -289,9 +289,9 @@ def run_surrogate_test(
     if n_jobs == 0:
         raise ConfigError("n_jobs must not be 0; pass 1, or -1 for as many as there are cores")
     if not signals or set(signals) != set(rescorers):
-        got = f"{list(signals)} and {list(rescorers)}"
-        raise ConfigError(f"signals and rescorers must have the same detectors, at least one, got {got}; pass both for each")
-    # Draws come in the order of the rescorers and observations in that of the signals, so both get the same order.
+        got = f"{few(signals)} and {few(rescorers)}"
+        raise ConfigError(f"signals and rescorers must be of the same detectors, at least one, got {got}; give both of each")
+    # What is drawn comes in the order of the rescorers, what was observed in that of the signals.
     rescorers = {label: rescorers[label] for label in signals}
     from joblib import Parallel, delayed
 
