@@ -309,7 +309,7 @@ def test_a_saved_ensemble_keeps_its_members_and_their_parameters(features, tmp_p
         ({"members": "pca"}, "members of ensemble must be a list of texts"),
         ({"members": ("pca", "pca")}, "at least two different names"),
         ({"members": ("pca", "ensemble")}, "cannot be a member"),
-        ({"params": {"mad": {}}}, "params has mad, which is no member"),
+        ({"params": {"mad": {}}}, "params has mad, not a member"),
         ({"params": {"zscore": {"wndow": 3}}}, "unknown parameter of zscore: wndow"),
     ],
 )
