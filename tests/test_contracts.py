@@ -318,8 +318,8 @@ class Nameless:
         (Silences, "follow writes into the bars or the signals; work on a copy"),
         (Debt, "weights of follow must sum to at most 1 in absolute value, got 5"),
         (Idle, "follow orders nothing in 300 bars"),
-        (DiceStrategy, "follow gives other weights when they are computed again; draw random numbers from"),
-        (Switch, "follow must give a float array of the shape .n_bars, n_symbols. = .300, 3., got bool of .300, 3."),
+        (DiceStrategy, "follow returns other weights when they are computed again; draw random numbers from"),
+        (Switch, "follow must return a float array of shape .n_bars, n_symbols. = .300, 3., got bool of .300, 3."),
         (Nameless, "Nameless must have a name, a text on the class, got None"),
     ],
 )
