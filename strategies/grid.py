@@ -170,7 +170,7 @@ def backtest_grid(
     named: Any = weights.items() if isinstance(weights, Mapping) else enumerate(weights)
     for at, (label, one) in enumerate(named):
         if not isinstance(costs, Costs) and at >= len(costs):
-            raise ConfigError(f"there must be as many costs as weights, got {len(costs)} costs and more weights; give one Costs")
+            raise ConfigError(f"there must be as many costs as weights, got {len(costs)} costs and more weights; pass one Costs")
         rates = costs if isinstance(costs, Costs) else costs[at]
         books = keep_books(market, rates, account, *orders_of(bars, checked_weights(bars, one, account)))
         labels.append(label)
@@ -185,7 +185,7 @@ def backtest_grid(
     if not found:
         raise ConfigError("there must be weights for at least one backtest, got none")
     if not isinstance(costs, Costs) and len(costs) != len(found):
-        raise ConfigError(f"there must be as many costs as weights, got {len(costs)} and {len(found)}; give one Costs")
+        raise ConfigError(f"there must be as many costs as weights, got {len(costs)} and {len(found)}; pass one Costs")
     filled(bars, waiting)
     lines, turnover, exposure, n_trades, n_skipped = map(np.array, zip(*sums, strict=True))
     return GridResult(

@@ -352,7 +352,7 @@ class _Tables:
             self.sums["left_out"] += ((returns[seen, i] - guess[seen]) ** 2).sum()
             self.sums["left_squares"] += (returns[seen, i] ** 2).sum()
         for k in range(codes.shape[1]):
-            # Each with its regression on training rows: what a factor adds to those before it.
+            # The explained part of the first k + 1 factors, by regressions on the training rows, gives what each factor adds.
             slopes = _slopes(fold.codes[:, : k + 1], fold.filled, fold.known)
             self.explained[k] += (returns**2).sum() - _error(codes[:, : k + 1], returns, known, slopes)
         market = returns.sum(axis=1) / np.maximum(known.sum(axis=1), 1)

@@ -28,7 +28,7 @@ MIN_WINDOWS = 200
 VOLATILITY_REGIMES = ("calm", "normal", "high volatility")
 # Regimes are classes of the volatility over this many windows before the path, divided at these quantiles of the training rows.
 REGIME_SPANS, REGIME_QUANTILES = 7, (0.4, 0.8)
-# For stress, paths are chosen from this many times the requested number, as long as this share of them is the effective number.
+# Stressed paths are resampled from this many candidates per path; their effective number must be at least this share of them.
 CANDIDATES, LEAST_EFFECTIVE = 10, 0.1
 MOST_STRESS = 20.0
 OnEpoch = Callable[[int, float, float], None]
