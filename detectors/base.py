@@ -1,4 +1,4 @@
-"""The detector: scikit-learn conventions, Features in, Scores out, saved without pickle."""
+"""The base of all detectors: scikit-learn conventions, Features in, Scores out, saved without pickle."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.scores import Scores
 
 FORMAT = 2
-# In a saved card, {ARRAY: name} stands for the array of that name.
+# In the JSON card of a saved file, {ARRAY: name} is a reference to the array of that name.
 ARRAY = "$array"
 
 
 class Detector(ShownParameters, BaseEstimator):
     """Base of all detectors.
 
-    A subclass takes its parameters in ``__init__``, names its learned attributes in ``learned``, sets them in ``fit`` and scores
-    in ``_score``. Scores are higher for stranger rows, NaN where a row is not scored, and use no later row. Without a ``name`` of
-    its own it is called after its class: ``VolumeZ`` is ``"volume_z"``. ``fs.check_detector`` says whether it keeps the contract.
+    A subclass takes its parameters in ``__init__``, lists its learned attributes in ``learned``, sets them in ``_fit`` and returns
+    scores from ``_score(features)`` as an array of shape (n_rows, n_symbols). Scores have no unit and are higher for stranger
+    rows; they are NaN where a row is not scored, and use no later row. If a class has no ``name``, it is derived from the class
+    name: ``VolumeZ`` is ``"volume_z"``. ``fs.check_detector`` checks whether a detector keeps this contract.
 
     Examples
     --------
@@ -41,30 +42,33 @@ class Detector(ShownParameters, BaseEstimator):
     ...         return abs(features.column("log_return"))
     >>> LastMove().name
     'last_move'
+    >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+    >>> LastMove().fit(features).score(features)
+    Scores(BTC/USDT, 300 rows of 1h, 2022-01-01 to 2022-01-13, 99.7% scored)
     """
 
     name: ClassVar[str]
     learned: ClassVar[tuple[str, ...]] = ()
-    # Largest relative change that deleting later rows may make: 0 unless BLAS or a network sits between.
+    # Largest relative change of a score when later rows are deleted: 0 unless the detector uses BLAS or a network.
     tolerance: ClassVar[float] = 0.0
-    # Whether fitting takes so long that a study gives it a process of its own; of several the slowest starts first.
+    # 0 for a fast fit. A study fits a detector with a larger number in a process of its own, the largest number first.
     slow: ClassVar[int] = 0
     # What a study shows it as: "detector", "baseline", or "oracle" for one that knows what no detector can.
     role: ClassVar[str] = "detector"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # A subclass of a named detector is not that detector: a saved one would be loaded as the other.
+        # A subclass must not inherit a name, or its saved file would be loaded as the parent class.
         if "name" not in vars(cls):
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__).lower()
 
     @property
     def lookback(self) -> int:
-        """Rows before t that the score of t depends on."""
+        """Number of rows before t that the score of row t depends on."""
         return 0
 
     def fit(self, features: Features) -> Self:
-        """Learn from the rows of ``features``; all of them are training data."""
+        """Learn from the rows of ``features``, all of which are training data, and return the detector itself."""
         check_types(self)
         refuse_infinite(features)
         self._fit(features)
@@ -76,8 +80,8 @@ class Detector(ShownParameters, BaseEstimator):
         Raises
         ------
         ConfigError
-            If the detector was not fitted, or the features are others than those it was fitted on, or of none of the symbols
-            that it has learned.
+            If the detector is not fitted, or the features have other names than those it was fitted on, or have none of the
+            symbols that it was fitted on.
         """
         self._check_fitted()
         refuse_infinite(features)
@@ -85,7 +89,7 @@ class Detector(ShownParameters, BaseEstimator):
         if learned and features.symbols and set(learned).isdisjoint(features.symbols):
             raise ConfigError(
                 f"{self.name} was fitted on {few(learned, 3)} and knows none of {few(features.symbols, 3)}; each has "
-                f"a scale of its own, so fit it on them"
+                f"its own scale, so fit the detector on these symbols"
             )
         return Scores(features.time, features.symbols, self._score(features), features.interval)
 
@@ -94,30 +98,29 @@ class Detector(ShownParameters, BaseEstimator):
             raise ConfigError(f"{self.name} is not fitted; call fit(features) first")
 
     def state(self) -> dict[str, Any]:
-        """What was learned: arrays, numbers, strings, and tuples and dicts of them."""
+        """The learned attributes by name: arrays, numbers, strings, and tuples and dicts of them."""
         return {name: getattr(self, name) for name in self.learned}
 
     def restore(self, state: dict[str, Any]) -> Self:
-        """Take what another detector of the same parameters has learned."""
+        """Set the learned attributes to the ``state()`` of a detector with the same parameters."""
         for name in self.learned:
             setattr(self, name, state[name])
         return self
 
     def _fit(self, features: Features) -> None:
-        """Nothing is learned unless a subclass does so."""
+        """Learn from ``features``; a subclass may override it, the base learns nothing."""
 
     @abstractmethod
     def _score(self, features: Features) -> np.ndarray:
         raise NotImplementedError
 
     def save(self, path: str | Path) -> None:
-        """Write parameters and learned arrays as one safetensors file; loading it can run no code.
+        """Write parameters and learned arrays to one safetensors file; loading it cannot run code.
 
         Raises
         ------
         ConfigError
-            If the detector was not fitted, or has learned something that is neither an array nor plain values, as ``pyod:``
-            models do.
+            If the detector is not fitted, or has learned something other than arrays and plain values, as ``pyod:`` models do.
         DataError
             If the file cannot be written.
         """
@@ -126,7 +129,7 @@ class Detector(ShownParameters, BaseEstimator):
 
 
 def refuse_infinite(features: Features) -> None:
-    """Refuse what is no features, and infinite ones: they are no measurement, and a mean over one is lost."""
+    """Refuse anything but ``Features``, and infinite values: they are not measurements and make every mean infinite."""
     check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
     wrong = np.isinf(features.values)
     if wrong.any():
@@ -138,13 +141,13 @@ def refuse_infinite(features: Features) -> None:
 
 
 def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write what ``read_saved`` reads; the file appears when it is whole."""
+    """Write a file for ``read_saved``; it appears at ``path`` only when it is complete."""
     from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
     plain = {key: _pack(value, key, arrays) for key, value in state.items()}
     card = json.dumps({"format": FORMAT, "detector": name, "params": params, "learned": plain}, sort_keys=True)
-    # safetensors wants at least one array.
+    # safetensors requires at least one array.
     arrays = arrays or {"none": np.zeros(1)}
     content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
     path = Path(path)
@@ -165,7 +168,7 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
 
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"no such file: {path}; give a detector saved with Detector.save")
+        raise DataError(f"no such file: {path}; pass a detector saved with Detector.save")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -175,16 +178,16 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
             raise DataError(f"{path} was changed after it was saved; its digest does not match, so it is not loaded")
         content = json.loads(card)
     except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise DataError(f"{path} is not a whole file of a detector or model: {error}; save it again") from error
+        raise DataError(f"{path} is not a complete file of a detector or model: {error}; save it again") from error
     if content["format"] > FORMAT:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
-    # In format 1 the arrays were not named in the card.
+    # In format 1 the card did not refer to the arrays, so all of them are taken by name.
     learned = arrays | {name: _unpack(value, arrays) for name, value in content["learned"].items()}
     return content["detector"], _unpack(content["params"], {}), learned
 
 
 def _pack(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
-    """Plain JSON values; each array goes into ``arrays`` and leaves its name there."""
+    """``value`` as plain JSON; each array in it is moved to ``arrays`` and replaced by a reference."""
     if isinstance(value, np.ndarray):
         arrays[where] = np.ascontiguousarray(value)
         return {ARRAY: where}

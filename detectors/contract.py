@@ -19,31 +19,33 @@ from foreshock.detectors.registry import restored
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 
-# Where a lookback ends, BLAS may round otherwise than in the middle of a longer history.
+# BLAS may round the score of a row differently when the history starts at the row's lookback than inside a longer history.
 ROUNDING = 1e-9
 
 
 def check_detector(detector: Detector, features: Features | None = None) -> None:
-    """Raise unless a detector keeps the contract that all of ours keep.
+    """Raise unless a detector keeps the contract that every detector of foreshock keeps.
 
-    It is fitted on the first four sevenths of the rows and scores all of them. Scores must have the shape (n_rows, n_symbols) and
-    differ; be the same when rows after t are deleted or changed, when rows before the lookback are deleted, when it is fitted
-    again under another global random state, and after ``save`` and ``load_detector`` where it can be saved; be NaN where the
-    features are not known, and only there and in the lookback after; and not depend on other symbols, unless the class has
-    ``market_wide = True``. It must not write into features, and a clone must be unfitted, with equal parameters. Deleted rows may
-    change scores by ``tolerance`` of the class, relative; 0 by default.
+    The detector is fitted on the first four sevenths of the rows and scores all of them. Scores must have the shape
+    (n_rows, n_symbols) and must not all be equal. They must stay the same when rows after t are deleted or changed, when rows
+    before the lookback are deleted, when the detector is fitted again under another global random state, and after ``save`` and
+    ``load_detector`` if it can be saved. They must be NaN where the features are unknown, and may be NaN only there and in the
+    lookback after such a row. They must not depend on other symbols, unless the class has ``market_wide = True``. The detector
+    must not write into features, and a clone must be unfitted, with equal parameters. Deleted rows may change scores by the
+    relative ``tolerance`` of the class, which is 0 by default.
 
     Parameters
     ----------
     detector : Detector
-        Itself left as it is; clones are fitted.
+        The detector to check. It is not changed; clones of it are fitted.
     features : Features, optional
-        At least 200 rows and the lookback; by default those of ``ohlcv_features`` of 1,400 random hourly bars of three symbols.
+        The rows to check with: at least 200, and more than the lookback. By default ``ohlcv_features`` of 1,400 random hourly bars
+        of three symbols.
 
     Raises
     ------
     ConfigError
-        Which check failed, and how to fix it.
+        If a check fails. The message names the check and how to fix the detector.
 
     Examples
     --------
@@ -60,7 +62,7 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
     """
     if isinstance(detector, type) or not isinstance(detector, Detector):
         raise ConfigError(f"detector must be an object of a subclass of fs.Detector, got {shown(detector)}")
-    # One memory layout throughout: NumPy sums in another order in another layout, and rounds otherwise.
+    # NumPy's order of summation, and so its rounding, depends on the memory layout; the copy has the same layout every time.
     features = _copied(ohlcv_features(random_bars(1_400, 3, seed=11)) if features is None else features)
     n_train = features.n_rows * 4 // 7
     fresh = _cloned(detector)
@@ -121,7 +123,7 @@ def _scored(fitted: Detector, features: Features) -> np.ndarray:
             scores = called(fitted.name, "score", lambda: fitted.score(given)).values
     except DataError as error:
         shape = (features.n_rows, len(features.symbols))
-        raise ConfigError(f"{fitted.name} must give scores of the shape (n_rows, n_symbols) = {shape}: {error}") from error
+        raise ConfigError(f"{fitted.name} must return scores of the shape (n_rows, n_symbols) = {shape}: {error}") from error
     if first_difference(given.values, features.values) is not None:
         raise ConfigError(f"{fitted.name} writes into the features that it scores; work on features.values.copy()")
     return scores
@@ -179,7 +181,7 @@ def _check_lookback(fitted: Detector, features: Features, scores: np.ndarray) ->
     alone = fitted.score(features.rows(slice(row - lookback, row + 1))).values[-1:]
     if first_difference(alone, scores[row : row + 1], max(ROUNDING, fitted.tolerance)) is not None:
         raise ConfigError(
-            f"{fitted.name} uses rows before its lookback of {lookback}; let the property lookback return the number of rows "
+            f"{fitted.name} uses rows before its lookback of {lookback}; make the property lookback return the number of rows "
             f"before t that the score of t depends on"
         )
 
@@ -222,7 +224,7 @@ def _check_saved(fitted: Detector, features: Features, scores: np.ndarray) -> No
         try:
             fitted.save(path)
         except ConfigError:
-            # What has learned more than arrays and plain values cannot be saved, and says so.
+            # A detector that has learned more than arrays and plain values refuses to be saved, which is allowed.
             return
         _, params, learned = read_saved(path)
     try:
@@ -230,7 +232,7 @@ def _check_saved(fitted: Detector, features: Features, scores: np.ndarray) -> No
     except (ForeshockError, AttributeError, TypeError):
         same = False
     if not same:
-        raise ConfigError(f"{fitted.name} scores otherwise after it was saved and loaded; name in learned all that fit sets")
+        raise ConfigError(f"scores of {fitted.name} change when it is saved and loaded; name in learned all that fit sets")
 
 
 def _copied(features: Features) -> Features:

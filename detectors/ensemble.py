@@ -20,22 +20,23 @@ class Ensemble(Detector):
     score = mean_k F_k(s_k), with F_k the distribution function of the k-th member's training scores: i / (n + 1) at the i-th of
     the n sorted scores, linear between them. Beyond the largest, F = 1 - 1 / ((n + 1) (1 + d)) with d the distance to it
     in standard deviations of the training scores, so that stranger rows still rank higher; below the smallest likewise.
-    Ranks are taken in the past: those of a row do not change when later rows come.
+    A row is ranked among training scores only, so its rank does not change when later rows come.
 
-    A row is scored where every member scores it and has training scores to rank it among.
+    A row is scored if every member scores it and has training scores to rank it among; otherwise its score is NaN.
 
     Parameters
     ----------
     members : sequence of str
-        Names of detectors.
+        Names of at least two detectors.
     params : dict of str to dict, optional
-        Parameters by member.
+        Parameters of the members, by name; a member that is not in it has its defaults.
     pool : bool
-        Rank among the training scores of all symbols, or of the symbol itself. Whether a member pools is its own parameter.
+        Whether to rank among the training scores of all symbols (True, the default) or of the symbol itself. Whether a member
+        pools symbols is a parameter of the member.
     """
 
     name = "ensemble"
-    # Members may use BLAS; ranks carry its rounding on.
+    # The scores of members may differ by BLAS rounding, and the ranks with them.
     tolerance = 1e-9
     learned = ("symbols_", "states_", "ranked_")
 
@@ -61,7 +62,7 @@ class Ensemble(Detector):
         params = self.params or {}
         strangers = [name for name in params if name not in self.members]
         if strangers:
-            raise ConfigError(f"params has {few(strangers)}, which is no member; the members are {few(self.members)}")
+            raise ConfigError(f"params has {few(strangers)}, not a member; the members are {few(self.members)}")
         return [make_detector(name, **params.get(name, {})) for name in self.members]
 
     def _fit(self, features: Features) -> None:
@@ -72,7 +73,7 @@ class Ensemble(Detector):
         self.ranked_ = tuple(ranked)
 
     def _ranked(self, scores: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Sorted known scores: of all symbols together, or of each."""
+        """Sorted known scores, one array for all symbols together or one for each symbol."""
         groups = [scores] if self.pool else list(scores.T)
         return tuple(np.sort(group[~np.isnan(group)]) for group in groups)
 
@@ -93,7 +94,7 @@ class Ensemble(Detector):
 
 
 def rank(x: np.ndarray, ranked: np.ndarray) -> np.ndarray:
-    """Place of x among sorted training scores, in (0, 1); NaN where x is, or where there are no training scores.
+    """Rank of x among sorted training scores, in (0, 1); NaN where x is NaN, or if there are no training scores.
 
     >>> rank(np.array([-1.0, 1.0, 1.5, 3.0, 9.0]), np.array([1.0, 2.0, 3.0])).round(3)
     array([0.072, 0.25 , 0.375, 0.75 , 0.97 ])
@@ -101,7 +102,7 @@ def rank(x: np.ndarray, ranked: np.ndarray) -> np.ndarray:
     n = len(ranked)
     if n == 0:
         return np.full_like(x, np.nan)
-    # Equal training scores share the mean of their places.
+    # Tied training scores share the mean of their ranks.
     values, first, count = np.unique(ranked, return_index=True, return_counts=True)
     places = (first + (count + 1) / 2) / (n + 1)
     out = np.interp(x, values, places)

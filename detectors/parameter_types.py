@@ -1,4 +1,4 @@
-"""What type each parameter of a detector has, held against its annotation."""
+"""Checks the type of each parameter of a detector against its annotation."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from foreshock.data.plugins.parameters import mistyped
 
 
 def check_types(estimator: BaseEstimator) -> None:
-    """Refuse parameters whose values are not of the types that ``__init__`` names; see ``mistyped``.
+    """Refuse parameter values that are not of the types annotated in ``__init__``; see ``mistyped``.
 
     Raises
     ------
     ConfigError
-        With the parameter, what it got and what it takes.
+        If a value is of the wrong type. The message names the parameter, its value and the expected type.
     """
     cls = type(estimator)
     try:
         defaults = defaults_of(cls)
     except ConfigError:
-        # A script may build a detector whose parameters have no defaults.
+        # A detector built in a script need not have a default for each parameter.
         defaults = {}
     wrong = mistyped(cls, estimator.get_params(deep=False), defaults)
     if wrong is not None:
@@ -30,12 +30,12 @@ def check_types(estimator: BaseEstimator) -> None:
 
 
 def defaults_of(cls: type) -> dict[str, Any]:
-    """The parameters of a detector class with their defaults, those that it takes by ``**params`` included.
+    """The parameters of a detector class and their defaults, including those that it accepts as ``**params``.
 
     Raises
     ------
     ConfigError
-        If a parameter has no default: a study could not name the detector alone.
+        If a parameter has no default, because a study names a detector without its parameters.
     """
     try:
         return cls().get_params(deep=False)

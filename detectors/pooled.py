@@ -1,4 +1,4 @@
-"""Detectors that score each standardised row by itself: symbols pooled, or a model for each."""
+"""Base of the detectors that score each standardised row by itself, with one model for all symbols or one for each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class PooledDetector(ModelDetector):
     """Base of the detectors whose score of a row uses that row alone.
 
     Rows are standardised per symbol by median and interquartile range of the training rows. With ``pool`` one model is learned
-    from the rows of all symbols, without it each symbol has its own. A subclass takes ``pool`` in its ``__init__`` and says in
-    ``_fit_rows`` what a model is (a dict of arrays and plain values) and in ``_score_rows`` how it scores.
+    from the rows of all symbols, otherwise each symbol has its own. A subclass takes ``pool`` in its ``__init__``, returns a model
+    from ``_fit_rows`` (a dict of arrays and plain values) and scores with it in ``_score_rows``.
 
-    A row with an unknown feature is not scored, nor is a symbol with fewer than 100 complete training rows.
+    A row with an unknown feature, and a symbol with fewer than 100 complete training rows, is not scored (NaN).
     """
 
     def _fit(self, features: Features) -> None:
@@ -32,7 +32,7 @@ class PooledDetector(ModelDetector):
         return self._by_model(features, self._score_rows)
 
     def _by_model(self, features: Features, function: Any, width: tuple[int, ...] = (), unknown: Any = np.nan) -> np.ndarray:
-        """``function(rows, model)`` of every complete row, shape (n_rows, n_symbols, *width); ``unknown`` elsewhere."""
+        """``function(rows, model)`` for every complete row, shape (n_rows, n_symbols, *width); ``unknown`` elsewhere."""
         rows, mask = self.scaler.complete(features)
         out = np.full((*mask.shape, *width), unknown)
         if self.pool:
@@ -46,7 +46,7 @@ class PooledDetector(ModelDetector):
 
     @abstractmethod
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
-        """A model of complete standardised rows, shape (n, n_features); n >= 100."""
+        """A model learned from complete standardised rows, shape (n, n_features); n >= 100."""
 
     @abstractmethod
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
@@ -54,6 +54,6 @@ class PooledDetector(ModelDetector):
 
 
 def _by_symbol(rows: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
-    """Complete rows, which stand in the order of their mask, apart by symbol."""
+    """Complete rows, given in the order of their mask, split by symbol."""
     column = np.nonzero(mask)[1]
     return [rows[column == i] for i in range(mask.shape[1])]

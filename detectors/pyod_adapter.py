@@ -1,4 +1,4 @@
-"""Any model of PyOD as a detector, made causal."""
+"""An adapter that makes any PyOD model a causal detector."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from foreshock.detectors.pooled import PooledDetector
 
 PREFIX = "pyod:"
 TAILS = ("pyod:ECOD", "pyod:COPOD")
-# Rows that are scored alone and together, to see whether a model looks at a row's neighbours.
+# Number of rows that are scored both alone and together, to test whether a model's score depends on the other rows.
 N_PROBES = 16
 
 
 class PyODDetector(PooledDetector):
     """A PyOD model on standardised rows; built by ``make_detector("pyod:ECOD")``, with the model's own parameters [1]_.
 
-    Some models rank a row among all rows that are scored with it, later ones included. Whether a model does is tried out when it
-    is fitted; if so, each row is scored alone against the training rows, which is slow, but for ECOD and COPOD, whose formula is
-    evaluated here. A row with an unknown feature is not scored. ``random_state`` is 0 unless given. A fitted model cannot be
-    saved: PyOD's models are pickles.
+    Some models rank a row among all rows that are scored with it, including later ones. ``fit`` tests whether the model does. If
+    it does, each row is scored alone against the training rows, which is slow; for ECOD and COPOD the formula is evaluated here
+    instead. A row with an unknown feature gets NaN. ``random_state`` is 0 unless passed. A fitted model cannot be saved, because
+    PyOD stores its models as pickles.
 
     Parameters
     ----------
     pool : bool
-        One model for all symbols, or one for each.
+        Whether all symbols share one model (True, the default) or each has its own.
     max_rows : int
-        At least 100. Of more training rows (symbols pooled), this many are used, evenly spread: the time or memory of many
-        models grows by their square.
+        Largest number of training rows (symbols pooled), at least 100. If there are more, this many are used, evenly spread,
+        because the time or memory of many models grows with the square of the number of rows.
     **params
-        Of the PyOD model.
+        Parameters of the PyOD model.
 
     Raises
     ------
     ConfigError
-        When it is fitted, if the model fails on these rows (some need labels, or one feature), cannot score a row without others,
-        or scores it by chance.
+        By ``fit``, if the model fails on these rows (some models need labels, or one feature), cannot score a row without other
+        rows, or scores the same row differently each time.
 
     References
     ----------
@@ -76,11 +76,11 @@ class PyODDetector(PooledDetector):
 
     def save(self, path: str | Path) -> None:
         raise ConfigError(
-            f"{self.name} cannot be saved to {path}: PyOD models are pickles, and loading one can run any code; fit it again"
+            f"{self.name} cannot be saved to {path}: PyOD models are pickles, and loading a pickle can run any code; fit it again"
         )
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:  # noqa: ARG002 - the signature of the base
-        """Nothing is read from a file; an ensemble hands back what its member has learned."""
+        """A PyOD model is never read from a file; only an ensemble restores one, from the state of its member."""
         return "model" in model
 
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
@@ -92,16 +92,16 @@ class PyODDetector(PooledDetector):
         try:
             model: Any = self.model_class(**self.params)
             model.fit(rows)
-            # A model that cannot score a lone row may divide by nothing.
+            # A model that cannot score a single row may divide by zero; its result is checked below.
             with np.errstate(all="ignore"):
                 alone, again = _one_by_one(model, probes), _one_by_one(model, probes)
             together = model.decision_function(probes)
         except (ValueError, TypeError, IndexError) as error:
             raise ConfigError(f"{self.name} cannot learn from these rows and score others one by one: {error}") from error
         if not np.isfinite(alone).all():
-            raise ConfigError(f"{self.name} scores a row only among others, later ones included; take another model")
+            raise ConfigError(f"{self.name} scores a row only among others, including later ones; choose another model")
         if not np.allclose(alone, again, rtol=1e-9, atol=0):
-            raise ConfigError(f"{self.name} scores the same row differently each time; take another model")
+            raise ConfigError(f"{self.name} scores the same row differently each time; choose another model")
         return {"model": model, "alone": not np.allclose(together, alone, rtol=1e-9, atol=0)}
 
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
@@ -117,11 +117,11 @@ def _one_by_one(model: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def _tails(train: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
-    """What ECOD or COPOD say of each row when it is scored alone, after the training rows.
+    """The ECOD or COPOD score of each row when it is scored alone, together with the training rows.
 
-    With L and R minus the logarithms of the two empirical tail probabilities of a feature, the row itself counted, and S the one
-    on the side to which the feature is skewed (L + R if to none), ECOD is the sum over features of max(L, R, S), COPOD that of
-    max((L + R) / 2, S).
+    L and R are minus the logarithms of the two empirical tail probabilities of a feature, counting the row itself. S is the one
+    on the side to which the feature is skewed, or L + R if it is not skewed. ECOD is the sum over features of max(L, R, S),
+    COPOD the sum of max((L + R) / 2, S).
     """
     n = len(train)
     ranked = np.sort(train, axis=0)
@@ -130,7 +130,7 @@ def _tails(train: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
     right = -np.log((n - np.array([np.searchsorted(past, x, "left") for past, x in columns]).T + 1) / (n + 1))
     centred = train - train.mean(axis=0)
     gap = rows - train.mean(axis=0)
-    # Third central moment of the training rows and one more (Pebay 2008).
+    # Third central moment of the training rows together with the scored row (Pebay 2008).
     third = (centred**3).sum(axis=0) + gap**3 * n * (n - 1) / (n + 1) ** 2 - 3 * gap * (centred**2).sum(axis=0) / (n + 1)
     skewed = np.where(third > 0, right, np.where(third < 0, left, left + right))
     usual = np.maximum(left, right) if name == "pyod:ECOD" else (left + right) / 2
@@ -144,7 +144,7 @@ def pyod_class(name: str) -> type[PyODDetector]:
     Raises
     ------
     ConfigError
-        If PyOD has no such model, or it needs a package that is not installed.
+        If PyOD has no such model, or the model needs a package that is not installed.
     """
     wanted = name.removeprefix(PREFIX)
     homes = _homes()
@@ -159,12 +159,12 @@ def pyod_class(name: str) -> type[PyODDetector]:
 
 @cache
 def _homes() -> dict[str, str]:
-    """Module of each model, read from the sources: importing all of them would need every optional package."""
+    """Module of each model, found in the source text, because importing all modules would need every optional package."""
     spec = find_spec("pyod.models")
     folder = Path(next(iter(spec.submodule_search_locations or []))) if spec else Path()
     homes: dict[str, str] = {}
     for path in sorted(folder.glob("*.py")):
-        # Models of graphs, sound and whole series do not score rows.
+        # Models of graphs, audio and whole series do not score rows.
         if not path.stem.startswith(("pyg_", "ts_", "audio_", "embedding", "base")):
             bases = r"Base(?:DeepLearning)?Detector"
             for found in re.findall(rf"^class (\w+)\({bases}", path.read_text(encoding="utf-8"), re.MULTILINE):
@@ -173,7 +173,7 @@ def _homes() -> dict[str, str]:
 
 
 def _defaults(model_class: type) -> dict[str, Any]:
-    """Parameters of a PyOD model; ``random_state`` is 0, for scores must not change from run to run."""
+    """Default parameters of a PyOD model; ``random_state`` is 0, so that scores do not change from run to run."""
     parameters = inspect.signature(model_class.__init__).parameters.values()
     plain = (p for p in parameters if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
     found = {p.name: None if p.default is p.empty else p.default for p in plain}

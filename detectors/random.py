@@ -1,4 +1,4 @@
-"""The other baseline: chance."""
+"""Random scores: the baseline of chance."""
 
 import hashlib
 
@@ -11,12 +11,13 @@ from foreshock.engine.features.features import Features
 class Random(Detector):
     """Baseline: uniform scores in [0, 1) drawn from seed, symbol and time, independent of the market.
 
-    A row's score is a hash of its own time, so later rows, other symbols and the length of the history do not change it. Rows in
-    which every feature is unknown are not scored.
+    A row's score is a hash of its time, so later rows, other symbols and the length of the history do not change it. Rows in
+    which every feature is unknown get NaN.
 
     Parameters
     ----------
     seed : int
+        Seed of the scores.
     """
 
     name = "random"

@@ -1,4 +1,4 @@
-"""Names of detectors, and how one is built or loaded by its name."""
+"""The registry of detectors: names, and functions that build or load a detector by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foreshock.data.show.shown import few, shown
 if TYPE_CHECKING:
     from foreshock.detectors.base import Detector
 
-# No module is imported before its name is asked for: scikit-learn and torch take seconds.
+# A module is imported only when its detector is requested, because scikit-learn and torch take seconds to import.
 _TABLE = {
     "zscore": ".statistical.rolling:ZScore",
     "iqr": ".statistical.rolling:InterquartileRange",
@@ -35,7 +35,7 @@ _TABLE = {
     "conditional_autoencoder": ".neural.reconstruction.conditional:ConditionalAutoencoder",
     "seq2seq_autoencoder": ".neural.reconstruction.seq2seq:Seq2SeqAutoencoder",
     "anogan": ".neural.generative.anogan:AnoGAN",
-    # The baselines.
+    # Baselines, listed last.
     "random": ".random:Random",
     "volatility_only": ".statistical.rolling:VolatilityOnly",
 }
@@ -57,7 +57,7 @@ def _defaults(cls: type) -> dict[str, Any]:
 
 
 class _Detectors(Registry):
-    """The registry of detectors, to which every model of PyOD belongs too."""
+    """The registry of detectors, which also finds every PyOD model."""
 
     def find(self, name: str, folder: str | Path | None = None) -> type:
         if name.startswith(PYOD):
@@ -80,11 +80,18 @@ DETECTORS = _Detectors(
 
 
 def detectors() -> list[str]:
-    """The registered names, our baselines last of ours; then those of ``register_detector`` and of installed packages.
+    """Names of the registered detectors.
 
-    ``pyod:<Name>`` works besides, for every model of PyOD, as do ``"package.module:Class"`` and ``"mine.py:Class"``. No detector is
-    imported.
+    The detectors of foreshock come first, with the baselines last among them; then come the names from ``register_detector`` and
+    from installed packages. ``make_detector`` also accepts ``"pyod:<Name>"`` for every PyOD model, ``"package.module:Class"`` and
+    ``"mine.py:Class"``, which are not listed. No detector is imported.
 
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
     >>> import foreshock as fs
     >>> fs.detectors()[:3]
     ['zscore', 'iqr', 'mad']
@@ -93,7 +100,7 @@ def detectors() -> list[str]:
 
 
 def neural_detectors() -> list[str]:
-    """The registered names of networks.
+    """The registered names of the network detectors.
 
     >>> neural_detectors()[:1]
     ['autoencoder']
@@ -102,22 +109,22 @@ def neural_detectors() -> list[str]:
 
 
 def register_detector(name: str, cls: type[Detector] | str) -> None:
-    """Make a detector of yours known by a name, in scripts and study files of this process.
+    """Register your own detector under a name, for the scripts and study files of this process.
 
-    An installed package does so for every process with an entry point of the group ``foreshock.detectors``.
+    An installed package registers detectors for every process with an entry point of the group ``foreshock.detectors``.
 
     Parameters
     ----------
     name : str
-        Not one of foreshock's own; a name that you have registered before is replaced.
+        The new name. It must not be a name of foreshock's own detectors; a name that you registered before is replaced.
     cls : type or str
-        A subclass of ``Detector``, or where it is, ``"package.module:Class"`` or ``"mine.py:Class"``, imported when first asked
-        for.
+        A subclass of ``Detector``, or its place, ``"package.module:Class"`` or ``"mine.py:Class"``, which is imported when the
+        detector is first requested.
 
     Raises
     ------
     ConfigError
-        If the name is taken, or the class is no detector.
+        If the name is taken, or the class is not a detector.
 
     Examples
     --------
@@ -134,25 +141,31 @@ def register_detector(name: str, cls: type[Detector] | str) -> None:
 
 
 def detector_class(name: str, folder: str | Path | None = None) -> type[Detector]:
-    """The class behind a name; the path of a ``.py`` file begins at ``folder``, by default the working directory."""
+    """The class of a name; the path of a ``.py`` file is relative to ``folder``, by default the working directory."""
     return DETECTORS.find(name, folder)
 
 
 def make_detector(name: str, **params: Any) -> Detector:
-    """A detector by name.
+    """Build a detector by name.
 
     Parameters
     ----------
     name : str
-        One of ``fs.detectors()``, ``"pyod:<Name>"``, ``"package.module:Class"`` or ``"mine.py:Class"``, whose code is then run.
+        One of ``fs.detectors()``, ``"pyod:<Name>"``, ``"package.module:Class"`` or ``"mine.py:Class"``. The code of such a module
+        is run.
     **params
-        Of the detector.
+        Parameters of the detector; the others have their defaults.
+
+    Returns
+    -------
+    Detector
+        A new, unfitted detector.
 
     Raises
     ------
     ConfigError
-        If the name, or a parameter of it, is unknown, or a value is of the wrong type; if a module raises when it is imported,
-        has no such class, or the class is no detector.
+        If the name or a parameter is unknown, or a value is of the wrong type; if a module raises when it is imported, has no such
+        class, or the class is not a detector.
 
     Examples
     --------
@@ -165,12 +178,12 @@ def make_detector(name: str, **params: Any) -> Detector:
 
 
 def as_detector(entry: str | Detector) -> Detector:
-    """The detector itself, or that of a name.
+    """The detector itself, or a new one if ``entry`` is a name.
 
     Raises
     ------
     ConfigError
-        If it is neither.
+        If ``entry`` is neither a name nor a detector.
     """
     if isinstance(entry, str):
         return make_detector(entry)
@@ -182,27 +195,48 @@ def as_detector(entry: str | Detector) -> Detector:
 
 
 def load_detector(path: str | Path) -> Detector:
-    """A fitted detector from a file that ``Detector.save`` wrote. Nothing is unpickled.
+    """Load a fitted detector from a file that ``Detector.save`` wrote. Nothing is unpickled.
 
     Parameters
     ----------
     path : str or Path
-        ``"pretrained:anogan_book"`` is the AnoGAN that comes with foreshock: it scores ``book_features(book, LEVEL_FEATURES)`` of a
-        simulated book. Its card is ``detectors/neural/shipped/anogan_book.json``, its training ``examples/train_anogan.py``. A
-        detector of your own is found by the name that its class has, once ``register_detector`` knows it.
+        The saved file, or ``"pretrained:anogan_book"`` for the AnoGAN that comes with foreshock, which scores
+        ``book_features(book, LEVEL_FEATURES)`` of a simulated book. Its card is ``detectors/neural/shipped/anogan_book.json``, its
+        training script ``examples/train_anogan.py``. A detector of your own must be registered by ``register_detector`` under the
+        ``name`` of its class.
+
+    Returns
+    -------
+    Detector
+        A fitted detector with the saved parameters.
 
     Raises
     ------
     ConfigError
         If no pretrained detector has that name.
     DataError
-        If the file is damaged, was changed, or is of a newer format.
+        If the file is damaged, was changed after it was saved, or is of a newer format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import foreshock as fs
+    >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+    >>> detector = fs.make_detector("pca", n_components=3).fit(features)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     detector.save(Path(folder) / "pca")
+    ...     loaded = fs.load_detector(Path(folder) / "pca")
+    >>> loaded
+    PCA(n_components=3)
+    >>> bool((loaded.score(features).values[200:] == detector.score(features).values[200:]).all())
+    True
     """
     from foreshock.detectors.base import read_saved
 
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))
-    check_type("path", path, (str, Path), "give the file that save wrote")
+    check_type("path", path, (str, Path), "pass the file that save wrote")
     check_path("path", path)
     name, params, learned = read_saved(path)
     if "n_steps" in params:
@@ -211,14 +245,14 @@ def load_detector(path: str | Path) -> Detector:
 
 
 def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> Detector:
-    """The detector with what ``read_saved`` has read from ``path``."""
+    """The detector, restored from the learned state that ``read_saved`` read from ``path``."""
     missing = [key for key in detector.learned if key not in learned]
     if missing:
         raise DataError(f"{path} lacks {few(missing)}, which a {detector.name} needs; save the detector again")
     try:
         return detector.restore(learned)
     except (KeyError, AttributeError, TypeError) as error:
-        raise DataError(f"{path} is not a whole {detector.name}: {error}; save the detector again") from error
+        raise DataError(f"{path} is not a complete {detector.name}: {error}; save the detector again") from error
 
 
 def _shipped(name: str) -> Path:

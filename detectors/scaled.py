@@ -1,4 +1,4 @@
-"""Detectors that see rows standardised by what was learned of each symbol."""
+"""Detectors that see rows standardised by the median and interquartile range of each symbol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ScaledDetector(Detector):
 
     @property
     def scaler(self) -> RobustScaler:
-        """As it was learned."""
+        """The scaler that the training rows determined."""
         return RobustScaler(self.symbols_, self.names_, self.center_, self.scale_)
 
     def _learn_scales(self, features: Features) -> None:
@@ -32,30 +32,30 @@ class ScaledDetector(Detector):
 
     def restore(self, state: dict[str, Any]) -> Self:
         super().restore(state)
-        # Kernels trust their arrays: one that points outside them must not get there.
+        # Kernels do not check bounds, so an index from a damaged file that points outside an array must be refused here.
         if not self.center_.shape == self.scale_.shape == (len(self.symbols_), len(self.names_)) or not self._whole():
             raise DataError(f"the saved {self.name} does not fit together; save the detector again")
         return self
 
     def _whole(self) -> bool:
-        """Whether what was read from a file, besides the scales, has shapes and indices that scoring may trust."""
+        """Whether the restored arrays other than the scales have valid shapes and indices."""
         raise NotImplementedError
 
 
 class ModelDetector(ScaledDetector):
-    """Base of those that learn one model of all symbols (``pool``) or one for each; empty where there were too few rows."""
+    """Base of the detectors that learn one model for all symbols (``pool``) or one for each; a model with too few rows is empty."""
 
     learned = (*ScaledDetector.learned, "models_")
     pool: bool
     models_: tuple[dict[str, Any], ...]
 
     def _check(self, features: Features) -> None:
-        """Refuse parameters that cannot work; nothing to refuse unless a subclass does so."""
+        """Refuse parameters that cannot work; a subclass may override it, the base accepts all."""
 
     def _whole(self) -> bool:
         wanted = 1 if self.pool else len(self.symbols_)
         return len(self.models_) == wanted and all(self._fits(model, len(self.names_)) for model in self.models_ if model)
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
-        """Whether the arrays of a model that was read from a file have shapes and indices that scoring may trust."""
+        """Whether the arrays of a restored model have valid shapes and indices."""
         raise NotImplementedError

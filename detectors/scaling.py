@@ -17,15 +17,17 @@ CLIP = 10.0
 
 @dataclass(frozen=True)
 class RobustScaler:
-    """Subtracts the median and divides by the interquartile range over 1.349, each symbol and feature by its own.
+    """Subtracts the median and divides by the interquartile range over 1.349, separately for each symbol and feature.
 
-    Features such as Amihud illiquidity differ between symbols by orders of magnitude; without this, a pooled detector would
-    call the small symbol itself an anomaly. A symbol with fewer than 100 complete training rows gets NaN: not scored.
+    Features such as Amihud illiquidity differ between symbols by orders of magnitude; without scaling, a pooled detector would
+    call every row of a small symbol an anomaly. A symbol with fewer than 100 complete training rows gets NaN and is not scored.
 
     Parameters
     ----------
     symbols, names : tuple of str
+        Symbols and features of the training rows.
     center, scale : ndarray, shape (n_symbols, n_features)
+        Median, and interquartile range over 1.349, in the unit of the feature; NaN for a symbol with too few rows.
     """
 
     symbols: tuple[str, ...]
@@ -35,7 +37,7 @@ class RobustScaler:
 
     @classmethod
     def learn(cls, features: Features) -> RobustScaler:
-        """Quartiles of the complete rows of each symbol; a feature that is constant there has scale 1.
+        """The scaler of the complete rows of each symbol; a feature whose quartiles are equal gets scale 1.
 
         Raises
         ------
@@ -58,7 +60,7 @@ class RobustScaler:
         return cls(features.symbols, features.names, center, scale)
 
     def transform(self, features: Features) -> np.ndarray:
-        """Standardised features, shape (n_rows, n_symbols, n_features); symbols that were not learned are NaN."""
+        """Standardised features, shape (n_rows, n_symbols, n_features); NaN for symbols absent from training."""
         center, scale = self._of(features)
         return (features.values - center) / scale
 
@@ -67,7 +69,7 @@ class RobustScaler:
         return _complete_nb(features.values, *self._of(features))
 
     def _of(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Centres and scales of the symbols of ``features``, NaN for those that were not learned."""
+        """Centres and scales of the symbols of ``features``; NaN for symbols absent from training."""
         if features.names != self.names:
             raise ConfigError(
                 f"the detector was fitted on the features {few(self.names)}, got {few(features.names)}; "
@@ -86,12 +88,12 @@ def known_rows(x: np.ndarray) -> np.ndarray:
 def _remedy(features: Features) -> str:
     never = [name for i, name in enumerate(features.names) if np.isnan(features.values[:, :, i]).all()]
     if never:
-        return f"never known: {', '.join(never)} (a price or volume that never changes has none); leave them out"
+        return f"never known: {', '.join(never)} (the price or volume may never change); leave them out"
     return "lengthen train or shorten the feature windows"
 
 
 def complete_rows(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows without NaN, symbols pooled: (n_complete, n_features), and their mask, shape (n_rows, n_symbols)."""
+    """Rows without NaN of all symbols, shape (n_complete, n_features), and their mask, shape (n_rows, n_symbols)."""
     mask = known_rows(x)
     return x[mask], mask
 
@@ -110,6 +112,6 @@ def _complete_nb(values, center, scale):
                 rows[n, j] = (values[row, symbol, j] - center[symbol, j]) / scale[symbol, j]
                 known &= not np.isnan(rows[n, j])
             mask[row, symbol] = known
-            # A row with an unknown feature is written over by the next.
+            # n does not advance past a row with an unknown feature, so the next row overwrites it.
             n += known
     return rows[:n], mask

@@ -1,4 +1,4 @@
-"""How a detector or another estimator shows itself: by the parameters that differ from their defaults."""
+"""The repr of a detector or another estimator: its parameters that differ from their defaults."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from foreshock.data.show.shown import shown
 
 
 class ShownParameters(Shown):
-    """Shows an estimator by its changed parameters instead of by the page of scikit-learn.
+    """Shows an estimator by its changed parameters instead of by scikit-learn's HTML diagram.
 
-    >>> from foreshock.detectors.registry import make_detector
-    >>> make_detector("zscore"), make_detector("isolation_forest", n_estimators=50)
+    >>> import foreshock as fs
+    >>> fs.make_detector("zscore"), fs.make_detector("isolation_forest", n_estimators=50)
     (ZScore(), IsolationForest(n_estimators=50))
     """
 
@@ -28,5 +28,5 @@ class ShownParameters(Shown):
                 yield f"{name}={shown(getattr(self, name))}"
 
     def _html_repr(self) -> str:
-        """What scikit-learn takes for a notebook."""
+        """Overrides the method that scikit-learn calls to show an estimator in a notebook."""
         return self._repr_html_()

@@ -1,4 +1,4 @@
-"""Stand aside for a while after an anomaly."""
+"""Leave the market for a while after an anomaly."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class AnomalyAvoidance(Shown):
     """Equal weight, except in symbols that had a signal within the last ``hold``.
 
     With ``b[t]`` = 1 / (number of listed symbols), the target of a symbol is ``exposure * b[t]`` at the rows t0 to
-    t0 + hold - 1 after a signal at t0, and ``b[t]`` elsewhere; a further signal starts the hold anew. What is not
-    invested is cash.
+    t0 + hold - 1 after a signal at t0, and ``b[t]`` elsewhere; a further signal restarts the hold. The rest of the equity is
+    cash.
 
-    Orders go out at the rows where ``EqualWeight(rebalance)`` has them, for every listed symbol, and besides at the rows
-    where a symbol is left or entered again, for that symbol alone. So without signals this is ``EqualWeight``, and the
-    turnover beyond it is that of the exits and re-entries. A symbol re-entered between two rebalances gets at most the
-    cash there is.
+    Orders are placed in the rows of ``EqualWeight(rebalance)`` for every listed symbol, and also in the rows in which a symbol is
+    left or entered again, for that symbol only. Without signals this is therefore ``EqualWeight``, and the additional turnover is
+    that of the exits and re-entries. A symbol re-entered between two rebalances gets at most the available cash.
 
     Parameters
     ----------
     hold : str
-        How long to stand aside, counted from the signal's row.
+        How long to stay out of the symbol, counted from the row of the signal.
     exposure : float
-        Fraction of the base weight that is kept meanwhile, 0 to 1.
+        Fraction of the base weight that is kept during the hold, 0 to 1.
     rebalance : str
-        How often equal weights are restored, in periods of UTC.
+        How often equal weights are restored; with ``"1d"``, at the last close before each UTC midnight.
     reentry : "quiet" or "fixed"
-        ``"fixed"`` counts the hold from the first signal and takes no notice of others before it is over.
+        ``"quiet"`` restarts the hold at every signal; ``"fixed"`` counts it from the first signal and ignores further signals
+        until it is over.
     market_wide : bool
-        Leave every symbol when one has a signal.
+        Whether to leave all symbols when one of them has a signal.
 
     Raises
     ------
@@ -50,15 +50,16 @@ class AnomalyAvoidance(Shown):
 
     Examples
     --------
-    A signal at 01:00 is known at 02:00; two bars later the symbol is entered again.
+    The signal in the bar of 01:00 is known at 02:00, when the symbol is left; two bars later it is entered again.
 
-    >>> from foreshock.data.interval import parse_duration
-    >>> hour, ones = parse_duration("1h"), np.ones((5, 1))
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> hour, ones = np.timedelta64(1, "h"), np.ones((5, 1))
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * hour
-    >>> bars = Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)
+    >>> bars = fs.Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)
     >>> active = np.array([[False], [True], [False], [False], [False]])
-    >>> signals = Signals(time, ("BTC",), active, ones, np.full((5, 1), True), hour)
-    >>> AnomalyAvoidance(hold="2h").weights(bars, signals).ravel()
+    >>> signals = fs.Signals(time, ("BTC",), active, ones, np.full((5, 1), True), hour)
+    >>> fs.AnomalyAvoidance(hold="2h").weights(bars, signals).ravel()
     array([ 1.,  0., nan,  1., nan])
     """
 
@@ -81,7 +82,7 @@ class AnomalyAvoidance(Shown):
             raise ConfigError(f"reentry must be 'quiet' or 'fixed', got {shown(self.reentry)}")
 
     def weights(self, bars: Bars, signals: Signals) -> np.ndarray:
-        """Target weights, shape (n_bars, n_symbols); undecided rows count as no signal."""
+        """Target weights, shape (n_bars, n_symbols); NaN is no order. Undecided rows count as rows without a signal."""
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.weights_outside(bars, self.outside(bars, signals))
 
@@ -96,7 +97,7 @@ class AnomalyAvoidance(Shown):
         return within(thin(alerts, n_bars) if self.reentry == "fixed" else alerts, n_bars)
 
     def weights_outside(self, bars: Bars, outside: np.ndarray) -> np.ndarray:
-        """Target weights of a book that stands aside where ``outside`` is True."""
+        """Target weights, shape (n_bars, n_symbols), with the reduced exposure where ``outside`` is True."""
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         check_shape("outside", outside, bars.shape)
         base, listed, due = equal_weights(bars, self.rebalance)

@@ -1,4 +1,4 @@
-"""What a strategy is, and the equal weights with a rebalance calendar that strategies share."""
+"""The protocol of a strategy, and the equal weights with a rebalance calendar that strategies share."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from foreshock.engine.scores import Signals
 class Strategy(Protocol):
     """A rule that turns bars and signals into target weights.
 
-    ``weights`` returns an array of shape (n_bars, n_symbols). Row t holds what is wanted at the close of row t, as
-    fractions of the equity, negative for short, whose absolute values sum to at most 1; the rest is cash. It trades at the
-    open of t + 1. NaN is no order: hold what is there. Row t must be the same, bit for bit, when the rows after t are deleted.
+    ``weights`` returns an array of shape (n_bars, n_symbols). Row t holds the target weights decided at the close of row t, as
+    fractions of the equity, negative for short. Their absolute values sum to at most 1; the rest is cash. They trade at the open
+    of t + 1. NaN is no order: the position stays. Row t must be the same, bit for bit, when the rows after t are deleted.
     """
 
     name: ClassVar[str]
@@ -49,18 +49,19 @@ def within(events: np.ndarray, n_bars: int) -> np.ndarray:
 def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Equal weights over the listed symbols, and the rows at which they are restored.
 
-    A symbol is listed at row t if it traded in row t or less than one rebalance period before: a bar without a trade
-    is no delisting, and a delisting is known only by silence. Weights are restored at the last close before each
-    multiple of ``rebalance`` since 1970-01-01 UTC (so that the calendar does not depend on the first row), and at each
-    row where a symbol is listed or falls silent.
+    A symbol is listed at row t if it traded in row t or less than one rebalance period before, because a single bar without a
+    trade is not a delisting, and a delisting shows only in a longer lack of trades. Weights are restored at the last close before
+    each multiple of ``rebalance`` since 1970-01-01 UTC (so that the calendar does not depend on the first row), and at each row
+    where a symbol becomes listed or delisted.
 
     Returns
     -------
     weights : ndarray of float64, shape (n_bars, n_symbols)
         1 / (number of listed symbols), 0 where not listed.
     listed : ndarray of bool, shape (n_bars, n_symbols)
+        True where a symbol is listed.
     due : ndarray of bool, shape (n_bars,)
-        Rows at which every listed symbol gets an order.
+        True in rows in which every listed symbol gets an order.
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     listed = within(~np.isnan(bars.close), bars_in(rebalance, bars.interval, "rebalance"))
@@ -72,12 +73,12 @@ def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarr
 
 
 def changed(state: np.ndarray) -> np.ndarray:
-    """True where a boolean state differs from the row before; before the first row it is False."""
+    """True where a boolean state differs from the previous row; before the first row the state is False."""
     return state != np.vstack([np.zeros_like(state[:1]), state[:-1]])
 
 
 def carried(values: np.ndarray, start: float = np.nan) -> np.ndarray:
-    """The newest known value of each column at each row; ``start`` before the first."""
+    """The newest known value of each column at each row; ``start`` before the first known value."""
     known = ~np.isnan(values)
     if known.all():
         return values
@@ -86,7 +87,7 @@ def carried(values: np.ndarray, start: float = np.nan) -> np.ndarray:
 
 
 def rows_of(bars: Bars, time: np.ndarray, symbols: tuple[str, ...], name: str) -> np.ndarray:
-    """Where the rows of the bars stand in those of something else, which must have them all and the same symbols."""
+    """Positions of the rows of the bars in ``time``, which must have all of them, and whose symbols must be those of the bars."""
     if tuple(symbols) != bars.symbols:
         raise ConfigError(f"{name} must have the symbols of the bars, {few(bars.symbols)}, got {few(symbols)}; use bars.select")
     rows = np.searchsorted(time, bars.time)

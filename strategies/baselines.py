@@ -1,4 +1,4 @@
-"""The baselines that every strategy is shown beside."""
+"""The baselines with which every strategy is compared."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ MOST_TRIES = 100
 
 @dataclass(frozen=True, repr=False)
 class BuyAndHold(Shown):
-    """Equal weight of the symbols that trade in the first row with a trade, never touched again.
+    """Equal weight of the symbols that trade in the first row with a trade, never rebalanced.
 
     Examples
     --------
-    >>> hour, prices = parse_duration("1h"), np.array([[np.nan, 2.0, 3.0], [4.0, 2.0, 3.0]])
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> hour, prices = np.timedelta64(1, "h"), np.array([[np.nan, 2.0, 3.0], [4.0, 2.0, 3.0]])
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(2) * hour
-    >>> bars = Bars(time, ("A", "B", "C"), prices, prices, prices, prices, prices, hour)
-    >>> BuyAndHold().weights(bars)
+    >>> bars = fs.Bars(time, ("A", "B", "C"), prices, prices, prices, prices, prices, hour)
+    >>> fs.BuyAndHold().weights(bars)
     array([[nan, 0.5, 0.5],
            [nan, nan, nan]])
     """
@@ -50,15 +52,15 @@ class BuyAndHold(Shown):
 
 @dataclass(frozen=True, repr=False)
 class EqualWeight(Shown):
-    """Equal weight of the listed symbols, restored every ``rebalance`` and whenever a symbol is listed or falls silent.
+    """Equal weight of the listed symbols, restored every ``rebalance`` and whenever a symbol is listed or stops trading.
 
-    ``w[t] = 1 / n[t]`` with n[t] symbols that traded within the last ``rebalance``; NaN (no order) between the
+    ``w[t] = 1 / n[t]`` with n[t] the number of symbols that traded within the last ``rebalance``; NaN (no order) between the
     rebalances and for symbols that are not listed.
 
     Parameters
     ----------
     rebalance : str
-        Such as ``"1d"``: orders are decided at the last close before each UTC midnight.
+        How often equal weights are restored; with ``"1d"``, orders are decided at the last close before each UTC midnight.
 
     Raises
     ------
@@ -67,10 +69,12 @@ class EqualWeight(Shown):
 
     Examples
     --------
-    >>> hour, ones = parse_duration("1h"), np.ones((5, 2))
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> hour, ones = np.timedelta64(1, "h"), np.ones((5, 2))
     >>> time = np.datetime64("2024-01-01T22", "us") + np.arange(5) * hour
-    >>> bars = Bars(time, ("A", "B"), ones, ones, ones, ones, ones, hour)
-    >>> EqualWeight("1d").weights(bars)[:, 0]
+    >>> bars = fs.Bars(time, ("A", "B"), ones, ones, ones, ones, ones, hour)
+    >>> fs.EqualWeight("1d").weights(bars)[:, 0]
     array([0.5, 0.5, nan, nan, nan])
     """
 
@@ -88,38 +92,41 @@ class EqualWeight(Shown):
 
 @dataclass(frozen=True, repr=False)
 class RandomAvoidance(Shown):
-    """``AnomalyAvoidance`` with as many and as long exits, at random times.
+    """``AnomalyAvoidance`` with the same number and length of exits, at random times.
 
     Each draw shifts the times outside the market by a random number of rows, circularly within the rows of a symbol that
-    are decided or spent outside. All symbols shift by the same fraction of their own rows, so that exits that came
-    together stay together. The rows outside are as many as in the strategy, and so are the exits: a shift that cuts or joins
-    one at the ends of the history is drawn anew, at most 100 times, and then differs by one. What the strategy earns beyond these
-    draws is due to its timing.
+    are decided or spent outside. All symbols shift by the same fraction of their own rows, so that simultaneous exits stay
+    simultaneous. A draw has as many rows outside and as many exits as the strategy: a shift that cuts or joins an exit at the
+    ends of the history is drawn again, up to 100 times, after which the number may differ by one. What the strategy earns beyond
+    these draws is due to its timing.
 
-    A draw is a comparison made with hindsight, no strategy: causality has no meaning for it. A shift is the only
-    randomness, so there are no more different draws than decided rows.
+    A draw is a comparison made with hindsight and not a strategy, so it need not be causal. The shift is the only randomness, so
+    there are no more different draws than decided rows.
 
     Parameters
     ----------
     n_draws : int
+        Number of draws, at least 1.
     seed : int
-        Draw i depends on (seed, i) alone, not on ``n_draws``.
+        Seed of the draws. Draw i depends on (seed, i) only, not on ``n_draws``.
     hold, exposure, rebalance, reentry, market_wide
-        Those of the strategy that it stands beside.
+        Parameters of the ``AnomalyAvoidance`` strategy that is compared with the draws.
 
     Raises
     ------
     ConfigError
-        If n_draws is below 1, or a parameter is one that ``AnomalyAvoidance`` refuses.
+        If n_draws is below 1, or ``AnomalyAvoidance`` refuses a parameter.
 
     Examples
     --------
-    >>> hour, ones = parse_duration("1h"), np.ones((6, 1))
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> hour, ones = np.timedelta64(1, "h"), np.ones((6, 1))
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(6) * hour
-    >>> bars = Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)
+    >>> bars = fs.Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)
     >>> active = np.arange(6)[:, None] == 1
-    >>> signals = Signals(time, ("BTC",), active, ones, np.full((6, 1), True), hour)
-    >>> for weights in RandomAvoidance(n_draws=2, seed=1, hold="2h").draws(bars, signals):
+    >>> signals = fs.Signals(time, ("BTC",), active, ones, np.full((6, 1), True), hour)
+    >>> for weights in fs.RandomAvoidance(n_draws=2, seed=1, hold="2h").draws(bars, signals):
     ...     print(weights.ravel())
     [ 1. nan nan nan  0. nan]
     [ 1. nan nan  0. nan  1.]
@@ -159,7 +166,7 @@ class RandomAvoidance(Shown):
             shifted = outside.copy()
             for _ in range(MOST_TRIES):
                 fraction = rng.random()
-                # At least one row, at most all but one: a draw is never the strategy itself.
+                # The shift is at least one row and at most all rows but one, so that a draw is never the strategy itself.
                 shifts = [1 + int(fraction * (len(ring) - 1)) for ring in rings]
                 if any(_cut(ring, shift) != _cut(ring, 0) for ring, shift in zip(rings, shifts, strict=True)):
                     continue
@@ -174,10 +181,10 @@ class RandomAvoidance(Shown):
 
 
 def _cut(ring: np.ndarray, shift: int) -> bool:
-    """Whether the ends of a circle lie within one exit once it is shifted: then it counts twice."""
+    """Whether the shift makes an exit wrap around the ends of the circle, where it would count as two exits."""
     return len(ring) > 0 and bool(ring[-shift] and ring[-shift - 1])
 
 
 def _n_exits(outside: np.ndarray) -> np.ndarray:
-    """Runs of True in each column."""
+    """Number of runs of True in each column."""
     return outside[:1].sum(axis=0) + (outside[1:] & ~outside[:-1]).sum(axis=0)

@@ -17,29 +17,31 @@ from foreshock.strategies.backtest.account import Account
 from foreshock.strategies.backtest.portfolio import backtest
 from foreshock.strategies.base import Strategy
 
-# Weights that are fractions of one may sum to a little more by rounding.
+# Weights such as n times 1 / n may sum to slightly more than 1 by rounding.
 ROUNDING = 1e-12
 PRICES = ("open", "high", "low", "close", "volume")
 
 
 def check_strategy(strategy: Strategy, bars: Bars | None = None) -> None:
-    """Raise unless a strategy keeps the contract that all of ours keep.
+    """Raise unless a strategy keeps the contract that every strategy of foreshock keeps.
 
     Weights must be a float array of the shape (n_bars, n_symbols), whose absolute values sum to at most 1 in each row, with at
-    least one order that is not for zero. They must be the same, bit for bit, when later bars and signals are deleted and later
-    bars are changed, and when they are computed again under another global random state. What is filled at an open must not
-    depend on the bar that opens. Bars and signals must be left as they are.
+    least one order that is not for zero. They must be the same, bit for bit, when later bars and signals are deleted, when later
+    bars are changed, and when they are computed again under another global random state. Fills at an open must not depend on the
+    bar that opens. The strategy must not change bars or signals.
 
     Parameters
     ----------
     strategy : Strategy
+        An object with a ``name`` and a method ``weights(bars, signals)``.
     bars : Bars, optional
-        By default 800 random hourly bars of three symbols, of which the last is listed later. About 2 in 100 rows have a signal.
+        Bars to check with; by default 800 random hourly bars of three symbols, of which the last is listed later. About 2 in 100
+        rows have a random signal.
 
     Raises
     ------
     ConfigError
-        Which check failed, and how to fix it.
+        If a check fails. The message names the check and how to fix the strategy.
 
     Examples
     --------
@@ -64,7 +66,7 @@ def check_strategy(strategy: Strategy, bars: Bars | None = None) -> None:
     with global_seed(2):
         if first_difference(strategy.weights(bars, _signals(bars)), weights) is not None:
             raise ConfigError(
-                f"{name} gives other weights when they are computed again; draw random numbers from np.random.default_rng(seed)"
+                f"{name} returns other weights when they are computed again; draw random numbers from np.random.default_rng(seed)"
             )
 
     def compute(history: Bars) -> dict[str, np.ndarray]:
@@ -89,7 +91,7 @@ def _computed(strategy: Strategy, bars: Bars) -> np.ndarray:
         raise ConfigError(f"{name} writes into the bars or the signals; work on a copy, such as bars.close.copy()")
     if not isinstance(weights, np.ndarray) or weights.shape != shape or weights.dtype.kind != "f":
         got = f"{weights.dtype} of {weights.shape}" if isinstance(weights, np.ndarray) else type(weights).__name__
-        raise ConfigError(f"{name} must give a float array of the shape (n_bars, n_symbols) = {shape}, got {got}; such as np.full")
+        raise ConfigError(f"{name} must return a float array of shape (n_bars, n_symbols) = {shape}, got {got}; such as np.full")
     most = float(np.nansum(np.abs(weights), axis=1).max())
     if not most <= 1 + ROUNDING:
         raise ConfigError(
@@ -101,7 +103,7 @@ def _computed(strategy: Strategy, bars: Bars) -> np.ndarray:
 
 
 def _signals(history: Bars, bars: Bars | None = None) -> Signals:
-    """Signals drawn by row: the same rows have the same signals in every history."""
+    """Random signals that depend on the row alone, so that the same rows have the same signals in every history."""
     shape = (history if bars is None else bars).shape
     active = np.random.default_rng(3).random(shape)[: len(history)] < 0.02
     ones = np.ones(active.shape)

@@ -1,4 +1,4 @@
-"""Trade the move of an anomaly: with it or against it."""
+"""Trade with or against the move that comes with an anomaly."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ MODES = {"follow": 1.0, "fade": -1.0}
 class EventTrade(Shown):
     """Buy or sell short after a signal, by the sign of the move that came with it.
 
-    The side of a signal at row t is the sign of ``close[t] / close[t - move] - 1``, turned round by ``"fade"``; a flat or
-    unknown move has none. The position of ``exposure / n_symbols`` is opened at the next open of the symbol and held for
-    ``hold`` bars from there; further signals of its side are ignored meanwhile, one of the other side turns it round.
+    The side of a signal at row t is the sign of ``close[t] / close[t - move] - 1``, reversed by ``"fade"``; a flat or unknown
+    move opens no position. The position of ``exposure / n_symbols`` is opened at the next open of the symbol and held for
+    ``hold``. Meanwhile, further signals of its side are ignored, and a signal of the other side reverses the position.
 
-    ``weights`` leaves a losing position at the open after the first close that is ``stop`` worse than the open it was entered at.
-    For stops inside the bar give ``entries`` to ``backtest_signals`` with the same hold.
+    ``weights`` closes a losing position at the open after the first close that is ``stop`` worse than the entry price.
+    For stops inside the bar, pass ``entries`` to ``backtest_signals`` with the same hold.
 
     Parameters
     ----------
     mode : "follow" or "fade"
+        Whether to trade with the move or against it.
     hold : str
+        How long a position is held, such as ``"24h"``.
     stop : float
-        Fraction of the entry price, 0 for none.
+        Loss at which a position is closed, as a fraction of the entry price; 0 for none.
     move : str
-        Length of the move that gives the side.
+        Length of the move that determines the side.
     exposure : float
         Gross exposure if every symbol is held at once; short positions need ``Account(shorts=True)``.
 
@@ -48,12 +50,16 @@ class EventTrade(Shown):
 
     Examples
     --------
-    >>> hour, price = parse_duration("1h"), np.array([[1.0], [2.0], [2.0], [2.0], [2.0]])
+    The price rises with the signal in row 1; the position is opened at the open of row 2 and closed at that of row 4.
+
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> hour, price = np.timedelta64(1, "h"), np.array([[1.0], [2.0], [2.0], [2.0], [2.0]])
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * hour
-    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, hour)
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, hour)
     >>> active = np.array([[False], [True], [False], [False], [False]])
-    >>> signals = Signals(time, ("BTC",), active, price, np.full((5, 1), True), hour)
-    >>> EventTrade("fade", hold="2h").weights(bars, signals).ravel()
+    >>> signals = fs.Signals(time, ("BTC",), active, price, np.full((5, 1), True), hour)
+    >>> fs.EventTrade("fade", hold="2h").weights(bars, signals).ravel()
     array([nan, -1., nan,  0., nan])
     """
 
@@ -97,7 +103,7 @@ class EventTrade(Shown):
             opened = np.flatnonzero(~np.isnan(bars.open[:, col]))
             side, free_from = 0.0, 0
             for at, row in enumerate(events):
-                # A close at which the position is left is not one at which its side is entered again.
+                # A signal at the close that ends the position does not open the same side again.
                 if entries[row, col] == side and row < free_from:
                     continue
                 side = entries[row, col]
@@ -108,7 +114,7 @@ class EventTrade(Shown):
                 left = later[0] + hold - 1
                 if self.stop:
                     gain = (bars.close[later[0] : left + 1, col] / bars.open[later[0], col] - 1) * side
-                    # NaN compares false: a bar without a trade stops nothing.
+                    # A comparison with NaN is false, so a bar without a trade does not trigger the stop.
                     stopped = np.flatnonzero(gain <= -self.stop)
                     left = later[0] + stopped[0] if stopped.size else left
                 free_from = left + 1

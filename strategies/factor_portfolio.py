@@ -1,4 +1,4 @@
-"""Hold the factors of the market by what they earned before."""
+"""A portfolio of market factors, weighted by their past returns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUDGETS = ("equal", "sharpe")
 
 
 class FactorReturns(Protocol):
-    """What ``fs.latent_factors`` gives: portfolios that mimic the factors, known the close before, and their returns."""
+    """Factors such as ``fs.latent_factors`` returns: mimicking portfolios, known at the previous close, and their returns."""
 
     @property
     def time(self) -> np.ndarray: ...
@@ -36,32 +36,37 @@ class FactorReturns(Protocol):
 class FactorPortfolio(Shown):
     """A portfolio of factors, each with a share of the risk and the sign of its past mean return.
 
-    At a rebalance, factor portfolios ``q[k]`` (absolute weights sum to 1) with returns ``f[k]`` over the last ``window``, mean m
-    and standard deviation s, give
+    Factor portfolios ``q[k]`` (absolute weights sum to 1) have returns ``f[k]`` over the last ``window``, with mean m and standard
+    deviation s. At a rebalance the desired weights are
 
     ``w = sum_k a[k] q[k]``,  ``a[k] = sign(m) / s`` (budget "equal") or ``m / s^2`` ("sharpe"),
 
-    scaled to absolute weights that sum to ``exposure``; with ``long_only`` negative weights are 0 before. The new target is what
-    minimises ``|x - w|^2 / 2 + turnover_penalty |x - x'|_1`` with x' the target before [1]_: changes smaller than the
-    penalty are not made, others are smaller by it.
+    scaled so that absolute weights sum to ``exposure``; with ``long_only`` negative weights are set to 0 before the scaling. The
+    new target x minimises ``|x - w|^2 / 2 + turnover_penalty |x - x'|_1`` with x' the previous target [1]_: changes smaller than
+    the penalty are not made, and larger changes are reduced by it.
 
-    Without ``factors`` the q are principal components of the correlation of the returns in the window, each symbol's weight over
-    its volatility. A symbol takes part that is listed and traded before the window. With ``factors``, such as those of
-    ``fs.latent_factors``, their own portfolios and returns are used.
+    Without ``factors`` the q are principal components of the correlation of the returns in the window, with each symbol's weight
+    divided by its volatility. A symbol takes part if it is listed and was traded before the window. With ``factors``, such as those
+    of ``fs.latent_factors``, their portfolios and returns are used.
 
     Parameters
     ----------
     n_factors : int
-        Principal components; of given factors the first so many.
+        Number of principal components; with ``factors``, the number of factors used, from the first on.
     window : str
+        Time over which returns are measured, such as ``"60d"``; at least 3 bars.
     long_only : bool
-        If not, short positions need ``Account(shorts=True)``.
+        Whether to hold long positions only. Otherwise short positions need ``Account(shorts=True)``.
     budget : "equal" or "sharpe"
+        How risk is divided among the factors, see the formula.
     turnover_penalty : float
+        Smallest change of a weight that is traded, from 0 to below 1.
     exposure : float
-        Gross exposure, 0 to 1.
+        Gross exposure, above 0 and up to 1.
     rebalance : str
+        How often weights are computed, such as ``"7d"``.
     factors : LatentFactors, optional
+        Factors to hold instead of principal components.
 
     Raises
     ------
@@ -76,10 +81,12 @@ class FactorPortfolio(Shown):
     --------
     Both symbols rise together, A twice as much: one factor, with equal risk in both.
 
-    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * parse_duration("1d")
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(5) * np.timedelta64(1, "D")
     >>> price = np.cumprod(1 + np.array([[0, 0], [0.04, 0.02], [0.02, 0.01], [0.04, 0.02], [0.02, 0.01]]), axis=0)
-    >>> bars = Bars(time, ("A", "B"), price, price, price, price, price, parse_duration("1d"))
-    >>> FactorPortfolio(1, window="4d", rebalance="1d").weights(bars)[-1].round(4)
+    >>> bars = fs.Bars(time, ("A", "B"), price, price, price, price, price, np.timedelta64(1, "D"))
+    >>> fs.FactorPortfolio(1, window="4d", rebalance="1d").weights(bars)[-1].round(4)
     array([0.3333, 0.6667])
     """
 
@@ -136,12 +143,12 @@ class FactorPortfolio(Shown):
         return weights
 
     def _components(self, moves: np.ndarray, listed: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Portfolios (n_factors, n_symbols) and their returns (window, n_factors); None before the window is full."""
+        """Portfolios (n_factors, n_symbols) and their returns (window, n_factors); None if the history is too short."""
         taking = listed & ~np.isnan(moves).any(axis=0)
         taking &= np.where(taking, np.ptp(np.where(taking, moves, 0.0), axis=0) > 0, False)
         if len(moves) < window or not taking.any():
             return None
-        # A copy of its own, so that the bits do not depend on where the rows lie in the history.
+        # A contiguous copy, so that rounding does not depend on the position of the rows in the history.
         own = np.ascontiguousarray(moves[:, taking])
         scale = own.std(axis=0)
         standard = (own - own.mean(axis=0)) / scale
@@ -171,7 +178,7 @@ class FactorPortfolio(Shown):
 
 
 def _nearer(before: np.ndarray, wanted: np.ndarray, penalty: float, exposure: float) -> np.ndarray:
-    """``wanted`` less what the penalty holds back, at most ``exposure`` in all."""
+    """The weights ``before`` moved towards ``wanted``, each change reduced by the penalty, with at most ``exposure`` in total."""
     change = wanted - before
     found = before + np.sign(change) * np.maximum(np.abs(change) - penalty, 0.0)
     gross = np.abs(found).sum()

@@ -1,4 +1,4 @@
-"""Hold what has risen."""
+"""Time-series momentum: hold the symbols that have risen."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ class TimeSeriesMomentum(Shown):
     """Equal weight in each symbol by the sign of its own past return [1]_.
 
     ``w[t] = b[t] sign(close[t] / close[t - lookback] - 1)`` with b the weights of ``EqualWeight``; without ``shorts`` a symbol that
-    has fallen has weight 0. The last known closes are used; there is no order before a symbol's lookback is known.
+    has fallen has weight 0. The last known closes are used; there is no order (NaN) before a symbol has a past return.
 
     Parameters
     ----------
-    lookback, rebalance : str
+    lookback : str
+        Time over which the past return is measured, such as ``"30d"``.
+    rebalance : str
+        How often weights are restored, such as ``"1d"``.
     shorts : bool
-        Needs ``Account(shorts=True)``.
+        Whether to sell symbols that have fallen short, which needs ``Account(shorts=True)``.
 
     Raises
     ------
     ConfigError
-        If a duration is no whole number of bars.
+        If a duration is not a whole number of bars.
 
     References
     ----------
@@ -39,10 +42,12 @@ class TimeSeriesMomentum(Shown):
 
     Examples
     --------
-    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * parse_duration("1d")
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "D")
     >>> price = np.array([[1.0, 4.0], [2.0, 3.0], [3.0, 2.0]])
-    >>> bars = Bars(time, ("A", "B"), price, price, price, price, price, parse_duration("1d"))
-    >>> TimeSeriesMomentum("1d", shorts=True).weights(bars)
+    >>> bars = fs.Bars(time, ("A", "B"), price, price, price, price, price, np.timedelta64(1, "D"))
+    >>> fs.TimeSeriesMomentum("1d", shorts=True).weights(bars)
     array([[ nan,  nan],
            [ 0.5, -0.5],
            [ 0.5, -0.5]])

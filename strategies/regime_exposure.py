@@ -1,4 +1,4 @@
-"""Hold as much as the regime allows."""
+"""Scale equal weights by the exposure of the market regime."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from foreshock.strategies.base import carried, equal_weights, rows_of
 
 
 class RegimeLabels(Protocol):
-    """What ``fs.walk_forward_regimes`` gives: the regime of each row and symbol, known at the close; -1 where it is not."""
+    """Regimes such as ``fs.walk_forward_regimes`` returns: one for each row and symbol, known at the close; -1 where unknown."""
 
     @property
     def time(self) -> np.ndarray: ...
@@ -33,33 +33,35 @@ class RegimeLabels(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class RegimeExposure(Shown):
-    """Equal weights, each times the exposure of its symbol's regime.
+    """Equal weights, each multiplied by the exposure of its symbol's regime.
 
-    ``w[t] = b[t] exposures[names[labels[t]]]`` with b the weights of ``EqualWeight``. Orders go out where ``EqualWeight`` has
-    them, and for a symbol whose exposure changes. Where the regime is not known the last known one holds; before the first
-    there is no order.
+    ``w[t] = b[t] exposures[names[labels[t]]]`` with b the weights of ``EqualWeight``. Orders are placed in the rows of
+    ``EqualWeight``, and for a symbol whose exposure changes. Where the regime is unknown, the last known one holds; before the
+    first known regime there is no order (NaN).
 
     Parameters
     ----------
     regimes : Regimes
-        Walk-forward labels: those of a model fitted to all rows would know the future.
+        Walk-forward labels, because labels of a model that was fitted to all rows would use the future.
     exposures : dict of str to float
-        0 to 1 for every regime.
+        Exposure for each regime, from 0 to 1.
     rebalance : str
+        How often equal weights are restored, such as ``"1d"``.
 
     Raises
     ------
     ConfigError
-        If a regime has no exposure, one is unknown or outside 0 to 1, or the regimes do not cover the bars.
+        If a regime has no exposure, an exposure names no regime or is outside 0 to 1, or the regimes do not cover the bars.
 
     Examples
     --------
-    >>> from types import SimpleNamespace
-    >>> time, price = np.datetime64("2024-01-01T00", "us") + np.arange(3) * parse_duration("1h"), np.ones((3, 1))
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time, price = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "h"), np.ones((3, 1))
     >>> labels = np.array([[0], [1], [1]], dtype=np.int8)
-    >>> regimes = SimpleNamespace(time=time, symbols=("BTC",), labels=labels, names=("calm", "high volatility"))
-    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, parse_duration("1h"))
-    >>> RegimeExposure(regimes, {"calm": 1.0, "high volatility": 0.2}).weights(bars).ravel()
+    >>> regimes = fs.Regimes(time, ("BTC",), labels, ("calm", "high volatility"))
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> fs.RegimeExposure(regimes, {"calm": 1.0, "high volatility": 0.2}).weights(bars).ravel()
     array([1. , 0.2, nan])
     """
 
@@ -86,6 +88,6 @@ class RegimeExposure(Shown):
         table = np.array([self.exposures[name] for name in self.regimes.names])
         exposure = carried(np.where(labels < 0, np.nan, table[np.maximum(labels, 0)]))
         before = np.vstack([np.full((1, bars.n_symbols), np.nan), exposure[:-1]])
-        # The first exposure of a symbol is a change too, an unknown one is none.
+        # The first known exposure of a symbol counts as a change; an unknown exposure does not.
         moved = (exposure != before) & ~np.isnan(exposure)
         return np.where(listed & (due[:, None] | moved), base * exposure, np.nan)

@@ -1,4 +1,4 @@
-"""The strategies by name."""
+"""The registry of strategies: names, and a function that builds a strategy by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     STRATEGIES: dict[str, type[Strategy]]
 
-# RandomAvoidance is no strategy: its draws are comparisons made with hindsight.
+# RandomAvoidance is not in the table, because its draws are comparisons made with hindsight, not strategies.
 _TABLE = {
     "anomaly_avoidance": ".anomaly_avoidance:AnomalyAvoidance",
     "buy_and_hold": ".baselines:BuyAndHold",
@@ -39,8 +39,17 @@ REGISTRY = Registry(
 
 
 def strategy_names() -> list[str]:
-    """The registered names; then those of ``register_strategy`` and of installed packages. No strategy is imported.
+    """Names of the registered strategies.
 
+    The strategies of foreshock come first; then come the names from ``register_strategy`` and from installed packages. No
+    strategy is imported.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
     >>> import foreshock as fs
     >>> fs.strategy_names()[:2]
     ['anomaly_avoidance', 'buy_and_hold']
@@ -49,22 +58,22 @@ def strategy_names() -> list[str]:
 
 
 def register_strategy(name: str, cls: type | str) -> None:
-    """Make a strategy of yours known by a name, in scripts of this process.
+    """Register your own strategy under a name, for the scripts of this process.
 
-    An installed package does so for every process with an entry point of the group ``foreshock.strategies``.
+    An installed package registers strategies for every process with an entry point of the group ``foreshock.strategies``.
 
     Parameters
     ----------
     name : str
-        Not one of foreshock's own; a name that you have registered before is replaced.
+        The new name. It must not be a name of foreshock's own strategies; a name that you registered before is replaced.
     cls : type or str
-        A class with ``weights(bars, signals)``, or where it is: ``"package.module:Class"`` or ``"mine.py:Class"``, imported when
-        first asked for.
+        A class with ``weights(bars, signals)``, or its place, ``"package.module:Class"`` or ``"mine.py:Class"``, which is imported
+        when the strategy is first requested.
 
     Raises
     ------
     ConfigError
-        If the name is taken, or the class is no strategy.
+        If the name is taken, or the class is not a strategy.
 
     Examples
     --------
@@ -78,20 +87,25 @@ def register_strategy(name: str, cls: type | str) -> None:
 
 
 def make_strategy(name: str, **params: Any) -> Strategy:
-    """A strategy by name.
+    """Build a strategy by name.
 
     Parameters
     ----------
     name : str
-        One of ``fs.strategy_names()``, ``"package.module:Class"`` or ``"mine.py:Class"``, whose code is then run.
+        One of ``fs.strategy_names()``, ``"package.module:Class"`` or ``"mine.py:Class"``. The code of such a module is run.
     **params
-        Of the strategy.
+        Parameters of the strategy; the others have their defaults.
+
+    Returns
+    -------
+    Strategy
+        An object with a ``name`` and a method ``weights(bars, signals)``.
 
     Raises
     ------
     ConfigError
         If the name or a parameter is unknown, or a value is of the wrong type; if a module raises when it is imported, has no
-        such class, or the class is no strategy.
+        such class, or the class is not a strategy.
 
     Examples
     --------
@@ -103,7 +117,7 @@ def make_strategy(name: str, **params: Any) -> Strategy:
 
 
 def __getattr__(name: str) -> Any:
-    # The classes of our own strategies by name, imported when they are first asked for.
+    # STRATEGIES, the classes of foreshock's own strategies by name, is imported when it is first requested.
     if name == "STRATEGIES":
         return {own: REGISTRY.find(own) for own in _TABLE}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

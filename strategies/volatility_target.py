@@ -1,4 +1,4 @@
-"""Hold as much as keeps the volatility at a target: the baseline that uses volatility alone."""
+"""Volatility targeting: the baseline that uses volatility alone."""
 
 from __future__ import annotations
 
@@ -22,31 +22,35 @@ class VolatilityTarget(Shown):
     """Equal weights, scaled to a constant expected volatility.
 
     ``w[t] = b[t] min(most, target / v[t])`` with b the weights of ``EqualWeight`` and v the volatility per year of the mean
-    return of the listed symbols, ``v[t]^2 = P ewma(r^2)[t]``, P bars a year of 365 days. Orders go out where ``EqualWeight`` has
-    them; before the first return there are none.
+    return of the listed symbols, ``v[t]^2 = P ewma(r^2)[t]``, where P is the number of bars in a year of 365 days. Orders are
+    placed in the rows of ``EqualWeight``; before the first return there are none (NaN).
 
     Parameters
     ----------
     target : float
-        Volatility per year; 0.4 is 40 %.
+        Desired volatility per year; 0.4 is 40 %.
     halflife : str
+        Half-life of the exponential weights of the squared returns, such as ``"3d"``.
     most : float
         Largest exposure; above 1 it needs credit.
     rebalance : str
+        How often weights are restored, such as ``"1d"``.
 
     Raises
     ------
     ConfigError
-        If a parameter is out of its range or a duration is no whole number of bars.
+        If a parameter is out of range or a duration is not a whole number of bars.
 
     Examples
     --------
-    Moves of 1 % an hour are 94 % a year.
+    Moves of 1 % per hour are a volatility of 94 % per year, so half of the equity has 47 %.
 
-    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * parse_duration("1h")
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "h")
     >>> price = 100 * 1.01 ** np.array([[0.0], [1.0], [0.0]])
-    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, parse_duration("1h"))
-    >>> VolatilityTarget(0.468, rebalance="1h").weights(bars).ravel().round(3)
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> fs.VolatilityTarget(0.468, rebalance="1h").weights(bars).ravel().round(3)
     array([nan, 0.5, 0.5])
     """
 
@@ -74,12 +78,12 @@ class VolatilityTarget(Shown):
 
 
 def market_volatility(bars: Bars, halflife: int) -> np.ndarray:
-    """Volatility per year of the mean return of the symbols that have one, shape (n_bars,); NaN before the first."""
+    """Volatility per year of the mean of the known returns, shape (n_bars,); NaN before the first return."""
     moves = bars.returns(log=False)
     known = ~np.isnan(moves)
     counts = known.sum(axis=1)
     mean = np.where(counts > 0, np.where(known, moves, 0.0).sum(axis=1) / np.maximum(counts, 1), np.nan)
     variance = ewma_nb(mean[:, None] ** 2, 1 - 0.5 ** (1 / halflife))[:, 0]
-    # Where no symbol has a return the last variance holds.
+    # In a row without any return the last variance is kept.
     rows = np.maximum.accumulate(np.where(np.isnan(variance), -1, np.arange(len(bars))))
     return np.where(rows < 0, np.nan, np.sqrt(bars_per_year(bars.interval) * variance[np.maximum(rows, 0)]))

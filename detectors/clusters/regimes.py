@@ -1,4 +1,4 @@
-"""Market regimes by k-means: how far a row is from every one of them, and which one it is nearest to."""
+"""Market regimes by k-means: the nearest regime of a row, and the distance to it."""
 
 from __future__ import annotations
 
@@ -32,10 +32,25 @@ class Regimes(Shown):
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_rows,)
+        Open times of the rows, UTC.
     symbols : tuple of str
+        Names of the columns of ``labels``.
     labels : ndarray of int8, shape (n_rows, n_symbols)
-        -1 where a feature is unknown.
+        Position of the regime in ``names``; -1 where a feature is unknown.
     names : tuple of str
+        Names of the regimes.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+    >>> regimes = fs.make_detector("kmeans_regime").fit(features).regimes(features)
+    >>> regimes.names
+    ('calm', 'high volatility', 'bullish momentum', 'bearish')
+    >>> regimes.labels.shape
+    (300, 1)
+    >>> round(sum(regimes.share().values()), 6)
+    1.0
     """
 
     time: np.ndarray
@@ -44,7 +59,7 @@ class Regimes(Shown):
     names: tuple[str, ...]
 
     def share(self) -> dict[str, float]:
-        """Share of the known rows that each regime holds, all symbols together; NaN if no row is known."""
+        """Share of the known rows in each regime, from 0 to 1, all symbols together; NaN if no row is known."""
         known = self.labels[self.labels != UNKNOWN]
         return {name: float((known == i).mean()) if len(known) else float("nan") for i, name in enumerate(self.names)}
 
@@ -55,7 +70,7 @@ class Regimes(Shown):
         yield from span_facts(self.time)
 
     def to_frame(self) -> pd.DataFrame:
-        """Names of the regimes by time (UTC), one column a symbol; None where not known."""
+        """Names of the regimes by time (UTC), one column per symbol; None where unknown."""
         names = np.array([*self.names, None], dtype=object)
         return pd.DataFrame(names[self.labels], pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
 
@@ -64,20 +79,21 @@ class KMeansRegime(PooledDetector):
     """Distance to the nearest of three or four regimes that k-means [1]_ finds in the training rows.
 
     score = min_k |z - c_k| with z the row, standardised per symbol by median and interquartile range, and c_k the centroids.
-    For fitting, z is clipped at 10. A regime is named by its own centroid, relative to the others: *high volatility* has the
-    highest ``volatility``; of four, *calm* has the lowest, and of the two between them *bullish momentum* has the higher
-    ``trend``, *bearish* the lower; of three, the other two are *bullish momentum* and, with the lower trend, *calm*. The score
-    and the regime of a row use that row alone; a row with an unknown feature has neither.
+    For fitting, z is clipped at 10. A regime is named by its centroid relative to the others. *high volatility* has the highest
+    ``volatility``. With four regimes, *calm* has the lowest, and among the two between them *bullish momentum* has the higher
+    ``trend`` and *bearish* the lower. With three, the other two are *bullish momentum* and, with the lower trend, *calm*. The
+    score and the regime of a row use that row alone; a row with an unknown feature has neither.
 
     Parameters
     ----------
     n_regimes : int
-        3 or 4.
+        Number of regimes, 3 or 4.
     volatility, trend : str
         The features by which regimes are named.
     pool : bool
-        One set of regimes for all symbols, or one for each.
+        Whether all symbols share one set of regimes (True, the default) or each has its own.
     seed : int
+        Seed of the starting centroids.
 
     References
     ----------
@@ -108,16 +124,16 @@ class KMeansRegime(PooledDetector):
     def project(self, features: Features) -> np.ndarray:
         """Standardised rows on the two leading principal components of the training rows, shape (n_rows, n_symbols, 2).
 
-        NaN where a feature is unknown. For plots; of four regimes in 13 dimensions, two may lie on top of each other.
+        A row with an unknown feature is NaN. This is for plots: regimes that differ in 13 dimensions may overlap in two.
         """
         self._check_fitted()
         return self._by_model(features, lambda rows, model: (rows - model["mean"]) @ model["axes"].T, (2,))
 
     def matched_to(self, previous: KMeansRegime) -> KMeansRegime:
-        """This fit with its regimes numbered and named as those of ``previous``, each after the one that it continues.
+        """A copy of this fit in which each regime has the number and name of the regime of ``previous`` that it continues.
 
-        The pairs are those with the least sum of squared distances between centroids [1]_, each in the units of its own
-        training rows: a regime is relative to its time.
+        Regimes are paired so that the sum of squared distances between centroids is least [1]_. Each centroid is in the units of
+        its own training rows, because a regime is relative to its time.
 
         References
         ----------
@@ -152,9 +168,9 @@ class KMeansRegime(PooledDetector):
 
         rows = np.clip(rows, -CLIP, CLIP)
         n_distinct = len(np.unique(rows, axis=0))
-        # Identical rows have one regime; further centroids would have no rows, and k-means would warn of it.
+        # Without enough distinct rows some centroids would have no rows, and k-means would warn.
         n_clusters = min(self.n_regimes, n_distinct)
-        # Threads add their partial sums in any order: one thread, the same bits each time.
+        # Several threads add their partial sums in any order; one thread gives the same bits each time.
         with threadpool_limits(limits=1):
             options: dict[str, Any] = {"n_clusters": n_clusters, "n_init": 10, "random_state": self.seed}
             found = KMeans(**options).fit(rows).cluster_centers_
@@ -189,16 +205,28 @@ def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: Wal
     Parameters
     ----------
     detector : KMeansRegime
-        Cloned for every fold; itself left as it is.
+        A detector such as ``fs.make_detector("kmeans_regime")``. It is not changed; a clone is fitted for every fold.
     features : Features
+        The features of the whole history.
     splits : WalkForward
+        Lengths of the training and test windows.
     n_jobs : int
-        Fits at a time, -1 for as many as there are cores.
+        Number of fits at a time; -1 uses all cores.
 
     Returns
     -------
     Regimes
-        -1 before the first test block.
+        Regimes of all rows. Labels are -1 before the first test block and where a feature is unknown.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=600).bars)
+    >>> splits = fs.WalkForward(train="15D", test="5D")
+    >>> regimes = fs.walk_forward_regimes(fs.make_detector("kmeans_regime"), features, splits)
+    >>> first = (15 + 2) * 24  # 15 days of training and an embargo of 2 days, which is the default
+    >>> bool((regimes.labels[:first] == -1).all()), bool((regimes.labels[first:] >= 0).all())
+    (True, True)
     """
     check_type("features", features, Features, "make them with fs.ohlcv_features")
     check_type("detector", detector, KMeansRegime, "make one with fs.make_detector('kmeans_regime')")
@@ -208,7 +236,7 @@ def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: Wal
     labels = np.full((features.n_rows, len(features.symbols)), UNKNOWN)
     previous: KMeansRegime | None = None
     folds = splits.folds(features.n_rows, features.interval, purge=detector.lookback)
-    # Typed by joblib for every way of returning at once.
+    # joblib's return type is a union over all its modes, hence Any.
     fits: Any = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(detector), features.rows(fold.train)) for fold in folds)
     for fold, fitted in zip(folds, fits, strict=True):
         matched = fitted.matched_to(previous) if previous is not None else fitted
@@ -223,7 +251,7 @@ def _fitted(detector: KMeansRegime, features: Features) -> KMeansRegime:
 
 @njit(cache=True)
 def _nearest_nb(rows, centroids):
-    """Index of the nearest centroid, int8, and the distance to it; each row by itself."""
+    """Index of the nearest centroid of each row, int8, and the Euclidean distance to it; shape (n,) each."""
     label = np.empty(len(rows), np.int8)
     distance = np.empty(len(rows))
     for i in range(len(rows)):

@@ -12,7 +12,7 @@ from foreshock.detectors.pooled import PooledDetector
 from foreshock.detectors.scaling import CLIP
 from foreshock.engine.features.features import Features
 
-# From this many training rows on, libsvm's quadratic cost is left for Nystroem's approximation.
+# With this many training rows or more, Nystroem's approximation replaces libsvm, whose cost is quadratic in the rows.
 MANY_ROWS = 5_000
 # Passes of stochastic gradient descent over the training rows.
 PASSES = 20
@@ -22,23 +22,24 @@ class OneClassSVM(PooledDetector):
     """Distance beyond the boundary around the training rows [1]_: rho - sum_j w_j exp(-g |z - c_j|^2), positive outside.
 
     z is the row, standardised per symbol by median and interquartile range, and g = gamma / (n_features var(z)). Below 5,000
-    training rows the c_j are libsvm's support vectors and w_j its dual coefficients. From there on they are ``n_components``
+    training rows the c_j are libsvm's support vectors and w_j its dual coefficients. With more, the c_j are ``n_components``
     training rows drawn by ``seed``, and w_j combines Nystroem's map [2]_ with the weights of a linear one-class SVM fitted by
     averaged stochastic gradient descent. Scores equal minus scikit-learn's ``decision_function``. For fitting, z is clipped
-    at 10. The score of a row uses that row alone; one with an unknown feature is not scored. Far from all training rows the
+    at 10. The score of a row uses that row alone; a row with an unknown feature gets NaN. Far from all training rows the
     score levels off at rho.
 
     Parameters
     ----------
     nu : float
-        In (0, 1): about this share of the training rows lies outside.
+        Approximate share of the training rows that lies outside the boundary, between 0 and 1.
     gamma : float
-        Sharpness of the kernel, in units of 1 / (n_features var(z)).
+        Sharpness of the kernel, in units of 1 / (n_features var(z)); above 0.
     n_components : int
-        Of Nystroem's approximation.
+        Number of training rows in Nystroem's approximation, at least 2.
     pool : bool
-        One boundary for all symbols, or one for each.
+        Whether all symbols share one boundary (True, the default) or each has its own.
     seed : int
+        Seed of Nystroem's draw and of the gradient descent.
 
     References
     ----------
@@ -65,7 +66,7 @@ class OneClassSVM(PooledDetector):
 
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
         rows = np.clip(rows, -CLIP, CLIP)
-        # Rows without any variance are one point: every width of the kernel says the same of it.
+        # Rows without variance are a single point, for which the width of the kernel does not matter.
         sharpness = self.gamma / (rows.shape[1] * (rows.var() or 1.0))
         exact = self._libsvm if len(rows) < MANY_ROWS else self._nystroem
         centres, weights, offset = exact(rows, sharpness)
@@ -98,7 +99,7 @@ class OneClassSVM(PooledDetector):
 
 @njit(cache=True)
 def _bumps_nb(rows, centres, weights, sharpness):
-    """sum_j weights[j] exp(-sharpness |row - centres[j]|^2); no BLAS, so a row's neighbours do not change its rounding."""
+    """sum_j weights[j] exp(-sharpness |row - centres[j]|^2), without BLAS, so that the rounding does not depend on other rows."""
     total = np.zeros(len(rows))
     for i in range(len(rows)):
         for j in range(len(centres)):

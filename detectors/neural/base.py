@@ -1,4 +1,4 @@
-"""What the networks share as detectors: standardised windows in, one score a row out."""
+"""Base of the network detectors: standardised windows in, one score per row out."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from foreshock.detectors.scaled import ModelDetector
 from foreshock.detectors.scaling import MIN_ROWS
 from foreshock.engine.features.features import Features
 
-# Windows in the later part, which decides when to stop.
+# Smallest number of windows in the validation part, which decides when training stops.
 FEWEST_LATER = 10
-# Rows of one pass when scoring; the last one is padded, so that all have the same shape.
+# Rows in each pass when scoring. The last pass is padded, because rounding depends on the shape of the arrays.
 BATCH = 512
 
 
@@ -43,30 +43,35 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     """Base of the networks that look at windows of standardised rows.
 
     Rows are standardised per symbol by median and interquartile range of the training rows. The window of row t is the rows
-    t - window + 1 .. t of one symbol. The network sees values clipped at 10, in training and after; errors are measured against
-    the values as they are, so that a stranger row has a higher score however strange it is. A row whose window has an unknown
-    value is not scored; nothing is imputed. Networks learn in float32 and score in float64 in passes of one shape, so that the
-    neighbours of a row change its score by no more than float64 rounds.
+    t - window + 1 .. t of one symbol. The network sees values clipped at 10 in training and scoring. Errors are measured against
+    the values before clipping, so that the score keeps rising with the size of an outlier. A row whose window has an unknown
+    value gets NaN; nothing is imputed. Networks learn in float32 and score in float64 in passes of one shape, so that other rows
+    change a row's score by float64 rounding at most.
 
-    A subclass builds its network in ``_network``, says in ``_loss`` what it minimises and in ``_errors`` how strange a window is.
+    A subclass builds its network in ``_network``, returns the training loss from ``_loss`` and the scores from ``_errors``.
 
     Parameters
     ----------
     window : int
-        Rows the network sees; 1 for a row by itself.
+        Number of rows that the network sees; 1 scores each row by itself.
     latent : int
-        Size of the code; from 1 to one less than the values of a window.
-    epochs, batch_size, learning_rate : int, int, float
-        At most so many epochs; training stops early by the last 15 % of the training windows.
+        Number of values of the code, from 1 to one less than the number of values of a window.
+    epochs : int
+        Largest number of epochs; training stops earlier by the loss of the last 15 % of the training windows.
+    batch_size : int
+        Largest number of windows in a batch.
+    learning_rate : float
+        Learning rate of AdamW at the start.
     max_windows : int
-        At most so many training windows, drawn evenly over the training rows.
+        Largest number of training windows; if there are more, this many are used, evenly spread over the training rows.
     pool : bool
-        One network for all symbols, or one for each.
+        Whether all symbols share one network (True, the default) or each has its own.
     warm_start : bool
-        In ``walk_forward``, begin each fold at the weights of the fold before, which saw earlier rows only.
+        Whether ``walk_forward`` starts each fold from the weights of the previous fold, which saw earlier rows only.
     seed : int
-        Of weights, batches and noise.
+        Seed of weights, batches and noise.
     device : {"auto", "cpu", "cuda"}
+        Where to compute; ``"auto"`` uses the GPU if there is one.
     """
 
     tolerance = 1e-9
@@ -111,15 +116,16 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         Parameters
         ----------
         features : Features
+            The training rows.
         initial : detector, optional
-            Begin at the weights of this fitted detector of the same parameters.
+            A fitted detector with the same window, latent, pool and features; training starts from its weights.
         on_epoch : callable, optional
-            Told the epoch, its training loss and its validation loss, for each network.
+            Called after each epoch of each network with the epoch, its training loss and its validation loss.
 
         Raises
         ------
         ConfigError
-            If a parameter cannot work, the device is not there, or training fails; the message says what to change.
+            If a parameter is out of range, the device is missing, or training fails; the message says what to change.
         DataError
             If there are fewer than 100 complete windows.
         """
@@ -133,9 +139,9 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return self
 
     def fit_folds(self, folds: Sequence[Features]) -> list[Self] | None:
-        """A fitted clone for each fold, their networks trained together where these are dense; None where they cannot be.
+        """A fitted clone for each fold, with all networks trained together; None if this detector cannot train that way.
 
-        A clone equals one fitted alone.
+        Each clone equals one fitted alone. Only dense networks without ``warm_start`` can be trained together.
         """
         if not self.stackable or self.warm_start:
             return None
@@ -157,7 +163,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return fitted
 
     def _training_windows(self, features: Features) -> list[Windows]:
-        """Learn the scales; the windows to learn from, of all symbols together or of each."""
+        """Learn the scales, and return the training windows: one group for all symbols, or one for each symbol."""
         check_types(self)
         refuse_infinite(features)
         self._check(features)
@@ -188,7 +194,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return seeded(lambda: self._network(windows.values.shape[2], windows.context.shape[1]), self.seed)
 
     def _model(self, net: nn.Module, data: TrainingData, epochs: int, validation_loss: float) -> dict[str, Any]:
-        """What is kept of a trained network."""
+        """The model that is kept of a trained network: weights, training record and the constants of the score."""
         with torch.no_grad():
             self._check_trained(net, data)
             more = self._learn_errors(net.double(), data)
@@ -199,12 +205,12 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return Settings(self.epochs, self.batch_size, self.learning_rate, device=pick_device(self.device))
 
     def _weights_of(self, other: Self, symbol: str) -> dict[str, Any] | None:
-        """The model of another detector to begin with; None where it has none."""
+        """The model of another detector from which training starts; None if it has no model for the symbol."""
         other._check_fitted()
         mine, theirs = self.get_params(), other.get_params()
         differ = [key for key in ("window", "latent", "pool") if mine[key] != theirs.get(key)]
         if type(other) is not type(self) or differ or other.names_ != self.names_:
-            raise ConfigError(f"{self.name} can only begin at the weights of another of the same window, latent, pool and features")
+            raise ConfigError(f"{self.name} can only start from a {self.name} with the same window, latent, pool and features")
         if self.pool:
             return other.models_[0]
         return other.models_[other.symbols_.index(symbol)] or None if symbol in other.symbols_ else None
@@ -224,7 +230,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     def reconstruct(self, features: Features) -> np.ndarray:
         """Rows as the network rebuilds them, in the units of ``features``, shape (n_rows, n_symbols, n_features).
 
-        Of a window its newest row; NaN where a row is not scored.
+        Row t is the newest row of its rebuilt window; NaN where a row is not scored.
         """
         self._check_fitted()
         width = (len(self.names_),)
@@ -233,15 +239,17 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return rebuilt * scale + center
 
     def decode(self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None) -> np.ndarray:
-        """Windows that codes stand for, shape (n, window, n_features), oldest row first.
+        """Windows decoded from codes, shape (n, window, n_features), oldest row first.
 
         Parameters
         ----------
         codes : ndarray, shape (n, latent)
+            Codes such as ``encode`` returns.
         symbol : str, optional
-            Whose units the windows are in, and whose network decodes if symbols are not pooled; by default standardised.
+            Symbol in whose units the windows are returned, and whose network decodes if symbols are not pooled. By default the
+            windows are standardised.
         context : ndarray, shape (n, n_context), optional
-            Where the network is conditioned; by default zero, the median of the training rows.
+            State of the market, for networks that are conditioned on it; by default zero, the median of the training rows.
         """
         return self._decoded(codes, symbol, context, lambda net, z, state: net.decode(z, state))
 
@@ -249,7 +257,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         self._check_fitted()
         n_features = len(self.names_)
         if symbol is not None and symbol not in self.symbols_:
-            raise ConfigError(f"{self.name} was fitted on {few(self.symbols_)}, got {shown(symbol)}; give one of them")
+            raise ConfigError(f"{self.name} was fitted on {few(self.symbols_)}, got {shown(symbol)}; pass one of them")
         place = self.symbols_.index(symbol) if symbol is not None else 0
         model = self.models_[0 if self.pool else place]
         if codes.ndim != 2 or codes.shape[1] != self.latent or not model:
@@ -262,7 +270,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return windows if symbol is None else windows * self.scale_[place] + self.center_[place]
 
     def _by_window(self, features: Features, function: Callable[..., Tensor], width: tuple[int, ...] = ()) -> np.ndarray:
-        """``function(net, model, x, context, target)`` of every window, shape (n_rows, n_symbols, *width); NaN elsewhere."""
+        """``function(net, model, x, context, target)`` for every window, shape (n_rows, n_symbols, *width); NaN elsewhere."""
         windows = self._windows(features)
         out = np.full((features.n_rows, len(features.symbols), *width), np.nan)
         groups = [(windows, self.models_[0])]
@@ -289,7 +297,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return net.eval()
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
-        """Whether a model read from a file has the arrays that the network of these parameters has."""
+        """Whether a restored model has the arrays of a network with these parameters."""
         expected = self._network(n_features, self._n_context(n_features)).state_dict()
         found = model["weights"]
         return set(found) == set(expected) and all(
@@ -316,28 +324,28 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
             )
         pick_device(self.device)
 
-    def _context(self, values: np.ndarray) -> np.ndarray | None:  # noqa: ARG002 - most look at the window alone
-        """What the network knows of the market at each row, shape (n_rows, n_context), from standardised features."""
+    def _context(self, values: np.ndarray) -> np.ndarray | None:  # noqa: ARG002 - most networks use the window alone
+        """State of the market at each row, shape (n_rows, n_context), from standardised features; None for most networks."""
         return None
 
     def _n_context(self, n_features: int) -> int:  # noqa: ARG002
         return 0
 
     def _check_trained(self, net: nn.Module, data: TrainingData) -> None:
-        """Refuse a network that rebuilds every window alike although windows differ."""
+        """Refuse a collapsed network: it rebuilds every window alike although the windows differ."""
         rebuilt = self._rebuilt(net, data.later_x, data.later_context)
         if spread(data.later_x) > 1e-3 and spread(rebuilt) < 1e-3 * spread(data.later_x):
             raise ConfigError(
-                f"{self.name} has collapsed: it rebuilds every window alike; lower learning_rate, raise epochs, or give more rows"
+                f"{self.name} has collapsed: it rebuilds every window alike; lower learning_rate, raise epochs, or pass more rows"
             )
 
-    def _learn_errors(self, net: nn.Module, data: TrainingData) -> dict[str, Any]:  # noqa: ARG002 - most scores need no more
-        """What the score needs besides the network; learned on the later windows."""
+    def _learn_errors(self, net: nn.Module, data: TrainingData) -> dict[str, Any]:  # noqa: ARG002 - most scores need none
+        """Constants of the score that are learned on the validation windows; empty for most scores."""
         return {}
 
     @abstractmethod
     def _network(self, n_features: int, n_context: int) -> nn.Module:
-        """A network with fresh weights; it has ``n_uniform`` and ``n_normal``, the noise that ``_loss`` wants for a window."""
+        """A network with fresh weights; its ``n_uniform`` and ``n_normal`` count the noise values per window in ``_loss``."""
 
     @abstractmethod
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
@@ -357,7 +365,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
 
 
 def passes(windows: Windows) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Start, values and context of one pass after the other, each of ``BATCH`` windows; the last is filled up with zeros."""
+    """Start, values and context of each pass of ``BATCH`` windows in turn; the last pass is padded with zeros."""
     for start in range(0, len(windows), BATCH):
         x, context = windows.gather(slice(start, start + BATCH))
         missing = BATCH - len(x)

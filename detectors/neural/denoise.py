@@ -1,4 +1,4 @@
-"""Order books without depth that a model of usual books does not expect."""
+"""Removes from an order book the depth that a model of usual books does not expect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from foreshock.engine.features.features import Features
 
 
 class Rebuilds(Protocol):
-    """A fitted model of book features that rebuilds its rows; every network detector is one."""
+    """A fitted model that rebuilds rows of book features, as every network detector does."""
 
     names_: tuple[str, ...]
 
@@ -25,31 +25,46 @@ class Rebuilds(Protocol):
 
 
 def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book:
-    """The book with depth that the model does not expect taken out.
+    """The book without the depth that the model does not expect.
 
-    With q the value at a level and r what ``model.reconstruct`` makes of it, the level becomes r where q > ratio * r and stays q
-    elsewhere: spoofs and flickers add depth, and what is usual is better known from the book than from any model. With
-    ``ratio=None`` every level becomes r. Row t uses the rows that the model uses for t, and no later one.
+    With q the value at a level and r the value that ``model.reconstruct`` returns for it, the level becomes r where
+    q > ratio * r and stays q elsewhere: spoofs and flickers add depth, and usual depth is known better from the book than from
+    any model. With ``ratio=None`` every level becomes r. Row t uses only the rows that the model uses for t, and no later one.
 
     Parameters
     ----------
     book : Book
+        The order book to clean.
     model : detector
-        Fitted on ``book_features`` with ``log_bids_notional_0`` and its like among them, or the same without ``log_``. Only the
-        levels that the model knows are changed. ``conv_autoencoder`` is meant; anything that reconstructs will do.
+        A model fitted on ``book_features`` that include features such as ``log_bids_notional_0`` or ``bids_notional_0``. Only the
+        levels among its features are changed. The intended detector is ``conv_autoencoder``; any object with ``names_`` and
+        ``reconstruct`` works.
     ratio : float, optional
-        Above 1; None to rebuild every level.
+        Multiple of the expected value above which a level is replaced; it must be above 1. None rebuilds every level.
 
     Returns
     -------
     Book
-        Like ``book`` but for ``notional``. A level that is not known stays unknown; a level that the model cannot rebuild, as its
-        window has an unknown value, is unknown (NaN) as well.
+        A copy of ``book`` with a new ``notional``, in quote currency. An unknown level stays unknown (NaN), and a level that the
+        model cannot rebuild, because its window has an unknown value, becomes NaN.
 
     Raises
     ------
     ConfigError
-        If the model does not know the notional of any level, or the ratio is not above 1.
+        If the model is not fitted, has no feature that is the notional of a level, or the ratio is not above 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> class Expects10000:
+    ...     names_ = ("bids_notional_0",)
+    ...     def reconstruct(self, features):
+    ...         return np.full_like(features.values, 10_000.0)
+    >>> book = fs.simulate_book(seed=1, n_rows=50).book
+    >>> denoised = fs.denoise_book(book, Expects10000(), ratio=2.0)
+    >>> bool(np.nanmax(book.notional[:, 0, 0]) > 20_000), bool(np.nanmax(denoised.notional[:, 0, 0]) <= 20_000)
+    (True, True)
     """
     if ratio is not None:
         check_number("ratio", ratio)
@@ -57,11 +72,12 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
         raise ConfigError(f"ratio must be above 1, or None to rebuild every level, got {words_for(ratio)}; try 8")
     names = getattr(model, "names_", None)
     if names is None:
-        raise ConfigError("the model is not fitted; fit it on book_features(book, names) before denoise_book")
+        raise ConfigError("the model is not fitted; fit it on fs.book_features(book, names) before denoise_book")
     at = {name.removeprefix("log_"): i for i, name in enumerate(names) if is_notional(name)}
     if not at:
         raise ConfigError(
-            f"the model knows the notional of no level; fit it on features such as log_bids_notional_0, got {few(names)}"
+            f"the model has no feature that is the notional of a level, got {few(names)}; fit it on features such as "
+            f"log_bids_notional_0"
         )
     features = book_features(book, names)
     rows, _ = book.grid_rows()
@@ -72,14 +88,14 @@ def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book
         shown = notional[:, SIDES.index(side), int(level)]
         expected = rebuilt[:, i] if not names[i].startswith("log_") else np.expm1(rebuilt[:, i])
         expected = np.where(np.isnan(shown), np.nan, np.maximum(expected, 0.0))
-        # Where nothing is expected, because a value was unknown, nothing is known.
+        # If the expected value is NaN, the comparison is False and the level becomes NaN.
         kept = np.zeros(len(shown), dtype=bool) if ratio is None else shown <= ratio * expected
         shown[~kept] = expected[~kept]
     return replace(book, notional=notional)
 
 
 def is_notional(name: str) -> bool:
-    """Whether a feature is the value at a level, or its log.
+    """Whether a feature is the notional of a level, or its log.
 
     >>> is_notional("log_bids_notional_3"), is_notional("bids_limit_notional_3")
     (True, False)

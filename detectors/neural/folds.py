@@ -32,10 +32,10 @@ def train_together(
     settings: Settings,
     seeds: Sequence[int],
 ) -> list[Trained]:
-    """``train`` of each network on its own data, in one pass for all whose epochs have equally many batches of equal size.
+    """Train each network on its own data, together with all networks that have as many batches of the same size in an epoch.
 
-    Each network has its own order of batches, noise, gradient norm and early stop, so that the result equals that of training
-    it alone, whatever networks there are beside it: the sums of ``train`` and of the stack are taken in the same order.
+    Each network has its own order of batches, noise, gradient norm and early stop, and the stack sums in the same order as
+    ``train``. The result therefore equals that of training the network alone, whatever other networks there are.
     """
     sizes = [part.batch_size(settings.batch_size) for part in data]
     shapes = [(size, len(part.x) // size) for size, part in zip(sizes, data, strict=True)]
@@ -48,7 +48,7 @@ def train_together(
 
 
 class _Stack:
-    """The weights of the networks still in training, each parameter with the network as its first axis, and their optimiser."""
+    """The weights of the networks still in training, stacked along the first axis of each parameter, and their optimiser."""
 
     def __init__(self, nets: Sequence[nn.Module], settings: Settings) -> None:
         parameters, self.buffers = stack_module_state(list(nets))
@@ -57,12 +57,12 @@ class _Stack:
         self.optimiser = adamw(list(self.parameters.values()), settings)
 
     def step(self, losses: Tensor, rate: float) -> None:
-        """One step of AdamW, the gradient of each network clipped by its own norm."""
+        """One AdamW step in which the gradient of each network is clipped by its own norm."""
         self.optimiser.zero_grad(set_to_none=True)
-        # No network is in the loss of another, so that the gradient of the sum is that of each.
+        # The loss of a network depends on its own weights only, so the gradient of the sum is the gradient of each loss.
         losses.sum().backward()
         gradients = [parameter.grad for parameter in self.parameters.values() if parameter.grad is not None]
-        # A row for each network: a sum down the columns would add up in another order where there is only one.
+        # One row for each network, because a sum down columns is taken in another order if there is only one network.
         norms = torch.stack([torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients], dim=1)
         factor = (self.settings.clip / (torch.linalg.vector_norm(norms, dim=1) + 1e-6)).clamp(max=1.0)
         for gradient in gradients:
@@ -71,7 +71,7 @@ class _Stack:
         self.optimiser.step()
 
     def keep(self, alive: list[int]) -> None:
-        """Let go of the networks that have stopped."""
+        """Keep the networks at the positions ``alive`` and drop those that have stopped."""
         old = [self.optimiser.state[parameter] for parameter in self.parameters.values()]
         self.parameters = {name: value.detach()[alive].requires_grad_() for name, value in self.parameters.items()}
         self.buffers = {name: value[alive] for name, value in self.buffers.items()}
@@ -84,7 +84,7 @@ class _Stack:
 
 
 class _Lossy(nn.Module):
-    """A network whose forward pass is its loss, as ``functional_call`` wants it."""
+    """A network whose forward pass returns its loss, because ``functional_call`` calls the forward pass."""
 
     def __init__(self, net: nn.Module, loss: Loss) -> None:
         super().__init__()

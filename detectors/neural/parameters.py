@@ -1,4 +1,4 @@
-"""Parameters that a class shares with its bases, in scikit-learn's terms."""
+"""Lets scikit-learn find the parameters that a class inherits from its bases."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sklearn.base import BaseEstimator
 
 
 class ParametersOfBases(BaseEstimator):
-    """An estimator whose subclasses name their own parameters in ``__init__`` and hand the others on by keyword."""
+    """An estimator whose subclasses list only their own parameters in ``__init__`` and pass the others to the base by keyword."""
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        """Parameters of the class and of its bases."""
+        """Names of the parameters of the class and of its bases."""
         names: set[str] = set()
         for base in cls.__mro__:
             if issubclass(base, BaseEstimator) and "__init__" in vars(base):

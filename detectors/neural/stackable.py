@@ -1,7 +1,7 @@
-"""Functions whose sums are taken in the same order for one network and, under vmap, for a stack of them.
+"""Functions that sum in the same order for one network and, under vmap, for a stack of networks.
 
-Elsewhere rounding differs between the two, and training carries it far. They also make few passes over the rows, which is what the
-time of small networks goes into.
+With torch's own functions the two round differently, and training amplifies the difference. The functions here also make few
+passes over the rows, on which small networks spend most of their time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-# Added to a variance.
+# Added to a variance before its root is taken, to avoid division by zero.
 EPSILON = 1e-5
 
 
@@ -23,9 +23,9 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def normalise(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Columns less their mean over their deviation, times a weight, plus a bias; and that mean and variance.
+    """Standardised columns times a weight, plus a bias; and the mean and variance of the columns.
 
-    Shapes (n, width), (width,) and (width,); no gradient goes through the mean and the variance that are returned.
+    The results have shapes (n, width), (width,) and (width,). No gradient flows through the returned mean and variance.
     """
     return _Normalise.apply(x, weight, bias)[:3]  # pyright: ignore
 
@@ -84,7 +84,7 @@ class _Normalise(Function):
 
 
 def _stacked(info: Any, in_dims: Sequence[int | None], inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The arguments with the networks as their first axis."""
+    """The arguments with one network per position of their first axis."""
     return [
         value.expand(info.batch_size, *value.shape) if dim is None else value.movedim(dim, 0)
         for value, dim in zip(inputs, in_dims, strict=True)

@@ -16,40 +16,41 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.detectors.neural.windows import Windows, clipped
 
-# Share of the windows, the latest, that decide when to stop.
+# Share of the windows that are kept for validation, the latest ones.
 VALIDATION = 0.15
-# Below this many batches an epoch, batches are made smaller.
+# Batches are made smaller, down to the smallest size, if an epoch would have fewer batches than this.
 FEWEST_BATCHES = 32
 SMALLEST_BATCH = 64
-# Share by which the validation loss must fall to count as better.
+# Relative fall of the validation loss that counts as an improvement.
 BETTER = 1e-3
-# Rows of one pass without gradients.
+# Rows in each pass without gradients.
 PASS = 1024
 
-# From the network, windows (n, length, n_features), their context (n, n_context), and noise to a mean; the noise is uniform bytes,
-# (n, n_uniform), and normal numbers, (n, n_normal).
+# A loss maps the network, windows (n, length, n_features), their context (n, n_context) and noise to a mean over the windows. The
+# noise is uniform bytes, (n, n_uniform), and normal numbers, (n, n_normal).
 Loss = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
-# Told the epoch, its training loss and its validation loss.
+# Called after each epoch with the epoch, its training loss and its validation loss.
 OnEpoch = Callable[[int, float, float], None]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a network is trained.
+    """Settings of the training of a network.
 
     Parameters
     ----------
     epochs : int
-        At most.
+        Largest number of epochs.
     batch_size : int
-        At most; smaller where an epoch would have fewer than 32 batches.
+        Largest number of windows in a batch; batches are smaller if an epoch would have fewer than 32.
     learning_rate : float
-        Of AdamW at the start; it falls to zero over ``epochs`` along a half cosine.
+        Learning rate of AdamW at the start; it falls to zero over ``epochs`` along a half cosine.
     patience : int
-        Epochs without a better validation loss before training stops.
+        Number of epochs without a better validation loss after which training stops.
     clip : float
-        Largest norm of a gradient.
+        Largest norm of the gradient of all weights; a larger gradient is scaled down.
     device : str
+        ``"cpu"`` or ``"cuda"``.
     """
 
     epochs: int
@@ -65,7 +66,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Trained:
-    """Epochs that were run, and the validation loss of the weights that were kept."""
+    """Number of epochs that were run, and the validation loss of the weights that were kept."""
 
     epochs: int
     validation_loss: float
@@ -73,7 +74,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Windows to learn from and later ones to stop by, as tensors: (n, length, n_features) and (n, n_context)."""
+    """Training windows and later validation windows as tensors: (n, length, n_features), and their context (n, n_context)."""
 
     x: Tensor
     context: Tensor
@@ -82,7 +83,7 @@ class TrainingData:
 
     @classmethod
     def of(cls, windows: Windows, device: str = "cpu") -> TrainingData:
-        """The windows apart by time; the last 15 % are the later ones, and no row is in windows of both."""
+        """The windows split by time: the last 15 % are for validation, and no row is in windows of both parts."""
         parts = [as_tensor(part, device) for windows in windows.split(VALIDATION) for part in gathered(windows)]
         return cls(*parts)
 
@@ -100,7 +101,7 @@ def as_tensor(x: np.ndarray, device: str = "cpu", dtype: torch.dtype = torch.flo
 
 
 class Noise:
-    """Batches and noise of one training, from generators of its own: neither the global state of torch nor the device matters."""
+    """Order of batches and noise of one training, from its own generator, independent of torch's global state and the device."""
 
     def __init__(self, net: Any, seed: int, device: str = "cpu") -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -111,7 +112,7 @@ class Noise:
         return torch.randperm(n, generator=self.generator)
 
     def draw(self, n: int) -> tuple[Tensor, Tensor]:
-        # A byte is fine enough to decide what is dropped, and eight come with each number drawn.
+        # A byte is precise enough to decide what is dropped, and each drawn 64-bit number yields eight bytes.
         drawn = torch.randint(-(2**63), 2**63 - 1, (n, -(-self.n_uniform // 8)), generator=self.generator)
         uniform = drawn.view(torch.uint8)[:, : self.n_uniform]
         normal = torch.randn((n, self.n_normal), generator=self.generator)
@@ -126,20 +127,25 @@ def train(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Trained:
-    """Minimise ``loss`` by AdamW; stop early by the later windows, and leave the network at its best there, in evaluation mode.
+    """Minimise ``loss`` by AdamW with early stopping by the validation loss.
+
+    The network is left with the weights of its lowest validation loss, in evaluation mode.
 
     Parameters
     ----------
     net : Module
-        With ``n_uniform`` and ``n_normal``: columns of noise that ``loss`` wants for each window. The noise of the validation
-        loss is drawn once.
+        A network whose ``n_uniform`` and ``n_normal`` are the numbers of noise values per window in ``loss``. The noise of the
+        validation loss is drawn once.
     loss : callable
-        ``loss(net, x, context, uniform, normal)``; ``net.training`` tells whether to drop out.
+        ``loss(net, x, context, uniform, normal)``; it applies dropout if ``net.training`` is True.
     data : TrainingData
+        Training and validation windows.
     settings : Settings
+        See there.
     seed : int
+        Seed of the order of batches and of the noise.
     on_epoch : callable, optional
-        Told the epoch, its training loss and its validation loss.
+        Called after each epoch with the epoch, its training loss and its validation loss.
 
     Raises
     ------
@@ -178,12 +184,12 @@ def train(
 
 
 def adamw(parameters: Iterable[Tensor], settings: Settings) -> torch.optim.AdamW:
-    """The fused kind rounds the last few of a tensor's values otherwise, so that a stack would not learn as one network does."""
+    """AdamW, not fused: the fused version rounds the last values of a tensor differently, so a stack would learn differently."""
     return torch.optim.AdamW(parameters, lr=settings.learning_rate, foreach=True)
 
 
 def clip(parameters: Iterable[Tensor], largest: float) -> None:
-    """Scale all gradients down to a common norm, by the sums that a stack of networks takes for each of them."""
+    """Scale all gradients down to a largest common norm, summing in the same order as a stack of networks does."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms = torch.stack([torch.linalg.vector_norm(g.flatten()) for g in gradients])
     factor = (largest / (torch.linalg.vector_norm(norms) + 1e-6)).clamp(max=1.0)
@@ -192,20 +198,20 @@ def clip(parameters: Iterable[Tensor], largest: float) -> None:
 
 
 def kept(uniform: Tensor, dropped: float) -> tuple[Tensor, float]:
-    """1 for values that stay when a share of them is dropped, else 0, given a uniform byte for each; and the share, in 256ths."""
+    """Dropout mask from a uniform byte for each value, 1 to keep and 0 to drop; and the share kept, a multiple of 1 / 256."""
     bar = round(256 * dropped)
-    # A comparison of bytes takes several times as long.
+    # Comparing the bytes would take several times as long as this arithmetic.
     return uniform.float().sub_(bar - 1).clamp(0, 1), 1 - bar / 256
 
 
 def batches(order: Tensor, size: int) -> Iterator[Tensor]:
-    """Full batches; what is left over waits for the order of another epoch."""
+    """Full batches; the rest of the order, too short for a batch, is left out of this epoch."""
     for start in range(0, len(order) - size + 1, size):
         yield order[start : start + size]
 
 
 def held_loss(net: nn.Module, loss: Loss, data: TrainingData, noise: tuple[Tensor, Tensor]) -> float:
-    """Mean loss of the later windows, without dropout."""
+    """Mean loss of the validation windows, without dropout."""
     net.eval()
     total, n = 0.0, len(data.later_x)
     with torch.no_grad():
@@ -217,7 +223,7 @@ def held_loss(net: nn.Module, loss: Loss, data: TrainingData, noise: tuple[Tenso
 
 
 def improved(loss: float, best: float) -> bool:
-    """Whether a loss is better by enough to go on; losses may be negative."""
+    """Whether a loss is below the best by more than 0.1 % of its absolute value; losses may be negative."""
     return not math.isfinite(best) or loss < best - BETTER * abs(best)
 
 
@@ -232,7 +238,7 @@ def snapshot(net: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads than on one, and sums must not depend on how many there are."""
+    """Limit torch to one thread: small networks are slower on two, and sums would depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -242,19 +248,19 @@ def one_thread() -> Iterator[None]:
 
 
 def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A network with its first weights drawn from the seed; the global generator is left as it was."""
+    """A network with initial weights drawn from the seed; torch's global generator is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
 
 
 def pick_device(wanted: str) -> str:
-    """``"auto"`` is the GPU where there is one.
+    """The device to compute on; ``"auto"`` is the GPU if there is one, else the CPU.
 
     Raises
     ------
     ConfigError
-        If the device is unknown or not there.
+        If the device is unknown or missing.
     """
     if wanted not in ("auto", "cpu", "cuda"):
         raise ConfigError(f"device must be 'auto', 'cpu' or 'cuda', got {shown(wanted)}; 'auto' takes the GPU where there is one")

@@ -1,4 +1,4 @@
-"""Windows of standardised rows, gathered when they are needed and never all at once."""
+"""Windows of standardised rows, gathered on demand, so that not all of them are in memory at once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Windows:
     Parameters
     ----------
     values : ndarray, shape (n_rows, n_symbols, n_features)
-        Standardised; NaN where not known.
+        Standardised features; NaN where unknown.
     context : ndarray, shape (n_rows, n_context)
-        What is known of the market at each row; n_context may be 0.
+        State of the market at each row; n_context may be 0.
     length : int
-        Rows of a window.
+        Number of rows in a window.
     rows, cols : ndarray of int64, shape (n_windows,)
         Newest row and symbol of each window, in order of time. A window with an unknown value is not among them.
     """
@@ -33,7 +33,7 @@ class Windows:
 
     @classmethod
     def of(cls, values: np.ndarray, length: int, context: np.ndarray | None = None) -> Windows:
-        """Every window in which all values, and the context of its newest row, are known."""
+        """All windows whose values, and the context of whose newest row, are known."""
         context = np.empty((len(values), 0)) if context is None else context
         mask = complete_windows(np.logical_not(np.isnan(values).any(axis=2)), length)
         mask &= np.logical_not(np.isnan(context).any(axis=1))[:, None]
@@ -44,17 +44,17 @@ class Windows:
         return len(self.rows)
 
     def take(self, chosen: np.ndarray) -> Windows:
-        """Some of the windows, by position or by a mask."""
+        """The windows at the given positions, or where a mask is True."""
         return replace(self, rows=self.rows[chosen], cols=self.cols[chosen])
 
     def evenly(self, most: int) -> Windows:
-        """At most so many windows, evenly spread over all of them in order of time."""
+        """At most ``most`` windows, evenly spread over all of them in order of time."""
         if len(self) <= most:
             return self
         return self.take(np.linspace(0, len(self) - 1, most).round().astype(np.int64))
 
     def split(self, share: float) -> tuple[Windows, Windows]:
-        """The earlier windows, and the last ``share`` of them; no row is in windows of both."""
+        """The earlier windows, and the last ``share`` of all windows; no row is in windows of both parts."""
         if not len(self):
             return self, self
         first = self.rows[min(int((1 - share) * len(self)), len(self) - 1)]
@@ -70,7 +70,7 @@ class Windows:
 
 
 def clipped(x: np.ndarray) -> np.ndarray:
-    """What a network is shown: standardised values clipped at 10, in training and after."""
+    """Standardised values clipped at 10, the input of the networks in training and scoring."""
     return np.clip(x, -CLIP, CLIP)
 
 

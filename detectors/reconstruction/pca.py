@@ -16,15 +16,15 @@ class PCA(PooledDetector):
     """Mean squared error of reconstructing a standardised row from its first principal components.
 
     score = |z - V V' z|^2 / n_features with z the row, standardised per symbol by median and interquartile range, less the
-    training mean, and V the leading eigenvectors of the training covariance. For fitting, z is clipped at 10, lest single
-    crashes span the components. The score of a row uses that row alone; one with an unknown feature is not scored.
+    training mean, and V the leading eigenvectors of the training covariance. For fitting, z is clipped at 10, so that single
+    crashes do not determine the components. The score of a row uses that row alone; a row with an unknown feature gets NaN.
 
     Parameters
     ----------
     n_components : int
-        From 1 to one less than the number of features.
+        Number of components, from 1 to one less than the number of features.
     pool : bool
-        One set of components for all symbols, or one for each.
+        Whether all symbols share one set of components (True, the default) or each has its own.
     """
 
     name = "pca"

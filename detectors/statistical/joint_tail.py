@@ -1,4 +1,4 @@
-"""Joint tail: several quantities must be extreme at once."""
+"""Joint tail: scores rows in which several quantities are extreme at once."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from foreshock.engine.features.features import Features
 class JointTail(Detector):
     """The weakest of several upper tails: min over columns of x / scale.
 
-    Above 1 every column exceeds its scale. A rise of the price alone, or of the volume alone, is common; both at once are
-    rare, and a detector that takes the larger of the two, as rolling z-scores do, cannot tell. The score of a row uses that row
-    alone; it is NaN where a column is.
+    A score above 1 means that every column exceeds its scale. A rise of the price alone, or of the volume alone, is common; both
+    at once are rare, and a detector that takes the larger of the two, as rolling z-scores do, cannot tell the cases apart. The
+    score of a row uses that row alone; it is NaN where a column is NaN.
 
     Parameters
     ----------
     columns : sequence of str
+        Features that must be extreme together, at least one.
     scales : sequence of float, optional
-        One positive number for each column, in its unit. By default the ``q``-quantile of the training rows, by symbol; one that is
-        not positive leaves the symbol unscored, for then the column has no upper tail to speak of.
+        One positive number for each column, in the unit of the column. By default the ``q``-quantile of the training rows of each
+        symbol; if that quantile is not positive, the column has no upper tail and the symbol is not scored.
     q : float
-        In (0, 1).
+        Probability of the quantile, between 0 and 1.
     """
 
     name = "joint_tail"
@@ -50,7 +51,7 @@ class JointTail(Detector):
             scale = np.broadcast_to(np.asarray(self.scales, dtype=np.float64), x.shape[1:]).copy()
         else:
             enough = (~np.isnan(x)).sum(axis=0) >= MIN_ROWS
-            # Columns of too few known rows get a zero first, so that numpy has something to take a quantile of.
+            # numpy warns about a quantile of an all-NaN column, so columns with too few known rows are filled with zeros first.
             scale = np.where(enough, np.nanquantile(np.where(enough, x, 0.0), self.q, axis=0), np.nan)
             scale[scale <= 0] = np.nan
         self.symbols_, self.scale_ = features.symbols, scale

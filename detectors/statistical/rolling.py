@@ -17,14 +17,14 @@ DEFAULT_COLUMNS = ("log_return", "volume_ratio_20")
 
 
 class _RollingDetector(Detector):
-    """Largest score over some columns, each against the ``window`` rows before the row scored.
+    """Largest score over some columns, each compared with the ``window`` rows before the scored row.
 
     Parameters
     ----------
     window : int
-        Rows, at least 2; the row scored is not among them.
+        Number of rows to compare with, at least 2. The scored row is not among them.
     columns : sequence of str
-        Features to look at. A row is scored if at least one of them can be.
+        Features to score. A row is scored if at least one of them can be; otherwise its score is NaN.
     """
 
     def __init__(self, window: int = 168, columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
@@ -53,7 +53,7 @@ class _RollingDetector(Detector):
 
 
 class ZScore(_RollingDetector):
-    """Absolute z-score against the window before: |x - mean| / std."""
+    """Absolute z-score relative to the preceding window: |x - mean| / std."""
 
     name = "zscore"
 
@@ -63,7 +63,7 @@ class ZScore(_RollingDetector):
 
 
 class InterquartileRange(_RollingDetector):
-    """Distance outside the quartiles of the window before, in interquartile ranges: max(q1 - x, x - q3) / (q3 - q1).
+    """Distance outside the quartiles of the preceding window, in interquartile ranges: max(q1 - x, x - q3) / (q3 - q1).
 
     Tukey's fences lie at 1.5; inside the quartiles the score is negative.
     """
@@ -76,7 +76,7 @@ class InterquartileRange(_RollingDetector):
 
 
 class MedianAbsoluteDeviation(_RollingDetector):
-    """Hampel's |x - median| / (1.4826 MAD) against the window before.
+    """Hampel's |x - median| / (1.4826 MAD) relative to the preceding window.
 
     References
     ----------
@@ -91,12 +91,12 @@ class MedianAbsoluteDeviation(_RollingDetector):
 
 
 class RollingVolatility(Detector):
-    """Short over long realised volatility of log returns, both up to the row scored.
+    """Ratio of short to long realised volatility of log returns, both up to and including the scored row.
 
     Parameters
     ----------
     short, long : int
-        Rows, 2 <= short < long.
+        Lengths of the two windows in rows, 2 <= short < long.
 
     References
     ----------
@@ -124,12 +124,12 @@ class RollingVolatility(Detector):
 
 
 class VolatilityOnly(Detector):
-    """Baseline: trailing standard deviation of log returns, all that an echo needs to know.
+    """Baseline: trailing standard deviation of log returns, the only information in a detector that merely echoes volatility.
 
     Parameters
     ----------
     window : int
-        Rows, at least 2.
+        Length of the window in rows, at least 2; it includes the scored row.
     """
 
     name = "volatility_only"

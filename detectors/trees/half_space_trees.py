@@ -1,4 +1,4 @@
-"""Half-space trees: how empty the corner of the feature space is that a row falls into."""
+"""Half-space trees: the density of the feature space around a row."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ class HalfSpaceTrees(ScaledDetector):
     score = -log2((1 + sum over trees of m 2^k) / (n_trees n)), n being the known rows of the window.
 
     Rows are standardised per symbol by median and interquartile range of the training rows and squashed to (0, 1) by
-    1/2 + z / (2 + 2|z|). The trees are shared; each symbol fills them with its own rows. Two things differ from the paper: the
-    window slides (there it jumps, so that a score depends on where the history was cut), and the work range reaches
-    max(s, 1 - s) to both sides of its random centre s, half as far, for squashed rows cannot leave it.
+    1/2 + z / (2 + 2|z|). All symbols share the trees; each fills them with its own rows. Two things differ from the paper. The
+    window slides, whereas the paper's jumps and makes a score depend on where the history was cut. The work range extends
+    max(s, 1 - s) to both sides of its random centre s, half as far as in the paper, because squashed rows cannot leave it.
 
-    A row is scored if all its features are known, the window lies within the history, and half of it is known.
+    A row is scored if all its features are known, the window lies within the history, and half of the window is known;
+    otherwise its score is NaN.
 
     Parameters
     ----------
-    n_trees, depth : int
+    n_trees : int
+        Number of trees, at least 1.
+    depth : int
+        Number of times that a tree halves the space, from 1 to 20.
     window : int
-        Rows before the row scored, which is not among them; at least 20.
+        Number of rows before the scored row that fill the trees, at least 20. The scored row is not among them.
     seed : int
+        Seed of the random features and centres of the trees.
 
     References
     ----------
@@ -75,7 +80,7 @@ class HalfSpaceTrees(ScaledDetector):
 
 
 def _halve(feature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Where each node cuts: the middle of what its ancestors left of its feature's range. Children of node h: 2h and 2h + 1."""
+    """The cut of each node: the middle of the range that its ancestors left of its feature. Node h has children 2h and 2h + 1."""
     n_trees, n_nodes = feature.shape
     trees = np.arange(n_trees)
     lows, highs = np.zeros((2, n_nodes, *low.shape))
@@ -94,7 +99,11 @@ def _halve(feature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray
 
 @njit(cache=True)
 def _stream_nb(rows, known, feature, cut, depth, window):
-    """Scores, shape (n_rows, n_symbols): a node's mass counts the window's rows below it, so a row that comes or goes climbs up."""
+    """Scores, shape (n_rows, n_symbols).
+
+    A node's mass counts the rows of the window below it, so a row that enters or leaves updates all nodes from its leaf to the
+    root.
+    """
     n_rows, n_symbols, _ = rows.shape
     n_trees = len(feature)
     n_leaves = 2**depth

@@ -16,16 +16,18 @@ class IsolationForest(PooledDetector):
     """How few random cuts isolate a row: 2^(-mean depth / c(max_samples)) [1]_.
 
     Rows are standardised per symbol by median and interquartile range. Trees are grown by scikit-learn; scores equal minus its
-    ``score_samples``. The score of a row, in (0, 1), uses that row alone; one with an unknown feature is not scored.
+    ``score_samples``. The score of a row, in (0, 1), uses that row alone; a row with an unknown feature gets NaN.
 
     Parameters
     ----------
     n_estimators : int
+        Number of trees, at least 1.
     max_samples : int
-        Training rows drawn for each tree.
+        Number of training rows drawn for each tree, at least 2.
     pool : bool
-        One forest for all symbols, or one for each.
+        Whether all symbols share one forest (True, the default) or each has its own.
     seed : int
+        Seed of the trees.
 
     References
     ----------
@@ -52,7 +54,7 @@ class IsolationForest(PooledDetector):
         n_samples = min(self.max_samples, len(rows))
         options: dict[str, Any] = {"n_estimators": self.n_estimators, "max_samples": n_samples, "random_state": self.seed}
         trees = [grown.tree_ for grown in Grower(**options, n_jobs=1).fit(rows).estimators_]
-        # The kernel decides the first three levels at once.
+        # The kernel evaluates the first three levels at once, so there are at least three.
         levels = max(3, *(int(tree.max_depth) for tree in trees))
         feature = np.zeros((len(trees), 2**levels), dtype=np.uint16)
         cut = np.full((len(trees), 2**levels), np.inf, dtype=np.float32)
@@ -83,14 +85,14 @@ def average_path_length(n: np.ndarray) -> np.ndarray:
 
 
 def _round_down(cut: np.ndarray) -> np.ndarray:
-    """The largest float32 not above each cut: x <= cut says the same of both for every float32 x."""
+    """The largest float32 not above each cut: ``x <= cut`` has the same result with both for every float32 x."""
     near = cut.astype(np.float32)
     return np.where(near > cut, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
 
 
 @njit(cache=True)
 def _lay_out_nb(left, right, feature, cut, length, feature_out, cut_out, path_out):
-    """One tree as a heap: the children of node h are 2h and 2h + 1, and every leaf is drawn out leftwards to the last level."""
+    """One tree as a heap: the children of node h are 2h and 2h + 1, and every leaf is extended leftwards to the last level."""
     levels = 0
     while 2**levels < len(path_out):
         levels += 1
@@ -115,7 +117,7 @@ def _lay_out_nb(left, right, feature, cut, length, feature_out, cut_out, path_ou
 @njit(cache=True)
 def _keys_nb(x):
     """int32 keys in the order of the float32 values (IEEE 754 bits, negative ones flipped); comparing integers is cheaper."""
-    # Minus zero becomes zero, to which it is equal.
+    # Adding zero turns minus zero into zero, so that both have the same key.
     keys = (x + np.float32(0.0)).view(np.int32)
     return keys ^ ((keys >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
@@ -124,10 +126,10 @@ def _keys_nb(x):
 def _sum_depths_nb(rows, feature, cut, path):
     """Sum over the trees of the path length of the leaf that each row falls into; rows and cuts are keys.
 
-    A walk down a tree waits for memory at each step and its branches are coin tosses. So: no branches; blocks of rows that stay
-    in the first cache, feature by feature; the first three levels of a block at once, by vector comparisons of contiguous rows;
-    then eight rows in turn, so that while one waits the others go on. Integers stay unsigned: signed ones may be negative
-    indices, which numba checks.
+    A walk down a tree waits for memory at each step, and its branches are unpredictable. The kernel therefore has no branches;
+    it works on blocks of rows that fit in the first-level cache, stored feature by feature; it evaluates the first three levels
+    of a block at once by vector comparisons of contiguous rows; then it walks eight rows in turn, so that the others proceed
+    while one waits for memory. Integers are unsigned, because numba checks signed indices for being negative.
     """
     block = 256
     n, n_features = rows.shape

@@ -1,4 +1,4 @@
-"""Did standing aside pay? Against the same exits at random times, and against volatility targeting at equal exposure."""
+"""Compares an avoidance strategy with the same exits at random times and with volatility targeting at equal exposure."""
 
 from __future__ import annotations
 
@@ -28,26 +28,43 @@ from foreshock.strategies.baselines import RandomAvoidance
 from foreshock.strategies.volatility_target import VolatilityTarget
 
 DRAWS_AT_ONCE = 50
-# Halvings of the range in which the volatility target of equal exposure is sought.
+# Number of bisection steps in the search for the volatility target of equal exposure.
 STEPS = 40
 
 
 @dataclass(frozen=True, repr=False)
 class PairedDifference(Shown):
-    """Strategy less baseline, from the returns of the same bars.
+    """Difference between a strategy and a baseline, from their returns in the same bars.
 
     Parameters
     ----------
     mean : float
-        Difference of the mean simple returns, per year.
+        Mean simple return of the strategy less that of the baseline, per year.
     mean_interval : tuple of float
-        95 %, percentile.
+        Bootstrap percentile interval of ``mean``, 95 %.
     p_value : float
-        Two-sided, that the mean difference is 0.
+        Two-sided p-value of the hypothesis that the mean difference is 0.
     sharpe : float
-        Difference of the Sharpe ratios, per year.
+        Sharpe ratio of the strategy less that of the baseline, per year.
     sharpe_interval : tuple of float
-    block, n_bars, n_bootstrap : int
+        Bootstrap percentile interval of ``sharpe``, 95 %.
+    block : int
+        Length of the bootstrap blocks in bars.
+    n_bars : int
+        Number of bars compared.
+    n_bootstrap : int
+        Number of bootstrap draws.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> held, half = fs.BuyAndHold().weights(bars), 0.5 * fs.BuyAndHold().weights(bars)
+    >>> difference = fs.paired_difference(fs.backtest(bars, half), fs.backtest(bars, held), n_bootstrap=99)
+    >>> difference.mean_interval[0] < difference.mean < difference.mean_interval[1]
+    True
+    >>> difference.n_bars
+    299
     """
 
     mean: float
@@ -68,22 +85,36 @@ class PairedDifference(Shown):
 
 @dataclass(frozen=True, repr=False)
 class AvoidanceComparison(Shown):
-    """An avoidance strategy beside what it must beat.
+    """An avoidance strategy and the two baselines that it must beat.
 
     Parameters
     ----------
-    avoidance, volatility_target : BacktestResult
-        The latter with the target at which its mean exposure is that of the former: chosen with hindsight, no strategy.
+    avoidance : BacktestResult
+        The strategy.
+    volatility_target : BacktestResult
+        ``VolatilityTarget`` with the same mean exposure. Its target is chosen with hindsight, so it cannot be traded.
     target : float
-        That target, volatility per year.
+        Target of ``volatility_target``, volatility per year.
     random_returns : ndarray, shape (n_draws,)
-        Total returns of ``RandomAvoidance``.
+        Total returns of the draws of ``RandomAvoidance``.
     percentile : float
-        Share of them below the strategy's; 0.5 is chance.
+        Share of ``random_returns`` below the strategy's total return; 0.5 is chance.
     difference : PairedDifference
-        Against ``volatility_target``.
+        The strategy less ``volatility_target``.
     events : DataFrame
         One row per exit; see ``avoided_moves``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars)
+    >>> signals = fs.make_detector("zscore", window=24).fit(features).score(features).signals(fs.Fixed(3.0))
+    >>> found = fs.compare_avoidance(bars, signals, fs.AnomalyAvoidance("6h"), n_draws=20, n_bootstrap=99)
+    >>> found.random_returns.shape
+    (20,)
+    >>> len(found.to_frame()) == len(found.events)
+    True
     """
 
     avoidance: BacktestResult
@@ -104,7 +135,7 @@ class AvoidanceComparison(Shown):
         return self.events
 
     def to_frame(self) -> pd.DataFrame:
-        """``events``: one row an exit, see ``fs.avoided_moves``."""
+        """A copy of ``events``, one row per exit; see ``fs.avoided_moves``."""
         return self.events.copy()
 
 
@@ -118,27 +149,51 @@ def compare_avoidance(
     n_bootstrap: int = 999,
     seed: int = 0,
 ) -> AvoidanceComparison:
-    """Hold an avoidance strategy against random exits and against volatility targeting.
+    """Compare an avoidance strategy with random exits and with volatility targeting.
 
-    Random exits are as many, as long and as close to each other (``RandomAvoidance``); beating them says that the timing is no
-    luck, but volatility that all can see times as well. So the strategy must also beat ``VolatilityTarget`` at the
-    same mean exposure, bar by bar (``paired_difference``).
+    Random exits are as many, as long and as clustered as those of the strategy (``RandomAvoidance``). Beating them shows that the
+    timing is not luck, but observable volatility could time exits just as well. The strategy must therefore also beat
+    ``VolatilityTarget`` at the same mean exposure, bar by bar (``paired_difference``).
 
     Parameters
     ----------
     bars : Bars
+        Prices at which the strategies trade.
     signals : Signals
+        Signals for the rows of the bars.
     strategy : AnomalyAvoidance, optional
+        The strategy to compare; by default ``AnomalyAvoidance()``.
     costs : Costs
+        Costs of all strategies.
     account : Account
+        Rules of all accounts.
     n_draws : int
+        Number of random timings, at least 1.
     n_bootstrap : int
+        Number of bootstrap draws of the paired difference, at least 1.
     seed : int
+        Seed of the random timings and of the bootstrap.
+
+    Returns
+    -------
+    AvoidanceComparison
 
     Raises
     ------
     ConfigError
         If the signals do not fit the bars, or a number of draws is below 1.
+
+    Examples
+    --------
+    The volatility target is found such that both mean exposures are equal.
+
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars)
+    >>> signals = fs.make_detector("zscore", window=24).fit(features).score(features).signals(fs.Fixed(3.0))
+    >>> found = fs.compare_avoidance(bars, signals, fs.AnomalyAvoidance("6h"), n_draws=20, n_bootstrap=99)
+    >>> round(float(found.avoidance.exposure.mean() - found.volatility_target.exposure.mean()), 6) + 0.0
+    0.0
     """
     check_integer("n_bootstrap", n_bootstrap)
     check_one("strategy", strategy)
@@ -173,10 +228,10 @@ def matched_target(
     costs: Costs = DEFAULT_COSTS,
     account: Account = DEFAULT_ACCOUNT,
 ) -> VolatilityTarget:
-    """The volatility target whose mean exposure over these bars is the one given.
+    """The volatility target whose mean exposure over these bars is ``exposure``.
 
-    Where even ``most`` does not reach it, the target is as large as makes no difference. It is found by bisection: the exposure
-    rises with the target.
+    The target is found by bisection, because the exposure rises with it. If the exposure is out of reach even at ``most``, the
+    target is so large that ``most`` always applies.
     """
     strategy = strategy or VolatilityTarget()
     if not exposure > 0:
@@ -197,33 +252,60 @@ def paired_difference(
 ) -> PairedDifference:
     """Mean return and Sharpe ratio of a strategy less those of a baseline, by a paired circular block bootstrap [1]_.
 
-    Blocks of ``block`` bars, or of the cube root of their number if that is more, are drawn from both series at once, so that
-    what both share cancels. The p-value is that of the drawn mean differences, less the observed one, being as far from 0.
+    Blocks of ``block`` bars, or of the cube root of the number of bars if that is more, are drawn from both series at once, so
+    that their common part cancels. The p-value is the share of draws whose mean difference, less the observed difference, is at
+    least as far from 0 as the observed difference.
+
+    Parameters
+    ----------
+    strategy, baseline : BacktestResult
+        Backtests on the same bars. The first bar, in which both are in cash, is left out.
+    block : int
+        Smallest length of a block in bars.
+    n_bootstrap : int
+        Number of draws, at least 1.
+    seed : int
+        Seed of the draws.
+
+    Returns
+    -------
+    PairedDifference
 
     Raises
     ------
     ConfigError
-        If the results are not of the same bars, or there are fewer than two blocks.
+        If the results are not of the same bars, there are fewer than two blocks, or ``n_bootstrap`` is below 1.
 
     References
     ----------
     .. [1] Politis and Romano (1992), A circular block-resampling procedure for stationary data.
+
+    Examples
+    --------
+    A strategy does not differ from itself.
+
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> held = fs.backtest(bars, fs.BuyAndHold().weights(bars))
+    >>> same = fs.paired_difference(held, held, n_bootstrap=99)
+    >>> same.mean, same.p_value
+    (0.0, 1.0)
     """
     check_integer("block", block)
     check_integer("n_bootstrap", n_bootstrap)
     check_integer("seed", seed)
     for name, result in (("strategy", strategy), ("baseline", baseline)):
-        check_type(name, result, BacktestResult, "give what fs.backtest returned")
+        check_type(name, result, BacktestResult, "pass what fs.backtest returned")
     if not np.array_equal(strategy.time, baseline.time):
         raise ConfigError("the two results must be of the same bars; backtest both on the same history")
     if n_bootstrap < 1:
         raise ConfigError(f"n_bootstrap must be at least 1, got {shown(n_bootstrap)}")
-    # The first bar is spent in cash.
+    # In the first bar both accounts are in cash.
     a, b = strategy.returns[1:], baseline.returns[1:]
     n = len(a)
     block = max(block, int(np.ceil(n ** (1 / 3))))
     if n < 2 * block:
-        raise ConfigError(f"there must be at least two blocks of {block} bars, got {n} bars; give a longer history")
+        raise ConfigError(f"there must be at least two blocks of {block} bars, got {n} bars; pass a longer history")
     year = bars_per_year(strategy.interval)
     moments = np.column_stack([a, b, a**2, b**2])
     total = np.vstack([np.zeros((1, 4)), np.cumsum(np.vstack([moments, moments[: block - 1]]), axis=0)])
@@ -250,29 +332,48 @@ def paired_difference(
 def avoided_moves(
     bars: Bars, signals: Signals, strategy: AnomalyAvoidance | None = None, costs: Costs = DEFAULT_COSTS
 ) -> pd.DataFrame:
-    """Avoided losses against missed gains, one row per exit.
+    """Avoided losses and missed gains of an avoidance strategy, one row per exit.
 
-    The exit decided at the close of row t leaves at the open of t + 1 and the symbol is entered again at the open after the first
-    row inside; an exit that is not over at the end is counted to the last close. With m the move between those prices and w the
-    weight given up, ``(1 - exposure) / number of listed symbols``:
+    An exit decided at the close of row t sells at the open of t + 1; the symbol is bought again at the open after the last row
+    of the exit. An exit that has not ended by the last bar is valued at the last close. Below, m is the move between those
+    prices, and w the weight that is sold, ``(1 - exposure) / number of listed symbols``.
+
+    Parameters
+    ----------
+    bars : Bars
+        Prices at which the strategy trades.
+    signals : Signals
+        Signals for the rows of the bars.
+    strategy : AnomalyAvoidance, optional
+        The strategy; by default ``AnomalyAvoidance()``.
+    costs : Costs
+        Fees and slippage of the exits; impact is left out.
 
     Returns
     -------
     DataFrame
-        ``symbol``, ``left`` and ``entered`` (times of these opens, the latter NaT at the end), ``move`` m, ``weight`` w,
-        ``avoided_loss`` max(-w m, 0), ``missed_gain`` max(w m, 0), ``cost`` 2 w (fee + slippage), or once that at the end, and
-        ``net``, avoided less missed less cost. Fractions of the equity at the exit; impact is left out.
+        ``symbol``, ``left`` and ``entered`` (times of these opens, the latter NaT for an exit that has not ended), ``move`` m,
+        ``weight`` w, ``avoided_loss`` max(-w m, 0), ``missed_gain`` max(w m, 0), ``cost`` 2 w (fee + slippage), or half of that
+        for an exit that has not ended, and ``net``, avoided less missed less cost. Values are fractions of the equity at the exit.
+
+    Raises
+    ------
+    ConfigError
+        If the signals do not fit the bars.
 
     Examples
     --------
-    Out from 100 to 80, with the whole equity.
+    The strategy sells its position, the full equity, at 100 and buys it again at 80.
 
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(4) * np.timedelta64(1, "h")
     >>> price = np.array([[100.0], [100.0], [90.0], [80.0]])
-    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
     >>> active = np.array([[True], [False], [False], [False]])
-    >>> signals = Signals(time, ("BTC",), active, price, np.full((4, 1), True), bars.interval)
-    >>> avoided_moves(bars, signals, AnomalyAvoidance("2h"), Costs(0.001, 0.0))[["move", "net"]].round(4).values.tolist()
+    >>> signals = fs.Signals(time, ("BTC",), active, price, np.full((4, 1), True), bars.interval)
+    >>> moves = fs.avoided_moves(bars, signals, fs.AnomalyAvoidance("2h"), fs.Costs(0.001, 0.0))
+    >>> moves[["move", "net"]].round(4).values.tolist()
     [[-0.2, 0.198]]
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -305,7 +406,7 @@ def avoided_moves(
 
 
 def _sharpe_gap(moments: np.ndarray) -> np.ndarray:
-    """Difference of the Sharpe ratios per bar, from means and mean squares, shape (n, 4); 0 for one that does not vary."""
+    """Difference of the Sharpe ratios per bar, from means and mean squares, shape (n, 4); a constant series has ratio 0."""
     ratios = []
     for mean, square in ((moments[:, 0], moments[:, 2]), (moments[:, 1], moments[:, 3])):
         variance = square - mean**2

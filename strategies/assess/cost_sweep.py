@@ -1,4 +1,4 @@
-"""How much trading may cost."""
+"""Total returns at several trading costs, and the cost at which a strategy breaks even."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foreshock.strategies.backtest.orders import checked_weights, orders_of
 from foreshock.strategies.backtest.portfolio import Market, keep_books
 
 DEFAULT_RATES = (0.0, 2.5e-4, 5e-4, 1e-3, 2e-3, 5e-3)
-# Largest cost of a fill that is looked at.
+# Largest cost of a fill that is searched for the break-even.
 MOST = 0.2
 STEPS = 50
 
@@ -37,17 +37,20 @@ def cost_sweep(
     Parameters
     ----------
     bars : Bars
+        Prices at which the strategies trade.
     weights : dict of name to ndarray
-        As for ``backtest``.
+        Target weights of each strategy, as for ``backtest``.
     rates : sequence of float
-        Fraction of the value traded, in place of fee, slippage and impact; funding and borrow stay as in ``costs``.
+        Costs as fractions of the value traded, which replace fee, slippage and impact.
     costs : Costs
+        Funding and borrow, which are the same at every rate.
     account : Account
+        Rules of the account.
 
     Returns
     -------
     DataFrame
-        One row per strategy, one column per rate, and last ``break_even``; see ``break_even_cost``.
+        Total returns, one row per strategy and one column per rate, and a last column ``break_even``; see ``break_even_cost``.
 
     Raises
     ------
@@ -56,10 +59,12 @@ def cost_sweep(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(4) * np.timedelta64(1, "h")
     >>> price = np.array([[100.0], [100.0], [110.0], [110.0]])
-    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
-    >>> cost_sweep(bars, {"trade": np.array([0.5, 0.0, np.nan, np.nan])}, [0.0, 0.01]).round(4).to_dict("list")
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> fs.cost_sweep(bars, {"trade": np.array([0.5, 0.0, np.nan, np.nan])}, [0.0, 0.01]).round(4).to_dict("list")
     {0.0: [0.05], 0.01: [0.0395], 'break_even': [0.0476]}
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -80,20 +85,42 @@ def break_even_cost(
     costs: Costs = DEFAULT_COSTS,
     account: Account = DEFAULT_ACCOUNT,
 ) -> float:
-    """Cost of a fill, a fraction of its value, at which a strategy ends with what it began with.
+    """Cost of a fill, as a fraction of its value, at which a strategy ends with its starting equity.
 
     Parameters
     ----------
-    bars, weights, costs, account
-        See ``cost_sweep``.
+    bars : Bars
+        Prices at which the strategy trades.
+    weights : ndarray
+        Target weights, as for ``backtest``.
     against : ndarray, optional
-        Weights of a baseline: the cost at which both end with the same, each paying it.
+        Weights of a baseline. The result is then the cost at which strategy and baseline, both paying it, end with the same
+        equity.
+    costs, account
+        See ``cost_sweep``.
 
     Returns
     -------
     float
-        NaN where the strategy is behind without any cost; infinite where it is ahead up to 20 %, as one is that never trades
-        more than its baseline.
+        The cost; NaN if the strategy is behind even without costs; infinite if it is still ahead at 20 %, for example because it
+        never trades more than its baseline.
+
+    Raises
+    ------
+    ConfigError
+        If ``backtest`` refuses the weights.
+
+    Examples
+    --------
+    A position bought at 100 and sold at 110 breaks even where 110 (1 - c) = 100 (1 + c), at c = 10 / 210.
+
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(4) * np.timedelta64(1, "h")
+    >>> price = np.array([[100.0], [100.0], [110.0], [110.0]])
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> round(fs.break_even_cost(bars, np.array([1.0, 0.0, np.nan, np.nan])), 4)
+    0.0476
     """
     check_array("weights", weights)
     if against is not None:

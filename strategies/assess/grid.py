@@ -1,4 +1,4 @@
-"""Many backtests in one call: equity of each, in columns, with bounded memory."""
+"""Many backtests in one call with bounded memory; the equity of each is one column."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from foreshock.strategies.backtest.orders import checked_weights, orders_of
 from foreshock.strategies.backtest.portfolio import Books, Market, filled, keep_books
 from foreshock.strategies.backtest.result import simple_returns
 
-# Bytes that an order cell takes while vectorbt fills it: six arrays of ours, its copies and its records.
+# Bytes per cell of orders while vectorbt fills it: six input arrays, vectorbt's copies and its records.
 BYTES_PER_CELL = 200
 DEFAULT_MEMORY = 256 * 2**20
 
@@ -33,15 +33,37 @@ class GridResult(Shown):
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_bars,)
+        Open times of the bars, UTC.
     interval : timedelta64[us]
+        Length of a bar.
     labels : tuple, length n_sets
+        Labels of the parameter sets.
     equity : ndarray of float64, shape (n_bars, n_sets)
-        At each close, see ``BacktestResult``.
-    costs, turnover, exposure : ndarray of float64, shape (n_sets,)
-        Fees and slippage; value traded over all bars, of the equity at each; mean exposure.
+        Equity at each close, see ``BacktestResult``.
+    costs : ndarray of float64, shape (n_sets,)
+        Sum of fees and slippage over all fills.
+    turnover : ndarray of float64, shape (n_sets,)
+        Sum over bars of the value traded as a fraction of the equity in that bar.
+    exposure : ndarray of float64, shape (n_sets,)
+        Mean over bars of the net exposure.
     ledger : DataFrame, one row per set
         Sum of each line of the ledger.
     n_trades, n_skipped : ndarray of int, shape (n_sets,)
+        Numbers of fills, and of orders left out because of the band, the lot or the smallest value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "h")
+    >>> price = np.array([[100.0], [100.0], [110.0]])
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> weights = {half: np.array([[half], [np.nan], [np.nan]]) for half in (0.5, 1.0)}
+    >>> grid = fs.backtest_grid(bars, weights, fs.Costs(taker=0.0, slippage=0.0))
+    >>> grid.labels, grid.equity.shape
+    ((0.5, 1.0), (3, 2))
+    >>> grid.summary()["total_return"].round(9).tolist()
+    [0.05, 0.1]
     """
 
     time: np.ndarray
@@ -69,7 +91,7 @@ class GridResult(Shown):
         return pd.DataFrame(self.equity, pd.DatetimeIndex(self.time, name="time", tz="UTC"), columns=_index(self.labels))
 
     def summary(self) -> pd.DataFrame:
-        """Total return, costs, turnover, mean exposure, trades and the ledger's sums, one row per set."""
+        """Total return, costs, turnover, mean exposure, trades and the sums of the ledger, one row per set."""
         columns = {
             "total_return": self.total_return,
             "costs": self.costs,
@@ -98,18 +120,22 @@ def backtest_grid(
 ) -> GridResult:
     """``backtest`` of many weight matrices over the same bars.
 
-    Each is held in an account of its own. The matrices are taken one at a time, so a generator needs memory for one; vectorbt
-    fills as many accounts in one call as ``memory`` holds.
+    Each matrix is held in its own account. The matrices are read one at a time, so a generator needs memory for one only;
+    vectorbt fills as many accounts in one call as fit in ``memory``.
 
     Parameters
     ----------
     bars : Bars
+        Prices at which orders are filled.
     weights : dict of label to ndarray, or iterable of ndarray
-        Each as for ``backtest``. Labels of an iterable are 0, 1, ...
-    costs : Costs, or one for each matrix
+        Target weights of each set, as for ``backtest``. The labels of an iterable are 0, 1, ...
+    costs : Costs or sequence of Costs
+        Costs of all sets, or one for each matrix.
     account : Account
+        Rules of the accounts.
     memory : int
-        Bytes that may be used beside the results, which are 8 a bar and set; one account is filled whatever it takes.
+        Bytes that may be used in addition to the results, which take 8 per bar and set. One account is always filled, even if it
+        needs more.
 
     Returns
     -------
@@ -122,11 +148,13 @@ def backtest_grid(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "h")
     >>> price = np.array([[100.0], [100.0], [110.0]])
-    >>> bars = Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
+    >>> bars = fs.Bars(time, ("BTC",), price, price, price, price, price, np.timedelta64(1, "h"))
     >>> weights = {half: np.array([[half], [np.nan], [np.nan]]) for half in (0.5, 1.0)}
-    >>> backtest_grid(bars, weights, Costs(taker=0.0, slippage=0.0)).total_return.round(9)
+    >>> fs.backtest_grid(bars, weights, fs.Costs(taker=0.0, slippage=0.0)).total_return.round(9)
     array([0.05, 0.1 ])
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -144,12 +172,12 @@ def backtest_grid(
     named: Any = weights.items() if isinstance(weights, Mapping) else enumerate(weights)
     for at, (label, one) in enumerate(named):
         if not isinstance(costs, Costs) and at >= len(costs):
-            raise ConfigError(f"there must be as many costs as weights, got {len(costs)} costs and more weights; give one Costs")
+            raise ConfigError(f"there must be as many costs as weights, got {len(costs)} costs and more weights; pass one Costs")
         rates = costs if isinstance(costs, Costs) else costs[at]
         books = keep_books(market, rates, account, *orders_of(bars, checked_weights(bars, one, account)))
         labels.append(label)
         sums.append(_sums(books))
-        # Not slices, which would keep what they are cut from.
+        # Arrays that are not needed are replaced by empty ones, so that their memory is released.
         slim = replace(books, gross=none, turnover=none, lines=none)
         if waiting and _cells(bars, [*waiting, slim]) * BYTES_PER_CELL > memory:
             filled(bars, waiting)
@@ -159,7 +187,7 @@ def backtest_grid(
     if not found:
         raise ConfigError("there must be weights for at least one backtest, got none")
     if not isinstance(costs, Costs) and len(costs) != len(found):
-        raise ConfigError(f"there must be as many costs as weights, got {len(costs)} and {len(found)}; give one Costs")
+        raise ConfigError(f"there must be as many costs as weights, got {len(costs)} and {len(found)}; pass one Costs")
     filled(bars, waiting)
     lines, turnover, exposure, n_trades, n_skipped = map(np.array, zip(*sums, strict=True))
     return GridResult(

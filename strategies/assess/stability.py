@@ -1,4 +1,4 @@
-"""Does a result hold for other parameters, and does choosing them by the past pay?"""
+"""Tests whether a result holds for other parameters, and whether choosing parameters by past results pays."""
 
 from __future__ import annotations
 
@@ -33,11 +33,30 @@ class StabilityGrid(Shown):
 
     Parameters
     ----------
-    total_return, sharpe, turnover, alert_rate : DataFrame
-        Sharpe ratio per year, NaN where the equity does not vary; turnover over all bars; alerts over decided rows.
+    total_return : DataFrame
+        Total return, as a fraction.
+    sharpe : DataFrame
+        Sharpe ratio per year; NaN where the equity does not vary.
+    turnover : DataFrame
+        Sum of the turnover over all bars.
+    alert_rate : DataFrame
+        Share of the decided rows with an alert.
     weights : dict of (threshold, hold) to ndarray
-        For ``choose_walk_forward``.
+        Target weights of each cell, for ``choose_walk_forward``.
     grid : GridResult
+        The backtests, one for each cell.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars)
+    >>> scores = fs.make_detector("zscore", window=24).fit(features).score(features)
+    >>> table = fs.stability_grid(bars, scores, {"low": fs.Fixed(2.0), "high": fs.Fixed(4.0)}, ["6h", "24h"])
+    >>> table.total_return.shape
+    (2, 2)
+    >>> table.to_frame().columns.tolist()
+    ['total_return', 'sharpe', 'turnover', 'alert_rate']
     """
 
     total_return: pd.DataFrame
@@ -71,25 +90,44 @@ def stability_grid(
 ) -> StabilityGrid:
     """Backtest a strategy on the same scores for every threshold and hold.
 
-    The best cell of such a table is the best of many and no estimate of what it will earn; what is asked is whether its
-    neighbours are like it. For a choice that can be traded see ``choose_walk_forward``.
+    The best cell of such a table is selected from many and does not estimate what it will earn. The table shows whether the
+    neighbours of a cell have similar results. For a choice that can be traded see ``choose_walk_forward``.
 
     Parameters
     ----------
     bars : Bars
+        Prices at which the strategy trades.
     scores : Scores
-        Of the rows of the bars.
+        Scores of the rows of the bars.
     thresholds : dict of label to Threshold
+        Rules that turn scores into signals.
     holds : sequence of str
+        Holds of the strategy, such as ``["6h", "24h"]``.
     strategy : AnomalyAvoidance or EventTrade, optional
-        Everything but its hold.
+        The strategy, whose own hold is not used; by default ``AnomalyAvoidance()``.
     costs, account
         See ``backtest``.
+
+    Returns
+    -------
+    StabilityGrid
 
     Raises
     ------
     ConfigError
-        If a hold or threshold stands there twice or is none at all, or the scores do not fit the bars.
+        If there is no threshold or no hold, a hold is repeated, a rule is not a threshold, or the scores do not fit the bars.
+
+    Examples
+    --------
+    A higher threshold has fewer alerts; the hold does not change them.
+
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars)
+    >>> scores = fs.make_detector("zscore", window=24).fit(features).score(features)
+    >>> table = fs.stability_grid(bars, scores, {"low": fs.Fixed(2.0), "high": fs.Fixed(4.0)}, ["6h", "24h"])
+    >>> table.alert_rate.round(3).values.tolist()
+    [[0.116, 0.116], [0.015, 0.015]]
     """
     check_mapping("thresholds", thresholds)
     check_texts("holds", holds)
@@ -97,12 +135,12 @@ def stability_grid(
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     holds, strategy = list(holds), strategy or AnomalyAvoidance()
     if not isinstance(strategy, AnomalyAvoidance | EventTrade):
-        raise ConfigError(f"strategy must be AnomalyAvoidance or EventTrade, got {type(strategy).__name__}; others hold no time")
+        raise ConfigError(f"strategy must be AnomalyAvoidance or EventTrade, got {type(strategy).__name__}; others have no hold")
     check_type("scores", scores, Scores, "those of fs.walk_forward")
     for threshold in thresholds.values():
         check_threshold(threshold)
     if not thresholds or not holds or len({parse_duration(hold, "hold") for hold in holds}) < len(holds):
-        raise ConfigError(f"there must be thresholds and holds that differ, got {few(thresholds)} and {few(holds)}")
+        raise ConfigError(f"there must be at least one threshold and distinct holds, got {few(thresholds)} and {few(holds)}")
     weights: dict[tuple[Hashable, Hashable], np.ndarray] = {}
     rates = {}
     for label, threshold in thresholds.items():
@@ -123,18 +161,28 @@ def stability_grid(
 
 @dataclass(frozen=True, repr=False)
 class WalkForwardChoice(Shown):
-    """Parameters chosen by the past alone, and what they earned then.
+    """Parameters chosen by past results only, and what they earned afterwards.
 
     Parameters
     ----------
     folds : DataFrame, one row per fold
         ``train_start``, ``train_end``, ``test_start``, ``test_end`` (opens of the first and after the last row), ``chosen``
         (label), ``train_sharpe`` and ``test_sharpe`` of the chosen set and ``best_test_sharpe`` of the set that was best in
-        hindsight, per year. The fall from train to test is what choosing the best of many costs.
+        hindsight, per year. The fall from train to test is the cost of choosing the best of many.
     weights : ndarray, shape (n_bars, n_symbols)
-        Of all bars: NaN before the first test row.
+        Target weights for all bars; NaN before the first test row.
     result : BacktestResult
-        Of the rows from the first test row on.
+        The backtest from the first test row on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> weights = {"in": np.ones((300, 1)), "out": np.where(np.arange(300)[:, None] < 24, 1.0, 0.0)}
+    >>> choice = fs.choose_walk_forward(bars, weights, fs.WalkForward(train="6D", test="3D", embargo=None))
+    >>> choice.folds.shape, choice.weights.shape
+    ((3, 8), (300, 1))
     """
 
     folds: pd.DataFrame
@@ -149,7 +197,7 @@ class WalkForwardChoice(Shown):
         return self.folds
 
     def to_frame(self) -> pd.DataFrame:
-        """``folds``: one row a fold."""
+        """A copy of ``folds``, one row per fold."""
         return self.folds.copy()
 
 
@@ -162,25 +210,44 @@ def choose_walk_forward(
 ) -> WalkForwardChoice:
     """In each fold, trade the parameter set with the highest Sharpe ratio in the training rows.
 
-    The sets are backtested once over all bars, costs included; a fold sees the returns of its training rows only, and the chosen
-    set is traded in the test rows. Where the set changes, its last targets are ordered at the close of the first test row, so that
+    The sets are backtested once over all bars, with costs. A fold uses the returns of its training rows only, and the chosen
+    set is traded in the test rows. If the set changes, its last targets are ordered at the close of the first test row, so that
     the change is paid for.
 
     Parameters
     ----------
     bars : Bars
+        Prices at which the sets trade.
     weights : dict of label to ndarray
-        Causal weights of each set, such as those of ``stability_grid``.
+        Causal weights of each set, such as ``StabilityGrid.weights``.
     splits : WalkForward
+        Lengths of training and test windows.
     costs, account
         See ``backtest``.
+
+    Returns
+    -------
+    WalkForwardChoice
 
     Raises
     ------
     ConfigError
         If there are fewer than two sets, or the splits do not fit the bars.
+
+    Examples
+    --------
+    One set is always invested while the price rises; the other never is and earns nothing.
+
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> hour, rising = np.timedelta64(1, "h"), 1.01 ** np.arange(48.0)[:, None]
+    >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(48) * hour
+    >>> bars = fs.Bars(time, ("BTC",), rising, rising, rising, rising, rising, hour)
+    >>> weights = {"in": np.ones((48, 1)), "out": np.zeros((48, 1))}
+    >>> fs.choose_walk_forward(bars, weights, fs.WalkForward("24h", "12h", embargo=None)).folds["chosen"].tolist()
+    ['in', 'in']
     """
-    check_type("weights", weights, dict, "give a dict of label to weights, such as StabilityGrid.weights")
+    check_type("weights", weights, dict, "pass a dict of label to weights, such as StabilityGrid.weights")
     check_type("splits", splits, WalkForward, "such as fs.WalkForward('365D', '90D')")
     if len(weights) < 2:
         raise ConfigError(f"there must be at least two parameter sets to choose from, got {len(weights)}")
@@ -191,7 +258,7 @@ def choose_walk_forward(
     folds = splits.folds(bars.n_bars, bars.interval, 0)
     for fold in folds:
         train, test = _sharpe(returns[fold.train]), _sharpe(returns[fold.test])
-        # Sets that never traded have no Sharpe ratio; of none that has one, the first is as good as any.
+        # A set that never traded has no Sharpe ratio and is chosen, the first of them, only if no set has one.
         best = int(np.argmax(np.where(np.isnan(train), -np.inf, train)))
         stitched[fold.test] = matrices[best][fold.test]
         if not rows or rows[-1]["chosen"] != labels[best]:
@@ -214,17 +281,17 @@ def choose_walk_forward(
 
 
 def _entered(bars: Bars, weights: np.ndarray, row: int, account: Account) -> np.ndarray:
-    """The targets in force at the close of a row, 0 for a symbol that has none; NaN for one that has not traded yet."""
+    """The targets in force at the close of a row; 0 for a symbol without a target, NaN for a symbol that has not traded yet."""
     targets = carried(weights[: row + 1])[-1]
     traded = ~np.isnan(bars.close[: row + 1]).all(axis=0)
     targets = np.where(np.isnan(targets) & traded, 0.0, targets)
-    # Targets of different rows can sum to more than the account allows.
+    # The newest targets of the symbols may come from different rows and so sum to more than the account allows.
     gross = np.nansum(np.abs(targets))
     return targets * (account.leverage / gross) if gross > account.leverage else targets
 
 
 def _sharpe(returns: np.ndarray) -> np.ndarray:
-    """Per bar, by column; NaN where nothing varies."""
+    """Sharpe ratio per bar of each column; NaN for a column that does not vary."""
     std = returns.std(axis=0)
     varies = np.ptp(returns, axis=0) > 0
     return np.where(varies, returns.mean(axis=0) / np.where(varies, std, 1.0), np.nan)

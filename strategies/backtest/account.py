@@ -1,4 +1,4 @@
-"""What an account may do: credit, short sales, liquidation, bands, the smallest orders."""
+"""Rules of an account: credit, short sales, liquidation, rebalancing band and smallest orders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,26 @@ class MarketLimits(Shown):
     Parameters
     ----------
     min_notional : dict of str to float
-        Smallest value of an order in quote currency, by symbol; none for a symbol that is missing.
+        Smallest value of an order in quote currency, by symbol; a symbol that is missing has no limit.
     lot : dict of str to float
-        Unit of the size in base currency, by symbol.
+        Unit of the size in base currency, by symbol; a symbol that is missing has no lot.
 
     Raises
     ------
     ConfigError
         If a limit is negative or not finite.
+
+    Examples
+    --------
+    Orders below 20 are left out, here the one that would sell 10 of 100.
+
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> time, ones = np.datetime64("2024-01-01T00", "us") + np.arange(4) * np.timedelta64(1, "h"), np.ones((4, 1))
+    >>> bars = fs.Bars(time, ("BTC",), ones, ones, ones, ones, ones, np.timedelta64(1, "h"))
+    >>> account = fs.Account(capital=100.0, limits=fs.MarketLimits({"BTC": 20.0}, {}))
+    >>> fs.backtest(bars, np.array([0.5, 0.4, np.nan, np.nan]), account=account).n_skipped
+    1
     """
 
     min_notional: Mapping[str, float]
@@ -42,32 +54,34 @@ class MarketLimits(Shown):
                     raise ConfigError(f"{name} of {symbol} must be a number of 0 or more, got {shown(value)}")
 
     def check(self, symbols: Sequence[str]) -> None:
-        """Refuse limits of symbols that are not traded: written otherwise, they would limit nothing."""
+        """Refuse limits of symbols that are not traded, because a misspelt symbol would have no limit."""
         check_names("symbols", symbols)
         unknown = sorted({*self.min_notional, *self.lot}.difference(symbols))
         if unknown:
-            raise ConfigError(f"limits name {few(unknown)}, but the symbols are {few(symbols)}; write them alike")
+            raise ConfigError(f"limits name {few(unknown)}, but the symbols are {few(symbols)}; use the same names")
 
     @classmethod
     def from_markets(cls, markets: Mapping[str, Mapping[str, Any]], symbols: Sequence[str]) -> MarketLimits:
-        """The limits in the market data that ccxt's ``load_markets`` gives.
+        """The limits in the market data that ccxt's ``load_markets`` returns.
 
         Parameters
         ----------
         markets : dict of str to dict
-            With precision as step size, the way ccxt gives it for most exchanges (``precisionMode`` TICK_SIZE); a whole number
-            above 0 is taken for decimal places.
+            Market data by symbol. The amount precision is read as a step size, which ccxt uses for most exchanges
+            (``precisionMode`` TICK_SIZE); a whole number above 1 is read as a number of decimal places.
         symbols : sequence of str
+            Symbols whose limits are returned.
 
         Raises
         ------
         ConfigError
-            If a symbol is no market.
+            If ``markets`` does not have a symbol.
 
         Examples
         --------
+        >>> import foreshock as fs
         >>> market = {"limits": {"cost": {"min": 5.0}}, "precision": {"amount": 1e-5}}
-        >>> MarketLimits.from_markets({"BTC/USDT": market}, ["BTC/USDT"]).lot
+        >>> fs.MarketLimits.from_markets({"BTC/USDT": market}, ["BTC/USDT"]).lot
         {'BTC/USDT': 1e-05}
         """
         check_mapping("markets", markets)
@@ -86,31 +100,31 @@ class MarketLimits(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Account(Shown):
-    """Rules of the account that weights are held in.
+    """Rules of the account in which weights are held.
 
-    Equity is cash plus positions, shorts negative; all symbols share it (cross margin).
+    Equity is cash plus the value of the positions, negative for shorts; all symbols share it (cross margin).
 
     Parameters
     ----------
     leverage : float
-        The absolute weights of a row may sum to this; an order that opens or adds is cut where the gross value of the positions
-        would exceed this multiple of the equity.
+        Largest sum of the absolute weights of a row. An order that opens or adds is reduced if the gross value of the positions
+        would exceed this multiple of the equity. 1 is no credit.
     shorts : bool
         Whether weights may be negative.
     maintenance : float
-        Where equity falls to this fraction of the gross value, every position is closed. Within a bar all prices are taken to move
-        from the open to the worst price of the bar for each position, in step; the fill is where the line is crossed. What is
-        lost beyond the equity is forgiven, as an exchange's insurance fund does, and the account is at 0 for good.
+        Every position is closed when the equity falls to this fraction of the gross value. Within a bar all prices are assumed to
+        move at the same pace from the open to the worst price for each position; the fill is at the prices where the limit is
+        reached. A loss beyond the equity is forgiven, as by an exchange's insurance fund, and the account stays at 0.
     liquidation_fee : float
-        Of the value closed, beside the taker fee.
+        Fee of a liquidation as a fraction of the value closed, in addition to the taker fee.
     cash_yield : float
-        Interest per year on cash less the proceeds of short sales.
+        Interest per year on cash, excluding the proceeds of short sales.
     band : float
-        No order for a symbol whose weight is nearer to its target than this, unless the target is 0.
+        A symbol whose weight differs from its target by less than this gets no order, unless the target is 0.
     capital : float
-        The starting equity in quote currency; only limits and impact depend on it.
+        Starting equity in quote currency; only limits and impact depend on it.
     limits : MarketLimits, optional
-        Orders are cut to whole lots; those below the smallest value are left out and counted.
+        Smallest orders: sizes are rounded down to whole lots, and orders below the smallest value are left out and counted.
 
     Raises
     ------
@@ -119,7 +133,8 @@ class Account(Shown):
 
     Examples
     --------
-    >>> Account(leverage=3, shorts=True, maintenance=0.01).leverage
+    >>> import foreshock as fs
+    >>> fs.Account(leverage=3, shorts=True, maintenance=0.01).leverage
     3
     """
 

@@ -1,7 +1,7 @@
 """The account bar by bar: fills, funding, borrow, interest, stops and liquidation, in one jitted loop.
 
-vectorbt has no funding, borrow, leverage limit or liquidation, and all of them change the cash that later orders are sized
-with. So the account is kept here, and `foreshock.strategies.backtest.portfolio` has vectorbt fill the same orders and compares.
+vectorbt has no funding, borrow, leverage limit or liquidation, all of which change the cash that later orders are sized with.
+The account is therefore computed here; `foreshock.strategies.backtest.portfolio` has vectorbt fill the same orders and compares.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from numba import njit
 
 LINES = ("fee", "slippage", "funding", "borrow", "interest", "liquidation", "forgiven")
 FEE, SLIPPAGE, FUNDING, BORROW, INTEREST, LIQUIDATION, FORGIVEN = range(len(LINES))
-# What a fill was for.
+# Reasons of a fill.
 ORDER, SETTLEMENT, STOP, FORCED = range(4)
-# Columns of the fills.
+# Columns of the table of fills.
 FILL = ("batch", "row", "col", "size", "quote", "slip", "fee", "kind")
 BATCH, ROW, COL, SIZE, QUOTE, SLIP, FEE_RATE, KIND = range(len(FILL))
-# Orders below this part of the equity are rounding; so are those below this part of the starting equity.
+# Orders below this fraction of the equity, or of the starting equity, are rounding errors and are not filled.
 DUST = 1e-12
 DUST_OF_START = 1e-18
-# Slippage where the impact is unknown, or beyond it.
+# Largest slippage from impact, which is also used where the impact is unknown.
 MAX_IMPACT = 0.1
-# Relative; weights and lots that miss a bound by less are at the bound.
+# Relative tolerance: weights and lots that miss a bound by less count as at the bound.
 ROUNDING = 1e-9
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _slip_nb(slippage, coefficient, value):
-    """Slippage of an order of this value, with square-root impact up to ``MAX_IMPACT``; an unknown impact is the largest."""
+    """Slippage of an order of this value, with square-root impact of at most ``MAX_IMPACT``, also where it is unknown."""
     if coefficient == 0.0:
         return slippage
     impact = coefficient * np.sqrt(value)
@@ -38,7 +38,7 @@ def _slip_nb(slippage, coefficient, value):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _recorded_nb(fills, n_fills, batch, row, col, size, quote, slip, fee, kind):
-    """The table of fills with one more, grown where it is full."""
+    """The table of fills with one more fill; a full table is copied to one of twice the size."""
     if n_fills == len(fills):
         grown = np.empty((2 * n_fills, fills.shape[1]))
         # Loops, not slices: assigning a slice takes numba seconds to compile.
@@ -57,20 +57,20 @@ def _stopped_nb(
     t, open_, high, low, impact, fee, slippage, stop, take, at_open,
     units, entry, in_force, fills, n_fills, batch, cash, lines, turnover,
 ):  # fmt: skip
-    """Positions whose stop or target lies in the bar, closed there; returns the fills, their number and the cash."""
+    """Close the positions whose stop or target lies in the bar; returns the fills, their number and the cash."""
     for s in range(len(units)):
         if units[s] == 0.0 or np.isnan(open_[t, s]):
             continue
         side = 1.0 if units[s] > 0.0 else -1.0
         adverse, better = (low[t, s], high[t, s]) if side > 0.0 else (high[t, s], low[t, s])
         level = 0.0
-        # Which of both was touched first is not known: the loss is taken.
+        # If the bar touches both, their order is unknown, and the stop is assumed to come first.
         if stop > 0.0 and (adverse / entry[s] - 1) * side <= -stop:
             level = entry[s] * (1 - side * stop)
         elif take > 0.0 and (better / entry[s] - 1) * side >= take:
             level = entry[s] * (1 + side * take)
         if level > 0.0:
-            # The rounding of a level must not lie outside the bar.
+            # Rounding must not move the level outside the bar.
             level = min(max(level, low[t, s]), high[t, s])
             held = abs(units[s])
             slip = _slip_nb(slippage, impact[t, s] if len(impact) > 0 else 0.0, held * level)
@@ -91,11 +91,11 @@ def _liquidated_nb(
     t, moment, open_, high, low, quote, fee, maintenance, liquidation_fee,
     units, in_force, fills, n_fills, batch, cash, lines, turnover,
 ):  # fmt: skip
-    """Every position closed if the margin is used up at the open (moment 0) or on the way to the worst prices of the bar (1).
+    """Close every position if the margin is used up at the open (moment 0) or on the way to the worst prices of the bar (1).
 
-    Returns the fills, their number, the cash, and what of a debt was forgiven.
+    Returns the fills, their number, the cash, and the debt that was forgiven.
     """
-    # Equity and positions now, and at the prices that are worst for each position at once.
+    # Equity and gross value now, and if every position is at its worst price of the bar at once.
     now, held, worst, held_worst, shorts = cash, 0.0, cash, 0.0, False
     for s in range(len(units)):
         if units[s] != 0.0:
@@ -135,7 +135,7 @@ def _liquidated_nb(
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _next_batch_nb(flows, batch, flow):
-    """The cash flows since the batch before, booked; the array has room for one more."""
+    """Book the cash flow since the previous batch of fills; the array always has room for one more."""
     flows[batch] = flow
     if batch + 1 == len(flows):
         grown = np.zeros(2 * len(flows))
@@ -150,38 +150,44 @@ def keep_books_nb(
     open_, high, low, last_close, orders, settled, funding, impact,
     fee, slippage, borrow, interest, leverage, maintenance, liquidation_fee, band, smallest, lot, by_signal, hold, stop, take,
 ):  # fmt: skip
-    """Account of a book that starts with a cash of 1.
+    """The account of orders, which starts with a cash of 1.
 
     Parameters
     ----------
-    open_, high, low, last_close, orders, settled : ndarray, shape (n_bars, n_symbols)
-        Prices, NaN where there was no trade, but ``last_close`` carried forward; target weights at the row they are filled in;
-        True where a delisted position is closed.
+    open_, high, low, last_close : ndarray, shape (n_bars, n_symbols)
+        Prices, NaN where there was no trade; ``last_close`` is the close carried forward.
+    orders : ndarray, shape (n_bars, n_symbols)
+        Target weights in the row in which they are filled; NaN is no order.
+    settled : ndarray of bool, shape (n_bars, n_symbols)
+        True where the position of a delisted symbol is closed.
     funding, impact : ndarray, shape (n_bars, n_symbols) or (0, 0)
-        Rate settled at the open, NaN for none; impact of an order of the size of the starting equity.
+        Funding rate settled at the open, NaN for none; impact of an order of the size of the starting equity. An empty array
+        switches either off.
     fee, slippage, borrow, interest : float
-        Rates; the latter two per bar.
+        Rates as fractions; the latter two are per bar.
     leverage, maintenance, liquidation_fee, band : float
+        As in ``Account``.
     smallest, lot : ndarray, shape (n_symbols,)
-        Smallest value of an order and unit of its size, of the starting equity; 0 for none.
+        Smallest value of an order and unit of its size, in units of the starting equity; 0 for none.
     by_signal : bool
-        Orders are entries and exits: an entry into a position that is held is none, and ``hold`` (bars), ``stop`` and
-        ``take`` (fractions of the entry price) close it; 0 for none.
+        If True, orders are entries and exits: an entry of the side that is already held is ignored, and ``hold`` (bars), ``stop``
+        and ``take`` (fractions of the entry price) close a position; 0 for none.
 
     Returns
     -------
     equity, gross, net, turnover : ndarray, shape (n_bars,)
-        At the close; gross and net value of the positions.
+        Equity, and gross and net value of the positions, at the close; value traded in the bar over the equity at the open.
     lines : ndarray, shape (n_bars, 7)
-        What each line of ``LINES`` added to the cash.
+        Cash that each line of ``LINES`` added.
     fills, n_fills : ndarray, shape (n_fills or more, 8), int
-        See ``FILL``; the size is signed, fills of one batch are simultaneous.
+        The fills with the columns of ``FILL``; the size is signed, and fills of one batch are simultaneous.
     flows, n_flows : ndarray, shape (n_flows or more,), int
         Cash from funding, borrow, interest and forgiven debt before each batch, and after the last.
     dropped : ndarray, shape (5,)
-        Row, column, value, equity and sum of targets of the first order that found no room; the row is -1 if there is none.
+        Row, column, value, equity and sum of targets of the first order for which there was no room; the row is -1 if there is no
+        such order.
     skipped : int
-        Orders left out for the band, lot or smallest value.
+        Number of orders left out because of the band, the lot or the smallest value.
     """
     n_bars, n_symbols = open_.shape
     equity, gross, net = np.empty(n_bars), np.empty(n_bars), np.empty(n_bars)
@@ -210,7 +216,7 @@ def keep_books_nb(
                 worth += units[s] * quote[s]
                 size_held += abs(units[s]) * quote[s]
 
-        # Before and after the orders: the move to this open, and the worst prices of the bar.
+        # The account is checked for liquidation twice: at the open before the orders, and at the worst prices of the bar after.
         for moment in range(2):
             if moment == 1:
                 queued = 0
@@ -238,7 +244,7 @@ def keep_books_nb(
                 peak = max(peak, worth)
                 for place in range(queued):
                     s = queue[place]
-                    # A ruined account gives no orders.
+                    # An account without equity places no orders.
                     if not at_open > 0.0:
                         continue
                     wanted = target[s] * at_open / quote[s] - units[s]
@@ -256,7 +262,7 @@ def keep_books_nb(
                         continue
                     reduced = min(size, abs(units[s])) if wanted * units[s] < 0 else 0.0
                     if size > reduced:
-                        # Room left under the leverage limit, once this order's own costs are paid.
+                        # Room left under the leverage limit after the costs of this order.
                         slip = _slip_nb(base, coefficient, size * quote[s])
                         cost = slip + fee * (1 + slip if wanted > 0 else 1 - slip)
                         room = leverage * (worth - reduced * quote[s] * cost) - (size_held - reduced * quote[s])
@@ -273,7 +279,7 @@ def keep_books_nb(
                     if kind == ORDER and lot[s] > 0.0:
                         lots = size / lot[s]
                         near = np.floor(lots + 0.5)
-                        # A size that misses a whole number by rounding is that number; a position is closed without a rest.
+                        # A size within rounding of a whole number of lots becomes that number; an order to close keeps its size.
                         if abs(lots - near) > ROUNDING * max(lots, 1.0):
                             size = np.floor(lots) * lot[s]
                         elif not closing:
@@ -324,7 +330,7 @@ def keep_books_nb(
                 long_ += value
             else:
                 short -= value
-        # The proceeds of short sales are locked: they neither earn interest nor pay for purchases.
+        # The proceeds of short sales are locked: they earn no interest and cannot pay for purchases.
         free = cash - short
         if borrow != 0.0:
             paid = borrow * (short + max(-free, 0.0))

@@ -17,7 +17,7 @@ from foreshock.data.show.shown import few, shown
 
 @dataclass(frozen=True, repr=False)
 class Costs(Shown):
-    """Costs of a fill at the open, and of holding, as fractions.
+    """Costs of a fill at the open, and of holding a position, as fractions.
 
     A buy of ``size`` at the open ``p`` fills at ``p (1 + s)``, a sell at ``p (1 - s)``; the fee is
     ``(1 - maker_share) taker + maker_share maker`` times the value at the fill price. With ``Q`` the value of the order,
@@ -26,25 +26,26 @@ class Costs(Shown):
 
     ``s = slippage + min(impact R sqrt(Q / V), 0.1)``,
 
-    the square-root law of market impact [1]_. Where R or V are not known, or V is 0, the impact is the largest.
+    the square-root law of market impact [1]_. Where R or V is unknown (NaN), or V is 0, the impact is 0.1.
 
     Parameters
     ----------
     taker : float
         Fee per fill; 5e-4 is 5 basis points. A rebate is negative, down to -0.01.
     slippage : float
-        Price concession per fill.
+        Price concession per fill, as a fraction of the price.
     maker : float
-        Fee of the part that is filled by resting orders.
+        Fee per fill for the share that is filled by resting orders.
     maker_share : float
-        That part, 0 to 1. The fills have the price of the others: what a resting order saves in spread it may lose by being
-        filled when the market moves against it.
+        Share of the value filled by resting orders, 0 to 1. These fills have the same price as the others, because a resting order
+        may lose what it saves in spread by being filled when the market moves against it.
     impact : float
-        About 1 for the square-root law; 0 for none.
+        Factor of the market impact, about 1 for the square-root law; 0 for none.
     impact_window : str
+        Time over which R and V are averaged.
     funding : bool
-        Charge ``bars.extras["funding_rate"]``: the rate in row t is settled at the open of t on what is held into it, longs
-        pay a positive one, NaN is no settlement.
+        Whether to charge ``bars.extras["funding_rate"]``. The rate in row t is settled at the open of t on the position held
+        then; longs pay a positive rate, NaN is no settlement.
     borrow : float
         Interest per year on the value of short positions and on credit.
 
@@ -59,7 +60,8 @@ class Costs(Shown):
 
     Examples
     --------
-    >>> costs = Costs(taker=5e-4, slippage=2e-4)
+    >>> import foreshock as fs
+    >>> costs = fs.Costs(taker=5e-4, slippage=2e-4)
     >>> round(1_000 * (1 + costs.slippage) * costs.taker, 4)  # the fee of buying 1,000 at the open
     0.5001
     """
@@ -90,23 +92,23 @@ class Costs(Shown):
 
     @property
     def fee(self) -> float:
-        """Fee of a fill, taker and maker together."""
+        """Mean fee of a fill as a fraction of its value: taker and maker fee weighted by their shares."""
         return (1 - self.maker_share) * self.taker + self.maker_share * self.maker
 
     def funding_rates(self, bars: Bars) -> np.ndarray:
-        """Rates settled at each open, shape (n_bars, n_symbols), NaN for none; (0, 0) where funding is not charged."""
+        """Rates settled at each open, shape (n_bars, n_symbols), NaN for none; shape (0, 0) if funding is not charged."""
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         if not self.funding:
             return np.empty((0, 0))
         if "funding_rate" not in bars.extras:
             raise ConfigError(
-                f"costs with funding need bars.extras['funding_rate'], got {few(sorted(bars.extras)) or 'no extras'}; take them "
+                f"costs with funding need bars.extras['funding_rate'], got {few(sorted(bars.extras)) or 'no extras'}; load the bars "
                 f"with fs.load_bars(..., funding=True), or leave funding out"
             )
         return bars.extras["funding_rate"]
 
     def impact_of_capital(self, bars: Bars, capital: float) -> np.ndarray:
-        """Impact, as slippage, of an order of ``capital`` at each open, shape (n_bars, n_symbols); (0, 0) without impact."""
+        """Slippage from the impact of an order of ``capital`` at each open, shape (n_bars, n_symbols); (0, 0) without impact."""
         check_number("capital", capital)
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         if not self.impact:
@@ -123,7 +125,7 @@ class Costs(Shown):
 
 
 def _trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Mean of what is known in the window that ends with each row; NaN where nothing is."""
+    """Mean of the known values in the window that ends with each row; NaN if none is known."""
     from foreshock.engine.kernels.rolling import rolling_mean_nb
 
     if window == 1:

@@ -1,4 +1,4 @@
-"""Target weights that an account can hold, and the orders at the opens that they become."""
+"""Checks of target weights, and their conversion to orders at the opens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foreshock.strategies.backtest.account_loop import ROUNDING
 
 
 def checked_weights(bars: Bars, weights: np.ndarray | pd.DataFrame, account: Account) -> np.ndarray:
-    """A copy of the weights that the account can hold, shape (n_bars, n_symbols)."""
+    """A copy of the weights, shape (n_bars, n_symbols); an error if the account does not allow them."""
     weights = matrix_of(bars, weights, "weights")
     check_type("account", account, Account, "such as fs.Account(shorts=True)")
     limit = account.leverage + ROUNDING
@@ -65,7 +65,7 @@ def _refuse_misaligned(bars: Bars, weights: pd.DataFrame, what: str) -> None:
         raise ConfigError(f"the columns of the {what} must be the symbols {few(bars.symbols)}, got {few(weights.columns)}")
     index: Any = weights.index
     if not isinstance(index, pd.DatetimeIndex):
-        raise ConfigError(f"the index of the {what} must be the times of the bars, got {type(index).__name__}; or give an array")
+        raise ConfigError(f"the index of the {what} must be the times of the bars, got {type(index).__name__}; or pass an array")
     naive = index if index.tz is None else index.tz_convert(None)
     if not np.array_equal(naive.to_numpy().astype("datetime64[us]"), bars.time):
         raise ConfigError(
@@ -75,7 +75,7 @@ def _refuse_misaligned(bars: Bars, weights: pd.DataFrame, what: str) -> None:
 
 
 def orders_of(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Target weights at the row they are filled in, NaN where nothing is, and True where a position is settled."""
+    """Target weights in the row in which they are filled, NaN for no order; and True where a position is settled."""
     orders = np.full(bars.shape, np.nan)
     settled = np.zeros(bars.shape, dtype=bool)
     orders[1:] = weights[:-1]
@@ -84,7 +84,7 @@ def orders_of(bars: Bars, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         known = ~np.isnan(bars.open[:, col])
         if known.all():
             continue
-        # At an open, the newest target counts if it came after the open before.
+        # The newest target is filled at an open if it was decided after the previous open.
         wanted = np.maximum.accumulate(np.where(np.isnan(orders[:, col]), -1, row))
         opened = np.maximum.accumulate(np.where(known, row, -1))
         due = known & (wanted > np.concatenate([[-1], opened[:-1]]))

@@ -1,4 +1,4 @@
-"""From target weights to an account, filled by vectorbt: the one file that imports it."""
+"""Backtests of target weights, filled by vectorbt; no other file imports vectorbt."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from foreshock.strategies.base import carried
 if TYPE_CHECKING:
     import vectorbt as vbt
 
-# vectorbt takes sizes and cash below 1e-12 for zero, so its account must be large against that. A power of two, so that
-# scaling back to a starting equity of 1 is exact.
+# vectorbt treats sizes and cash below 1e-12 as zero, so its account must be much larger. A power of two makes scaling back to a
+# starting equity of 1 exact.
 CASH = 2.0**40
 KINDS = np.array(["order", "settlement", "stop", "liquidation"], dtype=object)
 
@@ -50,34 +50,37 @@ def backtest(
     name: str = "",
     account: Account = DEFAULT_ACCOUNT,
 ) -> BacktestResult:
-    """Hold target weights, filled at the next open, and keep the books.
+    """Hold target weights, filled at the next open, in a simulated account.
 
     ``weights[t]`` is known at the close of t and filled at the open of t + 1 at that price, worse by the slippage.
     All symbols share one account in quote currency. At the open the equity V is cash plus positions at the open; a symbol
-    with weight w is brought to ``w V / open`` units. Orders go by the change of the position's absolute value, the largest
-    reduction first, and each may add at most what the leverage limit leaves (without credit: what the cash pays for). So
-    where the absolute weights sum to the limit, the largest purchase is smaller by the costs; and where others that are held
-    have grown, a purchase may be smaller than asked, or none.
+    with weight w is brought to ``w V / open`` units. Orders are sorted by the change of the position's absolute value, the largest
+    reduction first, and each can add at most what the leverage limit leaves (without credit: what the cash pays for). If the
+    absolute weights sum to the limit, the largest purchase is therefore smaller by the costs; and if other positions have grown
+    above their weights, a purchase may be smaller than its target, or not happen.
 
     - *NaN weight*: no order.
     - *No price in a bar*: nothing is filled, the position is valued at its last close, and the newest target
       waits for the symbol's next open. An order for a symbol not yet listed waits for its first open.
     - *The data of a symbol end before the last row*: in the first bar without a price its position is settled at its
-      last close, with the taker fee and without slippage; waiting orders lapse. (At the end of the data a gap looks the
-      same: the last rows can differ by that fee from those of a longer history.)
-    - *In each bar*: funding is settled on what is held into the open; then the account is liquidated if it must be; then
-      orders are filled; then the account is held against the worst prices of the bar; at the close interest is booked.
+      last close, with the taker fee and without slippage; waiting orders lapse. (A gap at the end of the data looks the same, so
+      the last rows can differ by that fee from those of a longer history.)
+    - *In each bar*: funding is settled on the positions held into the open; then the account is liquidated if necessary; then
+      orders are filled; then liquidation is checked at the worst prices of the bar; at the close interest is booked.
 
     Parameters
     ----------
     bars : Bars
+        Prices at which orders are filled.
     weights : ndarray or DataFrame, shape (n_bars, n_symbols), or (n_bars,) for one symbol
-        Fractions of the equity, 0 to 1, or -leverage to leverage where the account allows it; the absolute values of a row sum
+        Fractions of the equity, 0 to 1, or -leverage to leverage if the account allows it; the absolute values of a row sum
         to at most the leverage (to 1e-9). A DataFrame must have the times and symbols of the bars.
     costs : Costs
+        Fees, slippage and costs of holding.
     name : str
-        Carried into the result.
+        Name of the strategy in the result.
     account : Account
+        Rules of the account.
 
     Returns
     -------
@@ -86,24 +89,26 @@ def backtest(
     Raises
     ------
     ConfigError
-        If the weights have another shape, are infinite, not allowed in the account or sum to more than its leverage; if a
-        purchase finds no cash because the targets in force, those before a NaN included, sum to more than that; if costs with
-        funding find no rates; or if vectorbt rejects an order.
+        If the weights have another shape, are infinite, not allowed in the account or sum to more than its leverage; if there is
+        no cash for a purchase because the targets in force, including those kept by a NaN, sum to more than the leverage; if costs
+        include funding but the bars have no funding rates; or if vectorbt rejects an order.
 
     Notes
     -----
     The sizes come from ``keep_books_nb``, because funding, borrow and liquidation, which vectorbt lacks, change the cash that later
-    orders are sized with. vectorbt fills the same orders, with the cash flows between them booked on a column of their own, and
-    the two accounts must agree to 1e-9.
+    orders are sized with. vectorbt fills the same orders, with the cash flows between them booked in a separate column, and the
+    two accounts must agree to 1e-9.
 
     Examples
     --------
-    Bought at 110, the open after the decision, not at the close of 100 that it was decided on.
+    The position is bought at 110, the open after the decision, not at the close of 100 at which it was decided.
 
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "h")
     >>> open_, close = np.array([[100.0], [110.0], [121.0]]), np.array([[100.0], [121.0], [132.0]])
-    >>> bars = Bars(time, ("BTC",), open_, np.maximum(open_, close), open_, close, close, np.timedelta64(1, "h"))
-    >>> backtest(bars, np.array([[1.0], [np.nan], [np.nan]]), Costs(taker=0.0, slippage=0.0)).equity
+    >>> bars = fs.Bars(time, ("BTC",), open_, np.maximum(open_, close), open_, close, close, np.timedelta64(1, "h"))
+    >>> fs.backtest(bars, np.array([[1.0], [np.nan], [np.nan]]), fs.Costs(taker=0.0, slippage=0.0)).equity
     array([1. , 1.1, 1.2])
     """
     check_text("name", name)
@@ -120,14 +125,14 @@ def backtest_many(
     name: str = "",
     account: Account = DEFAULT_ACCOUNT,
 ) -> Iterator[BacktestResult]:
-    """The backtest of each weight matrix in turn, so that only the results the caller keeps take memory."""
+    """Yield the backtest of each weight matrix in turn, so that only the results that the caller keeps take memory."""
     for one in weights:
         yield backtest(bars, one, costs, name, account)
 
 
 @dataclass(frozen=True)
 class Books:
-    """What ``keep_books_nb`` returns."""
+    """The results of ``keep_books_nb``; see there."""
 
     equity: np.ndarray
     gross: np.ndarray
@@ -145,7 +150,7 @@ class Market:
 
     def __init__(self, bars: Bars) -> None:
         self.bars = bars
-        # Before a symbol's first close the 1 only ever multiplies an empty position.
+        # The value of 1 before a symbol's first close has no effect, because no position can be held then.
         self.last_close = carried(bars.close, 1.0)
 
 
@@ -160,7 +165,7 @@ def keep_books(
     stop: float = 0.0,
     take: float = 0.0,
 ) -> Books:
-    """The account of orders at the rows they are filled in."""
+    """The account of orders, given in the rows in which they are filled."""
     check_type("costs", costs, Costs, "such as fs.Costs(taker=5e-4)")
     if account.limits is not None:
         account.limits.check(market.bars.symbols)
@@ -176,7 +181,7 @@ def keep_books(
         float(account.leverage), float(account.maintenance), float(account.liquidation_fee), float(account.band), smallest, lot,
         by_signal, hold, float(stop), float(take),
     )  # fmt: skip
-    # Copies, which do not keep the room that was left.
+    # Copies release the unused rest of the buffers.
     fills, flows = fills[:n_fills].copy(), flows[:n_flows].copy()
     books = Books(equity, gross, net, turnover, lines, fills, flows, dropped, n_skipped)
     if books.dropped[0] >= 0:
@@ -191,7 +196,7 @@ def keep_books(
 
 
 def filled(bars: Bars, books: list[Books], engine: str | None = None) -> list[np.ndarray]:
-    """vectorbt's record of every fill of every account, sorted by row; refused where it is not that of the account."""
+    """vectorbt's record of every fill of every account, sorted by row; an error if it differs from the account's own fills."""
     n_cols, width = len(books), bars.n_symbols + 1
     portfolio = vectorbt_portfolio(bars, books, engine)
     records = portfolio.orders.records_arr
@@ -207,12 +212,12 @@ def filled(bars: Bars, books: list[Books], engine: str | None = None) -> list[np
 
 
 def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None) -> vbt.Portfolio:
-    """The fills of each account as one group of columns: a column for each symbol and one for the cash flows between the fills.
+    """A vectorbt portfolio with one group of columns per account: one for each symbol and one for the cash flows between fills.
 
-    Row k of a group is the k-th batch of its fills. A flow is the fixed fee of buying one unit of something that costs 1, which
-    is small against the account. The cash starts with enough credit for every order; amounts do not depend on it.
+    Row k of a group is the k-th batch of its fills. A flow is entered as the fixed fee of buying one unit of an asset that costs 1,
+    which is small compared with the account. The initial cash includes enough credit for every order; sizes do not depend on it.
     """
-    # Importing vectorbt takes seconds; whoever only looks at data or scores need not wait.
+    # Importing vectorbt takes seconds, so it is imported only for a backtest.
     import vectorbt as vbt
 
     width, n_rows = bars.n_symbols + 1, max(len(own.flows) for own in books)
@@ -228,7 +233,7 @@ def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None
         ledger = np.flatnonzero(own.flows)
         size[ledger, offset + width - 1], fixed[ledger, offset + width - 1] = 1.0, -own.flows[ledger] * CASH
         cash[at] = CASH * (1.0 + np.ceil(_credit(own)))
-    # Between the fills of a symbol its last one is its value.
+    # Between its fills a symbol is valued at its last fill.
     close = carried(np.where(np.isnan(size), np.nan, price), 1.0)
     return vbt.Portfolio.from_orders(
         close=pd.DataFrame(close),
@@ -239,7 +244,7 @@ def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None
         fees=fees,
         fixed_fees=fixed,
         slippage=slippage,
-        # Its default of 1e-8 units silently rejects smaller orders.
+        # vectorbt's default of 1e-8 units silently rejects smaller orders.
         min_size=0.0,
         init_cash=cash,
         cash_sharing=True,
@@ -250,7 +255,7 @@ def vectorbt_portfolio(bars: Bars, books: list[Books], engine: str | None = None
 
 
 def _credit(own: Books) -> float:
-    """Cash beyond the 1 at the start that no order in the sequence of the fills, however they come within a batch, runs out of."""
+    """Cash in addition to the initial 1 that suffices for every fill, whatever the order of fills within a batch."""
     fills = own.fills
     row = fills[:, BATCH].astype(np.intp)
     price = fills[:, QUOTE] * (1 + np.sign(fills[:, SIZE]) * fills[:, SLIP])
@@ -262,7 +267,7 @@ def _credit(own: Books) -> float:
 
 
 def _refuse_rejected(bars: Bars, own: Books, rows: np.ndarray) -> None:
-    """vectorbt drops an order that it rejects without a word."""
+    """Compare the fills with vectorbt's records, because vectorbt drops a rejected order silently."""
     fills = own.fills[np.lexsort((own.fills[:, COL], own.fills[:, BATCH]))]
     wanted = fills[:, BATCH] * (bars.n_symbols + 1) + fills[:, COL]
     got = rows["idx"] * (bars.n_symbols + 1) + rows["col"] % (bars.n_symbols + 1)

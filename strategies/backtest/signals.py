@@ -1,4 +1,4 @@
-"""From entries and exits to an account, with holding times and stops inside the bar."""
+"""Backtests of entries and exits, with holding times and stops inside the bar."""
 
 from __future__ import annotations
 
@@ -29,46 +29,55 @@ def backtest_signals(
     name: str = "",
     account: Account = DEFAULT_ACCOUNT,
 ) -> BacktestResult:
-    """Enter and leave positions by signals, filled at the next open; everything else is as in ``backtest``.
+    """Open and close positions by signals that are filled at the next open; everything else is as in ``backtest``.
 
-    A position is opened at the open after its entry, with ``size`` of the equity there. While it is held, further entries of
-    its side are ignored and one of the other side turns it round. It is closed at the open after an exit, at the open ``hold``
-    after its own, or by a stop, whichever comes first; an exit in the row of an entry wins.
+    A position is opened at the open after its entry, with a fraction ``size`` of the equity at that open. While it is held,
+    further entries of its side are ignored, and an entry of the other side reverses it. It is closed at the open after an exit, at
+    the open ``hold`` after its opening, or by a stop, whichever comes first. If a row has both an entry and an exit, the exit
+    counts.
 
-    Stops are held against every bar from the one that the position is opened in, with entry price P (the open, before
-    slippage): a long position is closed in the first bar whose low is at most ``P (1 - stop)``, at that price, or at the open
-    where the bar opens beyond it; likewise ``take`` above. Where a bar touches both, the loss is taken. Stops pay the taker
-    fee and slippage.
+    Stops are checked in every bar from the bar of the opening on. With entry price P (the open, before slippage), a long position
+    is closed in the first bar whose low is at most ``P (1 - stop)``, at that price, or at the open if the bar opens below it;
+    ``take`` works likewise above. If a bar touches both, the stop is assumed to come first. Stops pay the taker fee and slippage.
 
     Parameters
     ----------
     bars : Bars
-    entries : ndarray of bool or number, shape (n_bars, n_symbols)
+        Prices at which orders are filled.
+    entries : ndarray of bool or number, or DataFrame, shape (n_bars, n_symbols)
         1 or True to buy, -1 to sell short, 0 for nothing; row t is known at the close of t. A DataFrame must have the times and
         symbols of the bars.
-    exits : ndarray of bool, shape (n_bars, n_symbols), optional
+    exits : ndarray of bool or DataFrame, shape (n_bars, n_symbols), optional
+        True or 1 to close the position; by default no exits.
     size : float, optional
-        Fraction of the equity, by default the leverage over the number of symbols.
+        Size of a position as a fraction of the equity; by default the leverage over the number of symbols.
     hold : str, optional
+        Longest time that a position is held, such as ``"24h"``; by default without limit.
     stop, take : float
-        Fractions of the entry price, 0 for none.
+        Loss and gain at which a position is closed, as fractions of the entry price; 0 for none.
     costs, name, account
         See ``backtest``.
+
+    Returns
+    -------
+    BacktestResult
 
     Raises
     ------
     ConfigError
-        If the arrays do not fit the bars, an entry is no side, the account has no room or no short sales for an entry, or a stop
-        is out of its range.
+        If the arrays do not fit the bars, an entry is not 1, 0 or -1, the account has no room for an entry or does not allow
+        shorts, or a stop is out of range.
 
     Examples
     --------
     Bought at 100, stopped at 95 in the same bar, which closes at 99.
 
+    >>> import numpy as np
+    >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01T00", "us") + np.arange(3) * np.timedelta64(1, "h")
     >>> open_, low, close = (np.array([[x], [y], [z]]) for x, y, z in ([100.0, 100, 99], [100.0, 94, 99], [100.0, 99, 99]))
-    >>> bars = Bars(time, ("BTC",), open_, open_, low, close, open_, np.timedelta64(1, "h"))
-    >>> backtest_signals(bars, np.array([[1], [0], [0]]), stop=0.05, costs=Costs(0.0, 0.0)).equity
+    >>> bars = fs.Bars(time, ("BTC",), open_, open_, low, close, open_, np.timedelta64(1, "h"))
+    >>> fs.backtest_signals(bars, np.array([[1], [0], [0]]), stop=0.05, costs=fs.Costs(0.0, 0.0)).equity
     array([1.  , 0.95, 0.95])
     """
     if size is not None:

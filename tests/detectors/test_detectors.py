@@ -96,7 +96,7 @@ def test_a_damaged_detector_file_is_refused(damage, features, tmp_path):
         path.unlink()
     else:
         path.write_bytes(damaged[damage])
-    with pytest.raises(DataError, match="was changed" if damage == "changed" else "not a whole file of a detector|no such file"):
+    with pytest.raises(DataError, match="was changed" if damage == "changed" else "not a complete file of a detector|no such file"):
         load_detector(path)
 
 

@@ -309,7 +309,7 @@ def test_a_saved_ensemble_keeps_its_members_and_their_parameters(features, tmp_p
         ({"members": "pca"}, "members of ensemble must be a list of texts"),
         ({"members": ("pca", "pca")}, "at least two different names"),
         ({"members": ("pca", "ensemble")}, "cannot be a member"),
-        ({"params": {"mad": {}}}, "params has mad, which is no member"),
+        ({"params": {"mad": {}}}, "params has mad, not a member"),
         ({"params": {"zscore": {"wndow": 3}}}, "unknown parameter of zscore: wndow"),
     ],
 )
@@ -496,7 +496,7 @@ def test_a_damaged_file_of_any_detector_is_refused(name, damage, features, tmp_p
     content = bytearray(path.read_bytes())
     content[-3] ^= 4
     path.write_bytes(bytes(content[:-10]) if damage == "truncated" else bytes(content))
-    with pytest.raises(DataError, match="not a whole file of a detector" if damage == "truncated" else "was changed"):
+    with pytest.raises(DataError, match="not a complete file of a detector" if damage == "truncated" else "was changed"):
         load_detector(path)
 
 

@@ -1,4 +1,4 @@
-"""AnoGAN: what a generator of usual windows cannot rebuild."""
+"""AnoGAN: scores windows by how badly a generator of usual windows rebuilds them."""
 
 from __future__ import annotations
 
@@ -23,38 +23,40 @@ KAPPA = 1.0
 
 
 class AnoGAN(NeuralDetector):
-    """Distance of a window from the windows that a generative adversarial network can make [1]_ [2]_.
+    """Distance of a window from the windows that a generative adversarial network can generate [1]_ [2]_.
 
-    A generator G learns to make usual windows from normal codes, against a critic D; both are 1-D convolutional. With z(x) a code
-    for the window x,
+    A generator G learns to generate usual windows from normal codes, against a critic D; both are 1-D convolutional. With z(x) a
+    code for the window x,
 
     score = (1 - lambda) R / R0 + lambda F / F0,
     R = |x_t - G(z(x))_t|^2 / n_features,  F = |f(x) - f(G(z(x)))|^2 / n_f,
 
     where t is the newest row of the window, f the last hidden layer of D with n_f values, and R0, F0 the means of R and F over
-    the later training windows, so that lambda is a share whatever the scale of f. z(x) is E(x) of an encoder E, trained with G
-    and D fixed to minimise |x - G(E(x))|^2 / n + |f(x) - f(G(E(x)))|^2 / n_f over the training windows (izi_f of [2]_); or the
-    code that a search by gradient descent finds for this window alone, from the middle of the prior (as in [1]_). Codes are kept
-    within three standard deviations of the prior in both: beyond, the generator has never been, and might rebuild anything.
+    the validation windows, so that lambda is a share whatever the scale of f. With ``search="encoder"``, z(x) is E(x) of an
+    encoder E, trained with G and D fixed to minimise |x - G(E(x))|^2 / n + |f(x) - f(G(E(x)))|^2 / n_f over the training windows
+    (izi_f of [2]_). With ``search="latent"``, it is the code that gradient descent from the middle of the prior finds for this
+    window alone (as in [1]_). Both keep codes within three standard deviations of the prior, because the generator is not trained
+    on codes further out.
 
-    Each row's code depends on its own window only. A row whose window has an unknown value is not scored. The other parameters
-    are those of ``NeuralDetector``; ``epochs`` are those of the encoder.
+    Each row's code depends on its own window only. A row whose window has an unknown value gets NaN. The other parameters
+    are those of ``NeuralDetector``; ``epochs`` is the number of epochs of the encoder.
 
     Parameters
     ----------
     width : int
-        Values of the narrowest convolutional layer and of the dense ones.
+        Number of values of the narrowest convolutional layer and of the dense layers, at least 4.
     layout : {"auto", "time", "levels"}
         Whether convolutions run over the rows of the window or over the levels of an order book; see ``Grid``.
     loss : {"wgan_gp", "original"}
+        Loss of the adversarial training; see ``GanSettings``.
     steps : int
-        Training steps of the generator.
+        Number of training steps of the generator.
     lambda_ : float
         Share of the feature matching in the score, from 0 to 1.
     search : {"encoder", "latent"}
-        How the code of a window is found. A fitted detector can be set to the other without another fit.
+        How the code of a window is found. It can be changed on a fitted detector without fitting again.
     search_steps : int
-        Steps of the search.
+        Number of gradient steps of ``search="latent"``.
 
     References
     ----------
@@ -132,14 +134,14 @@ class AnoGAN(NeuralDetector):
         x = data.later_x.double()
         rebuilt = net.decode(net.encode(x))
         units = [float(term.mean()) for term in terms(net, x[:, -1], rebuilt, net.features(x))]
-        # A term that is zero on all usual windows has no unit; it counts as it is.
+        # A term that is zero on all validation windows has no unit and is left unscaled.
         return {"residual_unit": units[0] or 1.0, "feature_unit": units[1] or 1.0}
 
     def _check_trained(self, net: Any, data: TrainingData) -> None:
         rebuilt = net.decode(net.encode(data.later_x))
         if spread(data.later_x) > 1e-3 and spread(rebuilt) < 1e-3 * spread(data.later_x):
             raise ConfigError(
-                f"{self.name} has collapsed: it rebuilds every window alike; lower learning_rate, raise epochs or steps, or give "
+                f"{self.name} has collapsed: it rebuilds every window alike; lower learning_rate, raise epochs or steps, or pass "
                 f"more rows"
             )
 
@@ -159,17 +161,17 @@ class AnoGAN(NeuralDetector):
 
 
 def terms(net: Any, newest: Tensor, rebuilt: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-    """R and F of windows, each (n,), from their newest rows, the rebuilt windows and the critic's features of the windows."""
+    """R and F of windows, shape (n,) each, from their newest rows, the rebuilt windows and the critic's features of the windows."""
     residual = (newest - rebuilt[:, -1]).square().mean(dim=1)
     return residual, (features - net.features(rebuilt)).square().mean(dim=1)
 
 
 @torch.enable_grad()
 def searched(net: Any, x: Tensor, steps: int, lambda_: float) -> Tensor:
-    """Codes, (n, latent), that rebuild windows (n, window, n_features) best: Adam from the middle of the prior.
+    """Codes, (n, latent), that rebuild windows (n, window, n_features) best, found by Adam from the middle of the prior.
 
-    The sum over windows is minimised, so that each code follows the slope of its own window's error and no other's. The error is
-    (1 - lambda) |x - G(z)|^2 / n + lambda |f(x) - f(G(z))|^2 / n_f, over the whole window.
+    The error of a window is (1 - lambda) |x - G(z)|^2 / n + lambda |f(x) - f(G(z))|^2 / n_f over all its rows. The sum over
+    windows is minimised, in which each code has the gradient of its own window's error.
     """
     wanted = net.features(x).detach()
     code = torch.zeros((len(x), net.latent), dtype=x.dtype, device=x.device, requires_grad=True)

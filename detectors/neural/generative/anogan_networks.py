@@ -13,7 +13,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few
 
 Layout = Literal["auto", "time", "levels"]
-# Codes stay within so many standard deviations of the prior: beyond it the generator has never been.
+# Largest size of a code, in standard deviations of the prior; the generator is not trained on codes further out.
 CODE_BOUND = 3.0
 SLOPE = 0.2
 FEWEST_CHANNELS = 16
@@ -21,17 +21,20 @@ FEWEST_LEVELS = 4
 
 
 class Grid(nn.Module):
-    """Windows (n, window, n_features) as (n, channels, length) that a convolution can run over, and back.
+    """Rearranges windows (n, window, n_features) to (n, channels, length) for a convolution, and back.
 
-    Over time the features are the channels. Over levels, features named alike but for a last number 0, 1, ... are one channel of
-    that length; any other feature is a channel that is the same at every level. The rows of a window stand above each other.
+    With layout ``"time"`` the features are the channels. With ``"levels"``, features whose names differ only in a last number 0,
+    1, ... form one channel of that length; any other feature is a channel with the same value at every level; and each row of the
+    window has its own channels.
 
     Parameters
     ----------
     names : tuple of str
+        Names of the features.
     window : int
+        Number of rows in a window.
     layout : {"auto", "time", "levels"}
-        ``"auto"``: levels where there are any, else time.
+        ``"auto"`` uses levels if the features have any, else time.
     """
 
     index: Tensor
@@ -60,14 +63,14 @@ class Grid(nn.Module):
         return x[:, :, self.index].flatten(1, 2) if self.over_levels else x.transpose(1, 2)
 
     def windows(self, y: Tensor) -> Tensor:
-        """What a grid says about each value of the window; a feature that is the same at every level gets their mean."""
+        """The windows of a grid; a feature with the same value at every level gets the mean over the levels."""
         if not self.over_levels:
             return y.transpose(1, 2)
         return y.reshape(len(y), self.window, -1) @ self.back.to(y.dtype)
 
 
 def level_groups(names: tuple[str, ...]) -> dict[str, list[str]]:
-    """Features by the name before their level, where levels 0, 1, ... are all there, in order; the longest run counts.
+    """Features grouped by the name before their level, in order of level; only complete runs 0, 1, ... of the largest length.
 
     >>> level_groups(("spread", *(f"bids_{i}" for i in range(4)), *(f"asks_{i}" for i in (0, 2, 3)), "volatility_20"))
     {'bids': ['bids_0', 'bids_1', 'bids_2', 'bids_3']}
@@ -82,7 +85,7 @@ def level_groups(names: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def lengths(length: int) -> list[int]:
-    """Lengths of the layers: halved, at most twice, while above 4.
+    """Lengths of the layers; each is half of the one before, rounded up, at most twice and only while above 4.
 
     >>> lengths(24), lengths(15), lengths(1)
     ([24, 12, 6], [15, 8, 4], [1])
@@ -94,7 +97,7 @@ def lengths(length: int) -> list[int]:
 
 
 def channels_of(width: int, length: int) -> int:
-    """Channels with which the shortest layer has about ``width`` values."""
+    """Number of channels with which the shortest layer has about ``width`` values, at least 16."""
     return max(FEWEST_CHANNELS, width // lengths(length)[-1])
 
 
@@ -145,7 +148,7 @@ class Generator(nn.Module):
 
 
 class AnoganNet(nn.Module):
-    """The three networks, all in terms of windows (n, window, n_features)."""
+    """Generator, critic and encoder, each with windows (n, window, n_features) as input or output."""
 
     n_uniform = 0
     n_normal = 0
@@ -159,11 +162,11 @@ class AnoganNet(nn.Module):
         self.encoder = Head(self.grid, width, latent)
 
     def decode(self, code: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002 - as the other networks'
-        """Windows that the generator makes of codes (n, latent)."""
+        """Windows that the generator generates from codes (n, latent)."""
         return self.grid.windows(self.generator(code))
 
     def judge(self, x: Tensor) -> Tensor:
-        """The critic's opinion of each window, (n,): higher for a real one."""
+        """The critic's output for each window, (n,); higher for real windows."""
         return self.critic.out(self.features(x))[:, 0]
 
     def features(self, x: Tensor) -> Tensor:
@@ -171,17 +174,17 @@ class AnoganNet(nn.Module):
         return self.critic.trunk(self.grid(x))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (n, latent), each entry within the prior's bulk."""
+        """Codes (n, latent), each entry within ``CODE_BOUND`` of zero."""
         return CODE_BOUND * torch.tanh(self.encoder.out(self.encoder.trunk(self.grid(x))) / CODE_BOUND)
 
 
 class Pointwise(nn.Conv1d):
-    """A convolution of one position, as the matrix product that it is: training takes two thirds of the time."""
+    """A convolution over one position, computed as a matrix product; training then takes two thirds of the time."""
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(input[:, :, 0], self.weight[:, :, 0], self.bias)[:, :, None]
 
 
 def conv(n_in: int, n_out: int, length: int, stride: int = 1) -> nn.Conv1d:
-    """A convolution of three neighbours; of one where there are no neighbours."""
+    """A convolution of width 3, or of width 1 if the length is 1."""
     return nn.Conv1d(n_in, n_out, 3, stride=stride, padding=1) if length > 1 else Pointwise(n_in, n_out, 1)

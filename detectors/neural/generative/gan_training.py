@@ -1,4 +1,4 @@
-"""How a generator and its critic are trained against each other."""
+"""Adversarial training of a generator and its critic."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from torch.nn import functional
 from foreshock.data.errors import ConfigError
 
 GanLoss = Literal["wgan_gp", "original"]
-# Gulrajani et al.: weight of the gradient penalty, and critic steps for each step of the generator.
+# Weight of the gradient penalty, and critic steps for each generator step, as in Gulrajani et al. (2017).
 PENALTY = 10.0
 CRITIC_STEPS = 5
-# Windows of one step: many small steps bring both networks further than few large ones.
+# Windows in each step. Many small steps train both networks better than a few large ones.
 BATCH = 128
-# Rates fall to this share of themselves along a half cosine.
+# The learning rates fall to this share of their start along a half cosine.
 LAST_RATE = 0.05
-# A generator whose windows vary by less than this share of what real ones vary is constant.
+# A generator has collapsed if its windows vary by less than this share of the variation of real windows.
 CONSTANT = 0.05
 CHECK_EVERY = 50
 
 
 @dataclass(frozen=True)
 class GanSettings:
-    """How the two are trained.
+    """Settings of the adversarial training.
 
     Parameters
     ----------
     loss : {"wgan_gp", "original"}
-        Wasserstein distance with gradient penalty [1]_, five critic steps for each of the generator; or the logistic loss of [2]_
-        with the non-saturating generator, one for one.
+        Wasserstein distance with gradient penalty [1]_, with five critic steps for each generator step; or the logistic loss of
+        [2]_ with the non-saturating generator, with one critic step for each.
     steps : int
-        Steps of the generator.
+        Number of generator steps.
     learning_rate : float
-        Of Adam, for both networks.
+        Learning rate of Adam at the start, for both networks.
 
     References
     ----------
@@ -56,7 +56,7 @@ def train_gan(net: Any, x: Tensor, settings: GanSettings, seed: int) -> None:
     Raises
     ------
     ConfigError
-        If a loss is not finite, or the generator gives nearly the same window whatever the code.
+        If a loss is not finite, or the generator returns nearly the same window for every code.
     """
     noise = torch.Generator().manual_seed(seed)
     wasserstein = settings.loss == "wgan_gp"
@@ -96,14 +96,14 @@ def train_gan(net: Any, x: Tensor, settings: GanSettings, seed: int) -> None:
 
 
 def critic_loss(net: Any, real: Tensor, fake: Tensor, mix: Tensor | None) -> Tensor:
-    """Loss of the critic; with ``mix``, uniform on [0, 1], the Wasserstein loss and its penalty on mixed windows."""
+    """Loss of the critic: logistic if ``mix`` is None, else Wasserstein with a penalty on windows mixed by it (uniform on 0-1)."""
     opinion = net.judge(torch.cat([real, fake]))
     of_real, of_fake = opinion[: len(real)], opinion[len(real) :]
     if mix is None:
         return functional.softplus(-of_real).mean() + functional.softplus(of_fake).mean()
     between = (mix * real + (1 - mix) * fake).requires_grad_(True)
     (slope,) = torch.autograd.grad(net.judge(between).sum(), between, create_graph=True)
-    # The square root has no slope at zero.
+    # The derivative of the square root is infinite at zero, hence the small constant.
     norm = (slope.flatten(1).square().sum(dim=1) + 1e-12).sqrt()
     return of_fake.mean() - of_real.mean() + PENALTY * (norm - 1).square().mean()
 

@@ -1,4 +1,4 @@
-"""Variational autoencoders, whose decoder says how sure it is."""
+"""Variational autoencoders, whose decoder returns a mean and a variance."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from foreshock.detectors.neural.reconstruction.autoencoder import Dense
 from foreshock.detectors.neural.trainer import TrainingData, as_tensor
 from foreshock.engine.features.features import Features
 
-# A unit whose mean varies less than this over rows carries nothing (Burda, Grosse and Salakhutdinov 2016).
+# A unit whose posterior mean has a variance over rows below this is inactive (Burda, Grosse and Salakhutdinov 2016).
 ACTIVE = 0.01
-# Log variances beyond these make single rows outweigh all others.
+# Bounds of the log variances; beyond them single rows would dominate the loss.
 LOWEST, HIGHEST = -6.0, 6.0
 
 
@@ -54,22 +54,24 @@ class VariationalNetwork(nn.Module):
 class VAE(NeuralDetector):
     """Minus the log-probability of a row, rebuilt from draws of its code [1]_ [2]_.
 
-    Encoder and decoder give a mean and a variance each. Training minimises, per value of the window,
+    Encoder and decoder return a mean and a variance each. Training minimises, per value of the window,
     -E_q(c|w) log p(w|c) + beta KL(q(c|w) || N(0, 1)). score = -(1 / draws) sum_l log N(z; m(c_l), v(c_l)) / n_features, with z the
     newest row and c_l = mean + deviation * e_l; the e_l are drawn once from the seed and are the same for every row, so that a
-    score does not depend on other rows. ``encode`` gives the mean. The other parameters are those of ``NeuralDetector``. A row
-    whose window has an unknown value is not scored.
+    score does not depend on other rows. ``encode`` returns the mean. The other parameters are those of ``NeuralDetector``. A row
+    whose window has an unknown value gets NaN.
 
     Fitting fails if no unit of the code is active: if the variance over rows of every unit's mean is below 0.01 [3]_.
 
     Parameters
     ----------
     hidden : tuple of int
+        Widths of the encoder's layers; the decoder has them in reverse.
     dropout : float
+        Share of hidden units that are dropped in training, from 0 to below 1.
     beta : float
-        Weight of the KL term.
+        Weight of the KL term, at least 0.
     draws : int
-        For the score.
+        Number of draws of the code in the score, at least 1.
 
     References
     ----------
@@ -125,7 +127,7 @@ class VAE(NeuralDetector):
     def sample(
         self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None, seed: int | None = 0
     ) -> np.ndarray:
-        """Windows drawn from the decoder's distribution, where ``decode`` gives its mean; same arguments and shape, and a seed."""
+        """Windows drawn from the decoder's distribution by ``seed``; arguments and shape are those of ``decode``, its mean."""
 
         def draw(net: Any, code: Tensor, state: Tensor) -> Tensor:
             mean, log_var = net.likelihood(code, state)
@@ -138,15 +140,15 @@ class VAE(NeuralDetector):
         if spread(data.later_x) > 1e-3 and not active_units(self._codes(net, data.later_x, data.later_context)).any():
             raise ConfigError(
                 f"{self.name} has collapsed: none of its {self.latent} latent units is active, every row has the same code; "
-                f"lower beta (now {self.beta}), raise epochs, or give more rows"
+                f"lower beta (now {self.beta}), raise epochs, or pass more rows"
             )
 
 
 class BetaVAE(VAE):
     """Minus the log-probability of a row under a VAE whose KL term weighs ``beta`` times more [1]_.
 
-    A larger beta presses the units of the code towards independence, each with a part of its own such as the market's move
-    against the symbol's, at the price of a worse reconstruction. Score, NaN policy and parameters are those of ``vae``.
+    A larger beta makes the units of the code more independent, so that each represents its own part, such as the market's move
+    or the symbol's own, at the price of a worse reconstruction. Score, NaN policy and parameters are those of ``vae``.
 
     References
     ----------
@@ -160,7 +162,7 @@ class BetaVAE(VAE):
 
 
 def log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """Log density of each value.
+    """Log density of each value under a normal distribution.
 
     >>> round(float(log_normal(torch.tensor(1.0), torch.tensor(0.0), torch.tensor(0.0))), 4)
     -1.4189
@@ -169,7 +171,7 @@ def log_normal(x: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 def active_units(means: Tensor) -> Tensor:
-    """True for the units of a code, (n, latent), whose posterior mean varies over rows.
+    """True for the units of codes (n, latent) whose posterior mean has a variance above 0.01 over rows.
 
     >>> active_units(torch.tensor([[0.0, 1.0], [0.05, -1.0]]))
     tensor([False,  True])

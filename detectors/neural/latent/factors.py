@@ -20,9 +20,9 @@ from foreshock.engine.kernels.recursive import ewma_nb
 from foreshock.engine.out_of_sample.splits import WalkForward
 
 CHARACTERISTICS = ("return_24", "return_168", "volatility_24", "volume_ratio_24", "market_beta_168", "amihud_24")
-# Bars of the volatility that returns are measured in, and of its warm-up.
+# Span in bars of the volatility by which returns are divided, and of its warm-up.
 VOLATILITY_WINDOW = 168
-# A symbol is in a fold where this share of the training rows has its return.
+# A symbol takes part in a fold if at least this share of the training rows has its return.
 LEAST_TRAINED = 0.5
 
 
@@ -33,32 +33,47 @@ class LatentFactors(Shown):
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_rows,)
+        Open times of the rows, UTC.
     symbols : tuple of str
+        Names of the symbols of the market.
     model : str
+        Name of the factor model.
     codes : ndarray, shape (n_rows, n_factors)
-        Known at the close of the row; NaN before the first test block and where fewer than half of the symbols are known.
-        Ordered in each fold by what they explain in training, and signed to rise with the market there; the codes of
-        different folds are of different models.
+        Codes known at the close of the row; NaN before the first test block and where fewer than half of the symbols are known.
+        In each fold the codes are ordered by the returns that they explain in training, and signed to rise with the market there.
+        The codes of different folds come from different models.
     weights : ndarray, shape (n_rows, n_factors, n_symbols)
-        Of the portfolios that mimic the codes, known at the close of the row before, in capital; absolute weights sum to 1. A
-        symbol that is not in the fold has NaN, one that has ended since has 0.
+        Weights of the portfolios that mimic the codes, known at the close of the previous row, as fractions of capital; absolute
+        weights sum to 1. NaN for a symbol that is not in the fold, 0 for a symbol that has ended since.
     factor_returns : ndarray, shape (n_rows, n_factors)
         Simple returns of those portfolios over the row, without costs; NaN where a symbol with weight has no return, as in the
         bar in which it ends.
     loadings : ndarray, shape (n_rows, n_symbols, n_factors)
-        Of each symbol's return on the codes, known at the close of the row before.
+        Loadings of each symbol's return on the codes, known at the close of the previous row.
     variance : DataFrame
-        By factor: ``share`` of the squared returns that the factor adds to those before it, and ``cumulative``.
+        By factor: ``share`` of the squared returns that the factor explains in addition to the factors before it, and
+        ``cumulative``, their sum so far.
     correlation : DataFrame
-        Of codes (rows) and returns of symbols (columns), averaged over folds.
+        Correlations of codes (rows) and returns of symbols (columns), averaged over folds.
     disentanglement : DataFrame
-        By factor: ``market`` and ``own``, the R2 of the code on the mean return and on what each symbol does beside it, and
-        ``purity``, ``|market - own| / (market + own)``: 1 where the code is of one of them alone. In ``attrs``: ``market_gap``, how
-        much better the best code tells the market than the second best, in R2.
+        By factor: ``market`` and ``own``, the R2 of the code on the mean return and on the returns of the symbols without their
+        market part, and ``purity``, ``|market - own| / (market + own)``, which is 1 if the code depends on only one of them. In
+        ``attrs``: ``market_gap``, the R2 on the market of the best code less that of the second best.
     fit : Series
         ``total_r2`` (returns rebuilt from codes of the same row), ``left_out_r2`` (each symbol rebuilt from codes of the others),
         ``predictive_r2`` (from the mean code of training), ``mse``, ``n``, ``fit_seconds``. R2 is 1 - sum of squared errors over
-        sum of squared returns, returns in units of the volatility known before.
+        sum of squared returns, with returns in units of the volatility known before.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=3, n_bars=1_500).bars
+    >>> splits = fs.WalkForward(train="30D", test="10D", embargo="1D")
+    >>> factors = fs.latent_factors(bars, "pca", n_factors=1, splits=splits)
+    >>> factors.codes.shape, factors.weights.shape
+    ((1500, 1), (1500, 1, 3))
+    >>> round(float(factors.fit["total_r2"]), 2)
+    0.57
     """
 
     time: np.ndarray
@@ -88,7 +103,7 @@ class LatentFactors(Shown):
         return self.variance
 
     def to_frame(self) -> pd.DataFrame:
-        """``codes`` by time (UTC), one column a factor."""
+        """``codes`` by time (UTC), one column per factor."""
         return pd.DataFrame(self.codes, pd.DatetimeIndex(self.time, name="time", tz="UTC"), self.variance.index)
 
 
@@ -107,50 +122,73 @@ def latent_factors(
 ) -> LatentFactors:
     """Factors of the cross-section of returns, refitted before each test block on the rows before it.
 
-    Returns are logs over the volatility known at the close before, the root of the exponentially weighted mean square of 168
-    bars: a quiet symbol counts as much as a wild one. A symbol takes part in a fold if half of its training rows have a return; one
-    listed late or ended early is unknown, never zero. A row has a code if half of the fold's symbols are known in it.
+    Log returns are divided by the volatility known at the previous close, the root of the exponentially weighted mean square of
+    168 bars, so that a quiet symbol counts as much as a volatile one. A symbol takes part in a fold if half of its training rows
+    have a return; before its listing and after its end its returns are unknown, never zero. A row has a code if half of the
+    fold's symbols are known in it.
 
     ===========================  =============================================================================================
     pca                          principal components: the linear baseline
-    autoencoder, vae, beta_vae   networks of the returns of a row, and which are known (beta 1 and 4)
-    conditional_autoencoder      loadings are a network of characteristics of the row before, factors are portfolios: Gu, Kelly and
-                                 Xiu (2021). Characteristics are ranks over the symbols, from -0.5 to 0.5.
+    autoencoder, vae, beta_vae   networks of the returns of a row and of which returns are known (beta 1 and 4)
+    conditional_autoencoder      loadings are a network of characteristics of the previous row, factors are portfolios [1]_;
+                                 characteristics are ranks over the symbols, from -0.5 to 0.5
     ===========================  =============================================================================================
 
-    The portfolios of the conditional autoencoder are its factors; those of the others are the regression of the code on the
+    The portfolios of the conditional autoencoder are its factors; those of the other models are the regression of the code on the
     returns of the training rows.
 
     Parameters
     ----------
     bars : Bars
+        Bars of at least two symbols.
     model : str
+        Name of the model, see the table.
     n_factors : int
-        From 1 to one less than the number of symbols.
+        Number of factors, from 1 to one less than the number of symbols.
     splits : WalkForward, optional
-        By default a year of training, tests of 90 days and an embargo of a day.
+        Lengths of training and test windows; by default a year of training, tests of 90 days and an embargo of a day.
     epochs : int
+        Largest number of training epochs of a network.
     beta : float, optional
-        Weight of the divergence of the VAEs.
+        Weight of the divergence of the VAEs; by default 1 for ``vae`` and 4 for ``beta_vae``.
     characteristics : sequence of str
-        Names of bar features.
+        Names of bar features, used by the conditional autoencoder.
     seed : int
+        Seed of the networks.
     device : {"auto", "cpu", "cuda"}
+        Where networks are trained; ``"auto"`` uses the GPU if there is one.
     on_fold : callable, optional
-        Called after each fold.
+        Called without arguments after each fold.
+
+    Returns
+    -------
+    LatentFactors
 
     Raises
     ------
     ConfigError
-        If a parameter cannot work, or codes collapse.
+        If a parameter is out of range, or codes collapse.
     DataError
         If no fold has enough rows.
+
+    References
+    ----------
+    .. [1] Gu, Kelly and Xiu (2021), Autoencoder asset pricing models.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=3, n_bars=1_500).bars
+    >>> splits = fs.WalkForward(train="30D", test="10D", embargo="1D")
+    >>> factors = fs.latent_factors(bars, "pca", n_factors=1, splits=splits)
+    >>> factors.variance["share"].round(2).to_dict()
+    {'factor_1': 0.56}
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_factors", n_factors, 1)
     check_whole("epochs", epochs, 1)
     if bars.n_symbols < 2:
-        raise ConfigError(f"latent factors are of several symbols, got {bars.n_symbols}; give more")
+        raise ConfigError(f"latent factors need bars of at least 2 symbols, got {bars.n_symbols}; pass more symbols")
     if not n_factors < bars.n_symbols:
         raise ConfigError(f"n_factors must lie between 1 and {bars.n_symbols - 1} for {bars.n_symbols} symbols, got {n_factors}")
     splits = splits or WalkForward(train="365D", test="90D", embargo="1D")
@@ -172,7 +210,7 @@ def latent_factors(
 
 
 def lagged_volatility(returns: np.ndarray) -> np.ndarray:
-    """Volatility known at the close of the row before; NaN until 168 returns of the symbol are known, and for a flat one."""
+    """Volatility per bar known at the close of the previous row; NaN for a flat symbol and until 168 of its returns are known."""
     mean_square = ewma_nb(returns**2, 2 / (VOLATILITY_WINDOW + 1))
     enough = np.cumsum(np.logical_not(np.isnan(returns)), axis=0) >= VOLATILITY_WINDOW
     volatility = np.full_like(returns, np.nan)
@@ -181,7 +219,7 @@ def lagged_volatility(returns: np.ndarray) -> np.ndarray:
 
 
 def lagged_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks over the known symbols of the row before, from -0.5 to 0.5; the middle for a symbol alone, NaN where not known.
+    """Ranks over the known symbols of the previous row, from -0.5 to 0.5; 0 for a single known symbol, NaN where unknown.
 
     >>> lagged_ranks(np.array([[[3.0], [1.0], [2.0]], [[0.0], [0.0], [0.0]]]))[1].ravel()
     array([ 0.5, -0.5,  0. ])
@@ -196,7 +234,7 @@ def lagged_ranks(values: np.ndarray) -> np.ndarray:
 
 
 class _Fold:
-    """A fitted model with its codes in order: by what they explain in training, and rising with the market."""
+    """A fitted model whose codes are ordered by the returns they explain in training and signed to rise with the market."""
 
     def __init__(self, model: FactorModel, train: CrossSections) -> None:
         model.fit(train)
@@ -214,7 +252,7 @@ class _Fold:
         self.codes, self.known, self.mean = codes, known, codes.mean(axis=0)
 
     def _order(self, codes: np.ndarray, known: np.ndarray) -> list[int]:
-        """Greedy: next the code that, with those before it, explains most."""
+        """Greedy order: each next code is the one that explains most together with the codes before it."""
         order: list[int] = []
         while len(order) < codes.shape[1]:
             left = [k for k in range(codes.shape[1]) if k not in order]
@@ -233,7 +271,7 @@ class _Fold:
         return self.model.decode(plain, rows)
 
     def weights(self, rows: CrossSections) -> np.ndarray:
-        """Of returns in units of volatility, (n_rows, n_factors, n_symbols)."""
+        """Weights of returns in units of volatility, shape (n_rows, n_factors, n_symbols)."""
         found = self.model.weights(rows)
         if found is not None:
             return found[:, self.order] * self.sign[:, None]
@@ -263,7 +301,7 @@ def _error(codes: np.ndarray, returns: np.ndarray, known: np.ndarray, slopes: np
 
 
 class _Tables:
-    """Collects the folds."""
+    """Collects the results of the folds."""
 
     def __init__(self, bars: Bars, n_factors: int) -> None:
         n, m, k = bars.n_bars, bars.n_symbols, n_factors
@@ -281,7 +319,7 @@ class _Tables:
         self.seconds += seconds
         codes = fold.encode(test)
         self.codes[rows] = codes
-        # A symbol that has ended, or is not listed yet, has no volatility and no weight.
+        # A symbol that has ended, or is not listed yet, has no volatility and gets weight 0.
         weights = np.where(np.isnan(volatility)[:, None], 0.0, fold.weights(test) / volatility[:, None])
         size = np.abs(weights).sum(axis=2, keepdims=True)
         weights = weights / np.where(size > 0, size, np.nan)
@@ -314,7 +352,7 @@ class _Tables:
             self.sums["left_out"] += ((returns[seen, i] - guess[seen]) ** 2).sum()
             self.sums["left_squares"] += (returns[seen, i] ** 2).sum()
         for k in range(codes.shape[1]):
-            # Each with its regression on training rows: what a factor adds to those before it.
+            # The explained part of the first k + 1 factors, by regressions on the training rows, gives what each factor adds.
             slopes = _slopes(fold.codes[:, : k + 1], fold.filled, fold.known)
             self.explained[k] += (returns**2).sum() - _error(codes[:, : k + 1], returns, known, slopes)
         market = returns.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
@@ -358,7 +396,7 @@ class _Tables:
 
 
 def _correlations(codes: np.ndarray, returns: np.ndarray, cols: np.ndarray, n_symbols: int) -> np.ndarray:
-    """Of codes and known returns, (n_factors, n_symbols); NaN for symbols that are not in the fold or hardly known."""
+    """Correlations of codes and known returns, (n_factors, n_symbols); NaN outside the fold or with under 50 returns."""
     found = np.full((codes.shape[1], n_symbols), np.nan)
     for i, col in enumerate(cols):
         rows = ~np.isnan(returns[:, i])
@@ -368,14 +406,14 @@ def _correlations(codes: np.ndarray, returns: np.ndarray, cols: np.ndarray, n_sy
 
 
 def _market_and_own(codes: np.ndarray, returns: np.ndarray, known: np.ndarray, market: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R2 of each code on the market, and on what the symbols do beside it, (n_factors,) each."""
+    """R2 of each code on the market, and on the symbols' returns without their market part; shape (n_factors,) each."""
     slope = (returns * market[:, None]).sum(axis=0) / np.maximum((known * market[:, None] ** 2).sum(axis=0), 1e-12)
     own = np.where(known, returns - slope * market[:, None], 0.0)
     return _r2(codes, market[:, None]), _r2(codes, own)
 
 
 def _r2(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Of the regression of each column of y on x and a constant."""
+    """R2 of the regression of each column of y on x and a constant."""
     design = np.column_stack([np.ones(len(x)), x])
     residual = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
     return 1 - residual.var(axis=0) / np.maximum(y.var(axis=0), 1e-12)

@@ -17,11 +17,11 @@ from foreshock.detectors.neural.trainer import Settings, TrainingData, as_tensor
 from foreshock.detectors.scaling import CLIP
 
 MIN_ROWS = 500
-# A row gets a code where at least half of the symbols of its fold are known.
+# A row gets a code if at least this share of the symbols of its fold is known.
 LEAST_KNOWN = 0.5
-# Known returns that a network is not shown in training, so that it learns to do with what there is.
+# Share of known returns that are hidden from the network in training, so that it learns to work with unknown returns.
 HIDDEN_SHARE = 0.1
-# Of the regression of returns on characteristics, which has more columns than a cross-section may have symbols.
+# Ridge penalty of the regression of returns on characteristics, which may have more columns than there are symbols.
 RIDGE = 0.5
 ACTIVE = 0.01
 LATER = 0.15
@@ -29,14 +29,14 @@ LATER = 0.15
 
 @dataclass(frozen=True)
 class CrossSections:
-    """Returns of each row in units of the volatility known before it, and what else was known before it.
+    """Returns of each row in units of the volatility known before it, and characteristics known before it.
 
     Parameters
     ----------
     returns : ndarray, shape (n_rows, n_symbols)
-        NaN is unknown.
+        Log returns over volatility; NaN is unknown.
     characteristics : ndarray, shape (n_rows, n_symbols, n_characteristics)
-        Of the row before, between -0.5 and 0.5; NaN is unknown.
+        Ranks of the previous row, between -0.5 and 0.5; NaN is unknown.
     """
 
     returns: np.ndarray
@@ -49,7 +49,7 @@ class CrossSections:
         return CrossSections(self.returns[:, cols], self.characteristics[:, cols])
 
     def without(self, col: int) -> CrossSections:
-        """The same, with the returns of a symbol unknown."""
+        """A copy in which the returns of a symbol are unknown."""
         returns = self.returns.copy()
         returns[:, col] = np.nan
         return replace(self, returns=returns)
@@ -78,18 +78,18 @@ class FactorModel(ABC):
 
     @abstractmethod
     def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
-        """Returns that the codes stand for, (n_rows, n_symbols); of ``rows`` only what was known before is used."""
+        """Returns rebuilt from the codes, (n_rows, n_symbols); the returns of ``rows`` are not used, only what was known before."""
 
-    def weights(self, rows: CrossSections) -> np.ndarray | None:  # noqa: ARG002 - most codes are no portfolios
-        """The portfolios whose returns the codes are, (n_rows, n_factors, n_symbols), where they are portfolios."""
+    def weights(self, rows: CrossSections) -> np.ndarray | None:  # noqa: ARG002 - most codes are not portfolios
+        """The portfolios whose returns are the codes, (n_rows, n_factors, n_symbols); None if codes are not portfolio returns."""
         return None
 
 
 class LinearFactors(FactorModel):
     """Principal components: leading eigenvectors of the second moments of clipped training returns.
 
-    Each moment is over the rows in which both symbols are known. For the code of a row, an unknown return is replaced by its
-    regression on the known ones, by the same moments.
+    Each moment is taken over the rows in which both symbols are known. For the code of a row, an unknown return is replaced by its
+    regression on the known returns, computed from the same moments.
     """
 
     def __init__(self, n_factors: int) -> None:
@@ -109,7 +109,7 @@ class LinearFactors(FactorModel):
         patterns, which = np.unique(known[usable], axis=0, return_inverse=True)
         returns, found = rows.returns[usable], np.empty((int(usable.sum()), self.n_factors))
         for i, pattern in enumerate(patterns):
-            # What a known return says of the codes: its own part, and its part in the regressions of the unknown ones.
+            # A known return enters the codes directly, and through the regressions of the unknown returns on it.
             regress = np.linalg.solve(self.moments_[np.ix_(pattern, pattern)], self.moments_[pattern])
             regress[:, pattern] = np.eye(int(pattern.sum()))
             found[which.ravel() == i] = returns[which.ravel() == i][:, pattern] @ (regress @ self.components_.T)
@@ -121,14 +121,14 @@ class LinearFactors(FactorModel):
 
 
 class MaskedAutoencoder(nn.Module):
-    """Dense encoder of returns and of which are known, dense decoder to all of them; variational if asked for."""
+    """Dense encoder of returns and of flags for known returns, dense decoder to all returns; optionally variational."""
 
     def __init__(self, n_symbols: int, n_factors: int, variational: bool) -> None:
         super().__init__()
         self.variational, self.n_factors = variational, n_factors
         self.encoder = Dense(2 * n_symbols, (32,), n_factors * (2 if variational else 1), 0.0)
         self.decoder = Dense(n_factors, (32,), n_symbols, 0.0)
-        # Beside the layers, a linear path: most of what returns share is linear.
+        # A linear path is added to the layers, because most of the common part of returns is linear.
         self.linear_in = nn.Linear(2 * n_symbols, n_factors, bias=False)
         self.linear_out = nn.Linear(n_factors, n_symbols, bias=False)
         self.log_noise = nn.Parameter(torch.full((n_symbols,), -0.7))
@@ -148,8 +148,8 @@ class MaskedAutoencoder(nn.Module):
 class DenseFactors(FactorModel):
     """An autoencoder or a VAE of cross-sections.
 
-    The loss is the mean squared error, or the Gaussian likelihood with a variance for each symbol, over the known returns alone. An
-    unknown return enters as nothing, together with a flag that says so, and has no error.
+    The loss is the mean squared error, or the Gaussian likelihood with a variance for each symbol, over the known returns only. An
+    unknown return enters as zero together with a flag of zero, and has no error.
     """
 
     def __init__(self, n_factors: int, variational: bool, beta: float, epochs: int, seed: int, device: str) -> None:
@@ -189,7 +189,7 @@ class DenseFactors(FactorModel):
         if not (np.nanvar(self.encode(train), axis=0) > ACTIVE).any():
             raise ConfigError(
                 f"the latent factors have collapsed: no code varies over the training rows; lower beta (now {self.beta:g}), "
-                f"raise epochs, or give more rows"
+                f"raise epochs, or pass more rows"
             )
 
     def encode(self, rows: CrossSections) -> np.ndarray:
@@ -224,7 +224,7 @@ class BetaNetwork(nn.Module):
         return self.beta(z.flatten(0, 1)).unflatten(0, z.shape[:2])
 
     def weights(self, z: Tensor, known: Tensor) -> Tensor:
-        """The portfolios of the known symbols that are the factors, (n, n_factors, n_symbols)."""
+        """The portfolios of known symbols whose returns are the factors, (n, n_factors, n_symbols)."""
         one = torch.cat([torch.ones_like(z[:, :, :1]), z], dim=2) * known[:, :, None]
         gram = one.transpose(1, 2) @ one + RIDGE * torch.eye(one.shape[2], dtype=z.dtype, device=z.device)
         return self.factor.weight @ torch.linalg.solve(gram, one.transpose(1, 2))
@@ -233,8 +233,8 @@ class BetaNetwork(nn.Module):
 class CharacteristicFactors(FactorModel):
     """The conditional autoencoder of asset pricing [1]_: ``u_it = beta(z_i,t-1)' f_t``, ``f_t = W (Z'Z + I / 2)^-1 Z' u_t``.
 
-    beta is a network of the characteristics of the row before, the same for every symbol; the factors are portfolios of the
-    symbols known at t, with weights known at t - 1. A symbol without a characteristic or a return is in neither.
+    beta is a network of the characteristics of the previous row, the same for every symbol. The factors are returns of portfolios
+    of the symbols known at t, with weights known at t - 1. A symbol with an unknown characteristic or return takes no part.
 
     References
     ----------
@@ -273,11 +273,11 @@ class CharacteristicFactors(FactorModel):
         return codes
 
     def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
-        """Unknown where a characteristic is."""
+        """Returns rebuilt from the codes; NaN where a characteristic is unknown."""
         return np.einsum("tnk,tk->tn", self.loadings(rows), codes)
 
     def loadings(self, rows: CrossSections) -> np.ndarray:
-        """Loadings known at the row before, (n_rows, n_symbols, n_factors)."""
+        """Loadings known at the previous row, (n_rows, n_symbols, n_factors); NaN where a characteristic is unknown."""
         z = rows.characteristics
         with one_thread(), torch.no_grad():
             beta = self.net_.loadings(as_tensor(np.nan_to_num(z), dtype=torch.float64)).numpy()
@@ -285,7 +285,7 @@ class CharacteristicFactors(FactorModel):
         return np.where(unknown, np.nan, beta)
 
     def weights(self, rows: CrossSections) -> np.ndarray:
-        """Zero for a symbol without characteristics; whether its return will be known is not asked."""
+        """Zero for a symbol with an unknown characteristic; they do not depend on whether its return will be known."""
         return self._weights(rows, np.logical_not(np.isnan(rows.characteristics).any(axis=2)))
 
     def _weights(self, rows: CrossSections, known: np.ndarray) -> np.ndarray:
@@ -295,12 +295,12 @@ class CharacteristicFactors(FactorModel):
 
 
 def _with_characteristics(rows: CrossSections) -> CrossSections:
-    """Returns unknown where a characteristic is."""
+    """A copy in which a return is unknown where a characteristic is unknown."""
     return replace(rows, returns=np.where(np.isnan(rows.characteristics).any(axis=2), np.nan, rows.returns))
 
 
 def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: int, seed: int, device: str) -> nn.Module:
-    """A network trained on all but the last 15 % of the rows, which say when to stop; in float64, on the CPU."""
+    """A network trained on the first 85 % of the rows, with the rest for early stopping; returned in float64 on the CPU."""
     if len(x) < MIN_ROWS:
         raise DataError(
             f"latent factors need {MIN_ROWS} training rows with half of the symbols known, got {len(x)}; lengthen train"
@@ -317,7 +317,7 @@ def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: in
 def make_factor_model(name: str, n_factors: int, epochs: int, beta: float | None, seed: int, device: str) -> FactorModel:
     """A fresh model by name."""
     if beta is not None and name not in ("vae", "beta_vae"):
-        raise ConfigError(f"beta is of 'vae' and 'beta_vae' alone, got {shown(beta)} for {shown(name)}; leave it out")
+        raise ConfigError(f"only 'vae' and 'beta_vae' take beta, got {shown(beta)} for {shown(name)}; leave it out")
     if beta is not None and not 0 < beta < float("inf"):
         raise ConfigError(f"beta of {name} must be above 0 and finite, got {shown(beta)}; 1 is that of a VAE")
     if name == "pca":

@@ -1,4 +1,4 @@
-"""The plain autoencoder, and the layers that its relatives share."""
+"""The plain autoencoder, and the layers that the other autoencoders share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOMENTUM = 0.1
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation of columns, or of channels; the mean and variance for scoring are running ones."""
+    """Batch normalisation of columns, or of channels; scoring uses the running mean and variance."""
 
     def __init__(self, width: int, scaled: bool = True) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class BatchNorm(nn.Module):
 
 
 class Dense(nn.Module):
-    """Linear, batch norm, ReLU and dropout, layer by layer; the last layer is linear alone."""
+    """Layers of linear map, batch norm, ReLU and dropout; the last layer is only linear."""
 
     def __init__(self, n_in: int, hidden: tuple[int, ...], n_out: int, dropout: float) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Dense(nn.Module):
     def forward(self, x: Tensor, uniform: Tensor | None = None) -> Tensor:
         weights: Sequence[Tensor | None] = [None] * len(self.norm)
         if self.training and self.dropout and uniform is not None:
-            # Of all layers at once: many small comparisons take longer than one.
+            # The dropout of all layers is drawn at once, because one large comparison is faster than many small ones.
             stays, share = kept(uniform[:, : self.n_uniform], self.dropout)
             weights = stays.mul_(1 / share).split([linear.out_features for linear in self.linear], dim=1)
         for linear, norm, weight in zip(self.linear, self.norm, weights, strict=True):
@@ -63,7 +63,7 @@ class Dense(nn.Module):
 
 
 class DenseAutoencoder(nn.Module):
-    """Encoder to a code and decoder back, each beside the context; a window is one long row."""
+    """Encoder from window and context to a code, decoder from code and context to the window; a window is one long row."""
 
     n_normal = 0
 
@@ -92,13 +92,14 @@ class Autoencoder(NeuralDetector):
     score = |z - g(f(z))|^2 / n_features with z the newest row of the window, standardised per symbol by median and
     interquartile range. f and g are dense networks, [128, 64, 32] and back, with batch norm, ReLU and dropout, that minimise the
     mean squared error of the training windows; with linear layers alone they would span the space of ``pca``. The other
-    parameters are those of ``NeuralDetector``. A row whose window has an unknown value is not scored.
+    parameters are those of ``NeuralDetector``. A row whose window has an unknown value gets NaN.
 
     Parameters
     ----------
     hidden : tuple of int
         Widths of the encoder's layers; the decoder has them in reverse.
     dropout : float
+        Share of hidden units that are dropped in training, from 0 to below 1.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The conditional autoencoder: what is normal depends on the state of the market."""
+"""The conditional autoencoder, in which normal rows depend on the state of the market."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from foreshock.engine.kernels.rolling import rolling_mean_nb
 class ConditionalAutoencoder(Autoencoder):
     """Mean squared error of rebuilding a row from a short code and the state of the market before it.
 
-    score = |z - g(f(z, s), s)|^2 / n_features. The state s of row t is, of each standardised feature, the mean over the rows
-    t - state_window .. t - 1 of its median over symbols: how volatile, busy or rising the market was, whatever the symbol did. The
-    row itself is not in s, so that a market of one symbol does not tell the decoder what to rebuild. A score therefore uses rows
-    of other symbols, none later. Not scored: a row whose window has an unknown value, or whose state has, because no symbol was
-    known in one of those rows. The other parameters are those of ``autoencoder``.
+    score = |z - g(f(z, s), s)|^2 / n_features. The state s of row t has one value for each standardised feature: the mean over
+    the rows t - state_window .. t - 1 of its median over symbols. It says how volatile, busy or rising the market was, whatever
+    the symbol did. The row itself is not in s; otherwise, in a market of one symbol, s would reveal to the decoder what to
+    rebuild. A score therefore uses earlier rows of other symbols. A row gets NaN if its window has an unknown value, or its state
+    has, because no symbol was known in one of the rows of the state. The other parameters are those of ``autoencoder``.
 
-    The idea, that loadings depend on what was known before, is that of [1]_; their latent factors of returns are
-    ``fs.latent_factors``.
+    That loadings depend on what was known before is the idea of [1]_, whose latent factors of returns are ``fs.latent_factors``.
 
     Parameters
     ----------
     state_window : int
-        Rows.
+        Number of rows over which the state is averaged, at least 1.
 
     References
     ----------
@@ -68,6 +67,6 @@ def median_over_symbols(values: np.ndarray) -> np.ndarray:
     """
     ordered = np.sort(values, axis=1)
     n_known = np.logical_not(np.isnan(values)).sum(axis=1)[:, None]
-    # NaN sorts last: where nothing is known, both places hold it.
+    # NaN sorts last, so both positions hold NaN if no symbol is known.
     low, high = (np.take_along_axis(ordered, at, axis=1)[:, 0] for at in (np.maximum(n_known - 1, 0) // 2, n_known // 2))
     return 0.5 * (low + high)

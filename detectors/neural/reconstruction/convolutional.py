@@ -1,4 +1,4 @@
-"""The convolutional autoencoder: 1-D convolutions along the time of a window."""
+"""The convolutional autoencoder, with 1-D convolutions along the time of a window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST = 4
 
 
 class ConvolutionalNetwork(nn.Module):
-    """Two convolutions that halve the window, a linear code, and the way back; features are the channels."""
+    """Two convolutions that each halve the window, a linear code, and a mirrored decoder; features are the channels."""
 
     n_uniform = n_normal = 0
 
@@ -56,13 +56,13 @@ class ConvolutionalAutoencoder(NeuralDetector):
 
     score = |z - g(f(w))|^2 / n_features with w the last ``window`` standardised rows and z the newest of them. f halves the window
     twice by convolutions of width 5 with batch norm and ReLU and ends in a linear code; g mirrors it. Features are channels, so
-    that the levels of an order book are filtered together; ``reconstruct`` is the book without what the code has no room for. The
-    other parameters are those of ``NeuralDetector``. A row whose window has an unknown value is not scored.
+    that the levels of an order book are filtered together; ``reconstruct`` returns the book without the detail that the code
+    cannot hold. The other parameters are those of ``NeuralDetector``. A row whose window has an unknown value gets NaN.
 
     Parameters
     ----------
     channels : tuple of int
-        Of the two convolutions.
+        Numbers of channels of the first and the second convolution.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The denoising autoencoder: learns to rebuild the clean row from a corrupted one."""
+"""The denoising autoencoder, which learns to rebuild the clean row from a corrupted one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foreshock.engine.features.features import Features
 
 
 class DenoisingNetwork(DenseAutoencoder):
-    """A dense autoencoder that asks for noise of the size of its input, besides that of dropout."""
+    """A dense autoencoder that also receives normal and uniform noise of the size of its input, to corrupt it."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -26,16 +26,16 @@ class DenoisingNetwork(DenseAutoencoder):
 class DenoisingAutoencoder(Autoencoder):
     """Mean squared error of rebuilding a row by a network that has learned to undo noise [1]_.
 
-    Training minimises |z - g(f(c(z)))|^2 / n: c adds Gaussian noise of standard deviation ``noise`` and sets a share ``masking`` of
-    the values to zero, the median, while the target stays clean. The score is that of ``autoencoder``, whose parameters it
-    shares: the error of rebuilding the clean newest row from itself, nothing corrupted; NaN where a value is unknown.
+    Training minimises |z - g(f(c(z)))|^2 / n, where c adds Gaussian noise of standard deviation ``noise`` and sets a share
+    ``masking`` of the values to zero, the median; the target stays clean. The score is that of ``autoencoder``, whose parameters
+    this detector shares: the error of rebuilding the newest row from uncorrupted input; NaN where a value is unknown.
 
     Parameters
     ----------
     noise : float
-        In units of the standardised features.
+        Standard deviation of the noise, in units of the standardised features; at least 0.
     masking : float
-        Between 0 and 1.
+        Share of the values that are set to zero, from 0 to below 1.
 
     References
     ----------
@@ -63,6 +63,6 @@ class DenoisingAutoencoder(Autoencoder):
         return functional.mse_loss(net(self.corrupt(x, uniform[:, -net.n_input :], normal), context, uniform), x)
 
     def corrupt(self, x: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
-        """Windows with noise added and a share of their values at zero; ``uniform`` and ``normal`` have the size of a window."""
+        """Windows with noise added and a share of values set to zero; ``uniform`` and ``normal`` have the size of a window."""
         noisy = x + self.noise * normal.view_as(x)
         return noisy * kept(uniform.reshape(x.shape), self.masking)[0]

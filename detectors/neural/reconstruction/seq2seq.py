@@ -15,12 +15,12 @@ from foreshock.detectors.neural.trainer import PASS, TrainingData
 from foreshock.engine.features.features import Features
 
 CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-# Share of the mean variance that is added to every error's variance, so that the covariance has an inverse.
+# Share of the mean variance that is added to the variance of every error, so that the covariance is invertible.
 RIDGE = 1e-3
 
 
 class RecurrentNetwork(nn.Module):
-    """Encoder over the window, linear code of its last state, decoder that is given the code at every step."""
+    """Encoder over the window, linear code of its last state, decoder that receives the code at every step."""
 
     n_uniform = n_normal = 0
 
@@ -36,25 +36,27 @@ class RecurrentNetwork(nn.Module):
         return self.code(self.encoder(x)[0][:, -1])
 
     def decode(self, code: Tensor, context: Tensor | None = None) -> Tensor:  # noqa: ARG002 - as the dense network's
-        """Windows, oldest row first; the newest was decoded first."""
+        """Windows, oldest row first; the decoder emits the newest row first."""
         backwards = self.decoder(code[:, None].expand(-1, self.window, -1))[0]
         return self.out(backwards).flip(1)
 
 
 class Seq2SeqAutoencoder(NeuralDetector):
-    """Mahalanobis size of the error of rebuilding the newest row of a window by a recurrent encoder-decoder [1]_.
+    """Squared Mahalanobis error of rebuilding the newest row of a window by a recurrent encoder-decoder [1]_.
 
-    score = (e - m)' S^-1 (e - m) / n_features with e the error of the newest row, m and S the mean and covariance of such errors on
-    the later 15 % of the training windows, S with a thousandth of its mean variance added to its diagonal. The encoder reads the
-    last ``window`` standardised rows; from a linear code of its last state the decoder rebuilds them backwards, the newest row
-    first. Unlike [1]_ it is given the code at every step and not its own last output, so that training and scoring do the same.
-    The other parameters are those of ``NeuralDetector``. A row whose window has an unknown value is not scored.
+    score = (e - m)' S^-1 (e - m) / n_features with e the error of the newest row, and m and S the mean and covariance of such
+    errors on the last 15 % of the training windows; a thousandth of its mean variance is added to the diagonal of S. The encoder
+    reads the last ``window`` standardised rows; from a linear code of its last state the decoder rebuilds them backwards, the
+    newest row first. Unlike in [1]_, the decoder receives the code at every step instead of its own last output, so that training
+    and scoring are the same. The other parameters are those of ``NeuralDetector``. A row whose window has an unknown value gets
+    NaN.
 
     Parameters
     ----------
     cell : {"lstm", "gru"}
+        Kind of the recurrent cells.
     hidden : int
-        Units of encoder and decoder.
+        Number of units of the encoder and of the decoder.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The sparse autoencoder: a wider code of which few units are active."""
+"""The sparse autoencoder: a wider code in which few units are active."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ KL, L1 = "kl", "l1"
 
 
 class SparseNetwork(DenseAutoencoder):
-    """A dense autoencoder whose code is positive: sigmoids, or rectified values of unit variance less a learned bar."""
+    """A dense autoencoder with a positive code: sigmoids for ``"kl"``; ReLU of a batch norm with a learned bias for ``"l1"``."""
 
     def __init__(self, penalty: str, *args: Any) -> None:
         super().__init__(*args)
         latent = self.encoder.out.out_features
-        # Without a fixed scale L1 would shrink the code, and the decoder would undo it, with nothing gained.
+        # Without a fixed scale, training would shrink the code to lower the L1 penalty, and the decoder would scale it back.
         self.norm = BatchNorm(latent, scaled=False) if penalty == L1 else None
 
     def encode(self, x: Tensor, context: Tensor, uniform: Tensor | None = None) -> Tensor:
@@ -31,19 +31,21 @@ class SparseNetwork(DenseAutoencoder):
 
 
 class SparseAutoencoder(Autoencoder):
-    """Mean squared error of rebuilding a row from a code of which few units are active [1]_.
+    """Mean squared error of rebuilding a row from a code in which few units are active [1]_.
 
     Training minimises |z - g(f(z))|^2 / n + weight * penalty. With ``"kl"`` the code is in (0, 1) and the penalty is the sum over
-    its units of KL(rate || a), a the mean activation of the unit in the batch; with ``"l1"`` it is the mean absolute activation.
-    The score is the error alone, of the newest row, as in ``autoencoder``, whose parameters it shares; NaN where unknown.
+    its units of KL(rate || a), with a the mean activation of the unit in the batch; with ``"l1"`` it is the mean absolute
+    activation. The score is the error of the newest row without the penalty, as in ``autoencoder``, whose parameters this
+    detector shares; NaN where a value of the window is unknown.
 
     Parameters
     ----------
     penalty : {"kl", "l1"}
+        Kind of the penalty, see above.
     weight : float
-        Of the penalty.
+        Weight of the penalty in the loss, at least 0.
     rate : float
-        Wanted mean activation, between 0 and 1; of ``"kl"`` only.
+        Desired mean activation, between 0 and 1; used by ``"kl"`` only.
 
     References
     ----------
@@ -76,7 +78,7 @@ class SparseAutoencoder(Autoencoder):
 
 
 def kl_penalty(code: Tensor, rate: float) -> Tensor:
-    """Sum over units of KL(Bernoulli(rate) || Bernoulli(mean activation)), of activations in (0, 1), shape (n, latent).
+    """Sum over units of KL(Bernoulli(rate) || Bernoulli(mean activation)) for activations in (0, 1), shape (n, latent).
 
     >>> round(float(kl_penalty(torch.full((3, 2), 0.5), 0.1)), 4)
     0.7361

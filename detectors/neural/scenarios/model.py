@@ -1,4 +1,4 @@
-"""Generative models of windows of returns of several assets, and scenarios drawn from them, stressed or not."""
+"""Generative models of windows of returns of several assets, and scenarios drawn from them, with or without stress."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from foreshock.detectors.shown_parameters import ShownParameters
 
 MIN_WINDOWS = 200
 VOLATILITY_REGIMES = ("calm", "normal", "high volatility")
-# Regimes by the volatility of the last so many windows, apart at these quantiles of the training rows.
+# Regimes are classes of the volatility over this many windows before the path, divided at these quantiles of the training rows.
 REGIME_SPANS, REGIME_QUANTILES = 7, (0.4, 0.8)
-# Stress is reached by choosing among so many times the paths asked for, as long as this share of them counts.
+# Stressed paths are resampled from this many candidates per path; their effective number must be at least this share of them.
 CANDIDATES, LEAST_EFFECTIVE = 10, 0.1
 MOST_STRESS = 20.0
 OnEpoch = Callable[[int, float, float], None]
@@ -54,18 +54,33 @@ class Scenarios(Shown):
     Parameters
     ----------
     paths : ndarray, shape (n_paths, n_steps, n_symbols)
-        Log returns, bar by bar.
+        Log return of each bar; never NaN.
     symbols : tuple of str
+        Names of the last axis of ``paths``.
     interval : timedelta64[us]
+        Length of a bar.
     model : str
+        Name of the model.
     stress : float
-        Root mean squared volatility over that of the unstressed law.
+        Ratio of the root mean squared volatility to that of the model's unstressed law; 1 is no stress.
     tilt : float
-        Exponent of the path's volatility in the weight by which paths were chosen.
+        Exponent of the path's volatility in the weight by which paths were chosen; 0 without stress.
     scale : float
-        What every return was multiplied by after that.
-    regime : str, optional
+        Factor by which every return was multiplied after that; 1 without stress.
+    regime : str or None
+        Regime before the paths; None if none was requested.
     seed : int
+        Seed of the paths.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import foreshock as fs
+    >>> scenarios = fs.generate_scenarios(fs.load_scenario_model(), 100, stress=2.0)
+    >>> scenarios.paths.shape
+    (100, 24, 4)
+    >>> scenarios.portfolio_returns(np.full(4, 0.25)).shape
+    (100,)
     """
 
     paths: np.ndarray
@@ -79,7 +94,10 @@ class Scenarios(Shown):
     seed: int
 
     def portfolio_returns(self, weights: np.ndarray) -> np.ndarray:
-        """Simple return of each path for weights bought at its start and held, (n_paths,): ``sum_i w_i (exp(sum_t r_ti) - 1)``."""
+        """Simple return of each path, shape (n_paths,), for weights bought at its start and held.
+
+        The return is ``sum_i w_i (exp(sum_t r_ti) - 1)``. ``weights`` are fractions of the equity, one for each symbol.
+        """
         check_array("weights", weights)
         return held_returns(self.paths, weights)
 
@@ -93,7 +111,7 @@ class Scenarios(Shown):
             yield one_line(self.regime, 40)
 
     def to_frame(self) -> pd.DataFrame:
-        """Log return over the whole path: one row a path (``path``, from 0), one column a symbol."""
+        """Log return over the whole path: one row per path (``path``, from 0), one column per symbol."""
         return pd.DataFrame(self.paths.sum(axis=1), pd.RangeIndex(len(self.paths), name="path"), list(self.symbols))
 
 
@@ -102,20 +120,28 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     Returns are logs, close to close, in units of each asset's median absolute return over 0.6745. Every window of ``n_steps``
     bars in which all returns of all assets are known is a training window; an unknown return is never filled. The last 15 % of
-    the windows decide when to stop.
+    the windows are for validation, which decides when training stops.
 
     Parameters
     ----------
     n_steps : int
-        Bars of a path, at least 8.
-    latent, hidden : int
-        Size of the code and of the layers.
-    epochs, batch_size, learning_rate : int, int, float
+        Number of bars of a path, at least 8.
+    latent : int
+        Number of values of the code, at least 1.
+    hidden : int
+        Width of the layers, at least 4.
+    epochs : int
+        Largest number of epochs.
+    batch_size : int
+        Largest number of windows in a batch, at least 2.
+    learning_rate : float
+        Learning rate at the start.
     max_windows : int
-        At most so many training windows, drawn evenly.
+        Largest number of training windows; if there are more, this many are used, evenly spread.
     seed : int
+        Seed of weights, batches and noise.
     device : {"auto", "cpu", "cuda"}
-        For training; paths are drawn on the CPU, so that they depend on the seed alone.
+        Where to train; ``"auto"`` uses the GPU if there is one. Paths are drawn on the CPU, so that they depend on the seed alone.
     """
 
     name: ClassVar[str]
@@ -148,7 +174,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         self.device = device
 
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
-        """Learn from all bars; see ``fit_returns``."""
+        """Learn from the returns of all bars; see ``fit_returns``."""
         if on_epoch is not None:
             check_function("on_epoch", on_epoch)
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
@@ -157,14 +183,14 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
     def fit_returns(
         self, returns: np.ndarray, symbols: tuple[str, ...], interval: np.timedelta64, *, on_epoch: OnEpoch | None = None
     ) -> Self:
-        """Learn from log returns, shape (n_rows, n_assets); NaN is unknown, and rows that are to be held out are made so.
+        """Learn from log returns, shape (n_rows, n_assets); NaN is unknown. Set rows to NaN to hold them out.
 
         Raises
         ------
         ConfigError
-            If a parameter cannot work, or training fails.
+            If a parameter is out of range, or training fails.
         DataError
-            If there are fewer than 200 complete windows, or an asset hardly moves.
+            If there are fewer than 200 complete windows, an asset has no known return, or it does not move in most bars.
         """
         check_span("interval", interval)
         if on_epoch is not None:
@@ -188,7 +214,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
             fewest = symbols[int(np.argmin(n_known))]
             raise DataError(
                 f"{self.name} needs {MIN_WINDOWS} windows of {self.n_steps} bars with every return of every asset known, got "
-                f"{len(windows)} from {len(returns)} rows; {fewest} has the fewest known returns: leave it out, or give more bars"
+                f"{len(windows)} from {len(returns)} rows; {fewest} has the fewest known returns: leave it out, or pass more bars"
             )
         device = pick_device(self.device)
         parts = [as_tensor(part, device) for half in windows.split(0.15) for part in half.gather()]
@@ -201,7 +227,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         return self
 
     def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
-        """Paths of the unstressed law, log returns, shape (n, n_steps, n_assets)."""
+        """Paths of log returns without stress, shape (n, n_steps, n_assets)."""
         check_integer("n", n)
         check_integer("seed", seed)
         if regime is not None:
@@ -217,18 +243,18 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         net.eval()
         with one_thread(), torch.no_grad():
             paths = self._draw(net, n, regime, generator).double().numpy() * self.scale_
-        # A move of exp(3) in a bar is beyond any law that windows of returns can teach.
+        # No training data can support a factor of exp(3) in one bar, so larger moves are artefacts of the network.
         return np.clip(paths, -3.0, 3.0)
 
     def _learn_regimes(self, unit: np.ndarray) -> np.ndarray | None:
-        """Indicators of the regime before each window, at the row of its end; None where the model has no regimes."""
+        """Indicators of the regime before each window, at the row of its end; None if the model has no regimes."""
         self.limits_ = np.empty(0)
         if not self.conditional:
             return None
         level = trailing_volatility(unit, REGIME_SPANS * self.n_steps)
         level = np.concatenate([np.full(self.n_steps, np.nan), level[: -self.n_steps]])
         if np.isnan(level).all():
-            raise DataError(f"{self.name} needs more than {(REGIME_SPANS + 1) * self.n_steps} bars; give more bars")
+            raise DataError(f"{self.name} needs more than {(REGIME_SPANS + 1) * self.n_steps} bars; pass more bars")
         self.limits_ = np.nanquantile(level, REGIME_QUANTILES)
         indicators = np.eye(len(VOLATILITY_REGIMES))[np.searchsorted(self.limits_, np.nan_to_num(level))]
         indicators[np.isnan(level)] = np.nan
@@ -242,7 +268,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         pick_device(self.device)
 
     def save(self, path: str | Path) -> None:
-        """Write parameters and weights as one safetensors file; loading it can run no code."""
+        """Write parameters and weights to one safetensors file; loading it cannot run code."""
         check_path("path", path)
         write_saved(path, self.name, self.get_params(), {name: getattr(self, name) for name in self.learned})
 
@@ -252,15 +278,15 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     @abstractmethod
     def _network(self, n_assets: int) -> nn.Module:
-        """A network with any weights."""
+        """A network with initial weights."""
 
     @abstractmethod
     def _train(self, data: TrainingData, on_epoch: OnEpoch | None) -> tuple[nn.Module, dict[str, float]]:
-        """A trained network, and figures about its training."""
+        """A trained network, and a record of its training."""
 
     @abstractmethod
     def _learn_codes(self, net: Any, x: Tensor, context: Tensor) -> dict[str, Tensor]:
-        """What is kept of the training windows to draw codes from."""
+        """Summary of the training windows from which codes are drawn."""
 
     @abstractmethod
     def _draw(self, net: Any, n: int, regime: str | None, generator: torch.Generator) -> Tensor:
@@ -268,32 +294,49 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
 
 def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: int = 0, regime: str | None = None) -> Scenarios:
-    """Paths of returns from a fitted model, as volatile as ``stress`` asks for.
+    """Draw paths of returns from a fitted model, ``stress`` times as volatile as the model.
 
     With P the model's law, ``V(x)`` the root mean squared return of a path (each asset in units of its scale) and s the stress,
     paths are drawn from ``dQ / dP ~ V(x)**tilt`` and multiplied by ``scale``, so that ``E_Q[V^2] scale^2 = s^2 E_P[V^2]``. At
-    s = 1, tilt is 0 and scale 1: the law itself. As s grows, the tilt does: the model's own volatile paths, with their
-    correlations and clusters, are drawn more often. It stops where fewer than a tenth of the candidates, 10 n, would count
-    (``1 / sum(w^2)``), and from there on the scale grows.
+    s = 1, tilt is 0 and scale 1, which is the model's law. As s grows, the tilt grows first, so that the model's own volatile
+    paths, with their correlations and clusters, are drawn more often. Once a larger tilt would make the effective number of the
+    10 n candidates, ``1 / sum(w^2)``, less than a tenth of them, the scale grows instead.
 
-    Beyond that point stress is scale alone: the paths look like the worst that the model knows, only larger. Neither
-    part knows of crashes that the training span has no likeness of.
+    Beyond that point more stress only scales: the paths look like the worst that the model knows, but larger. Neither part
+    contains crashes unlike any in the training data.
 
     Parameters
     ----------
     model : ScenarioModel
+        A fitted model, such as ``fs.VAEScenarios().fit(bars)`` or ``fs.load_scenario_model()``.
     n : int
-        Paths. A path may be drawn more than once where stress is above 1.
+        Number of paths. With stress above 1 a path may be drawn more than once.
     stress : float
-        From 1 to 20.
+        Ratio of the volatility of the paths to that of the model, from 1 (the default, no stress) to 20.
     seed : int
+        Seed of the paths.
     regime : {"calm", "normal", "high volatility"}, optional
-        For models with regimes: what the market was before the path.
+        Regime of the market before the path, for models with regimes. By default regimes come as often as in training.
+
+    Returns
+    -------
+    Scenarios
 
     Raises
     ------
     ConfigError
         If n is not positive, stress is out of range, the regime is unknown or the model is not fitted.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> model = fs.load_scenario_model()
+    >>> plain, stressed = fs.generate_scenarios(model, 200), fs.generate_scenarios(model, 200, stress=2.0)
+    >>> plain.tilt, plain.scale
+    (0.0, 1.0)
+    >>> ratio = float((stressed.paths**2).mean() / (plain.paths**2).mean()) ** 0.5
+    >>> round(ratio)
+    2
     """
     check_number("stress", stress)
     check_integer("seed", seed)
@@ -302,7 +345,7 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     if n < 1:
         raise ConfigError(f"n must be at least 1 scenario, got {n}")
     if not 1 <= stress <= MOST_STRESS:
-        raise ConfigError(f"stress must lie between 1, which is none, and {MOST_STRESS:g}, got {stress}")
+        raise ConfigError(f"stress must lie between 1 (no stress) and {MOST_STRESS:g}, got {stress}")
     tilt, scale = 0.0, 1.0
     if stress == 1:
         paths = model.sample(n, seed, regime)
@@ -317,7 +360,7 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
 
 
 def _tilt(volatility: np.ndarray, stress: float) -> tuple[float, np.ndarray, float]:
-    """The exponent, the weights and the stress they reach: no more than asked for, and no fewer candidates than count."""
+    """The largest exponent within the requested stress and the least effective number, its weights, and the stress they reach."""
     base = np.sqrt((volatility**2).mean())
 
     def weighted(exponent: float) -> tuple[np.ndarray, float]:
@@ -335,7 +378,7 @@ def _tilt(volatility: np.ndarray, stress: float) -> tuple[float, np.ndarray, flo
 
 
 def _resample(volatility: np.ndarray, weights: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """Positions drawn by weight, systematically along the volatility: more tilt never makes a drawn path calmer."""
+    """Positions drawn by weight, systematically in order of volatility, so that more tilt never makes a drawn path calmer."""
     rng = np.random.default_rng(seed)
     order = np.argsort(volatility, kind="stable")
     points = (np.arange(n) + rng.random()) / n
@@ -356,7 +399,7 @@ def trailing_volatility(unit: np.ndarray, window: int) -> np.ndarray:
 
 
 def held_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Simple returns of weights bought at the start of each path and held, from log returns (n_paths, n_steps, n_assets).
+    """Simple returns of weights that are bought at the start of each path and held, from log returns (n_paths, n_steps, n_assets).
 
     >>> held_returns(np.log([[[1.1, 0.5], [1.1, 2.0]]]), np.array([0.5, 0.5])).round(6)
     array([0.105])

@@ -1,7 +1,7 @@
 """Networks that generate windows of returns of several assets: a recurrent variational autoencoder, and a GAN.
 
-Both emit the volatility path, the correlation and the kind of shock, and sample the shock: the mean of a decoder has neither heavy
-tails nor clusters of volatility.
+Both emit the volatility path, the correlation and the kind of shock, and sample the shock, because the mean of a decoder has
+neither heavy tails nor clusters of volatility.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Common sizes of shock that a step can have.
+# Number of sizes of the shock that all assets share.
 N_SHOCKS = 3
-# Log scales are kept within this of zero, lest a path explodes.
+# Largest absolute log scale; without a bound a path may explode.
 MOST_LOG_SCALE = 4.0
 LOWEST_DOF = 2.1
-# The mean is within this of zero, in scales: a freer one fits the reversals of single training hours, and the sums over a path with
-# them come out too small (a day's volatility 8 % too low, where 0.1 is within 1 %; equal in validation loss).
+# Largest absolute mean of a step, in units of its scale. A larger bound lets the mean fit the reversals of single training hours,
+# and the sums over a path become too small: a day's volatility was 8 % too low, but within 1 % with 0.1, at equal validation loss.
 MOST_DRIFT = 0.1
 
 
 def correlation_factor(raw: Tensor, n_assets: int) -> Tensor:
-    """Lower triangular factors of correlation matrices from free numbers: (n, a (a + 1) / 2) to (n, a, a), rows of length 1."""
+    """Lower triangular factors of correlation matrices from real numbers: (n, a (a + 1) / 2) to (n, a, a), with rows of norm 1."""
     rows, cols = torch.tril_indices(n_assets, n_assets, device=raw.device)
     lower = raw.new_zeros((len(raw), n_assets, n_assets))
     lower[:, rows, cols] = torch.where(rows == cols, functional.softplus(raw) + 0.05, raw)
@@ -33,14 +33,14 @@ def bounded(log_scale: Tensor) -> Tensor:
 
 
 class PathVAE(nn.Module):
-    """Encoder of a window to a code; decoder from a code, step by step, to the law of the next returns given those before.
+    """Encoder of a window to a code; decoder from the code, step by step, to the law of the next returns given the earlier ones.
 
-    With z the code, h_t a GRU over the returns before t, started by z::
+    With z the code and h_t the state of a GRU over the returns before t, started from z::
 
         x_t = mean(h_t, z) + exp(s(h_t, z)) * L(z) c_k e_t,   e_t,i ~ Student t of nu_i,   k ~ softmax(w(h_t, z))
 
-    L(z) is a factor of the window's correlation matrix; c_k one of three sizes of shock that all assets share, so that they can
-    jump together, while each e_t,i has a tail of its own.
+    L(z) is a factor of the window's correlation matrix and c_k one of three sizes of shock that all assets share, so that they can
+    jump together; each e_t,i has its own tail.
     """
 
     n_uniform = 0
@@ -62,13 +62,13 @@ class PathVAE(nn.Module):
         self.log_shock = nn.Parameter(torch.tensor([0.0, 0.7, 1.4]))
 
     def encode(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of the code, (n, latent) each."""
+        """Mean and log variance of the code, shape (n, latent) each."""
         code = self.code(self.encoder(torch.cat([_seen(x).flatten(1), context], dim=1)))
         mean, log_variance = code.chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 4)
 
     def loss(self, x: Tensor, context: Tensor, normal: Tensor, beta: float) -> Tensor:
-        """Negative evidence lower bound per return, the divergence weighed by ``beta``."""
+        """Negative evidence lower bound per return, with the divergence weighted by ``beta``."""
         mean, log_variance = self.encode(x, context)
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
         code = mean + torch.exp(log_variance / 2) * normal
@@ -111,19 +111,19 @@ class PathVAE(nn.Module):
         return MOST_DRIFT * torch.tanh(location) * torch.exp(log_scale), log_scale, weights
 
     def _log_shocks(self) -> Tensor:
-        """The sizes of the common shock; the first is 1, since the scale of each asset is free."""
+        """Log sizes of the common shock; the first size is 1, because the scale of each asset is already a free parameter."""
         return self.log_shock - self.log_shock[0]
 
     def _dof(self) -> Tensor:
         return LOWEST_DOF + torch.exp(self.log_dof)
 
     def _student(self, n: int, generator: torch.Generator) -> Tensor:
-        """Student t shocks, normal over the root of a gamma of mean 1, (n, n_assets)."""
+        """Student t shocks, a normal over the root of a gamma variable of mean 1, shape (n, n_assets)."""
         half = (self._dof() / 2).expand(n, -1)
         gamma = torch._standard_gamma(half, generator) / half  # pyright: ignore[reportPrivateImportUsage] - the public ones take no generator
         return torch.randn((n, self.n_assets), generator=generator) / torch.sqrt(gamma)
 
 
 def _seen(x: Tensor) -> Tensor:
-    """What networks are shown of returns: signed, compressed; and the log of their size."""
+    """The input that networks get for returns: compressed returns with their sign, and the log of their size."""
     return torch.cat([torch.asinh(x), torch.log(x**2 + 0.05)], dim=-1)

@@ -77,7 +77,7 @@ def test_what_cannot_denoise_is_refused(small):
         denoise_book(small.book, Constant(1.0), ratio=1.0)
     with pytest.raises(ConfigError, match="not fitted"):
         denoise_book(small.book, fs.make_detector("conv_autoencoder"))
-    with pytest.raises(ConfigError, match="knows the notional of no level"):
+    with pytest.raises(ConfigError, match="has no feature that is the notional of a level"):
         denoise_book(small.book, Constant(1.0, ("log_bids_limit_notional_0", "spread")))
 
 

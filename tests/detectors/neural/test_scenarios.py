@@ -115,7 +115,7 @@ def test_saved_models_draw_the_same_paths_and_tampered_ones_are_refused(models, 
 def test_a_file_of_something_else_is_refused(bars, tmp_path):
     path = tmp_path / "detector.safetensors"
     fs.make_detector("pca").fit(fs.ohlcv_features(bars)).save(path)
-    with pytest.raises(DataError, match="holds a pca, no scenario model; give one of vae, conditional_vae, gan"):
+    with pytest.raises(DataError, match="holds a pca, not a scenario model; pass one of vae, conditional_vae, gan"):
         fs.load_scenario_model(path)
 
 
@@ -215,7 +215,7 @@ def test_a_collapsed_model_fails_with_a_remedy(bars):
 def test_what_cannot_work_is_refused(bars, models):
     with pytest.raises(ConfigError, match="n_steps of vae must be at least 8, got 4"):
         fs.VAEScenarios(n_steps=4).fit(bars)
-    with pytest.raises(ConfigError, match=r"stress must lie between 1, which is none, and 20, got 0\.5"):
+    with pytest.raises(ConfigError, match=r"stress must lie between 1 \(no stress\) and 20, got 0\.5"):
         fs.generate_scenarios(models["vae"], 10, 0.5)
     with pytest.raises(ConfigError, match="n must be at least 1 scenario, got 0"):
         fs.generate_scenarios(models["vae"], 0)

@@ -89,7 +89,7 @@ def test_a_grid_needs_parameters_that_differ():
     bars, _ = random_market(2)
     scores = scores_of(bars, np.zeros(bars.shape))
     for thresholds, holds in (({}, ["2h"]), ({"a": Fixed(0.5)}, []), ({"a": Fixed(0.5)}, ["2h", "2h"])):
-        with pytest.raises(ConfigError, match="thresholds and holds that differ"):
+        with pytest.raises(ConfigError, match="at least one threshold and distinct holds"):
             stability_grid(bars, scores, thresholds, holds)
 
 

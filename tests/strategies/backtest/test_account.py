@@ -304,7 +304,7 @@ def test_weights_of_a_table_are_held_to_its_times_and_symbols():
         backtest(bars, table[["S1", "S0"]], FREE)
     with pytest.raises(ConfigError, match=r"the index of the weights must be the 3 times .* use reindex"):
         backtest(bars, table.shift(1, freq="h"), FREE)
-    with pytest.raises(ConfigError, match="or give an array"):
+    with pytest.raises(ConfigError, match="or pass an array"):
         backtest(bars, table.reset_index(drop=True), FREE)
 
 
