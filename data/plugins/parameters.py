@@ -67,7 +67,11 @@ def mistyped(cls: type, params: Mapping[str, Any], defaults: Mapping[str, Any]) 
         expected = annotations.get(name, float | None if plain_number else Any)
         if not _fits(value, expected):
             usual = list(default) if isinstance(default, tuple) else default
-            such_as = f", such as {usual!r}" if default is not REQUIRED and default is not None else ""
+            such_as = (
+                f", such as {usual!r}"
+                if default is not REQUIRED and default is not None and typing.get_origin(expected) is not Literal
+                else ""
+            )
             return name, f"must be {_words(expected)}{such_as}, got {shown(value)}"
     return None
 

@@ -102,8 +102,8 @@ class Costs(Shown):
             return np.empty((0, 0))
         if "funding_rate" not in bars.extras:
             raise ConfigError(
-                f"costs with funding need bars.extras['funding_rate'], got {few(sorted(bars.extras)) or 'no extras'}; load the bars "
-                f"with fs.load_bars(..., funding=True), or leave funding out"
+                f"costs with funding need bars.extras['funding_rate'], got {few(sorted(bars.extras)) or 'no extras'}; load the "
+                "bars with fs.load_bars(..., funding=True), or leave funding out"
             )
         return bars.extras["funding_rate"]
 
