@@ -13,7 +13,10 @@ from tests.paths import ROOT
 MOST_MODULES = 15
 LONG = 350
 # A longer file has its reason here; the lines are an upper bound, so that it cannot grow unseen.
-REASONS: dict[str, tuple[int, str]] = {}
+REASONS: dict[str, tuple[int, str]] = {
+    "detectors/neural/base.py": (400, "one base class: a subclass and its reader see the life of a network in one place"),
+    "engine/kernels/rolling.py": (390, "a kernel and its stream share helpers, and numba's cache does not see another file change"),
+}
 
 
 def tracked(*suffixes: str) -> list[str]:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.engine.trials.ledger import GENESIS, REPAIR, Ledger, canonical, default_path, digest
+from foreshock.engine.trials.chain import GENESIS, canonical, digest
+from foreshock.engine.trials.ledger import REPAIR, Ledger, default_path
 from tests.paths import ROOT
 
 
