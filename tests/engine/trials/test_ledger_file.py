@@ -225,8 +225,8 @@ def test_a_folder_in_which_no_head_can_be_made_is_refused_before_hours_of_work(s
     def refuse(dir):
         raise PermissionError(1, "Operation not permitted", str(dir))
 
-    monkeypatch.setattr("foreshock.engine.trials.ledger.TemporaryFile", refuse)
-    with pytest.raises(ConfigError, match=r"in a folder that can be, got .*ledger.jsonl: Operation not permitted; give another"):
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(ConfigError, match=r"in a folder that can be, got .*ledger.jsonl: Operation not permitted; pass another"):
         six.check()
     assert six.path.read_bytes() == before
 
