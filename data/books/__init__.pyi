@@ -2,11 +2,6 @@ from .flows import book_flows as book_flows
 from .flows import book_from_ccxt as book_from_ccxt
 from .flows import book_levels as book_levels
 from .orderbook import BOOK_COLUMNS as BOOK_COLUMNS
-from .orderbook import LEVELS as LEVELS
-from .orderbook import MAX_GRID_ROWS as MAX_GRID_ROWS
 from .orderbook import N_LEVELS as N_LEVELS
-from .orderbook import SIDES as SIDES
-from .orderbook import TOTALS as TOTALS
 from .orderbook import Book as Book
-from .orderbook import grid_row as grid_row
 from .orderbook import read_book as read_book

@@ -1,13 +1,8 @@
 from .export import export_series as export_series
 from .export import find_series as find_series
-from .series import SIDE_TYPE as SIDE_TYPE
-from .series import SIDES as SIDES
-from .series import Range as Range
+from .findings import SeriesSummary as SeriesSummary
+from .findings import StoreReport as StoreReport
 from .series import SeriesKey as SeriesKey
-from .series import minute as minute
-from .series import without as without
 from .snapshots import read_snapshots as read_snapshots
-from .snapshots import snapshot_row as snapshot_row
 from .snapshots import trades_from_store as trades_from_store
-from .store import SeriesSummary as SeriesSummary
 from .store import Store as Store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from foreshock.data.checks import check_integer, check_number, check_path, check
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
+from foreshock.data.store.findings import SeriesSummary, StoreReport
 from foreshock.data.store.partition import Partition, encode, read_manifest, read_partition, verify_partition
 from foreshock.data.store.series import STORED, Range, SeriesKey, checked_range, empty_runs, handed_out, stored_rows, union, without
 from foreshock.data.store.writer import SeriesWriter
@@ -25,54 +25,6 @@ __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
 
 ENVIRONMENT = "FORESHOCK_STORE"
 SUFFIX, DAMAGED, LOCK = ".parquet", ".damaged", ".lock"
-
-
-@dataclass(frozen=True)
-class SeriesSummary:
-    """One line about a series.
-
-    Parameters
-    ----------
-    key : SeriesKey
-    n_rows, n_bytes, n_partitions : int
-        Of partitions that can be read.
-    covered : list of (int, int)
-        Half-open ranges in epoch ms in which nothing is missing.
-    problems : tuple of str
-        One sentence for each partition that cannot be read.
-    """
-
-    key: SeriesKey
-    n_rows: int
-    n_bytes: int
-    n_partitions: int
-    covered: list[Range]
-    problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class StoreReport:
-    """What ``verify`` or ``repair`` found.
-
-    Parameters
-    ----------
-    n_series, n_partitions, n_rows : int
-        Of partitions that are whole.
-    problems : tuple of str
-        One sentence for each partition that is not.
-    mended : tuple of str
-        What ``repair`` did.
-    """
-
-    n_series: int
-    n_partitions: int
-    n_rows: int
-    problems: tuple[str, ...]
-    mended: tuple[str, ...] = ()
-
-    @property
-    def whole(self) -> bool:
-        return not self.problems
 
 
 class Store(Shown):

@@ -1,11 +1,5 @@
-from .disk import PARTIAL as PARTIAL
 from .disk import check_writable as check_writable
-from .disk import make_folder as make_folder
-from .disk import renamed_together as renamed_together
-from .disk import sync_folder as sync_folder
-from .disk import unwritable as unwritable
 from .disk import write_whole as write_whole
-from .disk import writing as writing
 from .disk import written_together as written_together
 from .disk import written_whole as written_whole
 from .locks import lock as lock

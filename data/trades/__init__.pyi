@@ -2,7 +2,6 @@ from .bars import TradeBars as TradeBars
 from .bars import dollar_bars as dollar_bars
 from .bars import volume_bars as volume_bars
 from .trades import Trades as Trades
-from .trades import naming as naming
 from .trades import read_trades as read_trades
 from .trades import scan_trades as scan_trades
 from .windows import TradeWindows as TradeWindows

@@ -7,6 +7,7 @@ from .ohlcv import OHLCV_FEATURES as OHLCV_FEATURES
 from .ohlcv import OhlcvStream as OhlcvStream
 from .ohlcv import ohlcv_features as ohlcv_features
 from .pumps import PUMP_FEATURES as PUMP_FEATURES
+from .pumps import PumpStream as PumpStream
 from .pumps import published_pump_features as published_pump_features
 from .windows import WINDOW_FEATURES as WINDOW_FEATURES
 from .windows import WindowStream as WindowStream

@@ -3,8 +3,6 @@ from .description import correlation as correlation
 from .description import histogram as histogram
 from .description import rank_within as rank_within
 from .description import summarise as summarise
-from .pareto import MIN_PEAKS as MIN_PEAKS
 from .pareto import fit_pareto as fit_pareto
-from .proportions import Z_95 as Z_95
 from .proportions import wilson as wilson
 from .proportions import wilson_of_draws as wilson_of_draws

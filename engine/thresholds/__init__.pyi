@@ -4,9 +4,7 @@ from .peaks import PeaksOverThreshold as PeaksOverThreshold
 from .quantiles import Fixed as Fixed
 from .quantiles import RollingQuantile as RollingQuantile
 from .quantiles import TrainQuantile as TrainQuantile
-from .registry import THRESHOLDS as THRESHOLDS
 from .registry import build_threshold as build_threshold
-from .registry import described as described
 from .registry import make_threshold as make_threshold
 from .registry import register_threshold as register_threshold
 from .registry import threshold_kinds as threshold_kinds

@@ -14,7 +14,8 @@ from foreshock.data.checks import check_path, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown
-from foreshock.engine.trials.ledger import OPENING, SEAL, Entry, Ledger
+from foreshock.engine.trials.chain import Entry
+from foreshock.engine.trials.ledger import OPENING, SEAL, Ledger
 
 
 @dataclass(frozen=True, repr=False)

@@ -19,7 +19,7 @@ ledger_verbs = typer.Typer(help="Show the trials in the ledger, and check that t
 @ledger_verbs.command()
 def show(ledger: LedgerFile = None) -> None:
     """List every entry: its time, data, configuration and result."""
-    from foreshock.engine.trials.ledger import digest
+    from foreshock.engine.trials.chain import digest
     from foreshock.study.trials import describe
 
     trials = _ledger(ledger)

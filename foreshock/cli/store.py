@@ -12,7 +12,8 @@ from foreshock.data.errors import DataError
 from foreshock.terminal import StoreDir, printable
 
 if TYPE_CHECKING:
-    from foreshock.data.store.store import SeriesSummary, Store
+    from foreshock.data.store.findings import SeriesSummary
+    from foreshock.data.store.store import Store
 
 store_verbs = typer.Typer(help="List, check, repair and export the history on disk.", no_args_is_help=True)
 

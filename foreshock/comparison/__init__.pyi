@@ -1,4 +1,3 @@
-from .comparison import MODELS_VERSION as MODELS_VERSION
 from .comparison import load_models as load_models
 from .comparison import load_results as load_results
 from .comparison import print_comparison as print_comparison

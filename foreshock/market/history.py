@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,46 +12,12 @@ import pyarrow as pa
 
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.exchange.archive import Archive
-from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
-from foreshock.data.interval import Instant, parse_instant
-from foreshock.data.show.shown import few, shown
-from foreshock.data.store.series import SeriesKey
+from foreshock.data.interval import Instant
+from foreshock.data.show.shown import shown
 from foreshock.data.store.snapshots import trades_from_store
 from foreshock.data.store.store import Store
-from foreshock.data.system.disk import check_writable
-from foreshock.data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 from foreshock.data.trades.trades import Trades
-from foreshock.progress import fetch_bar
-
-BASE_URL = "FORESHOCK_BASE_URL"
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What a fetch brought of one series.
-
-    Parameters
-    ----------
-    key : SeriesKey
-    n_fetched : int
-        Rows that came from the exchange or its archive.
-    n_archived : int
-        Those of them that came from the archive.
-    n_rows : int
-        Rows that the store now has of the range.
-    n_empty : int
-        Bars of the range that the exchange does not have.
-    uncovered : list of (int, int)
-        What is still missing, epoch ms: not closed yet, or before the exchange has any.
-    """
-
-    key: SeriesKey
-    n_fetched: int
-    n_archived: int
-    n_rows: int
-    n_empty: int
-    uncovered: list[tuple[int, int]]
+from foreshock.market.fetching import Fetched, fetching_of, symbol_names
 
 
 def fetch_history(
@@ -78,124 +42,7 @@ def fetch_history(
     names = symbol_names(symbols)
     if kind == "book":
         raise ConfigError("the past of an order book cannot be fetched; it is recorded: give a duration, such as '1h'")
-    return _fetching(exchange, start, end, store, base_url, progress, archive).fetch(names, kind, timeframe)
-
-
-@dataclass(frozen=True)
-class Fetching:
-    """What the fetches of one call share: the exchange, the range, the store, and the way to them.
-
-    Parameters
-    ----------
-    exchange : str
-        ccxt's name.
-    first, stop : int
-        The range, epoch ms; it includes ``first`` and excludes ``stop``.
-    asked : str
-        The range in the user's words, for messages.
-    store : Store
-    base_url : str, optional
-        Another host for every request.
-    progress : bool
-        Show a progress bar on standard error.
-    archive : str or Path, optional
-        Where long ranges are looked for first.
-    """
-
-    exchange: str
-    first: int
-    stop: int
-    asked: str
-    store: Store
-    base_url: str | None
-    progress: bool
-    archive: str | Path | None
-
-    def fetch(self, names: Sequence[str], kind: str, timeframe: str = "") -> list[Fetched]:
-        """Put one series for each symbol into the store, in the order of ``names``; the timeframe is used for bars only."""
-        place, first, stop = self.store, self.first, self.stop
-        wanted = timeframe if kind == "ohlcv" else ""
-        if kind == "ohlcv":
-            # The bar that is open now is none yet.
-            step = SeriesKey(self.exchange, "spot", names[0], kind, wanted).step_ms
-            stop = min(stop, int(time.time() * 1000) // step * step)
-        keys = [series_key(self.exchange, name, kind, wanted) for name in names]
-        bulk = Archive(self.archive) if self.archive is not None else None
-        if bulk is not None:
-            for key in keys:
-                bulk.check(key)
-        missing = missing_ranges(place, keys, first, stop)
-        fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
-        if missing:
-            check_writable(place.folder)
-            # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
-            from foreshock.data.exchange.exchange import Exchange
-
-            source = Exchange(self.exchange, host(self.base_url))
-            if kind == "ohlcv":
-                source.step(timeframe)
-            if bulk is not None:
-                bulk.stopped = source.connection.pace.stopped
-            total = sum(b - a for ranges in missing.values() for a, b in ranges)
-            with fetch_bar(total, self.progress) as shown:
-
-                def on_page(key: SeriesKey, rows: int, ms: int, from_archive: bool) -> None:
-                    fetched[key] += rows
-                    archived[key] += rows if from_archive else 0
-                    shown(key.symbol, rows, ms)
-
-                fetch_missing(source, place, missing, on_page, archive=bulk)
-        return [_found(place, key, (fetched[key], archived[key]), first, stop) for key in keys]
-
-    def trades(self, symbol: str) -> SeriesKey:
-        """Fetch the trades of one market; at least one must lie in the range."""
-        if not isinstance(symbol, str):
-            raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {shown(symbol)}")
-        (found,) = self.fetch([symbol], "trades")
-        if not found.n_rows:
-            raise DataError(f"{self.exchange} has no trade of {symbol} {self.asked}; widen the range")
-        return found.key
-
-
-def _fetching(
-    exchange: str,
-    start: Instant | None,
-    end: Instant | None,
-    store: Store | str | Path | None,
-    base_url: str | None,
-    progress: bool,
-    archive: str | Path | None,
-) -> Fetching:
-    first, stop = _range(start, end)
-    asked = f"from {start} to {end or 'now'}"
-    return Fetching(exchange, first, stop, asked, store_at(store), base_url, progress, archive)
-
-
-def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
-    names = (symbols,) if isinstance(symbols, str) else tuple(symbols) if isinstance(symbols, Iterable) else (symbols,)
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {shown(wrong[0])}")
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f"symbols must be at least one and differ, got {few(names) or 'none'}")
-    return names
-
-
-def store_at(store: Store | str | Path | None) -> Store:
-    if store is not None and not isinstance(store, Store | str | os.PathLike):
-        raise ConfigError(f"store must be a folder, got {shown(store)}; leave it out for the user's own")
-    return store if isinstance(store, Store) else Store(store) if store is not None else Store.default()
-
-
-def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> SeriesKey:
-    market = "linear" if isinstance(symbol, str) and ":" in symbol else "spot"
-    return SeriesKey(exchange, market, symbol, kind, timeframe)
-
-
-def host(base_url: str | None) -> str | None:
-    if base_url is not None and not isinstance(base_url, str):
-        raise ConfigError(f"base_url must be an address that begins with http, got {shown(base_url)}")
-    return base_url or os.environ.get(BASE_URL) or None
+    return fetching_of(exchange, start, end, store, base_url, progress, archive).fetch(names, kind, timeframe)
 
 
 def load_bars(
@@ -257,7 +104,7 @@ def load_bars(
     if not isinstance(funding, bool):
         raise ConfigError(f"funding must be True or False, got {shown(funding)}")
     names = symbol_names(symbols)
-    fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
+    fetching = fetching_of(exchange, start, end, store, base_url, progress, archive)
     found = fetching.fetch(names, "ohlcv", timeframe)
     tables = []
     for one in found:
@@ -312,7 +159,7 @@ def load_trades(
     DataError
         If there is no trade in the range, or the store cannot be read or written.
     """
-    fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
+    fetching = fetching_of(exchange, start, end, store, base_url, progress, archive)
     key = fetching.trades(symbol)
     return trades_from_store(fetching.store.read(key, fetching.first, fetching.stop))
 
@@ -331,33 +178,6 @@ def stream_trades(
 
     What the store lacks is fetched when this is called, not when the first day is asked for.
     """
-    fetching = _fetching(exchange, start, end, store, base_url, progress, archive)
+    fetching = fetching_of(exchange, start, end, store, base_url, progress, archive)
     key = fetching.trades(symbol)
     return map(trades_from_store, fetching.store.parts(key, fetching.first, fetching.stop))
-
-
-def _range(start: Instant | None, end: Instant | None) -> tuple[int, int]:
-    """Epoch ms; the start is needed, the end is now by default."""
-    if start is None:
-        raise ConfigError("start must be given, such as '2024-01-01', got none")
-    first = int(parse_instant(start, "start").astype("datetime64[ms]").astype(np.int64))
-    now = int(time.time() * 1000)
-    stop = now if end is None else int(parse_instant(end, "end").astype("datetime64[ms]").astype(np.int64))
-    if first >= stop:
-        raise ConfigError(f"start must be before end, got {start} and {'now' if end is None else end}")
-    if not EARLIEST_EPOCH * 1000 <= first < LATEST_EPOCH * 1000:
-        raise ConfigError(f"start must lie in the years 2000 to 2099, got {start}; take a later one")
-    if first >= now:
-        raise ConfigError(f"start must be in the past, got {start}")
-    return first, min(stop, now)
-
-
-def _found(store: Store, key: SeriesKey, n_fetched: tuple[int, int], start: int, stop: int) -> Fetched:
-    n_rows = sum(map(len, store.parts(key, start, stop)))
-    uncovered = store.missing(key, start, stop)
-    n_empty = 0
-    if key.kind == "ohlcv":
-        step = key.step_ms
-        n_slots = -(-stop // step) - -(-start // step)
-        n_empty = n_slots - n_rows - sum(-(-b // step) - -(-a // step) for a, b in uncovered)
-    return Fetched(key, *n_fetched, n_rows, n_empty, uncovered)

@@ -17,7 +17,7 @@ from foreshock.data.store.series import SeriesKey
 from foreshock.data.store.snapshots import read_snapshots
 from foreshock.data.store.store import Store
 from foreshock.data.system.disk import check_writable
-from foreshock.market.history import host, series_key, store_at, symbol_names
+from foreshock.market.fetching import host, series_key, store_at, symbol_names
 from foreshock.progress import fetch_bar
 
 SHORTEST = np.timedelta64(1, "s")

@@ -2,11 +2,8 @@ from .config import StudyConfig as StudyConfig
 from .config import load_study as load_study
 from .content import SCHEMA_VERSION as SCHEMA_VERSION
 from .demo import demo_study as demo_study
-from .identities import with_identities as with_identities
 from .result import StudyResult as StudyResult
-from .side_by_side import walk_forward_all as walk_forward_all
 from .study import Study as Study
 from .trials import deflate_study as deflate_study
-from .trials import describe as describe
 from .trials import record_study as record_study
 from .validate import Validation as Validation

@@ -12,18 +12,67 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
+from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.risk.estimators.report import risk_report
 from foreshock.engine.risk.performance import performance
 from foreshock.engine.scores import Scores, Signals
+from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import HorizonMoves
+from foreshock.engine.validation.moves.slices import agreement, rank_stability
 from foreshock.engine.validation.surrogates.calibration import measured
 from foreshock.engine.validation.verdict import Surrogate
-from foreshock.plain import bars_section
+from foreshock.exploration.sections import PAIRED, projection
+from foreshock.plain import bars_section, versions
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import Identity
 from foreshock.study.judge import Judgement
+from foreshock.study.sections import Circumstances, regimes_section
+from foreshock.study.trading import Traded
 
 SCHEMA_VERSION = 1
+# Alerts of two detectors up to this many bars apart are the same event.
+AGREEMENT_BARS = 1
+
+
+def study_content(
+    config: Mapping[str, Any],
+    bars: Bars,
+    detectors: Mapping[str, Detector],
+    scores: Mapping[str, Scores],
+    signals: Mapping[str, Signals],
+    judged: Judgement,
+    around: Circumstances,
+    traded: Traded,
+    setting: Judging,
+) -> dict[str, Any]:
+    """The sections of results.json, in their order."""
+    backtests, regimes = traded.backtests, around.regimes
+    return {
+        "version": SCHEMA_VERSION,
+        "config": config,
+        "data": data_section(bars, setting.first),
+        "detectors": {
+            label: detector_section(detector, scores[label], signals[label], judged, label) for label, detector in detectors.items()
+        },
+        "surrogates": surrogates_section(judged, bars.symbols),
+        "calibration": calibration_section(),
+        "evidence": {label: evidence_section(frames) for label, frames in judged.evidence.items()},
+        "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
+        "backtests": {who.name: backtest_section(who, result) for who, result in traded.accounts.items()},
+        "risk": {name: risk_rows(result) for name, result in backtests.items()},
+        "equity_by_month": months_section(backtests),
+        "value_at_risk": traded.value_at_risk,
+        "cost_sweep": traded.costs,
+        "random_draws": traded.timings,
+        "event_study": around.event_study,
+        "regimes": regimes_section(regimes),
+        "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, setting.seed, []),
+        "slices": around.slices,
+        "rank_stability": rank_stability(around.slices),
+        "agreement": agreement(signals, AGREEMENT_BARS),
+        "seeds": {"study": setting.seed},
+        "versions": versions(),
+    }
 
 
 def data_section(bars: Bars, first_test_row: int) -> dict[str, Any]:

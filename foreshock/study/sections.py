@@ -1,30 +1,64 @@
-"""What a study tells beside its verdicts: event studies, places and years, regimes, costs and value at risk through time."""
+"""The circumstances of the alerts: what follows them, in which years, assets and regimes they matter, and the regimes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration
-from foreshock.detectors.clusters.regimes import Regimes
-from foreshock.engine.risk.forecasts.path import RiskPath, risk_path
+from foreshock.detectors.clusters.regimes import KMeansRegime, Regimes, walk_forward_regimes
+from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.event_study import EventStudyTable, event_study
 from foreshock.engine.validation.moves.forward import MoveTable
-from foreshock.engine.validation.moves.slices import sliced_moves
-from foreshock.strategies.assess.cost_sweep import cost_sweep
-from foreshock.strategies.backtest.costs import Costs
-from foreshock.strategies.backtest.result import BacktestResult
-from foreshock.study.side_by_side import for_each
+from foreshock.engine.validation.moves.slices import slice_masks, sliced_moves
+from foreshock.study.side_by_side import for_each, worth_processes
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
 # Bootstrap draws of a slice: there are many of them.
 SLICE_DRAWS = 199
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What surrounds the alerts of a study.
+
+    Parameters
+    ----------
+    event_study : dict of str to dict
+        Activity and return after the alerts of each detector.
+    regimes : Regimes
+        Out of sample, on the rows of the bars.
+    slices : list of dict
+        Forward moves of each detector in each year, asset and regime.
+    """
+
+    event_study: dict[str, dict[str, Any]]
+    regimes: Regimes
+    slices: list[dict[str, Any]]
+
+
+def circumstances(
+    table: MoveTable, signals: Mapping[str, Signals], splits: WalkForward, setting: Judging, step: Callable[[str], None]
+) -> Circumstances:
+    """Event studies, regimes and slices, all over the longest horizon of ``table``.
+
+    ``step`` is called once for each detector, and once more at the end.
+    """
+    bars, longest = table.bars, table.longest
+    after = event_studies(bars, signals, longest, setting, step)
+    n_jobs = -1 if worth_processes(bars) else 1
+    regimes = walk_forward_regimes(KMeansRegime(seed=setting.seed), ohlcv_features(bars), splits, n_jobs)
+    masks = slice_masks(bars, regimes.labels, regimes.names)
+    slices = slices_section(table.only(longest), signals, masks, setting)
+    step("years, assets and regimes")
+    return Circumstances(after, regimes, slices)
 
 
 def event_studies(
@@ -79,32 +113,3 @@ def regimes_section(regimes: Regimes) -> dict[str, Any]:
             for symbol, own in known.items()
         },
     }
-
-
-def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Costs) -> dict[str, Any]:
-    """Total return of each strategy at each cost of a fill, and the cost at which nothing is left."""
-    sweep = cost_sweep(bars, {name: result.weights for name, result in backtests.items()}, costs=costs)
-    rates = [column for column in sweep.columns if column != "break_even"]
-    return {
-        "rates": rates,
-        "total_return": {str(name): [float(row[rate]) for rate in rates] for name, row in sweep.iterrows()},
-        "break_even": {str(name): float(row["break_even"]) for name, row in sweep.iterrows()},
-    }
-
-
-def risk_section(backtests: Mapping[str, BacktestResult], bars: Bars, seed: int) -> tuple[dict[str, RiskPath], dict[str, Any]]:
-    """Forecasts of each strategy's risk and every test of them; or none, and why."""
-    arguments = {name: (result.returns, result.interval, result.time, seed) for name, result in backtests.items()}
-    try:
-        found = for_each(_tested_path, arguments, bars)
-    except DataError as error:
-        return {}, {"rows": [], "reason": str(error)}
-    rows = [{"strategy": name, **row} for name, (_, tests) in found.items() for row in tests]
-    return {name: path for name, (path, _) in found.items()}, {"rows": rows, "reason": ""}
-
-
-def _tested_path(
-    returns: np.ndarray, interval: np.timedelta64, time: np.ndarray, seed: int
-) -> tuple[RiskPath, list[dict[str, Any]]]:
-    path = risk_path(returns, interval, time)
-    return path, path.tests(seed)

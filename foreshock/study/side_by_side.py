@@ -114,3 +114,30 @@ def _scored(
             return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)
         except ConfigError as error:
             return error
+
+
+def walk_forward_each(
+    detectors: Mapping[str, Detector],
+    features: Features,
+    splits: WalkForward,
+    purge: int,
+    train_scores: bool,
+    step: Callable[[str], None],
+) -> dict[str, Scored]:
+    """Scores and fitted detectors by label, in the order of the detectors; ``step`` is called after each fold.
+
+    Raises
+    ------
+    ConfigError
+        If a detector cannot work on these features.
+    """
+    found = {}
+
+    def on_fold(label: str) -> None:
+        step(f"walk-forward {label}")
+
+    for label, result in walk_forward_all(detectors, features, splits, purge, train_scores=train_scores, on_fold=on_fold):
+        if isinstance(result, ConfigError):
+            raise result
+        found[label] = result
+    return {label: found[label] for label in detectors}

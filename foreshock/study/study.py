@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -14,81 +14,104 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_horizons, check_number, check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
-from foreshock.data.quality.clean import clean
+from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 from foreshock.detectors.base import Detector
-from foreshock.detectors.clusters.regimes import KMeansRegime, walk_forward_regimes
 from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
-from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
-from foreshock.engine.out_of_sample.causality import Audit, audit
+from foreshock.engine.out_of_sample.causality import Audit
 from foreshock.engine.out_of_sample.splits import WalkForward
-from foreshock.engine.out_of_sample.walk_forward import FittedFolds, walk_forward
-from foreshock.engine.scores import Scores, Signals, Threshold, check_threshold
+from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.thresholds.registry import build_threshold, described
 from foreshock.engine.validation.judging import MIN_SURROGATES, Judging
 from foreshock.engine.validation.moves.forward import check_moves_fit
-from foreshock.engine.validation.moves.slices import agreement, rank_stability, slice_masks
 from foreshock.engine.validation.surrogates.histories import BEST
 from foreshock.engine.validation.surrogates.significance import Rescorer
-from foreshock.exploration.sections import PAIRED, projection
-from foreshock.plain import plain, versions
+from foreshock.plain import plain
 from foreshock.progress import progress_bar
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
-from foreshock.strategies.backtest.portfolio import backtest, backtest_many
-from foreshock.strategies.backtest.result import BacktestResult
-from foreshock.strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
-from foreshock.strategies.identity import BASELINE, RANDOM, Identity
-from foreshock.study import content as sections
+from foreshock.study.audit import Pipeline
 from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
+from foreshock.study.content import study_content
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
-from foreshock.study.sections import cost_section, event_studies, regimes_section, risk_section, slices_section
-from foreshock.study.side_by_side import walk_forward_all, worth_processes
+from foreshock.study.sections import circumstances
+from foreshock.study.side_by_side import walk_forward_each
+from foreshock.study.trading import Strategies, trade
 from foreshock.study.trials import deflate_study
 
 BASELINES = ("random", "volatility_only")
-# Alerts of two detectors up to this many bars apart are the same event.
-AGREEMENT_BARS = 1
 MAX_RANDOM_DRAWS = 10_000
 
 
 @dataclass(frozen=True, repr=False)
 class Study(Shown):
-    """What is to be run on which bars.
+    """Detectors on a history, and everything that decides how they are scored, judged and traded.
+
+    Nothing is computed before ``run`` or ``audit`` is called.
 
     Parameters
     ----------
     bars : Bars
+        The history; it is cleaned first, and the result says what was set to unknown.
     detectors : sequence of str or Detector, or dict of label to either
-        The baselines ``random`` and ``volatility_only`` are added, so that every table shows them.
+        Names (see ``fs.detectors()``) or detectors with parameters of their own. The baselines ``random`` and
+        ``volatility_only`` are added, so that every table shows them.
     splits : WalkForward
+        Lengths of training and test blocks; by default a year and 90 days.
     threshold : Threshold
+        Rule that turns scores into alerts; by default a rolling quantile.
     horizons : sequence of str
-        Durations of the forward moves; the longest is purged before each test block.
+        Durations of the moves measured after an alert, such as ``"6h"``; the longest is purged before each test block.
     features : sequence of str
-        See ``ohlcv_features``.
+        Names of the bar features that the detectors see; see ``ohlcv_features``.
     delay : int
-        Bars from a signal to the first bar measured.
+        Bars from a signal to the first bar measured, at least 1.
     cooldown : str, optional
-        After an event, further alerts of the symbol are no events for this long; by default the longest horizon. Strategies see
-        every alert.
+        After an event, further alerts of the symbol do not count as events for this long; by default the longest horizon.
+        Strategies see every alert.
     costs : Costs
-    hold, exposure, rebalance : str, float, str
-        Of ``AnomalyAvoidance``.
+        Fee, slippage and funding of every backtest.
+    hold : str
+        How long ``AnomalyAvoidance`` stays out of a symbol after an alert.
+    exposure : float
+        Fraction of its weight that the symbol keeps meanwhile, 0 to 1.
+    rebalance : str
+        How often the strategies restore equal weights.
     random_draws : int
-        Random timings that each avoidance strategy is held against.
+        Random timings that each avoidance strategy is compared with, at most 10,000.
     n_bootstrap : int
+        Draws of every bootstrap and shifts of every shift test; 999 is usual.
     n_surrogates : int
-        Histories of volatility alone that the alerts are held against; 0 leaves this test, which decides the verdict, out.
+        Histories that have the volatility of the data and nothing else. The verdict compares the alerts with those on them;
+        0 leaves this test out.
     surrogate_family : str
         Volatility model of these histories; see ``fit_surrogates``.
     seed : int
+        Seed of every random number in the study.
     title : str
+        Heading of the report.
+
+    Raises
+    ------
+    ConfigError
+        If a value has another type, lies outside its range, or a list is a single word.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> study = fs.Study(bars, ["zscore"], fs.WalkForward(train="5D", test="2D"), horizons=["1h", "6h"])
+    >>> study.event_cooldown
+    '6h'
+    >>> list(study.labelled_detectors())
+    ['zscore', 'random', 'volatility_only']
+    >>> study  # doctest: +ELLIPSIS
+    Study(bars=Bars(BTC/USDT, 300 bars of 1h, 2022-01-01 to 2022-01-13, with quote_volume), detectors=['zscore'], splits=...)
     """
 
     bars: Bars
@@ -208,6 +231,7 @@ class Study(Shown):
 
     @property
     def event_cooldown(self) -> str:
+        """``cooldown``, or the longest horizon."""
         if self.cooldown is not None:
             return self.cooldown
         return max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
@@ -242,92 +266,68 @@ class Study(Shown):
         DataError
             If nothing can be scored.
         """
+        plan = self._plan()
+        bars, setting = plan.bars, plan.setting
+        n_labels = len(plan.detectors)
+        n_steps = 4 + n_labels * (plan.n_folds + 3) + plan.strategies.n_backtests(n_labels) + self.n_surrogates
+        with progress_bar(n_steps, progress) as step:
+            features = ohlcv_features(bars, self.features)
+            step("features")
+            fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, self.threshold.needs_train_scores, step)
+            scores = {label: found for label, (found, _) in fitted.items()}
+            signals = {label: found.signals(self.threshold) for label, found in scores.items()}
+            rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
+            judged = judge(bars, signals, rescorers, partial(ohlcv_features, features=self.features), setting, step)
+            around = circumstances(judged.table, signals, self.splits, setting, step)
+            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
+        content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
+        backtests, paths = traded.backtests, traded.risk_paths
+        forward, verdicts = judged.forward, judged.verdicts
+        return deflate_study(
+            StudyResult(
+                self.title, content, bars, around.regimes, scores, signals, forward, verdicts, backtests, paths, plan.quality
+            )
+        )
+
+    @threadpool_limits.wrap(limits=1)
+    def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
+        """The causality gate over the study's features, detectors, threshold and strategies.
+
+        Detectors are fitted on the first training window and score truncated and corrupted histories; the threshold and the
+        strategy are held to the walk-forward scores of ``volatility_only``, refitted on every history. What a strategy fills
+        at an open must not depend on the bar that opens.
+
+        Parameters
+        ----------
+        n_cuts : int
+            Rows at which the history is cut or corrupted.
+        progress : bool
+            Show a progress bar on standard error.
+        """
+        bars, _ = clean(self.bars)
+        detectors = self.labelled_detectors()
+        purge = self._purge(detectors)
+        first = self.splits.folds(bars.n_bars, bars.interval, purge)[0].test.start
+        trained = ohlcv_features(bars.head(first), self.features)
+        fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
+        pipeline = Pipeline(self.features, fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
+        return pipeline.run_gate(bars, n_cuts, first, self.seed, progress)
+
+    def _plan(self) -> _Plan:
+        """Everything that costs no time, checked: a duration that does not fit should not wait for the detectors."""
         detectors = self.labelled_detectors()
         bars, quality = clean(self.bars)
-        # Costless checks first: a duration that does not fit should not wait for the detectors.
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
         self._probe_threshold(bars)
         check_moves_fit(bars, self.horizons, self.delay)
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge)
-        first, n_folds = folds[0].test.start, len(folds)
-        setting = self._judging(first)
-        n_backtests = 2 + len(detectors) * (1 + self.random_draws)
-        with progress_bar(4 + len(detectors) * (n_folds + 3) + n_backtests + self.n_surrogates, progress) as step:
-            features = ohlcv_features(bars, self.features)
-            step("features")
-            fitted = self._walk_forward(detectors, features, purge, step)
-            scores = {label: found for label, (found, _) in fitted.items()}
-            signals = {label: found.signals(self.threshold) for label, found in scores.items()}
-            rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
-            judged = judge(bars, signals, rescorers, partial(ohlcv_features, features=self.features), setting, step)
-            longest = judged.table.longest
-            after = event_studies(bars, signals, longest, setting, step)
-            n_jobs = -1 if worth_processes(bars) else 1
-            regimes = walk_forward_regimes(KMeansRegime(seed=self.seed), ohlcv_features(bars), self.splits, n_jobs)
-            masks = slice_masks(bars, regimes.labels, regimes.names)
-            slices = slices_section(judged.table.only(longest), signals, masks, setting)
-            step("years, assets and regimes")
-            tested = bars.rows(slice(first, None))
-            accounts, timings = self._backtests(tested, {k: s.rows(slice(first, None)) for k, s in signals.items()}, step)
-            backtests = {identity.name: result for identity, result in accounts.items()}
-            acted = {identity.name: result for identity, result in accounts.items() if identity.role != RANDOM}
-            costs = cost_section(tested, acted, self.costs)
-            step("costs")
-            paths, tested_risk = risk_section(acted, bars, self.seed)
-            step("value at risk")
-        content = {
-            "version": sections.SCHEMA_VERSION,
-            "config": self.config(),
-            "data": sections.data_section(bars, first),
-            "detectors": {
-                label: sections.detector_section(detector, scores[label], signals[label], judged, label)
-                for label, detector in detectors.items()
-            },
-            "surrogates": sections.surrogates_section(judged, bars.symbols),
-            "calibration": sections.calibration_section(),
-            "evidence": {label: sections.evidence_section(frames) for label, frames in judged.evidence.items()},
-            "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
-            "backtests": {who.name: sections.backtest_section(who, result) for who, result in accounts.items()},
-            "risk": {name: sections.risk_rows(result) for name, result in backtests.items()},
-            "equity_by_month": sections.months_section(backtests),
-            "value_at_risk": tested_risk,
-            "cost_sweep": costs,
-            "random_draws": timings,
-            "event_study": after,
-            "regimes": regimes_section(regimes),
-            "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, self.seed, []),
-            "slices": slices,
-            "rank_stability": rank_stability(slices),
-            "agreement": agreement(signals, AGREEMENT_BARS),
-            "seeds": {"study": self.seed},
-            "versions": versions(),
-        }
-        found = plain(content)
-        return deflate_study(
-            StudyResult(
-                self.title, found, bars, regimes, scores, signals, judged.forward, judged.verdicts, backtests, paths, quality
-            )
-        )
+        setting = self._judging(folds[0].test.start)
+        return _Plan(detectors, bars, quality, purge, len(folds), setting, self._strategies())
 
-    def _walk_forward(
-        self, detectors: Mapping[str, Detector], features: Features, purge: int, step: Callable[[str], None]
-    ) -> dict[str, tuple[Scores, FittedFolds]]:
-        """Scores and fitted detectors by label, in the order of the detectors."""
-        found = {}
-        for label, result in walk_forward_all(
-            detectors,
-            features,
-            self.splits,
-            purge,
-            train_scores=self.threshold.needs_train_scores,
-            on_fold=lambda label: step(f"walk-forward {label}"),
-        ):
-            if isinstance(result, ConfigError):
-                raise result
-            found[label] = result
-        return {label: found[label] for label in detectors}
+    def _strategies(self) -> Strategies:
+        return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
 
     def _probe_threshold(self, bars: Bars) -> None:
         """Let the threshold refuse its window now, on scores that are nowhere known."""
@@ -340,73 +340,15 @@ class Study(Shown):
         longest = max(bars_in(horizon, self.bars.interval, "horizon") for horizon in self.horizons)
         return longest + self.delay + max(detector.lookback for detector in detectors.values())
 
-    def _backtests(
-        self, bars: Bars, signals: dict[str, Signals], step: Callable[[str], None]
-    ) -> tuple[dict[Identity, BacktestResult], dict[str, dict[str, Any]]]:
-        """Avoidance by each detector, its random timings, and the two passive baselines, all on the test rows."""
-        accounts: dict[Identity, BacktestResult] = {}
-        timings: dict[str, dict[str, Any]] = {}
-        avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
-        chance = RandomAvoidance(self.random_draws, self.seed, self.hold, self.exposure, self.rebalance)
-        for passive in (BuyAndHold(), EqualWeight(self.rebalance)):
-            accounts[Identity(passive.name, role=BASELINE)] = backtest(bars, passive.weights(bars), self.costs, passive.name)
-            step(passive.name)
-        for label, alerts in signals.items():
-            avoiding, by_chance = Identity(avoidance.name, label), Identity(chance.name, label, RANDOM)
-            accounts[avoiding] = backtest(bars, avoidance.weights(bars, alerts), self.costs, avoiding.name)
-            step(avoiding.name)
-            drawn: list[BacktestResult] = []
-            for result in backtest_many(bars, chance.draws(bars, alerts), self.costs, by_chance.name):
-                drawn.append(result)
-                step(by_chance.name)
-            # The draw in the middle stands for chance in the tables; all of them give the percentile.
-            drawn.sort(key=lambda result: result.equity[-1])
-            accounts[by_chance] = drawn[(len(drawn) - 1) // 2]
-            totals = [result.equity[-1] - 1 for result in drawn]
-            own = accounts[avoiding].equity[-1] - 1
-            # Equal returns are half below; without an alert there is no timing to be better or worse than.
-            below = np.mean([(total < own) + 0.5 * (total == own) for total in totals]) if alerts.active.any() else None
-            timings[avoiding.name] = {"n_draws": self.random_draws, "total_returns": totals, "percentile": below}
-        return accounts, timings
 
-    @threadpool_limits.wrap(limits=1)
-    def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
-        """The causality gate over the study's features, detectors, threshold and strategies.
+@dataclass(frozen=True)
+class _Plan:
+    """A study after its checks: the cleaned bars, and what is settled before the first fit."""
 
-        Detectors are fitted on the first training window and score truncated and corrupted histories; the threshold and the
-        strategy are held to the walk-forward scores of ``volatility_only``, refitted on every history. What a strategy fills
-        at an open must not depend on the bar that opens.
-        """
-        bars, _ = clean(self.bars)
-        detectors = self.labelled_detectors()
-        purge = self._purge(detectors)
-        first = self.splits.folds(bars.n_bars, bars.interval, purge)[0].test.start
-        trained = ohlcv_features(bars.head(first), self.features)
-        fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        baseline = fitted["volatility_only"]
-        avoidance = AnomalyAvoidance(self.hold, self.exposure, self.rebalance)
-        passive = (BuyAndHold(), EqualWeight(self.rebalance))
-
-        def compute(history: Bars) -> dict[str, np.ndarray]:
-            features = ohlcv_features(history, self.features)
-            found = {f"feature {name}": features.column(name) for name in features.names}
-            found |= {f"detector {label}": detector.score(features).values for label, detector in fitted.items()}
-            scores = walk_forward(
-                baseline,
-                features,
-                self.splits,
-                label_bars=purge - baseline.lookback,
-                train_scores=self.threshold.needs_train_scores,
-            )
-            signals = scores.signals(self.threshold)
-            found["walk-forward scores"] = scores.values
-            found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
-            weights = {avoidance.name: avoidance.weights(history, signals)} | {idle.name: idle.weights(history) for idle in passive}
-            found |= {f"strategy {name}": values for name, values in weights.items()}
-            return found | {f"fills {name}": backtest(history, values, self.costs).turnover for name, values in weights.items()}
-
-        at_open = [f"fills {strategy.name}" for strategy in (avoidance, *passive)]
-        tolerance = {f"detector {label}": detector.tolerance for label, detector in fitted.items()}
-        with progress_bar(n_cuts, progress) as step:
-            # Cuts start one row into the first test block, so that every history has something to score.
-            return audit(compute, bars, n_cuts, first + 1, tolerance, at_open, self.seed, lambda: step("causality gate"))
+    detectors: dict[str, Detector]
+    bars: Bars
+    quality: QualityReport
+    purge: int
+    n_folds: int
+    setting: Judging
+    strategies: Strategies

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.checks import check_type
-from foreshock.engine.trials.ledger import TRIAL, Entry, Ledger
+from foreshock.engine.trials.chain import Entry
+from foreshock.engine.trials.ledger import TRIAL, Ledger
 from foreshock.engine.validation.selection.sharpe import deflated_sharpe, sharpe_estimate
 from foreshock.plain import plain
 from foreshock.study.result import StudyResult

@@ -6,7 +6,6 @@ from typing import Any
 from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY
 
 VERDICTS = ("adds information", "echoes volatility", "no information", "too few events", "not tested")
-DETECTOR_BASELINES = ("random", "volatility_only")
 
 
 def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:

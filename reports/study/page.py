@@ -18,13 +18,14 @@ from foreshock.reports.parts.records import trade_records
 from foreshock.reports.parts.tables import quality_table, settings_table
 from foreshock.reports.price.chart import PriceHistory
 from foreshock.reports.study import (
+    accounts,
+    figures,
+)
+from foreshock.reports.study import (
     events as event_figures,
 )
 from foreshock.reports.study import (
     evidence as evidence_tables,
-)
-from foreshock.reports.study import (
-    figures,
 )
 from foreshock.reports.study import (
     order as study_order,
@@ -106,8 +107,8 @@ class StudyReport(Page):
             "forward": figures.forward_charts(results),
             "ladder": figures.ladder_charts(results),
             "lead": figures.lead_charts(results),
-            "equity": figures.equity_chart(self.equity, results, self.exposure),
-            "timing": figures.timing_chart(results, self.random_draws),
+            "equity": accounts.equity_chart(self.equity, results, self.exposure),
+            "timing": accounts.timing_chart(results, self.random_draws),
             "alerts": figures.alert_chart(results),
             "after": event_figures.event_charts(results),
             "var": risk_figures.var_charts(self.risk_paths, results),

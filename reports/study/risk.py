@@ -10,7 +10,7 @@ from foreshock.engine.risk.forecasts.path import LEVELS, METHODS, RiskPath
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, words
-from foreshock.reports.study.figures import N_SHOWN, dress
+from foreshock.reports.study.accounts import N_SHOWN, dress
 from foreshock.reports.study.order import strategies_in_order, strategy_kind
 from foreshock.strategies.identity import BASELINE, RANDOM
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from foreshock.data.exchange.archive import BAR_NAMES, TRADE_NAMES
+from foreshock.data.exchange.archive_file import BAR_NAMES, TRADE_NAMES
 from foreshock.data.store.series import SeriesKey
 from tests.servers.store_writers import BARS, TRADES, between
 

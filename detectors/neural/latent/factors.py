@@ -13,8 +13,8 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted, span_facts, symbols_fact
-from foreshock.detectors.neural.latent.models import CharacteristicFactors, CrossSections, FactorModel, make_factor_model
-from foreshock.detectors.scaling import CLIP
+from foreshock.detectors.neural.latent.fold import FittedFold, slopes_on, squared_error
+from foreshock.detectors.neural.latent.models import CrossSections, make_factor_model
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.kernels.recursive import ewma_nb
 from foreshock.engine.out_of_sample.splits import WalkForward
@@ -202,7 +202,7 @@ def latent_factors(
         if len(cols) > n_factors:
             train, test = train.columns(cols), test.columns(cols)
             began = perf_counter()
-            fitted = _Fold(make_factor_model(model, n_factors, epochs, beta, seed, device), train)
+            fitted = FittedFold(make_factor_model(model, n_factors, epochs, beta, seed, device), train)
             out.add(fitted, test, fold.test, cols, volatility[fold.test][:, cols], perf_counter() - began)
         if on_fold is not None:
             on_fold()
@@ -233,73 +233,6 @@ def lagged_ranks(values: np.ndarray) -> np.ndarray:
     return lagged
 
 
-class _Fold:
-    """A fitted model whose codes are ordered by the returns they explain in training and signed to rise with the market."""
-
-    def __init__(self, model: FactorModel, train: CrossSections) -> None:
-        model.fit(train)
-        self.model = model
-        codes = model.encode(train)
-        usable = ~np.isnan(codes).any(axis=1)
-        self.n_rows = int(usable.sum())
-        known = train.known()[usable]
-        self.filled = np.where(known, np.clip(train.returns[usable], -CLIP, CLIP), 0.0)
-        codes = codes[usable]
-        market = self.filled.sum(axis=1) / known.sum(axis=1)
-        self.order = self._order(codes, known)
-        self.sign: np.ndarray = np.where(codes[:, self.order].T @ market < 0, -1.0, 1.0)
-        codes = codes[:, self.order] * self.sign
-        self.codes, self.known, self.mean = codes, known, codes.mean(axis=0)
-
-    def _order(self, codes: np.ndarray, known: np.ndarray) -> list[int]:
-        """Greedy order: each next code is the one that explains most together with the codes before it."""
-        order: list[int] = []
-        while len(order) < codes.shape[1]:
-            left = [k for k in range(codes.shape[1]) if k not in order]
-            errors = [
-                _error(codes[:, [*order, k]], self.filled, known, _slopes(codes[:, [*order, k]], self.filled, known)) for k in left
-            ]
-            order.append(left[int(np.argmin(errors))])
-        return order
-
-    def encode(self, rows: CrossSections) -> np.ndarray:
-        return self.model.encode(rows)[:, self.order] * self.sign
-
-    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:
-        plain = np.empty_like(codes)
-        plain[:, self.order] = codes * self.sign
-        return self.model.decode(plain, rows)
-
-    def weights(self, rows: CrossSections) -> np.ndarray:
-        """Weights of returns in units of volatility, shape (n_rows, n_factors, n_symbols)."""
-        found = self.model.weights(rows)
-        if found is not None:
-            return found[:, self.order] * self.sign[:, None]
-        n = self.filled.shape[1]
-        moments = self.filled.T @ self.filled / self.n_rows + 1e-3 * np.eye(n)
-        slopes = np.linalg.solve(moments, self.filled.T @ self.codes / self.n_rows).T
-        return np.broadcast_to(slopes, (len(rows.returns), *slopes.shape))
-
-    def loadings(self, rows: CrossSections) -> np.ndarray:
-        if isinstance(self.model, CharacteristicFactors):
-            return self.model.loadings(rows)[:, :, self.order] * self.sign
-        slopes = _slopes(self.codes, self.filled, self.known)
-        return np.broadcast_to(slopes.T, (len(rows.returns), *slopes.T.shape))
-
-
-def _slopes(codes: np.ndarray, returns: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Regression of each symbol's known returns on the codes, (n_factors, n_symbols)."""
-    found = np.empty((codes.shape[1], returns.shape[1]))
-    for i in range(returns.shape[1]):
-        rows = known[:, i]
-        found[:, i] = np.linalg.lstsq(codes[rows], returns[rows, i], rcond=None)[0]
-    return found
-
-
-def _error(codes: np.ndarray, returns: np.ndarray, known: np.ndarray, slopes: np.ndarray) -> float:
-    return float((((returns - codes @ slopes) ** 2) * known).sum())
-
-
 class _Tables:
     """Collects the results of the folds."""
 
@@ -315,7 +248,9 @@ class _Tables:
         self.correlations: list[np.ndarray] = []
         self.parts: list[tuple[int, np.ndarray, np.ndarray]] = []
 
-    def add(self, fold: _Fold, test: CrossSections, rows: slice, cols: np.ndarray, volatility: np.ndarray, seconds: float) -> None:
+    def add(
+        self, fold: FittedFold, test: CrossSections, rows: slice, cols: np.ndarray, volatility: np.ndarray, seconds: float
+    ) -> None:
         self.seconds += seconds
         codes = fold.encode(test)
         self.codes[rows] = codes
@@ -332,7 +267,7 @@ class _Tables:
         self.loadings[np.ix_(np.arange(rows.start, rows.stop), cols, np.arange(codes.shape[1]))] = fold.loadings(test)
         self._measure(fold, test, codes, cols)
 
-    def _measure(self, fold: _Fold, test: CrossSections, codes: np.ndarray, cols: np.ndarray) -> None:
+    def _measure(self, fold: FittedFold, test: CrossSections, codes: np.ndarray, cols: np.ndarray) -> None:
         usable: np.ndarray = np.logical_not(np.isnan(codes).any(axis=1))
         if usable.sum() < 50:
             return
@@ -353,8 +288,8 @@ class _Tables:
             self.sums["left_squares"] += (returns[seen, i] ** 2).sum()
         for k in range(codes.shape[1]):
             # The explained part of the first k + 1 factors, by regressions on the training rows, gives what each factor adds.
-            slopes = _slopes(fold.codes[:, : k + 1], fold.filled, fold.known)
-            self.explained[k] += (returns**2).sum() - _error(codes[:, : k + 1], returns, known, slopes)
+            slopes = slopes_on(fold.codes[:, : k + 1], fold.filled, fold.known)
+            self.explained[k] += (returns**2).sum() - squared_error(codes[:, : k + 1], returns, known, slopes)
         market = returns.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         self.correlations.append(_correlations(codes, np.where(known, returns, np.nan), cols, self.bars.n_symbols))
         self.parts.append((len(codes), *_market_and_own(codes, returns, known, market)))

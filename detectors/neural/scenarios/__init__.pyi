@@ -1,9 +1,7 @@
 from .gan import GANScenarios as GANScenarios
 from .load import load_scenario_model as load_scenario_model
-from .model import VOLATILITY_REGIMES as VOLATILITY_REGIMES
 from .model import ScenarioModel as ScenarioModel
 from .model import Scenarios as Scenarios
 from .model import generate_scenarios as generate_scenarios
-from .model import held_returns as held_returns
 from .vae import ConditionalVAEScenarios as ConditionalVAEScenarios
 from .vae import VAEScenarios as VAEScenarios

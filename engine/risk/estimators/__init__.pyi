@@ -1,14 +1,8 @@
 from .filtered import GarchFilter as GarchFilter
-from .filtered import standing_still as standing_still
-from .report import daily_returns as daily_returns
 from .report import risk_report as risk_report
 from .student_excess import StudentExcess as StudentExcess
-from .tail import MIN_LOSSES as MIN_LOSSES
-from .tail import TAIL_LEVEL as TAIL_LEVEL
 from .tail import ParetoTail as ParetoTail
 from .value_at_risk import cornish_fisher_quantile as cornish_fisher_quantile
 from .value_at_risk import gaussian_quantile as gaussian_quantile
 from .value_at_risk import historical_cvar as historical_cvar
 from .value_at_risk import historical_var as historical_var
-from .value_at_risk import known_returns as known_returns
-from .value_at_risk import loss_tail as loss_tail

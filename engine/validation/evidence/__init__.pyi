@@ -1,14 +1,9 @@
 from .event_regression import EventEffect as EventEffect
 from .event_regression import EventRegression as EventRegression
 from .inference import Estimate as Estimate
-from .inference import RowSums as RowSums
 from .inference import bootstrap_ratios as bootstrap_ratios
-from .inference import hac_dummy_p as hac_dummy_p
 from .inference import hac_mean_p as hac_mean_p
 from .inference import hac_variance as hac_variance
-from .inference import stationary_block as stationary_block
 from .inference import welch_p as welch_p
 from .ladder import EvidenceTable as EvidenceTable
 from .ladder import evidence as evidence
-from .ladder import evidence_frame as evidence_frame
-from .ladder import horizon_evidence as horizon_evidence

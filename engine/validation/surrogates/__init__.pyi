@@ -1,9 +1,7 @@
 from .calibration import Measured as Measured
 from .calibration import measured as measured
-from .histories import BEST as BEST
 from .histories import Surrogates as Surrogates
 from .histories import fit_surrogates as fit_surrogates
 from .significance import Rescorer as Rescorer
 from .significance import SurrogateTest as SurrogateTest
-from .significance import run_surrogate_test as run_surrogate_test
 from .significance import surrogate_test as surrogate_test

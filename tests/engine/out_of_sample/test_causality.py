@@ -155,7 +155,7 @@ def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypat
     study = Study(
         bars, ["zscore"], WalkForward("20D", "5D", embargo=None), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h"
     )
-    monkeypatch.setattr("foreshock.study.study.backtest", forgetful)
+    monkeypatch.setattr("foreshock.study.audit.backtest", forgetful)
     found = study.audit(n_cuts=20)
     assert [result.name for result in found.results if not result.passed] == ["fills anomaly_avoidance"]
 

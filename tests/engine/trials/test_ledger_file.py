@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.engine.trials.ledger import GENESIS, REPAIR, Ledger, canonical, default_path, digest
+from foreshock.engine.trials.chain import GENESIS, canonical, digest
+from foreshock.engine.trials.ledger import REPAIR, Ledger, default_path
 from tests.paths import ROOT
 
 
@@ -224,7 +225,7 @@ def test_a_folder_in_which_no_head_can_be_made_is_refused_before_hours_of_work(s
     def refuse(dir):
         raise PermissionError(1, "Operation not permitted", str(dir))
 
-    monkeypatch.setattr("foreshock.engine.trials.ledger.TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     with pytest.raises(ConfigError, match=r"in a folder that can be, got .*ledger.jsonl: Operation not permitted; pass another"):
         six.check()
     assert six.path.read_bytes() == before

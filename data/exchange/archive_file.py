@@ -1,0 +1,160 @@
+"""One file of Binance's bulk archive: its name, and the rows that its zip holds."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from foreshock.data.bars import FIELDS
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.possible import impossible_amounts, impossible_bars
+from foreshock.data.store.series import SIDE_TYPE, SIDES, SeriesKey, minute
+
+FOLDERS = {"spot": "data/spot", "linear": "data/futures/um"}
+# Columns where a file has no header, and those that are taken, by kind.
+BAR_NAMES = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+TRADE_NAMES = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker,is_best_match"
+NAMES = {"ohlcv": BAR_NAMES.split(","), "trades": TRADE_NAMES.split(",")}
+TAKEN = {
+    "ohlcv": {"open_time": "time", **{name: name for name in FIELDS}},
+    "trades": {
+        "transact_time": "time",
+        "agg_trade_id": "id",
+        "price": "price",
+        "quantity": "amount",
+        "is_buyer_maker": "is_buyer_maker",
+    },
+}
+INTEGERS = ("open_time", "transact_time", "agg_trade_id")
+# Spot files are in us from 2025 on, all others in ms: 1e14 ms is the year 5138, 1e14 us is 1973.
+MICROSECONDS = 10**14
+
+
+@dataclass(frozen=True)
+class ArchiveFile:
+    """One zip of the archive.
+
+    Parameters
+    ----------
+    path : str
+        Below the source.
+    start, stop : int
+        The day or month it is of, epoch ms.
+    """
+
+    path: str
+    start: int
+    stop: int
+
+
+def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Table:
+    """Rows of one zip with the columns of the store, times in ms, sorted; see ``Archive.pages``."""
+    name = file.path.rsplit("/", 1)[1]
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            inside = archive.namelist()
+            if inside != [name.replace(".zip", ".csv")]:
+                raise DataError(
+                    f"{name} must hold {name.replace('.zip', '.csv')} alone, got {', '.join(inside)[:120] or 'nothing'}"
+                )
+            text = archive.read(inside[0])
+        table = _parse(key, text)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, pa.ArrowException, ValueError, LookupError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise DataError(f"{name} cannot be read: {reason}; it is damaged, fetch from the exchange instead") from error
+    times = table["time"].to_numpy()
+    if len(times) and not (file.start <= times.min() and times.max() < file.stop):
+        outside = times[(times < file.start) | (times >= file.stop)]
+        raise DataError(
+            f"{name} must hold times of its own period, got {outside[0]} ms and {len(outside) - 1} more; it is another file"
+        )
+    identity = table["id" if key.kind == "trades" else "time"].to_numpy()
+    table = table if (np.diff(identity) > 0).all() else table.take(np.unique(identity, return_index=True)[1])
+    if (np.diff(table["time"].to_numpy()) < 0).any():
+        raise DataError(f"{name} holds trades whose times fall while their ids rise; fetch from the exchange instead")
+    _check_rows(key, name, table)
+    return table
+
+
+def _check_rows(key: SeriesKey, name: str, table: pa.Table) -> None:
+    """Refuse a file with bars of another timeframe, or with values that no market can have."""
+    columns = {column: table[column].to_numpy() for column in table.column_names if column != "side"}
+    time = columns["time"]
+    if key.kind == "ohlcv":
+        # Every timeframe of the archive divides a day.
+        off = time % key.step_ms != 0
+        if off.any():
+            raise DataError(
+                f"{name} must hold bars of {key.timeframe}, got one that opens at {minute(time[off][0])}, {int(off.sum())} such; "
+                "its bars are of another timeframe, fetch from the exchange instead"
+            )
+        if len(time) > 1 and np.diff(time).min() > key.step_ms:
+            raise DataError(
+                f"{name} must hold bars of {key.timeframe}, got none that follow each other, the first at {minute(time[0])} and "
+                f"{minute(time[1])}; its bars are of another timeframe, fetch from the exchange instead"
+            )
+        found, what = impossible_bars(columns), "bar"
+    else:
+        found, what = impossible_amounts(columns, ("price", "amount")), "trade"
+    if found is not None:
+        row, fault = found
+        raise DataError(f"{name} holds a {what} that cannot be, at {minute(time[row])}: {fault}; fetch from the exchange instead")
+
+
+def _parse(key: SeriesKey, text: bytes) -> pa.Table:
+    if not text.strip():
+        # Of a day without a trade there may be a file without a line.
+        text = ",".join(NAMES[key.kind]).encode() + b"\n"
+    first = text[: text.find(b"\n") + 1 or None].decode("ascii").strip().split(",")
+    has_header = not first[0].lstrip("-").isdigit()
+    names = [name.strip() for name in first] if has_header else NAMES[key.kind][: len(first)]
+    taken = TAKEN[key.kind]
+    missing = [name for name in taken if name not in names]
+    if missing or len(names) != len(first):
+        raise ValueError(f"its columns are {', '.join(first)[:120]}, expected {', '.join(NAMES[key.kind])}")
+    types = {name: pa.int64() if name in INTEGERS else pa.float64() for name in taken}
+    types |= {"is_buyer_maker": pa.bool_()} if key.kind == "trades" else {}
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(text),
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=names, skip_rows=int(has_header)),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(taken), null_values=[""]),
+    )
+    if any(table[name].null_count for name in taken):
+        raise ValueError("it has rows that lack a value")
+    columns = {ours: table[theirs] for theirs, ours in taken.items()}
+    stamps = table[next(iter(taken))].to_numpy()
+    if len(stamps) and (stamps.min() < MICROSECONDS) != (stamps.max() < MICROSECONDS):
+        raise ValueError("its times are in more than one unit")
+    if len(stamps) and stamps.min() >= MICROSECONDS:
+        stamps = stamps // 1_000
+    columns["time"] = pa.array(stamps)
+    if key.kind == "trades":
+        # Where the maker bought, the taker sold.
+        sold = columns.pop("is_buyer_maker").to_numpy()
+        columns["side"] = pa.DictionaryArray.from_arrays(sold.astype(np.int8), pa.array(SIDES)).cast(SIDE_TYPE)
+    return pa.table(columns)
+
+
+def archive_name(key: SeriesKey) -> str:
+    """The symbol as Binance writes it."""
+    base, _, quoted = key.symbol.partition("/")
+    quoted, _, settled = quoted.partition(":")
+    if not base or not quoted or settled != (quoted if key.market == "linear" else ""):
+        form = "BTC/USDT:USDT" if key.market == "linear" else "BTC/USDT"
+        raise ConfigError(f"the archive's {key.market} symbols are written {form}, got {key.symbol}")
+    return base + quoted
+
+
+def archive_file(key: SeriesKey, period: str, start: int, stop: int) -> ArchiveFile:
+    symbol = archive_name(key)
+    what = key.timeframe or "aggTrades"
+    folder = f"klines/{symbol}/{what}" if key.kind == "ohlcv" else f"{what}/{symbol}"
+    date = str(np.datetime64(start, "ms").astype(f"datetime64[{'D' if period == 'daily' else 'M'}]"))
+    return ArchiveFile(f"{FOLDERS[key.market]}/{period}/{folder}/{symbol}-{what}-{date}.zip", start, stop)
