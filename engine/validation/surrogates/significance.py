@@ -19,6 +19,7 @@ from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.engine.features.features import Features
 from foreshock.engine.scores import Scores, Signals, Threshold
 from foreshock.engine.validation.evidence.event_regression import EventEffect, EventRegression
@@ -203,7 +204,7 @@ def surrogate_test(
 
 
 # One thread of BLAS from beginning to end: sums must not depend on how many surrogates are at work.
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def run_surrogate_test(
     surrogates: Surrogates,
     signals: Mapping[str, Signals],
