@@ -81,7 +81,7 @@ def test_every_path_and_command_that_a_page_names_exists(text):
         if program == "foreshock":
             known = verbs
             while words and hasattr(known, "commands") and not words[0].startswith("-"):
-                names = words.pop(0).split(r"\|") if "|" in command else [words.pop(0)]
+                names = words.pop(0).split("|")
                 for name in names:
                     assert name in known.commands, command
                 known = known.commands[names[0]]
