@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import foreshock as fs
 from foreshock.study.config import load_study
 from tests.paths import ROOT
 
@@ -71,6 +72,8 @@ def test_every_path_and_command_that_a_page_names_exists(text):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
         assert (ROOT / target).exists(), target
+    for name in re.findall(r"\bfs\.(\w+)", text):
+        assert hasattr(fs, name), name
     # What git ignores, such as the links in foreshock/ and what a run writes, is not looked for.
     folders = "data|engine|detectors|strategies|reports|tests|examples|docs|foreshock|.ci"
     for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", text):
@@ -91,6 +94,8 @@ def test_every_path_and_command_that_a_page_names_exists(text):
         elif program == "python" and words[:1] == ["-m"]:
             path = ROOT / words[1].replace(".", "/")
             assert path.is_dir() or path.with_suffix(".py").is_file(), command
+        elif program == "pytest":
+            assert all((ROOT / word).exists() for word in words if "/" in word), command
         elif program == "pip":
             for extra in re.findall(r"\[(\w+)\]", command):
                 assert extra in extras, command
