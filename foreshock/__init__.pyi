@@ -1,5 +1,10 @@
 # The public names, once: foreshock/__init__.py reads this file at import and loads each name when it is first used.
-from . import detectors as detectors  # type: ignore[assignment]
+import typing
+
+if not typing.TYPE_CHECKING:
+    # For type checkers foreshock.detectors is the function at the end of this file.
+    from . import detectors as detectors  # type: ignore[assignment]
+
 from .data.bars import Bars as Bars
 from .data.books.flows import book_flows as book_flows
 from .data.books.flows import book_from_ccxt as book_from_ccxt
@@ -186,4 +191,4 @@ from .study.validate import validate as validate
 __version__: str
 
 # The package foreshock.detectors can be called, and lists the names of the detectors.
-def detectors() -> list[str]: ...  # type: ignore[no-redef]
+def detectors() -> list[str]: ...

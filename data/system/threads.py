@@ -1,13 +1,24 @@
-"""Several series at once, each in a thread."""
+"""Several series at once, each in a thread; and functions that keep BLAS to one thread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from threading import Event
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 Item = TypeVar("Item")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def with_one_blas_thread(function: Function) -> Function:
+    """The function, in whose calls BLAS uses one thread.
+
+    threadpoolctl has no types of its own, so that what its decorator returns is not known to every type checker.
+    """
+    return threadpool_limits.wrap(limits=1)(function)
 
 
 def for_each_in_threads(items: Iterable[Item], work: Callable[[Item], None], n_threads: int, stopped: Event) -> None:

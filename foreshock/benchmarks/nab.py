@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from foreshock.benchmarks.common import published_row, report_row
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration
 from foreshock.data.show.shown import few
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.registry import detectors, make_detector
 from foreshock.engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
 from foreshock.engine.features.features import Features
@@ -73,7 +73,7 @@ class Series:
     n_late: int = 0
 
 
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Every registered detector that can look at a single column, on each series of NAB and on the first of TSB-AD.
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from foreshock.benchmarks.common import report_row
 from foreshock.data.errors import ConfigError
 from foreshock.data.simulate.market import DEFAULT_BARS, DEFAULT_SYMBOLS, simulate_market
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.registry import detectors, make_detector, neural_detectors
 from foreshock.engine.detection import Events, detection_report
 from foreshock.engine.features.features import Features
@@ -35,7 +35,7 @@ def planted_names() -> list[str]:
     return [name for name in detectors() if not name.startswith("pyod:")]
 
 
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def planted_benchmark(
     seed: int = 7, on_step: Callable[[str], None] = lambda _: None, n_symbols: int = DEFAULT_SYMBOLS, n_bars: int = DEFAULT_BARS
 ) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.interval import format_duration
 from foreshock.data.quality.clean import clean
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.clusters.regimes import KMeansRegime, Regimes, walk_forward_regimes
 from foreshock.detectors.neural.latent.factors import LatentFactors, latent_factors
 from foreshock.detectors.registry import make_detector
@@ -61,7 +61,7 @@ class _Knowledge:
     factor_weights: np.ndarray | None = None
 
 
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def strategy_comparison(
     bars: Bars,
     detectors: Sequence[str] = DETECTORS,

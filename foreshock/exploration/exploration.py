@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_path, check_text, check_whole
@@ -18,6 +17,7 @@ from foreshock.data.interval import Duration
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.exploration import sections
 from foreshock.plain import bars_section, plain, versions
 
@@ -101,7 +101,7 @@ class Exploration(Shown):
 
 
 # Matrices here are small, and the sums of one thread are the same bits each time.
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def explore(
     bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
 ) -> Exploration:

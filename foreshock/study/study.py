@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_horizons, check_number, check_text, check_type, check_whole
@@ -17,6 +16,7 @@ from foreshock.data.interval import bars_in
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
@@ -250,7 +250,7 @@ class Study(Shown):
         )
 
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
-    @threadpool_limits.wrap(limits=1)
+    @with_one_blas_thread
     def run(self, progress: bool = False) -> StudyResult:
         """Score, judge and backtest every detector out of sample.
 
@@ -289,7 +289,7 @@ class Study(Shown):
             )
         )
 
-    @threadpool_limits.wrap(limits=1)
+    @with_one_blas_thread
     def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
         """The causality gate over the study's features, detectors, threshold and strategies.
 

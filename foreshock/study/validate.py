@@ -9,13 +9,13 @@ from math import log
 from typing import TypedDict, Unpack
 
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_one, check_whole
 from foreshock.data.interval import bars_in
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import as_detector
 from foreshock.engine.features.features import Features
@@ -71,7 +71,7 @@ class ValidateOptions(TypedDict, total=False):
     n_bootstrap: int
 
 
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def validate(
     bars: Bars,
     detector: str | Detector,

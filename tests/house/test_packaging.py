@@ -26,14 +26,6 @@ print(fs.__file__)
 """
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, check=True)
-    return next(folder.glob("*.whl"))
-
-
 @pytest.fixture
 def crowded(tmp_path: Path) -> Path:
     """A user's folder with modules and packages that are called as ours are."""

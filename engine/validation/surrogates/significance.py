@@ -19,6 +19,7 @@ from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
+from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.engine.features.features import Features
 from foreshock.engine.scores import Scores, Signals, Threshold
 from foreshock.engine.validation.evidence.event_regression import EventEffect, EventRegression
@@ -274,7 +275,7 @@ def surrogate_test(
 
 
 # BLAS uses one thread throughout, because sums must not depend on how many surrogates run at a time.
-@threadpool_limits.wrap(limits=1)
+@with_one_blas_thread
 def run_surrogate_test(
     surrogates: Surrogates,
     signals: Mapping[str, Signals],
