@@ -77,8 +77,8 @@ def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
     """Bars of at least ``volume`` in base currency each [1]_.
 
     A bar ends with the trade that makes it full. Trades are never split, so a bar holds up to one trade more than requested, and
-    the next one starts at zero. Trades after the last full bar are left out, because that bar is not complete. An iterable of runs in
-    the order of time, such as ``scan_trades`` returns, is read one run at a time, with the same result bit for bit.
+    the next one starts at zero. Trades after the last full bar are left out, because that bar is not complete. An iterable of runs
+    in the order of time, such as ``scan_trades`` returns, is read one run at a time, with the same result bit for bit.
 
     Parameters
     ----------
