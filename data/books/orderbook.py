@@ -215,7 +215,7 @@ class Book(Shown):
 
     @classmethod
     def join(cls, books: Sequence[Book]) -> Book:
-        """One book from several books of one market, in the order of time."""
+        """One book from several books of one market, passed in the order of time."""
         if not books:
             raise DataError("there is no book to join; pass at least one")
         if len({(book.symbol, book.interval) for book in books}) > 1:
