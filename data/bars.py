@@ -29,9 +29,11 @@ class Bars(Shown):
     time : ndarray of datetime64[us], shape (n_bars,)
         Open time of each bar, UTC without a zone.
     symbols : tuple of str
+        Name of each column; names must differ.
     open, high, low, close, volume : ndarray of float64, shape (n_bars, n_symbols)
         Prices in quote currency, volume in base currency.
     interval : timedelta64[us]
+        Length of a bar.
     extras : dict of str to ndarray of float64, shape (n_bars, n_symbols)
         Further columns such as ``trade_count``, ``quote_volume``, ``taker_buy_volume`` or ``funding_rate``.
 
@@ -40,6 +42,15 @@ class Bars(Shown):
     DataError
         If shapes disagree, time is not a regular grid, a price is not positive, a number is infinite, a volume is
         negative, or a bar has some of its prices but not all.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=2, n_bars=300).bars
+    >>> bars.select("BTC/USDT").head(24)
+    Bars(BTC/USDT, 24 bars of 1h, 2022-01-01T00:00:00 to 2022-01-01T23:00:00, with quote_volume)
+    >>> bars.close.shape, bars.returns()[1].round(4)
+    ((300, 2), array([-0.0021, -0.0069]))
     """
 
     time: np.ndarray
@@ -91,21 +102,21 @@ class Bars(Shown):
         any_known = ~np.all([np.isnan(getattr(self, name)) for name in PRICES], axis=0)
         for name in PRICES:
             values = getattr(self, name)
-            self._refuse(any_known & np.isnan(values), name, "known where another price of the bar is")
+            self._refuse(any_known & np.isnan(values), name, "known where another price of the bar is known")
             self._refuse(values <= 0, name, "positive")
         self._refuse(self.volume < 0, "volume", "zero or more")
         for name in FIELDS:
             self._refuse(np.isinf(getattr(self, name)), name, "finite")
         infinite = [name for name, values in self.extras.items() if np.isinf(values).any()]
         if infinite:
-            raise DataError(f"extras must be finite, or NaN where not known, got an infinite {infinite[0]}; mend the source")
+            raise DataError(f"extras must be finite, or NaN where not known, got an infinite {infinite[0]}; fix the source")
 
     def _refuse(self, wrong: np.ndarray, name: str, expected: str) -> None:
         if wrong.any():
             row, col = map(int, np.argwhere(wrong)[0])
             raise DataError(
                 f"{name} must be {expected}, got {getattr(self, name)[row, col]} for {self.symbols[col]} at "
-                f"{self.time[row]} ({int(wrong.sum())} such bars); mend the source, or give the table to fs.clean, "
+                f"{self.time[row]} ({int(wrong.sum())} such bars); fix the source, or pass the table to fs.clean, "
                 f"which removes such bars and counts them"
             )
 
@@ -136,13 +147,22 @@ class Bars(Shown):
             strings or epochs in s, ms, us or ns between the years 2000 and 2100; without a zone they are UTC. Further columns
             of numbers become ``extras``; columns of text are left out.
         interval : str, optional
-            Such as ``"1h"``; by default the most common step between the bars of a symbol.
+            Length of a bar, such as ``"1h"``; by default the most common step between the bars of a symbol.
 
         Raises
         ------
         DataError
             If a column is missing, a time is unsorted, doubled or off the grid, a symbol has no name, a bar without prices has
             a volume, or a value is refused by ``Bars``.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> import pandas as pd
+        >>> hours = ["2024-01-01T00:00", "2024-01-01T02:00", "2024-01-01T03:00"]
+        >>> table = pd.DataFrame({"time": hours, "open": 1.0, "high": 2.0, "low": 0.5, "close": [1.0, 1.5, 2.0], "volume": 10.0})
+        >>> fs.Bars.from_frame(table, interval="1h").close[:, 0]
+        array([1. , nan, 1.5, 2. ])
         """
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         return cls(**bar_columns(bar_table(frame), interval))
@@ -212,7 +232,7 @@ class Bars(Shown):
         named = [("", getattr(self, name)) for name in FIELDS] + sorted(self.extras.items(), key=lambda item: item[0])
         for name, values in named:
             digest.update(name.encode())
-            # Adding zero turns -0.0 into 0.0, and NaN payloads are made one, so that equal values have equal bytes.
+            # Adding zero turns -0.0 into 0.0, and every NaN gets one bit pattern, so that equal values have equal bytes.
             digest.update(np.where(np.isnan(values), np.nan, values + 0.0).astype("<f8").tobytes())
         return digest.hexdigest()
 

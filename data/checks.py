@@ -18,13 +18,13 @@ from foreshock.data.show.shown import few, shown
 LONGEST_PATH = 4_096
 
 
-def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "give one") -> None:
-    """Refuse what is no whole number of at least ``least``.
+def check_whole(name: str, value: object, least: int, why: str = "", hint: str = "pass one") -> None:
+    """Refuse a value that is not a whole number of at least ``least``.
 
     >>> check_whole("delay", 1.5, 1)
     Traceback (most recent call last):
     ...
-    foreshock.data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; give one
+    foreshock.data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; pass one
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {shown(value)}; {hint}")
@@ -43,7 +43,7 @@ def check_most(name: str, value: int, most: int, hint: str) -> None:
 
 
 def check_level(level: object, usual: float = 0.95) -> float:
-    """The level as a float; refuses what is no number between 0 and 1.
+    """The level as a float; refuses a value that is not a number between 0 and 1.
 
     >>> check_level("95")
     Traceback (most recent call last):
@@ -56,7 +56,7 @@ def check_level(level: object, usual: float = 0.95) -> float:
 
 
 def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
-    """The levels as floats; refuses one without a list, the same one twice and fewer than ``least``.
+    """The levels as floats; refuses a single number, a repeated level and fewer than ``least`` levels.
 
     >>> check_levels(0.95)
     Traceback (most recent call last):
@@ -69,12 +69,12 @@ def check_levels(levels: Iterable[float], least: int = 1) -> tuple[float, ...]:
     if len(found) < least:
         raise ConfigError("levels must be at least one, such as (0.95, 0.99), got none")
     if len(set(found)) < len(found):
-        raise ConfigError(f"levels must differ, got {few(found)}; give each once")
+        raise ConfigError(f"levels must differ, got {few(found)}; pass each once")
     return found
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The ending of a message on a name that is not known: the nearest one that is, or nothing.
+    """The end of a message about an unknown name: the nearest known name, or an empty string.
 
     >>> did_you_mean("log_retrun", ["log_return", "range"])
     "; did you mean 'log_return'?"
@@ -86,13 +86,13 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def check_horizons(horizons: Sequence[Duration]) -> None:
-    """Refuse none, one that is no duration, and the same one twice, however it is written."""
+    """Refuse an empty list, a horizon that is not a duration, and a repeated horizon, however it is written."""
     if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
         raise ConfigError(f"horizons must differ and be at least one, got {few(horizons)}; a horizon twice is two tests")
 
 
 def check_type(name: str, value: object, expected: type | tuple[type, ...], hint: str) -> None:
-    """Refuse what is no ``expected``, such as a table where bars are wanted.
+    """Refuse a value that is not an instance of ``expected``, such as a table where bars are wanted.
 
     >>> check_type("bars", "btc.csv", dict, "read a file with fs.read_bars")
     Traceback (most recent call last):
@@ -105,7 +105,7 @@ def check_type(name: str, value: object, expected: type | tuple[type, ...], hint
 
 
 def check_switch(name: str, value: object) -> None:
-    """Refuse what is neither True nor False: a text such as "no" would count as True.
+    """Refuse a value that is neither True nor False: a text such as "no" would count as True.
 
     >>> check_switch("shorts", "no")
     Traceback (most recent call last):
@@ -117,7 +117,7 @@ def check_switch(name: str, value: object) -> None:
 
 
 def check_array(name: str, value: object, hint: str = "pass an array") -> None:
-    """Refuse what holds no numbers, such as a dict, a text or one number.
+    """Refuse a value that is not an array of numbers, such as a dict, a text or one number.
 
     >>> check_array("returns", {"a": 1})
     Traceback (most recent call last):
@@ -135,7 +135,7 @@ def check_array(name: str, value: object, hint: str = "pass an array") -> None:
 
 
 def check_times(name: str, value: object) -> None:
-    """Refuse what holds no times.
+    """Refuse a value that is not an array of times.
 
     >>> check_times("time", "2024")
     Traceback (most recent call last):
@@ -153,7 +153,7 @@ def check_times(name: str, value: object) -> None:
 
 
 def check_names(name: str, value: object) -> None:
-    """Refuse what is no list of names.
+    """Refuse a value that is not a list of names.
 
     >>> check_names("symbols", "BTC")
     Traceback (most recent call last):
@@ -165,7 +165,7 @@ def check_names(name: str, value: object) -> None:
 
 
 def check_path(name: str, value: object) -> None:
-    """Refuse what is no path.
+    """Refuse a value that is not a path.
 
     >>> check_path("path", 3)
     Traceback (most recent call last):
@@ -179,7 +179,7 @@ def check_path(name: str, value: object) -> None:
 
 
 def check_number(name: str, value: object) -> None:
-    """Refuse what is no number.
+    """Refuse a value that is not a number.
 
     >>> check_number("value", "3")
     Traceback (most recent call last):
@@ -191,7 +191,7 @@ def check_number(name: str, value: object) -> None:
 
 
 def check_integer(name: str, value: object) -> None:
-    """Refuse what is no whole number.
+    """Refuse a value that is not a whole number.
 
     >>> check_integer("start", 1.5)
     Traceback (most recent call last):

@@ -27,14 +27,24 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
         CSV (also ``.csv.gz``), Parquet or Feather, long (with a ``symbol`` column) or of a single symbol, which is then
         named after the file; or a folder of such files. Columns are those of ``Bars.from_frame``.
     interval : str, optional
-        Such as ``"1h"``; by default the most common step.
+        Length of a bar, such as ``"1h"``; by default the most common step.
 
     Raises
     ------
     ConfigError
-        If ``path`` is no path.
+        If ``path`` is not a path.
     DataError
-        If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` does that, and counts.
+        If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` removes malformed bars and counts
+        them.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/bars.csv"
+    >>> fs.simulate_market(seed=1, n_symbols=2, n_bars=300).bars.to_frame().to_csv(path, index=False)
+    >>> fs.read_bars(path)
+    Bars(2 symbols, 300 bars of 1h, 2022-01-01 to 2022-01-13, with quote_volume)
     """
     check_path("path", path)
     table = read_table(path)
@@ -43,18 +53,18 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """The files' rows as one ``bar_table``, their order and values unchecked."""
+    """The rows of all files as one ``bar_table``; their order and values are not checked."""
     if not isinstance(path, str | os.PathLike):
-        raise ConfigError(f"path must be a file or a folder, got {shown(path)}; give a CSV, Parquet or Feather file")
+        raise ConfigError(f"path must be a file or a folder, got {shown(path)}; pass a CSV, Parquet or Feather file")
     path = Path(path)
     if not path.exists():
-        raise DataError(f"no such file or folder: {path}; give a CSV, Parquet or Feather file")
+        raise DataError(f"no such file or folder: {path}; pass a CSV, Parquet or Feather file")
     if not path.is_dir():
         return _read_one(path)
     visible = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     files = sorted(file for file in visible if _suffix(file))
     if not files:
-        raise DataError(f"the folder {path} has no file that ends in {', '.join(READERS)}; give a file, or another folder")
+        raise DataError(f"the folder {path} has no file that ends in {', '.join(READERS)}; pass a file, or another folder")
     stems = [_stem(file) for file in files]
     for stem in stems:
         if stems.count(stem) > 1:
@@ -73,7 +83,7 @@ def _stem(path: Path) -> str:
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Puts the path in front of what is wrong with it."""
+    """Put the path in front of the message of a ``DataError``."""
     try:
         yield
     except DataError as error:
@@ -95,14 +105,14 @@ def _read_one(path: Path) -> pd.DataFrame:
             byte = f"byte 0x{error.object[error.start]:02x} at {error.start}"
             raise DataError(f"not UTF-8 text ({byte}); save it as UTF-8, or check that it is a CSV file") from error
         except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
-            # pandas' parser errors are ValueErrors, and what it makes of damaged metadata is any of these.
+            # pandas' parser errors are ValueErrors; damaged metadata may raise any of the others.
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-            raise DataError(f"cannot be read as {suffix[1:]}: {reason}; check that it is what its name says") from error
+            raise DataError(f"cannot be read as {suffix[1:]}: {reason}; check that its content fits its name") from error
         return bar_table(frame, _stem(path))
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    # The first row is read by itself, because pandas renames doubled columns and takes surplus fields for an index.
+    # The first row is read by itself, because pandas renames doubled columns and reads surplus fields as an index.
     first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, encoding="utf-8-sig").iloc[0]
     header = first.to_numpy(dtype=object)
     foreign = next((mark for mark in ";\t|" if mark in header[0]), None)

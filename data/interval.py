@@ -1,4 +1,4 @@
-"""Durations such as ``"1h"``, ``"20s"``, ``"365D"`` to microseconds and back, and instants.
+"""Parsing and formatting of durations such as ``"1h"``, ``"20s"``, ``"365D"``, and parsing of instants.
 
 Everything inside foreshock is a ``numpy.timedelta64[us]`` or ``numpy.datetime64[us]``. Calendar months and years have no
 fixed length and are refused as durations.
@@ -42,13 +42,13 @@ def parse_duration(value: Duration, name: str = "duration") -> np.timedelta64:
         micros = int(np.timedelta64(value).astype("timedelta64[us]").astype(np.int64))
     else:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", str(value))
-        # ccxt writes "1M" for a month, which is no fixed duration; every other unit may be in either case.
+        # ccxt writes "1M" for a month, which has no fixed length; every other unit may be in either case.
         unit = match and (match[2] if match[2] == "M" else match[2].lower())
         if not match or unit not in UNITS_US:
             raise ConfigError(
                 f"{name} must be a number and one of the units s, m, h, d, w, such as '6h' or '90D', got {shown(value)}"
             )
-        # The bound comes before the rounding, which an infinite float has not.
+        # Bound the value first: an infinite float cannot be rounded.
         micros = round(min(float(match[1]) * UNITS_US[unit], 2.0**62))
     if micros <= 0:
         raise ConfigError(f"{name} must be positive, got {shown(value)}")
@@ -88,7 +88,7 @@ def format_duration(value: np.timedelta64) -> str:
 
 
 def bars_in(duration: Duration, interval: np.timedelta64, name: str = "duration") -> int:
-    """How many bars of ``interval`` the duration spans; it must be a whole number of them."""
+    """Number of bars of ``interval`` in the duration, which must be a whole number of them."""
     span = parse_duration(duration, name)
     n_bars, rest = divmod(int(span.astype(np.int64)), int(interval.astype("timedelta64[us]").astype(np.int64)))
     if rest or n_bars < 1:

@@ -1,4 +1,4 @@
-"""One symbol on several exchanges, made one series that still says where each bar comes from."""
+"""Bars of one symbol on several exchanges, merged into one series that keeps the close and volume of each exchange."""
 
 from __future__ import annotations
 
@@ -18,15 +18,27 @@ from foreshock.data.show.shown import few, shown
 
 @dataclass(frozen=True, repr=False)
 class MergedBars(Shown):
-    """Bars of several exchanges as one.
+    """Bars of one symbol on several exchanges, merged into one series.
 
     Parameters
     ----------
     table : Table
-        ``time open high low close volume``; see ``merge_exchanges``.
+        The merged bars, ``time open high low close volume``; see ``merge_exchanges``.
     exchanges : tuple of str
+        Name of each column of ``close`` and ``volume``.
     close, volume : ndarray of float64, shape (n_bars, n_exchanges)
-        Of each exchange; NaN where it does not have the bar.
+        Close and volume on each exchange; NaN where it does not have the bar.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import pyarrow as pa
+    >>> bar = {"time": [0], "open": [100.0], "high": [100.0], "low": [100.0], "close": [100.0], "volume": [5.0]}
+    >>> merged = fs.merge_exchanges({"binance": pa.table(bar), "bybit": pa.table(bar | {"time": [60_000]})})
+    >>> merged
+    MergedBars(2 bars, of binance, bybit)
+    >>> merged.n_exchanges, merged.volume.tolist()
+    (array([1, 1]), [[5.0, nan], [nan, 5.0]])
     """
 
     table: pa.Table
@@ -36,12 +48,12 @@ class MergedBars(Shown):
 
     @property
     def n_exchanges(self) -> np.ndarray:
-        """Exchanges that have the bar, shape (n_bars,)."""
+        """Number of exchanges that have the bar, shape (n_bars,)."""
         return (~np.isnan(self.close)).sum(axis=1)
 
     @property
     def spread(self) -> np.ndarray:
-        """Highest close over the lowest, less one, shape (n_bars,): 0 where one exchange has the bar."""
+        """Highest close divided by the lowest, minus one, shape (n_bars,); 0 where only one exchange has the bar."""
         return np.nanmax(self.close, axis=1) / np.nanmin(self.close, axis=1) - 1
 
     def _facts(self) -> Iterator[str]:
@@ -49,7 +61,7 @@ class MergedBars(Shown):
         yield f"of {few(self.exchanges)}"
 
     def to_frame(self) -> pd.DataFrame:
-        """Columns ``time open high low close volume``, one row a bar; ``time`` as in ``table``."""
+        """Columns ``time open high low close volume``, one row per bar; ``time`` as in ``table``."""
         return self.table.to_pandas()
 
 
@@ -59,14 +71,14 @@ def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
     Parameters
     ----------
     tables : mapping of str to Table
-        By exchange, bars as ``Store.read`` gives them, of one timeframe.
+        Bars of each exchange by its name, as ``Store.read`` returns them, all of one timeframe.
 
     Returns
     -------
     MergedBars
-        Every bar that at least one exchange has. Open, high, low and close are each the median of the exchanges with that bar, of
-        two the mean; since a median keeps order, low stays below and high above. An exchange whose bar lacks one of its prices
-        does not have it. Volume is the sum of those known, NaN if none is.
+        Every bar that at least one exchange has. Open, high, low and close are medians over the exchanges with that bar (the mean
+        of two); a median keeps order, so low stays below and high above the others. An exchange whose bar lacks one of its prices
+        counts as not having it. Volume is the sum of the known volumes, NaN if none is known.
 
     Raises
     ------
@@ -75,15 +87,17 @@ def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
 
     Examples
     --------
+    >>> import foreshock as fs
+    >>> import pyarrow as pa
     >>> def bar(price, volume):
-    ...     return pa.table({"time": [0], **{name: [price] for name in PRICES}, "volume": [volume]})
-    >>> merged = merge_exchanges({"binance": bar(100.0, 5.0), "bybit": bar(101.0, 2.0), "upbit": bar(180.0, 1.0)})
+    ...     return pa.table({"time": [0], **dict.fromkeys(("open", "high", "low", "close"), [price]), "volume": [volume]})
+    >>> merged = fs.merge_exchanges({"binance": bar(100.0, 5.0), "bybit": bar(101.0, 2.0), "upbit": bar(180.0, 1.0)})
     >>> merged.table.to_pylist()[0]["close"], merged.table.to_pylist()[0]["volume"], round(float(merged.spread[0]), 3)
     (101.0, 8.0, 0.8)
     """
     check_type("tables", tables, Mapping, "the table of each exchange, by its name")
     if not tables:
-        raise DataError("there is nothing to merge; give the bars of at least one exchange")
+        raise DataError("there is nothing to merge; pass the bars of at least one exchange")
     times = {name: _times(name, table) for name, table in tables.items()}
     time = np.unique(np.concatenate(list(times.values())))
     values = np.full((len(FIELDS), len(time), len(tables)), np.nan)
@@ -104,7 +118,7 @@ def _times(name: str, table: pa.Table) -> np.ndarray:
     check_type(f"each of tables, {shown(name)},", table, pa.Table, "pass Arrow tables, as Store.read does")
     missing = {"time", *FIELDS} - set(table.column_names)
     if missing:
-        raise DataError(f"{name}: missing column: {few(sorted(missing))}; give bars as Store.read does")
+        raise DataError(f"{name}: missing column: {few(sorted(missing))}; pass bars as Store.read returns them")
     time = table["time"].to_numpy()
     if (np.diff(time) <= 0).any():
         raise DataError(f"{name}: times must rise from row to row, got {time[np.argmax(np.diff(time) <= 0) + 1]} after a later one")
@@ -112,10 +126,10 @@ def _times(name: str, table: pa.Table) -> np.ndarray:
 
 
 def _median(values: np.ndarray) -> np.ndarray:
-    """Of the known values of each row; numpy's own takes row by row."""
+    """Median of the known values of each row; ``np.nanmedian`` would loop over the rows."""
     ascending = np.sort(values, axis=1)
     n_known = (~np.isnan(values)).sum(axis=1)
     rows = np.arange(len(values))
     lower, upper = ascending[rows, (n_known - 1) // 2], ascending[rows, n_known // 2]
-    # The mean of two equal prices is that price, bit for bit.
+    # In this form, the mean of two equal prices is that price, bit for bit.
     return lower + (upper - lower) / 2

@@ -17,7 +17,7 @@ def check_options(function: Callable[..., Any], options: Mapping[str, object], k
     function : callable
         The function that was called.
     options : dict
-        What its ``**options`` hold.
+        The keywords that it got as ``**options``.
     known : TypedDict
         The keywords that ``**options`` may hold.
 

@@ -1,4 +1,4 @@
-"""Bars and trades that no market can have: refused wherever history comes in."""
+"""Checks for bars and trades that no market can have; history from every source passes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from foreshock.data.bars import PRICES
 
 
 def impossible_bars(columns: Mapping[str, np.ndarray]) -> tuple[int, str] | None:
-    """The first row that cannot be a bar and what is wrong with it, None if every row can.
+    """The first row that cannot be a bar and what is wrong with it; None if every row can be one.
 
     Prices are positive and finite, volumes finite and not negative, and no price lies above the high or below the low.
 
@@ -35,7 +35,7 @@ def impossible_bars(columns: Mapping[str, np.ndarray]) -> tuple[int, str] | None
 
 
 def impossible_amounts(columns: Mapping[str, np.ndarray], names: tuple[str, ...]) -> tuple[int, str] | None:
-    """As ``impossible_bars``, of columns that must be finite and not negative."""
+    """As ``impossible_bars``, for the named columns, which must be finite and not negative."""
     for name in names:
         wrong = ~((columns[name] >= 0) & np.isfinite(columns[name]))
         if wrong.any():

@@ -1,4 +1,4 @@
-"""Tables of bars to columns: names, times and numbers read, and put on a regular grid."""
+"""Parsing of tables of bars: column names, times and numbers, and the regular grid."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ TIME_NAMES = ("ts", "time", "timestamp", "date", "datetime", "open_time")
 # A grid far larger than the table it came from means that the interval, a time or the symbols are wrong.
 MAX_GRID_CELLS_PER_BAR = 20
 SMALL_GRID_CELLS = 1_000_000
-# Units per second, and the numbers that are taken for them: 1e11 s is the year 5138, 1e11 ms is 1973.
+# Unit, units per second, and the bound below which a number is read in that unit: 1e11 s is the year 5138, 1e11 ms is 1973.
 EPOCHS = (("s", 10**0, 1e11), ("ms", 10**3, 1e14), ("us", 10**6, 1e17), ("ns", 10**9, np.inf))
-# The years 2000 and 2100 in s. Outside lie row numbers, dates such as 20240131, and columns whose unit changes.
+# The years 2000 and 2100 in s. Numbers outside are row numbers, dates such as 20240131, or from a column whose unit changes.
 EARLIEST_EPOCH, LATEST_EPOCH = 946_684_800, 4_102_444_800
 
 
 def bar_columns(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
-    """The arguments of ``Bars`` from a ``bar_table`` whose rows must be in order and once; see ``Bars.from_frame``."""
+    """The arguments of ``Bars`` from a ``bar_table`` whose rows must be sorted and unique; see ``Bars.from_frame``."""
     steps = table.groupby("symbol", sort=False)["time"].diff().to_numpy()
-    mend = "mend the source, or give the table to fs.clean, which sorts, keeps the last of doubled bars, and counts them"
-    _refuse_rows(table, steps < np.timedelta64(0, "us"), f"expected the times of a symbol in ascending order; {mend}", "unsorted")
-    _refuse_rows(table, steps == np.timedelta64(0, "us"), f"expected each time of a symbol once; {mend}", "doubled")
+    fix = "fix the source, or pass the table to fs.clean, which sorts, keeps the last of doubled bars, and counts them"
+    _refuse_rows(table, steps < np.timedelta64(0, "us"), f"expected the times of a symbol in ascending order; {fix}", "unsorted")
+    _refuse_rows(table, steps == np.timedelta64(0, "us"), f"expected each time of a symbol once; {fix}", "doubled")
     bare = table[list(PRICES)].isna().all(axis=1) & table["volume"].notna()
-    mend = "remove them, or give the table to fs.clean, which does, and counts them"
-    _refuse_rows(table, bare.to_numpy(), f"expected no volume where no price is known; {mend}", "incomplete")
+    fix = "remove them, or pass the table to fs.clean, which removes and counts them"
+    _refuse_rows(table, bare.to_numpy(), f"expected no volume where no price is known; {fix}", "incomplete")
     return grid(table, interval)
 
 
@@ -83,7 +83,7 @@ def _named_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown_names(columns: Iterable[object]) -> str:
-    """Column names for a message, at most a dozen, none long, none unprintable."""
+    """Column names for a message: at most 12, each cut to 40 characters, and printable."""
     names = [str(name)[:40] for name in columns]
     shown = [name if name.isprintable() else ascii(name)[:40] for name in names[:12]]
     return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
@@ -101,7 +101,7 @@ def _symbols(values: pd.Series) -> np.ndarray:
 
 
 def numbers(values: pd.Series) -> np.ndarray:
-    # numpy would take booleans, complex numbers, durations and dates for numbers: True is 1.0, and a date its epoch.
+    # numpy would convert booleans, complex numbers, durations and dates to numbers: True to 1.0, and a date to its epoch.
     if values.dtype.kind not in "bcmM":
         try:
             return values.to_numpy(dtype=np.float64)
@@ -109,7 +109,7 @@ def numbers(values: pd.Series) -> np.ndarray:
             pass
     wrong = (pd.to_numeric(values.astype(str), errors="coerce").isna() & values.notna()).to_numpy(dtype=bool)
     got = f"{str(values.iloc[int(np.argmax(wrong))])[:40]!r} in row {int(np.argmax(wrong))}" if wrong.any() else str(values.dtype)
-    raise DataError(f"column {values.name} must hold numbers, got {got}; mend or convert the column")
+    raise DataError(f"column {values.name} must hold numbers, got {got}; fix or convert the column")
 
 
 def parse_times(values: pd.Series) -> np.ndarray:
@@ -135,14 +135,14 @@ def parse_times(values: pd.Series) -> np.ndarray:
     if kind not in ("string", "datetime64", "datetime", "date"):
         got = f"{kind} values such as {str(values.iloc[0])[:40]!r}"
         raise DataError(f"column {name} must hold times, got {got}; use ISO 8601, or epochs in s, ms, us or ns")
-    # pandas takes "now" and "today" for the moment of reading.
+    # pandas reads "now" and "today" as the moment of reading.
     values = values.mask(values.isin(["now", "today"]), "no date") if kind == "string" else values
     try:
         times = pd.to_datetime(values, utc=True, format="ISO8601" if kind == "string" else None)
     except (ValueError, TypeError, OverflowError) as error:
         reason = str(error).splitlines()[0].split(". You might")[0][:160]
         raise DataError(f"column {name} cannot be read as times: {reason}; use ISO 8601, or epochs in s, ms, us or ns") from error
-    # Blank strings are read as no time.
+    # pandas reads blank strings as NaT.
     _refuse_missing(times, name)
     return times.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
 
@@ -180,7 +180,9 @@ def grid(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
     Parameters
     ----------
     table : DataFrame
-        As ``bar_table`` gives it, the times of each symbol ascending.
+        The result of ``bar_table``, with the times of each symbol ascending.
+    interval : str, optional
+        Length of a bar; by default the most common step.
     """
     time = table["time"].to_numpy()
     step = regular_interval(table.groupby("symbol", sort=False)["time"].diff().to_numpy(), interval)
@@ -214,13 +216,14 @@ def grid(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
 
 
 def regular_interval(steps: np.ndarray, interval: Duration | None) -> np.timedelta64:
-    """The interval asked for, or the most common of some steps between bars (ties go to the shorter)."""
+    """The requested interval, or the most common step between bars (the shorter one in a tie)."""
     if interval is not None:
         return parse_duration(interval, "interval")
     steps = steps[steps > np.timedelta64(0, "us")]
     if not steps.size:
         raise DataError(
-            "the interval cannot be told from a single bar; pass interval, such as interval='1h' (data.interval in a study file)"
+            "the interval cannot be inferred from a single bar; pass interval, such as interval='1h' "
+            "(data.interval in a study file)"
         )
     values, counts = np.unique(steps, return_counts=True)
     return values[np.argmax(counts)]

@@ -1,4 +1,4 @@
-"""Order books from bare snapshots: one from a ccxt answer, and the flow between consecutive ones."""
+"""Order books from bare snapshots: a book from a ccxt answer, and the flows between consecutive snapshots."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.show.shown import shown
 from foreshock.data.trades.trades import Trades
 
-# Prices that differ by less, relatively, are one: rebuilt from a distance they agree to rounding only.
+# Prices with a smaller relative difference count as the same: a price rebuilt from its distance is exact only up to rounding.
 SAME_PRICE = 1e-9
 
 
 def book_from_ccxt(
     order_book: Mapping[str, Any], interval: Duration, symbol: str | None = None, time: np.datetime64 | None = None
 ) -> Book:
-    """A snapshot of one row from what ccxt's ``fetch_order_book`` gives; its flows are unknown (NaN), see ``book_flows``.
+    """A one-row book from what ccxt's ``fetch_order_book`` returns; its flows are unknown (NaN), see ``book_flows``.
 
     Parameters
     ----------
     order_book : dict
-        With ``bids`` and ``asks``, lists of ``[price, amount, ...]``, the best first or not; and, if not given here,
-        ``timestamp`` (ms) and ``symbol``. Levels beyond the fifteenth are left out, those that are not there are NaN, and levels
-        of one price are added up.
+        The lists ``bids`` and ``asks`` of ``[price, amount, ...]`` in any order, and ``timestamp`` (ms) and ``symbol`` if they are
+        not passed here. Levels beyond the fifteenth are dropped, absent levels are NaN, and levels of the same price are summed.
     interval : str
-        Usual time between snapshots.
+        Usual time between snapshots, such as ``"1m"``.
     symbol : str, optional
+        Name of the market; by default that of the answer, or ``"asset"``.
     time : datetime64, optional
-        When the snapshot was taken, UTC; some exchanges do not say.
+        When the snapshot was taken, UTC; by default the answer's ``timestamp``, which some exchanges leave out.
 
     Raises
     ------
     DataError
-        If a side is missing or empty, a price or amount is not a positive number, or the book is crossed.
+        If there is no time, a side is missing or empty, a price or amount is not a positive number, or the book is crossed.
 
     Examples
     --------
+    >>> import foreshock as fs
     >>> answer = {"bids": [[99.0, 2.0], [98.0, 1.0]], "asks": [[101.0, 3.0]], "timestamp": 1_700_000_000_000, "symbol": "A/B"}
-    >>> book = book_from_ccxt(answer, "1m")
+    >>> book = fs.book_from_ccxt(answer, "1m")
     >>> book.midpoint, book.column("bids_notional_1"), book.column("asks_distance_0")
     (array([100.]), array([98.]), array([0.01]))
     """
@@ -59,7 +60,7 @@ def book_from_ccxt(
     distance, notional = np.full((2, 1, 2, N_LEVELS), np.nan)
     for at, levels in enumerate(sides):
         for level, (price, amount) in enumerate(levels[:N_LEVELS]):
-            # Of the difference: of the ratio, a level at the midpoint of a penny book could round to the wrong side.
+            # Taken from the difference: ``price / midpoint - 1`` of a price near the midpoint could round to the wrong sign.
             distance[0, at, level] = (price - midpoint) / midpoint
             notional[0, at, level] = price * amount
     unknown = np.full((1, 2, N_LEVELS), np.nan)
@@ -111,51 +112,52 @@ def _levels(order_book: Mapping[str, Any], side: str, name: str) -> list[tuple[f
         if amount:
             amounts[price] = amounts.get(price, 0.0) + amount
     if not amounts:
-        raise DataError(f"all amounts of {side} of {name} are zero; expected a level with something at it")
+        raise DataError(f"all amounts of {side} of {name} are zero; expected a level with a positive amount")
     return sorted(amounts.items(), reverse=side == "bids")
 
 
 def book_flows(book: Book, trades: Trades | None = None) -> Book:
-    """The book with its limit, cancel and market flow derived from consecutive snapshots and the trades between them.
+    """The book with limit, cancel and market flows derived from consecutive snapshots and the trades between them.
 
-    Levels are matched by price, not by their number. For a price of a snapshot, with q' what rested there in the snapshot before,
-    q what rests now, and m what was traded against it since::
+    Levels are matched by price, not by their number. For a price of a snapshot, let q' be the value resting there in the previous
+    snapshot, q the value resting now, and m the value traded against it in between::
 
         market = m,  limit = max(q - q' + m, 0),  cancel = max(q' - q - m, 0),  so that  q = q' + limit - cancel - market
 
-    These are net flows, the least that explain the two snapshots: what was placed and taken away between them leaves no trace. A
-    price that the snapshot before could see and did not show had nothing at it (q' = 0); one beyond its last level was out of its
-    sight: q' is unknown, and so are limit and cancel. The flow of a price that has left the book has no level of its own: it is
-    booked at the nearest level of the new snapshot (of two the better), which is level 0 for what was traded through or pulled at
-    the old touch, unless it went out of sight beyond the last level. At a level so booked to, the equation holds for the sums
-    over its prices. A trade at a price that neither snapshot shows is of something placed in between: limit and market, at the
-    nearest level; if the snapshot before could not see the price, limit and cancel of that level are unknown.
+    These are net flows, the smallest that explain the two snapshots: an order placed and cancelled between them leaves no trace.
+    If the previous snapshot reached a price and showed nothing there, q' = 0; if the price lay beyond its last level, q' is
+    unknown, and so are limit and cancel. A price that has left the book has no level of its own: its flow is booked at the nearest
+    level of the new snapshot (the better one of two equally near). That is level 0 for values traded through or pulled at the old
+    touch; a price that is now beyond the last level is not booked. At a level that receives such flow, the equation holds for the
+    sums over its prices. A trade at a price that neither snapshot shows hit an order placed in between: it counts as limit and
+    market at the nearest level; if the previous snapshot did not reach the price, limit and cancel of that level are unknown.
 
     Parameters
     ----------
     book : Book
-        Its own flows, buys and sells, if any, are replaced.
+        Snapshots; their own flows, buys and sells, if any, are replaced.
     trades : Trades, optional
-        Of the same market, covering the book's time. A trade belongs to the first snapshot taken at or after it; a taker's buy
-        trades against the asks. Without trades market flow, buys and sells are unknown, and limit and cancel are net of trades: a
-        traded amount counts as cancelled.
+        Trades of the same market that cover the book's time. A trade belongs to the first snapshot taken at or after it; a taker's
+        buy trades against the asks. Without trades, market flow, buys and sells are unknown, and limit and cancel are net of
+        trades: a traded amount counts as cancelled.
 
     Returns
     -------
     Book
-        The first row's flows are NaN, and those after a gap of more than one and a half intervals, in which the touch may have
-        been anywhere.
+        The flows of the first row are NaN, and so are those after a gap of more than one and a half intervals, in which the touch
+        may have been anywhere.
 
     Raises
     ------
     DataError
-        If the trades are of several series.
+        If the trades belong to several series.
 
     Examples
     --------
+    >>> import foreshock as fs
     >>> first = {"bids": [[99.0, 5.0]], "asks": [[101.0, 4.0]], "timestamp": 1_700_000_000_000}
     >>> second = {"bids": [[99.0, 7.0]], "asks": [[101.0, 1.0]], "timestamp": 1_700_000_001_000}
-    >>> book = book_flows(Book.join([book_from_ccxt(answer, "1s") for answer in (first, second)]))
+    >>> book = fs.book_flows(fs.Book.join([fs.book_from_ccxt(answer, "1s") for answer in (first, second)]))
     >>> book.column("bids_limit_notional_0"), book.column("asks_cancel_notional_0")
     (array([ nan, 198.]), array([ nan, 303.]))
     """
@@ -170,7 +172,7 @@ def book_flows(book: Book, trades: Trades | None = None) -> Book:
         check_type("trades", trades, Trades, "read a file with fs.read_trades")
         if trades.series is not None:
             raise DataError(f"flows need trades of one series, got {len(set(trades.series))}; use Trades.split")
-        # Row r has the trades after snapshot r - 1, up to and at snapshot r.
+        # Row r has the trades after snapshot r - 1, up to and including the time of snapshot r.
         starts = np.concatenate([[0], np.searchsorted(trades.time, book.time, side="right")])
         paid, value, is_buy = trades.price, trades.quote, trades.is_buy
     cancel, limit, market = _flows_nb(price, book.notional, linked, starts, paid, value, is_buy, SAME_PRICE)
@@ -204,7 +206,7 @@ def _flows_nb(price, notional, linked, starts, paid, value, is_buy, same):
         if not linked[row]:
             continue
         for side in range(n_sides):
-            # Away from the midpoint is up for asks; a bid's price is turned over, so that the best has the lowest key.
+            # Bid prices are negated, so that on both sides the best price is the lowest and prices rise away from the midpoint.
             sign = 1.0 if side == 1 else -1.0
             now, before = price[row, side], price[row - 1, side]
             n_now, n_before = 0, 0
@@ -215,7 +217,7 @@ def _flows_nb(price, notional, linked, starts, paid, value, is_buy, same):
             if n_now == 0 or n_before == 0:
                 continue
             last_now, last_before = sign * now[n_now - 1], sign * before[n_before - 1]
-            # A book with fewer levels than fit is seen to its end.
+            # A side with fewer levels than the book can hold is visible to its end.
             sees_all_now, sees_all_before = n_now < n_levels, n_before < n_levels
             for j in range(n_now):
                 spent[j] = 0.0
@@ -233,7 +235,7 @@ def _flows_nb(price, notional, linked, starts, paid, value, is_buy, same):
                     old[j] = notional[row - 1, side, i]
                 elif sees_all_now or sign * before[i] < last_now:
                     left[i] = True
-            # Trades: at a level of now, at one that has left, or between: at the nearest level of now.
+            # A trade is booked at its level now, at its level before if that has left, or else at the nearest level now.
             for t in range(starts[row], starts[row + 1]):
                 if is_buy[t] != (side == 1):
                     continue
@@ -267,7 +269,7 @@ def _flows_nb(price, notional, linked, starts, paid, value, is_buy, same):
 
 @njit(cache=True)
 def _find(prices, n, wanted, same):
-    """The level of a price, or -1."""
+    """The number of the level with a price, or -1 if there is none."""
     for j in range(n):
         if abs(prices[j] - wanted) <= same * wanted:
             return j
@@ -276,7 +278,7 @@ def _find(prices, n, wanted, same):
 
 @njit(cache=True)
 def _nearest(prices, n, wanted, same):
-    """The level nearest to a price, of two at the same distance the better."""
+    """The number of the level nearest to a price; the better one of two at the same distance."""
     best = 0
     for j in range(1, n):
         if abs(prices[j] - wanted) < abs(prices[best] - wanted) - same * wanted:

@@ -32,8 +32,8 @@ MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT = 100_000, 100
 class Book(Shown):
     """Snapshots of one market's order book, each at its own time.
 
-    Arrays of levels have the shape (n_rows, 2, 15): bids, then asks, level 0 the best. NaN means not known: a level that is
-    not there, a column that the source lacks, the flow before the first snapshot.
+    Arrays of levels have the shape (n_rows, 2, 15): bids, then asks, level 0 is the best. NaN means not known: an
+    absent level, a column that the source lacks, the flows of the first snapshot.
 
     Parameters
     ----------
@@ -53,12 +53,22 @@ class Book(Shown):
     interval : timedelta64[us]
         Usual time between snapshots; see ``grid_rows``.
     symbol : str
+        Name of the market.
 
     Raises
     ------
     DataError
         If shapes disagree, times do not ascend, a number is infinite or negative, a distance has the wrong sign or does not
         grow away from the midpoint.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> book = fs.simulate_book(seed=1, n_rows=300).book
+    >>> book
+    Book(SIM/USDT, 300 snapshots of 5s, 2024-01-01T00:00:00 to 2024-01-01T00:24:55)
+    >>> book.distance.shape, book.price[0, :, 0].round(2), book.spread[0].round(2)
+    ((300, 2, 15), array([100.01, 100.03]), np.float64(0.02))
     """
 
     time: np.ndarray
@@ -119,7 +129,7 @@ class Book(Shown):
         signs = np.stack([(bids > 0) | (bids <= -1), asks < 0], axis=1)
         self._refuse(signs, "distance", "price / midpoint - 1, negative for bids and positive for asks")
         away = np.abs(self.distance)
-        # Unknown levels are passed over: a level is held against the farthest known one before it.
+        # Unknown levels are skipped: each level is compared with the farthest known level before it.
         before = np.fmax.accumulate(np.concatenate([np.zeros((*away.shape[:2], 1)), away[:, :, :-1]], axis=2), axis=2)
         self._refuse(away < before, "distance", "no nearer to the midpoint than that of the level before")
 
@@ -129,7 +139,7 @@ class Book(Shown):
             named = name if len(at) == 1 else f"{SIDES[at[1]]}_{name}_{at[2]}"
             raise DataError(
                 f"{named} must be {expected}, got {getattr(self, name)[at]} at {self.time[at[0]]} ({int(wrong.sum())} such "
-                f"values); mend the source, or make the value unknown (NaN)"
+                f"values); fix the source, or make the value unknown (NaN)"
             )
 
     def __len__(self) -> int:
@@ -142,7 +152,7 @@ class Book(Shown):
 
     @property
     def known_columns(self) -> tuple[str, ...]:
-        """Names of the columns that hold anything but NaN, in the order of ``BOOK_COLUMNS``."""
+        """Names of the columns with at least one known value, in the order of ``BOOK_COLUMNS``."""
         return tuple(name for name in BOOK_COLUMNS if not np.isnan(self.column(name)).all())
 
     def column(self, name: str) -> np.ndarray:
@@ -175,7 +185,7 @@ class Book(Shown):
     def grid_rows(self) -> tuple[np.ndarray, np.datetime64]:
         """Each snapshot's row on the regular grid, and the time of its first row.
 
-        Snapshots drift and are late: the row is the number of intervals since the first one, rounded, and the grid's times are
+        Snapshots come late and drift, so the row is the rounded number of intervals since the first one, and the grid's times are
         multiples of the interval. A snapshot is taken less than one interval before or after its row's time, so that it is known
         at the row's end. Rows without a snapshot are gaps.
 
@@ -205,10 +215,10 @@ class Book(Shown):
 
     @classmethod
     def join(cls, books: Sequence[Book]) -> Book:
-        """Books of one market, one after the other."""
+        """One book from several books of one market, passed in the order of time."""
         check_each("books", books, Book)
         if not books:
-            raise DataError("there is no book to join; give at least one")
+            raise DataError("there is no book to join; pass at least one")
         if len({(book.symbol, book.interval) for book in books}) > 1:
             raise DataError("books must be of one symbol and interval to be joined")
         joined = {name: np.concatenate([getattr(book, name) for book in books]) for name in ("time", *TOTALS, *LEVELS)}
@@ -236,7 +246,7 @@ class Book(Shown):
         if len(missing) == len(BOOK_COLUMNS):
             raise DataError(f"no column of an order book, such as midpoint or bids_notional_0; got {few(frame.columns, 8)}")
         if missing and not partial:
-            raise DataError(f"missing column: {few(missing, 6)}; add them, or pass partial=True to leave what they hold unknown")
+            raise DataError(f"missing column: {few(missing, 6)}; add them, or pass partial=True to leave their values unknown")
         time = _clock(frame, interval, start)
         known = {name: numbers(frame[name]) for name in BOOK_COLUMNS if name in frame}
         unknown = np.full(len(frame), np.nan)
@@ -276,30 +286,39 @@ def read_book(
     Parameters
     ----------
     path : str or Path
-        CSV, Parquet or Feather: one row a snapshot, a time (``system_time ts time timestamp date``, as for ``read_bars``) and the
+        CSV, Parquet or Feather: one row per snapshot, a time (``system_time ts time timestamp date``, as for ``read_bars``) and the
         154 columns ``midpoint spread buys sells`` and ``{bids,asks}_{distance,notional,cancel_notional,limit_notional,
-        market_notional}_{0..14}``, whose units are those of ``Book``. Names in any case; further columns are left out.
+        market_notional}_{0..14}``, whose units are those of ``Book``. Names in any case; further columns are ignored.
     interval : str, optional
         Usual time between snapshots; by default the median step to the nearest second (millisecond below one second).
     symbol : str, optional
         By default the name of the file.
     partial : bool
-        Take a file that lacks some of the columns; what they hold is unknown (NaN). Otherwise such a file is refused.
+        Accept a file that lacks some of the columns; their values are unknown (NaN). By default such a file is refused.
     start : str or datetime, optional
-        For a file without a time column: its rows are taken to be exactly ``interval`` apart from ``start`` on, as the caller
-        says; a gap in the source would not show.
+        Time of the first row of a file without a time column. Its rows are assumed to be exactly ``interval`` apart; a gap in the
+        source would not show.
 
     Raises
     ------
     ConfigError
-        If ``start`` comes without ``interval``, or with a file that has times.
+        If ``start`` is passed without ``interval``, or for a file that has times.
     DataError
         If the file is missing, unreadable or malformed. Nothing is repaired.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/SIM.parquet"
+    >>> fs.simulate_book(seed=1, n_rows=100).book.to_frame().to_parquet(path)
+    >>> fs.read_book(path, interval="5s")
+    Book(SIM, 100 snapshots of 5s, 2024-01-01T00:00:00 to 2024-01-01T00:08:15)
     """
     check_path("path", path)
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"no such file: {path}; give a CSV, Parquet or Feather file of order-book snapshots")
+        raise DataError(f"no such file: {path}; pass a CSV, Parquet or Feather file of order-book snapshots")
     suffix = next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
@@ -333,7 +352,7 @@ def _clock(frame: pd.DataFrame, interval: Duration | None, start: Instant | None
             )
         return parse_times(frame[name])
     if name is not None:
-        raise ConfigError(f"start counts the rows of a file without times, but this one has the column {name}; leave start out")
+        raise ConfigError(f"start is for a file without times, but this one has the column {name}; leave start out")
     if interval is None:
         raise ConfigError("start needs interval, the time between rows, such as interval='5m'")
     return parse_instant(start, "start") + parse_duration(interval, "interval") * np.arange(len(frame))
@@ -343,7 +362,7 @@ def _usual_step(time: np.ndarray, interval: Duration | None) -> np.timedelta64:
     if interval is not None:
         return parse_duration(interval, "interval")
     if len(time) == 1:
-        raise DataError("the interval cannot be told from a single snapshot; pass interval, such as interval='1m'")
+        raise DataError("the interval cannot be inferred from a single snapshot; pass interval, such as interval='1m'")
     step = float(np.median(np.diff(time).astype(np.int64)))
     unit = 1_000_000 if step >= 1_000_000 else 1_000
     return np.timedelta64(max(round(step / unit), 1) * unit, "us")

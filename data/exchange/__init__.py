@@ -1,1 +1,1 @@
-"""The one home of ccxt: public history of any exchange, page by page, none lost and none invented."""
+"""The only package that uses ccxt: public history of any exchange, page by page, without losing or inventing rows."""

@@ -1,7 +1,7 @@
-"""Binance's bulk archive: zipped CSV files of a day or a month, each with its checksum.
+"""Binance's bulk archive: zipped CSV files of a day or a month, each with a checksum.
 
-What a file holds is taken, what it lacks is not taken for empty: only the time between bars, or trades, that follow each other is
-covered, and the rest stays missing, to be asked of the exchange itself.
+Rows that a file lacks do not count as known to be absent: only the time between consecutive bars, or trades, is covered. The rest
+stays missing, to be fetched from the exchange itself.
 """
 
 from __future__ import annotations
@@ -42,31 +42,38 @@ class Archive(Shown):
     Parameters
     ----------
     source : str or Path
-        ``"public"`` for Binance's own, the address of another, or a folder with the same layout below ``data/``.
+        ``"public"`` for Binance's own archive, the address of another, or a folder with the same layout below ``data/``.
     attempts : int
-        Downloads of one file before it is given up.
+        Downloads of one file that may fail before the error is raised.
     wait : float
-        Seconds before the second attempt, which double.
+        Seconds before the second attempt; the wait doubles with every attempt.
     timeout : float
-        Seconds without an answer.
+        Seconds to wait for an answer.
     stopped : Event, optional
         Once it is set, the next download raises ``Stopped``.
 
+    Raises
+    ------
+    ConfigError
+        If the source is neither an address nor an existing folder.
+
     Notes
     -----
-    Below an address or a folder, a file and beside it ``NAME.zip.CHECKSUM``, which says ``SHA256  NAME.zip``, lie at::
+    Files lie below the address or folder as follows, each with a file ``NAME.zip.CHECKSUM`` that says ``SHA256  NAME.zip``::
 
         data/spot/daily/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01-31.zip
         data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip
         data/spot/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-01-31.zip
 
-    and those of perpetual swaps at ``data/futures/um/`` instead of ``data/spot/``. Of trades only days are taken. A zip holds one
-    CSV of its own name, with or without a header, with the columns of ``BAR_NAMES`` or ``TRADE_NAMES``, times in ms or us.
+    and those of perpetual swaps at ``data/futures/um/`` instead of ``data/spot/``. For trades, only daily files are read. A zip
+    holds one CSV of the same name, with or without a header, with the columns of ``BAR_NAMES`` or ``TRADE_NAMES``, times in ms or
+    us.
 
     Examples
     --------
-    >>> key = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m")
-    >>> [Path(file.path).name for file in Archive().files(key, 1_706_659_200_000, 1_706_832_000_000)]
+    >>> import foreshock as fs
+    >>> key = fs.SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m")
+    >>> [file.path.split("/")[-1] for file in fs.Archive().files(key, 1_706_659_200_000, 1_706_832_000_000)]
     ['BTCUSDT-1m-2024-01-31.zip', 'BTCUSDT-1m-2024-02-01.zip']
     """
 
@@ -103,6 +110,7 @@ class Archive(Shown):
         Raises
         ------
         ConfigError
+            If the archive has no such exchange, market, kind, timeframe or form of symbol.
         """
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.exchange not in EXCHANGES:
@@ -115,7 +123,7 @@ class Archive(Shown):
         archive_name(key)
 
     def files(self, key: SeriesKey, start: int, stop: int) -> Iterator[ArchiveFile]:
-        """The days that ``[start, stop)`` reaches into. Where it holds a whole month, ``pages`` tries the month before its days."""
+        """The daily files of ``[start, stop)``, epoch ms; for a complete month, ``pages`` tries the monthly file first."""
         check_integer("stop", stop)
         check_integer("start", start)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
@@ -125,15 +133,16 @@ class Archive(Shown):
     def pages(self, key: SeriesKey, start: int, stop: int) -> Iterator[tuple[pa.Table, int, int]]:
         """Rows of ``[start, stop)`` and the range that they cover, in the order of time.
 
-        A file that the archive does not have is passed over, and where a bar or a trade id is missing in one, the range is cut: no
-        range claims what was not seen. A month of bars without a file of its own and of its last day is passed over whole.
+        A file that the archive does not have is skipped, and the range is cut where a bar or a trade id is missing in a file, so
+        that no range claims data that were not seen. A month of bars is skipped entirely if neither its monthly file nor the file
+        of its last day exists.
 
         Raises
         ------
         ConfigError
             If the archive has no such series.
         DataError
-            If a file is truncated, fails its checksum, or does not hold what its name says.
+            If a file is truncated, fails its checksum, or its content does not fit its name.
         ExchangeError
             If the archive does not answer.
         """
@@ -156,16 +165,18 @@ class Archive(Shown):
     def fill(
         self, store: Store, key: SeriesKey, start: int, stop: int, on_page: Callable[[int, int], None] = lambda _rows, _ms: None
     ) -> list[Range]:
-        """Put what the store lacks and the archive has into the store; gives the ranges that are missing still.
+        """Write what the store lacks and the archive has into the store; returns the ranges that are still missing.
 
         Parameters
         ----------
         store : Store
+            Store to fill.
         key : SeriesKey
+            Series to fetch.
         start, stop : int
-            Epoch ms.
+            Half-open range, epoch ms.
         on_page : callable
-            Told the rows and the milliseconds of each range that was found.
+            Called with the number of rows and of milliseconds of each range that was found.
         """
         check_type("store", store, Store, "make one with fs.Store")
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
@@ -179,14 +190,14 @@ class Archive(Shown):
 
     def _tables(self, key: SeriesKey, start: int, stop: int) -> Iterator[pa.Table]:
         for first, last, whole in _spans("M", start, stop):
-            # A month of trades is some GB, so of those only days are taken.
+            # A month of trades is several GB, so trades are read by the day.
             if whole and key.kind == "ohlcv" and (table := self._table(key, archive_file(key, "monthly", first, last))) is not None:
                 yield table
                 continue
             days = list(self.files(key, max(first, start), min(last, stop)))
             newest = self._table(key, days[-1]) if whole and key.kind == "ohlcv" else None
             if whole and key.kind == "ohlcv" and newest is None:
-                # Before a listing there is neither month nor day; where only these two are lacking, the exchange has the rest.
+                # Before a listing neither file exists; if only these two are missing, the exchange has the data.
                 continue
             for day in days if newest is None else days[:-1]:
                 if (table := self._table(key, day)) is not None:
@@ -202,7 +213,7 @@ class Archive(Shown):
         checksum = self._get(file.path + ".CHECKSUM")
         name = file.path.rsplit("/", 1)[1]
         if checksum is None:
-            raise DataError(f"{name} has no {name}.CHECKSUM beside it; it cannot be trusted, fetch from the exchange instead")
+            raise DataError(f"{name} has no {name}.CHECKSUM next to it; it cannot be trusted, fetch from the exchange instead")
         expected = checksum.decode("ascii", "replace").split()
         got = hashlib.sha256(content).hexdigest()
         if len(expected) != 2 or expected[1].lstrip("*") != name or expected[0].lower() != got:
@@ -233,7 +244,7 @@ class Archive(Shown):
                     break
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = getattr(error, "reason", None) or error or type(error).__name__
-        raise ExchangeError(f"the archive does not give {address}: {reason}; try again later, or fetch from the exchange instead")
+        raise ExchangeError(f"the archive did not return {address}: {reason}; try again later, or fetch from the exchange instead")
 
     def _facts(self) -> Iterator[str]:
         yield shown(self.url or str(self.folder))
@@ -247,10 +258,10 @@ def _bar_runs(key: SeriesKey, table: pa.Table) -> list[tuple[int, int, pa.Table]
 
 
 def _trade_runs(table: pa.Table, begun: pa.Table | None) -> tuple[list[tuple[int, int, pa.Table]], pa.Table | None]:
-    """Start, stop and rows of each run of trades whose ids follow each other, and the last millisecond of the last.
+    """Start, stop and rows of each run of trades with consecutive ids, and the rows of the last millisecond of the last run.
 
-    The ids of aggregate trades have no gap, so whether a file or a day is whole shows in the first id after it. What else came in
-    the first and the last millisecond of a run is not known.
+    The ids of aggregate trades have no gaps, so the first id after a file or a day shows whether it is complete. Whether a run has
+    all trades of its first and last millisecond is not known.
     """
     if not len(table):
         return [], begun
@@ -259,13 +270,13 @@ def _trade_runs(table: pa.Table, begun: pa.Table | None) -> tuple[list[tuple[int
     edges = [0, *(np.flatnonzero(np.diff(table["id"].to_numpy()) != 1) + 1).tolist(), len(time)]
     runs = [(int(time[a]) + 1, int(time[b - 1]), table.slice(a, b - a)) for a, b in pairwise(edges)]
     if begun is not None:
-        # The run before it ended where this millisecond begins.
+        # The previous run ended where this millisecond begins.
         runs[0] = (int(time[0]), *runs[0][1:])
     return runs, table.slice(int(np.searchsorted(time, time[-1]))) if runs[-1][0] <= time[-1] else None
 
 
 def _spans(unit: str, start: int, stop: int) -> Iterator[tuple[int, int, bool]]:
-    """Start and stop of each month or day that the range reaches into, and whether it lies in it whole."""
+    """Start and stop of each month or day that the range overlaps, and whether it lies entirely in the range."""
     first = np.datetime64(start, "ms").astype(f"datetime64[{unit}]")
     while (begin := int(first.astype("datetime64[ms]").astype(np.int64))) < stop:
         first = first + 1

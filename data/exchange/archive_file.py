@@ -16,7 +16,7 @@ from foreshock.data.possible import impossible_amounts, impossible_bars
 from foreshock.data.store.series import SIDE_TYPE, SIDES, SeriesKey, minute
 
 FOLDERS = {"spot": "data/spot", "linear": "data/futures/um"}
-# Columns where a file has no header, and those that are taken, by kind.
+# Columns of files without a header, and the columns that are read (Binance's name: ours), by kind.
 BAR_NAMES = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
 TRADE_NAMES = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker,is_best_match"
 NAMES = {"ohlcv": BAR_NAMES.split(","), "trades": TRADE_NAMES.split(",")}
@@ -31,7 +31,7 @@ TAKEN = {
     },
 }
 INTEGERS = ("open_time", "transact_time", "agg_trade_id")
-# Spot files are in us from 2025 on, all others in ms: 1e14 ms is the year 5138, 1e14 us is 1973.
+# Times of spot files are in us from 2025 on, all others in ms: 1e14 ms is the year 5138, 1e14 us is 1973.
 MICROSECONDS = 10**14
 
 
@@ -42,9 +42,9 @@ class ArchiveFile:
     Parameters
     ----------
     path : str
-        Below the source.
+        Path below the source.
     start, stop : int
-        The day or month it is of, epoch ms.
+        First ms of its day or month, and first ms after it, since 1970.
     """
 
     path: str
@@ -53,7 +53,7 @@ class ArchiveFile:
 
 
 def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Table:
-    """Rows of one zip with the columns of the store, times in ms, sorted; see ``Archive.pages``."""
+    """Rows of one zip with the columns of the store, sorted, times in ms; see ``Archive.pages``."""
     name = file.path.rsplit("/", 1)[1]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -73,7 +73,7 @@ def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Ta
     if len(times) and not (file.start <= times.min() and times.max() < file.stop):
         outside = times[(times < file.start) | (times >= file.stop)]
         raise DataError(
-            f"{name} must hold times of its own period, got {outside[0]} ms and {len(outside) - 1} more; it is another file"
+            f"{name} must hold times of its own period, got {outside[0]} ms and {len(outside) - 1} more; it is a different file"
         )
     identity = table["id" if key.kind == "trades" else "time"].to_numpy()
     table = table if (np.diff(identity) > 0).all() else table.take(np.unique(identity, return_index=True)[1])
@@ -110,7 +110,7 @@ def _check_rows(key: SeriesKey, name: str, table: pa.Table) -> None:
 
 def _parse(key: SeriesKey, text: bytes) -> pa.Table:
     if not text.strip():
-        # Of a day without a trade there may be a file without a line.
+        # The file of a day without trades may be empty.
         text = ",".join(NAMES[key.kind]).encode() + b"\n"
     first = text[: text.find(b"\n") + 1 or None].decode("ascii").strip().split(",")
     has_header = not first[0].lstrip("-").isdigit()
@@ -136,7 +136,7 @@ def _parse(key: SeriesKey, text: bytes) -> pa.Table:
         stamps = stamps // 1_000
     columns["time"] = pa.array(stamps)
     if key.kind == "trades":
-        # Where the maker bought, the taker sold.
+        # If the buyer was the maker, the taker sold.
         sold = columns.pop("is_buyer_maker").to_numpy()
         columns["side"] = pa.DictionaryArray.from_arrays(sold.astype(np.int8), pa.array(SIDES)).cast(SIDE_TYPE)
     return pa.table(columns)

@@ -1,4 +1,4 @@
-"""ccxt, built by name and called with patience; its errors become ours here and nowhere else."""
+"""ccxt, built by name and called with retries; only this module maps its errors to foreshock's."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from foreshock.data.show.shown import shown
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
-# A second that is told without its fraction, and the way of the answer.
+# The exchange's clock has whole seconds, and the answer takes time to arrive.
 CLOCKS_APART_MS = 2_000
-# What a parser may raise on an answer that is JSON, but not what was asked for.
+# Errors that a parser may raise for an answer that is JSON but not of the expected form.
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class _Watched:
-    """Mixed into ccxt's classes: what the last answer was, all of its rows, and one pace for all threads."""
+    """Mixin for ccxt's classes: it keeps the last answer with all of its rows, and shares one pace among all threads."""
 
     status = 0
     answer: Any = None
@@ -36,22 +36,22 @@ class _Watched:
     rateLimit: float
 
     def on_rest_response(self, code: int, *rest: Any) -> str:
-        # The rest: reason, url, method, response headers, response body, request headers, request body.
+        # ``rest`` holds reason, url, method, response headers, response body, request headers, request body.
         self.status, self.answer_headers, response_body = code, rest[3], rest[4]
         if code == 200:
             try:
                 self.answer = json.loads(response_body)
             except ValueError:
                 self.answer = None
-            # ccxt takes a page of HTML, half a page of JSON and nothing at all for a market without trades.
+            # ccxt reads a page of HTML, truncated JSON and an empty body as a market without trades.
             if not isinstance(self.answer, list | dict):
-                raise ccxt.BadResponse(f"the body is no JSON: {response_body[:60]!r}")
+                raise ccxt.BadResponse(f"the body is not JSON: {response_body[:60]!r}")
         return response_body.strip()
 
     def throttle(self, cost: float | None = None) -> None:
         self.pace.turn(self.rateLimit / 1000 * (1 if cost is None else cost))
 
-    # ccxt drops what lies before since, and what goes beyond the limit. That there was such a row shows that the page is wrong.
+    # ccxt drops rows before ``since`` and beyond the limit. They are kept here, because such a row shows that the page is wrong.
     def filter_by_since_limit(self, array: Any, *_: Any, **__: Any) -> list[Any]:
         return list(array or [])
 
@@ -67,15 +67,16 @@ class Connection:
     exchange : str
         ccxt's name, such as ``"binance"``, ``"binanceusdm"``, ``"bybit"``, ``"upbit"``, ``"coinbase"`` or ``"kraken"``.
     base_url : str, optional
-        Another host for every request: a public data host, a proxy, a loopback server.
-    patience : Patience
+        Host of every request instead of the exchange's own: a public data host, a proxy, a loopback server.
+    patience : Patience, optional
+        Number of attempts and waits between them; by default ``Patience()``.
     clock : callable
-        Seconds since 1970.
+        Returns the seconds since 1970.
 
     Raises
     ------
     ConfigError
-        If ccxt knows no such exchange, or ``base_url`` is none. Nothing is asked of the network yet.
+        If ccxt has no such exchange, or ``base_url`` is not an address. No request is sent yet.
     """
 
     def __init__(
@@ -108,16 +109,16 @@ class Connection:
         made: Any = self._class({"timeout": round(self.patience.timeout * 1000), "enableRateLimit": True})
         made.pace = self.pace
         if self.profile.markets:
-            # Currencies are behind a key there, and nothing here needs them.
+            # These exchanges require a key for their currencies, which are not needed here.
             made.has["fetchCurrencies"] = False
         if self.base_url is not None:
             made.urls["api"] = _moved(made.urls["api"], self.base_url.rstrip("/"))
         return made
 
     def now(self) -> int:
-        """Milliseconds: the exchange's time or our own, whichever is behind.
+        """The time in epoch ms: the earlier one of the exchange's clock and our own.
 
-        A clock of ours that is fast would take a bar that is still open for a closed one.
+        If our clock is fast, a bar that is still open would otherwise count as closed.
         """
         own = self.clock()
         try:
@@ -127,24 +128,24 @@ class Connection:
         return int(min(own, theirs) * 1000)
 
     def moment(self) -> int:
-        """Milliseconds at which an answer came: our own time, unless the exchange's, which it tells in seconds, is another."""
+        """When an answer came, in epoch ms: our own time, unless the exchange's, in whole seconds, is well behind it."""
         own = int(self.clock() * 1000)
         theirs = self.now()
         return own if own - theirs < CLOCKS_APART_MS else theirs
 
     def _instance(self) -> Any:
-        """ccxt's object of this thread: one keeps the last answer, and would be overwritten by another thread."""
+        """This thread's own ccxt object: it keeps the last answer, which another thread would overwrite."""
         if not hasattr(self._local, "made"):
             self._local.made = self._build()
         return self._local.made
 
     def market(self, symbol: str) -> dict[str, Any]:
-        """ccxt's description of a market, the markets loaded first if need be.
+        """ccxt's description of a market; the markets are loaded first if necessary.
 
         Raises
         ------
         ConfigError
-            If the exchange has no such market, or it is settled in coins of its own.
+            If the exchange has no such market, or it is an option or settled in its base currency.
         """
         exchange = self._loaded("linear" if ":" in symbol else "spot")
         found = exchange.markets.get(symbol)
@@ -180,19 +181,19 @@ class Connection:
         return exchange
 
     def call(self, ask: Callable[[Any], T], what: str) -> T:
-        """The answer to a question, asked again with growing waits as long as that can help.
+        """The answer to a request, which is repeated with growing waits as long as that can help.
 
         Parameters
         ----------
         ask : callable
-            Gets ccxt's object, and raises ``ccxt.BadResponse`` on an answer that is none.
+            Called with ccxt's object; raises ``ccxt.BadResponse`` for an invalid answer.
         what : str
-            The question in words, for errors.
+            The request in words, for messages.
 
         Raises
         ------
         ExchangeError
-            If it is of no use to ask again.
+            If another attempt cannot help.
         """
         n_failed = n_blocked = 0
         exchange = self._instance()
@@ -221,19 +222,19 @@ class Connection:
                 self.pace.rest(wait)
 
     def _give_up(self, error: Exception, status: int, what: str, n_failed: int, n_blocked: int, asked: float | None) -> None:
-        """Raises where another attempt is of no use."""
+        """Raise an error if another attempt cannot help."""
         reason = f"HTTP {status}" if status >= 400 else type(error).__name__
         said = f" ({_brief(error)})" if status < 500 and str(error) else ""
         if n_blocked >= self.patience.blocked_attempts:
             host = self.profile.host
             other = f"its public data host (base_url {host}, spot only)" if host else "a host of your own (base_url)"
             raise ExchangeError(
-                f"{self.exchange} does not serve this place or address: {reason} for {what}; use {other}, or another exchange"
+                f"{self.exchange} does not serve this location or address: {reason} for {what}; use {other}, or another exchange"
             ) from error
         if asked is not None and asked > self.patience.longest_ban:
             raise ExchangeError(
-                f"{self.exchange} has shut out this address for {asked / 60:.0f} minutes: {reason} for {what}; go on after that, "
-                "what has arrived is kept"
+                f"{self.exchange} has banned this address for {asked / 60:.0f} minutes: {reason} for {what}; fetch again after "
+                "that, what has arrived is kept"
             ) from error
         if isinstance(error, ccxt.BadSymbol | ccxt.ArgumentsRequired | ccxt.NotSupported):
             raise ConfigError(f"{self.exchange} cannot be asked for {what}{said}") from error
@@ -244,17 +245,17 @@ class Connection:
         if n_failed >= (self.patience.attempts if self._answered else self.patience.first_attempts):
             host = self.base_url or f"{self.exchange}'s host"
             raise ExchangeError(
-                f"{self.exchange} gave no good answer for {what} in {n_failed} attempts, at last {reason}{said}; check the network "
-                f"and {host}, and fetch again: what has arrived is kept"
+                f"{self.exchange} gave no valid answer for {what} in {n_failed} attempts, at last {reason}{said}; check the "
+                f"network and {host}, and fetch again: what has arrived is kept"
             ) from error
 
 
 def _passing(error: Exception, status: int) -> bool:
-    """Whether it may be over in a moment. ccxt calls a 400 a network error, and some 503 none."""
+    """Whether a failure may be temporary. ccxt calls a 400 a network error, but not every 503."""
     if status >= 500 or status in (*TOO_OFTEN, *BLOCKED, 408):
         return True
     if status == 200 and type(error) is ccxt.ExchangeError:
-        # JSON that is neither an answer nor an error which ccxt knows.
+        # The answer is JSON, but neither a valid answer nor an error that ccxt knows.
         return True
     return isinstance(error, ccxt.OperationFailed | ccxt.RestrictedLocation) and not 400 <= status < 500
 

@@ -1,4 +1,4 @@
-"""What an exchange's market data are: bars, trades, funding rates as pages of tables, and the order book of this moment."""
+"""An exchange's market data: bars, trades and funding rates as pages of tables, and the current order book."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BARS_PER_PAGE = 500
 
 
 class Page(NamedTuple):
-    """Rows of ``[start, stop)``, epoch ms: all that there are, so that what is absent is known to be empty."""
+    """All rows of ``[start, stop)``, epoch ms; times in the range without a row are known to be empty."""
 
     table: pa.Table
     start: int
@@ -48,7 +48,7 @@ class Exchange:
     ConfigError
         If there is no such exchange, market, timeframe or kind of data.
     ExchangeError
-        If the exchange or the network does not give what was asked for.
+        If the exchange or the network does not give what was requested.
     """
 
     def __init__(
@@ -62,12 +62,12 @@ class Exchange:
         self.name = exchange
 
     def step(self, timeframe: str) -> int:
-        """Milliseconds of a timeframe that the exchange has.
+        """Length in ms of a timeframe that the exchange has.
 
         Raises
         ------
         ConfigError
-            If it does not, or the timeframe is longer than a day: weeks begin on different days, months differ in length.
+            If the exchange lacks it, or it is longer than a day: weeks begin on different days, months differ in length.
         """
         self._has("fetchOHLCV", "bars")
         known = [name for name in self.connection.offline.timeframes or () if ccxt.Exchange.parse_timeframe(name) * 1000 <= DAY_MS]
@@ -88,7 +88,7 @@ class Exchange:
         n_page = profile.bars or self._page_size(market)
 
         def ask(at: int, until: int) -> Answer:
-            # Only those that keep to it are asked for an end; of the others some refuse the word.
+            # An end is requested only from exchanges that respect it; some of the others refuse the parameter.
             extra = {"until": until - 1} if profile.exact else {}
             limit = min(n_page, (until - at) // step)
 
@@ -109,7 +109,7 @@ class Exchange:
     def trades(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Trades of ``[start, stop)`` in pages: time (ms), id, price, amount, side of the taker.
 
-        Only Binance lets one go back; of the others the latest trades are given, if they reach back to ``start``.
+        Only Binance serves past trades. Other exchanges give their latest trades, which must reach back to ``start``.
         """
         self._has("fetchTrades", "trades")
         self.connection.market(symbol)
@@ -149,11 +149,11 @@ class Exchange:
             return rows, [_number(trade["id"]) for trade in ordered], self.connection.now()
 
         rows, ids, now = self.connection.call(fetch, f"trades of {symbol}")
-        # Of the oldest millisecond some trades may be beyond the page.
+        # The page may lack some trades of its oldest millisecond.
         oldest = int(rows[0][1]) + 1 if rows else now
         if start < oldest:
             raise ExchangeError(
-                f"{self.name} gives only its latest trades, of {symbol} those from {_iso(oldest)} on, got a start of "
+                f"{self.name} gives only its latest trades, for {symbol} those from {_iso(oldest)} on, got a start of "
                 f"{_iso(start)}; start later, or take trades from Binance"
             )
         end = max(start, min(stop, int(rows[-1][1])))
@@ -163,11 +163,11 @@ class Exchange:
         return Page(_trade_table(columns[:, 1], numbers, columns[:, 2], columns[:, 3], columns[:, 4]), start, end)
 
     def funding(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
-        """Funding rates of ``[start, stop)`` in pages: time (ms), rate, a fraction of the position's value that longs pay."""
+        """Funding rates of ``[start, stop)`` in pages: time (ms), rate (the fraction of the position's value that longs pay)."""
         self._has("fetchFundingRateHistory", "funding rates")
         market = self.connection.market(symbol)
         if not market.get("swap"):
-            raise ConfigError(f"{symbol} has no funding rate, it is no perpetual swap; give a symbol such as BTC/USDT:USDT")
+            raise ConfigError(f"{symbol} has no funding rate, it is not a perpetual swap; pass a symbol such as BTC/USDT:USDT")
         n_page = self.connection.profile.funding
 
         def ask(at: int, until: int) -> Answer:
@@ -187,7 +187,7 @@ class Exchange:
             yield Page(_funding_table(span), span.start, span.stop)
 
     def order_book(self, symbol: str, levels: int = 20) -> dict[str, Any]:
-        """The order book of this moment, as ccxt gives it; see ``fs.book_from_ccxt``."""
+        """The current order book as ccxt returns it; see ``fs.book_from_ccxt``."""
         self._has("fetchOrderBook", "order books")
         self.connection.market(symbol)
 
@@ -211,7 +211,7 @@ class Exchange:
         return ((of_kind or {}).get("fetchOHLCV") or {}).get("limit") or BARS_PER_PAGE
 
     def _rows(self, raw: Sequence[Sequence[float | None]], n_columns: int, exchange: Any) -> np.ndarray:
-        """Numbers of an answer, every one known."""
+        """The rows of an answer as an array; a number that is missing or not finite is refused."""
         if not raw and not _has_list(exchange.answer):
             raise ccxt.BadResponse(f"there is no list in the answer: {str(exchange.answer)[:60]}")
         rows = np.array(raw, dtype=np.float64).reshape(-1, n_columns)
@@ -221,7 +221,7 @@ class Exchange:
 
 
 def _checked(rows: np.ndarray, step: int) -> np.ndarray:
-    """Bars ascending, those that come twice once."""
+    """The bars in ascending order, each once; invalid bars are refused."""
     if np.any(rows[:, 0] % step):
         raise ccxt.BadResponse(f"a bar does not open at a multiple of {step} ms")
     if (found := impossible_bars(dict(zip(OHLCV, rows.T, strict=True)))) is not None:
@@ -234,7 +234,7 @@ def _checked(rows: np.ndarray, step: int) -> np.ndarray:
 
 
 def _has_list(answer: Any) -> bool:
-    """Whether an answer without rows says so: ccxt takes ``{}`` for an empty list."""
+    """Whether an answer without rows holds a list at all: ccxt reads ``{}`` as an empty list."""
     if isinstance(answer, dict):
         return any(map(_has_list, answer.values()))
     return isinstance(answer, list)
@@ -245,7 +245,7 @@ def _trade(trade: dict[str, Any], id_: int) -> list[float]:
 
 
 def _number(id_: str) -> int:
-    """A trade id as an integer; of ids that are words, a hash of 63 bits."""
+    """A trade id as an integer; an id that is not a number becomes a hash of 63 bits."""
     if id_.isdigit() and len(id_) < 19:
         return int(id_)
     return int.from_bytes(blake2b(id_.encode(), digest_size=8).digest(), "big") >> 1

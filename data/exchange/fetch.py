@@ -1,4 +1,4 @@
-"""From an exchange, and its archive, into the store: what is missing, several series at once, each page kept as it comes."""
+"""Fetch missing history from an exchange and its archive into the store: several series at once, each page kept."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 OnPage = Callable[[SeriesKey, int, int, bool], None]
 WORKERS = 4
-# The archive has whole days; a part of one takes the exchange fewer requests than it has bytes.
+# The archive has files of complete days; a part of a day is cheaper to fetch from the exchange.
 LONG_MS = 86_400_000
 
 
 def missing_ranges(store: Store, keys: Sequence[SeriesKey], start: int, stop: int) -> dict[SeriesKey, list[Range]]:
-    """What has to be fetched, for the series that lack anything."""
+    """The ranges to fetch, for each series that lacks any."""
     found = {key: store.missing(key, start, stop) for key in keys}
     return {key: ranges for key, ranges in found.items() if ranges}
 
@@ -40,20 +40,22 @@ def fetch_missing(
     Parameters
     ----------
     exchange : Exchange
+        Exchange to fetch from.
     store : Store
+        Store to write to.
     missing : dict of SeriesKey to list of (int, int)
-        Half-open, epoch ms.
+        Half-open ranges to fetch, epoch ms.
     on_page : callable
-        Told the series, the rows and the milliseconds of each page that was fetched, and whether it came from the archive.
+        Called with the series, the number of rows and of milliseconds of each page, and whether it came from the archive.
     workers : int
-        Series fetched at once. The pace of requests is that of the exchange, whatever their number.
+        Series fetched at once. All of them share the exchange's rate limit.
     archive : Archive, optional
-        Asked first for ranges of a day and more; what it lacks, the exchange is asked for.
+        Tried first for ranges of a day and longer; the exchange is asked for what it lacks.
 
     Raises
     ------
     ForeshockError
-        The first that any series meets; what the others have got by then is kept.
+        The first error of any series; what the others have fetched by then is kept.
     """
 
     def work(key: SeriesKey) -> None:
@@ -67,12 +69,12 @@ def _fetch_series(
 ) -> None:
     if archive is not None and any(stop - start >= LONG_MS for start, stop in ranges):
         try:
-            # Of a market that there is not, the archive would be asked for years of files in vain.
+            # If the market does not exist, years of archive files would be requested for nothing.
             exchange.connection.market(key.symbol)
         except Stopped:
             raise
         except ExchangeError:
-            # The archive may serve a place that the exchange does not; what it lacks fails below.
+            # The archive may serve a location that the exchange does not; ranges that it lacks fail below.
             pass
         for start, stop in ranges:
             if stop - start >= LONG_MS:
@@ -86,7 +88,7 @@ def _fetch_series(
 
 
 def pages(exchange: Exchange, key: SeriesKey, start: int, stop: int) -> Iterator[Page]:
-    """The pages of a series, whatever its kind."""
+    """The pages of a series of any kind."""
     if key.kind == "ohlcv":
         return exchange.ohlcv(key.symbol, key.timeframe, start, stop)
     return (exchange.trades if key.kind == "trades" else exchange.funding)(key.symbol, start, stop)

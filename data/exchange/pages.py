@@ -1,8 +1,8 @@
-"""Paging through a history, so that every bar arrives and every gap is one.
+"""Paging through a history, so that no bar is lost and every gap is real.
 
-An answer without a bar may mean that there was none, or that the answer is bad. Here a gap is believed if one answer has bars on
-both sides of it, or if a second answer, to the question for just that gap, has none either. What is not believed is not covered,
-and is asked for again another day.
+An answer without a bar may mean that there was none, or that the answer is bad. A gap is accepted if one answer has bars on both
+sides of it, or if a second answer, to the request for just that gap, has none either. A gap that is not accepted is not covered,
+and is requested again by a later fetch.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-# A bar that closed a moment ago may not be published yet: that it is missing is believed only later.
+# A bar that closed a moment ago may not be published yet, so its absence is accepted only after this time.
 SETTLED_MS = 10 * 60_000
-# Where there is nothing, questions double up to so many pages.
+# Largest width of a request in pages; the width doubles after an empty answer.
 WIDEST = 64
 HOUR_MS = 3_600_000
-# How far the times of trades may be out of the order of their ids.
+# Largest lag in ms of a trade's time behind that of a trade with a lower id.
 LATE_MS = 1_000
 
 
 class Answer(NamedTuple):
-    """Rows that open in the range asked for, ascending, their time in column 0."""
+    """Rows that open in the requested range, ascending, with their time in column 0."""
 
     rows: np.ndarray
-    # Whether the exchange also sent rows from before the range: then its history goes further back.
+    # Whether the exchange also sent rows from before the range, so that its history goes further back.
     earlier: bool
     # The exchange's time, ms.
     now: int
 
 
 class Span(NamedTuple):
-    """Rows, and the range of time that they are all of."""
+    """Rows, and the range of time in which they are complete."""
 
     rows: np.ndarray
     start: int
@@ -43,16 +43,16 @@ Ask = Callable[[int, int], Answer]
 
 
 def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bool) -> Iterator[Span]:
-    """Bars of a range, ascending, gaps settled.
+    """The bars of a range, ascending, with every gap confirmed.
 
     Parameters
     ----------
     ask : callable
-        ``ask(first, end)`` gives the closed bars that open in ``[first, end)``, of which there may be more than one page.
+        ``ask(first, end)`` returns the closed bars that open in ``[first, end)``, which may exceed one page.
     start, stop : int
         Range, ms, multiples of ``step``.
     n_page : int
-        Most bars of an answer.
+        Largest number of bars in an answer.
     exact : bool
         See ``Profile.exact``.
     """
@@ -64,7 +64,7 @@ def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bo
         if end <= at:
             return
         if width > n_page and len(answer.rows) >= n_page:
-            # Perhaps not all of them: a page may be the first or the last of a wider question.
+            # The answer may be incomplete: it may be the first or the last page of a wider request.
             width = max(width // 2, n_page)
             continue
         if not len(answer.rows):
@@ -83,7 +83,7 @@ def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bo
             if not len(before.rows):
                 break
             rows = np.concatenate([before.rows, rows])
-        # An exchange that does not say from where on it has bars says nothing about the time before its first one.
+        # If the exchange does not show where its history begins, nothing is known about the time before the first bar.
         first = at if exact or known or earlier else int(rows[0, 0])
         at = int(rows[-1, 0]) + step
         yield Span(rows, first, at)
@@ -91,7 +91,7 @@ def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bo
 
 
 def rate_spans(ask: Ask, start: int, stop: int, n_page: int) -> Iterator[Span]:
-    """Funding rates of a range: at most one an hour, so that a question for one hour less than a page is always answered whole."""
+    """Funding rates of a range. There is at most one an hour, so a request one hour shorter than a page gets a full answer."""
     width = (n_page - 1) * HOUR_MS
     for at in range(start, stop, width):
         end = min(at + width, stop)
@@ -105,21 +105,25 @@ def rate_spans(ask: Ask, start: int, stop: int, n_page: int) -> Iterator[Span]:
 
 
 def trade_spans(ask_from: Ask, latest: Callable[[], Answer], start: int, stop: int, n_page: int) -> Iterator[Span]:
-    """Trades of a range, paged by id, which no trade shares; time and id in columns 0 and 1.
+    """Trades of a range, paged by their unique ids; time and id are in columns 0 and 1.
 
     Parameters
     ----------
     ask_from : callable
-        ``ask_from(id, n)`` gives the first n trades from that id on.
+        ``ask_from(id, n)`` returns the first n trades from that id on.
     latest : callable
-        The most recent trade.
+        Returns the most recent trade.
+    start, stop : int
+        Range, ms.
+    n_page : int
+        Largest number of trades in an answer.
     """
     id_ = _first_id(ask_from, latest, start, n_page)
     at, held = start, None
     while True:
         answer = ask_from(id_, n_page)
         if not len(answer.rows) or int(answer.rows[0, 1]) != id_ or np.any(np.diff(answer.rows[:, 1]) != 1):
-            # Ids follow one another; where they do not, two answers must say so.
+            # Ids are consecutive; a gap between them must be confirmed by a second answer.
             again = ask_from(id_, n_page)
             answer = again if len(again.rows) >= len(answer.rows) else answer
         if not len(answer.rows):
@@ -132,7 +136,7 @@ def trade_spans(ask_from: Ask, latest: Callable[[], Answer], start: int, stop: i
         rows = answer.rows if held is None else np.concatenate([held, answer.rows])
         rows = rows[rows[:, 0] >= at]
         id_ = int(answer.rows[-1, 1]) + 1
-        # Trades of the last moment go on in the next page, where a time may also be a little behind.
+        # The next page may have more trades of the last moment, or times slightly before it.
         whole = int(answer.rows[:, 0].max()) - LATE_MS
         if whole >= stop:
             yield Span(rows[rows[:, 0] < stop], at, stop)

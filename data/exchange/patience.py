@@ -1,4 +1,4 @@
-"""How long to wait for an exchange, and how fast to ask it."""
+"""Waits between attempts, and the pace of requests to an exchange."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from foreshock.data.errors import ExchangeError
 
 
 class Stopped(ExchangeError):
-    """Another part of the same fetch has failed, or whoever asked has gone."""
+    """The fetch was stopped: another part of it failed, or the user interrupted it."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """When to ask again, and when to give up.
+    """When to repeat a request, and when to give up.
 
     Parameters
     ----------
     attempts : int
-        Answers to one question that may fail before it is given up.
+        Attempts at one request before the error is raised.
     first_attempts : int
-        The same as long as the exchange has never answered: there may be no network at all.
+        The same as long as the exchange has never answered, because there may be no network at all.
     blocked_attempts : int
-        Times that an exchange may say that it does not serve this place (HTTP 451, 403).
+        Answers that the location is not served (HTTP 451, 403) before the error is raised.
     first_wait, longest_wait : float
-        Seconds before the second attempt, which double with every failure, and their most. ``Retry-After`` goes before both.
+        Seconds before the second attempt, which double with every failure, and their upper bound. A longer ``Retry-After`` takes
+        precedence over both.
     longest_ban : float
-        Seconds of ``Retry-After`` that are still waited for.
+        Largest ``Retry-After`` in seconds that is waited for.
     timeout : float
-        Seconds without an answer.
+        Seconds to wait for an answer.
     scale : float
-        All waits are multiplied by this, and the time between requests; for tests.
+        Factor on all waits and on the time between requests; for tests.
     """
 
     attempts: int = 10
@@ -47,7 +48,7 @@ class Patience:
     scale: float = 1.0
 
     def wait(self, n_failed: int, retry_after: float | None) -> float:
-        """Seconds to wait after that many failures, partly by chance, so that those who failed together do not come together."""
+        """Seconds to wait after ``n_failed`` failures; a random part keeps clients that failed together from retrying together."""
         doubled = min(self.first_wait * 2.0 ** (n_failed - 1), self.longest_wait)
         return max(doubled * random.uniform(0.75, 1.0), retry_after or 0.0)
 
@@ -71,7 +72,7 @@ def _until(value: str, now: float) -> float:
 
 
 class Pace:
-    """Requests of all threads, one after another, no faster than the exchange allows.
+    """Spaces the requests of all threads, so that they are no faster than the exchange allows.
 
     Waiting ends early when the fetch is stopped.
     """
@@ -83,7 +84,7 @@ class Pace:
         self._free = 0.0
 
     def turn(self, seconds: float) -> None:
-        """Wait for one's turn, which lasts so many seconds."""
+        """Wait for a turn; the next turn begins ``seconds`` later."""
         with self._lock:
             now = time.monotonic()
             start = max(now, self._free)
@@ -91,12 +92,12 @@ class Pace:
         self._sleep(start - now)
 
     def hold(self, seconds: float) -> None:
-        """Let nobody ask for so long: it is the address that has asked too often, not the thread."""
+        """Let all threads wait: the exchange counts requests by address, not by thread."""
         with self._lock:
             self._free = max(self._free, time.monotonic() + seconds * self._scale)
 
     def rest(self, seconds: float) -> None:
-        """Wait, alone."""
+        """Let only this thread wait."""
         self._sleep(seconds * self._scale)
 
     def _sleep(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What the tried exchanges do that ccxt does not say."""
+"""Behaviour of the tested exchanges that ccxt does not describe."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Profile:
-    """How one exchange answers.
+    """Behaviour of one exchange.
 
     Parameters
     ----------
     exact : bool
-        Whether bars are those from ``since`` to ``until`` and no others, at most ``bars`` of them. A bar outside is then a wrong
-        answer, and questions may be wider than a page, so that long stretches without a bar take few.
+        Whether an answer holds exactly the bars from ``since`` to ``until``, at most ``bars`` of them. If so, a bar outside is an
+        error, and a request may be wider than a page, so that long stretches without a bar take few requests.
     bars : int, optional
-        Bars in a page; by default what ccxt says.
+        Bars in a page; by default the number that ccxt states.
     history : int, optional
-        How many bars back the exchange goes at all.
+        Number of bars that the exchange's history reaches back; by default there is no limit.
     ids : bool
-        Whether trades can be asked for from an id on. Elsewhere only the latest are to be had.
+        Whether trades can be requested from an id on. Otherwise only the latest trades are available.
     trades, funding : int
-        Trades, funding rates in a page.
+        Trades and funding rates in a page.
     markets : bool
-        Whether the markets can be loaded by type, without those that are not wanted.
+        Whether markets can be loaded by type, without those that are not needed.
     host : str
-        A public host of market data beside the usual one.
+        A public host of market data in addition to the usual one; empty if there is none.
     """
 
     exact: bool = False

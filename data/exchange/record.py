@@ -1,4 +1,4 @@
-"""Order books as they are now, again and again, into the store: their past cannot be fetched."""
+"""Recording of order books into the store, snapshot by snapshot: past order books cannot be fetched."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ def record_books(
 ) -> None:
     """Take a snapshot of every book at each of the next ``n`` multiples of its interval.
 
-    Snapshots bear the exchange's time, or, where it gives none, that at which they came. A late answer costs the multiples that it
-    has passed: what is not taken then is a gap. So is a snapshot that is not later than the one before.
+    A snapshot has the exchange's time or, if there is none, the time at which it arrived. A late answer skips the multiples that
+    have passed; they are gaps. A snapshot that is not later than the one before is a gap too.
 
     Parameters
     ----------
     exchange : Exchange
+        Exchange to record.
     store : Store
+        Store to write to.
     keys : sequence of SeriesKey
-        Of books.
+        Series of kind ``"book"``.
     n : int
+        Number of snapshots of each book.
     on_beat : callable
-        Told the series, and the snapshots that were taken: 1, or 0 for each multiple that was passed.
+        Called with the series and the number of snapshots taken: 1, or 0 for each multiple that was skipped.
 
     Raises
     ------
     ForeshockError
-        The first that any series meets; what was taken by then is kept.
+        The first error of any series; what was recorded by then is kept.
     """
 
     def work(key: SeriesKey) -> None:
@@ -66,7 +69,7 @@ def _record(exchange: Exchange, store: Store, key: SeriesKey, n: int, on_beat: O
                 writer.write(row, last + 1 if last is not None and follows else time, time + 1)
                 last = time
             on_beat(key, int(new))
-            # Half an interval apart at least, so that no two snapshots come into one interval.
+            # At least half an interval apart, so that no two snapshots fall into one interval.
             following = max(-(-(now() + step // 2) // step) * step, beat + step)
             for _ in range(beat + step, min(following, stop), step):
                 on_beat(key, 0)

@@ -1,4 +1,4 @@
-"""What users plug in: names, parameters, and the checks of a contract."""
+"""Plug-ins of users: their names, their parameters and the checks of their contracts."""
 
 from lazy_loader import attach_stub
 

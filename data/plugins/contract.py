@@ -1,4 +1,4 @@
-"""What the checks of a detector, a threshold and a strategy share."""
+"""Helpers shared by the checks of detectors, thresholds and strategies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Found = TypeVar("Found")
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Another state of the random numbers that a program shares, put back afterwards."""
-    before, plain = np.random.get_state(), random.getstate()  # noqa: NPY002 - whether this state matters is what is asked
+    """Seed the global random generators of NumPy and Python; their state is restored afterwards."""
+    before, plain = np.random.get_state(), random.getstate()  # noqa: NPY002 - the check is whether this state matters
     np.random.seed(seed)  # noqa: NPY002
     random.seed(seed)
     try:
@@ -28,12 +28,12 @@ def global_seed(seed: int) -> Iterator[None]:
 
 
 def called(name: str, what: str, function: Callable[[], Found]) -> Found:
-    """What a function returns; an error that is not foreshock's own becomes a sentence with the name."""
+    """The result of a function; an error that is not foreshock's own becomes a ``ConfigError`` with the name."""
     try:
         return function()
     except ForeshockError:
         raise
-    # The code of a user may raise anything.
+    # A user's code may raise any error.
     except Exception as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{name} {what} raised {type(error).__name__}: {said}; fix it") from error

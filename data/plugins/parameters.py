@@ -1,4 +1,4 @@
-"""What parameters a class takes, and whether a value is of the type that its annotation names."""
+"""The parameters of a class, and checks of values against their annotations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foreshock.data.checks import did_you_mean
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few, shown
 
-# The default of a parameter that has none.
+# Stands for the default of a parameter that has no default.
 REQUIRED = inspect.Parameter.empty
 
 
@@ -50,10 +50,10 @@ def check_known(label: str, params: Mapping[str, Any], known: Iterable[str]) -> 
 
 
 def mistyped(cls: type, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The first parameter whose value is not of the type that ``__init__`` names, and what to say of it; None if all are.
+    """The first parameter whose value does not fit its annotation in ``__init__``, and the words for it; None if all fit.
 
-    NumPy's numbers pass for Python's, a whole number for a float; a bool passes for no number, a string for no sequence. A
-    parameter without an annotation whose default is a number takes any number, or None.
+    NumPy's numbers count as Python's, and a whole number counts as a float; a bool does not count as a number, nor a string as a
+    sequence. A parameter without an annotation whose default is a number accepts any number, or None.
 
     >>> class Rule:
     ...     def __init__(self, columns: Sequence[str] = ("range",)): ...
@@ -78,14 +78,14 @@ def mistyped(cls: type, params: Mapping[str, Any], defaults: Mapping[str, Any]) 
 
 @cache
 def _annotations(cls: type) -> dict[str, Any]:
-    """Types of the constructor's parameters, those of the bases included."""
+    """Types of the parameters of the constructor and of those of its base classes."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if "__init__" in vars(base):
             try:
                 found |= typing.get_type_hints(vars(base)["__init__"])
             except (NameError, TypeError, AttributeError):
-                # A name that exists for type checkers only.
+                # An annotation may name a type that is imported for type checkers only.
                 continue
     return found
 

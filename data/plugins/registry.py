@@ -1,4 +1,4 @@
-"""Names of the things that a study uses: our own, registered ones, those of installed packages, and those of a user's file."""
+"""Names of a study's classes: foreshock's own, registered ones, those of installed packages, and those in a user's file."""
 
 from __future__ import annotations
 
@@ -20,28 +20,29 @@ from foreshock.data.show.shown import few, one_line, shown
 
 
 class Registry:
-    """Classes by name; a module is imported when its name is asked for.
+    """Classes by name; a module is imported when its class is requested.
 
-    A name is looked up among our own, the registered ones, ``"package.module:Class"`` and ``"mine.py:Class"``, and the entry points
-    of installed packages, in this order.
+    A name is looked up among foreshock's own, the registered ones, ``"package.module:Class"`` and ``"mine.py:Class"``, and the
+    entry points of installed packages, in this order.
 
     Parameters
     ----------
     kind : str
-        What the classes are called in a message, such as ``"detector"``.
+        Name of this kind of class for messages, such as ``"detector"``.
     table : dict of str to str
-        Our own: ``"module:Class"`` by name; a module that begins with a dot belongs to ``package``.
+        ``"module:Class"`` by name for foreshock's own classes; a module that begins with a dot belongs to ``package``.
     package : str
+        Package of the relative modules in ``table``.
     group : str
-        Entry points of installed packages.
+        Group of the entry points of installed packages.
     accepts : callable
-        Whether an object is a class of this kind.
+        Returns whether an object is a class of this kind.
     wanted : str
-        What such a class is, for a message: ``"a subclass of fs.Detector"``.
+        Description of such a class for messages: ``"a subclass of fs.Detector"``.
     defaults : callable
-        The parameters of a class with their defaults.
+        Returns the parameters of a class with their defaults.
     also : str
-        What a message on an unknown name lists after the names.
+        Text that a message about an unknown name adds to the known names.
     """
 
     def __init__(
@@ -66,16 +67,16 @@ class Registry:
         self._registered: dict[str, type | str] = {}
 
     def names(self) -> list[str]:
-        """Our own names, then the registered ones, then those of installed packages; nothing is imported."""
+        """Foreshock's own names, then the registered ones, then those of installed packages; nothing is imported."""
         return list(dict.fromkeys([*self.table, *self._registered, *self._entry_points()]))
 
     def register(self, name: str, cls: type | str) -> None:
-        """Make a class, or ``"module:Class"``, or ``"mine.py:Class"`` known by a name; a second time replaces the first.
+        """Make a class, or ``"module:Class"``, or ``"mine.py:Class"`` known by a name; registering a name again replaces the class.
 
         Raises
         ------
         ConfigError
-            If the name is one of ours or has a colon, or the class is none of this kind.
+            If the name is one of foreshock's own or has a colon, or the class is not of this kind.
         """
         if not isinstance(name, str) or not name or ":" in name:
             raise ConfigError(f"the name of a {self.kind} must be a text without a colon, got {shown(name)}")
@@ -87,18 +88,18 @@ class Registry:
                     f"{shown(name)} must be registered as a class, 'package.module:Class' or 'mine.py:Class', got {shown(cls)}"
                 )
             module, _, attribute = cls.rpartition(":")
-            # The working directory may be another one when the file is loaded.
+            # The path is resolved now, because the working directory may differ when the file is loaded.
             self._registered[name] = f"{Path(module).resolve()}:{attribute}" if module.endswith(".py") else cls
         else:
             self._registered[name] = self._checked(name, cls)
 
     def check(self, name: str) -> None:
-        """Refuse a name that is not known; what is behind it is not imported.
+        """Refuse an unknown name; its class is not imported.
 
         Raises
         ------
         ConfigError
-            With the known names, and the nearest of them.
+            If the name is unknown; the message lists the known names and the nearest of them.
         """
         if name in self.table or name in self._registered or ":" in name or name in (listed := self.names()):
             return
@@ -111,13 +112,14 @@ class Registry:
         Parameters
         ----------
         name : str
+            A name or a path to a class; see ``Registry``.
         folder : path, optional
-            Where the path of a ``.py`` file begins; by default the working directory.
+            Folder of a relative path to a ``.py`` file; by default the working directory.
 
         Raises
         ------
         ConfigError
-            If there is no such name, file, module or class, it is none of this kind, or its module raises.
+            If there is no such name, file, module or class, the class is not of this kind, or its module raises an error.
         """
         if not isinstance(name, str):
             raise ConfigError(f"the name of a {self.kind} must be a text, got {shown(name)}")
@@ -139,19 +141,19 @@ class Registry:
         return self._checked(name, getattr(found, attribute))
 
     def make(self, name: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Any:
-        """An object of the class behind a name, its parameters checked; see ``find``.
+        """An object of the class behind a name, with checked parameters; see ``find``.
 
         Raises
         ------
         ConfigError
-            Besides, if a parameter is unknown or missing, or its value is of the wrong type.
+            As ``find``; also if a parameter is unknown or missing, or its value has the wrong type.
         """
         cls = self.find(name, folder)
         self.check_parameters(name, cls, params)
         return cls(**params)
 
     def name_of(self, cls: type) -> str:
-        """The name by which ``find`` gives this class: one of ours, a registered one, or where it is."""
+        """The name by which ``find`` returns this class: foreshock's own, a registered one, or the class's module or file."""
         for name, place in self.table.items():
             module, _, attribute = place.partition(":")
             if cls.__name__ == attribute and cls.__module__ == importlib.util.resolve_name(module, self.package):
@@ -163,7 +165,7 @@ class Registry:
         return f"{path if cls.__module__.startswith(_PREFIX) else cls.__module__}:{cls.__name__}"
 
     def check_parameters(self, name: str, cls: type, params: Mapping[str, Any], where: Callable[[str], str] | None = None) -> None:
-        """Refuse unknown and missing parameters and values of the wrong type; ``where`` says what a parameter is called."""
+        """Refuse unknown and missing parameters and values of the wrong type; ``where`` names a parameter in messages."""
         defaults = self.defaults(cls)
         check_known(name, params, defaults)
         missing = [key for key, value in defaults.items() if value is REQUIRED and key not in params]
@@ -176,7 +178,7 @@ class Registry:
     def _checked(self, name: str, cls: Any) -> type:
         if not isinstance(cls, type) or not self.accepts(cls):
             got = f"class {cls.__name__}" if isinstance(cls, type) else shown(cls)
-            raise ConfigError(f"{shown(name)} is no {self.kind}: it must be {self.wanted}, got {got}")
+            raise ConfigError(f"{shown(name)} is not a {self.kind}: it must be {self.wanted}, got {got}")
         return cls
 
     def _module(self, name: str, module: str, folder: str | Path | None) -> ModuleType:
@@ -193,7 +195,7 @@ class Registry:
                     f"or name a file, 'mine.py:Class'"
                 ) from error
             raise self._raised(name, module, error) from error
-        # A module's code may raise or end the program in any way.
+        # A module's code may raise any error, or exit the program.
         except (Exception, SystemExit) as error:
             raise self._raised(name, module, error) from error
 
@@ -212,7 +214,7 @@ class Registry:
             if point.name in self.table or ":" in point.name:
                 raise ConfigError(
                     f"the installed package {owner} calls a {self.kind} {point.name!r}, which is "
-                    f"{'a name of foreshock’s own' if point.name in self.table else 'no name'}; rename its entry point or remove it"
+                    f"{'a name of foreshock’s own' if point.name in self.table else 'invalid'}; rename its entry point or remove it"
                 )
             if other is not None and other.value != point.value:
                 raise ConfigError(
@@ -223,17 +225,17 @@ class Registry:
 
 
 _PREFIX = "_foreshock_file_"
-# Modules of users' files by path, with a digest of the code that they ran.
+# Modules of users' files by path, with the digest of the source that was run.
 _FILES: dict[Path, tuple[str, ModuleType]] = {}
 
 
 def load_file(path: str | Path) -> ModuleType:
-    """The module of a file, run once and again after it has changed; its objects can be sent to worker processes.
+    """The module of a file, which runs once, and again after it has changed; its objects can be sent to worker processes.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If there is no such file.
     """
     import cloudpickle
 
@@ -250,7 +252,7 @@ def load_file(path: str | Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     module.__file__ = str(path)
     before = sys.modules.get(name)
-    # Dataclasses and type hints look their module up here while it runs.
+    # Dataclasses and type hints look up their module in ``sys.modules`` while it runs.
     sys.modules[name] = module
     try:
         exec(compile(source, str(path), "exec", dont_inherit=True), vars(module))
@@ -260,7 +262,7 @@ def load_file(path: str | Path) -> ModuleType:
         else:
             sys.modules[name] = before
         raise
-    # A worker process has no such module: its classes travel with their code.
+    # A worker process does not have this module, so its classes are pickled with their code.
     cloudpickle.register_pickle_by_value(module)
     _FILES[path] = digest, module
     return module

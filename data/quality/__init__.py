@@ -1,4 +1,4 @@
-"""Cleaning: what is wrong with some bars, and what was done about it."""
+"""Cleaning of bars, and a report of what was found."""
 
 from lazy_loader import attach_stub
 

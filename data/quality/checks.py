@@ -1,6 +1,6 @@
-"""What is odd about known bars and can be real: each check reports, none changes a value.
+"""Checks for unusual bars that may be real: each one reports, and none changes a value.
 
-Each gives (n_bars, n_symbols) of the size of what was found, NaN where nothing was.
+Each check returns the size of what it found, shape (n_bars, n_symbols), NaN where it found nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from foreshock.data.quality.set_apart import JUMP
 
 STALE_BARS = 12
 COPIES = 2
-# The bars before that a bar is held against, and how many of them it takes.
+# Look-back in bars, and the least number of known bars in it.
 BEFORE, LEAST_BEFORE = 168, 20
 LEAST_PRINT, PRINT_RANGES, PRINT_VOLUME = 0.05, 10.0, 2.0
 UNIT_RUN, UNIT_PRICE, UNIT_NEAR = 12, np.log(100.0), np.log(3.0)
 
 
 def stale(bars: Bars) -> np.ndarray:
-    """Runs of 12 or more bars that only repeat the close before them, or of two or more that are the bar before it once more.
+    """Runs of 12 or more flat bars at the close before them, or of two or more exact copies of the bar before.
 
-    The former is a source that fills holes, or a market asleep; the latter, the same five numbers with a high above the low,
-    is a feed that hangs. The size is 1.
+    The flat runs come from a source that fills holes, or from an inactive market. The copies, the same five numbers with a high
+    above the low, come from a feed that hangs. The size is 1.
     """
     same = (bars.high == bars.low) & ~np.isnan(bars.close)
     same[1:] &= bars.close[1:] == bars.close[:-1]
@@ -48,13 +48,13 @@ def zero_volume(bars: Bars) -> np.ndarray:
 
 
 def outliers(bars: Bars) -> np.ndarray:
-    """Bars with a price that neither neighbour comes near and that next to nobody traded at.
+    """Bars with a price far beyond both neighbours, on ordinary volume.
 
-    The high is above the highs of the bar before and after, or the low below their lows, by more than 5 % and more than 10 times
-    the range (with the step from the close before) that nine in ten of up to 168 bars before stay within, on no more than twice
-    their median volume. A market that goes that far and back trades many times its usual volume: in the real histories at hand
-    crashes, squeezes and pumps of that size do 3 to 5,000 times. Fewer than 20 bars before, or an unknown volume: not judged.
-    The size is the ratio of the prices.
+    The high is above the highs of the bars before and after, or the low below their lows, by more than 5 % and more than 10 times
+    the 90 % quantile of the range (with the step from the close before) in up to 168 bars before, on no more than twice their
+    median volume. A market that goes that far and back trades many times its usual volume: 3 to 5,000 times in the crashes,
+    squeezes and pumps of the real histories at hand. A bar with fewer than 20 bars before it, or with an unknown volume, is not
+    judged. The size is the ratio of the prices.
     """
     out = np.full(bars.shape, np.nan)
     for i in range(bars.n_symbols):
@@ -80,13 +80,14 @@ def outliers(bars: Bars) -> np.ndarray:
 
 
 def jumps(bars: Bars, besides: np.ndarray) -> np.ndarray:
-    """Bars whose close is threefold the last known close or more, or a third or less; the size is that ratio.
+    """Bars whose close is at least three times the last known close, or at most a third of it; the size is that ratio.
 
     Parameters
     ----------
     bars : Bars
+        Bars to check.
     besides : ndarray of bool, shape (n_bars, n_symbols)
-        Bars that are passed over: a single wrong print is no jump there and back.
+        Bars to skip, so that a single wrong print does not count as a jump there and back.
     """
     out = np.full(bars.shape, np.nan)
     for i in range(bars.n_symbols):
@@ -98,13 +99,13 @@ def jumps(bars: Bars, besides: np.ndarray) -> np.ndarray:
 
 
 def volume_units(bars: Bars) -> np.ndarray:
-    """Bars whose volume is that of the other currency.
+    """Bars whose volume is in quote currency instead of base currency.
 
-    With the extra ``quote_volume``: quote_volume / volume, which is a mean price, lies outside low / 2 to 2 high. Without it:
-    volume changes, for 12 bars or more, by about the price. That is, each bar is nearer to price times the median of up to 168
-    bars before the change than to that median, and half of them within a factor of 3 of it. Where the price lies between 1/100
-    and 100, markets make such changes too, and none is looked for; a series that is in quote currency from its first bar on
-    cannot be told without ``quote_volume``. The size is the factor.
+    With the extra ``quote_volume``: the mean price quote_volume / volume lies outside low / 2 to 2 high. Without it: volume changes
+    by about the price for 12 bars or more. That is, each bar is nearer to price times the median of up to 168 bars before the
+    change than to that median, and half of them are within a factor of 3 of it. If the price lies between 1/100 and 100, markets
+    make such changes too, and the check is skipped; a series that is in quote currency from its first bar on is not found without
+    ``quote_volume``. The size is the factor.
     """
     out = np.full(bars.shape, np.nan)
     quote = bars.extras.get("quote_volume")
@@ -123,7 +124,7 @@ def volume_units(bars: Bars) -> np.ndarray:
         if not len(starts):
             continue
         usual = pd.Series(volume).rolling(BEFORE, min_periods=1).median().to_numpy()[starts - 1]
-        # Most steps last a bar or two.
+        # Most steps last only a bar or two; these are ruled out before the loop.
         first = starts[:, None] + np.arange(UNIT_RUN)
         lasting = _nearer(volume[first] - usual[:, None], price[first]).all(axis=1)
         stop = 0
@@ -142,5 +143,5 @@ def _nearer(excess: np.ndarray, price: np.ndarray) -> np.ndarray:
 
 
 def _run_length(mask: np.ndarray) -> int:
-    """How many of the first are true."""
+    """Number of leading values that are true."""
     return int(np.argmin(mask)) if not mask.all() else len(mask)

@@ -1,4 +1,4 @@
-"""Cleaning: what is wrong with some bars, what was done about it, and every case countable."""
+"""Cleaning: malformed bars are removed, unusual ones reported, and every case is counted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
 from foreshock.data.tables import bar_table
 
-# Kind of finding: what was done about it.
+# What is done about each kind of finding.
 DONE = {
     "unsorted": "sorted",
     "doubled": "last kept",
@@ -49,12 +49,22 @@ class QualityReport(Shown):
     findings : DataFrame
         One row for each bar found: ``symbol``, ``time``, ``kind``, ``done``.
     bars : dict of str to int
-        Known bars of each symbol after cleaning, 0 for a symbol that lost them all.
+        Number of known bars of each symbol after cleaning, 0 for a symbol that lost them all.
     gaps : dict of str to int
-        Runs of missing bars between a symbol's first and last known bar.
+        Number of runs of missing bars between a symbol's first and last known bar.
     runs : DataFrame
-        The same findings, neighbouring bars as one: ``symbol``, ``kind``, ``rows`` (how many), ``from`` and ``to`` (open of the
-        first and of the last of them), ``found`` (in words) and ``done``; by symbol, then by time.
+        The same findings with neighbouring bars merged: ``symbol``, ``kind``, ``rows`` (number of bars), ``from`` and ``to`` (open
+        of the first and last bar), ``found`` (in words) and ``done``; sorted by symbol, then by time.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> table = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars.to_frame().drop(index=[3, 4])
+    >>> bars, report = fs.clean(table)
+    >>> report
+    QualityReport(1 symbol, 298 bars, 1 gap, 2 findings)
+    >>> report.count("missing"), report.gaps
+    (2, {'BTC/USDT': 1})
     """
 
     findings: pd.DataFrame
@@ -79,7 +89,7 @@ class QualityReport(Shown):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a symbol: known bars, gaps, and the number of each kind of finding."""
+        """One row per symbol: known bars, gaps, and the number of each kind of finding."""
         counts = self.findings.groupby(["symbol", "kind"]).size().unstack(fill_value=0)
         counts = counts.reindex(index=list(self.bars), columns=list(DONE), fill_value=0).astype(int)
         counts.insert(0, "n_bars", pd.Series(self.bars))
@@ -97,51 +107,54 @@ class QualityReport(Shown):
         return self.table
 
     def to_frame(self) -> pd.DataFrame:
-        """``table``: one row a symbol, with ``n_bars``, ``gaps`` and the number of each kind of finding."""
+        """``table``: one row per symbol, with ``n_bars``, ``gaps`` and the number of each kind of finding."""
         return self.table
 
 
 def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:
-    """Bars with malformed ones removed and each symbol one series, and a report of everything found.
+    """Bars without malformed ones and with one series per symbol, and a report of every finding.
 
     Parameters
     ----------
     bars : Bars or DataFrame
         Bars, or a long table that ``read_bars`` would refuse.
     interval : str, optional
-        Of a table; by default the most common step.
+        Length of a bar in a table, such as ``"1h"``; by default the most common step. Bars have their own.
 
     Returns
     -------
     Bars, QualityReport
-        No value is altered, and whether a bar is removed or set apart depends on bars up to itself alone.
+        No value is altered, and whether a bar is removed or set apart depends only on bars up to itself.
 
         *Removed*, so that they are NaN: ``infinite`` numbers, prices ``not_positive``, ``negative_volume``, bars ``incomplete``
-        in their prices, and ``ohlc_violation`` (open or close above the high or below the low). Of ``doubled`` bars the last sound
-        one is kept, ``unsorted`` ones are sorted.
+        in their prices, and ``ohlc_violation`` (open or close above the high or below the low). The last valid one
+        of ``doubled`` bars is kept, and ``unsorted`` bars are sorted.
 
-        *Set apart*, to a symbol of their own: ``relisted`` and ``unit``, by the rules of ``set_apart``.
+        *Set apart*, as a separate symbol: ``relisted`` and ``unit``, by the rules of ``set_apart``.
 
-        *Left unknown*: ``missing``, every unknown bar between a symbol's first and last known one, those removed or set apart
-        among them. Crypto markets never close, so that the calendar of a symbol is every interval from its listing to its
+        *Left unknown*: ``missing``, every unknown bar between a symbol's first and last known one, including those
+        removed or set apart. Crypto markets never close, so the calendar of a symbol is every interval from its listing to its
         delisting; the report says whether other symbols traded meanwhile.
 
-        *Kept*, because they can be real: ``stale``, ``zero_volume``, ``volume_unit``, ``outlier``, by the rules of
-        ``foreshock.data.quality.checks``, and ``jump`` (threefold or more from one known close to the next, or a third or less).
+        *Kept*, because they may be real: ``stale``, ``zero_volume``, ``volume_unit``, ``outlier``, by the rules of
+        ``foreshock.data.quality.checks``, and ``jump`` (a close of at least three times the last known one, or at most a third).
 
     Raises
     ------
     ConfigError
-        If ``bars`` is of another kind, such as a path.
+        If ``bars`` is neither, such as a path.
     DataError
         If a column is missing, a time or number cannot be read, a time is off the grid, or nothing is left.
 
     Examples
     --------
+    >>> import foreshock as fs
+    >>> import numpy as np
+    >>> import pandas as pd
     >>> time = pd.date_range("2024-01-01", periods=7, freq="h")
-    >>> table = pd.DataFrame({"time": time, **dict.fromkeys(FIELDS, 2.0)}).drop(index=4)
+    >>> table = pd.DataFrame({"time": time, "open": 2.0, "high": 2.0, "low": 2.0, "close": 2.0, "volume": 2.0}).drop(index=4)
     >>> table.loc[1, "low"], table.loc[2, "open"] = -1.0, np.inf
-    >>> bars, report = clean(table, "1h")
+    >>> bars, report = fs.clean(table, "1h")
     >>> report.runs[["kind", "rows", "found", "done"]]
                kind  rows                        found          done
     0       missing     2                no bar for 2h  left unknown
@@ -188,7 +201,7 @@ def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[
 
 
 def _missing(bars: Bars, given: Bars, sources: list[int]) -> tuple[np.ndarray, dict[str, int]]:
-    """Number of other symbols, as given, that are known in each bar that is missing, NaN elsewhere; runs of them by symbol."""
+    """For each missing bar, the number of other given symbols known in it, NaN elsewhere; and the number of gaps by symbol."""
     known = ~np.isnan(bars.close)
     traded = ~np.isnan(given.close)
     others = traded.sum(axis=1, keepdims=True) - traded[:, sources]
@@ -200,7 +213,7 @@ def _missing(bars: Bars, given: Bars, sources: list[int]) -> tuple[np.ndarray, d
 
 
 def _bars(bars: Bars, kind: str, size: np.ndarray) -> pd.DataFrame:
-    """The bars that have a size, as rows."""
+    """One row for each bar whose size is known."""
     rows, cols = np.nonzero(~np.isnan(size))
     symbols = np.asarray(bars.symbols, dtype=object)[cols]
     return pd.DataFrame({"symbol": symbols, "time": bars.time[rows], "kind": kind, "size": size[rows, cols]})

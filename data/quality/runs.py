@@ -1,4 +1,4 @@
-"""Findings as runs of neighbouring bars, each said in words."""
+"""Findings merged into runs of neighbouring bars and described in words."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ WORDS = {
 
 
 def runs_of(findings: pd.DataFrame, interval: np.timedelta64, symbols: Sequence[str], alone: bool) -> pd.DataFrame:
-    """One row for each run of bars of one symbol and kind, each an interval after the last at most.
+    """One row for each run of bars of one symbol and kind, at most one interval apart.
 
     Parameters
     ----------
     findings : DataFrame
         ``symbol``, ``time``, ``kind``, ``size``, ``done``.
     interval : timedelta64
+        Length of a bar.
     symbols : sequence of str
-        In the order wanted.
+        Symbols in the order of the result.
     alone : bool
-        Whether there is one symbol only, so that no other can be said to have traded.
+        Whether there is only one symbol, so that nothing can be said about trading in others.
     """
     if not len(findings):
         return pd.DataFrame({name: pd.Series(dtype=object) for name in COLUMNS}).astype({"rows": np.int64})
     place = findings["symbol"].map({name: i for i, name in enumerate(symbols)})
     ordered = findings.assign(place=place).sort_values(["place", "kind", "time"], kind="stable")
     same = (ordered["place"] == ordered["place"].shift()) & (ordered["kind"] == ordered["kind"].shift())
-    # A unit that changes, or a listing that follows a listing, is another run.
+    # A change of the unit, or another listing, begins a new run.
     apart = ordered["kind"].isin(["relisted", "unit"]) & (ordered["size"] != ordered["size"].shift())
     run = (~same | (ordered["time"].diff() > pd.Timedelta(interval)) | apart).cumsum()
     groups = ordered.groupby(run.to_numpy())
@@ -81,7 +82,7 @@ def _words(kind: str, rows: int, low: float, high: float, interval: np.timedelta
 
 
 def _times(ratio: float) -> str:
-    """A factor, small ones as a fraction."""
+    """A factor in words; one below 1 as a fraction."""
     size = max(ratio, 1 / ratio)
     written = f"{size:,.0f}" if size >= 100 else f"{size:.3g}"
     return f"{written} times" if ratio >= 1 else f"1/{written} of"

@@ -1,4 +1,4 @@
-"""Bars that carry a symbol's name and are not its series: a ticker used again, prices in another unit."""
+"""Bars under a symbol's name that are not its series: a ticker that was reused, prices in another unit."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from foreshock.data.bars import FIELDS, Bars
 
 JUMP = np.log(3.0)
 DECADE = np.log(10.0)
-# A bar is in a unit 10^k times the one before if its open and close are within this factor of that.
+# A bar has a unit of 10^k times the last one if open and close are both within this factor of 10^k times the price before.
 UNIT_TOLERANCE = np.log(1.5)
 LEAST_POWER = 2
 LEAST_ABSENCE = np.timedelta64(1, "D")
 
 
 def set_apart(bars: Bars) -> tuple[Bars, dict[str, np.ndarray], list[int]]:
-    """Bars in which each symbol is one series, and what was set apart, by kind.
+    """Bars in which each symbol is one series, and the bars that were set apart, by kind.
 
     relisted
-        After a day or more without a bar, a close threefold the last one or more, or a third or less: all bars from there on go
-        to a symbol of their own, ``X (relisted)``, then ``X (relisted 2)``.
+        After a day or more without a bar, the close is at least three times the last one, or at most a third: all bars from there
+        on go to a separate symbol, ``X (relisted)``, then ``X (relisted 2)``.
     unit
         Open and close of a bar are both 10^k times the price before, k = 2, 3, ... or -2, -3, ..., within a factor of 1.5:
         bars go to ``X (x1000)`` until prices come back. No market moves a hundredfold from one bar to the next and lands on a
-        power of ten; ten times in a bar it does, so that a factor of 10 is a ``jump`` and no unit.
+        power of ten; markets do move tenfold in a bar, so a factor of 10 is a ``jump`` and not a change of unit.
 
-    The first bars of a symbol name it, and the part of a bar depends on bars up to itself alone: what was set apart stays so
-    when more bars come. No value is changed.
+    The first bars of a symbol keep its name, and the part that a bar belongs to depends only on bars up to itself: later bars do
+    not change what was set apart. No value is changed.
 
     Returns
     -------
     Bars, dict of str to ndarray of float64, list of int
-        By how much the close at the relisting differs from the last one, or 10^k, shape (n_bars, n_symbols) of the bars given, NaN
-        in those that stayed; and which of the symbols given each one comes from.
+        The bars; for each kind, the ratio of the close at the relisting to the last one, or 10^k, with the shape (n_bars,
+        n_symbols) of the given bars, NaN in those that stayed; and, for each symbol, the number of the given symbol it comes
+        from.
     """
     sizes = {kind: np.full(bars.shape, np.nan) for kind in ("relisted", "unit")}
     columns = [(symbol, col, np.ones(bars.n_bars, bool)) for col, symbol in enumerate(bars.symbols)]
@@ -63,7 +64,7 @@ def set_apart(bars: Bars) -> tuple[Bars, dict[str, np.ndarray], list[int]]:
 
 
 def _parts(log_open: np.ndarray, log_close: np.ndarray, absent: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Number of the listing, power of ten of the unit, and ratio at the relisting (NaN in the first), of each known bar."""
+    """For each known bar: number of its listing, power of ten of its unit, ratio at its relisting (NaN in the first)."""
     n = len(log_close)
     listings, powers, ratios = np.zeros(n, int), np.zeros(n, int), np.full(n, np.nan)
     listing, power, ratio, last = 0, 0, np.nan, log_close[0]
@@ -75,7 +76,7 @@ def _parts(log_open: np.ndarray, log_close: np.ndarray, absent: np.ndarray) -> t
         elif abs(step) >= LEAST_POWER and max(abs(opened - step * DECADE), abs(closed - step * DECADE)) < UNIT_TOLERANCE:
             power, last = power + step, log_close[k]
         else:
-            # The nearer of the two, lest a single wrong close be what the next bar is held against.
+            # The nearer of open and close, so that the next bar is not compared with a single wrong close.
             last = log_open[k] if abs(opened) < abs(closed) else log_close[k]
         listings[k], powers[k], ratios[k] = listing, power, ratio
     return listings, powers, ratios

@@ -1,4 +1,4 @@
-"""A long table of bars that ``read_bars`` would refuse: what is wrong with its rows, and the bars that are left."""
+"""Cleaning of a long table of bars that ``read_bars`` would refuse: faulty rows, and the remaining bars."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REMOVED = ("infinite", "not_positive", "negative_volume", "incomplete")
 def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, list[pd.DataFrame]]:
     """Bars of a ``bar_table``, and its faulty rows, each with ``symbol``, ``time`` and ``kind``."""
     prices, volume = table[list(PRICES)].to_numpy(), table["volume"].to_numpy()
-    # A row without any number says no more than a missing row.
+    # A row without any number counts as a missing row.
     empty = np.isnan(prices).all(axis=1) & np.isnan(volume)
     infinite = np.isinf(prices).any(axis=1) | np.isinf(volume)
     later = table.groupby("symbol")["time"].cummax().to_numpy() > table["time"].to_numpy()
@@ -36,7 +36,7 @@ def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, li
     if not len(kept):
         raise DataError(f"no valid bar is left of {len(table)} rows; check the source")
     bars = Bars(**grid(kept.reset_index(drop=True), interval))
-    # Sorting by time must not change the order of the symbols: as they come in the source.
+    # Sorting by time must not change the order of the symbols in the source.
     order = table["symbol"].unique()
     return bars.select([symbol for symbol in order if symbol in bars.symbols]), found
 

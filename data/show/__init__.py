@@ -1,4 +1,4 @@
-"""How values and results show themselves: one line, a small table, a word for a type."""
+"""Short representations of values and results: one line, or a small table in a notebook."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""How an object shows itself: in one line, and as a small table in a notebook."""
+"""Short representations of objects: one line, and a small table in a notebook."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 LONGEST = 199
 SHOWN_ROWS = 10
 SHOWN_COLUMNS = 12
-# A time of day is worth telling where a span is shorter than this.
+# Spans shorter than this are shown with the time of day.
 WHOLE_DAYS = np.timedelta64(2, "D")
 
 
 class Shown:
-    """Gives a class a ``repr`` of one line below 200 characters, and the same with a small table in a notebook.
+    """Mixin with a ``repr`` of one line below 200 characters, and the same line with a small table in a notebook.
 
-    A class names its facts in ``_facts``, and a table of at most some rows in ``_preview``. Without facts of its own a dataclass
-    shows its fields, as ``dataclass`` would, but each one short. A dataclass must be made with ``repr=False``.
+    A class yields its facts in ``_facts``, and may return a table of a few rows in ``_preview``. Without its own ``_facts``, a
+    dataclass shows its fields, each in short form. A dataclass must be made with ``repr=False``.
 
     Examples
     --------
@@ -42,14 +42,14 @@ class Shown:
     __slots__ = ()
 
     def _facts(self) -> Iterator[str]:
-        """What is worth knowing at a glance, each in a few words."""
+        """The most important facts, each in a few words."""
         fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
         for field in fields:
             value = getattr(self, field.name)
             yield f"{field.name}={value!r}" if isinstance(value, Shown) else f"{field.name}={shown(value)}"
 
     def _preview(self) -> pd.DataFrame | None:
-        """A table for a notebook, where there is a natural one."""
+        """A table for a notebook, or None."""
         return None
 
     def _in_words(self, most: int) -> str:
@@ -68,7 +68,7 @@ class Shown:
 
 
 def counted(n: int, noun: str) -> str:
-    """A number of things.
+    """A number with its noun, in the plural unless the number is 1.
 
     >>> counted(1, "symbol"), counted(8_760, "row")
     ('1 symbol', '8,760 rows')
@@ -77,7 +77,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def symbols_fact(symbols: Sequence[str]) -> str:
-    """The one symbol, or how many there are.
+    """The only symbol, or the number of symbols.
 
     >>> symbols_fact(("BTC/USDT",)), symbols_fact(("BTC/USDT", "ETH/USDT"))
     ('BTC/USDT', '2 symbols')
@@ -86,7 +86,7 @@ def symbols_fact(symbols: Sequence[str]) -> str:
 
 
 def grid_facts(time: np.ndarray, interval: np.timedelta64, noun: str = "row") -> Iterator[str]:
-    """How many rows of which length there are, and from when to when.
+    """Number and length of the rows, and the first and last time.
 
     >>> list(grid_facts(np.arange("2024-01-01", "2024-02-01", dtype="datetime64[D]"), np.timedelta64(1, "D")))
     ['31 rows of 1d', '2024-01-01 to 2024-01-31']
@@ -96,7 +96,7 @@ def grid_facts(time: np.ndarray, interval: np.timedelta64, noun: str = "row") ->
 
 
 def span_facts(time: np.ndarray) -> Iterator[str]:
-    """From when to when, by day, or to the second where that is less than two days; nothing of no rows."""
+    """First and last time, by day, or to the second if they are less than two days apart; empty without rows."""
     if len(time):
         unit = "D" if time[-1] - time[0] >= WHOLE_DAYS else "s"
         first, last = np.datetime_as_string(np.asarray(time)[[0, -1]], unit=unit, casting="unsafe")

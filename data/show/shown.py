@@ -1,4 +1,4 @@
-"""How a value is named in a message: short, whatever a caller passed."""
+"""Short descriptions of values of any type, for messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
         Numbers, strings, dates, None, and short lists of these are written out; a string is cut. Arrays, tables, dicts, long
         lists and every other object are named by their type.
     longest : int
-        Characters of a string, or of a list, at most.
+        Largest number of characters of a string or a list.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
 
 
 def few(names: Iterable[Any], most: int = 5) -> str:
-    """Names that came from outside, for a message: the first few, each cut, and how many more there are.
+    """A user's names for a message: the first few, each cut, and the number of further ones.
 
     >>> few(["BTC", "ETH"]), few(map(str, range(12)), most=3)
     ('BTC, ETH', '0, 1, 2 and 9 more')
@@ -68,7 +68,7 @@ def few(names: Iterable[Any], most: int = 5) -> str:
 
 
 def one_line(text: str, longest: int) -> str:
-    """The text on one line, its end cut off where it is longer.
+    """The text on one line, cut to ``longest`` characters.
 
     >>> one_line("one\\ntwo three", 8)
     'one two…'

@@ -1,4 +1,4 @@
-"""A simulated order book with planted manipulation and breakdowns, beside the same book without the manipulation."""
+"""A simulated order book with planted manipulation and breakdowns, and the same book without the manipulation."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from foreshock.data.simulate.paths import HOUR_US, LISTED, ar1_nb, null_path, st
 from foreshock.data.trades.trades import Trades
 
 DEFAULT_ROWS = 20_000
-# Rows kept free of other events on both sides of each, and at both ends.
+# Rows without other events on both sides of each event, and at both ends.
 CLEARANCE = 60
 TICK, FIRST_PRICE = 0.01, 100.0
 # Usual value of a level far from the touch, in quote currency; the touch has two and a half times that.
 LEVEL_VALUE = 20_000.0
 LONGEST_INTERVAL = np.timedelta64(60, "s")
-# Kinds, how many of each a history of the default length has, and their least and greatest length in rows.
+# For each kind: number of events in a history of the default length, and their smallest and largest length in rows.
 KINDS = {
     "flash_crash": (4, 24, 60),
     "withdrawal": (8, 20, 80),
@@ -40,14 +40,14 @@ KINDS = {
 
 @dataclass(frozen=True, repr=False)
 class SimulatedBook(Shown):
-    """A book and the truth about it.
+    """A simulated order book and the events planted in it.
 
     Parameters
     ----------
     book : Book
-        With all events. Its flows are gross: what was placed and cancelled again between two snapshots is in both.
+        The book with all events. Its flows are gross: an order placed and cancelled between two snapshots is in both.
     clean : Book
-        The same book without spoofs and flickers: same prices, same trades, same other events. What a denoiser should find.
+        The same book without spoofs and flickers: same prices, same trades, same other events. A denoiser should find it.
     events : DataFrame
         One row per planted event, ascending by ``row``.
 
@@ -56,14 +56,23 @@ class SimulatedBook(Shown):
         side                ``bids``, ``asks`` or ``both``
         time, row           first snapshot that shows it
         stop, stop_row      first snapshot after it
-        first_level,        levels that it touches, from the first to before the second
+        first_level,        levels affected: from ``first_level`` to the one before ``stop_level``
         stop_level
         size                flash crash: log move from start to bottom; withdrawal: share of the depth that is gone; spoof and
                             flicker: value added to each level, in quote currency; iceberg: value traded and put back per row;
                             sweep: ticks through which the touch is driven
         =================== =========================================================================================
     trades : Trades
-        What the market flow of the book was made of, at the prices where it happened, evenly spaced between snapshots.
+        The trades of the book's market flow at their prices, evenly spaced between snapshots.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> simulated = fs.simulate_book(seed=7, n_rows=1_000, n_spoofs=1)
+    >>> simulated
+    SimulatedBook(SIM/USDT, 1,000 snapshots of 5s, 2024-01-01T00:00:00 to 2024-01-01T01:23:15, 4 planted events)
+    >>> simulated.events["kind"].tolist()
+    ['sweep', 'flicker', 'iceberg', 'spoof']
     """
 
     book: Book
@@ -117,34 +126,37 @@ def simulate_book(
     retraces 60 %. *Withdrawal*: 70 to 90 % of the depth is gone and the spread is three times as wide; the price does nothing.
     *Spoof*: 6 to 20 times the usual depth rests on one to three levels of one side from the fourth or a later one on, moves along
     with the touch and is cancelled, never traded. *Flicker*: 3 to 10 times the usual depth comes and goes on two to four levels: it
-    is there in half of the snapshots, and several times a snapshot it is placed and cancelled. *Iceberg*: a touch that is traded at
-    many times the usual rate and always put back. *Sweep*: one market order drives the touch through 8 to 20 ticks, which come
+    is there in half of the snapshots, and several times a snapshot it is placed and cancelled. *Iceberg*: a touch that trades at
+    many times the usual rate and is always refilled. *Sweep*: one market order drives the touch through 8 to 20 ticks, which come
     back over the next rows.
 
     Parameters
     ----------
     seed : int
+        Seed of all random numbers.
     n_rows : int
-        Snapshots, at least 2.
+        Number of snapshots, at least 2.
     interval : str
-        Between snapshots, at most one minute.
+        Time between snapshots, at most one minute.
     start : str or datetime64
         Time of the first snapshot, UTC.
     n_flash_crashes, n_withdrawals, n_spoofs, n_flickers, n_icebergs, n_sweeps : int, optional
-        By default 4, 8, 16, 16, 12 and 16 for 20,000 rows, and in proportion.
+        Number of events of each kind; by default 4, 8, 16, 16, 12 and 16 for 20,000 rows, and in proportion for other lengths.
     annual_volatility : float
-        As a fraction, from 0.05 to 3.
+        Annual volatility of the fair price as a fraction, from 0.05 to 3.
 
     Raises
     ------
     ConfigError
         If a parameter is out of range, or the rows have no room for the events.
     TypeError
-        If there is no such keyword.
+        If a keyword is unknown.
 
     Examples
     --------
-    >>> simulated = simulate_book(seed=7, n_rows=3_000)
+    >>> import foreshock as fs
+    >>> import numpy as np
+    >>> simulated = fs.simulate_book(seed=7, n_rows=3_000)
     >>> simulated.events.groupby("kind").size().to_dict()
     {'flash_crash': 1, 'flicker': 2, 'iceberg': 2, 'spoof': 2, 'sweep': 2, 'withdrawal': 1}
     >>> spoof = simulated.events.query("kind == 'spoof'").iloc[0]
@@ -161,7 +173,7 @@ def simulate_book(
         raise ConfigError(f"interval must be at most {format_duration(LONGEST_INTERVAL)}, got {format_duration(step)}; shorten it")
     if not 0.05 <= annual_volatility <= 3:
         raise ConfigError(
-            f"annual_volatility must be a number from 0.05 to 3, got {shown(annual_volatility)}; give one in that range"
+            f"annual_volatility must be a number from 0.05 to 3, got {shown(annual_volatility)}; pass one in that range"
         )
     # The keys are in the order of the kinds.
     asked = [n_events.get(key) for key in BookEvents.__annotations__]
@@ -191,7 +203,7 @@ def simulate_book(
 
 
 def _draw_events(seed: int, counts: dict[str, int], n_rows: int) -> list[dict]:
-    """Kind, place and size of each event, ascending by row, no two within the clearance of each other."""
+    """Kind, position and size of each event, ascending by row, no two within the clearance of each other."""
     rng = stream(seed, "book", 0, "events")
     taken = np.zeros(n_rows, dtype=np.int64)
     taken[:CLEARANCE] = taken[max(n_rows - CLEARANCE, 0) :] = 1
@@ -291,7 +303,7 @@ def _book(
     for flow in flows:
         flow[0] = np.nan
     shown = np.where(value > 0, keys, np.nan)
-    # Bids' keys are their ticks turned over.
+    # The keys of bids are their negated ticks.
     ticks = shown * np.array([-1.0, 1.0])[:, None]
     twice = ticks[:, 0, 0] + ticks[:, 1, 0]
     return Book(
@@ -311,7 +323,7 @@ def _book(
 
 
 def _overlay(seed: int, events: list[dict], clean: Book) -> tuple[np.ndarray, np.ndarray]:
-    """What spoofs and flickers add to the levels of each snapshot, and what they place and cancel in between."""
+    """The value that spoofs and flickers add to each level of each snapshot, and the value they place and cancel in between."""
     extra, churn = np.zeros(clean.notional.shape), np.zeros(clean.notional.shape)
     rng = stream(seed, "book", 0, "overlay")
     for event in events:

@@ -7,34 +7,34 @@ from numba import njit
 
 from foreshock.data.books.orderbook import N_LEVELS
 
-# Ticks behind the touch that are kept, four in five of them occupied: more than twice what is shown.
+# Ticks kept behind the touch, and the share of them that is occupied: more than twice the visible levels.
 DEPTH_TICKS = 60
 OCCUPIED = 0.8
-# The touch moves by no more in one step; the fair price is caught up with in the next.
+# The touch moves by no more ticks in one step; it catches up with the fair price in later steps.
 MAX_JUMP = 400
 RING = 2_048
 
 
 @dataclass(frozen=True)
 class BookPath:
-    """What drives the book; arrays have one row a snapshot.
+    """The inputs that drive the book; arrays have one row per snapshot.
 
     Parameters
     ----------
     fair : ndarray, shape (n_rows,)
         Fair price in ticks.
     half_spread : ndarray, shape (n_rows,)
-        In ticks.
+        Half of the spread in ticks.
     depth : ndarray, shape (n_rows, 2)
         Value to which a level of either side returns, in quote currency.
     activity : ndarray, shape (n_rows,)
-        Of placing and cancelling; 1 is ordinary.
+        Rate of placing and cancelling; 1 is ordinary.
     market : ndarray, shape (n_rows, 2)
-        Value that takers ask of the touch of either side.
+        Value that takers demand at the touch of either side.
     traded_share : ndarray, shape (n_rows,)
-        Of what a retreating touch leaves behind: the rest is cancelled.
+        Share of the value behind a retreating touch that is traded; the rest is cancelled.
     iceberg : ndarray, shape (n_rows, 2)
-        Value traded against, and put back at, a touch that does not retreat while it is positive.
+        Value traded against and refilled at the touch, which does not retreat while this is positive.
     """
 
     fair: np.ndarray
@@ -103,16 +103,16 @@ def book_nb(
                 size = usual * np.exp(rng.standard_normal() - 0.5)
                 chance = rng.random()
                 if row == 0 or key > old + depth_ticks:
-                    # Out of sight: how it came about is of no account.
+                    # The price was out of sight, so its flows are not recorded.
                     ring[side, at] = size if d == 0 or chance < occupied else 0.0
                     continue
-                # Where the touch comes back to there is nothing, whatever the ring last held there.
+                # Prices better than the old touch are empty, even if the ring holds an old value there.
                 q = ring[side, at] if key >= old else 0.0
                 if q == 0.0:
                     if d == 0 or chance < (occupied if key < old else 0.2 * pace * occupied):
                         flow[1, d] = size
                 elif d > 0 and chance > 1.0 - 0.2 * pace * (1.0 - occupied):
-                    # Nothing is left, not the rounding of a sum.
+                    # The value left is exactly zero, not the rounding error of a sum.
                     flow[0, d] = q
                     ring[side, at] = 0.0
                     continue
@@ -128,7 +128,7 @@ def book_nb(
                     flow[1, d] += iceberg[row, side]
                     flow[2, d] += iceberg[row, side]
                 ring[side, at] = q + flow[1, d] - flow[0, d] - flow[2, d]
-            # What is shown.
+            # The visible levels.
             n = 0
             for key in range(first, first + depth_ticks + 1):
                 q = ring[side, key % ring_size]
@@ -175,7 +175,7 @@ def book_nb(
 
 @njit(cache=True)
 def overlay_flows_nb(keys, extra):
-    """Cancel and limit flow of values put on the levels of a book on top of what is there.
+    """Cancel and limit flow of extra values on the levels of a book.
 
     keys, extra : (n_rows, n_sides, n_levels). Prices are matched as in ``book_nb``; the first row has no flow.
     """
@@ -187,7 +187,7 @@ def overlay_flows_nb(keys, extra):
             i, j = 0, 0
             while i < n_levels or j < n_levels:
                 if j == n_levels and i < n_levels:
-                    # Out of sight.
+                    # The remaining old levels are out of sight.
                     break
                 if i == n_levels or (j < n_levels and now[j] < before[i]):
                     limit[row, side, j] += extra[row, side, j]
@@ -207,6 +207,6 @@ def overlay_flows_nb(keys, extra):
 
 
 def book_along(rng: np.random.Generator, path: BookPath) -> tuple[np.ndarray, ...]:
-    """See ``book_nb``."""
+    """The book along a path; see ``book_nb`` for the arrays."""
     driven = (path.fair, path.half_spread, path.depth, path.activity, path.market, path.traded_share, path.iceberg)
     return book_nb(rng, *driven, N_LEVELS, DEPTH_TICKS, OCCUPIED, MAX_JUMP, RING)

@@ -1,4 +1,4 @@
-"""Events planted in a simulated market: what is drawn, where it is put, and what it does to the bars."""
+"""Events planted in a simulated market: their sizes, their positions and their effect on the bars."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,20 +9,20 @@ import pandas as pd
 from foreshock.data.errors import ConfigError
 from foreshock.data.simulate.paths import NullPath, stream
 
-# Bars free of events on both sides of each event, and at both ends of the history.
+# Bars without other events on both sides of each event, and at both ends of the history.
 CLEARANCE = 72
 # Bars over which a crash or pump retraces and its volume and volatility die down, and their decay time.
 AFTERMATH, DECAY = 24, 6.0
 AFTERSHOCK = 1.5
-# Fall of a crash, as a fraction; one crash in so many takes the whole market.
+# Smallest and largest fall of a crash, as a fraction; one crash in CRASHES_PER_MARKET_WIDE is market-wide.
 CRASH_FALL = (0.08, 0.25)
 CRASHES_PER_MARKET_WIDE = 3
-# What a market-wide crash is in one symbol, relative to the whole.
+# Smallest and largest size of a market-wide crash in one symbol, relative to that of the market.
 MARKET_SPREAD = (0.85, 1.15)
 
 
 class Draft(NamedTuple):
-    """An event before it has a place. ``length`` counts bars from the onset, ``wick`` and ``volume`` as in `plant`."""
+    """An event before it has a position. ``length`` counts bars from the onset, ``wick`` and ``volume`` as in `plant`."""
 
     kind: str
     form: str
@@ -37,7 +37,7 @@ class Draft(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """An event at its onset ``row`` in the symbol number ``col``; a market-wide event shares its number."""
+    """An event at its onset ``row`` in the symbol number ``col``; the rows of a market-wide event share a number."""
 
     event: int
     draft: Draft
@@ -67,7 +67,7 @@ def draw_events(
     lead: tuple[int, int],
     size: tuple[float, float],
 ) -> list[Draft]:
-    """Kinds, sizes and shapes; each kind has its own stream, so that its count does not change the other kinds."""
+    """Kinds, sizes and shapes; each kind has its own random stream, so that its count does not change other kinds."""
     crash, pump, fore, decoy = (stream(seed, "events", 0, kind) for kind in ("crash", "pump", "foreshock", "decoy"))
     n_market = n_flash_crashes // CRASHES_PER_MARKET_WIDE
     return (
@@ -82,7 +82,7 @@ def _flash_crash(rng: np.random.Generator, form: str) -> Draft:
     onset = int(rng.integers(1, 3))
     smallest, largest = -np.log1p(-np.array(CRASH_FALL))
     if form == "market":
-        # Room for the differences between the symbols.
+        # The bounds leave room for the differences between symbols.
         smallest, largest = smallest / MARKET_SPREAD[0], largest / MARKET_SPREAD[1]
     return Draft(
         kind="flash_crash",
@@ -115,7 +115,7 @@ def _pump(rng: np.random.Generator) -> Draft:
 
 
 def _foreshock(rng: np.random.Generator, form: str, lead: tuple[int, int], size: tuple[float, float]) -> Draft:
-    # A jump of the same root mean square as a long swell would be a flash crash: jumps stand for shorter periods.
+    # A jump of the same root mean square as a long swell would be a flash crash, so jumps have shorter periods.
     length = int(rng.integers(6, 25 if form == "swell" else 13))
     return Draft(
         kind="foreshock",
@@ -135,17 +135,17 @@ def _decoy(rng: np.random.Generator) -> Draft:
 
 
 def _signature(rng: np.random.Generator) -> dict[str, float]:
-    """Volume factor and signed wick: drawn alike for foreshocks and decoys, which only their future tells apart."""
+    """Volume factor and signed wick, drawn alike for foreshocks and decoys, which differ only in what follows."""
     return {"volume": rng.uniform(8, 20), "wick": rng.uniform(3, 6) * rng.choice([-1, 1])}
 
 
 def place_events(seed: int, drafts: list[Draft], n_bars: int, n_symbols: int) -> list[Placed]:
-    """A row and a symbol for each event, uniform over the places that keep the clearance.
+    """A row and a symbol for each event, uniform over the positions that keep the clearance.
 
     Raises
     ------
     ConfigError
-        If no such place is left.
+        If no such position is left.
     """
     rng = stream(seed, "events", 0, "place")
     taken = np.zeros((n_bars, n_symbols), dtype=bool)
@@ -174,8 +174,8 @@ def place_events(seed: int, drafts: list[Draft], n_bars: int, n_symbols: int) ->
 def plant(path: NullPath, placed: list[Placed]) -> Overlay:
     """The overlay of all events.
 
-    Crash and pump: the log move ``direction * size`` over ``onset`` bars, larger ones first, of which the part ``retrace``
-    comes back over the aftermath; volume ``volume`` times as large, volatility raised, both dying down; a wick of
+    Crash and pump: the log move ``direction * size`` over ``onset`` bars, larger ones first, of which the share ``retrace``
+    is reversed over the aftermath; volume ``volume`` times as large, volatility raised, both dying down; a wick of
     ``wick * size`` at the last onset bar. Foreshock and decoy: on the signature bar volume ``volume`` times as large and a
     wick of ``|wick|`` times the bar's volatility or body, whichever is larger, with the close untouched. Then for a swell,
     returns ``size`` times as large; for a jump, one log move of sqrt(size**2 - 1) times the standard deviation of the

@@ -1,4 +1,4 @@
-"""A simulated crypto market whose abnormal moves, and what announces them, are known."""
+"""A simulated crypto market whose abnormal moves and their precursors are known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ from foreshock.data.simulate.paths import ARCH, LEVERAGE, NullPath, null_path
 from foreshock.data.simulate.trades import bar_trades
 from foreshock.data.trades.trades import Trades
 
-# The default history, for which the default event counts stand; other sizes scale them.
+# Size of the default history; the default event counts are for this size, and scale with it.
 DEFAULT_BARS, DEFAULT_SYMBOLS = 17_520, 8
-# Shorter histories have no room for an event between their clear ends, and get none by default.
+# Shorter histories have no room for an event between their clear ends, and by default get no events.
 SHORTEST_WITH_EVENTS = 2 * CLEARANCE + 96
 
 
 @dataclass(frozen=True, repr=False)
 class SimulatedMarket(Shown):
-    """Bars and the truth about them.
+    """Simulated bars and the events planted in them.
 
     Parameters
     ----------
     bars : Bars
-        With the extra ``quote_volume``.
+        The simulated bars, with the extra ``quote_volume``.
     events : DataFrame
         One row per planted event and symbol, ascending by ``row``. A market-wide crash has one row for each symbol, all
         with the same number in ``event``.
@@ -47,7 +47,7 @@ class SimulatedMarket(Shown):
         form                       crash: ``market`` or ``symbol``; pump: ``symbol``; foreshock: ``swell`` or
                                    ``jump``; decoy: ``none``
         symbol                     as in ``bars.symbols``
-        time, row                  first bar of the abnormal move (of a decoy: the signature itself)
+        time, row                  first bar of the abnormal move (for a decoy: the signature itself)
         peak_row                   bar whose close completes the move
         stop, stop_row             first bar after the event and its aftermath
         lead_bars                  bars from signature to onset; 0 for kinds without a precursor
@@ -62,7 +62,18 @@ class SimulatedMarket(Shown):
     volatility : ndarray of float64, shape (n_bars, n_symbols)
         True standard deviation of each bar's log return given the bars before it, without the events.
     seed : int
+        Seed of all random numbers.
     annual_volatility : float
+        Usual annual volatility of the market, as a fraction.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> market = fs.simulate_market(seed=1, n_symbols=1, n_bars=2_000)
+    >>> market
+    SimulatedMarket(BTC/USDT, 2,000 bars of 1h, 2022-01-01 to 2022-03-25, with quote_volume, 2 planted events, seed 1)
+    >>> market.volatility.shape, market.events["kind"].value_counts().to_dict()
+    ((2000, 1), {'foreshock': 1, 'flash_crash': 1})
     """
 
     bars: Bars
@@ -73,7 +84,7 @@ class SimulatedMarket(Shown):
 
     @cached_property
     def trades(self) -> Trades:
-        """Trades inside the first symbol's bars of the first day, or the first bar if it is longer; ``bar_trades`` makes others."""
+        """Trades of the first symbol in the first day, or in the first bar if it is longer; ``bar_trades`` makes others."""
         n_bars = max(int(np.timedelta64(1, "D") / self.bars.interval), 1)
         return bar_trades(self.bars.head(n_bars), seed=self.seed)
 
@@ -133,7 +144,7 @@ def simulate_market(
         h[t] = 1 - p + h[t-1] (p - 0.07 + (0.045 + 0.05 [z[t-1] < 0]) z[t-1]**2)
 
     Log volume is an AR(1) plus season, volatility and the size of the bar's own move. A bar opens at the previous close
-    but for a gap of 2 % of its volatility; its high and low are those of a Brownian bridge. Without events, prices are
+    plus a gap of 2 % of its volatility; its high and low are those of a Brownian bridge. Without events, prices are
     martingales: no strategy earns anything but luck.
 
     A *foreshock* is a bar with 8 to 20 times its volume and a long wick, whose close is untouched, followed
@@ -144,36 +155,37 @@ def simulate_market(
     Parameters
     ----------
     seed : int
-        The path without events depends on the seed alone: not on the event counts, and a further symbol or bar leaves the
-        others as they were.
+        Seed of all random numbers. The path without events does not depend on the event counts, and a further symbol or bar
+        does not change the others.
     n_symbols, n_bars : int
+        Number of symbols, at least 1, and of bars, at least 2.
     interval : str
         Length of a bar. Event shapes, the clearance and ``persistence`` count bars.
     start : str or datetime64
         Open of the first bar, UTC.
     n_flash_crashes, n_pumps, n_foreshocks, n_decoys : int, optional
-        Over all symbols; by default 12, 16, 60 and 20 for 17,520 bars of 8 symbols, and in proportion (crashes to the bars,
-        the others to bars times symbols) for other sizes. A third of the crashes take the whole market. All four 0 gives
+        Number of events over all symbols; by default 12, 16, 60 and 20 for 17,520 bars of 8 symbols, and in proportion (crashes
+        to the bars, the others to bars times symbols) for other sizes. A third of the crashes are market-wide. All four 0 gives
         the null market: the same shocks, no events.
     foreshock_lead : (int, int), default (1, 6)
         Smallest and largest number of bars from signature to onset, from 1 to 1,000.
     foreshock_size : (float, float), default (2.5, 4.0)
         Smallest and largest size, from 1, which is no effect, to 20.
     annual_volatility : float
-        As a fraction, from 0.01 to 5; a symbol has 0.70 to 1.40 times that.
+        Usual annual volatility as a fraction, from 0.01 to 5; a symbol has 0.70 to 1.40 times that.
     correlation : float
-        Between the returns of any two symbols, from 0 to 0.99.
+        Correlation between the returns of any two symbols, from 0 to 0.99.
     persistence : float
-        Of the variance, per bar, from 0.07 to 0.999.
+        Persistence of the variance per bar, from 0.07 to 0.999.
     degrees_of_freedom : float
-        Of the Student-t shocks, from 2.1; the kurtosis is finite above 4.
+        Degrees of freedom of the Student-t shocks, at least 2.1; the kurtosis is finite above 4.
 
     Raises
     ------
     ConfigError
         If a parameter is out of range or not finite, or the bars have no room for the events.
     TypeError
-        If there is no such keyword.
+        If a keyword is unknown.
 
     References
     ----------
@@ -182,7 +194,8 @@ def simulate_market(
 
     Examples
     --------
-    >>> market = simulate_market(seed=7, n_symbols=2, n_bars=4_000)
+    >>> import foreshock as fs
+    >>> market = fs.simulate_market(seed=7, n_symbols=2, n_bars=4_000)
     >>> market.events.groupby("kind").size().to_dict()
     {'decoy': 1, 'flash_crash': 4, 'foreshock': 3, 'pump': 1}
     >>> pump = market.events.query("kind == 'pump'").iloc[0]
@@ -241,7 +254,7 @@ def _build_bars(time: np.ndarray, step: np.timedelta64, path: NullPath, overlay:
     log_close = np.log(path.first_price) + np.cumsum(returns, axis=0)
     log_open = np.vstack([np.log(path.first_price), log_close[:-1]]) + path.gap
     # The maximum of a Brownian bridge from 0 to x with variance v is (x + sqrt(x**2 + 2 v e)) / 2, e standard exponential.
-    # Drawn apart, high and low make the mean square range 3 % wider than drawn together: 1.5 % in Parkinson volatility.
+    # High and low are drawn independently: the mean square range is 3 % wider than drawn jointly, 1.5 % in Parkinson volatility.
     body = log_close - log_open
     reach = np.sqrt(body**2 + 2 * overlay.factor**2 * path.bar_variance * path.tails)
     top, bottom = np.maximum(log_open, log_close), np.minimum(log_open, log_close)
@@ -280,9 +293,9 @@ def _count(name: str, value: int | None, default: float) -> int:
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:
-    # NaN fails every comparison, and so is refused with the numbers out of range.
+    # NaN fails every comparison, so it is refused like a number out of range.
     if not isinstance(value, Real) or not low <= float(value) <= high:
-        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}; give one in that range")
+        raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}; pass one in that range")
 
 
 def _check_pair(name: str, value: object, high: float) -> None:

@@ -65,7 +65,7 @@ def null_path(
         r[t, i] = s[t] sigma[i] (sqrt(c) F[t] + sqrt(1 - c) E[t, i]) - volatility[t, i]**2 / 2
 
     so that every pair of symbols has correlation c and a symbol's beta is sqrt(c) sigma[i] over the market's volatility.
-    The last term leaves buy-and-hold without a drift to earn. Each symbol and purpose draws from its own stream: neither
+    The last term removes the drift that buy-and-hold would earn. Each symbol and purpose draws from its own stream: neither
     a further symbol nor a further bar changes what was there before.
     """
     n_bars = len(time)

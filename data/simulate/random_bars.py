@@ -1,4 +1,4 @@
-"""Small random markets to try things on; ``simulate_market`` has the realistic ones."""
+"""Small random-walk markets for tests and trials; ``simulate_market`` makes realistic ones."""
 
 from __future__ import annotations
 

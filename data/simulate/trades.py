@@ -12,14 +12,14 @@ from foreshock.data.trades.trades import Trades
 
 # Share of trades that print in the same instant as the one before: a market order that meets several resting ones.
 SAME_INSTANT = 0.2
-# How much likelier a taker is a buyer at a higher price than the last, and a seller at a lower one.
+# Increase of a taker's probability to buy after a rise of the price, and to sell after a fall.
 SIDE_ON_MOVE = 0.3
 SIZE_SPREAD = 1.2
 FEWEST, MOST = 4, 1_000_000
 
 
 def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500, seed: int = 7) -> Trades:
-    """Trades that a bar could have been made of: windows of them have the bars' prices exactly, and their volume to rounding.
+    """Simulated trades inside bars: windows of them have exactly the bars' prices, and their volume up to rounding.
 
     Within a bar the log price is a Brownian bridge from the open over the high and the low, in either order, to the close, kept
     within its range; times are uniform, sizes log-normal, and takers buy more often when the price has risen. A bar that is not
@@ -28,11 +28,13 @@ def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500,
     Parameters
     ----------
     bars : Bars
+        Bars to fill with trades.
     symbol : str, optional
-        By default the first.
+        Symbol of the bars; by default the first.
     trades_per_bar : int
-        On average, at least 4; the number is Poisson, but at least 4.
+        Mean number of trades in a bar, from 4 to 1,000,000. The number is Poisson, but at least 4.
     seed : int
+        Seed of all random numbers.
 
     Raises
     ------
@@ -43,21 +45,22 @@ def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500,
 
     Examples
     --------
-    >>> from foreshock.data.trades.windows import trade_windows
+    >>> import foreshock as fs
+    >>> import numpy as np
     >>> minutes, ohlcv = np.arange(2).astype("M8[m]"), np.array([[1, 3, 1, 2, 10], [2, 2, 1, 1.5, 20]])
-    >>> bars = Bars(minutes, ("A",), *ohlcv.T[:, :, None], np.timedelta64(1, "m"))
-    >>> windows = trade_windows(bar_trades(bars), seconds=60)
+    >>> bars = fs.Bars(minutes, ("A",), *ohlcv.T[:, :, None], np.timedelta64(1, "m"))
+    >>> windows = fs.trade_windows(fs.bar_trades(bars), seconds=60)
     >>> windows.open, windows.high, windows.low, windows.close, windows.volume.round(9)
     (array([1., 2.]), array([3., 2.]), array([1., 1.]), array([2. , 1.5]), array([10., 20.]))
     """
     check_integer("seed", seed)
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     if not isinstance(trades_per_bar, int | np.integer) or not FEWEST <= trades_per_bar <= MOST:
-        raise ConfigError(f"trades_per_bar must be a whole number from {FEWEST} to {MOST}, got {shown(trades_per_bar)}; give one")
+        raise ConfigError(f"trades_per_bar must be a whole number from {FEWEST} to {MOST}, got {shown(trades_per_bar)}; pass one")
     one = bars.select(bars.symbols[0] if symbol is None else symbol)
     traded = np.flatnonzero(np.nan_to_num(one.volume[:, 0]) > 0)
     if not traded.size:
-        raise DataError(f"no bar of {one.symbols[0]} has a volume, so there are no trades; give other bars")
+        raise DataError(f"no bar of {one.symbols[0]} has a volume, so there are no trades; pass other bars")
     rng = np.random.default_rng(seed)
     n_trades = np.maximum(rng.poisson(trades_per_bar, len(traded)), FEWEST)
     stop = np.cumsum(n_trades)
@@ -65,7 +68,7 @@ def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500,
     bar = np.repeat(np.arange(len(traded)), n_trades)
     n = int(stop[-1])
 
-    # Open, the two extremes and close stand at four places of each bar, in this order.
+    # Open, the two extremes and close are at four positions of each bar, in this order.
     inner = np.sort(rng.random((len(traded), 2)), axis=1)
     second = first + 1 + (inner[:, 0] * (n_trades - 3)).astype(np.int64)
     third = np.minimum(second + 1 + (inner[:, 1] * (stop - second - 2)).astype(np.int64), stop - 2)
@@ -77,7 +80,7 @@ def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500,
     segment = np.clip(np.searchsorted(anchors, np.arange(n), side="right") - 1, 0, len(anchors) - 2)
     a, b = anchors[segment], anchors[segment + 1]
     share = (np.arange(n) - a) / (b - a)
-    # A bar's range is about 1.6 standard deviations of its move. The way over the extremes has most of that already: with half of
+    # A bar's range is about 1.6 standard deviations of its move. The path over the extremes has most of that already; with half of
     # it in the bridges, a twelfth of a bar is about as volatile as it should be.
     walk = np.cumsum(rng.standard_normal(n) * (np.log(high / low) / 3.2 / np.sqrt(n_trades))[bar])
     bridge = walk - walk[a] - share * (walk[b] - walk[a])

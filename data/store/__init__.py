@@ -1,4 +1,4 @@
-"""The store: history on disk that several processes may write, and that an interruption leaves whole."""
+"""The store: history on disk that several processes may write, and that stays valid when a write is interrupted."""
 
 from lazy_loader import attach_stub
 

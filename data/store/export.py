@@ -1,4 +1,4 @@
-"""Series of a store handed out as files that ``read_bars``, ``read_trades`` and ``read_book`` take."""
+"""Export of stored series to files that ``read_bars``, ``read_trades`` and ``read_book`` can read."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SUFFIXES = (".csv", ".parquet")
 def find_series(
     store: Store, symbol: str, kind: str = "ohlcv", exchange: str | None = None, timeframe: str | None = None
 ) -> SeriesKey:
-    """The one series of a store that fits.
+    """The only series of a store that matches.
 
     Raises
     ------
     DataError
-        If none fits, or more than one.
+        If no series matches, or more than one.
     """
     keys = store.keys()
     keys = [key for key in keys if (key.symbol, key.kind) == (symbol, kind) and exchange in (None, key.exchange)]
@@ -44,14 +44,14 @@ def find_series(
 
 
 def export_series(store: Store, key: SeriesKey, path: str | Path, start: int | None = None, stop: int | None = None) -> int:
-    """Write the rows of ``[start, stop)`` in epoch ms as CSV or Parquet, times as UTC timestamps; gives their number.
+    """Write the rows of ``[start, stop)`` in epoch ms as CSV or Parquet, times as UTC timestamps; returns their number.
 
     Raises
     ------
     ConfigError
         If the path ends in neither ``.csv`` nor ``.parquet``, or its folder is not there.
     DataError
-        If there are no rows, a partition is damaged, or the file cannot be written. What was at the path is then still there.
+        If there are no rows, a partition is damaged, or the file cannot be written. A file that was at the path is then unchanged.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -89,7 +89,7 @@ def _book_rows(store: Store, key: SeriesKey, start: int | None, stop: int | None
 
 
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """How Parquet is written so that ticks take little space and are read fast: times and ids as steps, words once."""
+    """Options of Parquet for small and fast files of ticks: times and ids as differences, texts in a dictionary."""
     words = [field.name for field in schema if pa.types.is_string(field.type)]
     encodings = {
         field.name: "BYTE_STREAM_SPLIT" if pa.types.is_floating(field.type) else "DELTA_BINARY_PACKED"

@@ -1,4 +1,4 @@
-"""What the store says of itself: a line for each series, and what a check of all partitions found."""
+"""What the store reports: a line for each series, and the result of checking all partitions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from foreshock.data.store.series import Range, SeriesKey
 
 @dataclass(frozen=True)
 class SeriesSummary:
-    """One line about a series.
+    """Summary of one series.
 
     Parameters
     ----------
     key : SeriesKey
+        The series.
     n_rows, n_bytes, n_partitions : int
-        Of partitions that can be read.
+        Totals over the partitions that can be read.
     covered : list of (int, int)
         Half-open ranges in epoch ms in which nothing is missing.
     problems : tuple of str
@@ -37,11 +38,11 @@ class StoreReport:
     Parameters
     ----------
     n_series, n_partitions, n_rows : int
-        Of partitions that are whole.
+        Totals over the valid partitions.
     problems : tuple of str
-        One sentence for each partition that is not.
+        One sentence for each partition that is not valid.
     mended : tuple of str
-        What ``repair`` did.
+        One sentence for each action of ``repair``.
     """
 
     n_series: int

@@ -1,8 +1,8 @@
 """Partitions: one Parquet file of the store, which holds its rows and what is known about them.
 
-The covered ranges lie in the footer of the file whose rows they speak of. So there is no second file that could say
-something else: one rename publishes both, and a crash leaves the file before or the file after. Equal rows and ranges give
-equal bytes, whatever the order in which they came.
+The covered ranges are in the footer of the file that has the rows, so no second file can contradict them: one rename publishes
+both, and a crash leaves either the old file or the new one. Equal rows and ranges give equal bytes, in whatever order they were
+written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from foreshock.data.store.series import STORED, Range, SeriesKey, ordered, union
 VERSION = 1
 ROWS_PER_GROUP = 1_048_576
 ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.float64(): "BYTE_STREAM_SPLIT", pa.bool_(): "PLAIN"}
-# What Arrow and JSON make of damaged bytes.
+# Errors that Arrow and JSON raise for damaged bytes.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
 MANIFEST, SEAL = b"foreshock.manifest", b"foreshock.sha256"
 
@@ -34,23 +34,23 @@ class Partition:
     Parameters
     ----------
     rows : Table
-        With the columns of ``STORED``, ordered.
+        Rows with the columns of ``STORED``, in order.
     covered : list of (int, int)
-        Half-open, epoch ms, ascending and apart. What lies in them and has no row is known to be empty.
+        Half-open ranges, epoch ms, ascending and disjoint. Times in them without a row are known to be empty.
     """
 
     rows: pa.Table
     covered: list[Range]
 
     def with_rows(self, key: SeriesKey, rows: pa.Table, covered: Range) -> Partition:
-        """The union of both; where both have a bar or trade, that of ``rows``."""
+        """The union with new rows, which replace old rows of the same bar or trade."""
         both = ordered(key, pa.concat_tables([self.rows, rows])) if len(rows) else self.rows
         return Partition(both, union([*self.covered, covered]))
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a partition's footer says."""
+    """The content of a partition's footer."""
 
     covered: list[Range]
     n_rows: int
@@ -86,7 +86,7 @@ def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
 
 
 def read_manifest(key: SeriesKey, path: Path) -> Manifest:
-    """What the footer says, without reading the rows.
+    """The content of the footer; the rows are not read.
 
     Raises
     ------
@@ -96,14 +96,14 @@ def read_manifest(key: SeriesKey, path: Path) -> Manifest:
     try:
         return _manifest(key, path, pq.read_metadata(path))
     except UNREADABLE as error:
-        # With a number it is the file system that refuses: no right, or no such file.
+        # An error with a number is from the file system: no permission, or no such file.
         if isinstance(error, OSError) and error.errno:
             raise
         raise _damaged(key, path, error) from error
 
 
 def read_partition(key: SeriesKey, path: Path, columns: list[str] | None = None) -> Partition:
-    """Rows and covered ranges; every page is held against its checksum.
+    """Rows and covered ranges; every page is checked against its checksum.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_partition(key: SeriesKey, path: Path, columns: list[str] | None = None)
             manifest = _manifest(key, path, file.metadata)
             rows = file.read(columns, use_threads=False).replace_schema_metadata()
     except UNREADABLE as error:
-        # With a number it is the file system that refuses: no right, or no such file.
+        # An error with a number is from the file system: no permission, or no such file.
         if isinstance(error, OSError) and error.errno:
             raise
         raise _damaged(key, path, error) from error
@@ -126,7 +126,7 @@ def read_partition(key: SeriesKey, path: Path, columns: list[str] | None = None)
 
 
 def verify_partition(key: SeriesKey, path: Path) -> Manifest:
-    """Read everything and hold every row against the digest, the order and the covered ranges.
+    """Read everything and check all rows against the digest, the order and the covered ranges.
 
     Raises
     ------

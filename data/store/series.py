@@ -1,4 +1,4 @@
-"""Series: what the store keeps of one market, its columns, its partitions, and the ranges of time that are known."""
+"""Series of the store: their keys, columns and partitions, and the ranges of time that are known."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def _floats(*names: str) -> list[pa.Field]:
     return [pa.field(name, pa.float64(), nullable=False) for name in names]
 
 
-# Of each level, price and amount: what a book is worth is computed when it is read.
+# Price and amount of each level; values in quote currency are computed when a book is read.
 LEVELS = [f"{side}_{what}_{level}" for side in BOOK_SIDES for what in ("price", "amount") for level in range(N_LEVELS)]
-# As they lie on the disk: whether the taker bought takes a bit, and is handed out as a word.
+# Columns on disk. The taker's side is stored as a bit, and read as a word.
 STORED = {
     "ohlcv": pa.schema([_TIME, *_floats("open", "high", "low", "close", "volume")]),
     "trades": pa.schema(
@@ -56,7 +56,7 @@ COLUMNS = {kind: tuple("side" if name == "buy" else name for name in schema.name
 
 @dataclass(frozen=True, repr=False, order=True)
 class SeriesKey(Shown):
-    """Names one series of a store.
+    """Key of one series in a store.
 
     Parameters
     ----------
@@ -69,12 +69,19 @@ class SeriesKey(Shown):
     kind : str
         ``"ohlcv"``, ``"trades"``, ``"funding"`` or ``"book"``.
     timeframe : str
-        Of bars, such as ``"1m"``; of books the time between snapshots; empty for other kinds.
+        Length of a bar, such as ``"1m"``; for books, the time between snapshots; empty for other kinds.
 
     Raises
     ------
     ConfigError
-        If a part is not of these forms.
+        If a part does not have one of these forms.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> key = fs.SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1h")
+    >>> str(key), key.folder, key.step_ms
+    ('binance spot BTC/USDT ohlcv 1h', 'binance/spot/BTC%2FUSDT/ohlcv-1h', 3600000)
     """
 
     exchange: str
@@ -91,7 +98,7 @@ class SeriesKey(Shown):
             raise ConfigError(f"exchange must be a name of ccxt, such as 'binance', got {shown(self.exchange)}")
         if self.market not in MARKETS:
             raise ConfigError(f"market must be one of {', '.join(MARKETS)}, got {shown(self.market)}")
-        # The symbol becomes a folder: no dot at its front, and short enough for any file system.
+        # The symbol becomes a folder name: it must not begin with a dot, and be short enough for any file system.
         if not self.symbol or self.symbol[0] == "." or not self.symbol.isprintable() or len(quote(self.symbol, safe="")) > 200:
             raise ConfigError(f"symbol must be one of ccxt's, such as 'BTC/USDT', got {self.symbol[:40]!r}")
         if self.kind not in STORED:
@@ -101,7 +108,7 @@ class SeriesKey(Shown):
                 raise ConfigError(f"timeframe must be written as ccxt does, such as '1m' or '4h', got {shown(self.timeframe)}")
         elif self.timeframe:
             raise ConfigError(
-                f"timeframe is of {' and '.join(STEPPED)}, got {shown(self.timeframe)} for {self.kind}; leave it empty"
+                f"timeframe is only for {' and '.join(STEPPED)}, got {shown(self.timeframe)} for {self.kind}; leave it empty"
             )
 
     def __str__(self) -> str:
@@ -114,12 +121,12 @@ class SeriesKey(Shown):
 
     @property
     def grid_ms(self) -> int:
-        """What every time is a multiple of: the step of bars that divide an hour, 1 where days may begin at another hour."""
+        """Unit in ms of all times: the length of bars that divide an hour, else 1, because days may begin at another hour."""
         return self.step_ms if self.kind == "ohlcv" and 3_600_000 % self.step_ms == 0 else 1
 
     @property
     def folder(self) -> str:
-        """Where the series lies in its store."""
+        """Path of the series in its store."""
         kind = f"{self.kind}-{self.timeframe}" if self.timeframe else self.kind
         return f"{self.exchange}/{self.market}/{quote(self.symbol, safe='')}/{kind}"
 
@@ -136,14 +143,14 @@ class SeriesKey(Shown):
         return key
 
     def partitions(self, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
-        """Name, start and stop of each partition that ``[start, stop)`` reaches into."""
+        """Name, start and stop of each partition that ``[start, stop)`` overlaps, epoch ms."""
         check_integer("stop", stop)
         check_integer("start", start)
         width = 10 if self.kind in ("trades", "book") else 4
         if self.kind == "ohlcv" and self.step_ms < 3_600_000:
             width = 10 if self.step_ms < 60_000 else 7
         if self.kind == "book" and self.step_ms < 5_000:
-            # A snapshot is not to wait for a day of them to be written anew.
+            # With partitions of an hour, a new snapshot does not rewrite a whole day of them.
             width = 13
         unit = {4: "Y", 7: "M", 10: "D", 13: "h"}[width]
         first = np.datetime64(start, "ms").astype(f"datetime64[{unit}]")
@@ -161,7 +168,7 @@ def checked_range(key: SeriesKey, start: int, stop: int) -> Range:
 
 
 def stored_rows(key: SeriesKey, table: pa.Table, start: int, stop: int) -> pa.Table:
-    """A table as it will lie on the disk: columns checked and cast, sorted, each bar or trade once, the last of doubles kept.
+    """A table in the form on disk: columns checked and cast, rows sorted, each bar or trade once (the last one).
 
     Raises
     ------
@@ -208,7 +215,7 @@ def _bought(key: SeriesKey, side: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def ordered(key: SeriesKey, table: pa.Table) -> pa.Table:
-    """Rows by time, and by id within one; of rows with one identity (time, for trades id) the last."""
+    """Rows sorted by time and id; the last of rows with the same identity (the id for trades, else the time) is kept."""
     time = table["time"].to_numpy()
     identity = table["id"].to_numpy() if key.kind == "trades" else time
     if (np.diff(identity) > 0).all() and (np.diff(time) >= 0).all():
@@ -217,13 +224,13 @@ def ordered(key: SeriesKey, table: pa.Table) -> pa.Table:
     last = np.append(np.diff(identity[by_identity]) != 0, True)
     kept = by_identity[last]
     order = kept[np.lexsort((identity[kept], time[kept]))]
-    # Ids that are words have numbers that do not rise with time.
+    # Ids that are hashes of texts do not rise with time.
     return table if np.array_equal(order, np.arange(len(table))) else table.take(order)
 
 
 def handed_out(key: SeriesKey, table: pa.Table) -> pa.Table:
     """Stored rows with the columns that users see."""
-    # Not null is a matter of the file: a user's table made of the same columns has the same schema.
+    # Columns lose the file's not-null flag, so that a user's table of the same columns has the same schema.
     table = pa.table(table.columns, names=table.column_names)
     if key.kind != "trades":
         return table
@@ -250,7 +257,7 @@ def union(ranges: Iterable[Range]) -> list[Range]:
 
 
 def without(wanted: Range, known: list[Range]) -> list[Range]:
-    """The parts of a range that no known range, ascending and apart, holds.
+    """The parts of a range outside all known ranges, which are ascending and disjoint.
 
     >>> without((0, 10), [(-5, 1), (3, 4), (9, 12)])
     [(1, 3), (4, 9)]
@@ -277,5 +284,5 @@ def empty_runs(key: SeriesKey, time: np.ndarray, covered: list[Range]) -> list[R
 
 
 def minute(time: int) -> str:
-    """An epoch in ms for a person."""
+    """An epoch in ms as a readable UTC time."""
     return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M")

@@ -19,7 +19,7 @@ from foreshock.data.trades.trades import Trades
 
 
 def snapshot_row(order_book: Mapping[str, Any]) -> pa.Table:
-    """What ccxt's ``fetch_order_book`` gives as one row of the store; see ``book_from_ccxt``.
+    """One row of the store from what ccxt's ``fetch_order_book`` returns; see ``book_from_ccxt``.
 
     Raises
     ------
@@ -37,13 +37,13 @@ def snapshot_row(order_book: Mapping[str, Any]) -> pa.Table:
 def read_snapshots(store: Store, key: SeriesKey, start: int | None = None, stop: int | None = None) -> Book:
     """The snapshots of ``[start, stop)`` in epoch ms, with their flows.
 
-    Of two in one interval, as two programs that record at once leave them, the first is given. The trades that the store has of
-    the market give market flow, buys and sells where they cover the whole book; otherwise these are unknown. See ``book_flows``.
+    The first of two snapshots in one interval is used; two programs that record at once leave such pairs. Market flow, buys and
+    sells come from the market's trades in the store if these cover the whole book; otherwise they are unknown. See ``book_flows``.
 
     Raises
     ------
     DataError
-        If there is none.
+        If there is no snapshot.
     """
     rows = store.read(key, start, stop)
     if not len(rows):
@@ -83,7 +83,7 @@ def _trades(store: Store, key: SeriesKey, book: Book) -> Trades | None:
 
 
 def trades_from_store(table: pa.Table) -> Trades:
-    """Trades as ``Store.read`` gives them."""
+    """``Trades`` from a table that ``Store.read`` returned."""
     price, size = table["price"].to_numpy(), table["amount"].to_numpy()
     side = table["side"].combine_chunks()
     bought = side.indices.to_numpy() == side.dictionary.to_pylist().index(SIDES[0])

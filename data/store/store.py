@@ -1,4 +1,4 @@
-"""The store: history on disk that several processes may write, and that an interruption leaves whole."""
+"""The store: history on disk that several processes may write, and that stays valid when a write is interrupted."""
 
 from __future__ import annotations
 
@@ -30,20 +30,22 @@ SUFFIX, DAMAGED, LOCK = ".parquet", ".damaged", ".lock"
 class Store(Shown):
     """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 
-    A partition is a year, a month, a day or an hour of one series, and says itself which ranges of time it covers. It is written
-    under another name, flushed to the disk, and renamed: readers need no lock and see the one before or the one after.
-    Writers of one series take turns.
+    A partition is a year, a month, a day or an hour of one series, and records which ranges of time it covers. It is
+    written under a temporary name, flushed to the disk, and renamed: readers need no lock and see either the old one or the new
+    one. Writers of one series take turns.
 
     Parameters
     ----------
     folder : str or Path
-        Created by the first write.
+        Folder of the store; created by the first write.
 
     Examples
     --------
+    >>> import foreshock as fs
+    >>> import pyarrow as pa
     >>> import tempfile
-    >>> store = Store(tempfile.mkdtemp())
-    >>> key = SeriesKey("binance", "spot", "BTC/USDT", "funding")
+    >>> store = fs.Store(tempfile.mkdtemp())
+    >>> key = fs.SeriesKey("binance", "spot", "BTC/USDT", "funding")
     >>> eight_hours, start = 28_800_000, 1_704_067_200_000
     >>> rates = pa.table({"time": [start, start + eight_hours], "rate": [1e-4, 2e-4]})
     >>> store.write(key, rates, start, start + 3 * eight_hours)
@@ -59,7 +61,7 @@ class Store(Shown):
 
     @classmethod
     def default(cls) -> Store:
-        """In ``FORESHOCK_STORE``, or in the user's cache folder."""
+        """The store in the folder ``FORESHOCK_STORE`` of the environment, or in the user's cache folder."""
         import platformdirs
 
         return cls(os.environ.get(ENVIRONMENT) or platformdirs.user_cache_path("foreshock") / "store")
@@ -69,7 +71,7 @@ class Store(Shown):
         return sorted({key for _, key in self._partitions() if key is not None})
 
     def ranges(self, key: SeriesKey) -> list[Range]:
-        """Half-open ranges in epoch ms in which nothing is missing, ascending and apart.
+        """Half-open ranges in epoch ms in which nothing is missing, ascending and disjoint.
 
         Raises
         ------
@@ -80,7 +82,7 @@ class Store(Shown):
         return union(pair for path in self._files(key) for pair in read_manifest(key, path).covered)
 
     def missing(self, key: SeriesKey, start: int, stop: int) -> list[Range]:
-        """The parts of ``[start, stop)`` that were never written; what is known to be empty is not missing."""
+        """The parts of ``[start, stop)`` that were never written; a range that is known to be empty is not missing."""
         check_integer("stop", stop)
         check_integer("start", start)
         wanted = checked_range(key, start, stop)
@@ -89,16 +91,16 @@ class Store(Shown):
         return without(wanted, union(pair for path in there for pair in read_manifest(key, path).covered))
 
     def known_empty(self, key: SeriesKey) -> list[Range]:
-        """Runs of bars that were asked for and that the exchange does not have, as half-open ranges of their opens.
+        """Runs of bars that were requested and that the exchange does not have, as half-open ranges of their opens.
 
         Raises
         ------
         ConfigError
-            If the series is not of bars: the others have no grid on which one could be missing.
+            If the series does not hold bars: other kinds have no grid on which a row could be missing.
         """
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.kind != "ohlcv":
-            raise ConfigError(f"only bars can be known to be missing, got {key}; take a series of ohlcv")
+            raise ConfigError(f"only bars can be known to be missing, got {key}; pass a series of ohlcv")
         parts = [read_partition(key, path, ["time"]) for path in self._files(key)]
         time = np.concatenate([part.rows["time"].to_numpy() for part in parts] or [np.empty(0, np.int64)])
         return empty_runs(key, time, union(pair for part in parts for pair in part.covered))
@@ -109,14 +111,15 @@ class Store(Shown):
         Parameters
         ----------
         key : SeriesKey
+            Series to read.
         start, stop : int, optional
-            From the first row, to the last.
+            By default from the first row to the last.
 
         Returns
         -------
         Table
-            ``time`` (int64, epoch ms) and, of bars, ``open high low close volume``; of trades, ``id price amount side`` (of the
-            taker, a dictionary of ``buy`` and ``sell``); of funding, ``rate``; of books, ``{bids,asks}_{price,amount}_{0..14}``,
+            ``time`` (int64, epoch ms) and, for bars, ``open high low close volume``; for trades, ``id price amount side`` (of the
+            taker, a dictionary of ``buy`` and ``sell``); for funding, ``rate``; for books, ``{bids,asks}_{price,amount}_{0..14}``,
             NaN where there is no level.
         """
         if start is not None:
@@ -128,7 +131,7 @@ class Store(Shown):
         return pa.concat_tables(parts) if parts else handed_out(key, STORED[key.kind].empty_table())
 
     def parts(self, key: SeriesKey, start: int | None = None, stop: int | None = None) -> Iterator[pa.Table]:
-        """What ``read`` gives, a partition in memory at a time; none of them is empty."""
+        """The rows of ``read``, with one partition in memory at a time; no table is empty."""
         if start is not None:
             check_integer("start", start)
         if stop is not None:
@@ -136,7 +139,7 @@ class Store(Shown):
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
         for path in self._files(key):
-            # A name says where its partition begins; it ends where the next one may begin.
+            # The name gives the start of a partition; it ends where the next one may begin.
             begin = _begin(path)
             _, begin, end = next(key.partitions(begin, begin + 1))
             if begin >= last or end <= first:
@@ -147,19 +150,20 @@ class Store(Shown):
                 yield handed_out(key, rows.slice(edges[0], edges[1] - edges[0]))
 
     def write(self, key: SeriesKey, table: pa.Table, start: int, stop: int) -> None:
-        """Add rows; afterwards ``[start, stop)`` is covered, and what the store then lacks in it is known to be empty.
+        """Add rows; afterwards ``[start, stop)`` is covered, and times in it without a row are known to be empty.
 
-        A bar of a time, or a trade of an id, that is there already is replaced. Nothing is ever removed. The rows are on the disk
-        when this returns. All partitions are written under other names before the first is renamed: a disk that is full leaves
-        the store as it was.
+        A stored bar of the same time, or trade of the same id, is replaced. Nothing is ever removed. The rows are on the disk when
+        this returns. All partitions are written under temporary names before the first is renamed: a full disk leaves the store as
+        it was.
 
         Parameters
         ----------
         key : SeriesKey
+            Series to write.
         table : Table
-            The columns that ``read`` gives, in any order; ``side`` may be plain text.
+            The columns that ``read`` returns, in any order; ``side`` may be plain text.
         start, stop : int
-            Epoch ms; every row lies between.
+            Half-open range, epoch ms, that holds every row.
 
         Raises
         ------
@@ -187,7 +191,7 @@ class Store(Shown):
                     partial[file].write_bytes(encode(key, name, after))
 
     def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
-        """Collects the pages of a series, so that a partition is not written anew for each."""
+        """A writer that collects the pages of a series, so that a partition is not rewritten for each page."""
         check_integer("n_rows", n_rows)
         check_number("seconds", seconds)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
@@ -210,14 +214,14 @@ class Store(Shown):
         return found
 
     def verify(self) -> StoreReport:
-        """Read every partition and hold its rows against what was written; nothing is changed.
+        """Read every partition and check its rows against what was written; nothing is changed.
 
-        A partition that was deleted is not seen: its range is missing, and is fetched again.
+        A deleted partition is not reported: its range is missing, and is fetched again.
         """
         return self._examine(lambda _path, _key, _error: None)
 
     def repair(self) -> StoreReport:
-        """Set damaged partitions aside as ``.damaged``, so that their ranges are missing again, and clear up after crashes.
+        """Rename damaged partitions to ``.damaged``, so that their ranges are missing again, and remove what crashes left.
 
         Raises
         ------
@@ -228,10 +232,10 @@ class Store(Shown):
 
         def set_aside(path: Path, key: SeriesKey | None, error: DataError | OSError) -> None:
             if isinstance(error, OSError):
-                # What the file system refuses to show may be whole.
+                # A partition that the file system refuses to read may be valid.
                 raise error
             if key is None:
-                # It lies where no series is, so no writer is at work there.
+                # The file is not in the folder of a series, so no writer is at work there.
                 mended.append(self._set_aside(path))
                 return
             with self._locked(key):
@@ -242,7 +246,7 @@ class Store(Shown):
 
         found = self._examine(set_aside)
         for path in sorted(self.folder.rglob(f"*{SUFFIX}{PARTIAL}")):
-            # Whoever holds the lock may be writing it; afterwards it is gone.
+            # Another writer may still be writing this file, so it is removed under the lock.
             key = self._key_of(path)
             with self._locked(key) if key else writing(path, "the store"):
                 path.unlink(missing_ok=True)
@@ -290,7 +294,7 @@ class Store(Shown):
 
     @contextmanager
     def _locked(self, key: SeriesKey) -> Iterator[Path]:
-        """The folder of a series, while no one else writes there, and without what an interrupted write left."""
+        """The folder of a series, locked against other writers and cleared of what an interrupted write left."""
         folder = self.folder / key.folder
         with writing(folder, "the store"):
             make_folder(folder)
@@ -309,13 +313,13 @@ class Store(Shown):
 
 def _problem(path: Path, error: DataError | OSError) -> str:
     if isinstance(error, OSError):
-        return f"partition {path.name} cannot be read: {error.strerror or error}; check its rights and the disk ({path})"
+        return f"partition {path.name} cannot be read: {error.strerror or error}; check its permissions and the disk ({path})"
     return str(error)
 
 
 def _begin(path: Path) -> int:
-    """Where a partition begins, from its name."""
+    """Start of a partition in epoch ms, from its name."""
     try:
         return int(np.datetime64(path.name.removesuffix(SUFFIX), "ms").astype(np.int64))
     except ValueError as error:
-        raise DataError(f"{path} has no name of a partition; it was moved or renamed, run foreshock store repair") from error
+        raise DataError(f"{path} is not named like a partition; it was moved or renamed, run foreshock store repair") from error

@@ -1,4 +1,4 @@
-"""Pages of a series collected, so that a partition is not written anew for each."""
+"""Collection of the pages of a series, so that a partition is not rewritten for each page."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from foreshock.data.store.series import Range, SeriesKey, checked_range, handed_
 
 
 class Writable(Protocol):
-    """Where pages go in the end, such as a ``Store``."""
+    """Destination of pages, such as a ``Store``."""
 
     def write(self, key: SeriesKey, table: pa.Table, start: int, stop: int) -> None: ...
 
 
 class SeriesWriter:
-    """Pages of one series on their way into a store, written together once they are many or old.
+    """Collects pages of one series and writes them to a store together once they are many or old.
 
     Parameters
     ----------
     store : Writable
-        Such as a ``Store``.
+        Destination, such as a ``Store``.
     key : SeriesKey
+        Series to write.
     n_rows : int
-        Rows that are held at most before they are written.
+        Number of collected rows at which they are written.
     seconds : float
-        Time after which the next page writes what is held, whatever it is.
+        Time after which the next page writes all collected pages, however few they are.
 
     Notes
     -----
-    Use it in a ``with`` block: its end writes the rest, after an exception too, since each page is good by itself. A kill
-    loses what is held and nothing else; it stays missing and is fetched again.
+    Use it in a ``with`` block: its end writes the rest, also after an exception, since each page is valid by itself. A kill loses
+    only the collected pages, which stay missing and are fetched again.
     """
 
     def __init__(self, store: Writable, key: SeriesKey, n_rows: int, seconds: float) -> None:
@@ -42,12 +43,12 @@ class SeriesWriter:
         self._since = monotonic()
 
     def write(self, table: pa.Table, start: int, stop: int) -> None:
-        """Take a page; see ``Store.write``."""
+        """Add a page; see ``Store.write``."""
         if self._range is not None and not self._range[0] <= start <= self._range[1]:
             self.flush()
         if self._range is None:
             self._range, self._since = (start, stop), monotonic()
-        # Checked page by page, so that a bad one does not take the good ones with it.
+        # Each page is checked at once, so that a malformed one does not spoil those collected before.
         rows = handed_out(self.key, stored_rows(self.key, table, *checked_range(self.key, start, stop)))
         self._tables.append(rows)
         self._range = self._range[0], max(self._range[1], stop)
@@ -55,7 +56,7 @@ class SeriesWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the collected pages."""
         if self._range is not None:
             self.store.write(self.key, pa.concat_tables(self._tables), *self._range)
             self._tables, self._range = [], None

@@ -1,4 +1,4 @@
-"""Files written whole, locks and threads."""
+"""Atomic writes of files, locks and threads."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""Files and folders that are on the disk, whole, once they are said to be written."""
+"""Atomic and durable writes of files and folders."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from foreshock.data.errors import DataError
 
 PARTIAL = ".partial"
-# What a file system answers that cannot flush a folder, or does not let its user open one.
+# Errors of a file system that cannot flush a folder, or does not let its user open one.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all; text is UTF-8, with line ends as they are.
+    """Write a file completely or not at all; text is UTF-8, and its line ends are kept.
 
     Raises
     ------
     DataError
-        If the disk is full, the folder cannot be made or written, or the path is a folder. What was there before is still there.
+        If the disk is full, the folder cannot be made or written, or the path is a folder. A previous file is then unchanged.
 
     Examples
     --------
@@ -37,12 +37,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A path to write the file to; it gets its own name when the block ends well, and is gone when it does not.
+    """A temporary path to write the file to; it is renamed to ``path`` when the block succeeds, and removed when it fails.
 
     Raises
     ------
     DataError
-        As ``write_whole``; an ``OSError`` of the block too.
+        As ``write_whole``; also for an ``OSError`` in the block.
     """
     with written_together(path.parent, (path.name,)) as partial:
         yield partial[path.name]
@@ -50,21 +50,22 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def written_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """Paths to write files to that belong together: all get their own names when the block ends well, or none does.
+    """Temporary paths to write files to that belong together: all are renamed when the block succeeds, or none is.
 
-    Each is flushed to the disk before the first is renamed, and the folder after the last. Readers see the file before or the
-    file after. When the block fails, the paths are gone and the files before are as they were.
+    Each file is flushed to the disk before the first is renamed, and the folder after the last. Readers see either the old file or
+    the new one. When the block fails, the temporary files are removed and the old files are unchanged.
 
     Parameters
     ----------
     folder : Path
-        Made if it is not there.
+        Folder of the files; made if it does not exist.
     names : sequence of str
+        Names of the files.
 
     Raises
     ------
     DataError
-        As ``write_whole``; an ``OSError`` of the block too.
+        As ``write_whole``; also for an ``OSError`` in the block.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def written_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, P
 
 @contextmanager
 def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
-    """``written_together`` in a folder that is there, with the errors of the system as they are."""
+    """``written_together`` in an existing folder; an ``OSError`` is not converted."""
     partial = {name: folder / f".{os.getpid()}.{name}{PARTIAL}" for name in names}
     try:
         yield partial
@@ -103,13 +104,13 @@ def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, P
 
 @contextmanager
 def writing(path: Path, what: str = "") -> Iterator[None]:
-    """Says in one sentence that a file, or ``what`` at the path, cannot be written."""
+    """Convert an ``OSError`` to a ``DataError`` that says that a file, or ``what`` at the path, cannot be written."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
-        told = f"{what} cannot be written: {reason} ({path})" if what else f"{path} cannot be written: {reason}"
-        raise DataError(f"{told}; it is as it was; free space, fix the permissions, or pass another path") from error
+        said = f"{what} cannot be written: {reason} ({path})" if what else f"{path} cannot be written: {reason}"
+        raise DataError(f"{said}; it is as it was; free space, fix the permissions, or pass another path") from error
 
 
 def _refuse_folders(folder: Path, names: Sequence[str]) -> None:
@@ -123,12 +124,12 @@ def _refuse_folders(folder: Path, names: Sequence[str]) -> None:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest of those above it that is there."""
+    """The folder, or its nearest parent that exists."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def unwritable(folder: Path) -> str | None:
-    """Why a folder cannot be written, or made, or None; asked before hours of work go into it, and nothing is left in it.
+    """Why a folder cannot be written or made, or None. Called before hours of work; it leaves nothing in the folder.
 
     Examples
     --------
@@ -146,7 +147,7 @@ def unwritable(folder: Path) -> str | None:
         found = _nearest(folder)
         if not found.is_dir():
             return f"{found} is a file"
-        # Permissions, a disk that is mounted to be read, and folders of the system in which nobody may write: only a try tells.
+        # Permissions, read-only disks and protected system folders show only in an attempt to write.
         TemporaryFile(dir=found).close()
     except OSError as error:
         return error.strerror or str(error)
@@ -154,11 +155,12 @@ def unwritable(folder: Path) -> str | None:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse a folder for the store that cannot be written, or made, before hours of fetching go into it.
+    """Refuse a folder for the store that cannot be written or made, before hours of fetching.
 
     Raises
     ------
     DataError
+        If the folder cannot be written or made.
     """
     reason = unwritable(folder)
     if reason is not None:
@@ -166,7 +168,7 @@ def check_writable(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """The folder and those above it, each on the disk before what lies in it."""
+    """Make the folder and its parents, each flushed to the disk before the ones in it."""
     if not folder.is_dir():
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -174,13 +176,13 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    # Windows flushes only what may be written.
+    # Windows flushes only files that are open for writing.
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    # Windows has no handle of a folder to flush.
+    # Windows cannot open a folder to flush it.
     if os.name == "nt":
         return
     try:

@@ -1,4 +1,4 @@
-"""Several series at once, each in a thread; and functions that keep BLAS to one thread."""
+"""Work on several items at once, each in a thread; and functions that keep BLAS to one thread."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def with_one_blas_thread(function: Function) -> Function:
 
 
 def for_each_in_threads(items: Iterable[Item], work: Callable[[Item], None], n_threads: int, stopped: Event) -> None:
-    """Do the work on every item; ``stopped``, which the work heeds, is set when one fails or the user interrupts.
+    """Run the work on every item; ``stopped``, which the work must check, is set when one fails or the user interrupts.
 
     Raises
     ------
     Exception
-        The first that any item meets, when all have ended.
+        The first error of any item, after all have ended.
     """
     stopped.clear()
     with ThreadPoolExecutor(n_threads) as pool:
@@ -35,7 +35,7 @@ def for_each_in_threads(items: Iterable[Item], work: Callable[[Item], None], n_t
         try:
             done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
         finally:
-            # Also where the user interrupts: the threads write what they hold, and end.
+            # This also runs when the user interrupts: the threads write the pages they hold, and end.
             if not all(map(Future.done, jobs)):
                 stopped.set()
     for job in sorted(jobs, key=lambda job: job not in done):

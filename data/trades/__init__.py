@@ -1,4 +1,4 @@
-"""Trades, and what is made of them: windows of time, bars of volume or value."""
+"""Trades, and the windows of time and bars of volume or value made from them."""
 
 from lazy_loader import attach_stub
 

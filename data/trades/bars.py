@@ -1,4 +1,4 @@
-"""Volume and dollar bars: trades put together until enough was traded, however long that takes."""
+"""Volume and dollar bars: trades aggregated until enough was traded, however long that takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from foreshock.data.show.facts import Shown, counted, span_facts
 from foreshock.data.trades.trades import Trades
 
 MAX_BARS = 50_000_000
-# What is summed for each bar, in the order of the kernel's columns.
+# The fields of each bar, in the order of the kernel's columns.
 SUMS = ("trade_count", "volume", "quote_volume", "buy_volume", "buy_quote_volume", "open", "high", "low", "close")
 
 
@@ -28,8 +28,20 @@ class TradeBars(Shown):
     time, end : ndarray of datetime64[us]
         First and last trade of each bar. A bar is known at its end.
     trade_count, volume, quote_volume, buy_volume, buy_quote_volume : ndarray of float64
-        All trades and those in which the taker bought; volume in base, quote volume in quote currency.
+        Number, volume and value of all trades, and volume and value of those in which the taker bought; volume in base currency,
+        quote volume in quote currency.
     open, high, low, close : ndarray of float64
+        First, highest, lowest and last price, in quote currency.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> trades = fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars)
+    >>> bars = fs.dollar_bars(trades, value=1e8)
+    >>> bars
+    TradeBars(9 bars, 2022-01-01T00:00:02 to 2022-01-01T18:01:28)
+    >>> bars.to_frame().shape
+    (9, 12)
     """
 
     time: np.ndarray
@@ -49,11 +61,11 @@ class TradeBars(Shown):
 
     @property
     def vwap(self) -> np.ndarray:
-        """Volume-weighted mean price."""
+        """Volume-weighted mean price, shape (n_bars,), in quote currency."""
         return self.quote_volume / self.volume
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a bar, with ``vwap``."""
+        """One row per bar, with ``vwap``."""
         return pd.DataFrame(vars(self) | {"vwap": self.vwap})
 
     def _facts(self) -> Iterator[str]:
@@ -64,22 +76,23 @@ class TradeBars(Shown):
 def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
     """Bars of at least ``volume`` in base currency each [1]_.
 
-    A bar ends with the trade that makes it full. Trades are never split, so that a bar holds up to one trade more than was asked
-    for, and the next begins from nothing. Trades after the last full bar are left out: it is no bar yet. Given an iterable of runs
-    in the order of time, such as ``scan_trades`` gives, it holds one run at a time, and the result is the same bit for bit.
+    A bar ends with the trade that makes it full. Trades are never split, so a bar holds up to one trade more than requested, and
+    the next one starts at zero. Trades after the last full bar are left out, because that bar is not complete. An iterable of runs
+    in the order of time, such as ``scan_trades`` returns, is read one run at a time, with the same result bit for bit.
 
     Parameters
     ----------
     trades : Trades, or iterable of Trades
-        Of one series.
+        Trades of one series.
     volume : float
+        Least volume of a bar, in base currency.
 
     Raises
     ------
     ConfigError
         If ``volume`` is not positive and finite.
     DataError
-        If the trades are of several series, a run begins before the end of the run before it, or there would be more than 50
+        If the trades belong to several series, a run begins before the end of the run before it, or there would be more than 50
         million bars.
 
     References
@@ -88,9 +101,11 @@ def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
 
     Examples
     --------
+    >>> import foreshock as fs
+    >>> import numpy as np
     >>> time = np.arange(5).astype("M8[s]")
     >>> price, size = np.array([10.0, 12, 11, 9, 10]), np.array([1.0, 2, 3, 1, 1])
-    >>> bars = volume_bars(Trades(time, price, size, price * size, size > 1), volume=3)
+    >>> bars = fs.volume_bars(fs.Trades(time, price, size, price * size, size > 1), volume=3)
     >>> bars.volume, bars.close, bars.end.astype("M8[s]").astype(int)
     (array([3., 3.]), array([12., 11.]), array([1, 2]))
     """
@@ -99,14 +114,37 @@ def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
 
 
 def dollar_bars(trades: Trades | Iterable[Trades], value: float) -> TradeBars:
-    """Bars of at least ``value`` in quote currency each; otherwise as ``volume_bars``."""
+    """Bars of at least ``value`` in quote currency each; otherwise as ``volume_bars``.
+
+    Parameters
+    ----------
+    trades : Trades, or iterable of Trades
+        Trades of one series.
+    value : float
+        Least value of a bar, in quote currency.
+
+    Raises
+    ------
+    ConfigError, DataError
+        As ``volume_bars``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import numpy as np
+    >>> time = np.arange(5).astype("M8[s]")
+    >>> price, size = np.array([10.0, 12, 11, 9, 10]), np.array([1.0, 2, 3, 1, 1])
+    >>> bars = fs.dollar_bars(fs.Trades(time, price, size, price * size, size > 1), value=30)
+    >>> bars.quote_volume, bars.close
+    (array([34., 33.]), array([12., 11.]))
+    """
     check_number("value", value)
     return _bars(trades, value, "value", SUMS.index("quote_volume"))
 
 
 def _bars(trades: Trades | Iterable[Trades], least: float, name: str, column: int) -> TradeBars:
     if not 0 < least < np.inf:
-        raise ConfigError(f"{name} must be positive and finite, got {least}; give what a bar is to hold")
+        raise ConfigError(f"{name} must be positive and finite, got {least}; pass the amount that a bar must hold")
     check_type("trades", trades, (Trades, Iterable), "read them with fs.read_trades")
     carry, times = np.zeros(len(SUMS)), np.zeros(2, dtype=np.int64)
     blocks, spans, n_bars, last = [np.empty((0, len(SUMS)))], [np.empty((0, 2), dtype=np.int64)], 0, None
@@ -119,11 +157,11 @@ def _bars(trades: Trades | Iterable[Trades], least: float, name: str, column: in
                 f"runs of trades must follow one another, got one that begins at {run.time[0]} after one that ends at {last}; "
                 f"sort the source by time"
             )
-        # A full bar holds at least what was asked for; the two more are for the carry and for rounding.
+        # A full bar holds at least ``least``; two more are for the carry and for rounding.
         traded = float((run.size if name == "volume" else run.quote).sum())
         room = int(min(len(run), traded / least + 2))
         if n_bars + room > MAX_BARS:
-            raise DataError(f"bars of {least} would be more than {MAX_BARS}; give a larger {name}")
+            raise DataError(f"bars of {least} would be more than {MAX_BARS}; pass a larger {name}")
         block, span = np.empty((room, len(SUMS))), np.empty((room, 2), dtype=np.int64)
         time = run.time.astype(np.int64)
         n = _fill_bars_nb(time, run.price, run.size, run.quote, run.is_buy, least, column, carry, times, block, span)
@@ -136,7 +174,7 @@ def _bars(trades: Trades | Iterable[Trades], least: float, name: str, column: in
 
 @njit(cache=True)
 def _fill_bars_nb(time, price, size, quote, is_buy, least, column, carry, times, out, span):
-    """Adds trades to the bar in ``carry`` (its first trade at ``times[0]``), puts full bars into ``out``; returns how many."""
+    """Adds trades to the bar in ``carry`` (its first trade at ``times[0]``), puts full bars into ``out``; returns their number."""
     n = 0
     for i in range(len(time)):
         p = price[i]

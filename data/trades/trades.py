@@ -29,10 +29,10 @@ SIDES = {"buy": True, "b": True, "true": True, "1": True, "sell": False, "s": Fa
 
 @dataclass(frozen=True, repr=False)
 class Trades(Shown):
-    """Fills ordered by exchange time, those of one time as the source has them.
+    """Fills in the order of exchange time; fills of the same time are in the order of the source.
 
-    Two fills that agree in every field are two fills: a market order that meets several resting orders of one size prints like
-    that. Nothing is ever dropped; only a trade id that comes twice is refused.
+    Two fills that agree in every field are two fills: a market order that meets several resting orders of the same size prints like
+    that. No fill is ever dropped; only a repeated trade id is refused.
 
     Parameters
     ----------
@@ -45,12 +45,20 @@ class Trades(Shown):
     ids : ndarray of int64 or None
         Trade ids of the exchange.
     series : ndarray of str or None
-        Which market or event a trade belongs to, where the source holds several; trades of one series stand together.
+        Market or event of each trade if the source has several; trades of one series are contiguous.
 
     Raises
     ------
     DataError
         If shapes disagree, times of a series descend, a trade id comes twice, or a price, size or value is not positive and finite.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import numpy as np
+    >>> price, size = np.array([10.0, 12.0, 11.0]), np.array([1.0, 2.0, 3.0])
+    >>> fs.Trades(np.arange(3).astype("M8[s]"), price, size, price * size, is_buy=size > 1)
+    Trades(3 trades, 1970-01-01T00:00:00 to 1970-01-01T00:00:02)
     """
 
     time: np.ndarray
@@ -83,12 +91,12 @@ class Trades(Shown):
                 row = int(np.argmax(wrong))
                 raise DataError(
                     f"{name} must be positive and finite, got {values[row]} at {self.time[row]} "
-                    f"({int(wrong.sum())} such trades); remove or mend them"
+                    f"({int(wrong.sum())} such trades); remove or fix them"
                 )
         self._check_order()
 
     def _check_order(self) -> None:
-        # One pass without a copy: a month of ticks comes through here.
+        # One pass without a copy, because a month of ticks is checked here.
         descends = self.time[1:] < self.time[:-1]
         if self.series is not None:
             descends &= self.series[1:] == self.series[:-1]
@@ -121,7 +129,7 @@ class Trades(Shown):
         return replace(self, **{name: values[rows] for name, values in self._columns().items()})
 
     def split(self) -> dict[str, Trades]:
-        """The trades of each series, in the order of the source."""
+        """The trades of each series by its name, in the order of the source."""
         if self.series is None:
             raise DataError("these trades are one series; split needs a column event_id or symbol in the source")
         starts = np.flatnonzero(np.r_[True, self.series[1:] != self.series[:-1]])
@@ -144,6 +152,15 @@ class Trades(Shown):
         ------
         DataError
             If a column is missing or a value cannot be read.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"time": ["2024-01-01T00:00:01", "2024-01-01T00:00:00"], "price": [2.0, 1.0], "size": 3.0})
+        >>> trades = fs.Trades.from_frame(table.assign(side=["buy", "sell"]))
+        >>> trades.price, trades.quote, trades.is_buy
+        (array([1., 2.]), array([3., 6.]), array([False,  True]))
         """
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         lowered = [str(name).strip().lower() for name in frame.columns]
@@ -193,17 +210,31 @@ class Trades(Shown):
             yield f"{int((self.series[1:] != self.series[:-1]).sum()) + 1} series"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a trade: ``time price size quote is_buy``, and ``ids`` and ``series`` where they are known."""
+        """One row per trade: ``time price size quote is_buy``, and ``ids`` and ``series`` where they are known."""
         return pd.DataFrame(self._columns())
 
 
 def read_trades(path: str | Path) -> Trades:
     """Trades from a CSV, Parquet or Feather file; see ``Trades.from_frame`` for its columns.
 
+    Parameters
+    ----------
+    path : str or Path
+        File whose name ends in ``.csv``, ``.csv.gz``, ``.parquet``, ``.pq``, ``.feather`` or ``.arrow``.
+
     Raises
     ------
     DataError
         If the file is missing, unreadable or malformed.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/trades.parquet"
+    >>> fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars).to_frame().to_parquet(path)
+    >>> fs.read_trades(path)
+    Trades(11,940 trades, 2022-01-01T00:00:02 to 2022-01-01T23:59:39)
     """
     check_path("path", path)
     path, suffix = _checked(path)
@@ -212,10 +243,17 @@ def read_trades(path: str | Path) -> Trades:
 
 
 def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
-    """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file never sits in memory at once.
+    """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file is never in memory as a whole.
 
-    Runs are sorted in themselves; that one run begins before the end of the run before it is found where they are put together,
-    in ``trade_windows``.
+    Each run is sorted. A run that begins before the end of the run before it is refused by ``trade_windows``, ``volume_bars`` and
+    ``dollar_bars``, which put the runs together.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV or Parquet file; see ``Trades.from_frame`` for its columns.
+    n_rows : int
+        Largest number of trades in a run.
 
     Raises
     ------
@@ -223,6 +261,15 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
         If ``n_rows`` is below 1.
     DataError
         As ``read_trades``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/trades.parquet"
+    >>> fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars).to_frame().to_parquet(path)
+    >>> [len(run) for run in fs.scan_trades(path, n_rows=5_000)]
+    [5000, 5000, 1940]
     """
     check_path("path", path)
     if n_rows < 1:
@@ -234,9 +281,9 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
 
             known = {*TIME_NAMES, "price", *SIZE_NAMES, *SIDE_NAMES, *ID_NAMES, *QUOTE_NAMES, *SERIES_NAMES}
             fields = [field for field in read_schema(path) if field.name.strip().lower() in known]
-            # A word that stands in millions of rows is read, and looked up, once.
+            # A text that is repeated in millions of rows is read and looked up once.
             words = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-            # By default the whole file is read ahead.
+            # With ``pre_buffer``, the default, the whole file would be read ahead.
             with ParquetFile(path, read_dictionary=words, pre_buffer=False, buffer_size=1 << 20) as file:
                 for batch in file.iter_batches(n_rows, columns=[field.name for field in fields], use_threads=False):
                     yield Trades.from_frame(batch.to_pandas(split_blocks=True))
@@ -251,7 +298,7 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
 def _checked(path: str | Path) -> tuple[Path, str]:
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"no such file: {path}; give a CSV, Parquet or Feather file of trades")
+        raise DataError(f"no such file: {path}; pass a CSV, Parquet or Feather file of trades")
     suffix = next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
@@ -262,15 +309,15 @@ def _checked(path: str | Path) -> tuple[Path, str]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Puts the path in front of what is wrong with its content."""
+    """Put the path in front of the message of an error about its content."""
     try:
         yield
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
-        # pandas' parser errors are ValueErrors, and what it makes of damaged files is any of these.
+        # pandas' parser errors are ValueErrors; damaged files may raise any of the others.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise DataError(f"{path} cannot be read: {reason}; check that it is what its name says") from error
+        raise DataError(f"{path} cannot be read: {reason}; check that its content fits its name") from error
 
 
 def _first(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series | None:
@@ -278,7 +325,7 @@ def _first(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series | None:
 
 
 def _ranks(series: pd.Series) -> tuple[np.ndarray, pd.Index]:
-    """A number for each label in the order of their first rows, and the labels."""
+    """The number of each row's label, counted in the order of first occurrence, and the labels."""
     if isinstance(series.dtype, pd.CategoricalDtype) and len(series.cat.categories) == 1:
         return series.cat.codes.to_numpy(), series.cat.categories
     ranks, labels = pd.factorize(series)
@@ -291,7 +338,7 @@ def _numbers(values: pd.Series) -> np.ndarray:
     numbers = pd.to_numeric(values.astype(str), errors="coerce")
     if numbers.isna().any():
         row = int(np.argmax(numbers.isna()))
-        raise DataError(f"column {values.name} must hold numbers, got {str(values.iloc[row])[:40]!r} in row {row}; mend the column")
+        raise DataError(f"column {values.name} must hold numbers, got {str(values.iloc[row])[:40]!r} in row {row}; fix the column")
     return numbers.to_numpy(dtype=np.float64)
 
 
@@ -304,14 +351,14 @@ def _is_buy(side: pd.Series) -> np.ndarray:
         bought = side.to_numpy(dtype=np.bool_)
     else:
         words = side.cat.categories if isinstance(side.dtype, pd.CategoricalDtype) else ()
-        # A category need not occur: where one is no side, the rows decide.
+        # Not every category need occur, so if one is not a side, the rows decide.
         usable = len(words) and all(_side(word) is not None for word in words)
         codes, labels = (side.cat.codes.to_numpy(), words) if usable else pd.factorize(side)
         known = [_side(label) for label in labels]
         wrong = [str(label) for label, value in zip(labels, known, strict=True) if value is None]
         if wrong or (codes < 0).any():
             got = repr(wrong[0][:40]) if wrong else f"{int((codes < 0).sum())} rows without one"
-            raise DataError(f"column {side.name} must say buy or sell, or true or false, got {got}; mend the column")
+            raise DataError(f"column {side.name} must say buy or sell, or true or false, got {got}; fix the column")
         bought = np.array(known, dtype=np.bool_)[codes]
-    # The maker bought: so the taker sold.
+    # If the buyer was the maker, the taker sold.
     return ~bought if side.name == "is_buyer_maker" else bought

@@ -1,4 +1,4 @@
-"""Trade windows: trades on a regular grid of exchange time, in one pass and in bounded memory."""
+"""Trade windows: trades aggregated on a regular grid of exchange time, in one pass and in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from foreshock.data.show.facts import Shown, grid_facts
 from foreshock.data.trades.trades import Trades
 
 MAX_WINDOWS = 50_000_000
-# Sums of the open window, in the order of the kernel.
+# The kernel's columns: sums of a window.
 COUNT, VOLUME, QUOTE, BUYS, BUY_VOLUME, BUY_QUOTE, RUSH, OPEN, HIGH, LOW, CLOSE, SHIFT, SQUARES = range(13)
 
 
 @dataclass(frozen=True, repr=False)
 class TradeWindows(Shown):
-    """What traded in each window of a regular grid; window t spans ``[time[t], time[t] + interval)``.
+    """Sums and prices of the trades in each window of a regular grid; window t spans ``[time[t], time[t] + interval)``.
 
-    A window in which nothing traded has counts and volumes of zero, and prices, ``avg_trade_size``, ``log_return`` and
-    ``volatility`` that are NaN: not known.
+    A window without trades has counts and volumes of zero; its prices, ``avg_trade_size``, ``log_return`` and ``volatility`` are
+    NaN (not known).
 
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_windows,)
-        Start of each window, a whole multiple of the interval since 1970; what is in it is known one interval later.
+        Start of each window, a whole multiple of the interval since 1970; its values are known one interval later.
     interval : timedelta64[us]
+        Length of a window.
     trade_count, buy_count : ndarray of float64, shape (n_windows,)
+        Number of all trades, and of those in which the taker bought.
     volume, buy_volume : ndarray of float64
-        In base currency.
+        Volume of all trades, and of those in which the taker bought, in base currency.
     quote_volume, buy_quote_volume : ndarray of float64
-        In quote currency.
+        The same in quote currency.
     rush_orders : ndarray of float64
         Milliseconds with more than one buy: a market order that ate through several resting ones [1]_.
     open, high, low, close, mean_price : ndarray of float64
@@ -50,6 +52,16 @@ class TradeWindows(Shown):
     References
     ----------
     .. [1] La Morgia, Mei, Sassi and Stefa (2020), Pump and dumps in the Bitcoin era.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars
+    >>> windows = fs.trade_windows(fs.bar_trades(bars), seconds=3_600)
+    >>> windows
+    TradeWindows(24 windows of 1h, 2022-01-01T00:00:00 to 2022-01-01T23:00:00)
+    >>> bool((windows.close == bars.close[:, 0]).all())
+    True
     """
 
     time: np.ndarray
@@ -78,7 +90,7 @@ class TradeWindows(Shown):
 
     @property
     def sell_volume(self) -> np.ndarray:
-        """Zero where every trade was a buy, as rounding would not have it."""
+        """Volume of the takers' sells, in base currency; exactly zero if every trade was a buy, without rounding."""
         return np.where(self.sell_count > 0, self.volume - self.buy_volume, 0.0)
 
     @property
@@ -91,12 +103,12 @@ class TradeWindows(Shown):
         return replace(self, **{name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)})
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a window, ``interval`` left out, with ``sell_count``, ``sell_volume`` and ``avg_trade_size``."""
+        """One row per window, without ``interval``, with ``sell_count``, ``sell_volume`` and ``avg_trade_size``."""
         columns = {name: values for name, values in vars(self).items() if isinstance(values, np.ndarray)}
         return pd.DataFrame(columns | {name: getattr(self, name) for name in ("sell_count", "sell_volume", "avg_trade_size")})
 
     def to_bars(self, symbol: str = "asset") -> Bars:
-        """OHLCV bars of the windows; one without a trade is NaN."""
+        """OHLCV bars of the windows; a window without trades is a NaN bar."""
         check_text("symbol", symbol)
         traded = self.trade_count > 0
         extras = {"trade_count": self.trade_count, "quote_volume": self.quote_volume, "taker_buy_volume": self.buy_volume}
@@ -109,15 +121,15 @@ class TradeWindows(Shown):
 
 
 def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> TradeWindows:
-    """Trades put into windows of exchange time, from the window of the first trade to that of the last.
+    """Trades aggregated in windows of exchange time, from the window of the first trade to that of the last.
 
-    Given an iterable of runs in the order of time, such as ``scan_trades`` gives, it holds one run at a time, and the result is the
-    same bit for bit. The last window holds the trades seen so far: it is complete once a later trade is.
+    An iterable of runs in the order of time, such as ``scan_trades`` returns, is read one run at a time, with the same result bit
+    for bit. The last window holds the trades so far; it is complete once a trade of a later window comes.
 
     Parameters
     ----------
     trades : Trades, or iterable of Trades
-        Of one series.
+        Trades of one series.
     seconds : float
         Length of a window, a whole number of milliseconds.
 
@@ -126,14 +138,16 @@ def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> Tra
     ConfigError
         If ``seconds`` is not positive or not a whole number of milliseconds.
     DataError
-        If the trades are of several series, a run begins before the end of the run before it, or the grid would be larger than
+        If the trades belong to several series, a run begins before the end of the run before it, or the grid would be larger than
         50 million windows.
 
     Examples
     --------
+    >>> import foreshock as fs
+    >>> import numpy as np
     >>> time = np.array(["2024-01-01T00:00:01", "2024-01-01T00:00:01", "2024-01-01T00:00:45"], "M8[us]")
     >>> one = np.ones(3)
-    >>> windows = trade_windows(Trades(time, np.array([10.0, 12.0, 11.0]), one, one, one > 0), seconds=20)
+    >>> windows = fs.trade_windows(fs.Trades(time, np.array([10.0, 12.0, 11.0]), one, one, one > 0), seconds=20)
     >>> windows.trade_count, windows.rush_orders, windows.close
     (array([2., 0., 1.]), array([1., 0., 0.]), array([12., nan, 11.]))
     """
@@ -166,26 +180,35 @@ def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> Tra
         blocks.append(block[:-1])
         carry, window = block[-1], window + n_windows - 1
     if start is None:
-        raise DataError("there is no run of trades; give at least one")
+        raise DataError("there is no run of trades; pass at least one")
     return _finish(np.concatenate([*blocks, carry[None]]), start * width, width)
 
 
 def window_size_study(trades: Trades, seconds: Sequence[float] = (5, 10, 20, 30, 60, 120, 300)) -> pd.DataFrame:
-    """Coefficient of variation (standard deviation over mean) of what a window holds, for each window size.
+    """Coefficient of variation (standard deviation over mean) of trade windows, for each window size.
 
     The larger the window, the smaller the relative noise and the later the alert; a size is chosen where the coefficient stops
-    falling fast. The first and last window, which are cut, are left out.
+    falling fast. The first and last window, which are incomplete, are left out.
 
     Parameters
     ----------
     trades : Trades
+        Trades of one series.
     seconds : sequence of float
+        Window sizes, each a whole number of milliseconds.
 
     Returns
     -------
     DataFrame
         Indexed by ``seconds``: ``n_windows``, ``empty`` (share of windows without a trade), ``trade_count_cv``, ``volume_cv``,
         ``volatility_cv``; NaN where fewer than two windows are known.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> trades = fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars)
+    >>> fs.window_size_study(trades, seconds=(60, 300, 1_800))["trade_count_cv"].round(2).to_dict()
+    {60: 0.35, 300: 0.15, 1800: 0.06}
     """
     check_numbers("seconds", seconds)
     check_type("trades", trades, Trades, "read them with fs.read_trades")
@@ -221,7 +244,7 @@ def _finish(sums: np.ndarray, start: int, width: int) -> TradeWindows:
     prices = {name: np.where(traded, sums[:, column], np.nan) for name, column in zip(PRICES, range(OPEN, CLOSE + 1), strict=True)}
     offset = np.divide(shift, n, out=unknown.copy(), where=traded)
     mean = prices["open"] + offset
-    # Squares are taken about the window's first price: exact at any price, zero where the price stands still.
+    # Squares are of differences from the window's first price: exact at any price level, and zero for a constant price.
     variance = np.divide(np.maximum(sums[:, SQUARES] - shift * offset, 0.0), n - 1, out=unknown.copy(), where=several)
     return TradeWindows(
         time=(start + width * np.arange(len(sums), dtype=np.int64)).astype("datetime64[us]"),
@@ -245,7 +268,7 @@ def _add_trades_nb(time, price, size, quote, is_buy, width, window, milli, in_mi
     """Adds trades to the sums of their windows, ``out[0]`` being window number ``window``, which may hold earlier trades.
 
     Equals a ``groupby(time // width)`` of pandas with count, sum, first, max, min and last. ``in_milli`` counts the buys so far in
-    the millisecond that begins at ``milli``. time : (n_trades,) in us, ascending; out : (n_windows, 13). Returns both anew.
+    the millisecond that begins at ``milli``. time : (n_trades,) in us, ascending; out : (n_windows, 13). Returns both updated.
     """
     row = 0
     end = (window + 1) * width

@@ -68,7 +68,7 @@ def register_threshold(name: str, cls: type | str) -> None:
     >>> fs.register_threshold("mine", fs.Scores)
     Traceback (most recent call last):
     ...
-    foreshock.data.errors.ConfigError: 'mine' is no threshold: it must be a class with a method threshold(scores), got class Scores
+    foreshock.data.errors.ConfigError: 'mine' is not a threshold: it must be a class with a method threshold(scores), got ...
     """
     THRESHOLDS.register(name, cls)
 

@@ -60,7 +60,7 @@ def assert_same(left, right):
 @pytest.mark.parametrize("name", PRICES)
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_a_price_that_is_not_positive_is_refused_and_found(name, value):
-    message = rf"^{name} must be positive, got {value} for ETH at 2024-01-01T02:00:00.000000 \(1 such bars\); mend the source"
+    message = rf"^{name} must be positive, got {value} for ETH at 2024-01-01T02:00:00.000000 \(1 such bars\); fix the source"
     with pytest.raises(DataError, match=message):
         with_value(name, value)
 
@@ -79,7 +79,7 @@ def test_a_negative_volume_is_refused_and_a_zero_volume_is_not():
 
 @pytest.mark.parametrize("name", PRICES)
 def test_a_bar_with_some_of_its_prices_is_refused(name):
-    with pytest.raises(DataError, match=r"must be known where another price of the bar is, got nan"):
+    with pytest.raises(DataError, match=r"must be known where another price of the bar is known, got nan"):
         with_value(name, np.nan)
 
 

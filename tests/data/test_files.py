@@ -160,7 +160,7 @@ def test_an_empty_file_is_refused(kind, tmp_path):
 @pytest.mark.parametrize("kind", WRITERS)
 @pytest.mark.parametrize("seed", range(5))
 def test_random_bytes_are_refused(kind, seed, tmp_path):
-    source_refused("check that it is", write(tmp_path / f"x.{kind}", np.random.default_rng(seed).bytes(4_096)))
+    source_refused("check that it", write(tmp_path / f"x.{kind}", np.random.default_rng(seed).bytes(4_096)))
 
 
 @pytest.mark.parametrize("kind", ["csv.gz", "parquet", "feather"])
@@ -238,7 +238,7 @@ def test_zero_bytes_are_refused_and_printed_in_a_readable_way(tmp_path):
 
 def test_a_text_in_a_column_of_numbers_is_named_with_its_row(tmp_path):
     text = HEADER + ROWS.replace("10,12", "10,none", 4).replace("10,none", "10,12", 3)
-    source_refused("column high must hold numbers, got 'none' in row 3; mend or convert", write(tmp_path / "x.csv", text))
+    source_refused("column high must hold numbers, got 'none' in row 3; fix or convert", write(tmp_path / "x.csv", text))
     source_refused(
         "column open must hold numbers, got '1,000' in row 0",
         write(tmp_path / "y.csv", HEADER + ROWS.replace("10,", '"1,000",', 1)),
@@ -249,7 +249,7 @@ def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
     source_refused(
-        "has no file that ends in .csv, .csv.gz, .parquet, .pq, .feather, .arrow; give a file, or another folder", folder
+        "has no file that ends in .csv, .csv.gz, .parquet, .pq, .feather, .arrow; pass a file, or another folder", folder
     )
 
 
@@ -442,7 +442,7 @@ def test_numbers_of_every_type_are_read_as_they_are(values):
     ids=["strings", "categories", "complex", "dates", "durations", "booleans", "timestamps", "lists", "blanks"],
 )
 def test_what_numpy_would_take_for_numbers_is_refused_with_its_row(values, got):
-    source_refused(f"column open must hold numbers, got {got}; mend or convert the column", table(open=values))
+    source_refused(f"column open must hold numbers, got {got}; fix or convert the column", table(open=values))
 
 
 def test_symbols_of_every_type_are_read_as_text():
@@ -517,7 +517,7 @@ def test_symbols_whose_bars_alternate_are_refused_and_not_spread_over_half_empty
 
 
 def test_the_interval_of_a_single_bar_must_be_said():
-    source_refused("the interval cannot be told from a single bar; pass interval, such as interval='1h'", table(1))
+    source_refused("the interval cannot be inferred from a single bar; pass interval, such as interval='1h'", table(1))
     assert Bars.from_frame(table(1), "1h").n_bars == 1
 
 
@@ -544,9 +544,9 @@ def test_a_grid_far_larger_than_its_table_is_refused_before_it_is_built():
 
 def test_unsorted_and_doubled_times_are_refused_and_counted():
     frame = table(6, symbol=["A", "B"] * 3, time=table(3)["time"].repeat(2).to_numpy())
-    expected = "got 2 unsorted bars, the first B at 2024-01-01 01:00:00; expected the times of a symbol in ascending order; mend"
+    expected = "got 2 unsorted bars, the first B at 2024-01-01 01:00:00; expected the times of a symbol in ascending order; fix"
     source_refused(expected, frame.iloc[[0, 5, 2, 3, 4, 1]])
-    expected = "got 1 doubled bars, the first B at 2024-01-01 01:00:00; expected each time of a symbol once; mend the source"
+    expected = "got 1 doubled bars, the first B at 2024-01-01 01:00:00; expected each time of a symbol once; fix the source"
     source_refused(expected, frame.iloc[[0, 1, 2, 3, 3, 4, 5]])
 
 

@@ -78,7 +78,7 @@ def test_a_study_file_names_plug_ins_beside_it_from_any_folder_and_runs(tmp_path
         ("nowhere.py:Mine", "no such file: "),
         ("mine.py:Yours", "mine.py has no class 'Yours'; detectors in it: Mine"),
         ("raises.py:Mine", "importing raises.py raised ZeroDivisionError: division by zero"),
-        ("wrong.py:Mine", "'wrong.py:Mine' is no detector: it must be a subclass of fs.Detector, got class Mine"),
+        ("wrong.py:Mine", "'wrong.py:Mine' is not a detector: it must be a subclass of fs.Detector, got class Mine"),
         ("broken.py:Mine", "importing broken.py raised SyntaxError: "),
         ("quits.py:Mine", "importing quits.py raised SystemExit: 3"),
         ("lacks.py:Mine", "importing lacks.py raised ModuleNotFoundError: No module named 'nothing_of_that_name'"),
@@ -139,7 +139,7 @@ def test_the_command_line_says_it_in_one_sentence_with_exit_code_2(tmp_path):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"kind": "mine.py:Mine"}, "key 'threshold': 'mine.py:Mine' is no threshold: it must be a class with a method threshold"),
+        ({"kind": "mine.py:Mine"}, "key 'threshold': 'mine.py:Mine' is not a threshold: it must be a class with a method"),
         (
             {"kind": "rolling_quantil"},
             "key 'threshold': unknown threshold 'rolling_quantil'; .*; did you mean 'rolling_quantile'[?]",
@@ -194,9 +194,9 @@ def _signals(bars: fs.Bars) -> fs.Signals:
         ),
         (fs.register_threshold, "fixed", fs.Fixed, "'fixed' is a threshold of foreshock's own"),
         (fs.register_strategy, "buy_and_hold", fs.BuyAndHold, "'buy_and_hold' is a strategy of foreshock's own"),
-        (fs.register_detector, "mine", fs.Fixed, "'mine' is no detector: it must be a subclass of fs.Detector, got class Fixed"),
-        (fs.register_detector, "mine", fs.make_detector("zscore"), "'mine' is no detector: .*, got ZScore"),
-        (fs.register_strategy, "mine", fs.Fixed, "'mine' is no strategy: it must be a class with a method weights"),
+        (fs.register_detector, "mine", fs.Fixed, "'mine' is not a detector: it must be a subclass of fs.Detector, got class Fixed"),
+        (fs.register_detector, "mine", fs.make_detector("zscore"), "'mine' is not a detector: .*, got ZScore"),
+        (fs.register_strategy, "mine", fs.Fixed, "'mine' is not a strategy: it must be a class with a method weights"),
         (
             fs.register_detector,
             "mine",
@@ -246,7 +246,7 @@ def test_entry_points_of_installed_packages_are_known(tmp_path, monkeypatch):
     assert fs.Study.from_config(config, make_bars(50)).labelled_detectors()["vz"].lookback == 20
     with pytest.raises(fs.ConfigError, match="detector 'lost': no module 'foreshock_lost' is installed"):
         fs.make_detector("lost")
-    with pytest.raises(fs.ConfigError, match="'odd' is no threshold"):
+    with pytest.raises(fs.ConfigError, match="'odd' is not a threshold"):
         fs.make_threshold("odd")
     installed(tmp_path, "other", "[foreshock.detectors]\nvz = other:Volume\n")
     with pytest.raises(fs.ConfigError, match="two installed packages call a detector 'vz', "):

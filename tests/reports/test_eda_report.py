@@ -303,7 +303,7 @@ def test_a_file_with_doubled_and_malformed_rows_is_explored_and_not_refused(tmp_
         (
             "one.csv",
             "time,open,high,low,close,volume\n2024-01-01,1,1,1,1,1\n",
-            "one.csv: the interval cannot be told from a single bar",
+            "one.csv: the interval cannot be inferred from a single bar",
         ),
         ("bad.csv", "time,open,high,low,close,volume\n2024-01-01,1,1,1,0,1\n", "bad.csv: no valid bar is left of 1 rows"),
     ],

@@ -119,7 +119,7 @@ def test_the_interval_is_the_median_step_to_the_second():
     assert Book.from_frame(table(system_time=late)).interval == np.timedelta64(60, "s")
     fast = pd.date_range("2024-01-01", periods=4, freq="100.04ms")
     assert Book.from_frame(table(system_time=fast)).interval == np.timedelta64(100, "ms")
-    with pytest.raises(DataError, match="cannot be told from a single snapshot; pass interval"):
+    with pytest.raises(DataError, match="cannot be inferred from a single snapshot; pass interval"):
         Book.from_frame(table(1))
 
 

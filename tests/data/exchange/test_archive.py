@@ -138,7 +138,7 @@ def test_a_download_that_fails_is_tried_again(server, tmp_path, failures):
 )
 def test_an_archive_that_does_not_answer_is_said_so(server, tmp_path, failures, message):
     server.failures[:] = failures
-    with pytest.raises(ExchangeError, match=f"the archive does not give http.*{message}"):
+    with pytest.raises(ExchangeError, match=f"the archive did not return http.*{message}"):
         archive(server).fill(Store(tmp_path / "store"), BARS, START, START + DAY)
     assert len(server.asked) == (1 if len(failures) == 1 else 4)
 

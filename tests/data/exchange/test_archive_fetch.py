@@ -120,7 +120,7 @@ def test_an_archive_serves_a_place_that_the_exchange_does_not(both, tmp_path, mo
     given = {"timeframe": "1m", "store": tmp_path, "archive": archive.url}
     put(archive.root, BARS, bar_table(walk(1_440)), "2024-01-01")
     assert fs.load_bars("BTC/USDT", start="2024-01-01", end="2024-01-02", **given).n_bars == 1_440
-    with pytest.raises(ExchangeError, match="does not serve this place"):
+    with pytest.raises(ExchangeError, match="does not serve this location"):
         fs.load_bars("BTC/USDT", start="2024-01-01", end="2024-01-05", **given)
     assert len(Store(tmp_path).read(BARS)) > 3_000
 

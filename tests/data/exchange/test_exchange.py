@@ -347,7 +347,7 @@ def test_every_funding_rate_arrives_whatever_goes_wrong(name, tmp_path):
 
 
 def test_spot_has_no_funding_rate(holed):
-    with serve(Market("BTC", bars=holed[0])) as server, pytest.raises(ConfigError, match="no perpetual swap"):
+    with serve(Market("BTC", bars=holed[0])) as server, pytest.raises(ConfigError, match="not a perpetual swap"):
         list(connect(server).funding("BTC/USDT", START_MS, STOP_MS))
 
 
@@ -381,7 +381,7 @@ def test_requests_of_all_threads_keep_one_pace(monkeypatch):
 
 def test_a_ban_of_an_hour_is_not_waited_for(holed):
     with serve(Market("BTC", bars=holed[0]), script=[None, "418"], retry_after=3600) as server:
-        with pytest.raises(ExchangeError, match="shut out this address for 60 minutes"):
+        with pytest.raises(ExchangeError, match="banned this address for 60 minutes"):
             list(connect(server).ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
         assert len(server.requests) == 2
 
@@ -389,7 +389,7 @@ def test_a_ban_of_an_hour_is_not_waited_for(holed):
 @pytest.mark.parametrize("fault", ["451", "403"])
 def test_a_block_of_the_place_ends_in_advice_after_four_requests(fault, holed):
     with serve(Market("BTC", bars=holed[0]), faults={fault: 1.0}) as server:
-        with pytest.raises(ExchangeError, match=rf"does not serve this place .*HTTP {fault}.*{BINANCE_HOST}"):
+        with pytest.raises(ExchangeError, match=rf"does not serve this location .*HTTP {fault}.*{BINANCE_HOST}"):
             list(connect(server, patience=replace(QUICK, blocked_attempts=4)).ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
         assert len(server.requests) == 4
 
@@ -403,7 +403,9 @@ def test_nothing_is_tried_for_ever(fault, holed, monkeypatch):
         if fault == "repeated":
             # Always the first page, whatever is asked for.
             monkeypatch.setattr(server, "_spoiled", lambda *_: list(holed[0][:100]))
-        expected = "the body is no JSON" if fault in ("html", "truncated", "blank") else "in 6 attempts|does not serve this place"
+        expected = (
+            "the body is not JSON" if fault in ("html", "truncated", "blank") else "in 6 attempts|does not serve this location"
+        )
         with pytest.raises(ExchangeError, match=expected):
             list(exchange.ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
         assert len(server.requests) <= 10
@@ -411,7 +413,7 @@ def test_nothing_is_tried_for_ever(fault, holed, monkeypatch):
 
 def test_a_host_that_is_not_there_is_named():
     exchange = Exchange("binance", "http://127.0.0.1:9", QUICK)
-    with pytest.raises(ExchangeError, match=r"no good answer for its markets in 5 attempts.*http://127.0.0.1:9"):
+    with pytest.raises(ExchangeError, match=r"no valid answer for its markets in 5 attempts.*http://127.0.0.1:9"):
         list(exchange.ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
 
 

@@ -128,7 +128,7 @@ def test_a_book_that_is_not_newer_is_no_snapshot(exchange, tmp_path):
 def test_an_error_keeps_the_snapshots_that_were_taken(exchange, tmp_path):
     exchange.server.script = [None] * 4 + ["451"] * 4
     store = Store(tmp_path)
-    with pytest.raises(fs.ExchangeError, match=r"binance does not serve this place .* the order book of BTC/USDT"):
+    with pytest.raises(fs.ExchangeError, match=r"binance does not serve this location .* the order book of BTC/USDT"):
         record_books(exchange(), store, [BOOK], 20)
     assert len(store.read(BOOK)) == 3
     assert store.verify().whole

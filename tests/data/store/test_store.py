@@ -512,7 +512,7 @@ def test_a_range_in_another_unit_is_refused(store, start, stop):
         (("binance", "spot", "BTC/USDT", "quotes"), "kind must be one of ohlcv, trades, funding, book, got"),
         (("binance", "spot", "BTC/USDT", "ohlcv"), "timeframe must be"),
         (("binance", "spot", "BTC/USDT", "ohlcv", "1M"), "timeframe must be"),
-        (("binance", "spot", "BTC/USDT", "trades", "1m"), "timeframe is of ohlcv and book, got '1m' for trades"),
+        (("binance", "spot", "BTC/USDT", "trades", "1m"), "timeframe is only for ohlcv and book, got '1m' for trades"),
         (("binance", "spot", "BTC/USDT", "book"), "timeframe must be"),
     ],
 )

@@ -57,7 +57,7 @@ BAD_TABLES = {
     "no time": (lambda t: t.assign(time="soon"), "column time cannot be read as times"),
     "off the grid": (lambda t: changed(t, 8, "time", t["time"][8] + pd.Timedelta("1m")), "1 bars are off the 1h grid"),
     "no rows": (lambda t: t.head(0), "the table of bars is empty; expected at least one row"),
-    "one bar": (lambda t: t.head(1), "the interval cannot be told from a single bar; pass interval"),
+    "one bar": (lambda t: t.head(1), "the interval cannot be inferred from a single bar; pass interval"),
 }
 
 
@@ -84,13 +84,13 @@ def test_an_empty_or_binary_file_is_refused(kind, refused):
 
 
 def test_a_data_path_that_is_not_there_or_holds_nothing_is_refused(refused):
-    refused(3, "no such file or folder: nowhere.csv; give a CSV, Parquet or Feather file", "--data", "nowhere.csv", "--out", "out")
+    refused(3, "no such file or folder: nowhere.csv; pass a CSV, Parquet or Feather file", "--data", "nowhere.csv", "--out", "out")
     Path("empty.csv").mkdir()
     refused(3, "the folder empty.csv has no file that ends in .csv, ", "--data", "empty.csv", "--out", "out")
     Path("notes.txt").write_text("a note")
     refused(3, "notes.txt must end in one of .csv, ", "--data", "notes.txt", "--out", "out")
     edit('"bars.csv"', '"gone.csv"')
-    refused(3, "no such file or folder: gone.csv; give")
+    refused(3, "no such file or folder: gone.csv; pass")
 
 
 def test_a_symbol_or_range_that_the_data_has_not_is_refused(refused):
@@ -302,7 +302,7 @@ def test_a_process_ends_with_the_code_and_the_sentence_and_no_traceback(place):
     before = snapshot(place)
     ended = process("run", "study.toml", "--data", "bad.parquet", "--out", "out", cwd=place)
     assert (ended.returncode, ended.stdout) == (3, "")
-    sentence = r"error: bad.parquet: cannot be read as parquet: [^\n]+; check that it is what its name says\n"
+    sentence = r"error: bad.parquet: cannot be read as parquet: [^\n]+; check that its content fits its name\n"
     assert re.fullmatch(sentence, ended.stderr)
     ended = process("run", "none.toml", cwd=place)
     sentence = "error: no such study file: none.toml; give a TOML file, see examples/study.toml\n"

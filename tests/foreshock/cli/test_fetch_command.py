@@ -46,7 +46,7 @@ from tests.servers.fetched import N_HOLES, SPOT, assert_exact, serve
         (["BTC/USD", "--exchange", "coinbase", "--kind", "funding"], 2, "coinbase does not give funding rates"),
         (["BTC/USD", "--exchange", "kraken", "--kind", "funding"], 2, "kraken does not give funding rates"),
         (["BTC/JPY", "--exchange", "bitflyer"], 2, "bitflyer does not give bars"),
-        (["BTC/USDT", "--kind", "funding"], 2, "BTC/USDT has no funding rate, it is no perpetual swap"),
+        (["BTC/USDT", "--kind", "funding"], 2, "BTC/USDT has no funding rate, it is not a perpetual swap"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_harms_no_store(arguments, code, message, holed, tmp_path, monkeypatch, capsys):
@@ -242,7 +242,7 @@ def test_bybit_gives_funding_of_years_and_its_latest_trades(tmp_path, monkeypatc
         assert (code, out.split(",")[0][-8:]) == (0, " fetched")
         code, _, err = foreshock(monkeypatch, capsys, "fetch", *given, "--kind", "trades", "--start", "2024-01-01")
         assert (code, err.count("\n")) == (4, 1)
-        assert "bybit gives only its latest trades, of BTC/USDT:USDT those from" in err
+        assert "bybit gives only its latest trades, for BTC/USDT:USDT those from" in err
     store = Store(tmp_path)
     kept = store.read(SeriesKey("bybit", "linear", "BTC/USDT:USDT", "trades"))
     expected = trades[(trades[:, 1] >= first) & (trades[:, 1] < stop - 1)]
@@ -259,4 +259,4 @@ def test_a_blocked_place_exits_with_4(holed, tmp_path, monkeypatch, capsys):
         given = ["BTC/USDT", "--start", "2024-01-01", "--base-url", server.url, "--store", str(tmp_path)]
         code, _, printed = foreshock(monkeypatch, capsys, "fetch", *given)
     assert code == 4
-    assert printed.startswith("error: binance does not serve this place or address: HTTP 451")
+    assert printed.startswith("error: binance does not serve this location or address: HTTP 451")
