@@ -1,4 +1,4 @@
-"""What a study tells beside its verdicts: event studies, places and years, regimes, costs and value at risk through time."""
+"""Sections of a study besides its verdicts: event studies, slices, regimes, costs and value at risk over time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.study.side_by_side import for_each
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
-# Bootstrap draws of a slice: there are many of them.
+# Bootstrap draws of one slice: fewer than elsewhere, because there are many slices.
 SLICE_DRAWS = 199
 
 
@@ -69,7 +69,7 @@ def slices_section(
 
 
 def regimes_section(regimes: Regimes) -> dict[str, Any]:
-    """Share of the known rows that each regime holds, in all and by symbol."""
+    """Share of the known rows in each regime, overall and by symbol."""
     known = {symbol: regimes.labels[regimes.labels[:, i] >= 0, i] for i, symbol in enumerate(regimes.symbols)}
     return {
         "names": regimes.names,
@@ -82,7 +82,7 @@ def regimes_section(regimes: Regimes) -> dict[str, Any]:
 
 
 def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Costs) -> dict[str, Any]:
-    """Total return of each strategy at each cost of a fill, and the cost at which nothing is left."""
+    """Total return of each strategy at each cost of a fill, and the cost at which the total return is zero."""
     sweep = cost_sweep(bars, {name: result.weights for name, result in backtests.items()}, costs=costs)
     rates = [column for column in sweep.columns if column != "break_even"]
     return {
@@ -93,7 +93,7 @@ def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Cos
 
 
 def risk_section(backtests: Mapping[str, BacktestResult], bars: Bars, seed: int) -> tuple[dict[str, RiskPath], dict[str, Any]]:
-    """Forecasts of each strategy's risk and every test of them; or none, and why."""
+    """Risk forecasts of each strategy and their tests; if the history is too short, no forecast and the reason."""
     arguments = {name: (result.returns, result.interval, result.time, seed) for name, result in backtests.items()}
     try:
         found = for_each(_tested_path, arguments, bars)

@@ -293,8 +293,8 @@ def test_what_is_no_comparison_of_models_is_refused(tmp_path):
         load_models(path)
     for text, said in (
         ("{", "is not JSON"),
-        ("[]", "is no comparison of models"),
-        ('{"version": 1}', "is no comparison of models"),
+        ("[]", "is not a comparison of models"),
+        ('{"version": 1}', "is not a comparison of models"),
     ):
         path.write_text(text)
         with pytest.raises(DataError, match=said):
