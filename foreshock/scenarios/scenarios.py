@@ -240,8 +240,8 @@ def scenario_risk(
     >>> import foreshock as fs
     >>> returns = np.array([-0.05, 0.01, 0.02, 0.0, -0.01] * 20)
     >>> risk = fs.scenario_risk({"historical": returns}, levels=[0.7], n_bootstrap=99)
-    >>> risk.loc[0, ["n", "var", "cvar"]].tolist()
-    [100, 0.01, 0.03]
+    >>> risk.loc[0, ["var", "cvar"]].round(4).tolist()
+    [0.01, 0.0367]
     """
     check_type("sources", sources, Mapping, "the returns of each source, by its name")
     rows = []

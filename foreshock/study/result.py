@@ -95,8 +95,8 @@ class StudyResult(Shown):
         Parameters
         ----------
         short : bool
-            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``, ``avoidance_return``
-            and ``luck_below``.
+            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``,
+            ``avoidance_return`` and ``luck_below``.
 
         Notes
         -----

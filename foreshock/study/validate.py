@@ -54,9 +54,11 @@ class Validation(Verdict):
     Examples
     --------
     >>> import foreshock as fs
-    >>> bars = fs.simulate_market(seed=7, n_symbols=1).bars
-    >>> found = fs.validate(bars, "zscore", horizon="24h", n_surrogates=99)  # doctest: +SKIP
-    >>> found.label, found.p_value, found.evidence["p"]  # doctest: +SKIP
+    >>> bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
+    >>> rule = fs.RollingQuantile(0.95, "20D")
+    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_surrogates=19, n_bootstrap=99)
+    >>> found.evidence["p"][["naive", "surrogate"]].round(2).tolist()
+    [0.0, 0.25]
     """
 
     p_value: float
@@ -142,12 +144,12 @@ def validate(
 
     Examples
     --------
-    The surrogate test takes seconds to minutes.
-
     >>> import foreshock as fs
-    >>> bars = fs.simulate_market(seed=7, n_symbols=1).bars
-    >>> found = fs.validate(bars, "zscore", horizon="24h", n_surrogates=99)  # doctest: +SKIP
-    >>> found.sentence, round(found.p_value, 2)  # doctest: +SKIP
+    >>> bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
+    >>> rule = fs.RollingQuantile(0.95, "20D")
+    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_surrogates=19, n_bootstrap=99)
+    >>> found.label, round(found.p_value, 2)
+    ('echoes volatility', 0.25)
     """
     check_options(validate, options, ValidateOptions)
     family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
