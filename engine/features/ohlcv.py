@@ -103,7 +103,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     Raises
     ------
     ConfigError
-        If a name is unknown, a window too short, or there is no name.
+        If a name is unknown, a window is too short, or no name is passed.
 
     References
     ----------

@@ -153,7 +153,7 @@ def audit(
     full = _named(compute(bars))
     wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != bars.n_bars]
     if wrong:
-        raise ConfigError(f"a computation must give one row for each of the {bars.n_bars} bars, but {', '.join(wrong)}")
+        raise ConfigError(f"a computation must return one row for each of the {bars.n_bars} bars, but {', '.join(wrong)}")
     allowed = {name: tolerance if isinstance(tolerance, float | int) else tolerance.get(name, 0.0) for name in full}
     worst = dict.fromkeys(full, 0.0)
     leaks: dict[str, str] = {}
