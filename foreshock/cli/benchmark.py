@@ -56,7 +56,7 @@ def nab(
     pooled = [row for row in result["rows"] if row["series"] == "all series"]
     beside = [row for row in result["rows"] if row["published"] or row["series"] == Path(TSB_FILE).stem]
     _finish_benchmark("nab", f"NAB, {pooled[0]['n_series']} series", result, out, pooled)
-    print_rows("Beside published figures", beside, ("auc_pr", "vus_pr", "vus_pr_lift", "vus_pr_all_rows"))
+    print_rows("Compared with published figures", beside, ("auc_pr", "vus_pr", "vus_pr_lift", "vus_pr_all_rows"))
     _print_notes(result, out)
 
 

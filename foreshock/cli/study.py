@@ -248,4 +248,4 @@ def _print_summary(result: StudyResult) -> None:
     typer.echo(
         "raw: size of moves after alerts, divided by that after other bars; matched: divided by that after equally volatile bars"
     )
-    typer.echo(f"avoidance: return of standing aside after alerts; luck: share of random timings that earned less; {held}")
+    typer.echo(f"avoidance: return of cutting exposure after alerts; luck: share of random timings that earned less; {held}")

@@ -241,7 +241,7 @@ def test_every_kind_of_threshold_keeps_the_contract(kind, scaled):
         ),
         (SeesAll, "SeesAll looks ahead: its threshold of row 0 differs when"),
         (Fills, "Fills writes into the scores; work on scores.values.copy"),
-        (Zero, "Zero treats unknown scores (NaN) as numbers; leave NaN out"),
+        (Zero, "Zero treats unknown scores .NaN. as numbers; leave NaN out"),
         (DiceRule, "DiceRule (looks ahead|returns another threshold when it is computed again)"),
         (Scalar, "Scalar must return a float array of shape .n_rows, n_symbols. = .1500, 2., got float; use np.full"),
         (NeverKnown, "NeverKnown returns only NaN for 1500 rows of scores"),
