@@ -1,4 +1,4 @@
-"""Scores of a detector, and the signals that a threshold makes of them."""
+"""Scores of a detector, and the signals that a threshold turns them into."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from foreshock.data.show.shown import shown
 
 @dataclass(frozen=True)
 class FoldScores:
-    """What one walk-forward fold learned from: the rows it scored, and the scores of its own training rows.
+    """One walk-forward fold: its training rows, its test rows, and the scores of its training rows.
 
     Parameters
     ----------
+    train : slice
+        Rows that the detector was fitted on.
     test : slice
         Rows of the scored block.
-    train : slice
-        Rows the detector was fitted on.
     train_values : ndarray, shape (n_train_rows, n_symbols), or None
-        In-sample scores, for thresholds that need them; never reported.
+        In-sample scores, for thresholds that need them; they are not reported.
     fit_seconds, score_seconds : float
         Time spent on fitting and on scoring the block.
     """
@@ -55,13 +55,31 @@ class Scores(Shown):
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_rows,)
-        Open of each row; its score is known one interval later.
+        Open of each row, ascending; its score is known one interval later.
     symbols : tuple of str
+        Symbol of each column.
     values : ndarray of float64, shape (n_rows, n_symbols)
         NaN where a row is not scored.
     interval : timedelta64[us]
+        Length of a row.
     folds : tuple of FoldScores
         Empty unless the scores come from ``walk_forward``.
+
+    Raises
+    ------
+    DataError
+        If the shape of ``values`` does not match, or times are not ascending.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(5) * np.timedelta64(1, "h")
+    >>> values = np.array([[0.1], [2.0], [np.nan], [3.0], [0.4]])
+    >>> scores = fs.Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> scores.signals(fs.Fixed(1.0)).active.ravel()
+    array([False,  True, False,  True, False])
+    >>> scores.signals(fs.Fixed(1.0), cooldown="3h").active.ravel()
+    array([False,  True, False, False, False])
     """
 
     time: np.ndarray
@@ -83,21 +101,21 @@ class Scores(Shown):
     def signals(
         self, threshold: Threshold | None = None, cooldown: Duration | None = None, *, policy: Threshold | None = None
     ) -> Signals:
-        """Rows where the score exceeds the threshold.
+        """Alerts at the rows whose score exceeds the threshold.
 
         Parameters
         ----------
         threshold : Threshold
-            ``TrainQuantile``, ``RollingQuantile`` or ``Fixed``.
+            Rule for the threshold of each row, such as ``fs.RollingQuantile(0.99)``; see ``fs.threshold_kinds``.
         cooldown : str, optional
-            After an alert no further one of the same symbol for this long.
+            Time after an alert during which further alerts of the same symbol are dropped; none by default.
         policy : Threshold, optional
             The earlier name of ``threshold``.
 
         Raises
         ------
         TypeError
-            If there is no threshold, or one under either name.
+            If no threshold is passed, or both ``threshold`` and ``policy``.
         """
         if cooldown is not None:
             check_duration("cooldown", cooldown)
@@ -111,7 +129,7 @@ class Scores(Shown):
         decided = ~np.isnan(self.values) & ~np.isnan(levels)
         if cooldown is not None:
             kept = thin(active, bars_in(cooldown, self.interval, "cooldown"))
-            # A silenced alert is no alert, but it is no quiet row either.
+            # A dropped alert counts neither as an alert nor as a quiet row.
             decided &= kept | ~active
             active = kept
         return Signals(self.time, self.symbols, active, levels, decided, self.interval, given[0].nominal_rate)
@@ -124,7 +142,7 @@ class Scores(Shown):
             yield counted(len(self.folds), "fold")
 
     def to_frame(self) -> pd.DataFrame:
-        """Scores by time (UTC), one column a symbol."""
+        """Scores by time (UTC), one column per symbol."""
         return pd.DataFrame(self.values, pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
 
 
@@ -135,14 +153,28 @@ class Signals(Shown):
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_rows,)
+        Open of each row.
     symbols : tuple of str
+        Symbol of each column.
     active : ndarray of bool, shape (n_rows, n_symbols)
+        True where there is an alert.
     threshold : ndarray of float64, shape (n_rows, n_symbols)
+        Threshold in the unit of the scores, NaN where it is not known.
     decided : ndarray of bool, shape (n_rows, n_symbols)
-        True where both a score and a threshold were known, and no alert was silenced by a cool-down.
+        True where both score and threshold are known, except for alerts that a cool-down dropped.
     interval : timedelta64[us]
+        Length of a row.
     nominal_rate : float
-        The alert rate that the threshold aims at (a fraction); NaN if it aims at none.
+        The alert rate that the threshold aims at, a fraction; NaN if it aims at none.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(5) * np.timedelta64(1, "h")
+    >>> values = np.array([[0.1], [2.0], [np.nan], [3.0], [0.4]])
+    >>> signals = fs.Scores(time, ("A",), values, np.timedelta64(1, "h")).signals(fs.Fixed(1.0))
+    >>> signals.prediction.ravel(), signals.alert_rate
+    (array([ 1, -1,  0, -1,  1], dtype=int8), 0.5)
     """
 
     time: np.ndarray
@@ -174,7 +206,7 @@ class Signals(Shown):
         return float(self.active.sum() / n_decided) if n_decided else float("nan")
 
     def rows(self, rows: slice) -> Signals:
-        """The signals of a run of rows, without a copy."""
+        """The signals of a slice of rows, without a copy."""
         check_type("rows", rows, slice, "such as slice(0, 100)")
         fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}
         return replace(self, **fields)
@@ -186,7 +218,7 @@ class Signals(Shown):
         yield f"{self.alert_rate:.2%} of decided rows"
 
     def to_frame(self) -> pd.DataFrame:
-        """Whether there is an alert, by time (UTC), one column a symbol."""
+        """Alerts (True or False) by time (UTC), one column per symbol."""
         return pd.DataFrame(self.active, pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
 
 
@@ -203,7 +235,7 @@ class Threshold(Protocol):
 
 
 def check_threshold(threshold: object) -> None:
-    """Refuse what is no rule, such as a bare number."""
+    """Raise unless the object is a threshold rule; a plain number, for example, is refused."""
     if isinstance(threshold, type) or not hasattr(threshold, "threshold"):
         raise ConfigError(f"threshold must be a rule such as RollingQuantile(0.99), got {shown(threshold)}; or use fs.Fixed")
     missing = [name for name in ("nominal_rate", "needs_train_scores") if not hasattr(threshold, name)]
@@ -215,7 +247,7 @@ def check_threshold(threshold: object) -> None:
 
 
 def thin(active: np.ndarray, n_bars: int) -> np.ndarray:
-    """The alerts left when each silences the next ``n_bars - 1`` rows of its symbol."""
+    """The alerts left when alerts within ``n_bars - 1`` rows after a kept one of the same symbol are dropped."""
     kept = np.zeros_like(active)
     for col in range(active.shape[1]):
         free_from = 0

@@ -1,4 +1,4 @@
-# The public names, once: foreshock/__init__.py reads this file at import and loads each name when it is first used.
+# The only list of the public names: foreshock/__init__.py reads this file at import and loads each name on first use.
 import typing
 
 if not typing.TYPE_CHECKING:
@@ -190,5 +190,5 @@ from .study.validate import validate as validate
 
 __version__: str
 
-# The package foreshock.detectors can be called, and lists the names of the detectors.
+# The package foreshock.detectors is callable: it returns the names of the detectors.
 def detectors() -> list[str]: ...

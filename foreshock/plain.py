@@ -1,4 +1,4 @@
-"""What every kind of results file has: plain JSON types, the bars that were worked on, and the versions used."""
+"""Parts shared by all results files: conversion to JSON types, the bars used, and package versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "pandas", "numba", "scikit-learn", "scipy", "torch", "vecto
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON types: NaN and infinity become None, tuples lists."""
+    """Convert a value to JSON types: NaN and infinity become None, tuples and arrays become lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
 
 
 def bars_section(bars: Bars) -> dict[str, Any]:
-    """Which bars were worked on."""
+    """Fingerprint, symbols, range and interval of the bars used."""
     return {
         "hash": bars.fingerprint(),
         "symbols": list(bars.symbols),

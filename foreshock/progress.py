@@ -1,4 +1,4 @@
-"""Progress bars on standard error, or none."""
+"""Progress bars on standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from time import monotonic
 
 @contextmanager
 def progress_bar(total: int, shown: bool) -> Iterator[Callable[[str], None]]:
-    """A function that takes what was just done and moves the bar on by one."""
+    """Yield a function that takes the name of a finished step and advances the bar by one; without a bar if not ``shown``."""
     if not shown:
         yield lambda _: None
         return
@@ -18,7 +18,7 @@ def progress_bar(total: int, shown: bool) -> Iterator[Callable[[str], None]]:
 
     columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    # In a file or a pipe rich would leave a blank line.
+    # rich would write a blank line to a file or a pipe.
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=total)
         yield lambda done: bar.update(task, advance=1, description=done)
@@ -26,7 +26,7 @@ def progress_bar(total: int, shown: bool) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def fetch_bar(total_ms: int, shown: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A function that takes the symbol, rows and milliseconds of history that were just fetched; with rows a second, time left."""
+    """Yield a function that takes a symbol, rows and milliseconds of history just fetched; the bar shows rate and time left."""
     if not shown:
         yield lambda _symbol, _rows, _ms: None
         return

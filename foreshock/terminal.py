@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: options, a folder that can be written, tables, and text that is safe to print."""
+"""Helpers shared by the verbs of the command line: options, a check of the output folder, tables, text safe to print."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ StoreDir = Annotated[Path | None, typer.Option("--store", help="Store folder, in
 
 
 def check_out(out: Path) -> None:
-    """Refuse a folder that cannot be written before hours of work go into it; nothing is created yet."""
+    """Refuse a folder that cannot be written, before hours of work are spent; nothing is created yet."""
     reason = unwritable(out)
     if reason is not None:
         raise ConfigError(f"--out must be a folder that can be written, got {out}: {reason}; pass another one")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], n_left: int = 1) -> None:
-    """Print a table as wide as the terminal, or 120 columns wide without one; the first ``n_left`` columns are words."""
+    """Print a table as wide as the terminal, or 120 columns without one; the first ``n_left`` columns are left-aligned text."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -34,10 +34,10 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         table.add_column(name, justify="left" if i < n_left else "right", no_wrap=i < n_left)
     for row in rows:
         table.add_row(*row)
-    # Labels are the user's: a bracket in a label is not markup.
+    # Labels come from the user: brackets in them are not rich markup.
     Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False).print(table)
 
 
 def printable(text: str) -> str:
-    """A text on one line that has no say over the terminal."""
+    """The text on one line, without characters that control the terminal."""
     return "".join(char if char.isprintable() else " " for char in text)

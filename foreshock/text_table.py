@@ -1,4 +1,4 @@
-"""The short table that a study result prints."""
+"""The short table that ``print`` shows for a study result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from foreshock.data.show.shown import one_line
 
 WIDTH = 80
-# Column, the lines of its header, and how a number is written; None is text.
+# Column, the two lines of its header, and the format of its numbers; None for text.
 COLUMNS = (
     ("detector", ("", "detector"), None),
     ("verdict", ("", "verdict"), None),
@@ -27,7 +27,7 @@ GAPS = ("", "  ", "  ", " ", " ", " ", " ", " ")
 def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
     """The rows of a short summary below a header, in at most 80 columns.
 
-    The name of a detector is cut where it would not fit.
+    A detector's name that does not fit is shortened.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The order-book feature set: what each feature of a book is, in batch and snapshot by snapshot."""
+"""The order-book feature set: the formula of each feature, in batch and snapshot by snapshot."""
 
 from __future__ import annotations
 
@@ -35,28 +35,29 @@ BOOK_FEATURES = (
 )
 LEVEL_FEATURES = tuple(f"log_{name}" for name in BOOK_COLUMNS if name not in TOTALS)
 MAX_WINDOW = 10_000_000
-# Prices rebuilt from distances agree to rounding; the smallest tick of a listed market is a thousand times larger.
+# Prices are computed from distances and equal up to rounding; the smallest tick of a listed market is 1,000 times larger.
 SAME_PRICE = 1e-9
 
 
 def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Features:
     """Causal features of an order book, on its regular grid.
 
-    Row t uses snapshots up to and including that of row t. A row without a snapshot is NaN in every feature, and so is whatever
-    compares with it or has it in its window. A feature is NaN where something it needs is not known (a level that is not there, a
-    column that the source lacks) and where it is not defined (a share of nothing).
+    Row t uses snapshots up to and including that of row t. A row without a snapshot is NaN in every feature, as is any
+    row that is compared with it or has it in its window. A feature is NaN where an input is not known (a missing level, a column
+    that the source lacks) and where it is not defined (a share of zero).
 
     Parameters
     ----------
     book : Book
+        Snapshots of one symbol.
     features : sequence of str
         Names. ``LEVEL_FEATURES`` are the logs of all 150 columns of levels. b and a stand for bids and asks, q for notional, d for
         distance; k is a number of levels from 1 to 15, w a window in rows.
 
         any column of ``BOOK_COLUMNS``
-            As in ``Book``.
+            The column itself; see ``Book``.
         ``log_`` and a column
-            log(1 + x), which of a distance is log(price / midpoint); of the midpoint log(x).
+            log(1 + x), which equals log(price / midpoint) for a distance; for the midpoint, log(x).
         ``midpoint_return``
             log(midpoint / previous midpoint).
         ``volatility_w``
@@ -75,8 +76,8 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
             log of the mean of both sides' slope of cumulated value c_i on absolute distance, through the origin:
             sum(d_i c_i) / sum(d_i^2), in quote currency per unit of relative price [2]_.
         ``order_flow_imbalance``, ``order_flow_imbalance_w``
-            What came to the best bid less what came to the best ask since the row before [3]_, in quote currency, and its sum over
-            w rows. With p the best price and p', q' those of the row before: [p_b >= p_b'] q_b - [p_b <= p_b'] q_b' -
+            Value added at the best bid minus value added at the best ask since the previous row [3]_, in quote currency, and its
+            sum over w rows. With p the best price and p', q' those of the row before: [p_b >= p_b'] q_b - [p_b <= p_b'] q_b' -
             [p_a <= p_a'] q_a + [p_a >= p_a'] q_a'.
         ``cancel_to_limit``, ``cancel_to_limit_w``
             Value cancelled over value placed, at all levels where both are known, in one row or the sums of w.
@@ -103,6 +104,14 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
        midpoint.)
     .. [2] Naes and Skjeltorp (2006), Order book characteristics and the volume-volatility relation.
     .. [3] Cont, Kukanov and Stoikov (2014), The price impact of order book events.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> book = fs.simulate_book(seed=1, n_rows=60).book
+    >>> features = fs.book_features(book, ["imbalance_5", "relative_spread"])
+    >>> features.values.shape, features.column("imbalance_5")[2].round(4)
+    ((60, 1, 2), array([-0.2853]))
     """
     check_texts("features", features)
     check_type("book", book, Book, "read one with fs.read_book")
@@ -122,12 +131,22 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
 
 
 class BookStream(Shown):
-    """``book_features`` one snapshot at a time, with the same bits.
+    """``book_features`` one snapshot at a time, with bit-equal results.
 
     Parameters
     ----------
     features : sequence of str
-        As for ``book_features``.
+        Names; see ``book_features``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> book = fs.simulate_book(seed=1, n_rows=60).book
+    >>> stream = fs.BookStream(["imbalance_5"])
+    >>> for row in range(3):
+    ...     latest = stream.update(book.rows(slice(row, row + 1)))
+    >>> latest.round(4)
+    array([[-0.2853]])
     """
 
     def __init__(self, features: Sequence[str] = BOOK_FEATURES) -> None:
@@ -139,16 +158,16 @@ class BookStream(Shown):
         self._next = 0
 
     def update(self, snapshot: Book) -> np.ndarray:
-        """Features, shape (1, n_features), of the next snapshot, a book of one row; rows missed since the last are gaps."""
+        """Features, shape (1, n_features), of the next snapshot, a book of one row; grid rows skipped since the last are gaps."""
         check_type("snapshot", snapshot, Book, "read one with fs.read_book")
         if len(snapshot) != 1:
-            raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; use Book.rows")
+            raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; pass one row, see Book.rows")
         first = self._first = snapshot.time[0] if self._first is None else self._first
         at = int(grid_row(snapshot.time, first, snapshot.interval)[0])
         if not self._next <= at < self._next + MAX_GRID_ROWS:
             raise DataError(
                 f"snapshots must come in ascending order, one in an interval and at most {MAX_GRID_ROWS} intervals apart, got "
-                f"{snapshot.time[0]} where row {self._next} of the grid was to come, not row {at}"
+                f"{snapshot.time[0]}, row {at} of the grid, where row {self._next} was expected; sort the snapshots"
             )
         fields = {name: values[0] for name, values in _fields(snapshot).items()}
         unknown = {name: np.full_like(values, np.nan) for name, values in fields.items()}
@@ -173,7 +192,7 @@ def _fields(book: Book) -> dict[str, np.ndarray]:
 
 
 def _sum(x: np.ndarray, n: int = N_LEVELS) -> np.ndarray:
-    """Sum of the first n columns from the first to the last, in the same order for one row as for many."""
+    """Sum of the first n columns from the first to the last, so that one row and many rows give equal bits."""
     total = x[:, :1].copy()
     for column in range(1, n):
         total += x[:, column : column + 1]
@@ -185,7 +204,7 @@ def _both(rows: Rows, kind: str, n: int = N_LEVELS) -> np.ndarray:
 
 
 def _of_known(rows: Rows, kind: str, other: str) -> np.ndarray:
-    """Sum of a flow over the levels of both sides at which another is known as well; NaN if there is none."""
+    """Sum of a flow over the levels of both sides at which another flow is known too; NaN if there is no such level."""
     flows = [(rows.series(f"{side}_{kind}"), rows.series(f"{side}_{other}")) for side in SIDES]
     known = [~np.isnan(a) & ~np.isnan(b) for a, b in flows]
     total = sum(_sum(np.where(mask, a, 0.0)) for mask, (a, _) in zip(known, flows, strict=True))
@@ -235,7 +254,7 @@ _SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
     "bought_less_sold": lambda rows: rows.series("buys") - rows.series("sells"),
     "bought_or_sold": lambda rows: rows.series("buys") + rows.series("sells"),
 }
-# Ratios of two series, of one row or of sums over several.
+# Ratios of two series, in one row or of sums over several rows: numerator and denominator.
 _SHARES = {
     "cancel_to_limit": ("cancelled", "placed"),
     "market_share": ("traded", "removed"),

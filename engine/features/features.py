@@ -1,4 +1,4 @@
-"""Features: what detectors see, whatever it was computed from."""
+"""Features: the input of detectors, computed from bars, books or trades."""
 
 from __future__ import annotations
 
@@ -21,12 +21,32 @@ class Features(Shown):
     Parameters
     ----------
     time : ndarray of datetime64[us], shape (n_rows,)
-        Open of each row; its features are known one interval later.
+        Open of each row, ascending; its features are known one interval later.
     symbols : tuple of str
+        Symbol of each column, all different.
     names : tuple of str
+        Name of each feature, all different.
     values : ndarray of float64, shape (n_rows, n_symbols, n_features)
         NaN means not known.
     interval : timedelta64[us]
+        Length of a row.
+
+    Raises
+    ------
+    DataError
+        If the shape of ``values`` does not match, times are not ascending, or a symbol or name occurs twice.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["log_return", "volatility_20"])
+    >>> features
+    Features(2 features, BTC/USDT, 300 rows of 1h, 2022-01-01 to 2022-01-13)
+    >>> features.values.shape, features.column("log_return").shape
+    ((300, 1, 2), (300, 1))
+    >>> features.to_frame()["volatility_20"].tail(1).round(5).tolist()
+    [0.00472]
     """
 
     time: np.ndarray
@@ -52,7 +72,7 @@ class Features(Shown):
         return len(self.time)
 
     def rows(self, rows: slice) -> Features:
-        """The features of a run of rows, without a copy."""
+        """The features of a slice of rows, without a copy."""
         check_type("rows", rows, slice, "such as slice(0, 100)")
         return replace(self, time=self.time[rows], values=self.values[rows])
 
@@ -68,7 +88,7 @@ class Features(Shown):
         return self.names.index(name)
 
     def select(self, names: Sequence[str]) -> Features:
-        """The named features, in that order."""
+        """A copy with the named features only, in that order."""
         check_names("names", names)
         cols = [self.index(name) for name in names]
         return replace(self, names=tuple(names), values=self.values[:, :, cols])

@@ -1,4 +1,4 @@
-"""The OHLCV feature set: what each bar feature is, in batch and row by row."""
+"""The OHLCV feature set: the formula of each bar feature, in batch and row by row."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ OHLCV_FEATURES = (
     "amihud_20",
     "skew_168",
 )
-# Rows computed at a time: what they need stays in a core's cache.
+# Rows computed at a time: few enough that their arrays stay in a core's cache.
 CHUNK_ROWS = 16_384
-# Chunks start where the blocks of every window do; beyond this many rows between such places, chunks do not pay.
+# Chunks start where blocks of every window start; if such rows are further apart than this, chunks do not pay.
 MAX_ALIGNMENT = 65_536
 MAX_WINDOW = 10_000_000
 
@@ -58,6 +58,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     Parameters
     ----------
     bars : Bars
+        History of one or more symbols.
     features : sequence of str
         Names; a trailing number is the window in bars, at least 2 (3 for ``skew``).
 
@@ -92,7 +93,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
         ``market_correlation_w``, ``market_beta_w``
             Correlation with, and slope on, the mean log_return over the symbols known in the bar.
     n_threads : int
-        The result is the same, bit for bit, for any number.
+        Threads to use; the result is bit-equal for any number.
 
     Returns
     -------
@@ -102,13 +103,23 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     Raises
     ------
     ConfigError
-        If a name is unknown, a window too short, or there is no name.
+        If a name is unknown, a window is too short, or no name is passed.
 
     References
     ----------
     .. [1] Parkinson (1980), The extreme value method for estimating the variance of the rate of return.
     .. [2] Garman and Klass (1980), On the estimation of security price volatilities from historical data.
     .. [3] Amihud (2002), Illiquidity and stock returns.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> features = fs.ohlcv_features(bars, ["log_return", "volatility_20"])
+    >>> int(np.isnan(features.column("volatility_20")).sum())
+    20
+    >>> np.allclose(features.values[1, 0, 0], np.log(bars.close[1, 0] / bars.close[0, 0]))
+    True
     """
     check_texts("features", features)
     if isinstance(features, str) or not isinstance(features, Iterable) or not len(features):
@@ -142,13 +153,24 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
 
 
 class OhlcvStream(Shown):
-    """``ohlcv_features`` one bar at a time, with the same bits: what a live monitor needs.
+    """``ohlcv_features`` one bar at a time, with bit-equal results, for live monitoring.
 
     Parameters
     ----------
     n_symbols : int
+        Number of symbols in each bar.
     features : sequence of str
-        As for ``ohlcv_features``.
+        Names; see ``ohlcv_features``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> stream = fs.OhlcvStream(1, ["log_return", "volatility_20"])
+    >>> for row in zip(bars.open, bars.high, bars.low, bars.close, bars.volume):
+    ...     latest = stream.update(row)
+    >>> np.array_equal(latest, fs.ohlcv_features(bars, ["log_return", "volatility_20"]).values[-1])
+    True
     """
 
     def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES) -> None:
@@ -164,7 +186,8 @@ class OhlcvStream(Shown):
         Raises
         ------
         DataError
-            If the bar is one that ``Bars`` refuses: a price that is not positive or known alone, a negative volume, an infinity.
+            If ``Bars`` would refuse the bar: a price is not positive, only some prices are known, a volume is negative, or a
+            value is infinite.
         """
         check_array("bar", bar)
         if any(np.shape(row) != (self.n_symbols,) for row in bar):
@@ -176,7 +199,7 @@ class OhlcvStream(Shown):
             col = int(np.argmin(whole))
             raise DataError(
                 f"prices must be positive and finite, or all NaN, and the volume zero or more, "
-                f"got {[float(row[col]) for row in bar]} for symbol {col}; leave out what is wrong as NaN"
+                f"got {[float(row[col]) for row in bar]} for symbol {col}; set unknown values to NaN"
             )
         self._rows.take(dict(zip(FIELDS, bar, strict=True)))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -188,7 +211,7 @@ class OhlcvStream(Shown):
 
 
 def _parse(name: str) -> tuple[str, int]:
-    """Formula and window (0 for features without one)."""
+    """Name of the formula, and window in bars (0 for features without one)."""
     if name in _PLAIN:
         return name, 0
     match = re.fullmatch(r"([a-z_]+)_(\d+)", str(name))
@@ -204,7 +227,7 @@ def _parse(name: str) -> tuple[str, int]:
 
 
 def _chunk_step(parsed: Sequence[tuple[str, int]], n_bars: int) -> int:
-    """Rows of a chunk: a multiple of every window, so that chunks cut no block; all rows where that cannot be."""
+    """Rows of a chunk: a multiple of every window, so that chunks do not split blocks; all rows if that is impossible."""
     alignment = math.lcm(*(window for _, window in parsed if window))
     if any(name in _RECURSIVE for name, _ in parsed) or alignment > MAX_ALIGNMENT:
         return max(n_bars, 1)
@@ -212,24 +235,24 @@ def _chunk_step(parsed: Sequence[tuple[str, int]], n_bars: int) -> int:
 
 
 def _warm_up(parsed: Sequence[tuple[str, int]], step: int) -> int:
-    """Rows before a chunk that its first row may look at, cut where blocks start."""
+    """Rows before a chunk that its first row needs, rounded up to the start of a block."""
     alignment = math.lcm(*(window for _, window in parsed if window))
     return min(-(-(max(window for _, window in parsed) + 1) // alignment) * alignment, step)
 
 
 def _third(parsed: Sequence[tuple[str, int]]) -> frozenset[tuple[str, int]]:
-    """Series and windows whose third moment is needed."""
+    """Series and windows whose third moment is needed, for the skewness."""
     return frozenset(("log_return", window) for name, window in parsed if name == "skew")
 
 
 def _market(rows: Rows) -> np.ndarray:
-    """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where none is."""
+    """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where no symbol is known."""
     returns = rows.series("log_return")
     known = ~np.isnan(returns)
     return (np.where(known, returns, 0.0).sum(axis=1) / known.sum(axis=1))[:, None]
 
 
-# Series that features are made of; each is (n_rows, n_symbols) but for the market's single column.
+# Series that features are computed from, each (n_rows, n_symbols) except the market, which has one column.
 _SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
     "log_return": lambda rows: rows.log_change("close", 1),
     "squared_return": lambda rows: rows.series("log_return") ** 2,
@@ -273,7 +296,7 @@ _WINDOWED: dict[str, Callable[[Rows, int], np.ndarray]] = {
     "market_correlation": _market_correlation,
     "market_beta": lambda rows, w: over_positive(rows.covariance("log_return", "market", w), rows.moments("market", w)[1] ** 2),
 }
-# Their value depends on all rows before, so that they cannot be computed in chunks.
+# Features whose value depends on all earlier rows, so that they cannot be computed in chunks.
 _RECURSIVE = ("ewma_volatility",)
 
 

@@ -1,4 +1,4 @@
-"""The published features of pump-and-dumps, for the supervised reference."""
+"""The published features for detecting pump-and-dumps, used by the supervised reference."""
 
 from __future__ import annotations
 
@@ -26,25 +26,27 @@ PUMP_FEATURES = (
     "minute_sin",
     "minute_cos",
 )
-# Kept chunks: two hours of 5 s chunks would be 1440; the published code takes 700 there and 900 at 15 and 25 s.
+# Lookback in kept chunks by chunk length in seconds, as in the published code (two hours of 5 s chunks would be 1440).
 LOOKBACKS = {5: 700, 15: 900, 25: 900}
 PRICE_LOOKBACK = 10
 
 
 def published_pump_features(trades: Trades, seconds: int = 25, symbol: str = "asset") -> Features:
-    """The twelve features of La Morgia et al. [1]_ on the chunks in which somebody bought.
+    """The twelve features of La Morgia et al. [1]_ on the chunks of time with at least one buy.
 
-    Buys only, in chunks of exchange time; chunks without a buy are dropped, so that rows are not evenly spaced. ``std_x`` and
-    ``avg_x`` are the relative change, from the kept chunk before, of the rolling standard deviation and mean over the last 900 kept
+    Only buys count. Chunks without a buy are dropped, so that rows are not evenly spaced. ``std_x`` and ``avg_x`` are the
+    relative change, from the previous kept chunk, of the rolling standard deviation and mean over the last 900 kept
     chunks (700 at 5 s), 10 for ``avg_price`` and ``avg_price_max``. NaN until those are full, and where the change is from zero.
     Row t is the start of the chunk and is known at its end.
 
     Parameters
     ----------
     trades : Trades
-        Of one series.
+        Trades of one series.
     seconds : {5, 15, 25}
+        Length of a chunk.
     symbol : str
+        Name of the symbol in the result.
 
     Returns
     -------
@@ -64,11 +66,12 @@ def published_pump_features(trades: Trades, seconds: int = 25, symbol: str = "as
 
 
 class PumpStream:
-    """``published_pump_features`` one chunk at a time, with the same bits.
+    """``published_pump_features`` one chunk at a time, with bit-equal results.
 
     Parameters
     ----------
     seconds : {5, 15, 25}
+        Length of a chunk.
     """
 
     def __init__(self, seconds: int = 25) -> None:
@@ -76,9 +79,9 @@ class PumpStream:
         self._rows = StreamRows(_series(seconds))
 
     def update(self, chunk: TradeWindows) -> np.ndarray | None:
-        """Features, shape (1, 12), of the next chunk of buys, ``TradeWindows`` of one row; None where nobody bought."""
+        """Features, shape (1, 12), of the next chunk of buys, ``TradeWindows`` of one row; None if it has no buy."""
         if len(chunk) != 1:
-            raise DataError(f"update takes one chunk, got {len(chunk)}; use TradeWindows.rows")
+            raise DataError(f"update takes one chunk, got {len(chunk)}; pass one row, see TradeWindows.rows")
         if chunk.trade_count[0] == 0:
             return None
         self._rows.take({name: getattr(chunk, name) for name in _FIELDS})
@@ -86,7 +89,7 @@ class PumpStream:
 
 
 _FIELDS = ("rush_orders", "trade_count", "quote_volume", "mean_price", "high")
-# The features before the clock: the statistic and its series.
+# Statistic and series of each feature before those of the time of day.
 _CHANGES = (
     ("std", "rush_orders"),
     ("mean", "rush_orders"),
@@ -100,7 +103,7 @@ _CHANGES = (
 
 
 def _series(seconds: int) -> dict[str, Callable[[Rows], np.ndarray]]:
-    """The rolling statistics of which the features are changes."""
+    """The rolling statistics whose relative changes are the features."""
     if seconds not in LOOKBACKS:
         known = ", ".join(map(str, LOOKBACKS))
         raise ConfigError(f"seconds must be one of {known}, for which lookbacks are published, got {seconds}")

@@ -1,4 +1,4 @@
-"""What a formula may ask of its source, for all rows at once or for one row after another with the same bits."""
+"""Series and rolling statistics for the formulas of features, for all rows at once or row by row with bit-equal results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from foreshock.engine.kernels.windows import SumStream, rolling_sum_nb
 
 
 class Rows(Protocol):
-    """Series of shape (n_rows, n_columns) by name, and rolling statistics of them."""
+    """Series of shape (n_rows, n_columns) by name, and their rolling statistics."""
 
     def series(self, name: str) -> np.ndarray: ...
 
@@ -56,19 +56,19 @@ _Key = tuple[str | int, ...]
 
 
 class BatchRows:
-    """All rows at once; series and statistics that several features share are computed once.
+    """All rows at once; series and statistics shared by several features are computed once.
 
     Parameters
     ----------
     fields : dict of str to ndarray, shape (n_rows, n_columns)
-        What the source holds.
+        Columns of the source.
     series : dict of str to callable
-        What is made of that, by name.
+        Series computed from the columns or from other series, by name.
     third : collection of (str, int)
         Series and windows whose third moment is needed.
     spent : BatchRows, optional
-        Rows that are done with. Their arrays are let go one by one, each when its like is made anew, which then takes its memory:
-        let go all at once, it would return to the system and be zeroed again.
+        Rows of the previous chunk, no longer needed. Their buffers are released one at a time, so that the allocator can reuse each
+        for its successor; released all at once, the memory would return to the system and be zeroed again.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class BatchRows:
         return self._once(("series", name), lambda: self._made[name](self))
 
     def lagged(self, name: str, n: int) -> np.ndarray:
-        """The row n rows before."""
+        """The series shifted by n rows; NaN in the first n."""
         x = self.series(name)
         out = np.full_like(x, np.nan)
         out[n:] = x[:-n]
@@ -104,7 +104,7 @@ class BatchRows:
         return log_ratio_nb(x, self.series(other), np.empty_like(x))
 
     def log_change(self, name: str, n: int) -> np.ndarray:
-        """log of the row over the row n rows before."""
+        """log(x[t] / x[t - n]); NaN in the first n rows."""
         x = self.series(name)
         out = np.empty_like(x)
         out[:n] = np.nan
@@ -112,13 +112,13 @@ class BatchRows:
         return out
 
     def filled(self, name: str) -> np.ndarray:
-        """The last known value."""
+        """The last known value up to each row."""
         x = self.series(name)
         known = np.where(np.isnan(x), 0, np.arange(len(x))[:, None])
         return np.take_along_axis(x, np.maximum.accumulate(known, axis=0), axis=0)
 
     def moments(self, name: str, window: int) -> np.ndarray:
-        """Deviation of the last row from the mean, standard deviation and, where asked for, skewness."""
+        """Deviation of the last row from the mean, standard deviation and, if in ``third``, skewness."""
         order = 3 if (name, window) in self._third else 2
         return self._once(("moments", name, window), lambda: rolling_moments_nb(self.series(name), window, order))
 
@@ -138,12 +138,12 @@ class BatchRows:
         return ewma_nb(self.series(name), 2.0 / (window + 1.0))
 
     def covariance(self, name: str, other: str, window: int) -> np.ndarray:
-        """With the single column of another series."""
+        """Covariance of each column with the single column of ``other``."""
         return rolling_covariance_nb(self.series(name), self.series(other), window)[:, :, 0]
 
 
 class StreamRows:
-    """The current row only, shape (1, n_columns); whatever looks back keeps its own state. Parameters as for ``BatchRows``."""
+    """The current row only, shape (1, n_columns); rolling statistics keep their own state. See ``BatchRows`` for the parameters."""
 
     def __init__(self, series: Series, third: Collection[tuple[str, int]] = ()) -> None:
         self._made = series
@@ -152,11 +152,11 @@ class StreamRows:
         self._known: dict[tuple[object, ...], np.ndarray] = {}
 
     def take(self, fields: Mapping[str, np.ndarray]) -> None:
-        """Go on to the next row: fields of shape (n_columns,)."""
+        """Advance to the next row, whose fields have shape (n_columns,)."""
         self._known = {("series", name): np.array(row, dtype=np.float64)[None] for name, row in fields.items()}
 
     def _once(self, key: tuple[object, ...], make: Callable[[int], Any], *names: str) -> np.ndarray:
-        """The stream's value for this row: made at the first row for that many columns, moved on exactly once a row."""
+        """The value of a stream at this row; the stream is created at the first row and updated exactly once per row."""
         if key not in self._known:
             rows = [self.series(name)[0] for name in names]
             if key not in self._streams:
@@ -209,7 +209,7 @@ class StreamRows:
 
 
 class _Lag:
-    """The row n rows ago."""
+    """The row n rows before; NaN in the first n."""
 
     def __init__(self, n: int, n_columns: int) -> None:
         self._ring = np.full((n, n_columns), np.nan)

@@ -1,4 +1,4 @@
-"""The trade-window feature set: what each feature is, and ``window_features``."""
+"""The trade-window feature set: the formula of each feature, in batch and window by window."""
 
 from __future__ import annotations
 
@@ -34,23 +34,24 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     """Causal features of trade windows.
 
     Row t uses windows up to and including t. A feature is NaN until its lookback is full, and where it is not defined (the average
-    size of no trade, a ratio to a mean of zero). The price of the last trade stays known while nothing trades: returns are of that
-    price, so a window without a trade has a return of zero, as counts and volumes have.
+    size without a trade, a ratio to a mean of zero). Returns use the price of the last trade, so a window without a trade has a
+    return of zero; its counts and volumes are zero too.
 
     Parameters
     ----------
     windows : TradeWindows
+        Consecutive windows of one symbol.
     features : sequence of str
         Names; trailing numbers are lookbacks in windows.
 
         ``log_return``, ``return_w``
             log(last price / last price one window, or w windows, before).
         ``trade_count``, ``volume``, ``avg_trade_size``, ``volatility``, ``rush_orders``
-            As in ``TradeWindows``.
+            The column of ``TradeWindows`` itself.
         ``buy_share``
-            Bought volume over volume.
+            Volume of buys / volume.
         ``rush_orders_w``, ``buy_quote_volume_w``
-            Sum over the last w windows.
+            Sum over the last w windows; ``buy_quote_volume`` in quote currency.
         ``volatility_w``
             Standard deviation of log_return (sample).
         ``volume_ratio_w``, ``trade_count_ratio_w``
@@ -60,6 +61,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
         ``buy_burst_k_w``
             Mean bought value (quote currency) of the last k windows over that of the w windows before them.
     symbol : str
+        Name of the symbol in the result.
 
     Returns
     -------
@@ -70,6 +72,18 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     ------
     ConfigError
         If a name is unknown or a lookback too short.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.array(["2024-01-01T00:00:01", "2024-01-01T00:00:07", "2024-01-01T00:00:16"], "M8[us]")
+    >>> price, size = np.array([100.0, 101.0, 102.0]), np.array([1.0, 2.0, 1.0])
+    >>> trades = fs.Trades(time, price, size, price * size, np.array([True, False, True]))
+    >>> fs.window_features(fs.trade_windows(trades, 5), ["log_return", "volume"]).values[:, 0].round(4)
+    array([[   nan, 1.    ],
+           [0.01  , 2.    ],
+           [0.    , 0.    ],
+           [0.0099, 1.    ]])
     """
     check_texts("features", features)
     check_text("symbol", symbol)
@@ -82,12 +96,22 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
 
 
 class WindowStream(Shown):
-    """``window_features`` one window at a time, with the same bits.
+    """``window_features`` one window at a time, with bit-equal results.
 
     Parameters
     ----------
     features : sequence of str
-        As for ``window_features``.
+        Names; see ``window_features``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.array(["2024-01-01T00:00:01", "2024-01-01T00:00:07"], "M8[us]")
+    >>> price = np.array([100.0, 101.0])
+    >>> windows = fs.trade_windows(fs.Trades(time, price, price / price, price, np.array([True, False])), 5)
+    >>> stream = fs.WindowStream(["log_return", "volume"])
+    >>> [stream.update(windows.rows(slice(i, i + 1))).round(4).tolist() for i in range(2)]
+    [[[nan, 1.0]], [[0.01, 1.0]]]
     """
 
     def __init__(self, features: Sequence[str] = WINDOW_FEATURES) -> None:
@@ -98,12 +122,12 @@ class WindowStream(Shown):
         self._next: np.datetime64 | None = None
 
     def update(self, window: TradeWindows) -> np.ndarray:
-        """Features, shape (1, n_features), of the next window: ``TradeWindows`` of one row, those without a trade included."""
+        """Features, shape (1, n_features), of the next window, ``TradeWindows`` of one row; pass windows without a trade too."""
         check_type("window", window, TradeWindows, "make them with fs.trade_windows")
         if len(window) != 1:
-            raise DataError(f"update takes one window, got {len(window)}; use TradeWindows.rows")
+            raise DataError(f"update takes one window, got {len(window)}; pass one row, see TradeWindows.rows")
         if self._next is not None and window.time[0] != self._next:
-            raise DataError(f"windows must follow one another, got {window.time[0]} where {self._next} was to come")
+            raise DataError(f"windows must be consecutive, got {window.time[0]}, expected {self._next}; pass empty windows too")
         self._next = window.time[0] + window.interval
         self._rows.take({name: getattr(window, name) for name in _FIELDS})
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -127,7 +151,7 @@ def _burst(rows: Rows, short: int, long: int) -> np.ndarray:
     return rows.sums("buy_quote_volume", short) / short / positive(before / long)
 
 
-# Columns of the windows that features are made of. Their own log_return is the move within a window: not that of the features.
+# Columns of the windows that features use; their log_return is not used, because it is the move within a window.
 _FIELDS = (
     "close", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders", "buy_volume", "buy_quote_volume",
 )  # fmt: skip
@@ -142,7 +166,7 @@ _PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
     },
     "buy_share": lambda rows: rows.series("buy_volume") / positive(rows.series("volume")),
 }
-# The shortest lookback, and the formula.
+# The shortest lookback in windows, and the formula.
 _WINDOWED: dict[str, tuple[int, Callable[[Rows, int], np.ndarray]]] = {
     "return": (1, lambda rows, w: rows.series("log_price") - rows.lagged("log_price", w)),
     "rush_orders": (1, lambda rows, w: rows.sums("rush_orders", w)),
@@ -156,7 +180,7 @@ _WINDOWED: dict[str, tuple[int, Callable[[Rows, int], np.ndarray]]] = {
 
 
 def _formulas(features: Sequence[str]) -> tuple[list[Callable[[Rows], np.ndarray]], dict[str, Callable[[Rows], np.ndarray]]]:
-    """The formulas of the features, and the series that they are made of."""
+    """The formulas of the features, and the series that they are computed from."""
     series = dict(_SERIES)
     return [_formula(name, series) for name in features], series
 

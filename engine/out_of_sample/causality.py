@@ -17,18 +17,20 @@ from foreshock.data.show.shown import few, shown
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What the gate found for one computation.
+    """Result of the gate for one computation.
 
     Parameters
     ----------
     name : str
+        Name of the computation.
     n_cuts : int
+        Number of cuts tried.
     tolerance : float
         Largest relative difference allowed; 0 asks for equal bits.
     worst : float
-        Largest relative difference found before a cut; infinity where a value appeared or vanished.
+        Largest relative difference found before a cut; infinity if a value became known or unknown.
     first_leak : str or None
-        The cut at which it failed first, and whether rows were deleted or corrupted.
+        The first cut at which it failed, and whether rows were deleted or corrupted; None if it passed.
     """
 
     name: str
@@ -44,7 +46,21 @@ class AuditResult:
 
 @dataclass(frozen=True, repr=False)
 class Audit(Shown):
-    """Results of the causality gate, one for each computation."""
+    """Results of the causality gate, one for each computation.
+
+    Parameters
+    ----------
+    results : tuple of AuditResult
+        In the order in which the computations were named.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> found = fs.audit(lambda b: {"features": fs.ohlcv_features(b).values, "leaky": b.close / b.close.max()}, bars)
+    >>> found["features"].passed, found["leaky"].passed, found.passed
+    (True, False, False)
+    """
 
     results: tuple[AuditResult, ...]
 
@@ -84,40 +100,45 @@ def audit(
     seed: int = 0,
     on_cut: Callable[[], None] | None = None,
 ) -> Audit:
-    """Hold computations against themselves on truncated and on corrupted histories.
+    """Check that computations do not change when later rows are deleted or corrupted.
 
     At random cuts k, ``compute`` of the first k bars, and of the bars with everything from k on multiplied by noise, must give
-    the same first k rows as ``compute`` of all bars. The noise spares the open of row k: what is settled at that open, such as a
-    fill, is named in ``at_open`` and must be the same in row k too.
+    the same first k rows as ``compute`` of all bars. The open of row k is left unchanged: computations in ``at_open``, whose row
+    t is known at the open of t (such as fills), must be the same in row k too.
 
     Parameters
     ----------
     compute : callable
-        From Bars to an array whose first axis is the rows of the bars, or to several of them by name. What was learned
-        beforehand, on rows before ``first_cut``, belongs in its closure.
+        A function of Bars that returns an array whose first axis is the rows of the bars, or several arrays by name. Models that
+        were fitted beforehand, on rows before ``first_cut``, belong in its closure.
     bars : Bars
+        History to compute on.
     n_cuts : int
+        Number of random cuts.
     first_cut : int, optional
-        The earliest cut; by default a quarter of the bars.
+        The earliest cut, a row; by default a quarter of the bars.
     tolerance : float, or dict of str to float
-        Relative. 0, equal bits, for our own kernels; 1e-9 where BLAS or a network sits between.
+        Largest relative difference allowed. Use 0 (equal bits) for kernels of this package, 1e-9 if BLAS or a network is involved.
     at_open : collection of str
         Names of computations whose row t is known at the open of t.
     seed : int
+        Seed of the cuts and the noise.
     on_cut : callable, optional
         Called after each cut.
 
     Raises
     ------
     ConfigError
-        If no cut fits into the bars, or a computation does not give one row a bar.
+        If no cut fits into the bars, or a computation does not return one row per bar.
 
     Examples
     --------
-    >>> minutes = np.arange(60).astype("M8[m]")
-    >>> bars = Bars(minutes, ("A",), *[np.arange(1.0, 61.0)[:, None]] * 5, np.timedelta64(1, "m"))
-    >>> audit(lambda b: b.close / b.close.max(), bars).passed
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> fs.audit(lambda b: b.close / b.close.max(), bars).passed
     False
+    >>> fs.audit(lambda b: fs.ohlcv_features(b).values, bars).passed
+    True
     """
     check_integer("seed", seed)
     if not isinstance(tolerance, Mapping):
@@ -136,13 +157,13 @@ def audit(
     if not 0 < first < bars.n_bars or n_cuts < 1:
         raise ConfigError(
             f"the audit needs bars after row {first} to cut away and at least one cut, got {bars.n_bars} bars and {n_cuts} cuts; "
-            f"give more data"
+            f"pass more bars"
         )
     rng = np.random.default_rng(seed)
     full = _named(compute(bars))
     wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != bars.n_bars]
     if wrong:
-        raise ConfigError(f"a computation must give one row for each of the {bars.n_bars} bars, but {few(wrong)}")
+        raise ConfigError(f"a computation must return one row for each of the {bars.n_bars} bars, but {few(wrong)}")
     allowed = {name: tolerance if isinstance(tolerance, float | int) else tolerance.get(name, 0.0) for name in full}
     worst = dict.fromkeys(full, 0.0)
     leaks: dict[str, str] = {}
@@ -166,9 +187,9 @@ def _named(values: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 
 def corrupt_from(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
-    """The bars with every price and volume from row ``cut`` on multiplied by noise, but for the open of ``cut`` itself."""
+    """The bars with every price and volume from row ``cut`` on multiplied by noise, except the open of ``cut`` itself."""
     size = (bars.n_bars - cut, bars.n_symbols)
-    # A tenth: plain to see in every feature, yet an account rebalanced over years of such noise does not grow without bound.
+    # A standard deviation of 0.1 shows in every feature, yet an account rebalanced on years of such noise stays bounded.
     level = np.exp(rng.normal(0, 0.1, size))
     changed = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "volume")}
     for name in ("high", "low", "close"):

@@ -1,4 +1,4 @@
-"""Combinatorial cross-validation: every choice of test groups, purged and embargoed, and the paths it makes."""
+"""Combinatorial cross-validation: every choice of test groups, purged and embargoed, and the resulting paths."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FOLDS = 20_000
 
 @dataclass(frozen=True)
 class CombinatorialFold:
-    """Rows to fit on and rows to score of one choice of test groups.
+    """Training rows and test rows of one choice of test groups.
 
     Parameters
     ----------
@@ -45,19 +45,20 @@ class CombinatorialFold:
 class CombinatorialSplits(Shown):
     """Every choice of ``n_test_groups`` among ``n_groups`` consecutive groups as the test rows, the rest for training [1]_.
 
-    It trains on rows later than those it tests: it shows how robust a result is to the history it was found on, by
-    ``comb(n_groups - 1, n_test_groups - 1)`` paths through all rows instead of one. No verdict may rest on it; that is what
-    ``WalkForward`` is for.
+    Training rows may be later than test rows. The ``comb(n_groups - 1, n_test_groups - 1)`` paths through all rows show how much a
+    result depends on the history it was found on. Verdicts must use ``WalkForward`` instead.
 
     Parameters
     ----------
-    n_groups, n_test_groups : int
-        The first ``n_rows % n_groups`` groups are one row longer.
+    n_groups : int
+        Number of groups; the first ``n_rows % n_groups`` are one row longer.
+    n_test_groups : int
+        Groups that are tested at a time.
     purge : int
         Rows left out on either side of each test block: the longest label horizon plus the detector's lookback. Labels of rows
-        before the block reach into it, and its own labels and the windows of later rows reach out of it.
+        before the block overlap it, and so do labels of the block and windows of rows after it.
     embargo : str, optional
-        A further gap behind each test block.
+        Further gap after each test block, a duration; none by default.
 
     References
     ----------
@@ -65,7 +66,8 @@ class CombinatorialSplits(Shown):
 
     Examples
     --------
-    >>> splits = CombinatorialSplits(n_groups=4, n_test_groups=2, purge=1)
+    >>> import foreshock as fs
+    >>> splits = fs.CombinatorialSplits(n_groups=4, n_test_groups=2, purge=1)
     >>> folds = splits.folds(12, np.timedelta64(1, "h"))
     >>> folds[1]
     CombinatorialFold(train=(slice(4, 5, None), slice(10, 12, None)), test=(slice(0, 3, None), slice(6, 9, None)), groups=(0, 2))
@@ -88,7 +90,7 @@ class CombinatorialSplits(Shown):
         check_whole("purge", self.purge, 0)
         if not 1 <= self.n_test_groups < self.n_groups:
             got = f"{self.n_test_groups} of {self.n_groups} groups"
-            raise ConfigError(f"n_test_groups must lie between 1 and n_groups - 1, got {got}; some must train")
+            raise ConfigError(f"n_test_groups must lie between 1 and n_groups - 1, got {got}; leave at least one group to train on")
         if self.n_folds > MAX_FOLDS:
             raise ConfigError(f"{self.n_test_groups} of {self.n_groups} groups make {self.n_folds:,} folds; take fewer groups")
 
@@ -106,7 +108,7 @@ class CombinatorialSplits(Shown):
         Raises
         ------
         ConfigError
-            If there are fewer rows than groups, or purge and embargo leave a fold nothing to train on.
+            If there are fewer rows than groups, or purge and embargo leave no row to train on.
         """
         check_integer("n_rows", n_rows)
         parse_duration(interval, "interval")
@@ -119,19 +121,19 @@ class CombinatorialSplits(Shown):
             free = np.ones(n_rows, bool)
             for group in chosen:
                 free[max(groups[group].start - self.purge, 0) : groups[group].stop + behind] = False
-            # A run starts where a free row follows one that is not, and stops where it is the other way round.
+            # A run of free rows lies between a step from False to True and the next step back.
             edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]])))
             train = tuple(slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
             if not train:
                 raise ConfigError(
                     f"no row is left to train on when groups {list(chosen)} are tested, with a purge of {self.purge} and a gap of "
-                    f"{behind} rows behind blocks of {n_rows // self.n_groups}; take fewer groups, or give more data"
+                    f"{behind} rows behind blocks of {n_rows // self.n_groups}; take fewer groups, or pass more data"
                 )
             folds.append(CombinatorialFold(train, tuple(groups[group] for group in chosen), chosen))
         return folds
 
     def paths(self) -> np.ndarray:
-        """Which fold tests each group on each path, shape (n_paths, n_groups): every fold's group serves on exactly one."""
+        """The fold that tests each group on each path, shape (n_paths, n_groups); a test group of a fold is on exactly one path."""
         tested_by: list[list[int]] = [[] for _ in range(self.n_groups)]
         for fold, chosen in enumerate(combinations(range(self.n_groups), self.n_test_groups)):
             for group in chosen:
@@ -144,8 +146,9 @@ class CombinatorialSplits(Shown):
         Parameters
         ----------
         tested : sequence of ndarray, each of shape (n_rows, ...)
-            One for each fold: its values on its test rows; other rows are not looked at.
+            One for each fold with its values on its test rows; other rows are ignored.
         n_rows : int
+            Number of rows.
         """
         check_array("tested", tested)
         check_integer("n_rows", n_rows)

@@ -1,4 +1,4 @@
-"""Scores by combinatorial cross-validation: one out-of-sample history a path."""
+"""Scores by combinatorial cross-validation: one out-of-sample history per path."""
 
 from __future__ import annotations
 
@@ -26,26 +26,42 @@ def combinatorial_scores(
 ) -> tuple[Scores, ...]:
     """Scores of all rows along each path of ``splits``, fitted on the other groups.
 
-    What differs from path to path is the luck of the history a detector was fitted on. Rows are also fitted on later ones, so
-    verdicts rest on ``walk_forward`` instead. While a detector is fitted, rows outside its training groups are unknown to it (NaN),
-    and so is every window that reaches into them.
+    Paths differ only in the history that the detector was fitted on. It is also fitted on rows later than those it scores, so
+    verdicts use ``walk_forward`` instead. While a detector is fitted, the rows outside its training groups are NaN, as is every
+    window that reaches into them.
 
     Parameters
     ----------
     detector : Detector
-        Cloned for every fold; itself left as it is.
+        Cloned for every fold; the original is not changed.
     features : Features
+        Input of the detector.
     splits : CombinatorialSplits
-        Its purge is lengthened by ``label_bars`` and the detector's lookback.
+        The splits; their purge is lengthened by ``label_bars`` and the detector's lookback.
     label_bars : int
-        The longest horizon that the scores will be held against.
+        The longest horizon in bars over which the scores will be evaluated.
     on_fold : callable, optional
         Called after each of ``splits.n_folds`` folds.
 
     Returns
     -------
     tuple of Scores
-        ``splits.n_paths`` of them. They have no folds: ``TrainQuantile`` cannot be used on them.
+        One for each of the ``splits.n_paths`` paths, NaN where a row cannot be scored. They have no folds, so ``TrainQuantile``
+        cannot be used on them.
+
+    Raises
+    ------
+    ConfigError
+        If the detector lacks ``fit`` or ``score``, or the splits do not fit into the rows.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> detector = fs.make_detector("zscore", window=24, columns=("log_return",))
+    >>> paths = fs.combinatorial_scores(detector, fs.ohlcv_features(bars, ["log_return"]), fs.CombinatorialSplits(4, 2))
+    >>> len(paths), [int(np.isnan(scores.values).sum()) for scores in paths]
+    (3, [25, 25, 25])
     """
     if not (hasattr(detector, "fit") and hasattr(detector, "score")) or isinstance(detector, type):
         raise ConfigError(f"a detector must have fit and score, got {shown(detector)}; make one with fs.make_detector")

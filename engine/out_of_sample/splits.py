@@ -1,4 +1,4 @@
-"""Walk-forward splits: train on the past, leave a gap, test on what follows."""
+"""Walk-forward splits: train on the past, leave a gap, test on the next block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from foreshock.data.show.shown import shown
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to fit on and rows to score; ``train.stop`` lies purge + embargo rows before ``test.start``."""
+    """Training rows and test rows; ``train.stop`` lies purge + embargo rows before ``test.start``."""
 
     train: slice
     test: slice
@@ -24,24 +24,31 @@ class Fold:
 
 @dataclass(frozen=True, repr=False)
 class WalkForward(Shown):
-    """Consecutive test blocks, each behind a training window that ends a purge and an embargo earlier.
+    """Consecutive test blocks, each with a training window that ends a purge and an embargo before it.
 
-    The purge is the longest label horizon plus the detector's lookback: without it the label of a training row would
-    reach into the test block [1]_.
+    The purge is the longest label horizon plus the detector's lookback: without it, labels of training rows would overlap the test
+    block [1]_.
 
     Parameters
     ----------
     train, test : str
-        Durations such as ``"365D"`` and ``"90D"``.
+        Durations of the training window and of a test block, such as ``"365D"`` and ``"90D"``.
     embargo : str or None
-        A further gap, ``"2D"`` by default as in a study file; None for none. It keeps what lasts longer than the longest horizon,
-        such as clustered volatility, from being learned on one side of the gap and tested on the other.
+        Further gap, ``"2D"`` by default; None for no gap. It separates training and test rows that share effects longer than the
+        longest horizon, such as clustered volatility.
     mode : {"rolling", "expanding"}
         Whether the training window slides or grows from the first row.
 
     References
     ----------
     .. [1] Lopez de Prado (2018), Advances in financial machine learning, chapter 7.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> splits = fs.WalkForward(train="5D", test="2D", embargo="1D")
+    >>> splits.folds(300, np.timedelta64(1, "h"), purge=24)[0]
+    Fold(train=slice(0, 120, None), test=slice(168, 216, None))
     """
 
     train: str = "365D"
@@ -59,7 +66,7 @@ class WalkForward(Shown):
             raise ConfigError(f"mode must be 'rolling' or 'expanding', got {shown(self.mode)}")
 
     def folds(self, n_rows: int, interval: np.timedelta64, purge: int = 0) -> list[Fold]:
-        """Folds over ``n_rows`` rows; the last test block may be short. Later rows never move earlier folds.
+        """Folds over ``n_rows`` rows; the last test block may be shorter. More rows do not change earlier folds.
 
         Raises
         ------
@@ -76,7 +83,7 @@ class WalkForward(Shown):
             raise ConfigError(
                 f"train window plus gap must be shorter than the data, got train={self.train} and a gap of {gap} bars (longest "
                 f"horizon, delay, longest lookback, embargo) "
-                f"= {first} bars for {n_rows} bars of {format_duration(interval)}; shorten train, or give more data"
+                f"= {first} bars for {n_rows} bars of {format_duration(interval)}; shorten train, or pass more data"
             )
         return [
             Fold(

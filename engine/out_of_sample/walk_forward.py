@@ -16,12 +16,12 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.splits import Fold, WalkForward
 from foreshock.engine.scores import FoldScores, Scores
 
-# Folds that are fitted together at most: each holds its training windows in memory.
+# Largest number of folds that are fitted together: each holds its training windows in memory.
 TOGETHER = 10
 
 
 class FitsAndScores(Protocol):
-    """What the engine asks of a detector."""
+    """The interface of a detector that the engine uses."""
 
     @property
     def lookback(self) -> int: ...
@@ -38,15 +38,16 @@ class FittedFolds:
     Parameters
     ----------
     detectors : tuple
-        One for each fold.
+        The fitted detector of each fold.
     folds : tuple of FoldScores
+        Rows and times of each fold.
     """
 
     detectors: tuple[FitsAndScores, ...]
     folds: tuple[FoldScores, ...]
 
     def score(self, features: Features) -> Scores:
-        """Each fold's block, scored by that fold's detector; NaN before the first."""
+        """Scores of each test block by the detector of its fold; NaN before the first block."""
         values = np.full((features.n_rows, len(features.symbols)), np.nan)
         for detector, fold in zip(self.detectors, self.folds, strict=True):
             values[fold.test] = score_block(detector, features, fold.test)
@@ -54,7 +55,7 @@ class FittedFolds:
 
 
 def score_block(detector: FitsAndScores, features: Features, rows: slice) -> np.ndarray:
-    """Scores of a run of rows, (n_rows, n_symbols); the detector also sees its lookback before them."""
+    """Scores of a slice of rows, (n_rows, n_symbols); the detector also sees the rows of its lookback before them."""
     first = max(rows.start - detector.lookback, 0)
     return detector.score(features.rows(slice(first, rows.stop))).values[rows.start - first :]
 
@@ -68,7 +69,48 @@ def walk_forward(
     train_scores: bool = False,
     on_fold: Callable[[], None] | None = None,
 ) -> Scores:
-    """Out-of-sample scores of a detector; see ``fit_walk_forward``, which also keeps the fitted detectors."""
+    """Out-of-sample scores of a detector that is refitted before each test block.
+
+    Parameters
+    ----------
+    detector : Detector
+        Cloned for every fold; the original is not changed.
+    features : Features
+        Input of the detector.
+    splits : WalkForward
+        Training windows and test blocks.
+    label_bars : int
+        The longest horizon in bars over which the scores will be evaluated; with the detector's lookback it is the purge before
+        each test block.
+    train_scores : bool
+        Whether to keep the scores of each fold's training rows, which ``TrainQuantile`` needs.
+    on_fold : callable, optional
+        Called after each fold.
+
+    Returns
+    -------
+    Scores
+        NaN before the first test block and where a row cannot be scored, with one ``FoldScores`` for each fold.
+
+    Raises
+    ------
+    ConfigError
+        If the detector lacks ``fit`` or ``score``, or no test block fits into the rows.
+    DataError
+        If no row of any test block can be scored.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> detector = fs.make_detector("zscore", window=24, columns=("log_return",))
+    >>> splits = fs.WalkForward(train="5D", test="2D", embargo="1D")
+    >>> scores = fs.walk_forward(detector, fs.ohlcv_features(bars, ["log_return"]), splits)
+    >>> scores
+    Scores(BTC/USDT, 300 rows of 1h, 2022-01-01 to 2022-01-13, 44.0% scored, 3 folds)
+    >>> scores.folds[0].train, scores.folds[0].test
+    (slice(0, 120, None), slice(168, 216, None))
+    """
     check_type("features", features, Features, "make them with fs.ohlcv_features")
     return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)[0]
 
@@ -87,22 +129,14 @@ def fit_walk_forward(
     Parameters
     ----------
     detector : Detector
-        Cloned for every fold; itself left as it is.
-    features : Features
-    splits : WalkForward
-    label_bars : int
-        The longest horizon that the scores will be held against; with the detector's lookback it is purged before
-        each test block.
-    train_scores : bool
-        Keep the scores of each fold's training rows, which ``TrainQuantile`` needs.
-    on_fold : callable, optional
-        Called after each fold.
+        See ``walk_forward`` for all parameters.
 
     Returns
     -------
     Scores
         NaN before the first test block, with one ``FoldScores`` for each fold.
     FittedFolds
+        The fitted detectors.
     """
     check_whole("label_bars", label_bars, 0)
     values = np.full((features.n_rows, len(features.symbols)), np.nan)
@@ -112,7 +146,7 @@ def fit_walk_forward(
             f"a detector to walk forward must have fit and score, got {shown(detector)}; make one with fs.make_detector"
         )
     check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
-    check_type("splits", splits, WalkForward, 'give fs.WalkForward(train="120D", test="60D")')
+    check_type("splits", splits, WalkForward, 'pass fs.WalkForward(train="120D", test="60D")')
     wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)
     for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
         began = perf_counter()
@@ -126,16 +160,16 @@ def fit_walk_forward(
     if np.isnan(values).all():
         raise DataError(
             "no row could be scored in any test block; the features are NaN there (window longer than the data, "
-            "or missing bars); shorten the windows or give more data"
+            "or missing bars); shorten the windows or pass more data"
         )
     scores = Scores(features.time, features.symbols, values, features.interval, tuple(folds))
     return scores, FittedFolds(tuple(detectors), scores.folds)
 
 
 def _fitted(detector: Any, features: Features, folds: Sequence[Fold]) -> Iterator[tuple[FitsAndScores, float]]:
-    """A clone fitted on the training rows of each fold, and the seconds that took.
+    """Yield a clone fitted on the training rows of each fold, and the seconds of fitting.
 
-    A detector with ``fit_folds`` may fit several folds together; one with ``warm_start`` begins at what the fold before learned.
+    A detector with ``fit_folds`` may fit several folds together; one with ``warm_start`` starts from the previous fold.
     """
     from sklearn.base import clone
 

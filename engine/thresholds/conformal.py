@@ -1,4 +1,4 @@
-"""Adaptive conformal threshold: the quantile level answers to the alerts that it gave."""
+"""Adaptive conformal threshold: a quantile whose level is adjusted after each alert."""
 
 from __future__ import annotations
 
@@ -22,26 +22,41 @@ class AdaptiveConformal(Shown):
 
     a_{t+1} = a_t + gamma (alpha - alert_t),    a at first = alpha.
 
-    After an alert the level rises, without one it falls slowly back. Where a_t <= 0 no score is an alert (threshold plus infinity),
-    where a_t >= 1 every one is (minus infinity), hence whatever the scores do, over n decided rows
+    An alert lowers a_t, which raises the threshold; each row without an alert raises a_t slightly. If a_t <= 0 no score is an alert
+    (the threshold is plus infinity); if a_t >= 1 every score is (minus infinity). Hence for any scores, over n decided rows,
 
     \\|alert rate - alpha\\| <= (max(alpha, 1 - alpha) + gamma) / (gamma n).
 
-    An unknown score leaves a_t as it is. A threshold is known once 1 / alpha scores are.
+    An unknown score does not change a_t. A threshold is known once 1 / alpha scores of the window are known, NaN before.
 
     Parameters
     ----------
     alpha : float
         Alert rate to keep, a fraction in (0, 1).
     gamma : float
-        Step: larger values keep the rate over shorter times, at a threshold that moves more. About alpha / gamma alerts in
-        quick succession (2 by default) take the level below 0: the symbol is silent then, for about 1 / alpha rows an alert.
+        Step size: larger values keep the rate over shorter times, with a more variable threshold. About alpha / gamma alerts in
+        quick succession (2 by default) take the level below 0; the symbol then has no alert for about 1 / alpha rows per alert.
     window : str
-        A duration such as ``"60D"``, at least 1 / alpha bars.
+        Lookback, a duration such as ``"60D"``, at least 1 / alpha bars.
+
+    Raises
+    ------
+    ConfigError
+        If alpha or gamma is not in (0, 1).
 
     References
     ----------
     .. [1] Gibbs and Candes (2021), Adaptive conformal inference under distribution shift.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
+    >>> scores = fs.Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> signals = scores.signals(fs.AdaptiveConformal(alpha=0.1, window="10D"))
+    >>> round(signals.alert_rate, 3), int(np.isnan(signals.threshold).sum())
+    (0.108, 10)
     """
 
     alpha: float = 0.01

@@ -1,4 +1,4 @@
-"""The contract of a threshold, as a function that raises where it is broken."""
+"""The contract of a threshold, as a function that raises if a threshold breaks it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from foreshock.engine.scores import FoldScores, Scores, Threshold, check_thresho
 
 
 def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
-    """Raise unless a threshold keeps the contract that all of ours keep.
+    """Raise unless a threshold keeps the contract of the built-in thresholds.
 
-    A threshold must be a float array of the shape (n_rows, n_symbols), known somewhere. That of row t must be the same, bit for
-    bit, when the scores of t and later are changed, when rows after t are deleted, and when it is computed again under another
-    global random state. Where no score is known it must be NaN, or what it is anyway. Scores must be left as they are.
+    A threshold must be a float array of shape (n_rows, n_symbols) that is not all NaN. The threshold of row t must be bit-equal
+    when the scores of t and later are changed, when rows after t are deleted, and when it is computed again under another global
+    random state. If no score is known, it must be NaN or equal to its usual value. The scores must not be modified.
 
     Parameters
     ----------
     rule : Threshold
+        The threshold to check.
     scores : Scores, optional
-        By default 1,500 hourly scores of two symbols with gaps and one fold with training scores.
+        Scores to check it on; by default 1,500 hourly scores of two symbols with gaps and one fold with training scores.
 
     Raises
     ------
     ConfigError
-        Which check failed, and how to fix it.
+        If a check fails; the message says which one and how to fix it.
 
     Examples
     --------
@@ -47,18 +48,16 @@ def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
     name = type(rule).__name__
     rate = rule.nominal_rate
     if not isinstance(rate, float | int) or not (np.isnan(rate) or 0 <= rate <= 1):
-        raise ConfigError(f"nominal_rate of {name} must be a fraction from 0 to 1, or nan for none, got {shown(rate)}")
+        raise ConfigError(f"nominal_rate of {name} must be a fraction from 0 to 1, or nan if there is none, got {shown(rate)}")
     scores = _usual_scores() if scores is None else scores
     whole = _computed(rule, scores)
     _check_past(rule, scores, whole)
     with global_seed(2):
         if first_difference(rule.threshold(scores), whole) is not None:
-            raise ConfigError(f"{name} gives another threshold when it is computed again; it may not depend on random numbers")
+            raise ConfigError(f"{name} returns another threshold when it is computed again; it must not depend on random numbers")
     unknown = rule.threshold(_unknown(scores))
     if (~np.isnan(unknown) & (unknown != whole)).any():
-        raise ConfigError(
-            f"{name} takes scores that are not known for numbers; leave NaN out, and return NaN where no score is known"
-        )
+        raise ConfigError(f"{name} treats unknown scores (NaN) as numbers; leave NaN out, and return NaN if no score is known")
 
 
 def _computed(rule: Threshold, scores: Scores) -> np.ndarray:
@@ -78,10 +77,10 @@ def _computed(rule: Threshold, scores: Scores) -> np.ndarray:
     if not isinstance(whole, np.ndarray) or whole.shape != scores.values.shape or whole.dtype.kind != "f":
         got = f"{whole.dtype} of {whole.shape}" if isinstance(whole, np.ndarray) else type(whole).__name__
         raise ConfigError(
-            f"{name} must give a float array of the shape (n_rows, n_symbols) = {scores.values.shape}, got {got}; such as np.full"
+            f"{name} must return a float array of shape (n_rows, n_symbols) = {scores.values.shape}, got {got}; use np.full"
         )
     if np.isnan(whole).all():
-        raise ConfigError(f"{name} gives no threshold for {len(whole)} rows of scores; pass longer scores, or shorten its window")
+        raise ConfigError(f"{name} returns only NaN for {len(whole)} rows of scores; pass longer scores, or shorten its window")
     return whole
 
 

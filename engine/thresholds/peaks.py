@@ -18,32 +18,45 @@ from foreshock.engine.statistics.pareto import MIN_PEAKS, fit_pareto
 class PeaksOverThreshold(Shown):
     """The q-quantile of a symbol's scores, extrapolated from the peaks over a lower quantile [1]_, [2]_.
 
-    With u the ``init``-quantile of the n known scores of the window, and the N scores above it exceeding u by amounts that
-    follow a generalised Pareto distribution with shape k and scale s,
+    Let u be the ``init``-quantile of the n known scores of the window, and let the excesses of the N scores above u follow a
+    generalised Pareto distribution with shape k and scale s. Then
 
     threshold = u + s / k ((n (1 - q) / N)^-k - 1),    u - s log(n (1 - q) / N) for k = 0.
 
-    The tail is fitted every ``refit``, on rows whose time is a multiple of it, from the scores of the window before that row, and
-    holds until the next fit. Unlike the paper, alerts stay in the window: leaving them out
-    would cut the tail shorter with every fit and let the alert rate rise. It needs fewer scores than a ``RollingQuantile`` of the
-    same q, and can go beyond the largest score seen. NaN after a fit that has
-    fewer than 10 / (1 - init) scores or 10 peaks.
+    The tail is fitted at rows whose time is a multiple of ``refit``, from the scores of the window before that row, and used until
+    the next fit. Unlike in [1]_, alerts stay in the window: removing them would shorten the tail with every fit and raise the alert
+    rate. This rule needs fewer scores than a ``RollingQuantile`` of the same q, and its threshold can exceed all scores seen. The
+    threshold is NaN after a fit with fewer than 10 / (1 - init) scores or 10 peaks.
 
     Parameters
     ----------
     q : float
-        Above ``init``, below 1.
+        Quantile to estimate, above ``init`` and below 1.
     init : float
-        Where the tail begins.
+        Quantile at which the tail begins.
     window : str
-        A duration such as ``"60D"``, at least 10 / (1 - init) bars.
+        Lookback, a duration such as ``"60D"``, at least 10 / (1 - init) bars.
     refit : str
-        A duration such as ``"1D"``.
+        Time between fits, a duration such as ``"1D"``.
+
+    Raises
+    ------
+    ConfigError
+        If not 0 < init < q < 1.
 
     References
     ----------
     .. [1] Siffer, Fouque, Termier and Largouet (2017), Anomaly detection in streams with extreme value theory.
     .. [2] Zhang and Stephens (2009), A new and efficient estimation method for the generalized Pareto distribution.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
+    >>> scores = fs.Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> fs.PeaksOverThreshold(q=0.95, init=0.8, window="10D").threshold(scores)[-1].round(2)
+    array([3.1])
     """
 
     q: float = 0.99
@@ -75,7 +88,7 @@ class PeaksOverThreshold(Shown):
                 f"threshold window must hold at least {least} bars for {MIN_PEAKS} peaks at init={self.init}, got {window} "
                 f"({self.window}); lengthen the window or lower init"
             )
-        # Counted from the epoch, not from the first row: a history that begins later is fitted on the same days.
+        # Fits are counted from the epoch, so that a history that begins later is fitted on the same days.
         due = scores.time.astype("datetime64[us]").astype(np.int64) // int(scores.interval.astype(np.int64)) % every == 0
         out = np.full(scores.values.shape, np.nan)
         for i, x in enumerate(scores.values.T):
@@ -87,20 +100,20 @@ class PeaksOverThreshold(Shown):
         return out
 
     def _level(self, x: np.ndarray, least: int) -> float:
-        # An infinite score is an alert whatever the threshold, and no peak that a tail could be fitted to.
+        # An infinite score is an alert at any threshold; a tail cannot be fitted to it.
         known = x[np.isfinite(x)]
         if len(known) < least:
             return float("nan")
         start = np.quantile(known, self.init)
         peaks = known[known > start] - start
-        # Scores that are mostly equal have no tail to speak of.
+        # With many equal scores, too few exceed the start of the tail to fit it.
         if len(peaks) < MIN_PEAKS:
             return float("nan")
         shape, scale = fit_pareto(peaks)
         ratio = len(known) * (1 - self.q) / len(peaks)
-        # Of tied scores so few may lie above the start that it is itself far enough out.
+        # With many ties, the share of scores above the start is at most 1 - q already; use the start itself.
         if ratio >= 1:
             return float(start)
-        # expm1 passes smoothly through shape 0.
+        # expm1 keeps precision near shape 0.
         growth = -np.log(ratio)
         return float(start + scale * (np.expm1(shape * growth) / shape if shape != 0 else growth))

@@ -1,4 +1,4 @@
-"""Causal thresholds: from scores to alerts without a look at the future."""
+"""Thresholds from quantiles of training or past scores, and a fixed one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from foreshock.engine.kernels.robust import rolling_quantiles_nb
 from foreshock.engine.kernels.tail import rolling_upper_quantile_nb
 from foreshock.engine.scores import Scores
 
-# From here on the largest values of the window are worth a list of their own.
+# From this quantile on, a kernel that keeps only the largest values of the window is faster.
 UPPER = 0.9
 
 
@@ -22,10 +22,25 @@ UPPER = 0.9
 class TrainQuantile(Shown):
     """The q-quantile of the training scores of each walk-forward fold, per symbol.
 
+    Parameters
+    ----------
+    q : float
+        Quantile in (0, 1); the nominal alert rate is 1 - q.
+
     Raises
     ------
     ConfigError
-        If q is not in (0, 1), or the scores carry no training scores.
+        If q is not in (0, 1), or the scores have no training scores.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> detector = fs.make_detector("zscore", window=24, columns=("log_return",))
+    >>> splits = fs.WalkForward(train="5D", test="2D", embargo="1D")
+    >>> scores = fs.walk_forward(detector, fs.ohlcv_features(bars, ["log_return"]), splits, train_scores=True)
+    >>> fs.TrainQuantile(0.9).threshold(scores)[-1].round(3)
+    array([1.643])
     """
 
     q: float = 0.99
@@ -46,7 +61,7 @@ class TrainQuantile(Shown):
         if not trained or len(trained) < len(scores.folds):
             raise ConfigError(
                 "TrainQuantile needs the scores of the training rows; use walk_forward(..., train_scores=True), "
-                "or RollingQuantile, which needs none"
+                "or RollingQuantile, which does not need them"
             )
         out = np.full(scores.values.shape, np.nan)
         for test, values in trained:
@@ -58,16 +73,31 @@ class TrainQuantile(Shown):
 
 @dataclass(frozen=True, repr=False)
 class RollingQuantile(Shown):
-    """The q-quantile of a symbol's own scores over the window before a row, the row itself left out.
+    """The q-quantile of a symbol's own scores in the window before each row, without the row itself.
 
-    A threshold is known once 1 / (1 - q) scores are (100 for q = 0.99).
+    A threshold is known once 1 / (1 - q) scores of the window are (100 for q = 0.99), NaN before.
 
     Parameters
     ----------
     q : float
-        In (0, 1).
+        Quantile in (0, 1); the nominal alert rate is 1 - q.
     window : str
-        A duration such as ``"60D"``, at least 1 / (1 - q) bars.
+        Lookback, a duration such as ``"60D"``, at least 1 / (1 - q) bars.
+
+    Raises
+    ------
+    ConfigError
+        If q is not in (0, 1).
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
+    >>> scores = fs.Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> signals = scores.signals(fs.RollingQuantile(0.9, "10D"))
+    >>> signals.threshold[-1].round(4), round(signals.alert_rate, 3)
+    (array([2.5247]), 0.1)
     """
 
     q: float = 0.99
@@ -101,7 +131,26 @@ class RollingQuantile(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Fixed(Shown):
-    """One threshold for every row and symbol, for scores in known units."""
+    """One threshold for every row and symbol, for scores in known units.
+
+    Parameters
+    ----------
+    value : float
+        Threshold in the unit of the scores; a row is an alert if its score exceeds it.
+
+    Raises
+    ------
+    ConfigError
+        If the value is not a number or is NaN.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(3) * np.timedelta64(1, "h")
+    >>> scores = fs.Scores(time, ("A",), np.array([[2.0], [3.0], [4.0]]), np.timedelta64(1, "h"))
+    >>> scores.signals(fs.Fixed(3.0)).active.ravel()
+    array([False, False,  True])
+    """
 
     value: float
     needs_train_scores = False
@@ -109,7 +158,7 @@ class Fixed(Shown):
     def __post_init__(self) -> None:
         check_number("value", self.value)
         if np.isnan(self.value):
-            raise ConfigError(f"value must be a number, got {self.value}; give the score above which a row is an alert")
+            raise ConfigError(f"value must be a number, got {self.value}; pass the score above which a row is an alert")
 
     @property
     def nominal_rate(self) -> float:
@@ -128,7 +177,7 @@ def _rolling_quantile(x: np.ndarray, window: int, q: float, least: int) -> np.nd
 
 
 def min_known(q: float) -> int:
-    """The fewest observations of which at least one is expected beyond the q-quantile."""
+    """The smallest number of observations of which one is expected above the q-quantile."""
     return int(np.ceil(round(1 / (1 - q), 9)))
 
 

@@ -1,4 +1,4 @@
-"""Names of thresholds: the rule of a name and its parameters, and the name and parameters of a rule."""
+"""Registry of thresholds: build a rule from a name and parameters, and find the name and parameters of a rule."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ THRESHOLDS = Registry(
 
 
 def threshold_kinds() -> list[str]:
-    """The registered names; then those of ``register_threshold`` and of installed packages.
+    """Names of the built-in thresholds, then those of ``register_threshold`` and of installed packages.
 
+    Examples
+    --------
     >>> import foreshock as fs
     >>> fs.threshold_kinds()[:2]
     ['rolling_quantile', 'train_quantile']
@@ -45,22 +47,22 @@ def threshold_kinds() -> list[str]:
 
 
 def register_threshold(name: str, cls: type | str) -> None:
-    """Make a threshold of yours known by a name, in scripts and study files of this process.
+    """Register your own threshold under a name, for scripts and study files of this process.
 
-    An installed package does so for every process with an entry point of the group ``foreshock.thresholds``.
+    An installed package can register one for every process with an entry point of the group ``foreshock.thresholds``.
 
     Parameters
     ----------
     name : str
-        Not one of foreshock's own; a name that you have registered before is replaced.
+        Name other than the built-in ones; a name that you have registered before is replaced.
     cls : type or str
-        A class with ``threshold(scores)``, ``nominal_rate`` and ``needs_train_scores``, or where it is:
-        ``"package.module:Class"`` or ``"mine.py:Class"``, imported when first asked for.
+        A class with ``threshold(scores)``, ``nominal_rate`` and ``needs_train_scores``, or its location
+        ``"package.module:Class"`` or ``"mine.py:Class"``, which is imported on first use.
 
     Raises
     ------
     ConfigError
-        If the name is taken, or the class is no threshold.
+        If the name is built in, or the class is not a threshold.
 
     Examples
     --------
@@ -81,14 +83,18 @@ def make_threshold(kind: str, **params: Any) -> Threshold:
     kind : str
         One of ``fs.threshold_kinds()``, ``"package.module:Class"`` or ``"mine.py:Class"``, whose code is then run.
     **params
-        Of the threshold, as a study file has them: ``adaptive_conformal`` also takes ``q``, which is 1 - alpha, and every kind
-        ``volatility_scaled`` and ``halflife``; see ``VolatilityScaled``.
+        Parameters of the threshold, with the names of a study file: ``adaptive_conformal`` also takes ``q``, which is 1 - alpha,
+        and every kind takes ``volatility_scaled`` and ``halflife``; see ``VolatilityScaled``.
+
+    Returns
+    -------
+    Threshold
 
     Raises
     ------
     ConfigError
-        If the name or a parameter is unknown, or a value is of the wrong type; if a module raises when it is imported, has no
-        such class, or the class is no threshold.
+        If the name or a parameter is unknown, or a value is of the wrong type; if a module raises when it is imported or lacks
+        the class, or the class is not a threshold.
 
     Examples
     --------
@@ -103,7 +109,7 @@ def make_threshold(kind: str, **params: Any) -> Threshold:
 
 
 def build_threshold(kind: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Threshold:
-    """See ``make_threshold``; the path of a ``.py`` file begins at ``folder``, by default the working directory."""
+    """``make_threshold`` with ``.py`` files relative to ``folder``, by default the working directory."""
     from foreshock.engine.thresholds.volatility import VolatilityScaled
 
     own = {key: value for key, value in params.items() if key not in ("volatility_scaled", "halflife")}
@@ -120,12 +126,13 @@ def build_threshold(kind: str, params: Mapping[str, Any], folder: str | Path | N
 
 
 def threshold_section(rule: Threshold) -> dict[str, Any]:
-    """The kind and the parameters that make the rule again: ``make_threshold(**threshold_section(rule)) == rule``.
+    """The kind and the parameters that rebuild the rule: ``make_threshold(**threshold_section(rule)) == rule``.
 
     Examples
     --------
-    >>> from foreshock.engine.thresholds.quantiles import Fixed
-    >>> threshold_section(Fixed(3.0))
+    >>> import foreshock as fs
+    >>> from foreshock.engine.thresholds.registry import threshold_section
+    >>> threshold_section(fs.Fixed(3.0))
     {'kind': 'fixed', 'value': 3.0}
     """
     from foreshock.engine.thresholds.volatility import VolatilityScaled
@@ -137,6 +144,6 @@ def threshold_section(rule: Threshold) -> dict[str, Any]:
 
 
 def described(rule: Threshold) -> dict[str, Any]:
-    """Class and fields of a threshold, and of the one inside it, as ``results.json`` has them."""
+    """Class and fields of a threshold and of the threshold it wraps, as stored in ``results.json``."""
     fields = {name: described(value) if hasattr(value, "nominal_rate") else value for name, value in vars(rule).items()}
     return {"kind": type(rule).__name__, **fields}

@@ -16,33 +16,39 @@ from foreshock.engine.scores import Scores, Threshold, check_threshold
 
 
 def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = None, halflife: str = "2D") -> Scores:
-    """Scores that a change of volatility leaves as they were.
+    """Divide scores by their scale, so that a change of volatility does not change them.
 
     Without ``volatility``: (score_t - mean) / std, exponentially weighted over the symbol's scores **before** row t, so that an
-    extreme row does not shrink itself. With it: score_t / volatility_{t-1}.
+    extreme row does not enlarge its own scale. With ``volatility``: score_t / volatility_{t-1}.
 
     Parameters
     ----------
     scores : Scores
-        From ``walk_forward`` or any other; the training scores of its folds are standardised by themselves, for ``TrainQuantile``.
+        Scores to standardise; the training scores of their folds are standardised separately, for ``TrainQuantile``.
     volatility : ndarray, shape (n_rows, n_symbols), optional
-        Known at the close of each row, such as the ``volatility_20`` of the bars; the row before the one scored is used.
+        Volatility known at the close of each row, such as the feature ``volatility_20``; row t - 1 is used for row t.
     halflife : str
-        A duration such as ``"2D"``, of at least 2 bars. The first scores that many known rows later are NaN.
+        Half-life of the weights, a duration such as ``"2D"``, at least 2 bars. Scores are NaN until as many rows are known.
 
     Returns
     -------
     Scores
         NaN where the score or the scale is unknown, or the scale is 0.
 
+    Raises
+    ------
+    ConfigError
+        If ``volatility`` has another shape than the scores, or ``halflife`` is shorter than 2 bars.
+
     Examples
     --------
+    >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
     >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
     >>> values[200:] *= 2
-    >>> scores = Scores(time, ("A",), values, np.timedelta64(1, "h"))
-    >>> doubled = Scores(time, ("A",), 2 * values, np.timedelta64(1, "h"))
-    >>> before, after = (standardise_by_volatility(s, halflife="1D").values for s in (scores, doubled))
+    >>> scores = fs.Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> doubled = fs.Scores(time, ("A",), 2 * values, np.timedelta64(1, "h"))
+    >>> before, after = (fs.standardise_by_volatility(s, halflife="1D").values for s in (scores, doubled))
     >>> np.array_equal(before, after, equal_nan=True)
     True
     """
@@ -62,17 +68,33 @@ def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = No
 class VolatilityScaled(Shown):
     """Another threshold, applied to standardised scores: ``mean + std * policy.threshold(standardised)``.
 
-    The mean and the standard deviation are those of ``standardise_by_volatility``; the threshold is in the units of the scores.
-    When volatility doubles, a ``RollingQuantile`` alone alerts several times as often until its window has passed; scaled, it
-    keeps its rate. A row is decided where the standardised score has a threshold.
+    The mean and the standard deviation are those of ``standardise_by_volatility``; the threshold is in the unit of the scores.
+    When volatility doubles, a ``RollingQuantile`` alone alerts several times as often until its window has passed; when scaled, it
+    keeps its rate. The threshold is NaN where the standardised scores have none.
 
-    One score that is thousands of times as large as the rest stays in mean and standard deviation for many half-lives, and the
-    rows after it alert more often than they should while it fades: take the log of such scores, or ``RollingQuantile`` alone.
+    A score that is thousands of times as large as the rest affects mean and standard deviation for many half-lives, and the alert
+    rate is too high while its effect fades: take the log of such scores, or use ``RollingQuantile`` alone.
 
     Parameters
     ----------
     policy : Threshold
+        The rule that is applied to the standardised scores.
     halflife : str
+        Half-life of mean and standard deviation, a duration of at least 2 bars.
+
+    Raises
+    ------
+    ConfigError
+        If ``policy`` is not a threshold.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
+    >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
+    >>> scores = fs.Scores(time, ("A",), values, np.timedelta64(1, "h"))
+    >>> fs.VolatilityScaled(fs.RollingQuantile(0.9, "10D"), "1D").threshold(scores)[-1].round(2)
+    array([2.81])
     """
 
     policy: Threshold
@@ -95,7 +117,7 @@ class VolatilityScaled(Shown):
         check_type("scores", scores, Scores, "make them with fs.walk_forward")
         mean, std = _past_moments(scores.values, _rows(scores, self.halflife))
         level = self.policy.threshold(standardise_by_volatility(scores, halflife=self.halflife))
-        # A flat past has no scale; its zero must not meet an infinite level.
+        # Constant past scores have no scale; 0 times an infinite level would be NaN with a warning.
         return mean + np.multiply(std, level, out=np.full_like(std, np.nan), where=std > 0)
 
 
@@ -107,7 +129,7 @@ def _rows(scores: Scores, halflife: str) -> int:
 
 
 def _mapped(scores: Scores, function: Callable[[np.ndarray, slice], np.ndarray]) -> Scores:
-    """``function`` of the scores, and of the training scores of each fold, with the rows that they belong to."""
+    """Apply ``function`` to the scores and to the training scores of each fold, together with their rows."""
     folds = tuple(
         fold if fold.train_values is None else replace(fold, train_values=function(fold.train_values, fold.train))
         for fold in scores.folds
@@ -121,7 +143,7 @@ def _standardised(x: np.ndarray, halflife: int) -> np.ndarray:
 
 
 def _past_moments(x: np.ndarray, halflife: int) -> tuple[np.ndarray, np.ndarray]:
-    """Exponentially weighted mean and standard deviation of the known rows before each row, NaN before ``halflife`` of them."""
+    """Exponentially weighted mean and standard deviation of the known rows before each row; NaN until ``halflife`` are known."""
     past = pd.DataFrame(x).ewm(halflife=halflife, min_periods=halflife, ignore_na=True)
     mean, std = (moments.shift().to_numpy() for moments in (past.mean(), past.std()))
     return mean, std

@@ -1,4 +1,4 @@
-"""Detectors, models and strategies held against labelled events, published figures and each other."""
+"""Benchmarks: detectors, models and strategies compared with labelled events, published figures and each other."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""What the labelled benchmarks share: rows, the printed table and the file."""
+"""Functions that the labelled benchmarks share: rows, the printed table and the file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from foreshock.data.system.disk import write_whole
 from foreshock.engine.detection import METRICS, DetectionReport
 from foreshock.terminal import print_table
 
-# Whatever tells the rows of one detector apart.
+# The keys that distinguish the rows of one detector.
 KEYS = ("series", "kind", "size", "window_s")
 FIGURES = (*METRICS, "vus_pr_lift", "vus_pr_all_rows")
 INTERVALS_SHOWN = ("recall", "vus_pr")
-# False alerts a day at which a curve is printed; the file has every point.
+# Rates of false alerts per day at which a curve is printed; the file has every point.
 CURVE_RATES = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0)
 HEADINGS = {
     "window_s": "window",
@@ -35,12 +35,12 @@ def report_row(detector: str, report: DetectionReport, **keys: Any) -> dict[str,
 
 
 def published_row(detector: str, source: str, vus_pr: float, **keys: Any) -> dict[str, Any]:
-    """A figure of others: all that they did not publish is None."""
+    """A row of a figure published by others; metrics that they did not publish are None."""
     return {"detector": detector, **keys, "published": True, "source": source, **dict.fromkeys(METRICS), "vus_pr": vus_pr}
 
 
 def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``benchmark.json``; an earlier file stays until the new one is whole."""
+    """Write ``benchmark.json``; an earlier file stays until the new one is complete."""
     from foreshock.plain import plain, versions
 
     path = folder / "benchmark.json"
@@ -50,7 +50,7 @@ def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[str] = FIGURES) -> None:
-    """A table with one line for each row; published figures are marked with an asterisk. ``lift`` is VUS-PR over chance."""
+    """Print a table with one line for each row; an asterisk marks published figures. ``lift`` is VUS-PR over chance."""
     keys = [key for key in KEYS if len({row.get(key) for row in rows}) > 1]
     shown = [name for name in figures if any(row.get(name) is not None for row in rows)]
     body = []
@@ -64,7 +64,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[
 
 
 def print_recalls(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Recall of each detector by kind and size of event."""
+    """Print the recall of each detector by kind and size of event."""
     groups = list(dict.fromkeys((row["kind"], row["size"]) for row in rows))
     body = []
     for detector in dict.fromkeys(row["detector"] for row in rows):
@@ -74,7 +74,7 @@ def print_recalls(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_curves(title: str, curves: Sequence[Mapping[str, Any]]) -> None:
-    """Most events caught at no more than so many false alerts a day, and their median delay, of each detector and window."""
+    """Print, for each detector and window, the highest recall at each limit of false alerts per day, with the median delay."""
     body = []
     for one in curves:
         cells = []

@@ -1,8 +1,7 @@
-"""Autoencoders and PCA beside published figures: reconstruction, events, codes, time and risk, each in sample and out of it.
+"""Autoencoders and PCA compared with published figures: reconstruction, events, codes, time and risk, in and out of sample.
 
 ``foreshock benchmark models`` runs it on the simulated market and its planted events, or on the dated crashes of 2020 to 2024 that
-a file of bars holds.
-``foreshock compare --models`` takes the file into its report.
+a file of bars holds. ``foreshock compare --models`` shows the resulting file in its report.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ MODELS = (
 )
 SPLITS = WalkForward(train="180D", test="90D", embargo="2D")
 YEARLY = WalkForward(train="365D", test="365D", embargo="2D")
-# Of the published table: hourly bars of eight assets in 2024, an alert above the 95 % quantile of the same rows.
+# Published mse and f1: hourly bars of eight assets in 2024, an alert above the 95 % quantile of the same rows.
 PUBLISHED = {
     "pca": (0.00112, 0.42),
     "autoencoder": (0.00085, 0.58),
@@ -68,34 +67,34 @@ def model_comparison(
     seed: int = 0,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """One row for each model and sample, published figures besides.
+    """One row for each model and sample, and rows with the published figures.
 
-    *In-sample*: fitted on all rows, scored on the same, an alert above the ``quantile`` of all those scores, as the published
-    table does it. *Out-of-sample*: walk-forward, an alert above the same quantile of the 60 days before.
+    *In-sample*: fitted on all rows, scored on the same, an alert above the ``quantile`` of all those scores, as in the
+    published table. *Out-of-sample*: walk-forward, an alert above the same quantile of the previous 60 days.
 
     Returns
     -------
     DataFrame
-        ``model``, ``sample``; ``mse``, mean squared error of rebuilding standardised rows whose values all lie within 10 (the
-        published one is in other units); ``f1``, ``precision``, ``caught`` and ``n_events`` of event-based detection with a
-        cool-down of 24 bars; ``market_r2``, R2 of the market's mean return on a symbol's codes; ``fit_seconds`` of CPU;
-        ``var_95_alert`` and ``var_95_other``, 95 % VaR of a symbol's next 24 bars after alerts and after other bars, losses
-        positive.
+        ``model``, ``sample``; ``mse``, mean squared reconstruction error of standardised rows whose values all lie within 10
+        (the published one is in other units); ``f1``, ``precision``, ``caught`` and ``n_events`` of event-based detection with a
+        cool-down of 24 bars; ``market_r2``, R2 of the market's mean return on a symbol's codes; ``fit_seconds``, CPU seconds of
+        fitting; ``var_95_alert`` and ``var_95_other``, 95 % VaR of a symbol's next 24 bars after alerts and after other bars,
+        losses positive.
 
     Raises
     ------
     ConfigError
-        If events are of another panel, or a model rebuilds nothing.
+        If the shape of ``events`` is not that of ``bars``, or a model does not reconstruct rows.
     """
     if events.shape != bars.shape:
-        raise ConfigError(f"events must be of the panel of the bars, {bars.shape}, got {events.shape}")
+        raise ConfigError(f"events must have the shape of the bars, {bars.shape}, got {events.shape}; build them on the same bars")
     features = ohlcv_features(bars)
     everything = slice(0, features.n_rows)
     rows = []
     for name in models:
         detector: Any = make_detector(name)
         if not isinstance(detector, NeuralDetector | PCA) or name == "anogan":
-            raise ConfigError(f"{name} rebuilds no rows; compare some of {', '.join(MODELS)}")
+            raise ConfigError(f"{name} does not reconstruct rows; choose from {', '.join(MODELS)}")
         if "seed" in detector.get_params():
             detector.set_params(seed=seed)
         folds = splits.folds(features.n_rows, features.interval, detector.lookback)
@@ -111,7 +110,7 @@ def model_comparison(
 
 
 def crash_events(bars: Bars) -> Events:
-    """The dated crashes within the bars, one event for each symbol that trades in it."""
+    """The dated crashes within the bars, one event for each symbol that trades at that hour."""
     per_hour = max(int(np.timedelta64(3_600_000_000, "us") / bars.interval), 1)
     found = []
     for crash in CRASHES:
@@ -120,7 +119,7 @@ def crash_events(bars: Bars) -> Events:
         if start >= 0 and stop <= bars.n_bars and bars.time[row] - np.datetime64(crash) < np.timedelta64(1, "h"):
             found += [(i, start, stop) for i in np.flatnonzero(~np.isnan(bars.close[row]))]
     if not found:
-        raise ConfigError(f"none of the dated crashes ({', '.join(CRASHES)}) lies within the bars; give bars that hold one")
+        raise ConfigError(f"none of the dated crashes ({', '.join(CRASHES)}) lies within the bars; pass bars that hold one")
     col, start, stop = np.array(sorted(found)).T
     return Events(col, start, stop, bars.shape)
 
@@ -175,7 +174,7 @@ def _figures(
 
 
 def _rebuilt(detector: Any, block: Features) -> tuple[np.ndarray, np.ndarray]:
-    """Codes, and rows as they are rebuilt from them in standardised units, NaN where a row is not scored."""
+    """Codes, and the rows reconstructed from them in standardised units, NaN where a row is not scored."""
     if isinstance(detector, NeuralDetector):
         rebuilt = Features(block.time, block.symbols, block.names, detector.reconstruct(block), block.interval)
         return detector.encode(block), detector.scaler.transform(rebuilt)
@@ -204,7 +203,7 @@ def _market_r2(codes: np.ndarray, returns: np.ndarray) -> float:
 
 
 def model_results(bars: Bars, events: Events, splits: WalkForward, seed: int, table: pd.DataFrame) -> dict[str, Any]:
-    """The comparison in JSON types, as ``foreshock compare --models`` takes it."""
+    """The comparison in JSON types, as ``foreshock compare --models`` reads it."""
     return plain(
         {
             "version": MODELS_VERSION,

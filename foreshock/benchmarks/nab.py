@@ -1,4 +1,4 @@
-"""Detectors on the Numenta Anomaly Benchmark, and on its first series in TSB-AD beside the published figures."""
+"""Detectors on the Numenta Anomaly Benchmark, and on its first series in TSB-AD compared with the published figures."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ PUBLISHED_FILE = "tsb_ad_u_vus_pr_published.csv"
 TSB_SOURCE = "TSB-AD (Liu and Paparrizos 2024)"
 # Mean VUS-PR over the 350 univariate series of TSB-AD.
 PUBLISHED_MEANS = {"Sub-PCA": 0.423, "KMeansAD": 0.366, "LSTMAD": 0.325, "IForest": 0.298, "AutoEncoder": 0.261}
-# Of the table of each series: what this project has a counterpart of, and what it is to have.
+# Columns to show from the table of each series: methods with a counterpart here, and ones still planned.
 PUBLISHED_METHODS = ("AutoEncoder", "Sub-PCA", "IForest", "Sub-IForest", "OFA", "MOMENT (FT)")
-# The Numenta rule: the first 15 %, at most 750 rows, are there to learn from, and nothing in them is scored.
+# Numenta's rule: the first 15 % of the rows, at most 750, are for training and are not scored.
 PROBATION, MOST_PROBATION = 0.15, 750
 LAGS = 100
 # One alert in 500 rows: windows of NAB hold about 400 rows, which 1 % of alerts would hit by chance.
 QUANTILE, THRESHOLD_ROWS = 0.998, 1000
 SHORTEST_PERIOD, LONGEST_PERIOD, UNKNOWN_PERIOD = 3, 300, 125
 
-# Detectors that look at named columns of bars, told the columns of a single series instead.
 # Detectors that see the last 100 values themselves, as Sub-PCA and the AutoEncoder of TSB-AD do.
 LAGGED = ("pca", "autoencoder")
 
 _COLUMNS = ("value", "change")
 _SMALL_CODES = ("sparse_autoencoder", "denoising_autoencoder", "vae", "beta_vae", "conditional_autoencoder")
+# Detectors whose defaults name columns of bars get the columns of a single series instead.
 _PARAMS: dict[str, dict[str, Any]] = {
     "zscore": {"columns": _COLUMNS},
     "iqr": {"columns": _COLUMNS},
     "mad": {"columns": _COLUMNS},
     "kmeans_regime": {"volatility": f"deviation_{LAGS}", "trend": f"zscore_{LAGS}"},
-    # Of four columns; a code must be smaller.
+    # There are four input columns, so the latent size must be below 4.
     **{name: {"latent": 2} for name in _SMALL_CODES},
     "ensemble": {"params": {"zscore": {"columns": _COLUMNS}, "pca": {"n_components": 2}}},
 }
@@ -59,8 +59,11 @@ _PARAMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Series:
-    """One labelled series: ``values`` (n_rows,), ``events`` on its rows, ``n_train`` rows to learn from, and how many stamps of the
-    file repeat the one before, lie before it, or come later than one interval after it."""
+    """One labelled series.
+
+    ``values`` has shape (n_rows,), and the first ``n_train`` rows are for training. ``n_doubled``, ``n_backward`` and ``n_late``
+    count the time stamps of the file that equal the previous one, lie before it, or come more than one interval after it.
+    """
 
     name: str
     time: np.ndarray
@@ -75,22 +78,22 @@ class Series:
 
 @with_one_blas_thread
 def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Every registered detector that can look at a single column, on each series of NAB and on the first of TSB-AD.
+    """Run every registered detector that works on a single column on each series of NAB and on the first of TSB-AD.
 
-    A detector learns from the rows before the first scored one (NAB: the first 15 %, at most 750; TSB-AD: as many as the name of
-    the file says) and is not refitted; figures are of the rows after. Features are the value, its change from the row before,
+    A detector is fitted on the rows before the first scored one (NAB: the first 15 %, at most 750; TSB-AD: the number in the
+    file's name) and is not refitted; the figures count the later rows only. Features are the value, its change from the row before,
     and deviation and z-score over 100 rows; ``pca`` and ``autoencoder`` see the last 100 values instead. The rows called ``all
-    series`` pool the events, average AUC-PR and VUS-PR, and resample series. Buffers of VUS-PR reach one period of the series, the
-    highest peak of its autocorrelation, as in TSB-AD.
+    series`` pool the events, average AUC-PR and VUS-PR, and get their intervals by resampling series. The buffers of VUS-PR are
+    one period of the series long, the lag of the highest peak of its autocorrelation, as in TSB-AD.
 
     Parameters
     ----------
     folder : Path
-        With ``combined_windows.json`` and ``data/*.csv`` of NAB; the series and the table of TSB-AD are optional.
+        Folder with ``combined_windows.json`` and ``data/*.csv`` of NAB; the series and the table of TSB-AD are optional.
     seed : int
-        Of intervals and chance.
+        Seed of the bootstrap intervals and of the chance level.
     on_step : callable
-        Told the series that was just done; called once for each of ``nab_files(folder)``.
+        Called with the name of each series when it is done, once for each of ``nab_files(folder)``.
 
     Returns
     -------
@@ -138,12 +141,12 @@ def nab_benchmark(folder: Path, seed: int = 0, on_step: Callable[[str], None] = 
 
 
 def nab_folder(data: Path | None) -> Path:
-    """The folder to read: ``data``, or ``nab`` in the folder that FORESHOCK_SHARED_DATA names.
+    """The folder to read: ``data``, or ``nab`` in the folder that the variable FORESHOCK_SHARED_DATA names.
 
     Raises
     ------
     ConfigError
-        If neither is there. No other place is guessed: the series do not come with the package.
+        If neither is given. There is no default folder, because the series do not come with the package.
     """
     shared = os.environ.get(SHARED_DATA)
     if data is None and not shared:
@@ -164,21 +167,21 @@ def nab_files(folder: Path) -> list[Path]:
     """
     files = sorted((folder / "data").glob("*.csv"))
     if not files or not (folder / "combined_windows.json").is_file():
-        raise DataError(f"{folder} must hold combined_windows.json and data/*.csv of NAB; give the folder that does")
+        raise DataError(f"{folder} must hold combined_windows.json and data/*.csv of NAB; pass the folder that does")
     return files + [path for path in [folder / TSB_FILE] if path.is_file()]
 
 
 def read_nab(path: Path, windows: Path) -> Series:
     """A series of NAB with its labelled windows.
 
-    Rows stay as they are in the file, in its order: a doubled or backward stamp (a change of the clock) is a reading like any
-    other. Row r is taken to open at the first stamp plus r times the most common step; windows are found by the stamps of the file.
+    Rows keep the order of the file: a repeated or backward time stamp (a clock change) counts as an ordinary reading. Row r opens
+    at the first stamp plus r times the most common step; labelled windows are located by the stamps of the file.
     """
     table = _read(path, ["timestamp", "value"])
     stamps = pd.to_datetime(table["timestamp"]).to_numpy().astype("datetime64[us]")
     labelled = {Path(name).name: spans for name, spans in json.loads(windows.read_text(encoding="utf-8")).items()}
     if path.name not in labelled:
-        raise DataError(f"{windows} has no windows of {path.name}; give the file that belongs to the data")
+        raise DataError(f"{windows} has no windows of {path.name}; pass the file that belongs to the data")
     start, stop = [], []
     for first, last in labelled[path.name]:
         inside = np.flatnonzero((stamps >= np.datetime64(first)) & (stamps <= np.datetime64(last)))
@@ -200,14 +203,14 @@ def read_nab(path: Path, windows: Path) -> Series:
 
 
 def read_tsb(path: Path) -> Series:
-    """A series of TSB-AD, whose name says how many rows to learn from; it has no clock, and is given the one of its source."""
+    """A series of TSB-AD, whose file name holds the number of training rows; times are those of the source series in NAB."""
     table = _read(path, ["Data", "Label"])
     label = table["Label"].to_numpy() > 0
     edges = np.diff(np.concatenate([[0], label.astype(np.int8), [0]]))
     start, stop = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     matched = re.search(r"_tr_(\d+)_", path.name)
     if not matched:
-        raise DataError(f"{path.name} does not say how many rows to learn from (_tr_<n>_); give it the name of TSB-AD")
+        raise DataError(f"{path.name} has no number of training rows (_tr_<n>_) in its name; keep the file name of TSB-AD")
     interval = np.timedelta64(300_000_000, "us")
     time = np.datetime64("2014-03-07T03:46", "us") + interval * np.arange(len(table))
     events = Events(np.zeros(len(start)), start, stop, (len(table), 1))
@@ -223,7 +226,7 @@ def _read(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def scored_series(series: Series, refused: dict[str, str]) -> Iterator[tuple[str, Scores]]:
-    """Every detector that can look at the series, fitted on its training rows; the others go to ``refused``."""
+    """Scores of every detector that works on the series, fitted on its training rows; ``refused`` gets the others and why."""
     general, lagged, bar_like = series_features(series), lag_features(series), bar_features(series)
     for name in detectors():
         if name.startswith("pyod:"):
@@ -237,11 +240,11 @@ def scored_series(series: Series, refused: dict[str, str]) -> Iterator[tuple[str
 
 
 def series_features(series: Series) -> Features:
-    """Value, change from the row before, and deviation and z-score over 100 rows (NaN where these are flat)."""
+    """Value, change from the previous row, and standard deviation and z-score over 100 rows (z-score NaN where these are flat)."""
     x = series.values
     change = np.full(len(x), np.nan)
     change[1:] = np.diff(x)
-    # 100 values a row: exact, where running sums are not, and small enough here.
+    # Each window is computed from its 100 values: running sums would lose precision, and the series are short.
     spans = np.lib.stride_tricks.sliding_window_view(x, LAGS)
     deviation, score = np.full(len(x), np.nan), np.full(len(x), np.nan)
     deviation[LAGS - 1 :] = spans.std(axis=1, ddof=1)
@@ -259,7 +262,7 @@ def lag_features(series: Series) -> Features:
 
 
 def bar_features(series: Series) -> Features:
-    """The change under the name that the volatility detectors look for: values may be zero or negative and have no logarithm."""
+    """The change, named ``log_return`` for the volatility detectors; values may be zero or negative, so there is no logarithm."""
     change = np.full(len(series.values), np.nan)
     change[1:] = np.diff(series.values)
     return _features(series, ("log_return",), [change])
@@ -270,7 +273,7 @@ def _features(series: Series, names: tuple[str, ...], columns: list[np.ndarray])
 
 
 def period(x: np.ndarray, n_lags: int = 400) -> int:
-    """Lag of the highest peak of the autocorrelation between 3 and 300 rows; 125 where there is none."""
+    """Lag of the highest peak of the autocorrelation between 3 and 300 rows; 125 if there is no peak."""
     x = x - x.mean()
     power = np.abs(np.fft.rfft(x, 2 * len(x))) ** 2
     lags = np.fft.irfft(power)[SHORTEST_PERIOD - 1 : min(n_lags, len(x) - 1) + 1]

@@ -1,4 +1,4 @@
-"""Detectors on the simulated market, whose events are known: by kind and size of event."""
+"""Benchmark of detectors on the simulated market, whose events are known, by kind and size of event."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from foreshock.study.side_by_side import walk_forward_all
 
 SPLITS = WalkForward(train="180D", test="90D", embargo="2D")
 THRESHOLD = RollingQuantile(0.99, window="60D")
-# A day without further false alarms, as in the study's events; buffers of VUS-PR up to a day.
+# Bars of an hour: a day of cool-down, as in a study, and VUS-PR buffers of up to a day.
 COOLDOWN = WINDOW = 24
 KINDS = ("flash_crash", "pump", "foreshock")
-# What the best network has to beat.
+# Detectors that the best network must beat.
 PEERS = ("pca", "volatility_only")
 
 
 def planted_names() -> list[str]:
-    """The registered detectors, without those that PyOD lends."""
+    """The registered detectors, without those of PyOD."""
     return [name for name in detectors() if not name.startswith("pyod:")]
 
 
@@ -39,21 +39,22 @@ def planted_names() -> list[str]:
 def planted_benchmark(
     seed: int = 7, on_step: Callable[[str], None] = lambda _: None, n_symbols: int = DEFAULT_SYMBOLS, n_bars: int = DEFAULT_BARS
 ) -> dict[str, Any]:
-    """Every registered detector, walk-forward, against the planted events.
+    """Score every registered detector by walk-forward, and match its alerts with the planted events.
 
-    A crash or pump is the rows from its onset to the end of its aftermath, a foreshock those from its signature to the end of its
-    abnormal moves; ``foreshock before onset`` ends before the move begins, and so is what a warning is worth. Decoys
-    are no events: an alert on one is false. Rows by kind leave the rows of the other events out; ``small`` and ``large`` are the
-    outer thirds of a kind by size.
+    The event of a crash or pump lasts from its onset to the end of its aftermath, that of a foreshock from its signature to the end
+    of its abnormal moves. ``foreshock before onset`` ends before the move begins, so it measures the value of a warning. Decoys are
+    not events: an alert on one is false. The rows of one kind leave out the bars of other events; ``small`` and ``large`` are the
+    lowest and the highest third of a kind by size.
 
     Parameters
     ----------
     seed : int
-        Of the market, and of intervals and chance.
+        Seed of the market, the bootstrap intervals and the chance level.
     on_step : callable
-        Told what was just done: the walk-forward scores and the comparison of each of ``planted_names()``.
+        Called with the name of each step when it is done: the walk-forward scores and the comparison of each detector in
+        ``planted_names()``.
     n_symbols, n_bars : int
-        Of the market.
+        Size of the market.
 
     Returns
     -------
@@ -74,12 +75,12 @@ def planted_benchmark(
             scored[name] = result[0]
         on_step(f"walk-forward {name}")
     scored = {name: scored[name] for name in made if name in scored}
-    # Thresholds need scores too: counting starts where every detector can alert.
+    # A threshold needs past scores: counting starts at the first row where every detector can alert.
     signals = {name: scores.signals(THRESHOLD) for name, scores in scored.items()}
     first = max(int(np.argmax(found.decided.any(axis=1))) for found in signals.values())
     counted = np.zeros(market.volatility.shape, dtype=bool)
     counted[first:] = True
-    # The rest of an event that began before is neither.
+    # Rows of an event that began before `first` count neither as events nor as quiet rows.
     begun = market.events["signature_row"] < first
     for row in market.events[begun].itertuples():
         counted[: row.stop_row, features.symbols.index(str(row.symbol))] = False
@@ -106,9 +107,9 @@ def planted_benchmark(
 
 
 def network_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Which networks are told from chance by VUS-PR on all events, and whether the best beats its peers; empty without networks.
+    """Which networks beat chance by VUS-PR on all events, and whether the best one beats its peers; empty without networks.
 
-    A network is told from chance where its interval lies above that of ``random``.
+    A network beats chance if its interval lies above that of ``random``.
     """
     found = {row["detector"]: row for row in rows if row["kind"] == row["size"] == "all"}
     networks = [name for name in neural_detectors() if name in found]
@@ -123,7 +124,7 @@ def network_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         low, high = bounds(name)
         return f"{name} ({found[name]['vus_pr']:.3f} [{low:.3f}, {high:.3f}])"
 
-    # Not above: nor is an interval that is not known.
+    # `not (low > high)`, so that an unknown interval counts as overlapping.
     alike = [name for name in networks if not bounds(name)[0] > bounds("random")[1]]
     if alike:
         said = f"not told from {shown('random')} by VUS-PR on all events, the intervals touch: {', '.join(map(shown, alike))}"
@@ -143,7 +144,7 @@ def network_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def event_groups(table: pd.DataFrame, features: Features) -> Iterator[tuple[dict[str, str], Events, np.ndarray]]:
-    """Keys of a group, its events, and the rows of other events, which do not count for it."""
+    """Yield the keys of each group, its events, and a mask of the rows of other events, which do not count for the group."""
     table = table[table["kind"].isin(KINDS)]
     col = np.array([features.symbols.index(name) for name in table["symbol"]], dtype=np.int64)
     start, stop, onset = (table[name].to_numpy() for name in ("signature_row", "stop_row", "row"))

@@ -1,4 +1,4 @@
-"""Alerts around announced pumps: what is caught, what is false, and the whole curve of one against the other."""
+"""Alerts around announced pumps: caught events, false alerts, and the curve of recall against false alerts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ N_BOOTSTRAP = 999
 
 @dataclass(frozen=True)
 class ScoredEvent:
-    """The scores of one event: ``seconds`` from the announced minute to the close of each window, and the days of trades seen."""
+    """Scores of one event: ``seconds`` from the announced minute to the close of each window, and the days of trades covered."""
 
     seconds: np.ndarray
     score: np.ndarray
@@ -28,7 +28,7 @@ class ScoredEvent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one threshold does: for each event the delay of the alert that caught it (NaN if missed), and its false alerts."""
+    """Result of one threshold by event: seconds to the alert that caught it (NaN if missed), false alerts, days of trades."""
 
     delay: np.ndarray
     n_false: np.ndarray
@@ -63,7 +63,7 @@ class Outcome:
         }
 
     def row(self, seed: int = 0) -> dict[str, Any]:
-        """The figures of a table with their 95 % intervals: Wilson for recall, a bootstrap of whole events for false alerts."""
+        """The figures of a table with their 95 % intervals: Wilson for recall, a bootstrap over events for false alerts."""
         n_false, n = int(self.n_false.sum()), len(self.delay)
         precision = self.caught / (self.caught + n_false) if self.caught + n_false else None
         draws = np.random.default_rng(seed).integers(0, n, (N_BOOTSTRAP, n))
@@ -80,7 +80,7 @@ class Outcome:
 
 
 def outcome(events: Sequence[ScoredEvent], threshold: float) -> Outcome:
-    """Alerts where the score is above the threshold, each silencing the next half hour of its event."""
+    """Apply a threshold: an alert where the score exceeds it, with a cool-down of half an hour within each event."""
     delay, n_false = np.full(len(events), np.nan), np.zeros(len(events))
     for i, event in enumerate(events):
         alerts = cooled(event.seconds[event.score > threshold])
@@ -92,7 +92,7 @@ def outcome(events: Sequence[ScoredEvent], threshold: float) -> Outcome:
 
 
 def cooled(seconds: np.ndarray) -> np.ndarray:
-    """The alerts left when each silences those less than ``COOLDOWN`` after it; equals ``engine.scores.thin`` on a grid."""
+    """The alerts left after a cool-down of ``COOLDOWN`` seconds; on a regular grid this equals ``engine.scores.thin``."""
     kept, i = [], 0
     while i < len(seconds):
         kept.append(seconds[i])
@@ -101,9 +101,10 @@ def cooled(seconds: np.ndarray) -> np.ndarray:
 
 
 def curve(events: Sequence[ScoredEvent]) -> list[tuple[float, Outcome]]:
-    """Thresholds from the highest down and what they do, until false alerts are too many to be of use.
+    """Thresholds in descending order with their outcomes, down to ``MAX_FALSE_PER_DAY`` false alerts per day.
 
-    Just below each event's own peak recall changes; between those, quantiles of the events' half-hourly peaks.
+    The thresholds lie just below each event's own peak, where recall changes, and at quantiles of the half-hourly peaks of all
+    events.
     """
     peaks, own = [], []
     for event in events:
@@ -129,6 +130,6 @@ def curve(events: Sequence[ScoredEvent]) -> list[tuple[float, Outcome]]:
 
 
 def best_within(points: Sequence[tuple[float, Outcome]], false_per_day: float) -> tuple[float, Outcome] | None:
-    """The point of a curve with the highest recall at no more false alerts than that, fewest of them if several."""
+    """The point with the highest recall among those with at most ``false_per_day`` false alerts; ties go to the fewest alerts."""
     allowed = [point for point in points if point[1].false_per_day <= false_per_day]
     return max(allowed, key=lambda point: (point[1].recall, -point[1].false_per_day)) if allowed else None

@@ -13,7 +13,7 @@ from foreshock.data.show.shown import few
 from foreshock.data.tables import parse_times
 from foreshock.data.trades.trades import Trades, read_trades
 
-# A pump is visible if the price rose by more than this within 11 minutes.
+# A pump is visible if the price rose by more than this fraction within 11 minutes.
 VISIBLE = 0.10
 
 
@@ -27,9 +27,9 @@ class PumpEvent:
 
 
 def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:
-    """The visible pumps in order of time."""
+    """The visible pumps, in order of their announced time."""
     if not Path(events).is_file():
-        raise DataError(f"no such file: {events}; give the CSV of announced events")
+        raise DataError(f"no such file: {events}; pass the CSV of announced events")
     table = pd.read_csv(events)
     missing = [name for name in ("event_id", "event", "max_up_11min") if name not in table]
     if missing:
@@ -39,7 +39,7 @@ def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:
     unknown = [name for name in visible["event_id"] if name not in series]
     if unknown:
         raise DataError(
-            f"{trades} has no trades of {len(unknown)} events, the first {unknown[0]}; give the file that belongs to {events}"
+            f"{trades} has no trades of {len(unknown)} events, the first {unknown[0]}; pass the file that belongs to {events}"
         )
     if visible.empty:
         raise DataError(f"{events} has no event with max_up_11min above {VISIBLE}; there is nothing to detect")

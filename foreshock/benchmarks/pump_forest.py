@@ -19,7 +19,7 @@ from foreshock.engine.features.pumps import PUMP_FEATURES, published_pump_featur
 N_BLOCKS = 3
 # Trades lie within 48 hours of an event: two events this far apart share none.
 PURGE = np.timedelta64(4, "D")
-# Chunks this close to an announcement are neither quiet nor labelled.
+# Chunks within this many seconds of an announcement are not used as quiet rows.
 NEAR = 3_600.0
 THRESHOLD = 0.5
 WITHIN = 120.0
@@ -28,15 +28,15 @@ WITHIN = 120.0
 def forest_rows(
     pumps: Sequence[PumpEvent], labelled: Path, sizes: Sequence[int], on_step: Callable[[str], None], seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Events of the last three quarters, each scored by a forest that saw only earlier ones.
+    """Score the events of the last three quarters, each by a forest that was trained on earlier ones only.
 
-    The forest has the published settings (200 trees of depth 5, balanced classes) [1]_. Pumps to learn from: the published rows,
-    one a pump, dated at least four days before the first event of the test block. Quiet chunks: those of earlier events, every
-    fourth, an hour and more from the announcement. An alert is a chunk with a probability above one half.
+    The forest has the published settings (200 trees of depth 5, balanced classes) [1]_. Its positive rows are the
+    published ones, one per pump, dated at least four days before the first event of the test block. Its negative rows are every
+    fourth chunk of the earlier events, at least an hour from the announcement. An alert is a chunk with a probability above 0.5.
 
-    Besides the figures of every detector a row has ``caught_within_120s``, events with any such chunk within 120 s of the announced
-    minute, cool-down or not, as the published figures count, and ``n_events_scored``: events that had the 900 (700) chunks with
-    buys that the published features look back on. The thinnest markets do not reach them in two days, and are missed for that.
+    A row has the figures of every detector and two more. ``caught_within_120s`` counts the events with an alert within 120 s of
+    the announced minute, without a cool-down, as the published figures do. ``n_events_scored`` counts the events with the 900 (700)
+    chunks with buys that the published features look back on; the thinnest markets have fewer in two days, and so are missed.
 
     References
     ----------
@@ -83,7 +83,7 @@ def _trained(
             quiet.append(found.values[far & ~np.isnan(found.values).any(axis=(1, 2)), 0][::4])
     calm = np.concatenate(quiet)
     forest = RandomForestClassifier(n_estimators=200, max_depth=5, class_weight="balanced", random_state=seed, n_jobs=1)
-    # The published rows come with three decimals; unrounded quiet chunks could be told by their digits.
+    # The published rows have three decimals; a forest could recognise unrounded quiet chunks by their digits.
     x = np.round(np.concatenate([pumped, calm]), 3)
     return forest.fit(x, np.r_[np.ones(len(pumped), dtype=int), np.zeros(len(calm), dtype=int)])
 

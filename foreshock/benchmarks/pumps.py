@@ -1,4 +1,4 @@
-"""Real pump-and-dumps: causal alerts on windows of trades, held against the minute that the organisers announced."""
+"""Real pump-and-dumps: causal alerts on windows of trades, compared with the minute that the organisers announced."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from foreshock.engine.scores import Scores
 # Announced pumps and their published features (La Morgia et al. 2020).
 SOURCE = "https://github.com/SystemsLab-Sapienza/pump-and-dump-dataset"
 WINDOW_SECONDS = (5, 15, 25)
-# Scales of the jump (log), the burst and the rush orders; see ``pumps_benchmark`` for where they come from.
+# Scales of the jump (log), the burst and the rush orders; ``pumps_benchmark`` says how they were chosen.
 JUMP, BURST, RUSH = float(np.log(1.05)), 40.0, 4.0
 SHORT_SECONDS, LONG_HOURS = 30, 12
 RULE_RATE, GENEROUS_RATE = 0.15, 1.0
-# Figures of others, on more events than these: F1 over rows of a random forest, 5-fold, and events caught within 120 s under a
-# purged forward split.
+# Published figures, on more events than these: row-wise F1 of a random forest by window in seconds (5-fold), and events caught
+# within 120 s and all events under a purged forward split.
 PUBLISHED_F1 = {5: 0.84, 15: 0.88, 25: 0.92}
 PUBLISHED_CAUGHT = {5: (41, 64), 25: (59, 64)}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Lookbacks and scales: one setting for every event and window size."""
+    """Lookbacks and scales, the same for every event and window size."""
 
     short_seconds: float = SHORT_SECONDS
     long_hours: float = LONG_HOURS
@@ -42,7 +42,7 @@ class Setting:
     rush: float = RUSH
 
     def lookbacks(self, seconds: int) -> tuple[int, int]:
-        """Windows in the short and in the long lookback; a short one of less than a window is one window."""
+        """Number of windows in the short and in the long lookback; at least one in the short."""
         return max(int(self.short_seconds // seconds), 1), int(self.long_hours * 3_600 // seconds)
 
     def columns(self, seconds: int) -> tuple[str, str, str]:
@@ -53,29 +53,29 @@ class Setting:
 def pumps_benchmark(trades: Path | None, events: Path | None, on_step: Callable[[str], None]) -> dict[str, Any]:
     """Detectors on real pumps: recall, false alerts a day and delay, at 5, 15 and 25 s windows.
 
-    Caught: an alert, known at the close of its window, from 2 minutes before to 1 minute after the announced minute. False: any
-    other, per day of trades seen. An alert silences the next 30 minutes of its event, hits and false ones alike. Events are the
-    visible ones (``max_up_11min`` above 10 %).
+    An event is caught by an alert, known at the close of its window, from 2 minutes before to 1 minute after the announced minute.
+    Any other alert is false, counted per day of trades covered. The cool-down after any alert of an event is 30 minutes. Events are
+    the visible ones (``max_up_11min`` above 10 %).
 
-    ``pump_rule`` is a plain rule: the price rose by 5 % within 30 s, and the bought value (in quote currency) of these 30 s is 40
-    times its mean over the 12 hours before. ``joint_tail`` asks in addition for more than four rush orders in the 30 s: a pump is a
-    crowd of takers, whereas one large order in a thin book moves price and value just as far. Lookbacks and the first two scales
-    are the rule's. The third was set to four, a round number, after a look at the rush orders of the rule's false alerts on these
-    events, most of which have one to three; it is not the best value here. ``robustness`` holds the detector under neighbouring
-    values of each of its five numbers, and on odd and even events.
+    ``pump_rule`` alerts if the price rose by 5 % within 30 s and the bought value (in quote currency) of these 30 s is 40 times its
+    mean over the previous 12 hours. ``joint_tail`` also requires more than four rush orders in the 30 s: a pump is a crowd of
+    takers, whereas one large order in a thin book moves price and value just as far. Its lookbacks and first two scales are those
+    of the rule. The third was set to four, a round number, after looking at the rule's false alerts on these events, most of which
+    have one to three rush orders; it is not the best value here. ``robustness`` has the results with neighbouring values of each of
+    the five numbers, and on odd and even events.
 
-    These two alert at their own threshold of 1. All others are given the best threshold for at most one false alert a day, chosen
-    in hindsight on the same events: more than a user could know. Curves over all thresholds are under ``curves``.
+    These two alert at their own threshold of 1. All others get the best threshold for at most one false alert per day, chosen in
+    hindsight on the same events, which a user could not know. ``curves`` has the results at all thresholds.
 
     Parameters
     ----------
     trades : Path
-        Trades with a column ``event_id``.
+        File of trades with a column ``event_id``.
     events : Path
-        CSV with ``event_id``, ``event`` (announced time) and ``max_up_11min``. If ``lamorgia_labelled_rows.csv`` lies beside it,
-        the supervised reference is there too.
+        CSV with ``event_id``, ``event`` (announced time) and ``max_up_11min``. If the same folder holds
+        ``lamorgia_labelled_rows.csv``, the supervised reference is run too.
     on_step : callable
-        Told what was just done.
+        Called with the name of each step when it is done.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def _all_scores(
         "joint_tail": (1.0, "joint_tail", {"columns": (jump, burst, rush), "scales": (setting.jump, setting.burst, setting.rush)}),
         "pump_rule": (1.0, "joint_tail", {"columns": (jump, burst), "scales": (setting.jump, setting.burst)}),
         "zscore": (None, "zscore", {"window": long, "columns": both}),
-        # A sorted window of 12 hours would take minutes; most windows are empty, and where half of them are there is no MAD at all.
+        # One hour: sorting a window of 12 hours would take minutes, and MAD is undefined once half of the windows are empty.
         "mad": (None, "mad", {"window": 3_600 // seconds, "columns": both}),
         "rolling_volatility": (None, "rolling_volatility", {"short": max(short, 2), "long": long}),
         "isolation_forest": (None, "isolation_forest", {}),
@@ -146,7 +146,7 @@ def _all_scores(
         detector = make_detector(name, **params)
         scored = []
         for pump, full in zip(pumps, features, strict=True):
-            # Whatever learns, learns on the first 12 hours of an event; the rolling ones need these for their window.
+            # Fitted detectors learn from the first 12 hours of an event; rolling ones need these hours to fill their window.
             part = full.select(wanted)
             scores = detector.fit(part.rows(slice(0, long))).score(part)
             scores.values[:long] = np.nan
@@ -178,7 +178,7 @@ def _table_row(scored: Sequence[ScoredEvent], points: Sequence[tuple[float, Outc
 
 
 def _robustness(pumps: Sequence[PumpEvent], windows: Sequence[TradeWindows], seconds: int) -> list[dict[str, Any]]:
-    """``joint_tail`` and the rule at threshold 1, one number of the setting changed at a time; then odd and even events."""
+    """``joint_tail`` and the rule at threshold 1, with one number of the setting changed at a time, and on odd and even events."""
     changes: list[dict[str, float]] = [
         {},
         *({"jump": float(np.log1p(rise))} for rise in (0.04, 0.06)),

@@ -1,4 +1,4 @@
-"""Every strategy on one history, net of costs: out of sample by walk-forward, and one year in sample, as published tables are."""
+"""Every strategy on one history, net of costs: out of sample by walk-forward, and one year in sample as in published tables."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ DETECTORS = ("zscore", "isolation_forest", "pca")
 SPLITS = WalkForward(train="365D", test="90D", embargo="2D")
 QUANTILE, THRESHOLD_WINDOW = 0.95, "60D"
 SHORTS = Account(shorts=True)
-# Full in a calm or rising market, a quarter in the others: no return was looked at for this.
+# Full exposure in a calm or rising market, a quarter otherwise; these values were not fitted to returns.
 EXPOSURES = {"calm": 1.0, "high volatility": 0.25, "bullish momentum": 1.0, "bearish": 0.25}
-# A book's returns of 2024, hourly bars of eight assets, models and thresholds of the same rows.
+# Returns of 2024 as published in a book: hourly bars of eight assets, models and thresholds fitted on the same rows.
 PUBLISHED_YEAR = 2024
 PUBLISHED = {"anomaly_avoidance": 0.448, "buy_and_hold": 0.381, "factor_portfolio": 0.312}
 BLOCK = 168
@@ -53,7 +53,7 @@ BLOCK = 168
 
 @dataclass(frozen=True)
 class _Knowledge:
-    """What strategies are told: alerts by detector, regimes, factors of a network, and factor weights if they are known."""
+    """Inputs of the strategies: alerts by detector, regimes, latent factors, and factor weights if they are known."""
 
     signals: Mapping[str, Signals]
     regimes: Regimes
@@ -75,25 +75,26 @@ def strategy_comparison(
 ) -> pd.DataFrame:
     """One row for each strategy and sample.
 
-    *Out-of-sample*: detectors, regimes and latent factors are refitted by walk-forward, thresholds are quantiles of the 60 days
-    before, and all accounts run from the first test block on. *In-sample*: models, thresholds and factor weights come from the
-    rows of ``year`` and are applied to the same rows, as published tables do it: to be seen beside them, not to be believed.
+    *Out-of-sample*: detectors, regimes and latent factors are refitted by walk-forward, thresholds are quantiles of the
+    previous 60 days, and all accounts run from the first test block on. *In-sample*: models, thresholds and factor weights are
+    fitted on the rows of ``year`` and applied to the same rows. These results only serve to compare with published tables, which do
+    the same.
 
     Parameters
     ----------
     bars : Bars
     detectors : sequence of str
-        Each has its avoidance; the first one's alerts are traded by ``EventTrade`` too.
+        Names. ``AnomalyAvoidance`` acts on each of them, ``EventTrade`` only on the first.
     splits : WalkForward
     costs : Costs
     year : int
-        Calendar year, UTC, of the in-sample rows; if the bars have none of it these are left out.
+        Calendar year (UTC) of the in-sample rows, which are left out if the bars do not reach into it.
     n_draws : int
-        Of ``RandomAvoidance``, for each detector.
+        Random timings of ``RandomAvoidance`` for each detector.
     n_bootstrap, seed : int
-        Of the intervals.
+        Bootstrap draws of the intervals, and the seed of all random numbers.
     on_step : callable
-        Told what was done.
+        Called with the name of each step when it is done.
 
     Returns
     -------
@@ -103,12 +104,12 @@ def strategy_comparison(
         block bootstrap, blocks of a week of hours); for avoidance out of sample ``percentile`` among random timings, and
         ``beyond_target`` with its bounds, against ``VolatilityTarget`` at equal mean exposure; ``max_drawdown``, ``var_95``,
         ``cvar_95`` per bar; ``turnover`` per year; ``costs`` in units of the starting equity; ``exposure``, its mean;
-        ``break_even``, the cost of a fill at which nothing is left; and ``return_YEAR`` for each calendar year.
+        ``break_even``, the cost of a fill at which the total return is zero; and ``return_YEAR`` for each calendar year.
 
     Raises
     ------
     ConfigError
-        If the bars are too short for a test block.
+        If the bars are too few for a test block.
     """
     bars, _ = clean(bars)
     features = ohlcv_features(bars)
@@ -117,7 +118,7 @@ def strategy_comparison(
         signals[name] = walk_forward(make_detector(name), features, splits).signals(RollingQuantile(QUANTILE, THRESHOLD_WINDOW))
         on_step(f"walk-forward {name}")
     regimes = walk_forward_regimes(KMeansRegime(seed=seed), features, splits)
-    # A code of as many numbers as there are symbols would be the returns themselves.
+    # With as many factors as symbols, the code would be the returns themselves.
     latent = latent_factors(bars, "autoencoder", min(3, bars.n_symbols - 1), splits, seed=seed) if bars.n_symbols > 1 else None
     on_step("regimes and latent factors")
     first = splits.folds(bars.n_bars, bars.interval, 0)[0].test.start
@@ -127,7 +128,7 @@ def strategy_comparison(
     if of_year.size:
         within = slice(int(of_year[0]), int(of_year[-1]) + 1)
         told = _in_sample(bars, features, within, detectors, seed)
-        # What knows its year needs no comparison with chance.
+        # In-sample results are not compared with chance.
         rows += _rows(bars, told, within, costs, f"in-sample {year}", sampling._replace(n_timings=0), on_step)
     return pd.DataFrame(rows)
 
@@ -145,13 +146,13 @@ def _in_sample(bars: Bars, features: Features, within: slice, detectors: Sequenc
         scores = make_detector(name).fit(rows).score(features)
         signals[name] = scores.signals(Fixed(float(np.nanquantile(scores.values[within], QUANTILE))))
     regimes = KMeansRegime(seed=seed).fit(rows).regimes(features)
-    # What the last row of the year would choose, by the returns of all of it.
+    # Weights that the last row of the year would choose from the returns of the full year.
     whole = FactorPortfolio(window=format_duration((own.n_bars - 1) * own.interval), rebalance=format_duration(own.interval))
     return _Knowledge(signals, regimes, factor_weights=whole.weights(own)[-1])
 
 
 class _Sampling(NamedTuple):
-    """Random timings of an avoidance strategy (0: none are drawn), bootstrap draws of an interval, and the seed of both."""
+    """Random timings of an avoidance strategy (0 for none), bootstrap draws of an interval, and the seed of both."""
 
     n_timings: int
     n_bootstrap: int
@@ -159,7 +160,7 @@ class _Sampling(NamedTuple):
 
 
 class _Book(NamedTuple):
-    """Target weights over all bars, the account that holds them, and the alerts that anomaly avoidance acts on."""
+    """One portfolio: target weights over all bars, its account, and the alerts that anomaly avoidance acts on."""
 
     weights: np.ndarray
     account: Account = Account()
@@ -167,7 +168,7 @@ class _Book(NamedTuple):
 
 
 def _books(bars: Bars, told: _Knowledge) -> dict[str, _Book]:
-    """Every strategy by its displayed name."""
+    """The portfolio of every strategy, by displayed name."""
     books = {
         Identity(AnomalyAvoidance.name, name).name: _Book(AnomalyAvoidance().weights(bars, found), avoided=found)
         for name, found in told.signals.items()
@@ -205,7 +206,7 @@ def _rows(
     own = bars.rows(within)
     books = {}
     for name, book in _books(bars, told).items():
-        # The account starts with the targets in force.
+        # The account starts with the targets that are in force at its first bar.
         book.weights[within.start] = carried(book.weights[: within.start + 1])[-1]
         books[name] = book._replace(weights=book.weights[within])
     books[BuyAndHold.name] = _Book(BuyAndHold().weights(own))

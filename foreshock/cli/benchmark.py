@@ -1,4 +1,4 @@
-"""``foreshock benchmark``: detectors against labelled events, models and strategies beside published figures."""
+"""``foreshock benchmark``: compare detectors with labelled events, models and strategies with published figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BenchmarkDir = Annotated[Path, typer.Option("--out", help="Folder for benchmark.json.")]
 
 benchmark_verbs = typer.Typer(
-    help="Hold detectors against labelled events, and models and strategies against published figures.", no_args_is_help=True
+    help="Compare detectors with labelled events, and models and strategies with published figures.", no_args_is_help=True
 )
 
 
@@ -44,7 +44,7 @@ def nab(
     data: Annotated[Path | None, typer.Option(help="Folder with combined_windows.json and data/*.csv of NAB.")] = None,
     out: BenchmarkDir = Path("foreshock-out/benchmark-nab"),
 ) -> None:
-    """Detect the events of the Numenta Anomaly Benchmark, beside the published figures of TSB-AD."""
+    """Detect the events of the Numenta Anomaly Benchmark, and compare with the published figures of TSB-AD."""
     check_out(out)
     from foreshock.benchmarks.common import print_rows
     from foreshock.benchmarks.nab import TSB_FILE, nab_benchmark, nab_files, nab_folder
@@ -56,7 +56,7 @@ def nab(
     pooled = [row for row in result["rows"] if row["series"] == "all series"]
     beside = [row for row in result["rows"] if row["published"] or row["series"] == Path(TSB_FILE).stem]
     _finish_benchmark("nab", f"NAB, {pooled[0]['n_series']} series", result, out, pooled)
-    print_rows("Beside published figures", beside, ("auc_pr", "vus_pr", "vus_pr_lift", "vus_pr_all_rows"))
+    print_rows("Compared with published figures", beside, ("auc_pr", "vus_pr", "vus_pr_lift", "vus_pr_all_rows"))
     _print_notes(result, out)
 
 
@@ -72,7 +72,7 @@ def pumps(
     from foreshock.benchmarks.pumps import WINDOW_SECONDS, pumps_benchmark
     from foreshock.progress import progress_bar
 
-    # Reading, then for each window size nine detectors, their neighbours, and the supervised reference.
+    # One step to read, then for each window size nine detectors, the neighbouring settings, and the supervised reference.
     with progress_bar(1 + 11 * len(WINDOW_SECONDS), True) as step:
         result = pumps_benchmark(trades, events, step)
     _finish_benchmark("pumps", "Announced pumps", result, out, result["rows"])

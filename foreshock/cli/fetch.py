@@ -1,4 +1,4 @@
-"""``foreshock fetch``: history of an exchange into the store, and order books as they are."""
+"""``foreshock fetch``: load an exchange's history into the store, or record its order books from now on."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``foreshock gallery``: exploration, study, comparison and scenarios of one history, and a page that leads to them.
+"""``foreshock gallery``: exploration, study, comparison and scenarios of one history, and a page with links to them.
 
-Each report is what its verb of ``foreshock`` writes. With hourly bars of five years the whole takes a few minutes.
+Each report equals the one that its own verb of ``foreshock`` writes. Five years of hourly bars take a few minutes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from foreshock.terminal import check_out
 if TYPE_CHECKING:
     from foreshock.data.bars import Bars
 
-# The reports, in the order in which they are made: folder, page, heading and what it answers.
+# The reports in the order in which they are made, by folder: page, heading and question.
 REPORTS = {
     "exploration": ("eda.html", "Exploration", "What do the data look like?"),
     "scenarios": ("report.html", "Scenarios", "What might a day be like, and what would it cost?"),
@@ -30,18 +30,18 @@ REPORTS = {
     "comparison": ("report.html", "Comparison", "Does it hold over years, assets and regimes, and with a lower threshold?"),
 }
 MAX_SYMBOLS = 4
-# A third of them must hold 96 days of 24 bars.
+# Scenarios hold out a third of the bars, which must have 96 paths of 24 bars.
 MIN_BARS = 7_500
 QUANTILES = (0.99, 0.95)
 N_SCENARIOS, STRESS = 1_000, 3.0
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 THUMBNAIL_BYTES = 120_000
-# The window, with heights that are tried until the file is small enough; Chromium knows no smaller scale.
+# Size of the window: heights are tried until the file is small enough, because Chromium has no smaller scale factor.
 WIDTH, HEIGHTS, SCALE = 1280, (2000, 1700, 1400, 1100, 800), 0.5
 
 
 def study_file(bars: Bars, q: float) -> str:
-    """A study of quick detectors as TOML, every span a share of the history or a number of bars."""
+    """A study of fast detectors as TOML; every duration is a share of the history or a number of bars."""
     from foreshock.data.interval import format_duration
 
     def span(n: int) -> str:
@@ -83,15 +83,16 @@ def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambd
     Parameters
     ----------
     data : Path
-        Bars; see ``read_bars``. Studies and scenarios are of the first four symbols.
+        File or folder of bars; see ``read_bars``. Studies and scenarios use the first four symbols.
     out : Path
+        Folder of the gallery.
     on_report : callable
         Called with the name of each part before it is made.
 
     Returns
     -------
     Path
-        The index.
+        Path of ``index.html``.
 
     Raises
     ------
@@ -130,12 +131,12 @@ def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambd
 
 
 def thumbnails(out: Path) -> list[Path]:
-    """A small screenshot of each report of a gallery, ``NAME.png`` beside the index, by Chromium.
+    """Take a small screenshot of each report of a gallery with Chromium, ``NAME.png`` in the folder of the index.
 
     Raises
     ------
     ConfigError
-        If there is no Chromium, or it takes no screenshot.
+        If Chromium is not found, or fails to take a screenshot.
     """
     browser = _browser()
     return [_thumbnail(browser, out / name / page, out / f"{name}.png") for name, (page, *_) in REPORTS.items()]
@@ -211,7 +212,7 @@ def gallery(
         bool, typer.Option("--thumbnails", help="Also take a small screenshot of each report, with Chromium.")
     ] = False,
 ) -> None:
-    """Make four finished reports from one history, and a page that leads to them."""
+    """Make four reports from one history, and a page with links to them."""
     check_out(out)
     if pictures:
         _browser()

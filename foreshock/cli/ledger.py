@@ -1,4 +1,4 @@
-"""``foreshock ledger``: what was tried, and whether the record of it is whole."""
+"""``foreshock ledger``: show the trial ledger, and check that it is intact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from foreshock.terminal import LedgerFile, printable
 if TYPE_CHECKING:
     from foreshock.engine.trials.ledger import Ledger
 
-ledger_verbs = typer.Typer(help="Show the trials in the ledger, and check that the ledger is whole.", no_args_is_help=True)
+ledger_verbs = typer.Typer(help="Show the trials in the ledger, and check that the ledger is intact.", no_args_is_help=True)
 
 
 @ledger_verbs.command()
@@ -33,17 +33,17 @@ def show(ledger: LedgerFile = None) -> None:
 
 @ledger_verbs.command()
 def verify(ledger: LedgerFile = None) -> None:
-    """Check that every line is as it was written, in its place, and that none is missing."""
+    """Check that no line was changed, moved or removed."""
     trials = _ledger(ledger)
     found = trials.verify()
     if found.problems:
         first, *others = found.problems
         more = f" (and {len(others)} more)" if others else ""
-        raise DataError(f"{trials.path}: {first}{more}; the {found.n_entries} entries before are whole")
+        raise DataError(f"{trials.path}: {first}{more}; the {found.n_entries} entries before are valid")
     if found.torn:
         raise DataError(
             f"{trials.path}: line {found.n_entries + 1} is torn, its writing was interrupted; the {found.n_entries} entries before "
-            "are whole, and the next entry drops it"
+            "are valid, and the next entry drops it"
         )
     typer.echo(f"{found.n_entries} entries, all as they were written; head {found.head}; {trials.path}")
 

@@ -17,7 +17,7 @@ from foreshock.cli.study import audit, compare, demo, eda, run, scenarios
 from foreshock.data.errors import ForeshockError
 from foreshock.terminal import printable
 
-INTERRUPTED = "interrupted; what was written before is as it was"
+INTERRUPTED = "interrupted; files that were already written are unchanged"
 
 app = typer.Typer(
     help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
@@ -47,7 +47,7 @@ def _root(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    # typer takes the help of the command line from the app, not from here.
+    # The help text of the command line is in `app`, not here.
     pass
 
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _fail(INTERRUPTED, 130)
     except SystemExit as stop:
-        # typer turns an interrupt of a command into this, and says nothing.
+        # typer turns an interrupt of a command into exit code 130, without a message.
         if stop.code == 130:
             _fail(INTERRUPTED, 130)
         raise
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """numba turns an interrupt inside a kernel into a SystemError, most often into two, one from the other."""
+    """Whether an error is an interrupt: numba turns one inside a kernel into a SystemError, often into two that are chained."""
     while isinstance(error, SystemError):
         error = error.__cause__ or error.__context__
     return isinstance(error, KeyboardInterrupt)

@@ -1,4 +1,4 @@
-"""``foreshock store``: what history is on disk, whether it is whole, and a way out of it."""
+"""``foreshock store``: list, check, repair and export the history on disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def store_ls(store: StoreDir = None) -> None:
 
 
 def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
-    """The line of ``store ls`` about a series, and the partitions that cannot be read."""
+    """The line of ``store ls`` about a series, and its unreadable partitions."""
     from foreshock.data.store.series import minute, without
 
     marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
@@ -47,7 +47,7 @@ def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
         try:
             empty = store.known_empty(series.key)
         except (DataError, OSError) as error:
-            # A footer may be whole where the rows are not.
+            # A file with a valid footer may still have damaged rows.
             empty, problems = [], [str(error)]
         n_bars = sum(stop - start for start, stop in empty) // series.key.step_ms
         marks += f"  {n_bars:,} bars known to be empty, in {len(empty)} runs" if empty else ""
@@ -62,7 +62,7 @@ def _first_of(problems: Sequence[str]) -> str:
 
 @store_verbs.command("verify")
 def store_verify(store: StoreDir = None) -> None:
-    """Check that every row is as it was written; nothing is changed.
+    """Check that no row has changed since it was written; change nothing.
 
     A deleted partition is not an error: its range counts as missing, and foreshock fetch asks for it again.
     """
@@ -71,7 +71,7 @@ def store_verify(store: StoreDir = None) -> None:
     if not report.whole:
         for problem in report.problems:
             typer.echo(printable(f"BAD  {problem}"))
-        raise DataError(f"{_first_of(report.problems)}; the other {report.n_partitions} partitions are whole")
+        raise DataError(f"{_first_of(report.problems)}; the other {report.n_partitions} partitions are valid")
     counts = f"{report.n_series} series, {report.n_partitions} partitions, {report.n_rows:,} rows"
     typer.echo(f"{counts}, all as they were written; {found.folder}")
 
@@ -83,7 +83,7 @@ def store_repair(store: StoreDir = None) -> None:
     report = found.repair()
     for line in report.mended:
         typer.echo(printable(line))
-    typer.echo(f"{len(report.mended)} things repaired; {report.n_partitions} partitions are whole; {found.folder}")
+    typer.echo(f"{len(report.mended)} things repaired; {report.n_partitions} partitions are valid; {found.folder}")
 
 
 @store_verbs.command("export")

@@ -26,7 +26,7 @@ OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, res
 def demo(
     out: OutDir = Path("foreshock-out/demo"), seed: Annotated[int, typer.Option(help="Seed of the simulated market.")] = 7
 ) -> None:
-    """Run the whole job on a simulated market with planted events, offline."""
+    """Run a complete study on a simulated market with planted events, offline."""
     check_out(out)
     from foreshock.study.demo import demo_study
 
@@ -63,7 +63,7 @@ def run(
         try:
             result = record_study(result, trials)
         except (ForeshockError, OSError) as error:
-            # The results took hours: save them, as without a ledger.
+            # The results may have taken hours: save them, as a run without a ledger would.
             _finish(result, out, command)
             reason = error.strerror if isinstance(error, OSError) else error
             said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; fix this and run again"
@@ -191,7 +191,7 @@ def scenarios(
 def draw_scenarios(
     config: StudyConfig, bars: Bars, n: int, stress: float, out: Path, command: str, data: Path | None = None
 ) -> ScenarioStudy:
-    """Draw the scenarios that a study asks for, and write their report into a folder; its command ends with the options."""
+    """Draw the scenarios that a study asks for, and write their report into a folder; append the options to ``command``."""
     from foreshock.progress import progress_bar
     from foreshock.scenarios.output import save_scenarios
     from foreshock.scenarios.scenarios import scenario_study
@@ -207,7 +207,7 @@ def draw_scenarios(
 
 
 def _loaded(study: Path) -> StudyConfig:
-    """The study of a file; prints which files of the user's were run for it."""
+    """Load a study file, and print which of the user's Python files were run for it."""
     from foreshock.study.config import load_study
 
     config = load_study(study)
@@ -217,7 +217,7 @@ def _loaded(study: Path) -> StudyConfig:
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
-    """The bars that the study's data section asks for."""
+    """The bars that the data section of the study selects."""
     from foreshock.data.files import read_bars
 
     wanted = config.data
@@ -248,4 +248,4 @@ def _print_summary(result: StudyResult) -> None:
     typer.echo(
         "raw: size of moves after alerts, divided by that after other bars; matched: divided by that after equally volatile bars"
     )
-    typer.echo(f"avoidance: return of standing aside after alerts; luck: share of random timings that earned less; {held}")
+    typer.echo(f"avoidance: return of cutting exposure after alerts; luck: share of random timings that earned less; {held}")

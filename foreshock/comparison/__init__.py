@@ -1,4 +1,4 @@
-"""Detectors through history, within one study and between several."""
+"""Comparison of detectors over time, within one study and between studies."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""Detectors through history: by year, asset and regime, within one study and between several."""
+"""Comparison of detectors by year, asset and regime, within one study and between studies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from foreshock.terminal import print_table
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
 MODELS_VERSION = 1
-# What of two studies at a detector's longest common horizon is held side by side.
+# Figures of two studies that are compared at a detector's longest common horizon: short name and key in results.json.
 BESIDE = {"matched": "matched_ratio", "ci": "ci", "effect": "path_effect", "effect_ci": "path_effect_ci", "q": "q", "n": "n_events"}
 
 
@@ -30,12 +30,12 @@ def load_results(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If there is no results.json, or it is not one of this version.
+        If there is no results.json, or it has another version.
     """
     path = folder / "results.json"
     if folder.is_file():
-        raise DataError(f"{folder} is no study; give a folder that foreshock run wrote, or a study file that ends in .toml")
-    missing = f"no results.json in {folder}; give a folder that foreshock run wrote, or a study file"
+        raise DataError(f"{folder} is not a study; pass a folder that foreshock run wrote, or a study file that ends in .toml")
+    missing = f"no results.json in {folder}; pass a folder that foreshock run wrote, or a study file"
     results = _read_json(path, missing, "run the study again")
     if not isinstance(results, dict) or results.get("version") != SCHEMA_VERSION or any(key not in results for key in NEEDED):
         raise DataError(f"{path} is not a results file of version {SCHEMA_VERSION}; run the study again")
@@ -48,13 +48,13 @@ def load_models(path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If there is none, or it is not one of this version.
+        If there is no such file, or it has another version.
     """
     missing = f"no such file: {path}; foreshock benchmark models --out {path.name} writes one"
     found = _read_json(path, missing, "write it again")
     if not isinstance(found, dict) or found.get("version") != MODELS_VERSION or not {"data", "rows"} <= found.keys():
         said = "foreshock benchmark models --out writes one"
-        raise DataError(f"{path} is no comparison of models of version {MODELS_VERSION}; {said}")
+        raise DataError(f"{path} is not a comparison of models of version {MODELS_VERSION}; {said}")
     return found
 
 
@@ -68,22 +68,22 @@ def _read_json(path: Path, missing: str, remedy: str) -> Any:
 
 
 def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What ``foreshock compare`` writes: each study's table by slice, stability, agreement; and what differs between studies.
+    """The content of comparison.json: each study's table by slice, stability and agreement, and the differences between studies.
 
     Parameters
     ----------
     studies : dict of str to dict
-        Results by name.
+        Contents of results.json by name of the study.
     models : dict, optional
-        See ``load_models``.
+        A comparison of models to include; see ``load_models``.
 
     Raises
     ------
     ConfigError
-        If there is none.
+        If ``studies`` is empty.
     """
     if not studies:
-        raise ConfigError("nothing to compare; give at least one study file or folder")
+        raise ConfigError("nothing to compare, got no study; pass at least one study file or folder")
     studies = {name: with_identities(results) for name, results in studies.items()}
     return plain(
         {
@@ -117,7 +117,7 @@ def _study(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save_comparison(content: Mapping[str, Any], folder: str | Path, command: str = "foreshock compare STUDY_OR_DIR...") -> Path:
-    """Write ``comparison.json`` and ``report.html`` into a folder; earlier files stay until both new ones are whole."""
+    """Write ``comparison.json`` and ``report.html`` into a folder; earlier files stay until both new ones are complete."""
     from foreshock.reports.comparison.page import ComparisonReport
 
     folder = Path(folder)
@@ -128,13 +128,13 @@ def save_comparison(content: Mapping[str, Any], folder: str | Path, command: str
 
 
 def mean_tau(pairs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
-    """Mean of Kendall's tau over the pairs of slices of a kind, and how many pairs there were."""
+    """Mean of Kendall's tau over the pairs of slices of a kind, and the number of pairs."""
     taus = [pair["tau"] for pair in pairs if pair["by"] == by and pair["tau"] is not None and not np.isnan(pair["tau"])]
     return {"mean_tau": float(np.mean(taus)) if taus else None, "n_pairs": len(taus)}
 
 
 def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Detectors that several studies share, each against the first study: verdict and matched ratio at the longest horizon."""
+    """Each detector of a later study compared with the first study: verdict, and figures at the longest common horizon."""
     names = list(studies)
     rows = []
     for name in names[1:]:
@@ -163,7 +163,7 @@ def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def config_changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Keys of configuration and data that differ from the first study, and their values, None where a study has no such key."""
+    """Keys of configuration and data whose values differ from the first study; a value is None where a study lacks the key."""
     names = list(studies)
     settings = {name: dict(_flat({"data": results["data"], **results["config"]})) for name, results in studies.items()}
     first = settings[names[0]]
@@ -184,7 +184,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], dict[str, list[Mapping[str, Any] | None]]]:
-    """Slice names in order, and for each detector its row in every one of them, None where it has none."""
+    """Slice names in order, and for each detector its row in every slice, None where it has no row."""
     names = list(dict.fromkeys(row["slice"] for row in slices if row["by"] == by))
     found = {(row["detector"], row["slice"]): row for row in slices if row["by"] == by}
     labels = list(dict.fromkeys(row["detector"] for row in slices))
@@ -192,7 +192,7 @@ def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], d
 
 
 def print_comparison(content: Mapping[str, Any]) -> None:
-    """Tables of every study: matched ratio by slice, stability of the ranking, agreement; then what changed between studies."""
+    """Print the tables of every study (matched ratio by slice, ranking stability, agreement), then changes between studies."""
     for study, found in content["studies"].items():
         for by, stability in found["stability"].items():
             names, table = by_slice(found["slices"], by)

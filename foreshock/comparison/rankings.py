@@ -1,4 +1,4 @@
-"""What holds over periods, from the slices of a study: cells beyond chance, ranks, and detectors that can be told apart."""
+"""Stability over periods, from the slices of a study: cells beyond chance, ranks, and detectors that differ significantly."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from foreshock.engine.validation.selection.ranks import compare_ranks
 
 LEVEL = 0.05
 MIN_BLOCKS, MIN_DETECTORS = 2, 3
-# A detector that fewer blocks rank would cost the others these blocks.
+# A detector must be ranked in this share of the blocks: blocks without it are dropped for all detectors.
 MIN_RANKED = 0.75
 
 
 def with_q(slices: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The slices with ``q``, and how many cells were tested and lie beyond chance.
+    """The slices with ``q`` added, and the number of cells that were tested and that lie beyond chance.
 
     ``q`` is ``p_matched``, the p of the volatility-matched ratio being 1, after Benjamini and Hochberg over all detectors, years,
-    assets and regimes with at least 10 events; None for the others, and where a study holds no p.
+    assets and regimes with at least 10 events; None for other cells, and where a study has no p.
     """
     rows = [dict(row) for row in slices]
     tested = [row for row in rows if row["by"] in RANKED and row["n_events"] >= MIN_RANKED_EVENTS and _p(row) is not None]
@@ -36,7 +36,7 @@ def with_q(slices: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], d
 
 
 def slice_ranks(slices: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Rank of each detector by its matched ratio, 1 the largest, by kind of slice and slice; without those of few events."""
+    """Rank of each detector by matched ratio (1 is the largest), by kind of slice and slice, without detectors of few events."""
     return {by: {name: _ranks(ratios) for name, ratios in ranked_ratios(slices, by).items()} for by in RANKED}
 
 
@@ -44,13 +44,13 @@ def rank_comparisons(slices: Sequence[Mapping[str, Any]]) -> dict[str, dict[str,
     """Friedman's test and the critical difference, with each asset in each year as a block, and with years as blocks.
 
     Blocks of the same year share its market; years do not. Detectors that are ranked in fewer than three quarters of the
-    blocks are left out, and then the blocks in which another is not ranked. ``reason`` says why there is no comparison.
+    blocks are left out, then the blocks in which one of the others is not ranked. ``reason`` says why there is no comparison.
     """
     return {by: rank_comparison(ranked_ratios(slices, by), by) for by in (BLOCKS, "year")}
 
 
 def rank_comparison(ratios: Mapping[str, Mapping[str, float]], by: str) -> dict[str, Any]:
-    """``compare_ranks`` over the blocks that rank every detector which three quarters of them rank; see ``rank_comparisons``."""
+    """``compare_ranks`` of the detectors that three quarters of the blocks rank, over the blocks that rank all of them."""
     labels = list(dict.fromkeys(label for row in ratios.values() for label in row))
     kept = [label for label in labels if sum(label in row for row in ratios.values()) >= MIN_RANKED * len(ratios)]
     blocks = [row for row in ratios.values() if all(label in row for label in kept)]

@@ -1,4 +1,4 @@
-"""What a history looks like, before any detector is asked about it."""
+"""Exploration of a history before any detector is run on it."""
 
 from lazy_loader import attach_stub
 

@@ -1,4 +1,4 @@
-"""Exploration: what a history looks like, before any detector is asked about it."""
+"""Exploration of a history before any detector is run on it: faults, returns, features, volatility and regimes."""
 
 from __future__ import annotations
 
@@ -22,23 +22,31 @@ from foreshock.exploration import sections
 from foreshock.plain import bars_section, plain, versions
 
 SCHEMA_VERSION = 1
-# Runs of findings that are listed; all are counted.
+# At most this many runs of findings are listed; all are counted.
 RUNS_LISTED = 2_000
 
 
 @dataclass(frozen=True, repr=False)
 class Exploration(Shown):
-    """What a history looks like. Everything describes the whole history: it is for plots, and no signal is made of it.
+    """Description of a history. It uses all bars at once, so it is for plots, and no signal may be built on it.
 
     Parameters
     ----------
     title : str
+        Heading of the page.
     results : dict
-        The content of eda.json: JSON types, fractions, None where not known. ``omitted`` says what could not be computed, and
-        why.
+        The content of eda.json: JSON types, fractions, None where not known. ``omitted`` lists what could not be computed, and why.
     bars : Bars
-        After cleaning.
+        The history after cleaning.
     quality : QualityReport
+        Findings of the cleaning.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> found = fs.explore(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+    >>> found.summary().loc["BTC/USDT", ["n_bars", "gaps", "findings"]].astype(int).tolist()
+    [300, 0, 0]
     """
 
     title: str
@@ -63,7 +71,7 @@ class Exploration(Shown):
         return table.astype(dict.fromkeys(table.columns.drop(["n_bars", "gaps", "findings"]), float))
 
     def to_json(self, path: str | os.PathLike[str]) -> Path:
-        """Write eda.json; an earlier file stays until the new one is whole."""
+        """Write eda.json; an earlier file stays until the new one is complete."""
         check_path("path", path)
         from foreshock.reports.parts.html import save
 
@@ -71,7 +79,7 @@ class Exploration(Shown):
         return Path(path)
 
     def report(self, path: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
-        """Write the self-contained HTML page; an earlier file stays until the new one is whole."""
+        """Write the self-contained HTML page; an earlier file stays until the new one is complete."""
         check_path("path", path)
         from foreshock.reports.exploration.page import EdaReport
 
@@ -100,22 +108,23 @@ class Exploration(Shown):
         return self.summary()
 
 
-# Matrices here are small, and the sums of one thread are the same bits each time.
+# One thread: the matrices are small, and the sums are then bit-equal in every run.
 @with_one_blas_thread
 def explore(
     bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
 ) -> Exploration:
-    """Clean a history, and describe what is left.
+    """Clean a history, and describe it.
 
     Parameters
     ----------
     bars : Bars or DataFrame
-        As for ``fs.clean``: a table may hold doubled, unsorted and malformed bars, which are reported.
+        History to describe; see ``fs.clean``. A table may hold duplicate, unsorted and malformed bars, which are reported.
     interval : str, optional
-        Of a table; by default the most common step.
+        Bar length of a table, such as ``"1h"``; by default its most common step.
     title : str
+        Heading of the page.
     seed : int
-        Of the rows drawn in the projection, and of k-means.
+        Seed of k-means and of the choice of rows drawn in the projection.
 
     Returns
     -------
@@ -124,14 +133,15 @@ def explore(
     Raises
     ------
     ConfigError
-        If ``bars`` is of another kind, such as a path, or the seed is none.
+        If ``bars`` is neither, such as a path, or ``seed`` is not a non-negative integer.
     DataError
-        As ``fs.clean``. A history too short for a part of the report is no error: ``results["omitted"]`` names the part.
+        If ``fs.clean`` cannot use the history. A history too short for a part of the report is not an error:
+        ``results["omitted"]`` names the part.
 
     Examples
     --------
-    >>> from foreshock.data.simulate.market import simulate_market
-    >>> found = explore(simulate_market(seed=7, n_symbols=2, n_bars=600).bars)
+    >>> import foreshock as fs
+    >>> found = fs.explore(fs.simulate_market(seed=7, n_symbols=2, n_bars=600).bars)
     >>> found.results["data"]["n_bars"], found.quality.count("missing"), found.results["omitted"]
     (600, 0, [])
     """

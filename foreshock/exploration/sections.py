@@ -18,7 +18,7 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.statistics.description import autocorrelation, correlation, histogram, rank_within, summarise
 
-# Drawn against each other; those in LOG_AXIS on a log scale.
+# Features of the scatter matrix; those in LOG_AXIS are drawn on a log scale.
 PAIRED = ("log_return", "volatility_20", "range", "volume_change", "volume_ratio_20", "return_24")
 FEATURES = (*PAIRED, "parkinson_20", "amihud_20", "drawdown_168", "skew_168")
 LOG_AXIS = ("volatility_20", "range", "volume_ratio_20")
@@ -29,13 +29,13 @@ LEAST_ROWS = 100
 N_POINTS = 1_200
 N_PROJECTED = 2_500
 N_FITTED = 30_000
-# Periods that boxes and tables are cut into: the first of which there are no more than so many.
+# Periods of boxes and tables: the shortest that gives at most MAX_PERIODS groups is used.
 PERIODS = (("month", "M"), ("quarter", "Q"), ("year", "Y"))
 MAX_PERIODS = 30
 
 
 def listed(bars: Bars, col: int) -> dict[str, Any]:
-    """First and last known bar of a symbol, and how many there are."""
+    """First and last known bar of a symbol, and the number of known bars."""
     rows = np.flatnonzero(~np.isnan(bars.close[:, col]))
     first, last = (bars.time[rows[0]], bars.time[rows[-1]]) if len(rows) else (None, None)
     return {"n_bars": len(rows), "start": first, "end": last}
@@ -55,7 +55,7 @@ def returns_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any]
 
 
 def periods(bars: Bars) -> tuple[str, pd.Series]:
-    """How time is cut, and the label of the period of each bar."""
+    """Name of the period (month, quarter or year), and the label of the period of each bar."""
     time = pd.DatetimeIndex(bars.time)
     for name, unit in PERIODS:
         labels = pd.Series(time.to_period(unit).astype(str))
@@ -70,7 +70,7 @@ def boxes_section(bars: Bars) -> dict[str, Any]:
     unit, period = periods(bars)
     found: dict[str, Any] = {"symbol": [{"name": s, **asdict(summarise(moves[:, i]))} for i, s in enumerate(bars.symbols)]}
     hours = pd.Series(pd.DatetimeIndex(bars.time).hour)
-    # A bar's return is told from its close, and belongs to the hour in which the bar opens.
+    # The return of a bar counts towards the hour in which the bar opens.
     by_hour = hours.nunique() > 1 and bars.interval < np.timedelta64(1, "D")
     found["hour"] = _boxes(moves, hours.map("{:02d}".format)) if by_hour else []
     found["period"] = _boxes(moves, period)
@@ -83,7 +83,7 @@ def _boxes(moves: np.ndarray, labels: pd.Series) -> list[dict[str, Any]]:
 
 
 def features_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any]:
-    """Correlations of the features, and counts of every two of them in a grid of cells."""
+    """Correlations of the features, and for every pair of them the counts of rows in a grid of cells."""
     features = ohlcv_features(bars, FEATURES)
     columns = {name: features.column(name) for name in FEATURES}
     columns = {name: column[~np.isnan(column)] for name, column in columns.items()}
@@ -106,7 +106,7 @@ def features_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any
 
 
 def _scatter(rows: np.ndarray, names: list[str]) -> dict[str, Any] | None:
-    """Rows in each cell of each pair of features; the axes hold all but one in a thousand at each end."""
+    """Number of rows in each cell of each pair of features; the axes span the quantiles 0.001 to 0.999."""
     edges = {}
     for j, name in enumerate(names):
         log = name in LOG_AXIS
@@ -143,7 +143,7 @@ def correlation_section(bars: Bars) -> dict[str, Any] | None:
 
 
 def autocorrelation_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[str, Any]:
-    """Autocorrelation of log returns and of their absolute values; ``bound`` is 1.96 / sqrt(n), that of white noise."""
+    """Autocorrelation of log returns and of their absolute values; ``bound`` is 1.96 / sqrt(n), the 95 % bound of white noise."""
     moves = bars.returns()
     found = {}
     for i, symbol in enumerate(bars.symbols):
@@ -168,7 +168,7 @@ def autocorrelation_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[s
 
 
 def paths_section(bars: Bars, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any]:
-    """Rolling volatility, prices and regimes through time in stretches of bars, and the projection of the feature rows."""
+    """Rolling volatility, prices and regimes over time, one point for a run of bars, and the projection of the feature rows."""
     features = ohlcv_features(bars, PAIRED)
     per_point = -(-bars.n_bars // N_POINTS)
     starts = np.arange(0, bars.n_bars, per_point)
@@ -219,13 +219,13 @@ def _last(x: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _mode(labels: np.ndarray, starts: np.ndarray, n: int) -> list[int | None]:
-    """The most frequent of the known labels of each stretch, the first of equals; None where none is known."""
+    """The most frequent known label of each run of rows (the lowest in a tie); None where no label is known."""
     counts = np.stack([np.add.reduceat(labels == k, starts) for k in range(n)])
     return [int(k) if total else None for k, total in zip(counts.argmax(axis=0), counts.sum(axis=0), strict=True)]
 
 
 def _periods(bars: Bars, volatility: np.ndarray) -> dict[str, Any]:
-    """Per period and symbol: bars, last close, log return since the last close before, mean volatility."""
+    """For each period and symbol: number of bars, last close, log return since the previous period, mean volatility."""
     unit, labels = periods(bars)
     names = sorted(labels.unique())
     rows = []
@@ -253,9 +253,9 @@ def _period_shares(found: dict[str, Any], bars: Bars, labels: np.ndarray, names:
 
 
 def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Labels, shape (n_rows, n_symbols), and what the regimes were learned from."""
+    """Labels, shape (n_rows, n_symbols), and how the regimes were fitted."""
     thin = -(-features.values[:, :, 0].size // N_FITTED)
-    # A thinned history must leave every symbol that has rows enough.
+    # Thinning must leave enough rows of every symbol that has enough before.
     thin = max(min(thin, features.n_rows // (4 * LEAST_ROWS)), 1)
     detector = KMeansRegime(volatility=REGIME_FEATURES[0], trend=REGIME_FEATURES[1], seed=seed)
     own = features.select(REGIME_FEATURES)
@@ -265,7 +265,7 @@ def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any]]
 
 
 def projection(features: Features, labels: np.ndarray, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any] | None:
-    """Feature rows on the two leading principal components; only those that have a regime."""
+    """Feature rows that have a regime, projected on the two leading principal components."""
     values = features.values[labels >= 0]
     names = [name for i, name in enumerate(features.names) if (~np.isnan(values[:, i])).sum() >= LEAST_ROWS]
     chosen = features.select(names)
@@ -292,7 +292,7 @@ def projection(features: Features, labels: np.ndarray, seed: int, omitted: list[
 
 
 def _regime_means(features: Features, labels: np.ndarray, names: list[str], symbols: tuple[str, ...]) -> dict[str, Any]:
-    """Rows, mean of each feature and mean stay (in bars) of each regime, and the share of each in each symbol."""
+    """For each regime: number of rows, mean of each feature and mean duration in bars; and its share of each symbol's rows."""
     rows = {}
     for k, name in enumerate(names):
         mine = labels == k

@@ -1,4 +1,4 @@
-"""Order books by name: recorded into the store, and read from there."""
+"""Order books by symbol: record them into the store, and load them from there."""
 
 from __future__ import annotations
 
@@ -25,13 +25,22 @@ SHORTEST = np.timedelta64(1, "s")
 
 @dataclass(frozen=True, repr=False)
 class Recorded(Shown):
-    """What a recording brought of one book.
+    """Result of recording one book.
 
     Parameters
     ----------
     key : SeriesKey
-    n_taken, n_missed : int
-        Snapshots, and intervals without one.
+        The series in the store.
+    n_taken : int
+        Snapshots written.
+    n_missed : int
+        Intervals without a snapshot.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.Recorded(fs.SeriesKey("binance", "spot", "BTC/USDT", "book", "10s"), 358, 2)
+    Recorded(binance spot BTC/USDT book 10s, 358 snapshots, 2 missed)
     """
 
     key: SeriesKey
@@ -53,39 +62,53 @@ def record_book(
     base_url: str | None = None,
     progress: bool = False,
 ) -> list[Recorded]:
-    """Take snapshots of order books, 15 levels a side, into the store, from now on; see ``load_book``.
+    """Record snapshots of order books, 15 levels per side, into the store, starting now; see ``load_book``.
 
     Parameters
     ----------
     symbols : str or sequence of str
-        As ccxt writes them.
+        Symbols as ccxt writes them, such as ``"BTC/USDT"``.
     exchange : str
-        ccxt's name.
+        Exchange by ccxt's name.
     every : str
-        Time between snapshots, whole seconds; they are taken at its multiples.
+        Time between snapshots in whole seconds; they are taken at multiples of it, counted from the epoch.
     duration : str
-        How long, a multiple of ``every``.
+        How long to record, a multiple of ``every``.
     store, base_url, progress
-        As in ``load_bars``.
+        See ``load_bars``.
+
+    Returns
+    -------
+    list of Recorded
+        One for each symbol.
 
     Raises
     ------
     ConfigError
-        If there is no such exchange or symbol, or a duration does not fit.
+        If the exchange or a symbol is unknown, or ``duration`` is missing or not a multiple of ``every``.
     ExchangeError
-        If the exchange or the network does not give a book; what was taken by then is in the store.
+        If the exchange or the network fails to return a book; snapshots taken before are in the store.
     DataError
         If the store cannot be read or written.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> fs.record_book("BTC/USDT", every="10s", duration="1h")  # doctest: +SKIP
+    >>> fs.record_book("BTC/USDT", every="1500ms", duration="1h")
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: the time between snapshots must be whole seconds, got 1500ms; take 1s or more
     """
     names, interval = symbol_names(symbols), _interval(every)
     if duration is None:
-        raise ConfigError("duration must be given, how long to take snapshots, such as '1h', got none")
+        raise ConfigError("duration must be given, got None; pass how long to record, such as '1h'")
     n_beats = bars_in(duration, interval)
     keys = [series_key(exchange, name, "book", format_duration(interval)) for name in names]
     place = store_at(store)
     check_writable(place.folder)
     taken, missed = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
-    # ccxt takes a second to import, and whoever reads needs none.
+    # Imported here, because ccxt takes a second to import and load_book does not need it.
     from foreshock.data.exchange.exchange import Exchange
 
     source = Exchange(exchange, host(base_url))
@@ -110,15 +133,33 @@ def load_book(
 ) -> Book:
     """The recorded snapshots of one book, with the flows between them.
 
-    Market flow, buys and sells are known if the store has the market's trades of the same time; see ``book_flows``. Of two
-    snapshots in one interval the first is given.
+    Market flow, buys and sells are known if the store has the market's trades of the same period; see ``book_flows``. If an
+    interval has two snapshots, the first is used.
+
+    Parameters
+    ----------
+    symbol : str
+        Symbol as ccxt writes it.
+    exchange : str
+        Exchange by ccxt's name.
+    every : str
+        Time between snapshots, as it was recorded.
+    start, end : str or datetime64, optional
+        Range in UTC, without ``end``; by default everything recorded.
+    store : Store or path, optional
+        See ``load_bars``.
 
     Raises
     ------
     ConfigError
-        If ``every`` is not whole seconds, or a name is none.
+        If ``every`` is not whole seconds, or a name is invalid.
     DataError
         If there is no snapshot in the range, or the store cannot be read.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> book = fs.load_book("BTC/USDT", start="2024-01-01", end="2024-01-02")  # doctest: +SKIP
     """
     key = series_key(exchange, symbol, "book", format_duration(_interval(every)))
     edges = (None if at is None else parse_instant(at, name) for at, name in ((start, "start"), (end, "end")))

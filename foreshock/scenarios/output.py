@@ -1,4 +1,4 @@
-"""What ``foreshock scenarios`` prints and writes."""
+"""Output of ``foreshock scenarios``: tables on the terminal, and files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def scenario_table(study: ScenarioStudy) -> pd.DataFrame:
 def scenario_results(study: ScenarioStudy, bars: Bars, config: Mapping[str, Any]) -> dict[str, Any]:
     """The content of scenarios.json, in JSON types: fractions, losses positive, no NaN."""
     drawn = study.scenarios
-    # The name under which the stressed returns stand in the table of risk.
+    # Name of the stressed returns in the risk table.
     stressed = list(study.returns)[-1]
     fans = {name: study.paths[name] for name in ("historical", "generated")} | {stressed: drawn.paths}
     content = {
@@ -77,7 +77,7 @@ def save_scenarios(
     folder: Path,
     command: str = "foreshock scenarios STUDY.toml",
 ) -> Path:
-    """Write report.html, scenarios.json, scenarios.parquet and the model; earlier files stay until the new ones are whole."""
+    """Write report.html, scenarios.json, scenarios.parquet and the model; earlier files stay until the new ones are complete."""
     from foreshock.reports.scenarios.page import ScenarioReport
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def save_scenarios(
 
 
 def print_scenarios(study: ScenarioStudy) -> None:
-    """The score card of the model, those of all paths beside it, and the risk."""
+    """Print the realism card of the model, the cards of all sources, and the risk."""
     name, drawn = study.model.name, study.scenarios
     _print_card(f"Realism of {name} against {study.n_held_out} held-out paths", study.cards[name])
     _print_cards("Measures failed, against held-out blocks", study.cards)

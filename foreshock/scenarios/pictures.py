@@ -1,4 +1,4 @@
-"""What the pictures of a scenario report are drawn from, in compact form: fans, loss histograms, clustering of volatility."""
+"""Data of the charts of a scenario report: fans, loss histograms and clustering of volatility."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from foreshock.engine.realism.measures import absolute_autocorrelation
 
 FAN_LEVELS = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 N_BINS = 40
-# Losses beyond these quantiles of all sources together are counted and not drawn.
+# Losses beyond these quantiles of the pooled sources are counted but not drawn.
 DRAWN = (0.001, 0.999)
 
 
@@ -26,15 +26,15 @@ def path_returns(paths: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def fan(paths: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, Any]:
-    """Quantiles of the portfolio's return at each step, by source: one row of (n_steps + 1) for each level."""
+    """Quantiles of the portfolio's return at each step by source, each of shape (n_levels, n_steps + 1)."""
     values = {name: np.quantile(path_returns(found, weights), FAN_LEVELS, axis=0) for name, found in paths.items()}
     return {"levels": FAN_LEVELS, "quantiles": values, "n": {name: len(found) for name, found in paths.items()}}
 
 
 def losses(returns: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Histogram of the portfolio's loss over the whole horizon, by source, in the same bins; losses are positive."""
+    """Histogram of the portfolio's loss over the full horizon by source, in the same bins; losses are positive."""
     low, high = np.quantile(-np.concatenate(list(returns.values())), DRAWN)
-    # A portfolio of no weight loses nothing; its bins need a width all the same.
+    # A portfolio with zero weights has equal losses; the bins still need a positive width.
     edges = np.linspace(low, high if high > low else low + 1e-6, N_BINS + 1)
     found = {}
     for name, values in returns.items():

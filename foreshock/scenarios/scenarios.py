@@ -1,4 +1,4 @@
-"""Scenarios of a history: a generator, how real its paths look, and the stressed risk of a portfolio."""
+"""Scenarios of a history: fit a generator, measure the realism of its paths, and compute the stressed risk of a portfolio."""
 
 from __future__ import annotations
 
@@ -30,34 +30,46 @@ from foreshock.engine.realism.card import MIN_PATHS
 from foreshock.engine.risk.estimators.value_at_risk import historical_cvar, historical_var
 
 MODELS: dict[str, type[ScenarioModel]] = {cls.name: cls for cls in (VAEScenarios, ConditionalVAEScenarios, GANScenarios)}
-# Blocks of so many paths are held out, this share of them; training stops one path short of them on either side.
+# Paths in a held-out block, and the share of blocks held out; training leaves a gap of one path on either side of a block.
 BLOCK_PATHS, HELD_SHARE = 14, 1 / 3
 LATER_SHARE = 0.3
-# Real paths next to each other move together: they are drawn in runs of this many.
+# Adjacent real paths are dependent: the bootstrap draws runs of this many.
 BOOTSTRAP_RUN = 7
 
 
 @dataclass(frozen=True, repr=False)
 class ScenarioStudy(Shown):
-    """What ``scenario_study`` found.
+    """Result of ``scenario_study``.
 
     Parameters
     ----------
     model : ScenarioModel
-        Fitted without the held-out blocks.
+        The generator, fitted without the held-out blocks.
     scenarios : Scenarios
-        The stressed ones.
+        The stressed scenarios.
     cards : dict of str to RealismCard
-        Against held-out blocks: the model, and beside it ``history`` (the training paths themselves), ``gaussian`` and
-        ``phase_shuffled``.
+        Realism compared with the held-out blocks: of the model, and of the controls ``history`` (the training paths themselves),
+        ``gaussian`` and ``phase_shuffled``.
     later : dict of str to RealismCard
-        Against the last 30 % of the history, from the first 70 %: the model and ``history``. Empty where it was not asked for.
+        Realism compared with the last 30 % of the history: of the model fitted on the first 70 %, and of ``history``. Empty if
+        ``later`` was False or the history is too short.
     risk : DataFrame
         See ``scenario_risk``.
+    n_held_out : int
+        Number of held-out paths.
+    weights : dict of str to float
+        Portfolio weight of each symbol.
+    seed : int
     paths : dict of str to ndarray, shape (n_paths, n_steps, n_assets)
         Log returns of ``historical`` (every path of the history), ``held out``, the model's ``generated`` ones, and the controls.
     returns : dict of str to ndarray, shape (n_paths,)
         Simple returns of the portfolio over the horizon, by the sources of ``risk``.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> study = fs.scenario_study(fs.simulate_market(seed=1, n_symbols=2).bars)  # doctest: +SKIP
+    >>> study.cards["vae"].n_passed, study.risk  # doctest: +SKIP
     """
 
     model: ScenarioModel
@@ -86,7 +98,7 @@ class ScenarioStudy(Shown):
 
 
 class ScenarioOptions(TypedDict, total=False):
-    """Rare keywords of ``scenario_study``."""
+    """Rarely used keywords of ``scenario_study``."""
 
     on_step: Callable[[str], None]
 
@@ -104,12 +116,12 @@ def scenario_study(
     params: Mapping[str, Any] | None = None,
     **options: Unpack[ScenarioOptions],
 ) -> ScenarioStudy:
-    """Fit a generator on part of a history, hold its paths against the rest, and price a portfolio's stressed risk.
+    """Fit a generator on part of a history, compare its paths with the rest, and compute the stressed risk of a portfolio.
 
     A third of the history, in blocks of 14 paths drawn over all of it, is held out; the generator never sees them, nor the paths
-    next to them. They are of the same years as the training rows, as the question is whether the law was learned. Whether the
-    *next* years obey it is another question, which no generator can answer better than history: the second card holds paths
-    learned on the first 70 % against the last 30 %, and the training history itself beside them.
+    next to them. They come from the same years as the training rows, because the question is whether the distribution was learned.
+    Whether it holds in *later* years is another question: the second card compares paths fitted on the first 70 % with the last
+    30 %, and the training history itself as a control.
 
     Parameters
     ----------
@@ -118,29 +130,43 @@ def scenario_study(
     horizon : str
         Length of a path, at least 8 bars.
     n : int
-        Scenarios.
+        Number of stressed scenarios.
     stress : float
-        See ``generate_scenarios``.
+        Volatility of the scenarios as a multiple of the model's; see ``generate_scenarios``.
     weights : dict of str to float, optional
-        Of the portfolio, by symbol; equal by default. Symbols that are left out have none.
+        Portfolio weights by symbol; equal by default. Symbols that are left out have weight 0.
     levels : sequence of float
-        Of VaR and CVaR.
+        Confidence levels of VaR and CVaR, fractions.
     later : bool
         Whether to fit a second time for the card of the last 30 %.
     seed : int
+        Seed of the held-out blocks, the model, the scenarios and the bootstrap.
     params : dict, optional
         Further parameters of the model.
     on_step : callable, optional
-        Told what was just done, 6 times with ``later`` and 4 without.
+        Called with the name of each finished step, 6 times with ``later`` and 4 times without.
+
+    Returns
+    -------
+    ScenarioStudy
 
     Raises
     ------
     ConfigError
-        If a value cannot work; the message names it.
+        If an argument is invalid; the message names it.
     DataError
-        If the history is too short, or a symbol does not move.
+        If the history is too short, or the price of a symbol never changes.
     TypeError
-        If there is no such keyword.
+        If a keyword is unknown.
+
+    Examples
+    --------
+    Fitting takes minutes.
+
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=2).bars
+    >>> study = fs.scenario_study(bars, "vae", "24h", n=1_000, stress=3.0)  # doctest: +SKIP
+    >>> study.risk[["source", "level", "var", "cvar"]]  # doctest: +SKIP
     """
     check_text("model", model)
     if weights is not None:
@@ -161,7 +187,7 @@ def scenario_study(
     if len(real) < MIN_PATHS:
         raise DataError(
             f"realism needs {MIN_PATHS} held-out paths of {horizon} with every symbol known, got {len(real)} from "
-            f"{len(returns)} bars; give more bars, or leave out the symbol with the shortest history"
+            f"{len(returns)} bars; pass more bars, or leave out the symbol with the shortest history"
         )
     fitted = _fit(model, n_steps, seed, params, train, bars)
     on_step(f"fit {model}")
@@ -196,18 +222,30 @@ def scenario_risk(
 ) -> pd.DataFrame:
     """VaR and CVaR of portfolio returns by their source, with 95 % bootstrap intervals; losses are positive.
 
-    The intervals are of sampling alone. Those of ``historical`` draw runs of 7 returns, which come in the order of time; the others
-    are of independent paths, and say nothing about whether the model is right.
+    The intervals cover sampling error only. For ``historical``, whose returns are in the order of time, runs of 7 returns are
+    drawn. Other sources count as independent paths; their intervals do not cover errors of the model.
 
     Parameters
     ----------
     sources : dict of str to ndarray, shape (n,)
-        Simple returns over one horizon.
+        Simple returns over one horizon, by name of the source.
+    levels : sequence of float
+        Confidence levels, fractions.
+    n_bootstrap, seed : int
+        Bootstrap draws of the intervals, and their seed.
 
     Returns
     -------
     DataFrame
         Columns ``source level n var var_low var_high cvar cvar_low cvar_high``, fractions.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> returns = np.array([-0.05, 0.01, 0.02, 0.0, -0.01] * 20)
+    >>> risk = fs.scenario_risk({"historical": returns}, levels=[0.7], n_bootstrap=99)
+    >>> risk.loc[0, ["var", "cvar"]].round(4).tolist()
+    [0.01, 0.0367]
     """
     check_type("sources", sources, Mapping, "the returns of each source, by its name")
     rows = []
@@ -215,7 +253,7 @@ def scenario_risk(
         check_vector(f"each of sources, {shown(name)},", returns)
         run = BOOTSTRAP_RUN if name == "historical" else 1
         rng = np.random.default_rng(seed)
-        # Runs go round the end, so that every return is drawn as often.
+        # Runs wrap around the end, so that every return is drawn equally often.
         starts = rng.integers(len(returns), size=(n_bootstrap, -(-len(returns) // run)))
         order = (starts[:, :, None] + np.arange(run)).reshape(n_bootstrap, -1)[:, : len(returns)] % len(returns)
         samples = returns[order]
@@ -229,7 +267,7 @@ def scenario_risk(
 
 
 def hold_out(returns: np.ndarray, n_steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training rows and held-out rows of (n_rows, n_assets), NaN where a row belongs to the other, or lies within a path of it."""
+    """Training rows and held-out rows, both (n_rows, n_assets); NaN where a row belongs to the other set or to the gap between."""
     block = np.arange(len(returns)) // (BLOCK_PATHS * (n_steps + 1))
     n_blocks = int(block[-1]) + 1
     chosen = np.random.default_rng(seed).permutation(n_blocks)[: max(round(HELD_SHARE * n_blocks), 1)]
@@ -241,7 +279,7 @@ def hold_out(returns: np.ndarray, n_steps: int, seed: int) -> tuple[np.ndarray, 
 def cut_paths(returns: np.ndarray, n_steps: int) -> np.ndarray:
     """Paths one bar apart, (n_paths, n_steps, n_assets); those with an unknown return are left out.
 
-    The bar between makes them start at every hour of the day, as the windows that a generator learns from do.
+    With one bar between paths, they start at every hour of the day, as the training windows of a generator do.
 
     >>> cut_paths(np.arange(8.0)[:, None], 3)[:, :, 0]
     array([[0., 1., 2.],

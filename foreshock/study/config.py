@@ -1,4 +1,4 @@
-"""A study as a TOML file."""
+"""Study files: the TOML keys of a study, their checks, and ``load_study``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES,
 
 
 def _iso(value: Any) -> Any:
-    """TOML's own dates as text; a text that is no date is refused."""
+    """Convert a TOML date to text; refuse a text that is not a date."""
     text = value.isoformat() if isinstance(value, date) else value
     if isinstance(text, str):
         parse_instant(text, "it")
@@ -56,7 +56,7 @@ def _differ(horizons: list[str]) -> list[str]:
     return horizons
 
 
-# Fewer draws leave the ends of a 95 % interval to two or three of them.
+# With fewer draws, each end of a 95 % interval would rest on one or two of them.
 MIN_BOOTSTRAP = 99
 IsoDate = Annotated[str, BeforeValidator(_iso)]
 Span = Annotated[str, AfterValidator(_span)]
@@ -68,7 +68,7 @@ class _Section(BaseModel):
 
 
 class DataConfig(_Section):
-    """Which bars: ``path`` is relative to the study file; ``--data`` takes its place."""
+    """Selection of the bars; ``path`` is relative to the study file and replaced by ``--data``."""
 
     path: str | None = None
     interval: Span | None = None
@@ -78,7 +78,7 @@ class DataConfig(_Section):
 
 
 class DetectorConfig(BaseModel):
-    """A detector by name, with its parameters beside it, and a label if a name is used twice."""
+    """A detector by name, its parameters as further keys, and a label if a name is used twice."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -94,7 +94,7 @@ class SplitsConfig(_Section):
 
 
 class _Threshold(_Section):
-    """What goes with any kind: scores in units of their own recent spread."""
+    """Keys of every kind of threshold: whether to scale scores by their recent volatility, and the half-life."""
 
     volatility_scaled: bool = False
     halflife: Span = VolatilityScaled.halflife
@@ -112,7 +112,7 @@ class TrainQuantileConfig(_Threshold):
 
 
 class AdaptiveConformalConfig(_Threshold):
-    """Keeps the alert rate 1 - q."""
+    """``AdaptiveConformal`` with the alert rate 1 - q."""
 
     kind: Literal["adaptive_conformal"]
     q: Fraction = round(1 - AdaptiveConformal.alpha, 12)
@@ -134,7 +134,7 @@ class FixedConfig(_Threshold):
 
 
 class UserThresholdConfig(_Threshold):
-    """A threshold that is not one of ours, by name or as ``"mine.py:Class"``, with its parameters beside it."""
+    """A user's threshold, by name or as ``"mine.py:Class"``, with its parameters as further keys."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -142,7 +142,7 @@ class UserThresholdConfig(_Threshold):
 
 
 def _kind(section: Any) -> str:
-    """The tag of the model that a threshold section is held against."""
+    """The tag of the model that validates a threshold section."""
     kind = section.get("kind", "rolling_quantile") if isinstance(section, dict) else getattr(section, "kind", "rolling_quantile")
     return kind if isinstance(kind, str) and kind in THRESHOLDS.table else OTHER_KIND
 
@@ -186,25 +186,33 @@ class AvoidanceConfig(_Section):
 
 
 class ScenariosConfig(_Section):
-    """Of ``foreshock scenarios``: the generator, the length of a path, and the portfolio, equal weights by default."""
+    """Settings of ``foreshock scenarios``: the generator, the length of a path, and the portfolio (equal weights by default)."""
 
     model: Literal["vae", "conditional_vae", "gan"] = "vae"
     horizon: Span = "24h"
     weights: dict[str, float] | None = Field(default=None, min_length=1)
     levels: list[Annotated[float, Field(gt=0, lt=1)]] = Field(default=[0.95, 0.99], min_length=1)
-    # A second fit, on the first 70 % of the bars, for the card of the last 30 %.
+    # Whether to fit again on the first 70 % of the bars, for the card of the last 30 %.
     later: bool = True
 
 
 class SurrogatesConfig(_Section):
-    """``n`` of 0 leaves the surrogate test out; the verdict is then the lesser one of the volatility-matched ratio."""
+    """Settings of the surrogate test; without it (``n`` = 0) the volatility-matched ratio, a weaker test, decides."""
 
     n: int = Field(default=N_SURROGATES, ge=0)
     family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
 
 
 class StudyConfig(Shown, _Section):
-    """Every key of a study file; the defaults are those of ``Study``."""
+    """Every key of a study file; the defaults are those of ``Study``, which documents them.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> config = fs.StudyConfig(detectors=["zscore", "mad"], horizons=["6h", "24h"])
+    >>> config.threshold.kind, config.threshold.q, config.splits.train
+    ('rolling_quantile', 0.99, '365D')
+    """
 
     title: str = TITLE
     data: DataConfig = DataConfig()
@@ -221,17 +229,17 @@ class StudyConfig(Shown, _Section):
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
     seed: int = Field(default=SEED, ge=0)
-    # Where the path of a user's .py file begins: the folder of the study file.
+    # Paths of a user's .py files are relative to this folder, that of the study file.
     _folder: Path = PrivateAttr(default=Path())
 
     @property
     def folder(self) -> Path:
-        """Where the paths of ``.py`` files begin; the working directory, unless the study comes from a file."""
+        """Folder that paths of ``.py`` files are relative to: that of the study file, or the working directory without one."""
         return self._folder
 
     @property
     def files(self) -> list[str]:
-        """The ``.py`` files that the study names, whose code is run when it is loaded."""
+        """The ``.py`` files that the study names; loading it runs their code."""
         named = [entry if isinstance(entry, str) else entry.name for entry in self.detectors] + [self.threshold.kind]
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
@@ -242,28 +250,48 @@ class StudyConfig(Shown, _Section):
 
 
 def load_study(path: str | Path) -> StudyConfig:
-    """The study of a TOML file.
+    """Read a study from a TOML file.
 
-    Detectors and thresholds that it names as ``"mine.py:Class"`` are loaded, which runs the code of that file; its path begins at
-    the folder of the study file. Otherwise no code is run.
+    Detectors and thresholds that it names as ``"mine.py:Class"`` are loaded, which runs the code of that file; its path is relative
+    to the folder of the study file. No other code is run.
+
+    Parameters
+    ----------
+    path : str or Path
+        The TOML file.
+
+    Returns
+    -------
+    StudyConfig
 
     Raises
     ------
     ConfigError
-        If the file is missing, is no TOML, or has a key, value, detector or threshold that is not known; the message names the key.
+        If the file is missing or not valid TOML, or has an unknown key, value, detector or threshold; the message names the key.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "study.toml"
+    ...     _ = file.write_text('detectors = ["zscore", "pca"]')
+    ...     fs.load_study(file).detectors
+    ['zscore', 'pca']
     """
     check_path("path", path)
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
-        raise ConfigError(f"no such study file: {path}; give a TOML file, see examples/study.toml") from error
+        raise ConfigError(f"no such study file: {path}; pass a TOML file, see examples/study.toml") from error
     except IsADirectoryError as error:
-        raise ConfigError(f"{path} is a folder; give a TOML file, see examples/study.toml") from error
+        raise ConfigError(f"{path} is a folder; pass a TOML file, see examples/study.toml") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text; give a TOML file, see examples/study.toml") from error
+        raise ConfigError(f"{path} is not UTF-8 text; pass a TOML file, see examples/study.toml") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}; mend the line") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}; fix the line") from error
     return parse_study(content, str(path), path.parent)
 
 
@@ -276,7 +304,7 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     config._folder = Path(folder)
     for i, entry in enumerate(config.detectors):
         wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-        # A network by its name alone need not be imported to know that there is one.
+        # A registered name without parameters needs no check, so that networks are not imported here.
         if wanted.model_extra or wanted.name not in DETECTORS.table:
             _check(DETECTORS, source, f"detectors.{i}", wanted.name, wanted.model_extra or {}, config.folder)
     if isinstance(config.threshold, UserThresholdConfig):
@@ -285,7 +313,7 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
 
 
 def _check(registry: Registry, source: str, key: str, name: str, params: dict[str, Any], folder: Path) -> None:
-    """Refuse a name that is not known, and parameters that it has not or that are of another type."""
+    """Refuse an unknown name, unknown parameters, and parameters of the wrong type."""
     try:
         cls = registry.find(name, folder)
         registry.check_parameters(name, cls, params)
@@ -294,12 +322,12 @@ def _check(registry: Registry, source: str, key: str, name: str, params: dict[st
 
 
 def _explain(error: ValidationError) -> str:
-    # A detector that is a table should not be told to be a string; and a misspelt key is often why another one is missing.
+    # Skip "must be a string" for a detector given as a table; prefer a misspelt key, which often explains a missing one.
     problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
     problem = min(problems or error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     loc = [str(part) for part in problem["loc"]]
     kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
-    # A detector may be a string or a table; pydantic names the branch, which no user wrote.
+    # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
     where = ".".join(part for part in loc if part not in ("str", "DetectorConfig"))
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)

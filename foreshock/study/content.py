@@ -1,4 +1,4 @@
-"""results.json: what a study found, in JSON types."""
+"""Sections of results.json, in JSON types."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def detector_section(detector: Detector, scores: Scores, signals: Signals, judge
 
 
 def _horizon(moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surrogate: Surrogate | None) -> dict[str, Any]:
-    """``q`` is that of the test that decides: of the surrogates, or of ``p_matched`` where there are none."""
+    """Figures of one horizon; ``q`` is that of the deciding test: the surrogate test, or ``p_matched`` without surrogates."""
     decided: dict[str, Any] = {"p_surrogate": None, "q": q_matched}
     if surrogate is not None:
         decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.excess)}
@@ -122,7 +122,7 @@ def calibration_section() -> list[dict[str, Any]]:
 
 
 def surrogates_section(judged: Judgement, symbols: Sequence[str]) -> dict[str, Any]:
-    """What the surrogates were drawn from, and t of the data beside mean and spread of theirs."""
+    """Model of the surrogates, and t of the data with the mean and standard deviation of t on the surrogates."""
     test = judged.surrogates
     if test is None:
         return {"n": 0, "notes": [judged.why_none]}
@@ -152,7 +152,7 @@ def backtest_section(identity: Identity, result: BacktestResult) -> dict[str, An
 def months_section(backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
     """Equity of each strategy at its last close in each month (UTC)."""
     first = next(iter(backtests.values()))
-    # A bar that closes at midnight belongs to the month before.
+    # A bar that closes at midnight at the end of a month counts towards that month.
     closes = first.time + first.interval - np.timedelta64(1, "us")
     months, from_the_end = np.unique(closes.astype("datetime64[M]")[::-1], return_index=True)
     last = len(first.time) - 1 - from_the_end
@@ -160,6 +160,6 @@ def months_section(backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
 
 
 def risk_rows(result: BacktestResult) -> list[dict[str, Any]]:
-    """VaR and CVaR of one strategy by every estimator, level and period, a row each."""
+    """VaR and CVaR of one strategy, one row for each estimator, level and period."""
     table = risk_report(result.returns, interval=result.interval, time=result.time).reset_index()
     return [dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)]

@@ -1,4 +1,4 @@
-"""Defaults that a study file and a script share; those of costs, splits, thresholds and avoidance stand in their own classes."""
+"""Defaults shared by study files and ``Study``; those of costs, splits, thresholds and avoidance are in their own classes."""
 
 TITLE = "foreshock study"
 HORIZONS = ("1h", "6h", "24h")

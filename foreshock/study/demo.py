@@ -1,4 +1,4 @@
-"""The demonstration: a simulated market whose events are known."""
+"""The study of ``foreshock demo``: a simulated market whose events are known."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ DETECTORS = ("zscore", "iqr", "mad", "rolling_volatility", "isolation_forest", "
 
 
 class PlantedForeshocks(Detector):
-    """The truth, for comparison: 1 at the bars where a foreshock of the simulated market becomes visible, 0 elsewhere.
+    """An oracle for comparison: 1 at the bars where a foreshock of the simulated market becomes visible, 0 elsewhere.
 
-    It shows what a detector that finds every foreshock and nothing else would be told. It is no detector, and not registered.
+    It shows the verdict that a detector which finds exactly the foreshocks would get. It reads the truth, so it is not registered.
 
     Parameters
     ----------
     seed : int
-        Of the simulated market.
+        Seed of the simulated market.
     """
 
     name = "planted_foreshocks"
@@ -47,7 +47,7 @@ class PlantedForeshocks(Detector):
 
 @cache
 def demo_market(seed: int) -> SimulatedMarket:
-    """Eight symbols, two years of hours."""
+    """The simulated market: eight symbols, two years of hourly bars."""
     return simulate_market(seed=seed)
 
 

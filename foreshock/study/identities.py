@@ -1,4 +1,4 @@
-"""Who is who in results.json: read from its entries, and filled in for files that were written before the entries said so."""
+"""Strategy, detector and role of every entry of results.json, with the missing ones of older files filled in."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ DETECTOR_ROLES = {"random": "baseline", "volatility_only": "baseline", "planted_
 def with_identities(results: Mapping[str, Any]) -> dict[str, Any]:
     """The results with ``strategy``, ``detector`` and ``role`` in every backtest and ``role`` in every detector.
 
-    Results that have them are returned as they are. In files of older versions the displayed names are all there is; they are
-    read here and nowhere else.
+    Entries that have these keys keep them. Files of older versions only have displayed names, which this module alone parses.
 
     Parameters
     ----------
@@ -28,6 +27,7 @@ def with_identities(results: Mapping[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> old = {"detectors": {"random": {}}, "backtests": {"anomaly_avoidance[random]": {"total_return": 0.1}}}
+    >>> from foreshock.study.identities import with_identities
     >>> with_identities(old)["backtests"]["anomaly_avoidance[random]"]
     {'strategy': 'anomaly_avoidance', 'detector': 'random', 'role': 'strategy', 'total_return': 0.1}
     """
@@ -38,6 +38,6 @@ def with_identities(results: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(name: str) -> Identity:
     strategy, bracket, rest = name.partition("[")
-    # A detector's label may hold brackets of its own: only the last one closes the name.
+    # A detector's label may contain brackets: only the last one closes the name.
     detector = rest.removesuffix("]") if bracket and strategy in (AnomalyAvoidance.name, RandomAvoidance.name) else None
     return Identity(name if detector is None else strategy, detector, ROLES.get(strategy, STRATEGY))

@@ -1,4 +1,4 @@
-"""The verdict on every detector of a study, and all the evidence it rests on."""
+"""The verdict on every detector of a study, with the evidence for it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from foreshock.engine.validation.surrogates.significance import Rescorer, Surrog
 from foreshock.engine.validation.verdict import Surrogate, Verdict, decide
 from foreshock.study.side_by_side import for_each
 
-# Bars shown before and after an alert.
+# Bars before and after an alert that the lead-lag analysis covers.
 REACH_BARS = 24
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found of each detector, by label; what has horizons, by horizon too.
+    """Evidence and verdict of each detector, by label and, where it depends on the horizon, by horizon.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class Judgement:
         Benjamini-Hochberg q of ``p_matched`` over all detectors and horizons.
     surrogates : SurrogateTest or None
     why_none : str
-        Why there is no surrogate test.
+        Why there is no surrogate test; empty if there is one.
     evidence : dict of str to dict of str to DataFrame
-        The tests from the naive one to that of the surrogates; see ``foreshock.engine.validation.evidence.ladder``.
+        The tests from the naive one to the surrogate test; see ``foreshock.engine.validation.evidence.ladder``.
     lead_lag : dict of str to LeadLag
     verdicts : dict of str to Verdict
     table : MoveTable
-        The moves that all of it was measured on.
+        The forward moves that all tests use.
     """
 
     forward: dict[str, ForwardMoves]
@@ -57,7 +57,7 @@ class Judgement:
     table: MoveTable
 
     def surrogate(self, label: str) -> dict[str, Surrogate] | None:
-        """What the surrogate test says of a detector, by horizon."""
+        """Result of the surrogate test for one detector, by horizon; None without a test."""
         return _by_horizon(self.surrogates, label)
 
 
@@ -69,7 +69,7 @@ def judge(
     setting: Judging,
     step: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Forward moves, evidence, surrogate test and verdict of some detectors on one history.
+    """Compute forward moves, evidence, surrogate test and verdict of several detectors on one history.
 
     ``step`` is called once for each detector, once for each surrogate, and once more for each detector.
     """
@@ -98,7 +98,7 @@ def judge(
 def _evidence(
     shared: EvidenceTable, found: Signals, estimates: Mapping[str, Estimate | None], setting: Judging
 ) -> tuple[dict[str, pd.DataFrame], LeadLag]:
-    """The tests of one detector by horizon, with what the surrogates say, and its lead."""
+    """The tests of one detector by horizon, the surrogate test among them, and its lead."""
     cooldown, n_bootstrap, seed = setting.cooldown, setting.n_bootstrap, setting.seed
     frames = {
         name: evidence_frame(horizon_evidence(shared, found, name, cooldown, n_bootstrap, n_bootstrap, seed), estimate)
@@ -121,7 +121,7 @@ def _surrogates(
     try:
         model = fit_surrogates(bars, setting.family)
     except DataError as error:
-        # Too little history for a volatility model: the lesser test is left, and the results say so.
+        # The history is too short for a volatility model: the volatility-matched ratio decides, and the results say why.
         return None, None, str(error)
     test = run_surrogate_test(
         model, signals, rescorers, make_features, setting, n_jobs=-1, on_step=lambda: step("surrogate histories")
@@ -142,7 +142,7 @@ def _by_horizon(test: SurrogateTest | None, label: str) -> dict[str, Surrogate] 
 
 
 def _estimate(found: Surrogate, forward: ForwardMoves, horizon: str) -> Estimate:
-    """The surrogate test as a row of the evidence: activity after alerts over what it is after those on the surrogates."""
+    """The surrogate test as a row of the evidence: activity after alerts divided by that after alerts on the surrogates."""
     moves, (low, high) = forward[horizon], np.exp(found.ci)
     n = moves.n_others + found.n_events
     against = "the detector on surrogate histories"

@@ -1,4 +1,4 @@
-"""What a study found: in memory, as tables, as files."""
+"""The result of a study: in memory, as tables and as files."""
 
 from __future__ import annotations
 
@@ -33,24 +33,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class StudyResult(Shown):
-    """What a study found; everything is out of sample.
+    """Result of a study, out of sample throughout.
 
     Parameters
     ----------
     title : str
+        Heading of the report.
     results : dict
-        The content of results.json.
+        The content of results.json: JSON types, fractions, None where not known.
     bars : Bars
         The cleaned history.
     regimes : Regimes
-        Out of sample, on the rows of ``bars``.
+        Market regimes, out of sample, on the rows of ``bars``.
     scores, signals, forward, verdicts : dict
-        By detector label.
+        Scores, alerts, forward moves and verdict by detector label.
     backtests : dict of str to BacktestResult
         By strategy, on the rows from the first test block on.
     risk_paths : dict of str to RiskPath
-        By strategy; empty where the history is too short to forecast value at risk.
+        Forecasts of value at risk by strategy; empty if the history is too short for them.
     quality : QualityReport
+        Findings of the cleaning.
+
+    Examples
+    --------
+    Running a study takes seconds to hours.
+
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=7, n_symbols=2).bars
+    >>> result = fs.Study(bars, ["zscore"], n_surrogates=0).run()  # doctest: +SKIP
+    >>> print(result)  # doctest: +SKIP
+    >>> result.verdicts["zscore"].label, result.equity.iloc[-1]  # doctest: +SKIP
+    >>> result.report("study.html")  # doctest: +SKIP
     """
 
     title: str
@@ -71,7 +84,7 @@ class StudyResult(Shown):
         yield "; ".join(f"{one_line(label, 30)} {verdict.label}" for label, verdict in self.verdicts.items())
 
     def __str__(self) -> str:
-        """The essentials of the summary, a row for each detector, in at most 80 columns."""
+        """The short summary, one row for each detector, in at most 80 columns."""
         return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
 
     def summary(self, short: bool = False) -> pd.DataFrame:
@@ -82,12 +95,12 @@ class StudyResult(Shown):
         Parameters
         ----------
         short : bool
-            Only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``, ``avoidance_return``
-            and ``luck_below``.
+            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``,
+            ``avoidance_return`` and ``luck_below``.
 
-        Examples
-        --------
-        ``print(result)`` shows the short one, and ``result.summary()`` has the rest.
+        Notes
+        -----
+        ``print(result)`` shows the short summary.
         """
         check_switch("short", short)
         table = self._summary()
@@ -136,7 +149,7 @@ class StudyResult(Shown):
 
     @property
     def exposure(self) -> pd.DataFrame:
-        """Value of the positions of each strategy as a fraction of its equity, at the bar closes."""
+        """Value of the positions of each strategy as a fraction of its equity, at the bar closes (UTC without a zone)."""
         return self._at_closes({name: result.exposure for name, result in self.backtests.items()})
 
     def _at_closes(self, columns: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -165,13 +178,13 @@ class StudyResult(Shown):
         return pd.concat(parts, ignore_index=True)
 
     def trades_frame(self) -> pd.DataFrame:
-        """Long table of all fills, with the strategy's name in front."""
+        """Long table of all fills; the first column is the strategy's name."""
         parts = [result.trades.assign(strategy=name) for name, result in self.backtests.items()]
         trades = pd.concat(parts, ignore_index=True)
         return trades[["strategy", *trades.columns.drop("strategy")]]
 
     def closed_trades_frame(self) -> pd.DataFrame:
-        """Long table of all closed trades but those of random timing, with the strategy's name in front."""
+        """Long table of all closed trades except those of random timing; the first column is the strategy's name."""
         parts = [
             closed_trades(result).assign(strategy=name)
             for name, result in self.backtests.items()
@@ -181,14 +194,14 @@ class StudyResult(Shown):
         return trades[["strategy", *trades.columns.drop("strategy")]]
 
     def report(self, path: str | Path, command: str = "") -> Path:
-        """Write the self-contained HTML report; an earlier file stays until the new one is whole.
+        """Write the self-contained HTML report; an earlier file stays until the new one is complete.
 
         Parameters
         ----------
-        path : path
-            Of the file; its folder is made.
+        path : str or Path
+            File to write; its folder is created.
         command : str
-            How to run the study again, as the page says it.
+            Command that runs the study again, to show on the page.
 
         Raises
         ------
@@ -201,7 +214,7 @@ class StudyResult(Shown):
         return path
 
     def figures(self) -> dict[str, Any]:
-        """Every chart of the report as a plotly figure, by name: for notebooks."""
+        """Every chart of the report as a plotly figure, by name, for notebooks."""
         from foreshock.reports.parts.still import every_chart, figure_of
 
         return {chart.name: figure_of(chart) for chart in every_chart(self._page().charts())}
@@ -232,7 +245,7 @@ class StudyResult(Shown):
     def save(self, folder: str | Path, command: str = "") -> Path:
         """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
 
-        All four are written under other names first and renamed when the last is whole.
+        All four are written under temporary names and renamed when the last is complete.
         """
         check_path("folder", folder)
         folder = Path(folder)

@@ -1,4 +1,4 @@
-"""The circumstances of the alerts: what follows them, in which years, assets and regimes they matter, and the regimes."""
+"""The circumstances of the alerts: what follows them, the years, assets and regimes in which they matter, and the regimes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from foreshock.engine.validation.moves.slices import slice_masks, sliced_moves
 from foreshock.study.side_by_side import for_each, worth_processes
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
-# Bootstrap draws of a slice: there are many of them.
+# Bootstrap draws of one slice: fewer than elsewhere, because there are many slices.
 SLICE_DRAWS = 199
 
 
@@ -103,7 +103,7 @@ def slices_section(
 
 
 def regimes_section(regimes: Regimes) -> dict[str, Any]:
-    """Share of the known rows that each regime holds, in all and by symbol."""
+    """Share of the known rows in each regime, overall and by symbol."""
     known = {symbol: regimes.labels[regimes.labels[:, i] >= 0, i] for i, symbol in enumerate(regimes.symbols)}
     return {
         "names": regimes.names,

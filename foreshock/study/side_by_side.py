@@ -1,4 +1,4 @@
-"""Work on several detectors or strategies side by side, each in a process of its own where that pays."""
+"""Run a task for several detectors or strategies, in parallel processes where that pays."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from foreshock.engine.scores import Scores
 
 Scored = tuple[Scores, FittedFolds]
 Found = TypeVar("Found")
-# Bars times symbols from which on processes pay for their start.
+# Bars times symbols from which on parallel processes save more time than their start costs.
 WORTH_PROCESSES = 200_000
 
 
 def worth_processes(bars: Bars) -> bool:
-    """Whether work on these bars pays for the start of processes."""
+    """Whether the bars are so many that parallel processes save more time than their start costs."""
     return bars.close.size >= WORTH_PROCESSES
 
 
 def for_each(
     task: Callable[..., Found], arguments: Mapping[str, tuple], bars: Bars, on_done: Callable[[str], object] = lambda _: None
 ) -> dict[str, Found]:
-    """``task(*arguments[label])`` by label; results do not depend on how many run at a time.
+    """``task(*arguments[label])`` by label; results do not depend on the number of processes.
 
     Parameters
     ----------
     task : callable
-        Of a module, so that another process finds it.
+        A module-level function, which another process can import.
     arguments : dict of str to tuple
-        Large arrays that several share are copied once.
+        Arguments of the task by label. Large arrays that several tuples share are copied to other processes once.
     bars : Bars
-        The history worked on: processes pay for a large one.
+        The history; its size decides whether to use several processes.
     on_done : callable
-        Told the label after each.
+        Called with each label when its task is done.
     """
     from joblib import Parallel, delayed
 
     n_jobs = -1 if worth_processes(bars) and len(arguments) > 1 else 1
-    # Typed by joblib for every way of returning at once.
+    # joblib's return type is a union of all modes, hence Any.
     results: Any = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_alone)(task, given) for given in arguments.values())
     found = {}
     for label, result in zip(arguments, results, strict=True):
@@ -68,7 +68,7 @@ def walk_forward_all(
     train_scores: bool = False,
     on_fold: Callable[[str], None] = lambda _: None,
 ) -> Iterator[tuple[str, Scored | ConfigError]]:
-    """Label and ``fit_walk_forward`` of each detector, or the error of one that refuses; quick ones first.
+    """Yield each label with the result of ``fit_walk_forward``, or with the ConfigError that it raised; fast detectors come first.
 
     Parameters
     ----------
@@ -76,20 +76,21 @@ def walk_forward_all(
     features : Features
     splits : WalkForward
     purge : int
-        Bars between training and test rows: one for all detectors, so that they are judged on the same rows.
+        Bars between training and test rows, the same for all detectors, so that they are judged on the same rows.
     train_scores : bool
+        Whether to keep the scores of the training rows.
     on_fold : callable
-        Told the label after each fold; of a detector in another process after all of its folds.
+        Called with the label after each fold; for a detector in another process, after all of its folds.
     """
     from joblib import Parallel, delayed
 
-    # Begun last, the slowest would keep one core busy while the others have nothing left to do.
+    # The slowest starts first: started last, it would run alone while the other cores are idle.
     slow = sorted((label for label, detector in detectors.items() if detector.slow), key=lambda label: -detectors[label].slow)
     apart = slow if len(slow) > 1 else []
     for label, detector in detectors.items():
         if label not in apart:
             yield label, _scored(detector, features, splits, purge, train_scores, lambda label=label: on_fold(label))
-    # Typed by joblib for every way of returning at once.
+    # joblib's return type is a union of all modes, hence Any.
     results: Any = Parallel(n_jobs=-1, return_as="generator")(
         delayed(_scored)(detectors[label], features, splits, purge, train_scores) for label in apart
     )

@@ -1,4 +1,4 @@
-"""What acting on the alerts earned: backtests on the test rows, random timings, costs, and value at risk through time."""
+"""Acting on the alerts: backtests on the test rows, random timings, costs, and value at risk over time."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _share_below(own: float, totals: list[float]) -> np.floating:
 
 
 def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Costs) -> dict[str, Any]:
-    """Total return of each strategy at each cost of a fill, and the cost at which nothing is left."""
+    """Total return of each strategy at each cost of a fill, and the cost at which the total return is zero."""
     sweep = cost_sweep(bars, {name: result.weights for name, result in backtests.items()}, costs=costs)
     rates = [column for column in sweep.columns if column != "break_even"]
     return {
@@ -149,7 +149,7 @@ def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Cos
 
 
 def risk_section(backtests: Mapping[str, BacktestResult], bars: Bars, seed: int) -> tuple[dict[str, RiskPath], dict[str, Any]]:
-    """Forecasts of each strategy's risk and every test of them; or no forecast and the reason."""
+    """Risk forecasts of each strategy and their tests; if the history is too short, no forecast and the reason."""
     arguments = {name: (result.returns, result.interval, result.time, seed) for name, result in backtests.items()}
     try:
         found = for_each(_tested_path, arguments, bars)

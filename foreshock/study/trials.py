@@ -1,4 +1,4 @@
-"""A study in the trial ledger, and what the ledger takes off its Sharpe ratios."""
+"""Record a study in the trial ledger, and deflate its Sharpe ratios by the number of trials."""
 
 from __future__ import annotations
 
@@ -16,20 +16,41 @@ from foreshock.engine.validation.selection.sharpe import deflated_sharpe, sharpe
 from foreshock.plain import plain
 from foreshock.study.result import StudyResult
 
-# What a verdict was decided on; a study may have more.
+# The figures that a ledger entry keeps for each verdict.
 EVIDENCE = ("n_events", "abs_move_ratio", "matched_ratio", "p_naive", "p_matched", "p_surrogate", "q")
 
 
 def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
-    """Write a study into the ledger and deflate its Sharpe ratios by everything the ledger has seen on the same data.
+    """Write a study into the ledger, and deflate its Sharpe ratios by all trials in the ledger on the same data.
 
-    The entry holds the study's configuration (without its title), the hash of its bars, what each verdict was decided on, and of
+    The entry holds the study's configuration (without its title), the hash of its bars, the figures behind each verdict, and for
     each strategy the Sharpe ratio per bar and a hash of its returns.
+
+    Parameters
+    ----------
+    result : StudyResult
+        The study to record.
+    ledger : Ledger
+        The ledger to append to.
 
     Returns
     -------
     StudyResult
-        With ``deflated_sharpe`` in each backtest of ``results`` and with ``results["trials"]``; see ``deflate_study``.
+        A copy with ``deflated_sharpe`` in each backtest of ``results`` and with ``results["trials"]``; see ``deflate_study``.
+
+    Raises
+    ------
+    ConfigError
+        If an argument has another type.
+    DataError
+        If the ledger is damaged or cannot be written.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> ledger = fs.Ledger("trials.jsonl")
+    >>> result = fs.Study(bars, ["zscore"]).run()  # doctest: +SKIP
+    >>> fs.record_study(result, ledger).results["trials"]["n_trials"]  # doctest: +SKIP
     """
     check_type("result", result, StudyResult, "run one with fs.Study")
     check_type("ledger", ledger, Ledger, "make one with fs.Ledger")
@@ -40,11 +61,36 @@ def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
 
 
 def deflate_study(result: StudyResult, ledger: Ledger | None = None, entry: Entry | None = None) -> StudyResult:
-    """The study with the deflated Sharpe ratio of each strategy; nothing is written.
+    """Compute the deflated Sharpe ratio of each strategy of a study [1]_; nothing is written.
 
-    Trials are the study's own strategies and all that the ledger holds on data of the same hash. Strategies with the same returns
-    are one trial, whatever they were called; configurations without strategies count as one each. ``results["trials"]`` says how
-    many there were, the variance of their Sharpe ratios per bar, and which entry of the ledger the study is.
+    The trials are the study's own strategies and those in the ledger on data of the same hash. Strategies with equal returns are
+    one trial, whatever their names; configurations without strategies count as one each. ``results["trials"]`` has the number of
+    trials, the variance of their Sharpe ratios per bar, and the study's entry in the ledger.
+
+    Parameters
+    ----------
+    result : StudyResult
+        The study.
+    ledger : Ledger, optional
+        Ledger of earlier trials; by default only the study's own strategies count.
+    entry : Entry, optional
+        The study's own entry in the ledger.
+
+    Returns
+    -------
+    StudyResult
+        A copy with ``deflated_sharpe``, a probability, in each backtest of ``results``; None where it is not known.
+
+    References
+    ----------
+    .. [1] Bailey and Lopez de Prado (2014), The deflated Sharpe ratio: correcting for selection bias, backtest overfitting and
+       non-normality.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> result = fs.Study(bars, ["zscore"]).run()  # doctest: +SKIP
+    >>> fs.deflate_study(result).results["trials"]["n_trials"]  # doctest: +SKIP
     """
     check_type("result", result, StudyResult, "run one with fs.Study")
     if ledger is not None:
@@ -60,7 +106,7 @@ def deflate_study(result: StudyResult, ledger: Ledger | None = None, entry: Entr
         tried |= dict(_known_strategies(ledger.entries(), data_hash))
     ratios = [ratio for ratio in tried.values() if ratio is not None]
     n_trials = max(len(tried), n_configurations)
-    # One ratio has no spread: the luck of several trials is then not known.
+    # A single ratio has no variance, so the expected maximum of several trials is unknown.
     variance = float(np.var(ratios, ddof=1)) if len(ratios) > 1 else None
     backtests = dict(result.results["backtests"])
     for name, backtest in result.backtests.items():
@@ -108,7 +154,7 @@ def _evidence(result: StudyResult) -> dict[str, dict[str, Any]]:
 
 
 def describe(entry: Entry) -> str:
-    """What an entry holds, in a line."""
+    """One line that describes an entry of the ledger."""
     found = entry.result
     if entry.kind != TRIAL or "strategies" not in found:
         return f"{found.get('dropped_bytes')} bytes of a torn line dropped" if entry.kind == "repair" else ""

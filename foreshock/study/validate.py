@@ -1,4 +1,4 @@
-"""One detector, one horizon, one verdict."""
+"""Validation of one detector at one horizon."""
 
 from __future__ import annotations
 
@@ -36,19 +36,29 @@ from foreshock.study.judge import judge
 
 @dataclass(frozen=True, repr=False)
 class Validation(Verdict):
-    """A verdict with what it rests on.
+    """A verdict with its evidence.
 
     Parameters
     ----------
     p_value : float
-        Of the surrogate test: the share of histories of volatility alone in which the alerts do as well.
+        p-value of the surrogate test: the share of volatility-only surrogate histories whose alerts do at least as well; NaN
+        without a test.
     evidence : DataFrame
-        Every test, from the naive one to that of the surrogates; see ``fs.evidence``.
+        Every test, from the naive one to the surrogate test; see ``fs.evidence``.
     calibration : DataFrame
-        Measured size and power of the surrogate test on simulated histories of one symbol, those nearest in bars, horizon and
-        events first.
+        Measured size and power of the surrogate test on simulated histories of one symbol, ordered by similarity in bars,
+        horizon and events.
     lead : float
-        Bars from the alert to the bar in which activity sets in; NaN if none stands out.
+        Bars from the alert to the bar in which activity sets in; NaN if there is no such bar.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
+    >>> rule = fs.RollingQuantile(0.95, "20D")
+    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_surrogates=19, n_bootstrap=99)
+    >>> found.evidence["p"][["naive", "surrogate"]].round(2).tolist()
+    [0.0, 0.25]
     """
 
     p_value: float
@@ -65,7 +75,7 @@ class Validation(Verdict):
 
 
 class ValidateOptions(TypedDict, total=False):
-    """Rare keywords of ``validate``."""
+    """Rarely used keywords of ``validate``."""
 
     family: str
     n_bootstrap: int
@@ -86,42 +96,60 @@ def validate(
     cooldown: str | None = None,
     **options: Unpack[ValidateOptions],
 ) -> Validation:
-    """Is what follows a detector's alerts more than the volatility already visible explains?
+    """Test whether the moves after a detector's alerts exceed what the volatility already visible explains.
 
-    Scores are walk-forward, thresholds causal. The surrogate test decides; see ``fs.surrogate_test``.
+    Scores are walk-forward and thresholds causal. The surrogate test decides the verdict; see ``fs.surrogate_test``.
 
     Parameters
     ----------
     bars : Bars
+        History, which is cleaned first.
     detector : str or Detector
+        Name, or detector; it is cloned.
     features : sequence of str, or callable
-        Names for ``ohlcv_features``, or a function of bars that gives ``Features`` on their rows and symbols.
+        Names for ``ohlcv_features``, or a function of bars that returns ``Features`` on their rows and symbols. It is also
+        called with the bars of each surrogate history.
     threshold : Threshold, optional
-        ``RollingQuantile()`` by default.
+        Rule that turns scores into alerts, ``RollingQuantile()`` by default.
     horizon : str
+        Duration of the forward moves.
     n_surrogates : int
-        At least 19.
+        Surrogate histories, at least 19.
     seed : int
+        Seed of the surrogates and the bootstrap.
     splits : WalkForward, optional
-        By default a year of training and 90 days of test, or, of a shorter history, a third and a twelfth of it.
+        By default a year of training and 90 days of test; for histories up to two years, a third and a twelfth of the history.
     delay : int
-        Bars from a signal to the first bar measured.
+        Bars from a signal to the first bar measured, at least 1.
     cooldown : str, optional
-        After an event no other of the symbol for this long; by default the horizon.
+        Time after an event during which further alerts of the symbol are not events; by default the horizon.
     family : str, default "best"
-        Of the surrogates.
+        Volatility model of the surrogates; see ``fs.fit_surrogates``.
     n_bootstrap : int, default 999
-        At least 99.
+        Bootstrap draws, at least 99.
+
+    Returns
+    -------
+    Validation
 
     Raises
     ------
     ConfigError
-        If an argument is of the wrong kind, a window or the horizon does not fit into the data, or there are too few surrogates or
-        bootstrap draws.
+        If an argument has the wrong type, a window or the horizon does not fit into the data, or there are too few surrogates
+        or bootstrap draws.
     DataError
-        If nothing can be scored.
+        If no row can be scored.
     TypeError
-        If there is no such keyword.
+        If a keyword is unknown.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
+    >>> rule = fs.RollingQuantile(0.95, "20D")
+    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_surrogates=19, n_bootstrap=99)
+    >>> found.label, round(found.p_value, 2)
+    ('echoes volatility', 0.25)
     """
     check_one("splits", splits)
     check_one("features", features)
@@ -172,7 +200,7 @@ def _usual_splits(bars: Bars) -> WalkForward:
 
 
 def _calibration(n_bars: int, horizon: int, n_events: int) -> pd.DataFrame:
-    """The measured settings, nearest in bars, horizon and events first."""
+    """The measured settings, ordered by similarity in bars, horizon and events."""
 
     def away(row: Measured) -> float:
         pairs = (n_bars, row.n_bars), (horizon, row.horizon), (max(n_events, 1), row.n_events)

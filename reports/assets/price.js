@@ -5,7 +5,7 @@
   const BAND = 8, GAP = 3, COUNTS = 18, CELL = 3, SLACK = 8000, FEWEST = 10, SETTLED = 120;
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  // Base64 of a zlib stream, as price_payload.py writes it.
+  // Base64 of a zlib stream, as reports/price/payload.py writes it.
   const inflated = async id => {
     const text = atob(document.getElementById(id).textContent);
     const bytes = new Uint8Array(text.length);

@@ -1,4 +1,4 @@
-"""The charts of a comparison: ranks through the periods, and the critical difference."""
+"""The charts of a comparison: ranks over the years, and the critical difference."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from foreshock.reports.comparison.tables import FRIEDMAN_BLOCKS, detectors_of, i
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import DASHES, N_COLOURS, ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
 
-# Lines of the rank chart that are shown at first: those of the best mean ranks, and no baseline.
+# Lines of the rank chart that are visible at first: the best mean ranks, without baselines.
 N_SHOWN = 5
 
 
 def rank_chart(i: int, study: Mapping[str, Any]) -> Chart | None:
-    """Rank of each detector in each year; None without two years."""
+    """Rank of each detector in each year; None with fewer than two years."""
     years = study["ranks"]["year"]
     if len(years) < 2:
         return None
@@ -56,7 +56,7 @@ def rank_chart(i: int, study: Mapping[str, Any]) -> Chart | None:
     return Chart(
         f"rank-{i}",
         f"Ranks from year to year: Kendall's tau {fmt.ratio(tau['mean_tau'])} on average",
-        f"rank by volatility-matched ratio, 1 the largest; tau 1 is the same order, 0 an unrelated one; "
+        f"rank by volatility-matched ratio, 1 is the largest; tau is 1 for the same order, 0 for an unrelated one; "
         f"n = {fmt.count(len(years))} years, {fmt.counted(len(ranks), 'detector')}; press a name to show or hide it",
         spec_of(figure),
         height_of(figure),
@@ -65,13 +65,13 @@ def rank_chart(i: int, study: Mapping[str, Any]) -> Chart | None:
 
 
 def critical_chart(i: int, study: Mapping[str, Any], by: str) -> Chart | None:
-    """Mean rank of each detector, and bars that join those not told apart; None where there is no comparison."""
+    """Mean rank of each detector, and bars that join detectors which do not differ; None without a comparison."""
     found = study["rank_comparison"][by]
     if found["reason"] is not None:
         return None
     names, means, apart = found["names"], found["mean_ranks"], found["critical_difference"]
     groups = found["groups"]
-    # Above the rows, room for the length of the critical difference.
+    # One more row at the top shows the length of the critical difference.
     figure = blank((len(names) + 1) * ROW + 56)
     figure.add_scatter(
         x=[means[0], means[0] + apart],
@@ -118,12 +118,12 @@ def critical_chart(i: int, study: Mapping[str, Any], by: str) -> Chart | None:
     every = len(means) * (len(means) - 1) // 2
     title = f"{fmt.count(n_pairs)} of {fmt.counted(every, 'pair')} of detectors differ by more than the critical difference"
     if found["p_value"] > found["level"]:
-        # The critical difference is meant for after a test that finds one.
+        # The critical difference is only valid after Friedman's test finds a difference.
         title = "Friedman's test finds no difference between the detectors" + (f", though {title}" if n_pairs else "")
     return Chart(
         f"critical-{by}-{i}",
         title,
-        f"◆ mean rank, 1 the largest ratio; a grey bar joins detectors that cannot be told apart at 5 %; Friedman's p "
+        f"◆ mean rank, 1 is the largest ratio; a grey bar joins detectors that do not differ at 5 %; Friedman's p "
         f"{fmt.p_value(found['p_value'])}; n = {fmt.count(found['n_blocks'])} blocks, {FRIEDMAN_BLOCKS[by]}",
         spec_of(figure),
         height_of(figure),

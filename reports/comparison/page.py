@@ -1,4 +1,4 @@
-"""The page of a comparison: what holds over periods, what does not, and what changed between studies."""
+"""The page of a comparison: stability over periods, and changes between studies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,21 +9,22 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.page import Page, first_of
 from foreshock.reports.parts.tables import settings_table
 
-# Cells that are named in a sentence.
+# Cells that a sentence names at most.
 N_NAMED = 4
 
 
 @dataclass(frozen=True)
 class ComparisonReport(Page):
-    """One self-contained HTML page about one study through history, or several side by side.
+    """One self-contained HTML page about one study over time, or several studies compared.
 
     Parameters
     ----------
     content : dict
         Content of comparison.json: JSON types only, fractions, None where not known.
     command : str
-        How to make the page again.
+        Command that makes the page again.
     title : str
+        Heading of the page.
     """
 
     template: ClassVar[str] = "comparison.html.j2"
@@ -33,15 +34,15 @@ class ComparisonReport(Page):
     title: str = "Detectors through history"
 
     def headline(self) -> list[str]:
-        """What was found, in sentences: the first is the answer, the others qualify it."""
+        """The findings in sentences: the first is the answer, the others qualify it."""
         return headline(self.content)
 
     def facts(self) -> list[tuple[str, str]]:
-        """Label and value of what the head of the page says about the data."""
+        """Facts about the data for the head of the page, as pairs of label and value."""
         return facts(self.content)
 
     def pieces(self) -> dict[str, Any]:
-        """The values of the template beside title, headline, facts and command."""
+        """Further values of the template, besides title, headline, facts and command."""
         content = self.content
         studies = [_section(i, name, study) for i, (name, study) in enumerate(content["studies"].items())]
         changed = {"rows": tables.changes_table(content), "config": tables.config_table(content)} if len(studies) > 1 else None
@@ -58,12 +59,12 @@ class ComparisonReport(Page):
         }
 
 
-# Settings under which a verdict means something else.
+# Settings that change the meaning of a verdict.
 TESTED_BY = {"data": "their data", "horizons": "their horizons", "surrogates": "their surrogates"}
 
 
 def headline(content: Mapping[str, Any]) -> list[str]:
-    """What holds and what does not, in sentences: of one study all of them, of several what changed and whether rankings hold."""
+    """The findings in sentences: all of them for one study; for several, the changes and the stability of each ranking."""
     studies = content["studies"]
     if len(studies) == 1:
         return sentences(next(iter(studies.values())))
@@ -75,7 +76,7 @@ def headline(content: Mapping[str, Any]) -> list[str]:
     )
     unlike = sorted({row["key"].split(".")[0] for row in content["config_changes"]} & set(TESTED_BY))
     differing = " and ".join(TESTED_BY[key] for key in unlike)
-    caution = [f"The studies differ in {differing}, so these verdicts are not of like with like."] if unlike and changes else []
+    caution = [f"The studies differ in {differing}, so these verdicts cannot be compared directly."] if unlike and changes else []
     if not changes:
         first = "The studies have no detector in common."
     doubtful = [sentence for name, study in studies.items() for sentence in _baseline_sentence(study, f" in {name}")]
@@ -83,7 +84,7 @@ def headline(content: Mapping[str, Any]) -> list[str]:
 
 
 def sentences(study: Mapping[str, Any]) -> list[str]:
-    """What holds over the periods of one study: the ranking from year to year, single cells, and pairs of detectors."""
+    """Stability over the periods of one study: the ranking from year to year, single cells, and pairs of detectors."""
     return [_ranking_sentence(study), *_cell_sentences(study), *_pair_sentence(study), *_baseline_sentence(study)]
 
 
@@ -99,31 +100,31 @@ def _baseline_sentence(study: Mapping[str, Any], where: str = "") -> list[str]:
 def _ranking_sentence(study: Mapping[str, Any]) -> str:
     years, tau = study["rank_comparison"]["year"], study["stability"]["year"]
     if years["reason"] is not None:
-        return f"Whether the ranking of the detectors holds from year to year cannot be told: {years['reason']}."
+        return f"Whether the ranking of the detectors is stable from year to year is not known: {years['reason']}."
     figures_ = (
         f"Friedman's p {fmt.p_value(years['p_value'])} over {fmt.counted(years['n_blocks'], 'year')}"
         f", mean Kendall's tau {fmt.ratio(tau['mean_tau'])} over {fmt.counted(tau['n_pairs'], 'pair')} of years"
     )
     if years["p_value"] <= years["level"]:
-        return f"The detectors rank alike from year to year, more than chance would have it: {figures_}."
-    return f"From year to year the ranking of the detectors is not more alike than chance would have it: {figures_}."
+        return f"The detectors rank more alike from year to year than by chance: {figures_}."
+    return f"From year to year the detectors do not rank more alike than by chance: {figures_}."
 
 
 def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     cells = study["cells"]
     if not cells["n_tested"]:
-        return ["No cell was tested for being beyond chance: the results hold no p of the slices."]
+        return ["No cell was tested against chance: the results have no p of the slices."]
     found = [row for row in study["slices"] if row["q"] is not None and row["q"] <= cells["level"]]
-    every = f"Of {fmt.count(cells['n_tested'])} tests (a detector in a year, asset or regime)"
+    every = f"Among {fmt.count(cells['n_tested'])} tests (a detector in a year, asset or regime)"
     if not found:
-        return [f"{every}, none is beyond chance once their number is allowed for."]
+        return [f"{every}, none is beyond chance after correction for their number."]
     named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found], N_NAMED)
-    # By volatility matching, which is the lesser test.
+    # These cells use volatility matching, a weaker test than the surrogate test.
     said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}."]
     idle = sorted({row["detector"] for row in found if tables.is_baseline(study, row["detector"])})
     if idle:
-        some = "It is" if len(found) == 1 else "Some are"
-        said.append(f"{some} of a baseline ({', '.join(idle)}), so read such cells with suspicion.")
+        some = "It belongs to" if len(found) == 1 else "Some belong to"
+        said.append(f"{some} a baseline ({', '.join(idle)}), so read such cells with suspicion.")
     return said
 
 
@@ -135,17 +136,17 @@ def _pair_sentence(study: Mapping[str, Any]) -> list[str]:
     behind = [name for name, mean in zip(found["names"], means, strict=True) if mean - means[0] > apart]
     over = f"Over {fmt.counted(found['n_blocks'], 'block')} of an asset in a year"
     if found["p_value"] > found["level"]:
-        why = f"Friedman's test does not tell the detectors apart (p {fmt.p_value(found['p_value'])})"
+        why = f"Friedman's test finds no difference between the detectors (p {fmt.p_value(found['p_value'])})"
         return [f"{over}, {best} has the best mean rank, but {why}."]
     if not behind:
-        return [f"{over}, {best} has the best mean rank, and none of the others is told apart from it."]
+        return [f"{over}, {best} has the best mean rank, and no other detector differs significantly from it."]
     others = len(found["names"]) - 1 - len(behind)
     rest = f", not from the other {fmt.count(others)}" if others else ""
-    return [f"{over}, {best} has the best mean rank and is told apart from {', '.join(behind)}{rest}."]
+    return [f"{over}, {best} has the best mean rank and differs significantly from {', '.join(behind)}{rest}."]
 
 
 def facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The studies in a few words."""
+    """Facts about the studies: names, symbols, range and hashes."""
     studies = content["studies"]
     data = [study["data"] for study in studies.values()]
     symbols = list(dict.fromkeys(symbol for found in data for symbol in found["symbols"]))

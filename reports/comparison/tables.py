@@ -11,16 +11,16 @@ from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, se
 from foreshock.reports.study.order import verdict_kind
 
 KINDS = ("year", "asset", "regime")
-# Stands before a ratio that is beyond chance; no colour alone says so.
+# Marks a ratio that is beyond chance, so that colour is not the only sign.
 BEYOND = "◆"
-# A ratio this many times too large or too small has the full colour.
+# A ratio this many times above or below 1 gets the full colour.
 FULL_SHADE = 1.5
 SLICES_SHOWN = 20
 FRIEDMAN_BLOCKS = {"asset_year": "each asset in each year", "year": "years"}
 
 
 def detectors_of(study: Mapping[str, Any]) -> list[str]:
-    """Detectors in the order of the study, baselines last."""
+    """Detectors in the order of the study, with baselines last."""
     return sorted(study["verdicts"], key=lambda name: is_baseline(study, name))
 
 
@@ -63,14 +63,14 @@ def _ratio_cell(row: Mapping[str, Any] | None, cells: Mapping[str, Any]) -> Cell
     text = f"{BEYOND} {fmt.ratio(ratio)}" if beyond else fmt.ratio(ratio)
     detail = f"n = {fmt.count(row['n_events'])}"
     if row["n_events"] < cells["least_events"] or ratio <= 0:
-        # Of a few events, colour would only draw the eye to noise.
+        # With few events the ratio is mostly noise, so the cell has no colour.
         return Cell(text, detail, ratio)
     distance = log(ratio) / log(FULL_SHADE)
     return Cell(text, detail, ratio, "heat " + ("minus" if distance < 0 else "plus"), shade=min(abs(distance), 1.0))
 
 
 def cells_table(i: int, study: Mapping[str, Any]) -> Table:
-    """Every cell of the heat maps with its interval, p and q: what stands behind the colours."""
+    """Every cell of the heat maps with its interval, p and q."""
     rows = [
         [
             _detector(row["detector"], study),
@@ -101,7 +101,7 @@ def cells_table(i: int, study: Mapping[str, Any]) -> Table:
 
 
 def tau_table(i: int, study: Mapping[str, Any], by: str) -> Table | None:
-    """Kendall's tau between every two slices of a kind; None without two of them."""
+    """Kendall's tau between every two slices of a kind; None with fewer than two slices."""
     pairs = [pair for pair in study["rank_stability"] if pair["by"] == by]
     names = [name for name in slice_names(study, by) if any(name in (pair["first"], pair["second"]) for pair in pairs)]
     if not pairs:
@@ -115,7 +115,7 @@ def tau_table(i: int, study: Mapping[str, Any], by: str) -> Table | None:
 
 
 def pairs_table(i: int, study: Mapping[str, Any]) -> Table:
-    """Every two slices, with the p of independent rankings."""
+    """Kendall's tau of every two slices, with its p under independent rankings."""
     rows = [
         [
             Cell(pair["by"], sort=pair["by"]),
@@ -139,7 +139,7 @@ def pairs_table(i: int, study: Mapping[str, Any]) -> Table:
 
 
 def ranks_table(i: int, study: Mapping[str, Any]) -> Table:
-    """Rank of each detector in each slice: what stands behind the chart of ranks."""
+    """Rank of each detector in each slice: the values of the rank chart."""
     labels = detectors_of(study)
     rows = [
         [header(name), Cell(by), *(cell(ranks.get(label), fmt.number) for label in labels)]
@@ -148,12 +148,12 @@ def ranks_table(i: int, study: Mapping[str, Any]) -> Table:
     ]
     columns = [Column("Slice", kind="text"), Column("By", kind="text"), *(Column(label) for label in labels)]
     return Table(
-        f"ranks-{i}", "Rank by volatility-matched ratio, 1 the largest; detectors with few events have none", columns, rows
+        f"ranks-{i}", "Rank by volatility-matched ratio, 1 is the largest; detectors with few events have no rank", columns, rows
     )
 
 
 def mean_rank_table(i: int, study: Mapping[str, Any]) -> Table | None:
-    """Mean ranks, over assets in years and over years; None where there are neither."""
+    """Mean ranks over assets in years and over years; None if neither exists."""
     found = {by: compared for by, compared in study["rank_comparison"].items() if compared["reason"] is None}
     if not found:
         return None
@@ -164,11 +164,11 @@ def mean_rank_table(i: int, study: Mapping[str, Any]) -> Table | None:
         Column("Detector", kind="text"),
         *(Column("Mean rank", f"over {fmt.count(c['n_blocks'])} blocks, {FRIEDMAN_BLOCKS[by]}") for by, c in found.items()),
     ]
-    return Table(f"mean-rank-{i}", "Mean rank of each detector, 1 the largest ratio", columns, rows)
+    return Table(f"mean-rank-{i}", "Mean rank of each detector, 1 is the largest ratio", columns, rows)
 
 
 def friedman_table(i: int, study: Mapping[str, Any]) -> Table:
-    """Friedman's test and the critical difference for either kind of block, or why there is none."""
+    """Friedman's test and the critical difference for both kinds of block, or the reason why there is none."""
     rows = []
     for by, compared in study["rank_comparison"].items():
         known = compared if compared["reason"] is None else {}
@@ -205,12 +205,12 @@ def agreement_table(i: int, study: Mapping[str, Any]) -> Table:
             Cell(c.text, "", c.sort, "heat plus", shade=study["agreement"][name][other] or 0.0)
             for other, c in zip(names, row[1:], strict=True)
         ]
-    caption = "Share of the alerts of the detector in the row that the one in the column raised too, within a bar"
+    caption = "Share of the row detector's alerts that the column detector raised too, within one bar"
     return Table(f"agreement-{i}", caption, [Column("Detector", kind="text"), *(Column(name, kind="heat") for name in names)], rows)
 
 
 def changes_table(content: Mapping[str, Any]) -> Table:
-    """Detectors that a study shares with the first: verdict, ratios and q, in the first study and in the other."""
+    """Detectors that a study shares with the first: verdict, ratios and q in both studies."""
     names = list(content["studies"])
     several = len(names) > 2
     places = (f"in {names[0]}", "in the other" if several else f"in {names[-1]}")
@@ -291,7 +291,7 @@ def models_table(models: Mapping[str, Any]) -> Table:
         Column("VaR 95 %", "after alerts"),
         Column("VaR 95 %", "after other bars"),
     ]
-    caption = "Models that rebuild their input, in sample, out of sample, and as published; losses are positive"
+    caption = "Models that reconstruct their input, in sample, out of sample, and as published; losses are positive"
     return Table("models", caption, columns, rows)
 
 

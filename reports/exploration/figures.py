@@ -1,4 +1,4 @@
-"""The charts of an exploration that count: findings on a time line, histograms, boxes. All from the content of eda.json."""
+"""Charts of an exploration, from the content of eda.json: a time line of findings, histograms and boxes."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
 
-# Symbols that get charts of their own; tables have all.
+# At most this many symbols get their own charts; tables have all symbols.
 N_CHARTS = 12
 N_ROWS = 40
-# What was done about a finding: its marker and colour on the time line.
+# Marker and colour on the time line, by what was done about a finding.
 MARKS = {
     "left unknown": ("line-ns", "var(--raw)"),
     "removed": ("x-thin", "var(--ink)"),
@@ -23,12 +23,12 @@ MARKS = {
 
 
 def charted(results: Mapping[str, Any]) -> list[str]:
-    """The symbols that get charts of their own."""
+    """The symbols that get their own charts."""
     return list(results["data"]["symbols"])[:N_CHARTS]
 
 
 def timeline_chart(results: Mapping[str, Any]) -> Chart:
-    """For each symbol its span, and a mark at every run of findings."""
+    """The span of each symbol, and a mark at every run of findings."""
     data, quality = results["data"], results["quality"]
     names = list(quality["table"])[:N_ROWS]
     figure = blank(len(names) * ROW + 56)
@@ -93,7 +93,7 @@ def timeline_chart(results: Mapping[str, Any]) -> Chart:
 
 
 def histogram_charts(results: Mapping[str, Any]) -> list[Chart]:
-    """Log returns of each symbol, on a log scale of counts, with a normal beside."""
+    """Histogram of the log returns of each symbol with log-scaled counts, and a normal distribution for comparison."""
     return [
         _histogram_chart(i, symbol, results["returns"][symbol], results["data"]["interval"])
         for i, symbol in enumerate(charted(results))
@@ -113,7 +113,7 @@ def _histogram_chart(i: int, symbol: str, moments: Mapping[str, Any], interval: 
         hoverinfo="text",
         marker={"color": "var(--matched)"},
         hovertext=[
-            f"{fmt.percent(low, 2)} to {fmt.percent(high, 2)}<br>n = {fmt.count(count)}, of a normal {fmt.number(expected)}"
+            f"{fmt.percent(low, 2)} to {fmt.percent(high, 2)}<br>n = {fmt.count(count)}, normal {fmt.number(expected)}"
             for low, high, count, expected in zip(edges[:-1], edges[1:], counts, normal, strict=True)
         ],
     )
@@ -140,8 +140,8 @@ def _histogram_chart(i: int, symbol: str, moments: Mapping[str, Any], interval: 
     return Chart(
         f"hist-{i}",
         f"{symbol}: {fmt.percent(moments['far'], 2)} of returns lie beyond 3 standard deviations",
-        f"log return per {interval} bar by number of bars, log scale; line: a normal of the same mean and "
-        f"deviation, which has 0.27 %; "
+        f"log return per {interval} bar by number of bars, log scale; line: a normal distribution with the same mean "
+        f"and deviation, which has 0.27 %; "
         f"n = {fmt.count(moments['n'])}, {fmt.count(outside)} beyond 6 deviations not drawn",
         spec_of(figure),
         height_of(figure),
@@ -149,7 +149,7 @@ def _histogram_chart(i: int, symbol: str, moments: Mapping[str, Any], interval: 
 
 
 def box_charts(results: Mapping[str, Any]) -> dict[str, Chart]:
-    """Log returns by symbol, by hour of the day, and by period; without those that have fewer than two boxes."""
+    """Log returns by symbol, by hour of the day and by period; charts by hour and period need at least two boxes."""
     unit, interval = results["boxes"]["unit"], results["data"]["interval"]
     boxes = {key: [box for box in results["boxes"][key] if box["n"]] for key in ("symbol", "hour", "period")}
     if not boxes["symbol"]:
@@ -173,7 +173,7 @@ def _widest(boxes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
 
 
 def _box_chart(name: str, title: str, note: str, boxes: Sequence[Mapping[str, Any]], what: str, level: bool) -> Chart:
-    """Boxes side by side, or lying on top of each other if `level`: bars from quartile to quartile, lines for the rest."""
+    """Vertical boxes, or horizontal ones if `level`: bars between the quartiles, lines for whiskers and median."""
     places = list(range(len(boxes)))
     figure = blank(len(boxes) * ROW + 56 if level else 300)
     along, across = ("x", "y") if level else ("y", "x")

@@ -1,4 +1,4 @@
-"""The scatter matrix of the features as vector graphics: cells that hold rows, darker with more of them."""
+"""The scatter matrix of the features as vector graphics: cells are darker the more rows they hold."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ UNITS = {
 
 @dataclass(frozen=True)
 class MatrixPanel:
-    """One pair of features, or one feature on the diagonal: place, paths by darkness, and what it says when pointed at."""
+    """One pair of features, or one feature on the diagonal: position, paths by darkness, and hover text."""
 
     x: int
     y: int
@@ -32,7 +32,7 @@ class MatrixPanel:
 
 @dataclass(frozen=True)
 class Label:
-    """A text: place, anchor, and whether it stands upright."""
+    """A text with position and anchor; ``turned`` texts are vertical, ``strong`` ones bold."""
 
     x: float
     y: float
@@ -57,7 +57,7 @@ class Matrix:
 
 
 def scatter_matrix(results: Mapping[str, Any]) -> Matrix | None:
-    """Every pair of the paired features; None where there is none."""
+    """Every pair of the paired features; None without a pair."""
     found = results["scatter"]
     if not found or len(found["names"]) < 2:
         return None
@@ -97,7 +97,7 @@ def scatter_matrix(results: Mapping[str, Any]) -> Matrix | None:
         f"each cell is darker the more rows it holds, in steps of {_factor(found)} times; number: rank correlation; axes leave "
         f"out one row in a thousand at each end"
         + (f"; log scale for {logs}" if logs else "")
-        + f"; n = {fmt.count(found['n'])} rows, none thinned",
+        + f"; n = {fmt.count(found['n'])} rows, all drawn",
         LEFT + len(names) * (SIDE + GAP),
         low + BOTTOM,
         SIDE,
@@ -109,7 +109,7 @@ def scatter_matrix(results: Mapping[str, Any]) -> Matrix | None:
 def _title(names: Sequence[str], order: Sequence[str], spearman: Sequence[Sequence[float | None]]) -> str:
     pairs = {(a, b): spearman[order.index(a)][order.index(b)] or 0.0 for i, b in enumerate(names) for a in names[:i]}
     (a, b), rho = max(pairs.items(), key=lambda pair: abs(pair[1]))
-    return f"Of {len(names)} features, {_name(a)} and {_name(b)} go together most: rank correlation {fmt.ratio(rho)}"
+    return f"{_name(a)} and {_name(b)} are the most correlated of {len(names)} features: rank correlation {fmt.ratio(rho)}"
 
 
 def _name(feature: str) -> str:
@@ -130,7 +130,7 @@ def _factor(found: Mapping[str, Any]) -> str:
 
 
 def _cells(cells: Sequence[Sequence[int]], n_cells: int) -> list[tuple[int, str]]:
-    """One path for each darkness: cells of the same row that touch are one rectangle."""
+    """One path for each darkness; adjacent cells of a row form one rectangle."""
     if not cells:
         return []
     size, step = SIDE / n_cells, _step([cell[2] for cell in cells])

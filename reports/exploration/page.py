@@ -1,4 +1,4 @@
-"""The page of an exploration: what the data are, what is wrong with them, and how their returns behave."""
+"""The page of an exploration: the data, their faults, and the behaviour of their returns."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -10,7 +10,7 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.page import Page, first_of, history_facts
 from foreshock.reports.parts.tables import settings_table, words
 
-# Symbols and pairs with fewer are left out of the headline.
+# Symbols and pairs with fewer bars are left out of the headline.
 LEAST_BARS = 100
 
 
@@ -25,7 +25,7 @@ class EdaReport(Page):
     results : dict
         Content of eda.json: JSON types only, fractions, None where not known.
     command : str
-        How to make the page again.
+        Command that makes the page again.
     """
 
     template: ClassVar[str] = "eda.html.j2"
@@ -35,15 +35,15 @@ class EdaReport(Page):
     command: str
 
     def headline(self) -> list[str]:
-        """What was found, in sentences: the first is the answer, the others qualify it."""
+        """The findings in sentences: the first is the answer, the others qualify it."""
         return headline(self.results)
 
     def facts(self) -> list[tuple[str, str]]:
-        """Label and value of what the head of the page says about the data."""
+        """Facts about the data for the head of the page, as pairs of label and value."""
         return facts(self.results)
 
     def pieces(self) -> dict[str, Any]:
-        """The values of the template beside title, headline, facts and command."""
+        """Further values of the template, besides title, headline, facts and command."""
         results = self.results
         symbols = figures.charted(results)
         features, pairs = results["features"], results["correlation"]
@@ -108,7 +108,7 @@ class EdaReport(Page):
 
 
 def headline(results: dict[str, Any]) -> list[str]:
-    """What was found, in sentences: the state of the data first."""
+    """The findings in sentences: the state of the data first."""
     rows = results["quality"]["table"].values()
     missing, gaps = sum(row["missing"] for row in rows), sum(row["gaps"] for row in rows)
     found = results["quality"]["n_findings"] - missing
@@ -120,12 +120,12 @@ def headline(results: dict[str, Any]) -> list[str]:
     sentences = [
         f"{holes[:1].upper()}{holes[1:]}, and {fmt.counted(found, 'other finding') if found else 'nothing else was found'}."
     ]
-    # A symbol of a few bars, such as a part set apart, would set the ends of every range.
+    # A symbol of a few bars, such as a separated part, would set the ends of every range.
     enough = [moments for moments in results["returns"].values() if moments["n"] >= LEAST_BARS] or list(results["returns"].values())
     far = [moments["far"] for moments in enough if fmt.known(moments["far"])]
     if far:
         two = lambda x: fmt.percent(x, 2)  # noqa: E731
-        sentences.append(f"Beyond 3 standard deviations lie {_range(far, two)} of the returns; of a normal, 0.27{fmt.UNIT_SPACE}%.")
+        sentences.append(f"{_range(far, two)} of the returns lie beyond 3 standard deviations (normal: 0.27{fmt.UNIT_SPACE}%).")
     curves = list(results["autocorrelation"].values())
     lag = min(24, max((len(curve["returns"]) for curve in curves), default=1))
     curves = [curve for curve in curves if len(curve["returns"]) >= lag]
@@ -148,7 +148,7 @@ def headline(results: dict[str, Any]) -> list[str]:
 
 
 def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
-    """The data set in a few words."""
+    """Facts about the data set: symbols, bars, range and hash."""
     data = results["data"]
     return [("Symbols", first_of(data["symbols"])), *history_facts(data)]
 

@@ -1,4 +1,4 @@
-"""The charts of an exploration that run through time: autocorrelation, volatility, prices with regimes, their projection."""
+"""Charts of an exploration over time and lags: autocorrelation, volatility, prices with regimes, and their projection."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from foreshock.reports.exploration.figures import charted
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import AXIS, DASHES, N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
 
-# Lines of the volatility chart that are shown at first.
+# Lines of the volatility chart that are visible at first.
 N_SHOWN = 3
 REGIME_COLOURS = ("var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)")
 
@@ -49,15 +49,14 @@ def _autocorrelation_chart(i: int, symbol: str, found: Mapping[str, Any], interv
         f"acf-{i}",
         f"{symbol}: {fmt.count(at)} bars apart, |returns| correlate {fmt.ratio(found['absolute'][at - 1])}, "
         f"returns {fmt.ratio(found['returns'][at - 1])}",
-        f"autocorrelation by bars of {interval} apart; dotted: 95 % of white noise lies within; "
-        f"n = {fmt.count(found['n'])} returns",
+        f"autocorrelation by bars of {interval} apart; dotted: 95 % bounds of white noise; n = {fmt.count(found['n'])} returns",
         spec_of(figure),
         height_of(figure),
     )
 
 
 def volatility_chart(results: Mapping[str, Any]) -> Chart | None:
-    """Rolling volatility of every symbol, a year; None where there is none."""
+    """Rolling annual volatility of every symbol; None if it is not known."""
     found = results["volatility"]
     names = [name for name in charted(results) if any(fmt.known(x) for x in found["annual"][name])]
     if not names:
@@ -88,7 +87,7 @@ def volatility_chart(results: Mapping[str, Any]) -> Chart | None:
     return Chart(
         "volatility",
         f"Volatility of each symbol, rolling over {fmt.count(found['window'])} bars",
-        f"standard deviation of log returns, a year of 365 days, log scale; {_stretches(found)}, mean of each; "
+        f"standard deviation of log returns, annualised by 365 days, log scale; {_stretches(found)}, mean of each; "
         f"n = {fmt.count(results['data']['n_bars'])} bars; press a name to show or hide it",
         spec_of(figure),
         height_of(figure),
@@ -147,7 +146,7 @@ def _price_chart(i: int, symbol: str, results: Mapping[str, Any]) -> Chart:
 
 
 def _of_regime(close: Sequence[float | None], labels: Sequence[int | None], k: int) -> list[float | None]:
-    """Closes at which a line of this regime ends or, after another regime, begins."""
+    """Closes of the line of one regime: its own points, and the point before it begins; None elsewhere."""
     last = len(close) - 1
     return [
         value if label == k or (t < last and labels[t + 1] == k and (t == 0 or labels[t - 1] != k)) else None
@@ -156,7 +155,7 @@ def _of_regime(close: Sequence[float | None], labels: Sequence[int | None], k: i
 
 
 def projection_chart(results: Mapping[str, Any]) -> Chart | None:
-    """Feature rows on two principal components, coloured by regime; None where there is none."""
+    """Feature rows on two principal components, coloured by regime; None without a projection."""
     found, regimes = results["projection"], results["regimes"]
     if not found:
         return None
@@ -183,7 +182,7 @@ def projection_chart(results: Mapping[str, Any]) -> Chart | None:
     outside = sum(any(not low <= x <= high for x, (low, high) in zip(p, limits, strict=True)) for p in found["points"])
     return Chart(
         "projection",
-        f"Two components hold {fmt.percent(sum(found['explained']), 0)} of the variance of {len(found['features'])} features",
+        f"Two components explain {fmt.percent(sum(found['explained']), 0)} of the variance of {len(found['features'])} features",
         f"principal components of the feature rows, each feature in robust standard deviations of its symbol, clipped at 10; "
         f"n = {fmt.count(found['n'])} rows, of which {fmt.count(len(found['points']))} are drawn at random, "
         f"{fmt.count(outside)} of them outside the axes; press a name to show or hide it",
@@ -194,7 +193,7 @@ def projection_chart(results: Mapping[str, Any]) -> Chart | None:
 
 
 def _middle(values: Sequence[float]) -> list[float]:
-    """An axis for all but one in a hundred values at each end."""
+    """Axis limits from the 1 % to the 99 % quantile, with a margin."""
     ordered = sorted(values)
     low, high = ordered[len(ordered) // 100], ordered[-1 - len(ordered) // 100]
     margin = 0.08 * (high - low) or 1.0
@@ -202,10 +201,10 @@ def _middle(values: Sequence[float]) -> list[float]:
 
 
 def _grid(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the points of a path lie in time, which is regular: a first time and a step in ms, as plotly takes them."""
+    """The regular times of a path for plotly: a first time and a step in ms."""
     return {"x0": found["start"][:19], "dx": 1e3 * found["seconds_per_point"]}
 
 
 def _stretches(found: Mapping[str, Any]) -> str:
     per_point = found["bars_per_point"]
-    return "every bar drawn" if per_point == 1 else f"thinned for drawing to stretches of {fmt.count(per_point)} bars"
+    return "every bar drawn" if per_point == 1 else f"thinned for drawing to runs of {fmt.count(per_point)} bars"

@@ -1,4 +1,4 @@
-"""The tables of an exploration: what stands behind each chart."""
+"""The tables of an exploration: the values of each chart."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ FINE_LAGS, COARSE_LAGS = 24, 24
 
 
 def counts_table(results: Mapping[str, Any]) -> Table:
-    """Bars, gaps and findings of each symbol; kinds that were not found anywhere are left to the sentence."""
+    """Bars, gaps and findings of each symbol, without kinds that no symbol has; see ``absent_kinds``."""
     rows = results["quality"]["table"]
     kinds = [
         kind for kind in next(iter(rows.values())) if kind in ("n_bars", "gaps", "missing") or any(r[kind] for r in rows.values())
@@ -30,7 +30,7 @@ def absent_kinds(results: Mapping[str, Any]) -> list[str]:
 
 
 def runs_table(results: Mapping[str, Any]) -> Table:
-    """Runs of findings, in words."""
+    """Runs of findings, with a description of each."""
     quality = results["quality"]
     shown = quality["runs"][:RUNS_SHOWN]
     rows = [
@@ -91,7 +91,7 @@ def moments_table(results: Mapping[str, Any]) -> Table:
 
 
 def histogram_table(results: Mapping[str, Any], symbols: Sequence[str]) -> Table | None:
-    """Share of returns in each bin, a standard deviation wide here, beside that of a normal."""
+    """Number of returns in bins one standard deviation wide, and the shares of a normal distribution."""
     drawn = {name: results["returns"][name]["histogram"] for name in symbols if results["returns"][name]["histogram"]}
     if not drawn:
         return None
@@ -110,7 +110,7 @@ def histogram_table(results: Mapping[str, Any], symbols: Sequence[str]) -> Table
     columns = [
         Column("Deviations", "from the mean", "text"),
         *(Column(name, "returns") for name in drawn),
-        Column("A normal", "share"),
+        Column("Normal", "share"),
     ]
     return Table("histogram-table", "Number of returns by distance from the mean, in standard deviations", columns, rows)
 
@@ -138,7 +138,7 @@ def heat_table(
     written: Sequence[str],
     each: str = "Name",
 ) -> Table:
-    """A correlation matrix as a table whose cells are coloured by their value; ``each`` says what a row is."""
+    """A correlation matrix as a table whose cells are coloured by value; ``each`` is the heading of the row names."""
     shown = range(min(len(names), HEAT_SHOWN))
     rows = []
     for i in shown:
@@ -185,7 +185,7 @@ def pairs_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def autocorrelation_table(results: Mapping[str, Any], symbols: Sequence[str]) -> Table | None:
-    """Autocorrelation at every lag up to a day of hours, then at every 24th."""
+    """Autocorrelation at lags 1 to 24, then at every 24th."""
     found = {name: results["autocorrelation"][name] for name in symbols if name in results["autocorrelation"]}
     if not found:
         return None
@@ -234,7 +234,7 @@ def periods_table(results: Mapping[str, Any]) -> Table:
 
 
 def regimes_table(results: Mapping[str, Any]) -> Table | None:
-    """What each regime is: its rows, its stay, and the means of its features."""
+    """Rows, share, mean duration and mean features of each regime."""
     found = results["regimes"]
     if not found:
         return None
@@ -261,7 +261,7 @@ def regimes_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def loadings_table(results: Mapping[str, Any]) -> Table | None:
-    """What the two components are made of."""
+    """Weights of the features in the two components."""
     found = results["projection"]
     if not found:
         return None

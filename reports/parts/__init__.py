@@ -1,4 +1,4 @@
-"""What every page is made of: template, charts, tables, numbers, pictures."""
+"""Parts shared by all pages: template, charts, tables, numbers and pictures."""
 
 from lazy_loader import attach_stub
 

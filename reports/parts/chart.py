@@ -1,7 +1,8 @@
 """The base of every chart, plotly JSON: the home of plotly.
 
-Colours are the names of style sheet variables, `var(--ink)`; the page's script replaces them by their values, so that a chart
-follows light, dark and print. Names are escaped, because plotly reads a subset of HTML in every text. Titles stand in the page.
+Colours are names of style sheet variables, such as `var(--ink)`; the page's script replaces them with their values, so that a
+chart follows light mode, dark mode and print. Names are escaped, because plotly renders a subset of HTML in texts. Titles are part
+of the page, not of the figure.
 """
 
 import html
@@ -30,7 +31,7 @@ AXIS = {
 
 @dataclass(frozen=True)
 class Line:
-    """One entry of a legend: the traces it switches, and how its line looks."""
+    """One entry of a legend: the traces it toggles, the look of its line, and a note after the name."""
 
     name: str
     traces: tuple[int, ...]
@@ -42,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A plotly figure as JSON, with what the page says about it."""
+    """A plotly figure as JSON, with its title, note and legend on the page."""
 
     name: str
     title: str
@@ -53,13 +54,13 @@ class Chart:
 
 
 def safe(name: object, longest: int = 28) -> str:
-    """A name that plotly shows as it is, shortened for an axis."""
+    """A name escaped for plotly and shortened for an axis."""
     text = str(name)
     return html.escape(text if len(text) <= longest else text[: longest - 1] + "…", quote=False)
 
 
 def ratio_range(points: list[float], bounds: list[float]) -> tuple[float, float]:
-    """An axis that shows every ratio and 1.0, and cuts only intervals that run far beyond them."""
+    """Axis limits that include every ratio and 1.0; only intervals that reach far beyond these are cut."""
     low, high = min([*points, 1.0]), max([*points, 1.0])
     spread = max(high - low, 0.25)
     low = min(low, max(min(bounds, default=low), low - spread))
@@ -69,7 +70,7 @@ def ratio_range(points: list[float], bounds: list[float]) -> tuple[float, float]
 
 
 def thinned(equity: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Equity at the end of each stretch of bars, and the deepest drawdown (negative) within it; first and last bar stay."""
+    """Equity at the end of each run of bars, and the deepest drawdown (negative) within it; first and last bar are kept."""
     values = equity.to_numpy(dtype=float)
     drawdown = values / np.maximum(np.fmax.accumulate(values, axis=0), 1.0) - 1
     n_points = min(N_POINTS, max(N_POINTS_IN_ALL // max(equity.shape[1], 1), 50))
@@ -119,14 +120,14 @@ def name_rows(figure: go.Figure, names: Sequence[str]) -> None:
 
 def reference_line(figure: go.Figure, value: float, n_rows: int) -> None:
     """A vertical line through all rows."""
-    # A trace, because plotly draws shapes below the traces under the grid as well.
+    # This is a trace, because plotly draws shapes that are below the traces under the grid too.
     figure.add_scatter(
         x=[value, value], y=[-0.6, n_rows - 0.4], mode="lines", line={"color": "var(--ink-2)", "width": 1.3}, hoverinfo="skip"
     )
 
 
 def drawable(values: Iterable[float | None]) -> list[float | None]:
-    """Five digits are finer than a screen; lists, because plotly writes arrays as base64."""
+    """Values rounded to five digits, None where not known; a list, because plotly writes arrays as base64."""
     return [None if value is None or not np.isfinite(value) else float(f"{value:.5g}") for value in values]
 
 
@@ -136,5 +137,5 @@ def height_of(figure: go.Figure) -> int:
 
 
 def spec_of(figure: go.Figure) -> str:
-    """The figure as JSON, as a Chart takes it."""
+    """The figure as JSON, for ``Chart.spec``."""
     return str(figure.to_json(validate=False))

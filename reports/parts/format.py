@@ -1,6 +1,6 @@
-"""How numbers look on a page: the one place where a value becomes text.
+"""Format of numbers on a page; all values become text here.
 
-Fractions enter; percent and basis points leave. A value that is not known (None, NaN) is an en dash.
+Inputs are fractions; outputs are percent or basis points. A value that is not known (None, NaN) is an en dash.
 """
 
 import json
@@ -13,7 +13,7 @@ SHARES = ("share", "rate", "fraction", "recall", "precision", "coverage")
 
 
 def known(value: object) -> bool:
-    """Whether a value is there: not None, NaN or infinite."""
+    """Whether a value is known: not None, NaN or infinite."""
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
@@ -22,7 +22,7 @@ def _spell(value: float | None, spec: str, unit: str = "") -> str:
         return DASH
     written = format(value, spec)
     if written.startswith("-"):
-        # A loss that rounds to nothing is printed as nothing.
+        # A negative value that rounds to zero is printed without a sign.
         written = "−" + written[1:] if any(digit in written for digit in "123456789") else written[1:]
     return written + unit
 
@@ -66,7 +66,7 @@ def p_value(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """A count, with thousands set apart.
+    """A count, with a comma between thousands.
 
     >>> count(20_000)
     '20,000'
@@ -75,7 +75,7 @@ def count(value: float | None) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """A count of something.
+    """A count with the noun, in singular or plural.
 
     >>> counted(1, "gap"), counted(2_000, "bar")
     ('1 gap', '2,000 bars')
@@ -103,7 +103,7 @@ def seconds(value: float | None) -> str:
 
 
 def moment(time: str | None) -> str:
-    """A point in time to the minute, to the second where it has any, or to the day where that is all.
+    """A point in time to the minute; to the second if it has seconds, to the day if it is midnight.
 
     >>> moment("2024-01-31T12:30:00.000000"), moment("2024-01-31T12:30:20"), moment("2024-01-31T00:00"), moment(None)
     ('2024-01-31 12:30', '2024-01-31 12:30:20', '2024-01-31', '–')
@@ -115,7 +115,7 @@ def moment(time: str | None) -> str:
 
 
 def digest(value: str | None) -> str:
-    """The first twelve characters of a hash: enough to tell data sets apart.
+    """The first twelve characters of a hash, enough to distinguish data sets.
 
     >>> digest("9f2c41d07be85a3316ad")
     '9f2c41d07be8'
@@ -124,7 +124,7 @@ def digest(value: str | None) -> str:
 
 
 def price(value: float | None, digits: int | None = None) -> str:
-    """A price, five significant digits, large ones without decimals; or so many decimals.
+    """A price, five significant digits, large ones without decimals; or with ``digits`` decimals.
 
     >>> price(64_123.456), price(0.0000123456), price(64_000, 2)
     ('64,123', '0.000012346', '64,000.00')
@@ -148,7 +148,7 @@ def interval(bounds: Sequence[float | None] | None, write: Callable[[float | Non
 
 
 def quantity(name: str, value: object) -> str:
-    """A value of which only the name is known, as in a table of quality counts or detection measures.
+    """A value formatted by its name, for tables of quality counts or detection measures.
 
     >>> quantity("event_recall", 0.83), quantity("n_bars", 20_000.0)
     ('83.0\u202f%', '20,000')
@@ -167,7 +167,7 @@ def quantity(name: str, value: object) -> str:
 
 
 def literal(value: object) -> str:
-    """A configuration value as it was written, digits untouched.
+    """A configuration value with all its digits.
 
     >>> literal(["BTC/USDT", 0.0005, True])
     'BTC/USDT, 0.0005, true'

@@ -1,4 +1,4 @@
-"""The index of a gallery: one page that leads to finished reports."""
+"""The index of a gallery: one page with links to the reports."""
 
 import os
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from foreshock.reports.parts import html
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A finished report.
+    """One report of the gallery.
 
     Parameters
     ----------
     title, question, answer : str
-        Of the report, what it is about, and the sentences it begins with.
+        Title of the report, the question it answers, and the first sentences of its headline.
     path : str
-        From the folder of the index.
+        Path of the report relative to the folder of the index.
     command : str
-        How to make it again there.
+        Command that makes the report again in that folder.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class GalleryPage:
-    """One page with links to reports in folders beside it."""
+    """One page with links to the reports in its subfolders."""
 
     facts: Sequence[tuple[str, str]]
     exhibits: Sequence[Exhibit]
@@ -41,5 +41,5 @@ class GalleryPage:
         return html.render_still("gallery.html.j2", {"title": self.title, "facts": self.facts, "exhibits": self.exhibits})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
+        """Write the page; an earlier file stays unchanged if rendering or writing fails."""
         html.save(self.to_html(), path)

@@ -1,4 +1,4 @@
-"""One self-contained HTML file: templates, style and scripts in, a page that asks nothing of the network out."""
+"""Render self-contained HTML pages from templates, styles and scripts; a page loads nothing from the network."""
 
 import base64
 import hashlib
@@ -16,18 +16,18 @@ from markupsafe import Markup, escape
 from foreshock.data.errors import ConfigError
 from foreshock.data.system.disk import write_whole
 
-# Characters that set the direction of writing, as they are and as JSON escapes them.
+# Characters that set the writing direction, raw and as JSON escapes.
 TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 TURNING_ESCAPE = re.compile(r"\\u(?:061c|200[ef]|202[a-e]|206[6-9])", re.IGNORECASE)
 SCRIPTS = ("plotly-basic-4.1.1.min.js", "report.js")
-# What a page that calls the ``price`` macro needs besides, and one that calls ``records``.
+# Further scripts of a page that calls the macro ``price``, and of one that calls ``records``.
 PRICE = ("lightweight-charts-5.2.1.min.js", "price.js")
 RECORDS = ("records.js",)
 
 
 def render(template: str, values: Mapping[str, Any], scripts: Sequence[str] = ()) -> str:
-    """A page from `template`, with more scripts if it needs them; every value is escaped, every number was written before."""
-    # These come first: what they do beside the page's own thread, inflating prices, then begins before plotly draws.
+    """Render a page from `template`, with further scripts; all values are escaped, and numbers are already text."""
+    # These scripts come first, so that they inflate prices in the background before plotly draws.
     contents = [_asset(name) for name in (*scripts, *SCRIPTS)]
     style = _asset("report.css") + (_asset("price.css") if set(PRICE) <= set(scripts) else "")
     return (
@@ -38,12 +38,12 @@ def render(template: str, values: Mapping[str, Any], scripts: Sequence[str] = ()
 
 
 def part(template: str, values: Mapping[str, Any]) -> str:
-    """A piece of a page, without style and scripts."""
+    """Render a fragment of a page, without style and scripts."""
     return _templates().get_template(template).render(values)
 
 
 def save(page: str, path: str | os.PathLike[str]) -> None:
-    """Write a page whole or not at all: a file that stood there before is replaced in one step."""
+    """Write a page atomically: an earlier file is replaced in one step."""
     path = Path(path)
     if path.is_dir():
         raise ConfigError(f"a page is written to a file, got the folder {path}; add a name, such as {path / 'report.html'}")
@@ -51,12 +51,12 @@ def save(page: str, path: str | os.PathLike[str]) -> None:
 
 
 def render_still(template: str, values: Mapping[str, Any]) -> str:
-    """A page that draws nothing, and so has no script."""
+    """Render a page without charts and scripts."""
     return _templates().get_template(template).render(values, style=Markup(_asset("report.css")), scripts=[], policy=_policy([]))
 
 
 def embed(document: str) -> Markup:
-    """JSON that may stand inside a script element: no character in it can end the element or open a comment."""
+    """JSON that is safe inside a script element: no character can end the element or open a comment."""
     document = TURNING.sub("\ufffd", TURNING_ESCAPE.sub("\ufffd", document))
     for character in "<>&\u2028\u2029":
         document = document.replace(character, f"\\u{ord(character):04x}")
@@ -64,7 +64,7 @@ def embed(document: str) -> Markup:
 
 
 def readable(value: Any) -> Any:
-    """Text without the characters that turn the direction of what follows: a name with one would turn the numbers beside it."""
+    """Text without characters that set the writing direction, which would reverse the numbers next to a name."""
     return TURNING.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -73,7 +73,7 @@ def _breakable(name: str) -> Markup:
 
 
 def _policy(scripts: list[str]) -> str:
-    # plotly writes style elements, so styles cannot be held to a hash; scripts can.
+    # plotly writes style elements, so the policy can restrict scripts to hashes, but not styles.
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts)
     return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 

@@ -1,4 +1,4 @@
-"""What every report page has: a template with its pieces, a headline, facts about the data, and a file that it is written to."""
+"""The base class of report pages: a template and its values, a headline, facts about the data, and saving."""
 
 import os
 from abc import ABC, abstractmethod
@@ -12,8 +12,8 @@ from foreshock.reports.parts import html
 class Page(ABC):
     """One self-contained HTML page; a frozen dataclass with ``title`` and ``command`` fills it.
 
-    The class names its template; ``pieces`` are the charts, tables and words that only this template draws. A page with the
-    piece ``trades`` also carries the script that turns them over, one with ``prices`` the script that draws them.
+    The class names its template; ``pieces`` are the charts, tables and texts that only this template uses. A page with the
+    piece ``trades`` also gets the script that pages through them, a page with ``prices`` the script that draws them.
     """
 
     template: ClassVar[str]
@@ -22,15 +22,15 @@ class Page(ABC):
 
     @abstractmethod
     def headline(self) -> list[str]:
-        """What was found, in sentences: the first is the answer, the others qualify it."""
+        """The findings in sentences: the first is the answer, the others qualify it."""
 
     @abstractmethod
     def facts(self) -> list[tuple[str, str]]:
-        """Label and value of what the head of the page says about the data."""
+        """Facts about the data for the head of the page, as pairs of label and value."""
 
     @abstractmethod
     def pieces(self) -> dict[str, Any]:
-        """The values of the template beside title, headline, facts and command."""
+        """Further values of the template, besides title, headline, facts and command."""
 
     def to_html(self) -> str:
         """The page as text."""
@@ -40,12 +40,12 @@ class Page(ABC):
         return html.render(self.template, head | pieces, scripts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the page; a file that stood there before stays as it is when rendering or writing fails."""
+        """Write the page; an earlier file stays unchanged if rendering or writing fails."""
         html.save(self.to_html(), path)
 
 
 def first_of(names: Sequence[str], shown: int = 3) -> str:
-    """The first names of a list, and how many more there are.
+    """The first names of a list, and the number of the others.
 
     >>> first_of(["BTC/USDT", "ETH/USDT"]), first_of(["a", "b", "c", "d", "e"])
     ('BTC/USDT, ETH/USDT', 'a, b, c and 2 more')
@@ -54,7 +54,7 @@ def first_of(names: Sequence[str], shown: int = 3) -> str:
 
 
 def history_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Length, span and hash of a history, as facts.
+    """Facts about a history: bars, range and hash.
 
     >>> history_facts({"n_bars": 720, "interval": "1h", "start": "2024-01-01T00:00", "end": "2024-01-31T00:00", "hash": "9f2c"})[:2]
     [('Bars', '720 of 1h'), ('From', '2024-01-01 UTC')]

@@ -1,4 +1,4 @@
-"""Long tables that a page filters, sorts, turns over and hands out as CSV: only the rows in view are drawn."""
+"""Long tables that a page can filter, sort, page through and export as CSV; only the rows in view are drawn."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,17 +18,19 @@ MINUTE = np.timedelta64(1, "m")
 
 @dataclass(frozen=True)
 class Records:
-    """What the template and ``records.js`` draw.
+    """A long table for the template and ``records.js``.
 
     Parameters
     ----------
     name, caption, file : str
-        Of the element, of the table, and of the CSV.
+        Id of the element, caption of the table, and file name of the CSV.
     n : int
+        Number of rows.
     columns : tuple of Column
+        Headings.
     document : str
-        JSON: ``columns`` of ``label``, ``unit``, ``kind`` and values. Names are given once and then by number, times in minutes
-        since 1970, numbers as themselves (for sorting and CSV) and as text.
+        JSON: ``columns`` of ``label``, ``unit``, ``kind`` and values. Names are listed once and referred to by number, times are in
+        minutes since 1970, numbers are given as values (for sorting and CSV) and as text.
     """
 
     name: str
@@ -40,12 +42,12 @@ class Records:
 
 
 def trade_records(trades: pd.DataFrame, results: Mapping[str, Any]) -> Records | None:
-    """Closed trades of every strategy but the random ones, the last closed first; None when there are none.
+    """Closed trades of every strategy except random timing, the last closed first; None if there are no trades.
 
     Parameters
     ----------
     trades : DataFrame
-        ``strategy`` and the columns of ``closed_trades``.
+        Column ``strategy`` and the columns of ``closed_trades``.
     results : dict
         Content of results.json.
     """
@@ -66,7 +68,7 @@ def trade_records(trades: pd.DataFrame, results: Mapping[str, Any]) -> Records |
         _numbers("Return", "after costs", shown["net_return"].to_numpy(), lambda value: fmt.percent(value, 2)),
     ]
     n = fmt.count(len(shown))
-    caption = f"Closed trades after fees and slippage; positions still held at the end are no trades yet; n = {n}"
+    caption = f"Closed trades after fees and slippage, without positions still held at the end; n = {n}"
     document = json.dumps({"columns": columns}, separators=(",", ":"), allow_nan=False)
     heads = tuple(Column(column["label"], column["unit"], column["kind"]) for column in columns)
     return Records("trades", caption, "trades.csv", len(shown), heads, document)

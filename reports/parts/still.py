@@ -1,4 +1,4 @@
-"""Charts outside a page: plotly figures for notebooks, and pictures of them."""
+"""Charts outside a page: plotly figures for notebooks, and image files."""
 
 import json
 import os
@@ -22,7 +22,7 @@ VARIABLE = re.compile(r"var\((--[a-z0-9-]+)\)")
 
 
 def every_chart(charts: Mapping[str, Any]) -> Iterator[Chart]:
-    """The charts of a page, those in lists and mappings too."""
+    """All charts of a page, including those in lists and mappings."""
     for part in charts.values():
         if isinstance(part, Chart):
             yield part
@@ -58,20 +58,23 @@ def save_figures(charts: Iterable[Chart], folder: str | os.PathLike[str], kind: 
     Parameters
     ----------
     charts : iterable of Chart
+        Charts to write.
     folder : path
+        Folder of the files; it is created.
     kind : str
-        "svg", "png" or "pdf".
+        File format, "svg", "png" or "pdf".
     width : int
-        Of the picture, in px.
+        Width of a picture in px.
 
     Returns
     -------
     list of Path
+        One file for each chart.
 
     Raises
     ------
     ConfigError
-        If the kind is another, or what draws the pictures is not installed.
+        If ``kind`` is another format, or kaleido is not installed.
     """
     if kind not in FORMATS:
         raise ConfigError(f"kind must be one of {', '.join(FORMATS)}, got {shown(kind)}")
@@ -91,6 +94,6 @@ def save_figures(charts: Iterable[Chart], folder: str | os.PathLike[str], kind: 
 
 @cache
 def _light() -> dict[str, str]:
-    """Colours of the style sheet by variable, as on paper."""
+    """Colours of the style sheet by variable, in light mode."""
     css = resources.files("foreshock.reports").joinpath("assets", "report.css").read_text(encoding="utf-8")
     return dict(re.findall(r"(--[a-z0-9-]+):\s*([^;]+);", css[: css.index("@media")]))

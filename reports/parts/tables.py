@@ -1,4 +1,4 @@
-"""Tables of a report: plain values in, text cells out. The template draws any of them."""
+"""Tables of a report: values become cells of text, which a template macro draws."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from foreshock.reports.parts import format as fmt
 
 @dataclass(frozen=True)
 class Strip:
-    """A miniature interval plot: positions between 0 and 1, None where not known."""
+    """A miniature interval plot: positions between 0 and 1 (None where not known), and its description."""
 
     one: float
     low: float | None
@@ -23,8 +23,11 @@ class Strip:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: text, second line, what it sorts by, and how it is dressed ("badge", "tag", "strip", "literal", "invalid",
-    "heat plus" or "heat minus", which a `shade` between 0 and 1 goes with)."""
+    """One cell of a table.
+
+    ``detail`` is its second line and ``sort`` its sort key. ``kind`` is its style: "badge", "tag", "strip", "literal", "invalid",
+    "heat plus" or "heat minus"; the last two use ``shade``, between 0 and 1.
+    """
 
     text: str
     detail: str = ""
@@ -52,7 +55,7 @@ class Table:
 
 
 def cell(value: Any, write: Callable[[Any], str], detail: str = "", kind: str = "") -> Cell:
-    """A value written by `write`, sorted by itself."""
+    """A cell whose text is ``write(value)`` and whose sort key is the value."""
     return Cell(write(value), detail, value if fmt.known(value) else None, kind)
 
 
@@ -68,13 +71,13 @@ def words(name: str) -> str:
 
 
 def measure(name: str, value: Any) -> Cell:
-    """A value of which only the name is known."""
+    """A cell of a value that is formatted by its name; see ``format.quantity``."""
     number = value if isinstance(value, int | float) and fmt.known(value) else None
     return Cell(fmt.quantity(name, value), sort=number)
 
 
 def quality_table(quality: pd.DataFrame) -> Table:
-    """Whatever was counted about each symbol."""
+    """All counts of each symbol."""
     plain = quality.astype(object).where(quality.notna(), None)
     rows = [
         [header(str(symbol)), *(measure(str(key), value) for key, value in zip(quality.columns, row, strict=True))]

@@ -20,9 +20,9 @@ from foreshock.reports.parts.tables import Cell, Column, Table, header
 from foreshock.reports.price.payload import candle_columns, decimals_of, deflated, packed
 from foreshock.reports.price.still import Still, still
 
-# Alerts of a symbol and detector that are marked and listed: those with the highest scores.
+# For each symbol and detector, this many alerts with the highest scores are marked and listed.
 N_MARKED = 20
-# Symbols that get a picture for print.
+# At most this many symbols get a picture for print.
 N_STILLS = 8
 DAY = 86_400
 RANGES = (("All", 0), ("Last year", 365), ("Last 90 days", 90))
@@ -32,7 +32,7 @@ SECOND = np.timedelta64(1, "s")
 
 @dataclass(frozen=True)
 class PriceChart:
-    """What the template draws: names and words as text, prices and alerts of each symbol as packed text.
+    """Values for the template: names and texts, and the packed prices and alerts of each symbol.
 
     ``head`` is JSON: first bar and step in seconds, number of bars, names of the regimes, and for each symbol the decimals of its
     prices and the bytes of its columns. ``bars`` and ``alerts`` hold one text for each symbol.
@@ -54,17 +54,17 @@ class PriceChart:
 
 @dataclass(frozen=True, repr=False)
 class PriceHistory(Shown):
-    """Bars with what detectors said about them, to be looked at.
+    """Interactive price chart of bars, with alerts of detectors and regimes.
 
     Parameters
     ----------
     bars : Bars
-        All of them are drawn; a bar that is NaN stays empty. The interval is a whole number of seconds.
+        Bars to draw; NaN bars stay empty. The interval must be a whole number of seconds.
     alerts : dict of str to tuple of two ndarrays, shape (n_bars, n_symbols)
-        By detector: where it raised an alert (bool), and its scores. Of each symbol and detector the 20 alerts with the highest
-        scores are marked and listed; a bar chart below the candles counts all.
+        By detector: where it raised an alert (bool), and its scores. For each symbol and detector, the 20 alerts with the
+        highest scores are marked and listed; a bar chart below the candles counts all alerts.
     regimes : tuple of names and ndarray of int, shape (n_bars, n_symbols), optional
-        ``names[labels[t, i]]`` is the regime of bar t; -1 where it is not known.
+        ``names[labels[t, i]]`` is the regime of symbol i at bar t; -1 where it is not known.
 
     Raises
     ------
@@ -73,10 +73,11 @@ class PriceHistory(Shown):
 
     Examples
     --------
+    >>> import foreshock as fs
     >>> close = np.array([[100.0], [101.5], [96.0]])
     >>> time = np.datetime64("2024-01-01") + np.arange(3) * np.timedelta64(1, "h")
-    >>> bars = Bars(time, ("BTC/USDT",), close, close, close, close, np.ones((3, 1)), np.timedelta64(1, "h"))
-    >>> chart = PriceHistory(bars, {"zscore": (close < 100, 100 - close)}).chart()
+    >>> bars = fs.Bars(time, ("BTC/USDT",), close, close, close, close, np.ones((3, 1)), np.timedelta64(1, "h"))
+    >>> chart = fs.PriceHistory(bars, {"zscore": (close < 100, 100 - close)}).chart()
     >>> chart.title, [cell.text for cell in chart.table.rows[0]]
     ('BTC/USDT: price and the alerts of zscore', ['2024-01-01 02:00', 'BTC/USDT', 'zscore', '4', '–', '96.000'])
     """
@@ -116,7 +117,7 @@ class PriceHistory(Shown):
                 )
 
     def chart(self, name: str = "prices") -> PriceChart:
-        """What the ``price`` macro of the templates takes; ``name`` is the element's id."""
+        """The value for the template macro ``price``; ``name`` is the id of the element."""
         check_text("name", name)
         bars = self.bars
         every = [self._symbol(column) for column in range(bars.n_symbols)]
@@ -147,12 +148,12 @@ class PriceHistory(Shown):
         )
 
     def to_html(self, title: str = "Prices, regimes and alerts") -> str:
-        """A page with the chart alone."""
+        """A page with only this chart, as text."""
         check_text("title", title)
         return html.render("price.html.j2", {"title": title, "chart": self.chart()}, html.PRICE)
 
     def save(self, path: str | os.PathLike[str], title: str = "Prices, regimes and alerts") -> None:
-        """Write that page."""
+        """Write a page with only this chart."""
         check_path("path", path)
         html.save(self.to_html(title), path)
 
@@ -166,7 +167,7 @@ class PriceHistory(Shown):
         return decimals, *packed(columns)
 
     def _views(self, column: int) -> list[dict[str, Any]]:
-        """For each detector, or the one view without: words, rows of all alerts as differences, and the rows of the table."""
+        """For each detector, or once without detectors: texts, rows of all alerts as differences, and rows of the table."""
         if not self.alerts:
             none = np.zeros(self.bars.n_bars, dtype=bool)
             return [{**self._words(column, None, none), "rows": [], "top": []}]
@@ -241,12 +242,12 @@ class PriceHistory(Shown):
 
 
 def _highest(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The rows with the highest scores, the earlier first of two that are equal; unknown scores last."""
+    """The rows with the highest scores; in a tie the earlier row first, unknown scores last."""
     return rows[np.argsort(-scores[rows], kind="stable")][:N_MARKED]
 
 
 def _quote(symbol: str) -> str:
-    """What a price is counted in, as far as the symbol tells.
+    """The quote currency of a symbol, if its name has one.
 
     >>> _quote("BTC/USDT:USDT"), _quote("AAPL")
     ('USDT', 'quote currency')
@@ -255,5 +256,5 @@ def _quote(symbol: str) -> str:
 
 
 def _plain(cell: Cell) -> list[Any]:
-    """A cell as the script takes it: text, and what it sorts by."""
+    """A cell for the script: text and sort key."""
     return [cell.text, cell.sort]

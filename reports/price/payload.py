@@ -1,6 +1,6 @@
 """Prices of one symbol as bytes for a page: integers of the price's own tick, delta coded, deflated, in base64.
 
-The script of the page reads them back; ``unpacked`` is its twin here, for tests and for whoever reads a page.
+The script of the page reads them back; ``unpacked`` does the same in Python, for tests and for reading a page.
 """
 
 import base64
@@ -10,15 +10,15 @@ from math import floor, log10
 
 import numpy as np
 
-# A price with more significant digits than this has no tick of its own and is rounded to ROUNDED digits.
+# Prices with more significant digits than this have no common tick and are rounded to ROUNDED digits.
 MOST, ROUNDED = 9, 5
 MOST_DECIMALS = 15
-# How far a whole number of ticks may lie from the price, in ticks and as a share of it: what a double loses on the way.
+# Largest distance of a price from an integer number of ticks, in ticks and as a share of them: the rounding error of a double.
 NEAR, NEAR_SHARE = 1e-4, 1e-9
 
 
 def decimals_of(prices: np.ndarray) -> int:
-    """Decimals that write every price exactly, or those of five significant digits of the lowest where it takes more than nine.
+    """Decimals that write every price exactly; if that takes more than nine digits, those for five digits of the lowest price.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def decimals_of(prices: np.ndarray) -> int:
         return 0
     magnitude = floor(log10(float(known.min())))
     for decimals in range(min(max(MOST - 1 - magnitude, 0), MOST_DECIMALS) + 1):
-        # The first prices refuse nearly every wrong number of decimals.
+        # Checking the first prices rules out nearly every wrong number of decimals quickly.
         if _whole(known[:1000], decimals) and _whole(known, decimals):
             return decimals
     return min(max(ROUNDED - 1 - magnitude, 0), MOST_DECIMALS)
@@ -49,8 +49,8 @@ def _whole(prices: np.ndarray, decimals: int) -> bool:
 def candle_columns(prices: Sequence[np.ndarray], decimals: int) -> list[np.ndarray]:
     """Open, high, low and close as small integers: known or not, and four differences in ticks.
 
-    The differences are: open less the close before it, close less open, high over the higher of the two, and the lower of the two
-    over low. An unknown bar has zeros; the next open is counted from the last known close.
+    The differences are: open minus the previous close, close minus open, high minus max(open, close), and min(open, close) minus
+    low. An unknown bar has zeros; the next open is relative to the last known close.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def candle_columns(prices: Sequence[np.ndarray], decimals: int) -> list[np.ndarr
     known = ~np.isnan(prices[3])
     open_, high, low, close = (np.rint(values[known] * 10.0**decimals).astype(np.int64) for values in prices)
     moves = (np.diff(close, prepend=0), close - open_, high - np.maximum(open_, close), np.minimum(open_, close) - low)
-    # From close to close less from open to close is from close to the next open.
+    # (close - previous close) - (close - open) = open - previous close.
     steps = (moves[0] - moves[1], *moves[1:])
     return [known.astype(np.int64), *(_spread(step, known) for step in steps)]
 
@@ -85,7 +85,8 @@ def _spread(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def packed(columns: Sequence[np.ndarray]) -> tuple[list[int], str]:
     """Bytes per number of each column, and all columns in base64.
 
-    Signs go into the lowest bit and the bytes of each place lie together, the lowest first: what is small then compresses well.
+    The sign is the lowest bit, and the bytes of each place are stored together, the lowest first, so that small numbers compress
+    well.
 
     Examples
     --------
@@ -103,12 +104,12 @@ def packed(columns: Sequence[np.ndarray]) -> tuple[list[int], str]:
 
 
 def deflated(raw: bytes) -> str:
-    """Bytes as the page holds them: zlib's format in base64."""
+    """Bytes compressed with zlib, in base64."""
     return base64.b64encode(zlib.compress(raw, 6)).decode("ascii")
 
 
 def unpacked(text: str, n: int, widths: Sequence[int]) -> list[np.ndarray]:
-    """The columns of ``n`` numbers that ``packed`` made ``text`` of."""
+    """The columns of ``n`` numbers from the output of ``packed``."""
     planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8).reshape(-1, n)
     columns, at = [], 0
     for width in widths:

@@ -1,4 +1,4 @@
-"""A price as a picture that needs no script: for print, and for a reader whose browser runs none."""
+"""The price chart as a static picture, for print and for browsers without JavaScript."""
 
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log, log10
@@ -9,9 +9,9 @@ from foreshock.reports.parts import format as fmt
 
 WIDTH, HEIGHT = 960, 340
 LEFT, RIGHT, TOP, BOTTOM = 8, 72, 16, 22
-# Each stretch of bars has two points, its highest and its lowest.
+# Number of runs of bars in a picture; each run is drawn from its lowest to its highest price.
 N_STRETCHES = 500
-# From the bottom of the picture: the regime band, and the bars that count alerts.
+# Heights in px from the bottom of the picture: regime band, gap, and bars that count alerts.
 BAND, GAP, COUNTS = 8, 3, 16
 MOST_TICKS = 7
 TIME_STEPS = (
@@ -25,7 +25,7 @@ TIME_STEPS = (
 
 @dataclass(frozen=True)
 class Tick:
-    """A label of an axis and where it stands, px."""
+    """A label of an axis and its position in px."""
 
     at: float
     text: str
@@ -59,9 +59,9 @@ def still(
     active: np.ndarray,
     marked: np.ndarray,
 ) -> Still:
-    """The close as a line over the range from low to high, a regime band, and alerts; thinned to stretches of equal length.
+    """The close as a line over the range from low to high, a regime band, and alerts; thinned to runs of equal length.
 
-    Of a stretch stay its highest high, its lowest low, its last known close, its most frequent regime and its number of alerts.
+    Each run keeps its highest high, lowest low, last known close, most frequent regime and number of alerts.
 
     Parameters
     ----------
@@ -73,6 +73,7 @@ def still(
     labels : ndarray of int8, shape (n_bars,), or None
         Regimes, -1 where not known.
     active : ndarray of bool, shape (n_bars,)
+        Where there is an alert.
     marked : ndarray of int
         Rows of the alerts that get a mark.
     """
@@ -94,7 +95,7 @@ def still(
         regime = most_frequent(labels, starts)
         wide = (WIDTH - RIGHT - LEFT) / len(starts)
         for k in range(int(regime.max(initial=-1)) + 1):
-            # A hair wider than the stretch: rounded rectangles must not leave white lines between them.
+            # Slightly wider than the run, so that rounding leaves no white lines between rectangles.
             box = f"{HEIGHT - BOTTOM - BAND}h{wide + 0.3:.1f}v{BAND}h{-wide - 0.3:.1f}z"
             bands.append((k, "".join(f"M{at - wide / 2:.1f} {box}" for at in x[regime == k])))
     n_alerts = np.add.reduceat(active.astype(int), starts)
@@ -119,7 +120,7 @@ def still(
 
 
 def thinned(high: np.ndarray, low: np.ndarray, close: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Highest, lowest and last known price of the stretches that begin at ``starts``; NaN where none is known.
+    """Highest, lowest and last known price of the runs that begin at ``starts``; NaN where no price is known.
 
     Examples
     --------
@@ -134,7 +135,7 @@ def thinned(high: np.ndarray, low: np.ndarray, close: np.ndarray, starts: np.nda
 
 
 def most_frequent(labels: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The label that most rows of each stretch have, the lower of two that are as frequent; -1 where none is known.
+    """The most frequent label of each run, the lowest in a tie; -1 where no label is known.
 
     Examples
     --------
@@ -146,7 +147,7 @@ def most_frequent(labels: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> str:
-    """A path through the known points, broken where one is not known."""
+    """A path through the known points, with gaps at unknown ones."""
     known = np.isfinite(y)
     parts = []
     for i in np.flatnonzero(known):
@@ -155,7 +156,7 @@ def _line(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def price_ticks(lowest: float, highest: float) -> list[tuple[float, str]]:
-    """Round prices of a log axis: 1, 2, 5 of each decade, or equal steps where the range is short.
+    """Round prices for a log axis: 1, 2 and 5 of each decade, or equal steps if the range is short.
 
     Examples
     --------

@@ -8,14 +8,14 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import Chart, blank, drawable, height_of, safe, spec_of
 from foreshock.reports.scenarios.tables import SOURCES
 
-# Pairs of quantiles, by their places in the list of levels, that bound a band; the widest first.
+# Pairs of indices in the list of levels whose quantiles bound a band; the widest first.
 BANDS = ((0, 6), (1, 5), (2, 4))
 MIDDLE, OUTER = 3, (0, 1, 5, 6)
 VAR_COLOURS = ("var(--series-3)", "var(--series-4)", "var(--series-5)")
 
 
 def fan_charts(content: Mapping[str, Any]) -> list[Chart]:
-    """For generated and for stressed paths, bands of the portfolio's return, and quantiles of the real ones as lines."""
+    """Bands of the portfolio's return for generated and for stressed paths, with quantiles of the real paths as lines."""
     found = content["fan"]
     real = found["quantiles"]["historical"]
     names = [name for name in found["quantiles"] if name != "historical"]
@@ -29,7 +29,7 @@ def _fan_chart(
     steps, levels = list(range(len(bands[0]))), content["fan"]["levels"]
     within = f"{fmt.percent(levels[1], 0)} to {fmt.percent(levels[5], 0)}"
     for opacity, (low, high) in zip((0.16, 0.2, 0.26), BANDS, strict=True):
-        # One closed outline: a fill to the trace before would not follow the opacity.
+        # A closed outline, because the fill between two traces ignores opacity.
         figure.add_scatter(
             x=[*steps, *reversed(steps)],
             y=drawable([*bands[low], *reversed(bands[high])]),
@@ -84,10 +84,10 @@ def level_key(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def loss_charts(content: Mapping[str, Any]) -> list[Chart]:
-    """For each source a histogram of the portfolio's loss, with VaR and CVaR marked; all on the same axes."""
+    """Histogram of the portfolio's loss for each source, with VaR and CVaR; all have the same axes."""
     found = content["losses"]
     highest = max(max(source["counts"]) / source["n"] for source in found["sources"].values())
-    # CVaR of a heavy tail can lie beyond the bins.
+    # The CVaR of a heavy tail can lie beyond the bins.
     marks = [row[key] for row in content["risk"] for key in ("var", "cvar")]
     limits = [found["edges"][0], max([found["edges"][-1], *marks]) * 1.02]
     return [_loss_chart(i, name, content, highest, limits) for i, name in enumerate(found["sources"])]

@@ -1,4 +1,4 @@
-"""The page of generated scenarios: how real they look, and what a portfolio may lose."""
+"""The page of generated scenarios: their realism, and the possible loss of a portfolio."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from foreshock.reports.parts.page import Page, first_of, history_facts
 from foreshock.reports.parts.tables import settings_table
 from foreshock.reports.scenarios import figures, tables
 
-# The controls that a card is read against, and what they are called in a sentence.
+# Sources that serve as controls for the realism card of the model.
 CONTROLS = ("history", "gaussian", "phase_shuffled")
 
 
@@ -22,7 +22,7 @@ class ScenarioReport(Page):
     content : dict
         Content of scenarios.json: JSON types only, fractions, losses positive, None where not known.
     command : str
-        How to make the page again.
+        Command that makes the page again.
 
     Attributes
     ----------
@@ -41,15 +41,15 @@ class ScenarioReport(Page):
         object.__setattr__(self, "title", title)
 
     def headline(self) -> list[str]:
-        """What was found, in sentences: the first is the answer, the others qualify it."""
+        """The findings in sentences: the first is the answer, the others qualify it."""
         return headline(self.content)
 
     def facts(self) -> list[tuple[str, str]]:
-        """Label and value of what the head of the page says about the data."""
+        """Facts about the data for the head of the page, as pairs of label and value."""
         return facts(self.content)
 
     def pieces(self) -> dict[str, Any]:
-        """The values of the template beside title, headline, facts and command."""
+        """Further values of the template, besides title, headline, facts and command."""
         content = self.content
         model = content["model"]
         return {
@@ -83,25 +83,25 @@ class ScenarioReport(Page):
 
 
 def headline(content: Mapping[str, Any]) -> list[str]:
-    """Which measures of realism pass, whether the next years looked so, and what the stressed loss is."""
+    """The findings in sentences: measures of realism that pass, realism in later years, and the stressed loss."""
     return [*_realism_sentences(content), *_later_sentence(content), *_loss_sentence(content)]
 
 
 def _realism_sentences(content: Mapping[str, Any]) -> list[str]:
     name, cards = content["model"]["name"], content["realism"]
     card = cards[name]
-    held = f"against {fmt.counted(card['n_real'], 'path')} that it never saw"
+    held = f"against {fmt.counted(card['n_real'], 'path')} that it was not trained on"
     first = f"{name} passes {_passed(card)} measures of realism {held}{_failed(card)}."
     beside = ", ".join(f"{tables.SOURCES[control]} {_passed(cards[control])}" for control in CONTROLS if control in cards)
-    return [first, f"By the same card pass: {beside}."]
+    return [first, f"Controls on the same card: {beside}."]
 
 
 def _later_sentence(content: Mapping[str, Any]) -> list[str]:
     later, name = content["realism_later"], content["model"]["name"]
     if not later:
         return []
-    history = f"; the history of before, taken as it was, passes {_passed(later['history'])}" if "history" in later else ""
-    return [f"Learned on the first 70\u202f% of the history, it passes {_passed(later[name])} against the last 30\u202f%{history}."]
+    history = f"; the earlier history itself passes {_passed(later['history'])}" if "history" in later else ""
+    return [f"Fitted on the first 70\u202f% of the history, it passes {_passed(later[name])} against the last 30\u202f%{history}."]
 
 
 def _loss_sentence(content: Mapping[str, Any]) -> list[str]:
@@ -123,17 +123,17 @@ def _loss_sentence(content: Mapping[str, Any]) -> list[str]:
 
 
 def stress_sentence(content: Mapping[str, Any]) -> str:
-    """How the stress was made."""
+    """How the stressed scenarios were made."""
     drawn = content["scenarios"]
     stress = fmt.number(drawn["stress"])
     return (
-        f"Stress {stress}: paths are drawn by their volatility to the power of {fmt.ratio(drawn['tilt'])}, and all returns are "
+        f"Stress {stress}: paths are drawn with weights volatility to the power of {fmt.ratio(drawn['tilt'])}, and all returns are "
         f"then multiplied by {fmt.ratio(drawn['scale'])}, so that the volatility is {stress} times the model's."
     )
 
 
 def facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Data, portfolio and scenarios in a few words."""
+    """Facts about data, portfolio and scenarios."""
     data = content["data"]
     weights = set(content["weights"].values())
     return [

@@ -1,4 +1,4 @@
-"""The tables of a scenario report: score cards, VaR and CVaR, and what stands behind the charts."""
+"""The tables of a scenario report: realism cards, VaR and CVaR, and the values of the charts."""
 
 from collections.abc import Iterable, Mapping
 from math import log
@@ -7,7 +7,7 @@ from typing import Any
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, words
 
-# What the sources of paths are called; a model has its own name.
+# Names of the sources of paths in sentences; a model has its own name.
 SOURCES = {
     "history": "the training history itself",
     "gaussian": "Gaussian paths",
@@ -25,17 +25,17 @@ MEASURES = {
     "leverage": "leverage effect",
     "discriminative": "accuracy of a classifier",
 }
-# A distance this many times the limit has the full colour.
+# A distance this many times above or below the limit gets the full colour.
 FULL_SHADE = 4.0
 
 
 def measure_words(name: str) -> str:
-    """What a measure of realism is called."""
+    """The name of a measure of realism in sentences."""
     return MEASURES.get(name, name.replace("_", " "))
 
 
 def card_table(content: Mapping[str, Any]) -> Table:
-    """The score card of the model against held-out paths."""
+    """The realism card of the model against held-out paths."""
     card = content["realism"][content["model"]["name"]]
     rows = [
         [
@@ -57,14 +57,14 @@ def card_table(content: Mapping[str, Any]) -> Table:
         Column("Passed", "distance within limit", "text"),
     ]
     caption = (
-        f"{content['model']['name']} against paths that it never saw: n = {fmt.count(card['n_real'])} real and "
+        f"{content['model']['name']} against paths that it was not trained on: n = {fmt.count(card['n_real'])} real and "
         f"{fmt.count(card['n_generated'])} generated, {fmt.count(card['n_splits'])} random splits"
     )
     return Table("card", caption, columns, rows)
 
 
 def cards_table(content: Mapping[str, Any]) -> Table:
-    """Distance over limit of every measure and every kind of path, against held-out paths and against the later part."""
+    """Distance divided by its limit for every measure and source, against held-out paths and against the later part."""
     cards = [(name, card, "held out") for name, card in content["realism"].items()]
     cards += [(name, card, "last 30 %") for name, card in content["realism_later"].items()]
     measures = list(dict.fromkeys(name for _, card, _ in cards for name in card["measures"]))
@@ -74,7 +74,7 @@ def cards_table(content: Mapping[str, Any]) -> Table:
     ]
     total = [header("passed of all"), *(cell(card["n_passed"], fmt.count, f"of {len(card['measures'])}") for _, card, _ in cards)]
     columns = [Column("Measure", kind="text"), *(Column(name, against, "heat") for name, _, against in cards)]
-    caption = "Distance over its limit: at most 1.00 passes (✓). Blue within the limit, orange beyond it"
+    caption = "Distance divided by its limit: at most 1.00 passes (✓). Blue is within the limit, orange beyond it"
     return Table("cards", caption, columns, [*rows, total])
 
 
@@ -82,7 +82,7 @@ def _share(row: Mapping[str, Any] | None) -> Cell:
     if row is None or row["distance"] is None or not row["limit"]:
         return Cell(fmt.DASH)
     share = row["distance"] / row["limit"]
-    # A squared distance without bias can lie below zero.
+    # An unbiased estimate of a squared distance can be negative.
     shade = min(abs(log(share)) / log(FULL_SHADE), 1.0) if share > 0 else 1.0
     text = f"{'✓' if row['passed'] else '✗'} {fmt.ratio(share)}"
     return Cell(text, "", share, "heat plus" if row["passed"] else "heat minus", shade=shade)
@@ -109,12 +109,12 @@ def risk_table(content: Mapping[str, Any]) -> Table:
         Column("VaR", "95 % interval"),
         Column("CVaR", "95 % interval"),
     ]
-    caption = f"Loss of the portfolio over {content['scenarios']['horizon']}; losses are positive, intervals are of sampling alone"
+    caption = f"Loss of the portfolio over {content['scenarios']['horizon']}; losses are positive, intervals cover sampling only"
     return Table("risk-sources", caption, columns, rows)
 
 
 def fan_table(content: Mapping[str, Any]) -> Table:
-    """Quantiles of the portfolio's return at the quarters of the horizon: what stands behind the fans."""
+    """Quantiles of the portfolio's return at the quarters of the horizon: the values of the fan charts."""
     found, n_steps = content["fan"], content["scenarios"]["n_steps"]
     steps = sorted({round(n_steps * part / 4) for part in range(1, 5)})
     rows = [
@@ -131,11 +131,11 @@ def fan_table(content: Mapping[str, Any]) -> Table:
 
 
 def losses_table(content: Mapping[str, Any]) -> Table:
-    """Share of paths by loss, four bins as one: what stands behind the histograms."""
+    """Share of paths by loss, four bins merged into one: the values of the histograms."""
     found = content["losses"]
     edges, sources = found["edges"], found["sources"]
     wide, n_bins = 4, len(edges) - 1
-    # Sorted by their lower edges; the outer ones have none.
+    # Rows sort by the lower edge of their bin; the row below the first bin gets one step less.
     step = edges[1] - edges[0]
     below = Cell(f"below {fmt.percent(edges[0])}", sort=edges[0] - step)
     above = Cell(f"above {fmt.percent(edges[-1])}", sort=edges[-1])
@@ -167,7 +167,7 @@ def clustering_table(content: Mapping[str, Any]) -> Table:
 
 
 def weights_table(content: Mapping[str, Any]) -> Table:
-    """The portfolio."""
+    """Weights of the portfolio."""
     rows = [[header(symbol), cell(weight, lambda x: fmt.percent(x, 1))] for symbol, weight in content["weights"].items()]
     return Table(
         "weights", "Weights of the portfolio, bought at the start and held", [Column("Symbol", kind="text"), Column("Weight")], rows

@@ -1,4 +1,4 @@
-"""The charts of what adds up after alerts, bar by bar."""
+"""Charts and tables of the cumulative moves after alerts, bar by bar."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from foreshock.reports.study.order import detectors_by_verdict
 
 
 def event_charts(results: Mapping[str, Any]) -> list[Chart]:
-    """For each detector, activity beyond that of rows as volatile, cumulated from the alert on, with its simultaneous band."""
+    """Cumulative activity of each detector from the alert on, beyond that of equally volatile rows, with a simultaneous band."""
     studies = results.get("event_study") or {}
     names = [name for name in detectors_by_verdict(results) if name in studies and any(map(fmt.known, studies[name]["activity"]))]
     shown = [
@@ -63,9 +63,9 @@ def _event_chart(i: int, name: str, study: Mapping[str, Any], limits: Sequence[f
     last = study["activity"][-1]
     return Chart(
         f"after-{i}",
-        f"{name}: {fmt.ratio(last)} bars' worth of moves on top after {fmt.counted(offsets[-1], 'bar')}{_half_life(study)}",
-        f"by bars after the alert, cumulative activity beyond that of rows as volatile, in moves expected of one bar; "
-        f"band of all offsets at once, 95 %; "
+        f"{name}: {fmt.ratio(last)} bars' worth of extra moves after {fmt.counted(offsets[-1], 'bar')}{_half_life(study)}",
+        f"by bars after the alert, cumulative activity beyond that of equally volatile rows, in moves expected in one bar; "
+        f"95 % band for all offsets at once; "
         f"p {fmt.p_value(study['p_activity'])}; n = {fmt.count(study['n_events'])} events",
         spec_of(figure),
         height_of(figure),
@@ -79,7 +79,7 @@ def _half_life(study: Mapping[str, Any]) -> str:
 
 
 def event_table(results: Mapping[str, Any]) -> Table | None:
-    """What had added up at the last offset, in size and in direction, and how fast it dies down; None without event studies."""
+    """Cumulative moves at the last offset, in size and in direction, and their half-life; None without event studies."""
     studies = results.get("event_study") or {}
     rows = []
     for name in detectors_by_verdict(results):
@@ -108,15 +108,15 @@ def event_table(results: Mapping[str, Any]) -> Table | None:
     horizon = max((studies[name]["offsets"][-1] for name in studies), default=0)
     columns = [
         Column("Detector", kind="text"),
-        Column("Activity on top", "95 % band"),
+        Column("Extra activity", "95 % band"),
         Column("p", "of any"),
-        Column("Return on top", "95 % band"),
+        Column("Extra return", "95 % band"),
         Column("p", "of any"),
         Column("Half-life", "bars, 95 % interval"),
         Column("n events"),
         Column("Note", kind="text"),
     ]
-    return Table("after-table", f"What had added up {fmt.counted(horizon, 'bar')} after alerts", columns, rows)
+    return Table("after-table", f"Cumulative moves {fmt.counted(horizon, 'bar')} after alerts", columns, rows)
 
 
 def offsets_table(results: Mapping[str, Any]) -> Table | None:
@@ -131,5 +131,5 @@ def offsets_table(results: Mapping[str, Any]) -> Table | None:
         cells = [cell(middle, fmt.ratio, fmt.interval([low, high])) for low, middle, high in curves]
         rows.append([cell(offset, fmt.count), *cells])
     columns = [Column("After the alert", "bars"), *(Column(name, "95 % band") for name in names)]
-    caption = "Cumulative activity beyond that of rows as volatile, in moves expected of one bar"
+    caption = "Cumulative activity beyond that of equally volatile rows, in moves expected in one bar"
     return Table("offsets-table", caption, columns, rows)

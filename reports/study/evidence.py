@@ -1,4 +1,4 @@
-"""The tables of the evidence: the ladder of tests, lead and lag, the surrogates, and how far their test can be trusted."""
+"""The tables of the evidence: all tests, lead and lag, the surrogate test and its calibration."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, words
 from foreshock.reports.study.order import decisive, detectors_by_verdict, surrogates_decide
 
-# Tests whose estimate is a ratio, 1 without an effect: these stand in one picture.
+# Tests whose estimate is a ratio, 1 without an effect; one chart shows them all.
 RATIOS = {
     "naive": "naive (a warning)",
     "hac": "HAC",
@@ -19,7 +19,7 @@ RATIOS = {
     "regression": "volatility regression",
     "surrogate": "surrogates",
 }
-# Tests on other scales, and how their estimates are written.
+# Tests on other scales: label, and format of the estimate.
 OTHER_SCALES: dict[str, tuple[str, Callable[[float | None], str]]] = {
     "qlike": ("QLIKE gain, losses × 10,000", lambda value: fmt.ratio(None if value is None else 1e4 * value)),
     "direction": ("direction, bps", fmt.bps),
@@ -29,18 +29,18 @@ LAWS = {"garch": "GARCH, Student t", "gjr": "GJR-GARCH, Student t", "sv": "stoch
 
 
 def ladder(results: Mapping[str, Any], name: str) -> tuple[str, list[Mapping[str, Any]]]:
-    """The horizon of a detector's verdict, and every test over it in the order of the ladder."""
+    """The horizon of a detector's verdict, and all tests at it, from the naive one to the surrogate test."""
     horizon, _ = decisive(results["detectors"][name])
     return horizon, ((results.get("evidence") or {}).get(name) or {}).get(horizon) or []
 
 
 def deciding_test(results: Mapping[str, Any]) -> str:
-    """The test that decides: that of the surrogates, or the matched ratio where there are none."""
+    """The deciding test: the surrogate test, or the matched ratio without surrogates."""
     return "surrogate" if surrogates_decide(results) else "matched"
 
 
 def ladder_table(results: Mapping[str, Any]) -> Table:
-    """Every test of every detector over the horizon of its verdict."""
+    """Every test of every detector at the horizon of its verdict."""
     rows = []
     for name in detectors_by_verdict(results):
         horizon, tests = ladder(results, name)
@@ -73,11 +73,11 @@ def ladder_table(results: Mapping[str, Any]) -> Table:
         Column("Controls for", kind="text"),
         Column("Note", kind="text"),
     ]
-    return Table("ladder-table", "Every test over the horizon of the verdict, from naive to surrogates", columns, rows)
+    return Table("ladder-table", "Every test at the horizon of the verdict, from naive to surrogates", columns, rows)
 
 
 def surrogate_table(results: Mapping[str, Any]) -> Table | None:
-    """t of the data beside that of the surrogates, with p before and after adjustment; None without surrogates."""
+    """t of the data and of the surrogates, with p before and after adjustment; None without surrogates."""
     if not surrogates_decide(results):
         return None
     drawn = results["surrogates"]
@@ -108,12 +108,12 @@ def surrogate_table(results: Mapping[str, Any]) -> Table | None:
         Column("q", "family-wise"),
         Column("n events"),
     ]
-    caption = f"The surrogate test at every horizon, against n = {fmt.count(drawn['n'])} histories of volatility alone"
+    caption = f"The surrogate test at every horizon, against n = {fmt.count(drawn['n'])} histories with volatility alone"
     return Table("surrogate-table", caption, columns, rows)
 
 
 def families(results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each volatility model of the surrogates and the symbols it was fitted to."""
+    """Each volatility model of the surrogates, and the symbols that it was fitted to."""
     by_family: dict[str, list[str]] = {}
     for symbol, family in ((results.get("surrogates") or {}).get("family") or {}).items():
         by_family.setdefault(str(family), []).append(str(symbol))
@@ -121,7 +121,7 @@ def families(results: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def lead_table(results: Mapping[str, Any]) -> Table | None:
-    """Estimated lead of each detector; None when none was looked for."""
+    """Estimated lead of each detector; None without a lead-lag analysis."""
     curves = results.get("lead_lag") or {}
     rows = [
         [
@@ -141,12 +141,12 @@ def lead_table(results: Mapping[str, Any]) -> Table | None:
         Column("n events"),
         Column("Note", kind="text"),
     ]
-    caption = "Bars from the alert to the rise of activity; below 0 the alert comes after it"
+    caption = "Bars from the alert to the rise of activity; if negative, the alert comes after the rise"
     return Table("lead-table", caption, columns, rows) if rows else None
 
 
 def activity_table(results: Mapping[str, Any]) -> Table | None:
-    """Activity of every detector at every offset; None when none was looked for."""
+    """Activity of every detector at every offset; None without a lead-lag analysis."""
     curves = results.get("lead_lag") or {}
     names = [name for name in detectors_by_verdict(results) if name in curves]
     at = {name: {offset: place for place, offset in enumerate(curves[name]["offsets"])} for name in names}
@@ -161,11 +161,11 @@ def activity_table(results: Mapping[str, Any]) -> Table | None:
         for offset in sorted({offset for places in at.values() for offset in places})
     ]
     columns = [Column("Offset", "bars"), *(Column(name, "95 % band") for name in names)]
-    return Table("activity-table", "Activity by bars from the alert, 1.0 is usual", columns, rows) if rows else None
+    return Table("activity-table", "Activity by bars from the alert; 1.0 is the usual level", columns, rows) if rows else None
 
 
 def calibration_table(results: Mapping[str, Any]) -> Table | None:
-    """Size and power of the surrogate test as measured on simulated histories, size first; None when not measured."""
+    """Size and power of the surrogate test on simulated histories, size first; None if not measured."""
     measured = sorted(results.get("calibration") or [], key=lambda row: (row["effect"], row["n_bars"]))
     rows = []
     for row in measured:
@@ -194,19 +194,19 @@ def calibration_table(results: Mapping[str, Any]) -> Table | None:
         Column("Information found", "at 5 %, 95 % interval"),
         Column("By the naive test", "at 5 %"),
     ]
-    caption = "The test on one simulated symbol with a z-score detector: size where nothing is planted, power where something is"
+    caption = "The test on one simulated symbol with a z-score detector: size without a planted effect, power with one"
     return Table("calibration", caption, columns, rows) if rows else None
 
 
 def calibration_sentence(results: Mapping[str, Any]) -> str:
-    """How often test and naive test are wrong where there is nothing to find; empty when not measured."""
+    """Sentence on the false positives of the surrogate test and of the naive test; empty if not measured."""
     sizes = [row for row in results.get("calibration") or [] if row["effect"] == 1]
     if not sizes:
         return ""
     ours, naive = (_range([row[key] for row in sizes]) for key in ("found", "found_naive"))
     return (
-        f"Where there is nothing to find, the test still finds something in {ours} of simulated histories, depending on the law of "
-        f"volatility, where 5 % is aimed at; the naive test does in {naive}."
+        f"If there is nothing to find, the test still finds something in {ours} of simulated histories, depending on the law of "
+        f"volatility (5 % is the target); the naive test does in {naive}."
     )
 
 

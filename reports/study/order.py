@@ -1,4 +1,4 @@
-"""The order of detectors and strategies on a page, and what decides a verdict."""
+"""The order of detectors and strategies on a page, and the test that decides a verdict."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ VERDICTS = ("adds information", "echoes volatility", "no information", "too few 
 
 
 def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:
-    """Detectors, strongest verdict first, and within one verdict by the falling ratio that decided it."""
+    """Detectors, strongest verdict first; within a verdict, by the deciding ratio in descending order."""
     key = deciding_ratio(results)[0]
 
     def rank(name: str) -> tuple[int, float]:
@@ -22,31 +22,31 @@ def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:
 
 
 def decisive(detector: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The horizon the verdict is about, and its row: `verdict_horizon`, or else the last one listed."""
+    """The horizon of the verdict (`verdict_horizon`, or else the last one listed), and its row."""
     forward = detector.get("forward") or {}
     horizon = detector.get("verdict_horizon") or next(reversed(forward), "")
     return horizon, forward.get(horizon, {})
 
 
 def surrogates_decide(results: Mapping[str, Any]) -> bool:
-    """Whether there were surrogate histories; without them the volatility-matched ratio decides."""
+    """Whether the study has surrogate histories; without them the volatility-matched ratio decides."""
     return bool((results.get("surrogates") or {}).get("n"))
 
 
 def deciding_ratio(results: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Keys of the ratio that the verdict is about and of its interval, and what it is called."""
+    """Keys of the deciding ratio and of its interval, and the label of the ratio."""
     if surrogates_decide(results):
         return "path_effect", "path_effect_ci", "Beyond surrogates"
     return "matched_ratio", "ci", "Matched ratio"
 
 
 def verdict_kind(verdict: object) -> str:
-    """The style sheet's name for a verdict."""
+    """The style sheet class of a verdict."""
     return {label: label.split()[0] for label in VERDICTS}.get(str(verdict), "unknown")
 
 
 def strategy_kind(name: str, results: Mapping[str, Any]) -> str:
-    """The role of a strategy in the study; one that was not backtested is under test."""
+    """The role of a strategy in the study; STRATEGY if it has no backtest."""
     return (results["backtests"].get(name) or {}).get("role", STRATEGY)
 
 
@@ -62,11 +62,11 @@ def strategies_in_order(names: Iterable[str], results: Mapping[str, Any]) -> lis
 
 
 def detector_of(strategy: str, results: Mapping[str, Any]) -> str | None:
-    """The detector that a strategy acts on, None where it acts on none."""
+    """The detector that a strategy acts on, or None."""
     return (results["backtests"].get(strategy) or {}).get("detector")
 
 
 def strategy_of(detector: str, results: Mapping[str, Any], role: str = STRATEGY) -> str | None:
-    """The strategy of a role that acts on a detector, None where there is none."""
+    """The strategy with a role that acts on a detector, or None."""
     found = results["backtests"].items()
     return next((name for name, entry in found if entry["detector"] == detector and entry["role"] == role), None)

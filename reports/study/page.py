@@ -40,7 +40,7 @@ from foreshock.reports.study import (
     tables as study_tables,
 )
 
-# Half a year: a Sharpe ratio per year has a standard error of 1.4.
+# Half a year: over fewer days, the standard error of an annual Sharpe ratio exceeds 1.4.
 SHORT_DAYS = 182.5
 
 
@@ -54,29 +54,29 @@ class StudyReport(Page):
         Heading of the page.
     results : dict
         Content of results.json: JSON types only, fractions, losses positive, None where not known. Every interval is a
-        95 % interval. `detectors[NAME]["verdict_horizon"]` names the horizon a verdict is about; without it, the last listed.
+        95 % interval. `detectors[NAME]["verdict_horizon"]` is the horizon of a verdict; without it, the last horizon listed.
     equity : DataFrame, shape (n_bars, n_strategies)
-        Value of each strategy per bar, 1.0 at the start; index UTC-naive bar closes.
+        Value of each strategy at each bar close (UTC without a zone), 1.0 at the start.
     quality : DataFrame
-        Any counts per symbol, which is the index.
+        Counts by symbol, which is the index.
     random_draws : dict
-        Per avoidance strategy "n_draws", "total_returns" (of the draws, fractions) and "percentile": the share of draws with a
-        lower total return, between 0 and 1, or None.
+        For each avoidance strategy "n_draws", "total_returns" (of the draws, fractions) and "percentile": the share of draws
+        with a lower total return, between 0 and 1, or None.
     command : str
-        How to run the study again.
+        Command that runs the study again.
     risk_paths : dict of str to RiskPath
-        By strategy.
+        Risk forecasts by strategy.
     trades : DataFrame
-        ``strategy`` and the columns of ``closed_trades``.
+        Column ``strategy`` and the columns of ``closed_trades``.
     prices : PriceHistory, optional
-        Bars, regimes and alerts of the whole history.
+        Bars, regimes and alerts of the full history.
     exposure : DataFrame, optional
         Value of the positions of each strategy as a fraction of its equity, at the times of ``equity``.
 
     Raises
     ------
     ConfigError
-        When a percentile is not a fraction, or an equity column is not a name.
+        If a percentile is not a fraction, or ``equity`` is not indexed by time.
     """
 
     template: ClassVar[str] = "study.html.j2"
@@ -117,15 +117,15 @@ class StudyReport(Page):
         }
 
     def headline(self) -> list[str]:
-        """What was found, in sentences: the first is the answer, the others qualify it."""
+        """The findings in sentences: the first is the answer, the others qualify it."""
         return headline(self.results, self.random_draws)
 
     def facts(self) -> list[tuple[str, str]]:
-        """Label and value of what the head of the page says about the data."""
+        """Facts about the data for the head of the page, as pairs of label and value."""
         return facts(self.results)
 
     def pieces(self) -> dict[str, Any]:
-        """The values of the template beside title, headline, facts and command."""
+        """Further values of the template, besides title, headline, facts and command."""
         results = self.results
         tables = {
             "verdicts": study_tables.verdict_table(results),
@@ -167,7 +167,7 @@ class StudyReport(Page):
 
 
 def study_excerpt(title: str, results: dict[str, Any]) -> str:
-    """Headline and verdicts as a piece of HTML without a style of its own, for notebooks."""
+    """Headline and verdicts as a fragment of HTML without its own style, for notebooks."""
     draws = results.get("random_draws") or {}
     return html.part(
         "study_excerpt.html.j2",
@@ -180,7 +180,7 @@ def study_excerpt(title: str, results: dict[str, Any]) -> str:
 
 
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
-    """What the study found, in sentences: the first is the answer, the others qualify it."""
+    """The findings of the study in sentences: the first is the answer, the others qualify it."""
     names = study_order.detectors_by_verdict(results)
     roles = {name: results["detectors"][name]["role"] for name in names}
     tested = [name for name in names if roles[name] == "detector"]
@@ -202,14 +202,14 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
         if by_verdict[label]
     ]
     if others:
-        sentences.append(f"{'Of the others, ' if adding else 'Of these, '}{_listed(others)}.")
+        sentences.append(f"{'Among the others, ' if adding else 'Among these, '}{_listed(others)}.")
     sentences += [
         f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
         for name in names
         if roles[name] == "baseline" and results["detectors"][name].get("verdict") == "adds information"
     ]
     sentences += [
-        f"{name}, what the simulated market knows of itself, {results['detectors'][name].get('verdict')}."
+        f"{name}, the truth of the simulated market, {results['detectors'][name].get('verdict')}."
         for name in names
         if roles[name] == "oracle"
     ]
@@ -217,19 +217,19 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
 
 
 def _span_sentence(data: Mapping[str, Any]) -> list[str]:
-    """What figures per year are worth after a short test."""
+    """A warning about annual figures if the test period is short."""
     edges = [pd.Timestamp(data[key]) for key in ("test_start", "test_end") if data.get(key)]
     days = (edges[1] - edges[0]) / pd.Timedelta("1D") if len(edges) == 2 else SHORT_DAYS
     if not 0 < days < SHORT_DAYS:
         return []
     return [
-        f"The test covers {fmt.counted(round(days), 'day')}: the standard error of a Sharpe ratio per year is about "
-        f"{fmt.ratio((365 / days) ** 0.5)}, so figures per year say little."
+        f"The test covers {fmt.counted(round(days), 'day')}: the standard error of an annual Sharpe ratio is about "
+        f"{fmt.ratio((365 / days) ** 0.5)}, so annual figures say little."
     ]
 
 
 def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
-    """Returns of the strongest verdict's avoidance strategy: chosen by the verdict, not by its return."""
+    """Returns of the avoidance strategy of the strongest verdict; the return plays no part in the choice."""
     strategies = [study_order.strategy_of(name, results) for name in tested]
     strategy = next((name for name in strategies if name is not None), None)
     if strategy is None:
@@ -254,7 +254,7 @@ def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]],
 
 
 def rule(results: dict[str, Any]) -> dict[str, Any]:
-    """What the page says of how verdicts are reached: the surrogates, if there were any, and the limits."""
+    """Values for the explanation of verdicts: the surrogates, if any, and the limits."""
     drawn = results.get("surrogates") or {}
     n = drawn.get("n") or 0
     return {
@@ -269,7 +269,7 @@ def rule(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
-    """The data set in a few words, for the head of the page."""
+    """Facts about the data set for the head of the page."""
     data = results.get("data") or {}
     symbols = [str(symbol) for symbol in data.get("symbols") or []]
     listed = _listed(symbols) if len(symbols) <= 4 else first_of(symbols)

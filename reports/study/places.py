@@ -1,4 +1,4 @@
-"""Where and when a detector worked: ratios by asset and regime against years, and the regimes themselves."""
+"""Ratios of each detector by asset and regime against years, and the shares of the regimes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +8,12 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header
 from foreshock.reports.study.order import detectors_by_verdict
 
-# Of |log ratio|: full colour.
+# Distance of a ratio from 1 at which its cell has the full colour.
 DEEPEST = 0.7
 
 
 def place_tables(results: Mapping[str, Any]) -> list[Table]:
-    """For each detector the volatility-matched ratio by asset and regime, down, and year, across."""
+    """For each detector a table of the volatility-matched ratio: assets and regimes as rows, years as columns."""
     slices = results.get("slices") or []
     tables = []
     for i, name in enumerate(detectors_by_verdict(results)):
@@ -55,7 +55,7 @@ def _shaded(row: Mapping[str, Any] | None) -> Cell:
 
 
 def regime_table(results: Mapping[str, Any]) -> Table | None:
-    """Share of each regime in the tested bars of each symbol; None when there are none."""
+    """Share of each regime in the tested bars of each symbol; None without regimes."""
     found = results.get("regimes") or {}
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""The charts of risk and cost: forecasts of value at risk with their breaches, and returns at each cost of a fill."""
+"""The charts of risk and cost: forecasts of value at risk with breaches, and returns at each cost of a fill."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from foreshock.reports.study.accounts import N_SHOWN, dress
 from foreshock.reports.study.order import strategies_in_order, strategy_kind
 from foreshock.strategies.identity import BASELINE, RANDOM
 
-# Periods of a history that are drawn: the last ones.
+# Only this many periods are drawn, the last ones.
 N_DRAWN = 1_500
 SIMULATIONS = {"filtered_historical": "filtered historical simulation", "historical": "historical simulation"}
 COLOURS = {0.95: "var(--matched)", 0.99: "var(--ink)"}
 
 
 def var_charts(paths: Mapping[str, RiskPath], results: Mapping[str, Any]) -> list[Chart]:
-    """Returns of each strategy against the value at risk that was forecast of them; breaches stand out."""
+    """Returns of each strategy and the value at risk that was forecast for them, with breaches marked."""
     names = [name for name in strategies_in_order(paths, results) if strategy_kind(name, results) != RANDOM]
     return [_var_chart(i, name, paths[name]) for i, name in enumerate(names[:N_SHOWN])]
 
@@ -75,15 +75,15 @@ def _var_chart(i: int, name: str, path: RiskPath) -> Chart:
     return Chart(
         f"var-{i}",
         f"{name}: the 99 % VaR was exceeded in {fmt.count(len(worst))} of {fmt.counted(n, path.period)}, {fmt.percent(share, 2)}",
-        f"return per {path.period}; lines: −VaR 95 % and, dashed, 99 %, forecast the {path.period} before by {SIMULATIONS[method]} "
-        f"of {fmt.counted(forecast.window, path.period)}; ○ beyond 95 %, × beyond 99 %; n = {fmt.count(n)}{shown}",
+        f"return per {path.period}; lines: −VaR 95 % and, dashed, 99 %, forecast one {path.period} before by {SIMULATIONS[method]} "
+        f"over {fmt.counted(forecast.window, path.period)}; ○ beyond 95 %, × beyond 99 %; n = {fmt.count(n)}{shown}",
         spec_of(figure),
         height_of(figure),
     )
 
 
 def var_table(results: Mapping[str, Any]) -> Table | None:
-    """Hits of each forecast against their nominal rate, and the tests of it; None when nothing was forecast."""
+    """Hit rate of each forecast with its nominal rate, and the tests of the forecast; None without forecasts."""
     found = (results.get("value_at_risk") or {}).get("rows") or []
     by_key = {(row["strategy"], row["method"], row["level"]): row for row in found}
     names = strategies_in_order({row["strategy"]: None for row in found}, results)
@@ -126,12 +126,15 @@ def var_table(results: Mapping[str, Any]) -> Table | None:
         Column("Zone", "Basel", "text"),
     ]
     return Table(
-        "var-table", f"Forecasts of VaR and CVaR per {period}, each from the returns before it, against what came", columns, rows
+        "var-table",
+        f"Forecasts of VaR and CVaR per {period}, each from earlier returns, compared with the actual returns",
+        columns,
+        rows,
     )
 
 
 def cost_chart(results: Mapping[str, Any]) -> Chart | None:
-    """Total return of each strategy by the cost of a fill; None when costs were not varied."""
+    """Total return of each strategy by the cost of a fill; None if costs were not varied."""
     swept = results.get("cost_sweep") or {}
     names = strategies_in_order(swept.get("total_return") or {}, results)
     if not names:
@@ -172,7 +175,7 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
     return Chart(
         "costs",
         "How much trading may cost: total return by the cost of a fill",
-        f"fee and slippage together, in place of the study's; beside each name the cost at which nothing is earned; "
+        f"fee plus slippage, replacing those of the study; next to each name, the break-even cost; "
         f"n = {fmt.count(len(names))} strategies; press a name to show or hide it",
         spec_of(figure),
         height_of(figure),
@@ -183,11 +186,11 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
 def _break_even(rate: float | None, totals: Sequence[float]) -> str:
     if fmt.known(rate):
         return f"break-even {fmt.bps(rate)} bp"
-    return "ahead at any cost" if totals[0] > 0 else "behind at no cost"
+    return "positive at any cost" if totals[0] > 0 else "negative without costs"
 
 
 def cost_table(results: Mapping[str, Any]) -> Table | None:
-    """The sweep in numbers; None when costs were not varied."""
+    """The sweep in numbers; None if costs were not varied."""
     swept = results.get("cost_sweep") or {}
     names = strategies_in_order(swept.get("total_return") or {}, results)
     if not names:
@@ -207,7 +210,7 @@ def cost_table(results: Mapping[str, Any]) -> Table | None:
     ]
     return Table(
         "cost-table",
-        "Total return by the cost of a fill; – under break-even: behind without any cost, or ahead at any",
+        "Total return by the cost of a fill; – under break-even: negative without costs, or positive at any cost",
         columns,
         rows,
     )

@@ -20,7 +20,7 @@ from foreshock.reports.study.order import (
 )
 from foreshock.strategies.identity import RANDOM, STRATEGY
 
-# What stands below a detector's name, by its role.
+# Note below a detector's name, by its role.
 DETECTOR_ROLES = {"detector": "", "baseline": "baseline", "oracle": "the truth"}
 FORWARD_TESTS = {
     "p_naive": ("p naive",),
@@ -37,14 +37,14 @@ FORWARD_TESTS = {
 
 
 def verdict_table(results: Mapping[str, Any]) -> Table:
-    """One row per detector: verdict, evidence in numbers and as a miniature interval plot."""
+    """One row for each detector: verdict, and evidence in numbers and as a miniature interval plot."""
     names = detectors_by_verdict(results)
     decided = surrogates_decide(results)
     ratio, bounds, label = deciding_ratio(results)
     place = _scale([decisive(results["detectors"][name])[1] for name in names], ratio, bounds)
     shown = {decisive(results["detectors"][name])[0] for name in names}
     horizons = [horizon for horizon in results["detectors"][names[0]].get("forward") or {} if horizon in shown] if names else []
-    # The p of the test that decides stands beside the q that it became.
+    # The p of the deciding test is shown below its q.
     p, adjusted = ("p_surrogate", "family-wise") if decided else ("p_matched", "all tests")
     rows = []
     for name in names:
@@ -136,7 +136,7 @@ def forward_table(results: Mapping[str, Any]) -> Table:
 
 
 def detection_table(results: Mapping[str, Any]) -> Table | None:
-    """Detection of labelled events, for the detectors that have labels; None when none has."""
+    """Detection of labelled events, for the detectors with labels; None without labels."""
     names = [name for name in detectors_by_verdict(results) if results["detectors"][name].get("detection")]
     measures = list(dict.fromkeys(key for name in names for key in results["detectors"][name]["detection"]))
     if not names:
@@ -165,7 +165,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
 
         rows.append(
             [
-                header(name, {STRATEGY: "", RANDOM: "the middle draw"}.get(kind, kind)),
+                header(name, {STRATEGY: "", RANDOM: "the median draw"}.get(kind, kind)),
                 percents("total_return"),
                 percents("annual_return"),
                 percents("annual_volatility"),
@@ -200,7 +200,7 @@ def returns_table(results: Mapping[str, Any]) -> Table:
 
 
 def months_table(results: Mapping[str, Any]) -> Table | None:
-    """Equity of each strategy at the end of each month; None when it is not known."""
+    """Equity of each strategy at the end of each month; None if not known."""
     found = results.get("equity_by_month") or {}
     names = strategies_in_order(found.get("equity") or {}, results)
     if not names:
@@ -213,7 +213,7 @@ def months_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def risk_table(results: Mapping[str, Any]) -> Table | None:
-    """VaR and CVaR by estimator, one column for each level and period; None when there are none."""
+    """VaR and CVaR by estimator, one column for each level and period; None without estimates."""
     risk = results.get("risk") or {}
     entries = [(name, entry) for name in strategies_in_order(risk, results) for entry in risk[name]]
     looks = list(dict.fromkeys((entry["period"], entry["level"]) for _, entry in entries))
@@ -237,7 +237,7 @@ def risk_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Each avoidance strategy against random timing of the same exposure."""
+    """Each avoidance strategy compared with random timing of the same exposure."""
     rows = []
     for name in strategies_in_order(draws, results):
         drawn = draws[name]
@@ -264,13 +264,13 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
 
 
 def draw_quantiles(drawn: Mapping[str, Any], levels: tuple[float, ...]) -> list[float | None]:
-    """Quantiles of the random draws' total returns, None where no draw is known."""
+    """Quantiles of the total returns of the random draws; None if no draw is known."""
     returns = np.array([value for value in drawn.get("total_returns") or [] if value is not None], dtype=float)
     return [float(value) for value in np.quantile(returns, levels)] if returns.size else [None] * len(levels)
 
 
 def alert_table(results: Mapping[str, Any]) -> Table:
-    """Realised against nominal alert rate, and what each detector took to run."""
+    """Realised and nominal alert rate, and running time of each detector."""
     rows = []
     for name in detectors_by_verdict(results):
         detector = results["detectors"][name]

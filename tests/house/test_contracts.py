@@ -241,12 +241,12 @@ def test_every_kind_of_threshold_keeps_the_contract(kind, scaled):
         ),
         (SeesAll, "SeesAll looks ahead: its threshold of row 0 differs when"),
         (Fills, "Fills writes into the scores; work on scores.values.copy"),
-        (Zero, "Zero takes scores that are not known for numbers; leave NaN out"),
-        (DiceRule, "DiceRule (looks ahead|gives another threshold when it is computed again)"),
-        (Scalar, "Scalar must give a float array of the shape .n_rows, n_symbols. = .1500, 2., got float; such as np.full"),
-        (NeverKnown, "NeverKnown gives no threshold for 1500 rows of scores"),
+        (Zero, "Zero treats unknown scores .NaN. as numbers; leave NaN out"),
+        (DiceRule, "DiceRule (looks ahead|returns another threshold when it is computed again)"),
+        (Scalar, "Scalar must return a float array of shape .n_rows, n_symbols. = .1500, 2., got float; use np.full"),
+        (NeverKnown, "NeverKnown returns only NaN for 1500 rows of scores"),
         (NoRate, "threshold NoRate must have nominal_rate and needs_train_scores; set on the class nominal_rate"),
-        (Percent, "nominal_rate of Percent must be a fraction from 0 to 1, or nan for none, got 99.0"),
+        (Percent, "nominal_rate of Percent must be a fraction from 0 to 1, or nan if there is none, got 99.0"),
     ],
 )
 def test_each_mistake_of_a_threshold_is_refused_with_its_own_sentence(broken, message):

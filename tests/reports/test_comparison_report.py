@@ -81,7 +81,7 @@ def test_results_without_p_of_slices_and_without_blocks_say_so():
     old["slices"] = [{k: v for k, v in row.items() if k != "p_matched"} for row in old["slices"] if row["by"] != "asset_year"]
     found = comparison({"old": old})
     text = seen(ComparisonReport(found, "").to_html())
-    assert "No cell was tested: the results of this study hold no p of its slices." in text
+    assert "No cell was tested: the results of this study have no p of its slices." in text
     assert not re.search(r"◆ (marks|\d)", text)
     assert "results written before there were such blocks lack them: run the study again" in text
     assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b", text)
@@ -93,7 +93,7 @@ def test_a_study_of_few_events_has_a_page_that_says_what_cannot_be_told():
     page = ComparisonReport(found, "").to_html()
     text = seen(page)
     assert headline(found)[0].startswith(
-        "Whether the ranking of the detectors holds from year to year cannot be told: no detector has 10"
+        "Whether the ranking of the detectors is stable from year to year is not known: no detector has 10"
     )
     assert "Detectors are ranked in fewer than two years." in text
     assert specs(page) == {}
@@ -232,12 +232,14 @@ def test_the_head_says_what_holds_and_what_does_not():
     said = headline(comparison({"one": steady}))
     # The same order in each of four years: 4 * 5 of chi-squared with 5 degrees of freedom.
     figures = "Friedman's p 0.001 over 4 years, mean Kendall's tau 1.00 over 6 pairs of years"
-    assert said[0] == f"The detectors rank alike from year to year, more than chance would have it: {figures}."
-    assert "zscore has the best mean rank and is told apart from" in said[-1]
+    assert said[0] == f"The detectors rank more alike from year to year than by chance: {figures}."
+    assert "zscore has the best mean rank and differs significantly from" in said[-1]
     noise = sentences(comparison({"one": study(5)})["studies"]["one"])
-    assert "is not more alike than chance would have it" in noise[0]
-    assert re.search(r"Of \d+ tests .* (none is beyond chance|\d+ (is|are) beyond chance)", noise[1])
-    assert re.search(r"has the best mean rank, but Friedman's test does not tell the detectors apart \(p 0\.\d+\)\.", noise[-1])
+    assert "do not rank more alike than by chance" in noise[0]
+    assert re.search(r"Among \d+ tests .* (none is beyond chance|\d+ (is|are) beyond chance)", noise[1])
+    assert re.search(
+        r"has the best mean rank, but Friedman's test finds no difference between the detectors \(p 0\.\d+\)\.", noise[-1]
+    )
 
 
 def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
@@ -245,7 +247,7 @@ def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
     for row in odd["slices"]:
         row["p_matched"] = 1e-9 if row["detector"] == "random" and row["by"] == "year" else 0.5
     found = sentences(comparison({"one": odd})["studies"]["one"])
-    assert "Some are of a baseline (random), so read such cells with suspicion." in found
+    assert "Some belong to a baseline (random), so read such cells with suspicion." in found
 
 
 def test_a_verdict_of_a_baseline_is_named_in_the_head():
@@ -293,8 +295,8 @@ def test_what_is_no_comparison_of_models_is_refused(tmp_path):
         load_models(path)
     for text, said in (
         ("{", "is not JSON"),
-        ("[]", "is no comparison of models"),
-        ('{"version": 1}', "is no comparison of models"),
+        ("[]", "is not a comparison of models"),
+        ('{"version": 1}', "is not a comparison of models"),
     ):
         path.write_text(text)
         with pytest.raises(DataError, match=said):

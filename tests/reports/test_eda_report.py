@@ -60,21 +60,21 @@ def test_charts_hold_plain_lists_and_no_unknown_number(page):
 def test_the_head_says_what_the_data_are_and_what_state_they_are_in(results, page):
     text = seen(page)
     assert headline(results)[0] == "16 bars missing in 2 gaps, and 14 other findings."
-    assert text.index("16 bars missing in 2 gaps, and 14 other findings.") < text.index("Are the data whole?")
+    assert text.index("16 bars missing in 2 gaps, and 14 other findings.") < text.index("Are the data complete?")
     assert "BTC/USDT, ETH/USDT, BTC/USDT (x1000)" in text
     assert f"1,920 of 1h From 2022-01-01 UTC To 2022-03-21 23:00 UTC Data hash {results['data']['hash'][:12]}" in text
     far = [row["far"] for row in results["returns"].values() if row["n"] >= 100]
     assert "24 bars apart, absolute returns of the median symbol correlate" in text
-    assert f"Beyond 3 standard deviations lie {fmt.percent(min(far), 2)} to {fmt.percent(max(far), 2)} of the returns" in text
+    assert f"{fmt.percent(min(far), 2)} to {fmt.percent(max(far), 2)} of the returns lie beyond 3 standard deviations" in text
 
 
 def test_a_faultless_history_says_so():
     found = fs.explore(make_bars(400, 1))
     text = seen(EdaReport("x", found.results, "").to_html())
     assert "No bar is missing between first and last, and nothing else was found." in text
-    assert "Looked for and not found: unsorted, doubled, infinite" in text
+    assert "Checked and not found: unsorted, doubled, infinite" in text
     assert "What could not be drawn" not in text
-    assert "There is one symbol, and so no correlation between symbols." in text
+    assert "There is only one symbol, so there is no correlation between symbols." in text
 
 
 def test_quality_tables_are_the_counts_and_runs(results, page):
@@ -162,7 +162,7 @@ def test_every_stretch_of_a_price_is_drawn_in_the_colour_of_its_regime(results, 
             for k, trace in enumerate(regimes):
                 # Another regime's line has the point only if its own begins here.
                 assert k == label or trace["y"][t] is None or labels[t + 1] == k
-    assert "thinned for drawing to stretches of 2 bars" in seen(page)
+    assert "thinned for drawing to runs of 2 bars" in seen(page)
 
 
 def test_a_short_history_is_drawn_bar_by_bar_and_says_so():
@@ -178,7 +178,7 @@ def test_the_projection_draws_its_points_by_regime(results, page):
         own = [p for p, label in zip(found["points"], found["regime"], strict=True) if label == k]
         assert trace["x"] == pytest.approx([p[0] for p in own], rel=1e-4)
     total = fmt.percent(sum(found["explained"]), 0)
-    assert f"Two components hold {total} of the variance of 6 features" in seen(page)
+    assert f"Two components explain {total} of the variance of 6 features" in seen(page)
     assert f"n = {fmt.count(found['n'])} rows, of which {fmt.count(len(found['points']))} are drawn at random" in seen(page)
 
 
@@ -238,7 +238,7 @@ def test_a_short_history_has_a_page_that_names_what_is_missing_and_why(n_bars):
 def test_of_many_symbols_the_first_have_charts_and_the_page_says_so():
     found = fs.explore(make_bars(300, 26))
     page = EdaReport("Many", found.results, "").to_html()
-    assert "The first 12 of 26 symbols have charts of their own" in seen(page)
+    assert "The first 12 of 26 symbols have their own charts" in seen(page)
     assert len([name for name in specs(page) if name.startswith("price-")]) == eda_figures.N_CHARTS == 12
     assert len(table_of(page, "moments")) == len(table_of(page, "quality")) == 26
     assert len(table_of(page, "symbols")) == eda_tables.HEAT_SHOWN

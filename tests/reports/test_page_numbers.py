@@ -119,7 +119,7 @@ def test_every_number_of_a_row_stands_in_the_results_of_what_the_row_is_about(ta
     assert tables[table]
     n_numbers = 0
     for row in tables[table]:
-        name = "".join(row[0]).removesuffix("baseline").removesuffix("the middle draw")
+        name = "".join(row[0]).removesuffix("baseline").removesuffix("the median draw")
         if name == "All":
             name, about = "share", _leaves(results["regimes"]["share"])
         else:

@@ -233,7 +233,7 @@ def test_an_interval_that_runs_off_the_axis_ends_in_an_arrow(report):
 def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
     seen = pages.seen(report.to_html())
     assert "3 of 7 detectors add information beyond volatility: isolation_forest, zscore and seq2seq_autoencoder." in seen
-    assert "Of the others, 3 echo volatility and 1 has too few events." in seen
+    assert "Among the others, 3 echo volatility and 1 has too few events." in seen
     assert "with suspicion" not in seen
     results = json.loads(json.dumps(report.results))
     results["detectors"]["random"]["verdict"] = "adds information"
@@ -243,7 +243,7 @@ def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
 def test_a_short_test_is_told_what_its_figures_per_year_are_worth(report):
     data = {**report.results["data"], "test_start": "2024-01-01T00:00:00", "test_end": "2024-02-07T12:00:00"}
     said = study_report.headline({**report.results, "data": data}, report.random_draws)
-    assert said[-1].startswith("The test covers 38 days: the standard error of a Sharpe ratio per year is about 3.12,")
+    assert said[-1].startswith("The test covers 38 days: the standard error of an annual Sharpe ratio is about 3.12,")
     long = study_report.headline({**report.results, "data": {**data, "test_end": "2024-07-02T00:00:00"}}, report.random_draws)
     assert long == said[:-1]
 
@@ -252,12 +252,12 @@ def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):
     seen = pages.seen(page)
     assert "also score 199 histories that have the data's volatility and nothing else" in seen
     assert "is at most 5\u202f%" in seen
-    assert "so 0.005 at the least" in seen
+    assert "so it is at least 0.005" in seen
     assert "Volatility of the surrogate histories: gjr (BTC/USDT, SOL/USDT), har (ETH/USDT)." in seen
     assert "ETH/USDT: gjr: no optimum" in seen
     assert "the matched interval lies above 1 in 3 to" not in seen
     few = replace(report, results={**report.results, "surrogates": {**report.results["surrogates"], "n": 19}}).to_html()
-    assert "so 0.050 at the least" in pages.seen(few)
+    assert "so it is at least 0.050" in pages.seen(few)
     without = replace(report, results={**report.results, "surrogates": {"n": 0, "notes": ["too <few> bars"]}}).to_html()
     seen = pages.seen(without)
     assert "was not run in this study (too <few> bars)" in seen

@@ -133,10 +133,10 @@ def test_the_head_names_what_passes_and_the_stressed_loss(content, page):
     card = content["realism"]["vae"]
     said = headline(content)
     assert said[0].startswith(
-        f"vae passes {card['n_passed']} of 8 measures of realism against {card['n_real']} paths that it never saw"
+        f"vae passes {card['n_passed']} of 8 measures of realism against {card['n_real']} paths that it was not trained on"
     )
     history = content["realism"]["history"]["n_passed"]
-    assert said[1].startswith(f"By the same card pass: the training history itself {history} of 8, Gaussian paths ")
+    assert said[1].startswith(f"Controls on the same card: the training history itself {history} of 8, Gaussian paths ")
     later = content["realism_later"]
     assert f"it passes {later['vae']['n_passed']} of 8 against the last 30" in said[2]
     row = next(row for row in content["risk"] if row["source"] == "stressed 2x" and row["level"] == 0.99)

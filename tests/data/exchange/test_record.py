@@ -204,7 +204,7 @@ def test_the_command_records_and_the_store_knows_books(market, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "duration must be given, how long to take snapshots, such as '1h', got none"),
+        ([], "duration must be given, got None; pass how long to record, such as '1h'"),
         (["--duration", "soon"], "duration must be a number and one of the units"),
         (["--duration", "15s"], "duration must be a whole number of 10s bars"),
         (["--duration", "1m", "--timeframe", "500ms"], "the time between snapshots must be whole seconds, got 500ms"),

@@ -595,7 +595,7 @@ def test_a_bad_partition_does_not_hide_the_others_from_ls_and_verify(filled, com
     code, out, err = command("verify", *where)
     assert [line[:28] for line in out.splitlines()] == ["BAD  partition 2024-05.parqu", "BAD  partition 2024-06.parqu"]
     assert code == 3
-    assert err.endswith("(and 1 more); the other 1 partitions are whole\n")
+    assert err.endswith("(and 1 more); the other 1 partitions are valid\n")
 
 
 def test_rows_that_are_damaged_under_a_whole_footer_are_marked_by_ls(filled, command):

@@ -88,7 +88,7 @@ def test_the_tolerance_is_relative_and_zero_by_default(bars):
 
 
 def test_an_audit_that_cannot_cut_is_refused(bars):
-    with pytest.raises(ConfigError, match="give more data"):
+    with pytest.raises(ConfigError, match="pass more bars"):
         audit(lambda b: b.close, bars, first_cut=1_200)
     with pytest.raises(ConfigError, match="one row for each"):
         audit(lambda b: b.close[5:], bars)

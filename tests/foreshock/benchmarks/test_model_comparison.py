@@ -88,9 +88,9 @@ def test_crashes_are_events_of_the_symbols_that_trade():
 
 def test_what_cannot_be_compared_is_refused():
     bars = make_bars(24 * 40, 2, start="2021-05-01")
-    with pytest.raises(ConfigError, match="zscore rebuilds no rows"):
+    with pytest.raises(ConfigError, match="zscore does not reconstruct rows"):
         model_comparison(bars, crash_events(bars), ["zscore"])
-    with pytest.raises(ConfigError, match="events must be of the panel of the bars"):
+    with pytest.raises(ConfigError, match="events must have the shape of the bars"):
         model_comparison(bars, Events([0], [1], [3], (10, 2)))
 
 

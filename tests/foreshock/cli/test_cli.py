@@ -138,11 +138,11 @@ def test_a_wrong_study_is_refused(old, new, message, refused):
 def test_a_study_that_is_not_there_or_no_text_is_refused(refused):
     study = Path("study.toml")
     study.write_bytes(np.random.default_rng(0).bytes(500))
-    refused(2, "study.toml is not UTF-8 text; give a TOML file, see examples/study.toml")
+    refused(2, "study.toml is not UTF-8 text; pass a TOML file, see examples/study.toml")
     study.unlink()
-    refused(2, "no such study file: study.toml; give a TOML file, see examples/study.toml")
+    refused(2, "no such study file: study.toml; pass a TOML file, see examples/study.toml")
     study.mkdir()
-    refused(2, "study.toml is a folder; give a TOML file, see examples/study.toml")
+    refused(2, "study.toml is a folder; pass a TOML file, see examples/study.toml")
 
 
 # Where nothing can be written: refused before anything is computed
@@ -305,7 +305,7 @@ def test_a_process_ends_with_the_code_and_the_sentence_and_no_traceback(place):
     sentence = r"error: bad.parquet: cannot be read as parquet: [^\n]+; check that its content fits its name\n"
     assert re.fullmatch(sentence, ended.stderr)
     ended = process("run", "none.toml", cwd=place)
-    sentence = "error: no such study file: none.toml; give a TOML file, see examples/study.toml\n"
+    sentence = "error: no such study file: none.toml; pass a TOML file, see examples/study.toml\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", sentence)
     assert snapshot(place) == before
 
@@ -326,7 +326,7 @@ def test_the_package_can_be_run_as_a_module(tmp_path):
     command = [sys.executable, "-m", "foreshock", "run", "none.toml"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "error: no such study file: none.toml; give a TOML file, see examples/study.toml\n"
+    assert ended.stderr == "error: no such study file: none.toml; pass a TOML file, see examples/study.toml\n"
 
 
 SLOW_STUDY = """
@@ -358,7 +358,7 @@ def test_an_interrupted_process_says_so_and_leaves_the_earlier_files(place):
             out, err = running.communicate(timeout=60)
         finally:
             running.kill()
-    assert (running.returncode, out, err) == (130, "", "error: interrupted; what was written before is as it was\n")
+    assert (running.returncode, out, err) == (130, "", "error: interrupted; files that were already written are unchanged\n")
     assert snapshot(place) == before
 
 
@@ -376,7 +376,7 @@ def test_an_interrupt_is_one_sentence_and_no_audit_leak(n_turns, monkeypatch, ca
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     assert exit_.value.code == 130
-    assert capsys.readouterr().err == "error: interrupted; what was written before is as it was\n"
+    assert capsys.readouterr().err == "error: interrupted; files that were already written are unchanged\n"
 
 
 def test_a_system_error_that_is_no_interrupt_is_not_hidden(monkeypatch):

@@ -179,9 +179,9 @@ def test_a_whole_number_is_good_for_a_fraction_and_a_detector_keeps_its_paramete
         (LEAST + "[avoidance]\nhold = '0h'", "key 'avoidance.hold': it must be positive, got '0h'"),
         (LEAST + f"title = ['{'x' * 500}']", f"key 'title': input should be a valid string, got ['{'x' * 78}…; change it"),
         ("detectors = [", "is not valid TOML: "),
-        (LEAST + "title = no quotes", "is not valid TOML: Invalid value (at line 2, column 9); mend the line"),
+        (LEAST + "title = no quotes", "is not valid TOML: Invalid value (at line 2, column 9); fix the line"),
         (LEAST + LEAST, "is not valid TOML: Cannot overwrite a value (at line 2,"),
-        (LEAST.encode() + b"title = '\xff'", "is not UTF-8 text; give a TOML file, see examples/study.toml"),
+        (LEAST.encode() + b"title = '\xff'", "is not UTF-8 text; pass a TOML file, see examples/study.toml"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_key(toml, message, tmp_path):
@@ -248,8 +248,8 @@ def test_each_kind_of_threshold_takes_its_own_keys_and_refuses_those_of_others(k
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):
-    expected = f"^no such study file: {re.escape(str(tmp_path / 'none.toml'))}; give a TOML file, see examples/study.toml$"
+    expected = f"^no such study file: {re.escape(str(tmp_path / 'none.toml'))}; pass a TOML file, see examples/study.toml$"
     with pytest.raises(ConfigError, match=expected):
         load_study(tmp_path / "none.toml")
-    with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))} is a folder; give a TOML file, see examples/study.toml$"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))} is a folder; pass a TOML file, see examples/study.toml$"):
         load_study(tmp_path)
