@@ -41,7 +41,7 @@ class StoreReport:
         Totals over the valid partitions.
     problems : tuple of str
         One sentence for each partition that is not valid.
-    mended : tuple of str
+    repaired : tuple of str
         One sentence for each action of ``repair``.
     """
 
@@ -49,7 +49,12 @@ class StoreReport:
     n_partitions: int
     n_rows: int
     problems: tuple[str, ...]
-    mended: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+
+    @property
+    def mended(self) -> tuple[str, ...]:
+        """``repaired`` by its earlier name."""
+        return self.repaired
 
     @property
     def whole(self) -> bool:

@@ -228,7 +228,7 @@ class Store(Shown):
         DataError
             If the folder cannot be written.
         """
-        mended: list[str] = []
+        repaired: list[str] = []
 
         def set_aside(path: Path, key: SeriesKey | None, error: DataError | OSError) -> None:
             if isinstance(error, OSError):
@@ -236,13 +236,13 @@ class Store(Shown):
                 raise error
             if key is None:
                 # The file is not in the folder of a series, so no writer is at work there.
-                mended.append(self._set_aside(path))
+                repaired.append(self._set_aside(path))
                 return
             with self._locked(key):
                 try:
                     verify_partition(key, path)
                 except DataError:
-                    mended.append(self._set_aside(path))
+                    repaired.append(self._set_aside(path))
 
         found = self._examine(set_aside)
         for path in sorted(self.folder.rglob(f"*{SUFFIX}{PARTIAL}")):
@@ -250,8 +250,8 @@ class Store(Shown):
             key = self._key_of(path)
             with self._locked(key) if key else writing(path, "the store"):
                 path.unlink(missing_ok=True)
-            mended.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
-        return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(mended))
+            repaired.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
+        return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(repaired))
 
     def _examine(self, on_problem: Callable[[Path, SeriesKey | None, DataError | OSError], None]) -> StoreReport:
         series, n_partitions, n_rows, problems = set(), 0, 0, []

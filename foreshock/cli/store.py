@@ -81,9 +81,9 @@ def store_repair(store: StoreDir = None) -> None:
     """Set damaged partitions aside, so that their ranges are fetched again, and clear up after interrupted writes."""
     found = _store(store)
     report = found.repair()
-    for line in report.mended:
+    for line in report.repaired:
         typer.echo(printable(line))
-    typer.echo(f"{len(report.mended)} things repaired; {report.n_partitions} partitions are valid; {found.folder}")
+    typer.echo(f"{len(report.repaired)} things repaired; {report.n_partitions} partitions are valid; {found.folder}")
 
 
 @store_verbs.command("export")

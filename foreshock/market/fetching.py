@@ -98,7 +98,7 @@ class Fetching:
         fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
         if missing:
             check_writable(place.folder)
-            # Whoever has everything needs neither a network nor ccxt, which takes a second to import.
+            # When nothing is missing, neither a network nor ccxt is needed, and ccxt takes a second to import.
             from foreshock.data.exchange.exchange import Exchange
 
             source = Exchange(self.exchange, host(self.base_url))

@@ -171,7 +171,7 @@ class Study(Shown):
             # A class in a file or module goes by its own name, not by its place.
             label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
             if label in detectors:
-                raise ConfigError(f"key 'detectors': {shown(label)} stands there twice; give one of them a label")
+                raise ConfigError(f"key 'detectors': {shown(label)} stands there twice; set a label for one of them")
             detectors[label] = detector
         return cls(
             bars,

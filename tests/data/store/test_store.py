@@ -367,7 +367,7 @@ def test_a_damaged_partition_is_named_and_nothing_is_changed_until_it_is_repaire
     refuses(filled, r"partition 2024-0\d.parquet of binance spot BTC/USDT ohlcv 1m is damaged: .*foreshock store repair", *calls)
     assert not filled.verify().whole
     report = filled.repair()
-    assert f"{path.name}.damaged" in "".join(report.mended)
+    assert f"{path.name}.damaged" in "".join(report.repaired)
     assert filled.verify().whole
     assert filled.missing(BARS, at(0), at(9)) == [(at(0), at(9))]
     filled.write(BARS, bars(6_000, HOLES), at(0), at(6_000))

@@ -218,7 +218,7 @@ def test_an_unknown_detector_parameter_or_repeated_label_is_refused():
             [{"name": "zscore", "windw": 24}],
             "^study: key 'detectors.0': unknown parameter of zscore: windw; .*; did you mean 'window'[?]$",
         ),
-        (["pca", {"name": "zscore", "label": "pca"}], "^key 'detectors': 'pca' stands there twice; give one of them a label$"),
+        (["pca", {"name": "zscore", "label": "pca"}], "^key 'detectors': 'pca' stands there twice; set a label for one of them$"),
     ):
         with pytest.raises(ConfigError, match=message):
             Study.from_config(parse_study({"detectors": detectors}), bars)

@@ -174,7 +174,7 @@ def test_a_file_and_a_script_without_an_embargo_key_give_the_same_results_and_no
 def test_two_detectors_of_one_name_need_labels():
     with pytest.raises(fs.ConfigError, match="same name"):
         small_study(detectors=["zscore", fs.make_detector("zscore", window=20)]).run()
-    with pytest.raises(fs.ConfigError, match="'zscore' stands there twice; give one of them a label"):
+    with pytest.raises(fs.ConfigError, match="'zscore' stands there twice; set a label for one of them"):
         fs.Study.from_config(parse_study({"detectors": ["zscore", "zscore"]}), small_study().bars)
 
 
