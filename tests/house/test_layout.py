@@ -18,37 +18,37 @@ LONG = 350
 REASONS: dict[str, tuple[int, str]] = {
     "data/books/orderbook.py": (
         380,
-        "233 lines of code: a book, how it is read and the checks of both; the rest documents columns and units",
+        "233 lines of code: a book and how it is read; the rest documents columns",
     ),
     "data/checks.py": (380, "one kind of function, each a few lines with its doctest: checks of arguments"),
     "data/simulate/book.py": (365, "226 lines of code: one simulator; the rest documents its events and columns"),
-    "data/trades/trades.py": (380, "212 lines of code: trades and how they are read; the rest documents columns and units"),
+    "data/trades/trades.py": (380, "212 lines of code: trades and how they are read; the rest documents columns"),
     "detectors/neural/base.py": (400, "one base class: a subclass and its reader see the life of a network in one place"),
     "detectors/neural/latent/factors.py": (
         370,
-        "197 lines of code: one computation and its result, whose fields are documented one by one",
+        "197 lines of code: one computation and its documented result",
     ),
     "detectors/neural/scenarios/model.py": (
         425,
-        "234 lines of code: the base of three generators and what they draw; the rest documents formulas and papers",
+        "234 lines of code: the base of three generators; the rest documents formulas",
     ),
     "engine/detection/report.py": (385, "207 lines of code: one report, whose metrics are documented one by one"),
     "engine/kernels/rolling.py": (390, "a kernel and its stream share helpers, and numba's cache does not see another file change"),
     "engine/validation/moves/event_study.py": (390, "207 lines of code: one study and its result, with formulas and papers"),
     "engine/validation/moves/forward.py": (
         380,
-        "201 lines of code: one computation and its result, whose fields are documented one by one",
+        "201 lines of code: one computation and its documented result",
     ),
     "engine/validation/surrogates/histories.py": (370, "227 lines of code: one model of histories, with its formulas and papers"),
     "engine/validation/surrogates/significance.py": (
         410,
-        "196 lines of code: one test and its result, whose fields are documented one by one",
+        "196 lines of code: one test and its documented result",
     ),
     "foreshock/study/config.py": (370, "every key of a study file in one place, one class a table"),
     "foreshock/study/study.py": (370, "229 lines of code: one class; the rest documents what a study may be asked"),
     "strategies/assess/comparison.py": (
         435,
-        "188 lines of code: one comparison and its two results, whose fields are documented one by one",
+        "188 lines of code: one comparison and its documented results",
     ),
 }
 
