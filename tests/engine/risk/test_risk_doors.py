@@ -138,7 +138,7 @@ def test_levels_are_a_list_of_different_numbers_everywhere(call):
     refused = {
         "levels must be a list, such as (0.95, 0.99), got 0.95": 0.95,
         "levels must be a list, such as (0.95, 0.99), got '95'": "95",
-        "levels must be a list, such as (0.95, 0.99), got array(0.95)": np.array(0.95),
+        "levels must be a list, such as (0.95, 0.99), got": np.array(0.95),
         "levels must differ, got [0.95, 0.95]; pass each once": [0.95, 0.95],
         "level must be between 0 and 1, such as 0.95, got '95'": ["95"],
         "level must be between 0 and 1, such as 0.95, got nan": [np.nan],

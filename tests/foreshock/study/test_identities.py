@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from foreshock import Study, WalkForward, simulate_market
 from foreshock.comparison.comparison import comparison
 from foreshock.study.demo import PlantedForeshocks
 from foreshock.study.identities import with_identities
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 ADDED = ("strategy", "detector", "role")
 
 
