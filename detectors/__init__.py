@@ -1,6 +1,10 @@
 """Anomaly detectors: features in, scores out.
 
-The package can be called: ``foreshock.detectors()`` lists the names of the registered detectors.
+The package can be called: ``fs.detectors()`` lists the names of the registered detectors.
+
+>>> import foreshock as fs
+>>> fs.detectors()[:3]
+['zscore', 'iqr', 'mad']
 """
 
 import sys

@@ -57,7 +57,7 @@ def load_bars(
     archive: str | Path | None = None,
     funding: bool = False,
 ) -> Bars:
-    """Bars from the store, after what it lacks has been fetched.
+    """Bars from the store; ranges that the store lacks are fetched first.
 
     Parameters
     ----------
@@ -70,20 +70,20 @@ def load_bars(
     start : str or date
         First bar open.
     end : str or date, optional
-        Bars open before it; by default now. A bar that is still open is not given.
+        Only bars that open before this; by default now. A bar that is still open is left out.
     store : str or Path, optional
         Folder; by default ``FORESHOCK_STORE``, or the user's cache folder.
     base_url : str, optional
         Another host for every request, by default ``FORESHOCK_BASE_URL``: a public data host, a proxy, a loopback server.
     progress : bool
-        A bar on standard error.
+        Show a progress bar on standard error.
     archive : str or Path, optional
-        Where ranges of a day and more are looked for first: ``"public"`` for Binance's bulk archive, another address, or a folder
-        with its layout. What it lacks, the exchange is asked for.
+        Source that is asked first for ranges of a day and more: ``"public"`` for Binance's bulk archive, another address, or a
+        folder with its layout. The exchange is asked for the rest.
     funding : bool
-        Fetch the funding rates of perpetual swaps too, as ``extras["funding_rate"]``: each in the bar at or in which it was
-        settled, their sum where a bar has several, NaN where it has none. ``Costs(funding=True)`` charges them, all of a bar at its
-        open: with bars longer than the time between settlements (12h, 1d) also those that are settled later in it.
+        Also fetch the funding rates of perpetual swaps, as ``extras["funding_rate"]``: each rate in the bar in which it was
+        settled, their sum where a bar has several, NaN where it has none. ``Costs(funding=True)`` charges all rates of a bar at
+        its open: with bars longer than the time between settlements (12h, 1d), rates that are settled later in the bar too.
 
     Returns
     -------
@@ -96,10 +96,24 @@ def load_bars(
         If there is no such exchange, symbol or timeframe, ``start`` is not before ``end``, the archive cannot have the series, or
         an argument is of another type.
     ExchangeError
-        If the exchange or the network does not give what was asked for; what has arrived is in the store.
+        If the exchange or the network fails; what arrived before is in the store.
     DataError
         If the exchange has no bar of a symbol in the range, a file of the archive is damaged, or the store cannot be read or
         written.
+
+    Examples
+    --------
+    The store below already has the range, so that no exchange is asked:
+
+    >>> import foreshock as fs
+    >>> import pyarrow as pa
+    >>> import tempfile
+    >>> store, hour, start = fs.Store(tempfile.mkdtemp()), 3_600_000, 1_704_067_200_000
+    >>> prices = {name: [100.0, 101.0] for name in ("open", "high", "low", "close")}
+    >>> rows = pa.table({"time": [start, start + hour], **prices, "volume": [5.0, 6.0]})
+    >>> store.write(fs.SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1h"), rows, start, start + 2 * hour)
+    >>> fs.load_bars("BTC/USDT", start="2024-01-01T00:00", end="2024-01-01T02:00", store=store)
+    Bars(BTC/USDT, 2 bars of 1h, 2024-01-01T00:00:00 to 2024-01-01T01:00:00)
     """
     if not isinstance(funding, bool):
         raise ConfigError(f"funding must be True or False, got {shown(funding)}")
@@ -147,10 +161,10 @@ def load_trades(
     progress: bool = False,
     archive: str | Path | None = None,
 ) -> Trades:
-    """Trades of one market from the store, after what it lacks has been fetched; see ``load_bars``.
+    """Trades of one market from the store; ranges that the store lacks are fetched first. Parameters are those of ``load_bars``.
 
-    Only Binance lets one go back; of other exchanges the latest trades are to be had. A month of a busy market takes some GB of
-    memory: ``stream_trades`` gives it day by day.
+    Only Binance serves past trades; other exchanges serve their latest trades alone. A month of a busy market takes some GB of
+    memory: ``stream_trades`` yields it day by day.
 
     Raises
     ------
@@ -158,6 +172,21 @@ def load_trades(
         As ``load_bars``.
     DataError
         If there is no trade in the range, or the store cannot be read or written.
+
+    Examples
+    --------
+    The store below already has the range, so that no exchange is asked:
+
+    >>> import foreshock as fs
+    >>> import pyarrow as pa
+    >>> import tempfile
+    >>> store, start = fs.Store(tempfile.mkdtemp()), 1_704_067_200_000
+    >>> rows = pa.table(
+    ...     {"time": [start, start + 40], "id": [7, 8], "price": [100.0, 101.0], "amount": [1.0, 2.0], "side": ["buy", "sell"]}
+    ... )
+    >>> store.write(fs.SeriesKey("binance", "spot", "BTC/USDT", "trades"), rows, start, start + 60_000)
+    >>> fs.load_trades("BTC/USDT", start="2024-01-01T00:00", end="2024-01-01T00:01", store=store)
+    Trades(2 trades, 2024-01-01T00:00:00 to 2024-01-01T00:00:00)
     """
     fetching = fetching_of(exchange, start, end, store, base_url, progress, archive)
     key = fetching.trades(symbol)
@@ -174,9 +203,26 @@ def stream_trades(
     progress: bool = False,
     archive: str | Path | None = None,
 ) -> Iterator[Trades]:
-    """As ``load_trades``, a day at a time: what ``trade_windows`` and ``volume_bars`` take in bounded memory.
+    """Trades as ``load_trades`` returns them, a day at a time: ``trade_windows`` and ``volume_bars`` take them in bounded memory.
 
-    What the store lacks is fetched when this is called, not when the first day is asked for.
+    Ranges that the store lacks are fetched when this is called, not when the first day is taken. Errors are those of
+    ``load_trades``.
+
+    Examples
+    --------
+    The store below already has the range, so that no exchange is asked:
+
+    >>> import foreshock as fs
+    >>> import pyarrow as pa
+    >>> import tempfile
+    >>> store, start = fs.Store(tempfile.mkdtemp()), 1_704_067_200_000
+    >>> rows = pa.table(
+    ...     {"time": [start, start + 40], "id": [7, 8], "price": [100.0, 101.0], "amount": [1.0, 2.0], "side": ["buy", "sell"]}
+    ... )
+    >>> store.write(fs.SeriesKey("binance", "spot", "BTC/USDT", "trades"), rows, start, start + 60_000)
+    >>> days = fs.stream_trades("BTC/USDT", start="2024-01-01T00:00", end="2024-01-01T00:01", store=store)
+    >>> [len(day.price) for day in days]
+    [2]
     """
     fetching = fetching_of(exchange, start, end, store, base_url, progress, archive)
     key = fetching.trades(symbol)
