@@ -151,7 +151,7 @@ def test_a_missing_browser_is_told_before_the_reports_are_made(tmp_path, monkeyp
 )
 def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_path):
     (tmp_path / "taken").write_text("")
-    command = [sys.executable, "-W", "error", "-m", "foreshock.cli.gallery", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "foreshock.gallery", *arguments]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (code, "")
     assert ended.stderr.strip().startswith(message)

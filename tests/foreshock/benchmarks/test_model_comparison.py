@@ -140,7 +140,7 @@ def test_a_folder_is_no_file_of_models(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [(["none.csv"], 3, "error: no such file"), (["--ot"], 2, "Usage: fore")])
 def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_path):
-    command = [sys.executable, "-m", "foreshock.benchmarks.models", *arguments]
+    command = [sys.executable, "-m", "foreshock.model_comparison", *arguments]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (code, "")
     assert ended.stderr.strip().startswith(message)

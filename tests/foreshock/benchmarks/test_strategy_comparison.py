@@ -89,7 +89,7 @@ def test_the_verb_prints_the_table_with_the_published_returns(bars, table, tmp_p
 
 @pytest.mark.parametrize(("arguments", "code", "message"), [(["none.csv"], 3, "error: no such file"), ([], 2, "Usage: foreshock")])
 def test_the_old_command_ends_as_the_verb_does(arguments, code, message, tmp_path):
-    command = [sys.executable, "-m", "foreshock.benchmarks.strategies", *arguments]
+    command = [sys.executable, "-m", "foreshock.strategy_comparison", *arguments]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (code, "")
     assert ended.stderr.strip().startswith(message)
