@@ -85,6 +85,8 @@ class Archive(Shown):
         timeout: float = 30.0,
         stopped: threading.Event | None = None,
     ) -> None:
+        if not isinstance(source, str | os.PathLike):
+            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {shown(source)}")
         check_path("source", source)
         check_integer("attempts", attempts)
         check_number("wait", wait)
@@ -93,8 +95,6 @@ class Archive(Shown):
             check_type("stopped", stopped, threading.Event, "leave it out")
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or threading.Event()
-        if not isinstance(source, str | os.PathLike):
-            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder, got {shown(source)}")
         source = PUBLIC_URL if source == PUBLIC else source
         scheme = urlsplit(source).scheme if isinstance(source, str) else ""
         self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None

@@ -342,8 +342,6 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     check_integer("seed", seed)
     check_whole("n", n, 1)
     check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
-    if n < 1:
-        raise ConfigError(f"n must be at least 1 scenario, got {n}")
     if not 1 <= stress <= MOST_STRESS:
         raise ConfigError(f"stress must lie between 1 (no stress) and {MOST_STRESS:g}, got {stress}")
     tilt, scale = 0.0, 1.0

@@ -152,7 +152,7 @@ Row = tuple[str, float, float, float, str]
 
 def _at(level: float, name: str, forecast: Forecasts) -> np.ndarray | pd.Series:
     if not isinstance(forecast, Mapping):
-        check_array(name, forecast, "pass an array, a dict of level to array, or a RiskForecast")
+        check_array(name, forecast, "repeat a constant with np.full, or pass a RiskForecast")
         return forecast
     if level not in forecast:
         raise ConfigError(f"{name} has no forecast of the level {level}, only of {few(forecast)}; pass level=, or forecast it")

@@ -217,7 +217,7 @@ def test_what_cannot_work_is_refused(bars, models):
         fs.VAEScenarios(n_steps=4).fit(bars)
     with pytest.raises(ConfigError, match=r"stress must lie between 1 \(no stress\) and 20, got 0\.5"):
         fs.generate_scenarios(models["vae"], 10, 0.5)
-    with pytest.raises(ConfigError, match="n must be at least 1 scenario, got 0"):
+    with pytest.raises(ConfigError, match="n must be a whole number of at least 1, got 0"):
         fs.generate_scenarios(models["vae"], 0)
     with pytest.raises(ConfigError, match="vae is not fitted"):
         fs.VAEScenarios().sample(3)

@@ -90,7 +90,7 @@ def test_zero_volume_and_flat_prices_are_not_turned_into_numbers():
     ("name", "message"),
     [
         ("volatilty_20", "unknown feature 'volatilty_20'.*did you mean 'volatility_20'"),
-        (20, "unknown feature 20"),
+        (20, r"features must be a list of texts, got \[20\]"),
         ("volatility_1", "at least 2 bars, got 1"),
         ("skew_2", "at least 3 bars, got 2"),
         ("range_5", "unknown feature"),

@@ -46,9 +46,9 @@ def test_a_frame_with_the_labels_of_the_signals_is_taken_as_its_values():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f[["ETH", "BTC"]], "the symbols of the signals, in their order; got ['ETH', 'BTC'], expected"),
-        (lambda f: f.set_axis(["BTC", "SOL"], axis=1), "got ['BTC', 'SOL'], expected ['BTC', 'ETH']"),
-        (lambda f: f[["BTC"]], "got ['BTC'], expected ['BTC', 'ETH']"),
+        (lambda f: f[["ETH", "BTC"]], "the symbols of the signals, in their order; got ETH, BTC, expected"),
+        (lambda f: f.set_axis(["BTC", "SOL"], axis=1), "got BTC, SOL, expected BTC, ETH"),
+        (lambda f: f[["BTC"]], "got BTC, expected BTC, ETH"),
         (lambda f: f.iloc[::-1], "row 0 is 2024-01-09 07:00:00, expected 2024-01-01 00:00:00"),
         (lambda f: f.shift(freq="1h"), "index of returns must be the time of the signals; row 0 is 2024-01-01 01:00"),
         (lambda f: f.shift(freq="1h")["BTC"], "row 0 is 2024-01-01 01:00:00, expected 2024-01-01 00:00:00"),
@@ -98,7 +98,7 @@ def test_a_forecast_is_judged_at_the_level_asked_for_with_its_cvar():
         (lambda: risk_contributions(R), "parts must be a dict of name to series or a DataFrame, got ndarray"),
         (lambda: conditional_risk(R, np.zeros(200)), "signals must be Signals, such as scores.signals(policy) gives, got ndarray"),
         # Levels and seeds.
-        (lambda: var_backtest(R, FORECAST, 0.9), "var has no forecast of the level 0.9, only of [0.95, 0.99]; pass level="),
+        (lambda: var_backtest(R, FORECAST, 0.9), "var has no forecast of the level 0.9, only of 0.95, 0.99; pass level="),
         (lambda: var_backtest(R, FORECAST.var[0.95], 0.9, FORECAST), "es has no forecast of the level 0.9"),
         (lambda: var_backtest(R, FORECAST, "95"), "level must be between 0 and 1, such as 0.95, got '95'"),
         (lambda: var_backtest(R, FORECAST, seed=-1), "seed must be a whole number of at least 0, got -1"),
@@ -139,7 +139,7 @@ def test_levels_are_a_list_of_different_numbers_everywhere(call):
         "levels must be a list, such as (0.95, 0.99), got 0.95": 0.95,
         "levels must be a list, such as (0.95, 0.99), got '95'": "95",
         "levels must be a list, such as (0.95, 0.99), got": np.array(0.95),
-        "levels must differ, got [0.95, 0.95]; pass each once": [0.95, 0.95],
+        "levels must differ, got 0.95, 0.95; pass each once": [0.95, 0.95],
         "level must be between 0 and 1, such as 0.95, got '95'": ["95"],
         "level must be between 0 and 1, such as 0.95, got nan": [np.nan],
     }
