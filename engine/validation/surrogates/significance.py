@@ -290,7 +290,7 @@ def run_surrogate_test(
     if n_jobs == 0:
         raise ConfigError("n_jobs must not be 0; pass 1, or -1 for as many as there are cores")
     if not signals or set(signals) != set(rescorers):
-        got = f"{few(signals)} and {few(rescorers)}"
+        got = f"{few(signals) or 'none'} and {few(rescorers) or 'none'}"
         raise ConfigError(f"signals and rescorers must have the same detectors, at least one, got {got}; pass both for each")
     # Draws come in the order of the rescorers and observations in that of the signals, so both get the same order.
     rescorers = {label: rescorers[label] for label in signals}

@@ -341,7 +341,7 @@ def test_histories_that_cannot_be_cut_are_refused():
     for n_blocks in (5, 0, 22):
         with pytest.raises(ConfigError, match="n_blocks must be even"):
             overfitting_probability(noise, n_blocks)
-    with pytest.raises(ConfigError, match="two bars or more a block"):
+    with pytest.raises(ConfigError, match="two bars or more per block"):
         overfitting_probability(noise[:20], 16)
     with pytest.raises(ConfigError, match="two or more"):
         overfitting_probability(noise[:, :1], 4)

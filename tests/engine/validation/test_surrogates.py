@@ -1,7 +1,6 @@
 """Surrogate histories keep what volatility has and nothing else; the test on them finds what was planted and only that."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -254,15 +253,15 @@ def test_too_few_surrogates_are_refused():
         ({"horizons": []}, "horizons must differ and be at least one"),
         ({"horizons": ["6h", "360m"]}, "horizons must differ"),
         ({"horizons": "6h"}, "horizons must be a list, got '6h'"),
-        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must have the same detectors, at least one, got \[\] and \[\]"),
-        ({"signals": {"other": None}}, r"have the same detectors, at least one, got \['other'\] and \['zscore'\]"),
+        ({"signals": {}, "rescorers": {}}, r"signals and rescorers must have the same detectors, at least one, got none and none"),
+        ({"signals": {"other": None}}, r"have the same detectors, at least one, got other and zscore"),
     ],
 )
 def test_arguments_of_the_surrogate_test_that_cannot_be_are_refused_at_the_door(change, message):
     bars = make_bars(n_bars=600, n_symbols=1)
     settings = {"signals": {"zscore": None}, "rescorers": {"zscore": RESCORER}, "horizons": ["6h"], "cooldown": "6h", **change}
     with pytest.raises(ConfigError, match=message):
-        surrogate_test(SimpleNamespace(bars=bars), make_features=FEATURES, **settings)
+        surrogate_test(fit_surrogates(bars, "garch"), make_features=FEATURES, **settings)
 
 
 def test_rescorers_in_another_order_are_held_against_their_own_signals():
