@@ -195,7 +195,7 @@ def _signals(bars: fs.Bars) -> fs.Signals:
         (fs.register_threshold, "fixed", fs.Fixed, "'fixed' is a threshold of foreshock's own"),
         (fs.register_strategy, "buy_and_hold", fs.BuyAndHold, "'buy_and_hold' is a strategy of foreshock's own"),
         (fs.register_detector, "mine", fs.Fixed, "'mine' is not a detector: it must be a subclass of fs.Detector, got class Fixed"),
-        (fs.register_detector, "mine", fs.make_detector("zscore"), "'mine' is not a detector: .*, got ZScore"),
+        (fs.register_detector, "mine", fs.make_detector("zscore"), "'mine' is not a detector: .*, got a ZScore"),
         (fs.register_strategy, "mine", fs.Fixed, "'mine' is not a strategy: it must be a class with a method weights"),
         (
             fs.register_detector,

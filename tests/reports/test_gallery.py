@@ -145,7 +145,7 @@ def test_a_missing_browser_is_told_before_the_reports_are_made(tmp_path, monkeyp
     ("arguments", "code", "message"),
     [
         (["none.csv"], 3, "error: no such file or folder: none.csv; "),
-        (["none.csv", "--out", "taken"], 2, "error: --out must be a folder, got taken"),
+        (["none.csv", "--out", "taken"], 2, "error: --out must be a folder that can be written, got taken"),
         ([], 2, "Usage: foreshock gallery"),
     ],
 )
