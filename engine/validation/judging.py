@@ -49,7 +49,7 @@ class Judging:
     >>> Judging(("6h", "360m"), "24h")
     Traceback (most recent call last):
     ...
-    foreshock.data.errors.ConfigError: horizons must differ and be at least one, got ['6h', '360m']; a horizon twice is two tests
+    foreshock.data.errors.ConfigError: horizons must differ and be at least one, got 6h, 360m; a horizon twice is two tests
     """
 
     horizons: Sequence[Duration]

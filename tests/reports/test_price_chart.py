@@ -193,7 +193,7 @@ def test_a_column_of_any_size_and_sign_comes_back():
 def test_what_does_not_fit_the_bars_is_refused_by_its_name():
     bars = make_bars(100, 2)
     quiet, scores = np.zeros((100, 2), dtype=bool), np.zeros((100, 2))
-    with pytest.raises(ConfigError, match=r"alerts of mad must be .* \(100, 2\), got bool \(99, 2\)"):
+    with pytest.raises(ConfigError, match=r"alerts of 'mad' must be .* \(100, 2\), got bool \(99, 2\)"):
         PriceHistory(bars, {"mad": (quiet[1:], scores)})
     with pytest.raises(ConfigError, match="got float64"):
         PriceHistory(bars, {"mad": (scores, scores)})
