@@ -199,7 +199,7 @@ def test_what_does_not_fit_the_bars_is_refused_by_its_name():
         PriceHistory(bars, {"mad": (scores, scores)})
     with pytest.raises(ConfigError, match=r"regimes must be numbered from -1 \(not known\) to 1, got 0 to 2"):
         PriceHistory(bars, regimes=(("a", "b"), np.tile(np.array([[0, 2]]), (100, 1))))
-    with pytest.raises(ConfigError, match=r"regimes must be integers of the shape .* got int64 \(100,\)"):
+    with pytest.raises(ConfigError, match=r"regimes must have the shape \(100, 2\), got an array of shape \(100,\)"):
         PriceHistory(bars, regimes=(("a",), np.zeros(100, dtype=int)))
     with pytest.raises(ConfigError, match="got float64"):
         PriceHistory(bars, regimes=(("a",), scores))
