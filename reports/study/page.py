@@ -202,7 +202,7 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
         if by_verdict[label]
     ]
     if others:
-        sentences.append(f"{'Among the others, ' if adding else 'Among these, '}{_listed(others)}.")
+        sentences.append(f"{'Among the others, ' if adding else ''}{_listed(others)}.")
     sentences += [
         f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
         for name in names
