@@ -1,7 +1,9 @@
-"""Links for an editable install: foreshock/data leads to data, and so do the other four folders.
+"""What an editable install needs: links to the five folders, and a folder for the path that holds ``foreshock`` alone.
 
-Python itself does without them, because ``foreshock/__init__.py`` looks for its packages at the root of a checkout. Type checkers,
-import-linter and editors look at the file system alone. A wheel holds the folders themselves.
+``foreshock/data`` leads to ``data``, and so do the other four. Python itself does without these links, because
+``foreshock/__init__.py`` looks for its packages at the root of a checkout; type checkers, import-linter and editors look at the
+file system alone. ``.editable`` is what the install puts on the path instead of the root, so that ``import data`` never finds ours.
+A wheel holds the folders themselves.
 """
 
 import os
@@ -11,26 +13,49 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDERS = ("data", "engine", "detectors", "strategies", "reports")
+# Where links cannot be made, this package leads to the real one.
+WITHOUT_LINKS = """\
+from pathlib import Path
+
+_REAL = Path(__file__).resolve().parents[2] / "foreshock"
+__file__ = str(_REAL / "__init__.py")
+__path__ = [str(_REAL)]
+exec(compile(Path(__file__).read_text(encoding="utf-8"), __file__, "exec"))
+"""
 
 
 class LinkFolders(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        if version != "editable":
-            return
-        for name in FOLDERS:
-            link = Path(self.root, "foreshock", name)
-            if not os.path.lexists(link):
-                try:
-                    _link(link, Path(self.root, name))
-                except OSError as error:
-                    self.app.display_warning(f"no link {link}: {error}; the program runs without it, type checkers see less")
+        if version == "editable":
+            for problem in prepare(Path(self.root)):
+                self.app.display_warning(f"{problem}; the program runs without it, type checkers see less")
 
 
-def _link(link: Path, folder: Path) -> None:
-    if os.name == "nt":
-        # A junction needs no right that an ordinary user lacks.
-        import _winapi
+def prepare(root: Path) -> list[str]:
+    """Make the links of a checkout that are not there yet; returns a sentence for each that cannot be made."""
+    problems = []
+    for name in FOLDERS:
+        problems += _linked(root / "foreshock" / name, root / name)
+    face = root / ".editable" / "foreshock"
+    face.parent.mkdir(exist_ok=True)
+    refused = _linked(face, root / "foreshock")
+    if refused:
+        face.mkdir(exist_ok=True)
+        (face / "__init__.py").write_text(WITHOUT_LINKS, encoding="utf-8")
+    return problems + refused
 
-        _winapi.CreateJunction(str(folder), str(link))
-    else:
-        link.symlink_to(Path("..", folder.name), target_is_directory=True)
+
+def _linked(link: Path, folder: Path) -> list[str]:
+    if os.path.lexists(link):
+        return []
+    try:
+        if os.name == "nt":
+            # Unlike a symbolic link, a junction needs no permission that an ordinary user lacks.
+            import _winapi
+
+            _winapi.CreateJunction(str(folder), str(link))
+        else:
+            link.symlink_to(os.path.relpath(folder, link.parent), target_is_directory=True)
+    except OSError as error:
+        return [f"no link {link}: {error}"]
+    return []

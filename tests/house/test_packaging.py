@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -70,24 +72,58 @@ def test_an_installed_wheel_leaves_the_users_own_modules_alone(wheel, crowded, t
     assert Path(place).is_relative_to(site)
 
 
-def test_an_editable_install_leaves_the_users_own_modules_alone(crowded):
-    # The checkout stands behind the user's folder on the path, as an editable install puts it.
-    shape, place = run(SCRIPT, crowded, PYTHONPATH=str(ROOT))
-    assert shape == "(600, 1)"
-    assert Path(place) == ROOT / "foreshock" / "__init__.py"
-
-
-def test_a_checkout_without_links_runs(tmp_path):
-    for name in ("foreshock", *FOLDERS):
-        (tmp_path / name).symlink_to(ROOT / name) if name != "foreshock" else (tmp_path / name).mkdir()
+@pytest.fixture
+def editable(tmp_path: Path) -> Path:
+    """What an editable install puts on the path, made as the build hook makes it for a copy of the checkout's folders."""
+    root = tmp_path / "checkout"
+    (root / "foreshock").mkdir(parents=True)
     for path in (ROOT / "foreshock").iterdir():
         if path.name not in (*FOLDERS, "__pycache__"):
-            (tmp_path / "foreshock" / path.name).symlink_to(path)
-    copied = (ROOT / "foreshock" / "__init__.py").read_text()
-    (tmp_path / "foreshock" / "__init__.py").unlink()
-    (tmp_path / "foreshock" / "__init__.py").write_text(copied)
-    (place,) = run("import foreshock.data.bars as found; print(found.__file__)", tmp_path, PYTHONPATH=str(tmp_path))
-    assert Path(place) == tmp_path / "data" / "bars.py"
+            # The face looks for the five folders from where its own file lies, so that file is a copy.
+            (shutil.copy if path.name.startswith("__init__") else os.symlink)(path, root / "foreshock" / path.name)
+    for name in FOLDERS:
+        (root / name).symlink_to(ROOT / name)
+    return root
+
+
+def prepared(root: Path) -> Path:
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.prepare(root)
+    # A second install finds what the first has made.
+    module.prepare(root)
+    return root / ".editable"
+
+
+def test_an_editable_install_leaves_the_users_own_modules_alone(editable, crowded):
+    path = prepared(editable)
+    assert [entry.name for entry in path.iterdir()] == ["foreshock"]
+    shape, place = run(SCRIPT, crowded, PYTHONPATH=str(path))
+    assert shape == "(600, 1)"
+    assert Path(place).resolve() == editable / "foreshock" / "__init__.py"
+
+
+def test_an_editable_install_gives_no_module_of_a_common_name(editable, tmp_path):
+    code = f"import importlib.util; print([name for name in {FOLDERS} if importlib.util.find_spec(name)])"
+    (tmp_path / "elsewhere").mkdir()
+    assert run(code, tmp_path / "elsewhere", PYTHONPATH=str(prepared(editable))) == ["[]"]
+
+
+@pytest.mark.parametrize("installed", ["foreshock", ".editable"])
+def test_a_checkout_without_links_runs(editable, monkeypatch, installed):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    path = prepared(editable)
+    assert not (editable / "foreshock" / "data").exists()
+    where = path if installed == ".editable" else editable
+    code = "import foreshock as fs, foreshock.data.bars as found; print(found.__file__, fs.detectors()[0])"
+    (found,) = run(code, editable.parent, PYTHONPATH=str(where))
+    assert found == f"{editable / 'data' / 'bars.py'} zscore"
 
 
 def test_modules_come_from_their_real_folders():
