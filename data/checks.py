@@ -42,6 +42,22 @@ def check_most(name: str, value: int, most: int, hint: str) -> None:
         raise ConfigError(f"{name} must be at most {most:,}, got {value}; {hint}")
 
 
+# scikit-learn and numpy's legacy generator take no larger seed.
+MOST_SEED = 2**32 - 1
+
+
+def check_seed(name: str, value: object) -> None:
+    """Refuse anything but a whole number from 0 to 4,294,967,295.
+
+    >>> check_seed("seed", 2**32)
+    Traceback (most recent call last):
+    ...
+    foreshock.data.errors.ConfigError: seed must be at most 4,294,967,295, got 4294967296; pass a smaller one
+    """
+    check_whole(name, value, 0)
+    check_most(name, value, MOST_SEED, "pass a smaller one")
+
+
 def check_level(level: object, usual: float = 0.95) -> float:
     """The level as a float; refuses a value that is not a number between 0 and 1.
 

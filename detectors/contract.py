@@ -49,6 +49,7 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> fs.check_detector(fs.make_detector("zscore", window=24))
     >>> class Ahead(fs.Detector):

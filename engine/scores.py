@@ -72,6 +72,7 @@ class Scores(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(5) * np.timedelta64(1, "h")
     >>> values = np.array([[0.1], [2.0], [np.nan], [3.0], [0.4]])
@@ -169,6 +170,7 @@ class Signals(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(5) * np.timedelta64(1, "h")
     >>> values = np.array([[0.1], [2.0], [np.nan], [3.0], [0.4]])

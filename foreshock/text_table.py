@@ -16,10 +16,15 @@ COLUMNS = (
     ("verdict", ("", "verdict"), None),
     ("horizon", ("", "horizon"), None),
     ("alerts", ("", "alerts"), "d"),
-    ("moves", ("", "moves"), ".2f"),
+    ("matched", ("", "matched"), ".2f"),
     ("q", ("", "q"), ".3f"),
     ("avoidance_return", ("avoidance", "return"), "+.1%"),
     ("luck_below", ("luck", "below"), ".0%"),
+)
+LEGEND = (
+    "matched: size of moves after alerts, divided by that after equally volatile bars",
+    "avoidance return: of cutting exposure after alerts, after costs",
+    "luck below: share of random timings of the same exits that earned less",
 )
 GAPS = ("", "  ", "  ", " ", " ", " ", " ", " ")
 
@@ -31,11 +36,15 @@ def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
 
     Examples
     --------
-    >>> row = {"detector": "zscore", "verdict": "echoes volatility", "horizon": "24h", "alerts": 312, "moves": 1.02, "q": 0.4}
+    >>> row = {"detector": "zscore", "verdict": "echoes volatility", "horizon": "24h", "alerts": 312, "matched": 1.02, "q": 0.4}
     >>> print(summary_in_words([row | {"avoidance_return": 0.031, "luck_below": 0.55}]))
-                                                         avoidance  luck
-    detector  verdict            horizon alerts moves     q    return below
-    zscore    echoes volatility  24h        312  1.02 0.400     +3.1%   55%
+                                                           avoidance  luck
+    detector  verdict            horizon alerts matched     q    return below
+    zscore    echoes volatility  24h        312    1.02 0.400     +3.1%   55%
+    <BLANKLINE>
+    matched: size of moves after alerts, divided by that after equally volatile bars
+    avoidance return: of cutting exposure after alerts, after costs
+    luck below: share of random timings of the same exits that earned less
     """
     cells = [[header[0] for _, header, _ in COLUMNS], [header[1] for _, header, _ in COLUMNS]]
     cells += [[_cell(row[name], kind) for name, _, kind in COLUMNS] for row in rows]
@@ -48,7 +57,7 @@ def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
             for cell, width, (_, _, kind) in zip(line, widths, COLUMNS, strict=True)
         ]
         lines.append("".join(gap + cell for gap, cell in zip(GAPS, aligned, strict=True)).rstrip())
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *LEGEND])
 
 
 def _cell(value: Any, kind: str | None) -> str:

@@ -31,7 +31,9 @@ def check_signals(bars: Bars, signals: Signals) -> None:
     """Refuse signals that do not cover the rows and symbols of the bars."""
     check_type("signals", signals, Signals, "such as scores.signals(fs.RollingQuantile(0.99))")
     if signals.symbols != bars.symbols:
-        raise ConfigError(f"signals must have the symbols of the bars {bars.symbols}, got {signals.symbols}; use bars.select")
+        raise ConfigError(
+            f"signals must have the symbols of the bars, {few(bars.symbols)}, got {few(signals.symbols)}; use bars.select"
+        )
     if not np.array_equal(signals.time, bars.time):
         raise ConfigError(
             f"signals must cover the rows of the bars, {len(bars)} from {bars.time[0]}, "

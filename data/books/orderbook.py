@@ -63,6 +63,7 @@ class Book(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> book = fs.simulate_book(seed=1, n_rows=300).book
     >>> book

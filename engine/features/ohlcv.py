@@ -113,6 +113,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
     >>> features = fs.ohlcv_features(bars, ["log_return", "volatility_20"])
@@ -164,6 +165,7 @@ class OhlcvStream(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
     >>> stream = fs.OhlcvStream(1, ["log_return", "volatility_20"])

@@ -75,6 +75,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.array(["2024-01-01T00:00:01", "2024-01-01T00:00:07", "2024-01-01T00:00:16"], "M8[us]")
     >>> price, size = np.array([100.0, 101.0, 102.0]), np.array([1.0, 2.0, 1.0])
@@ -105,6 +106,7 @@ class WindowStream(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.array(["2024-01-01T00:00:01", "2024-01-01T00:00:07"], "M8[us]")
     >>> price = np.array([100.0, 101.0])

@@ -66,6 +66,7 @@ class CombinatorialSplits(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> splits = fs.CombinatorialSplits(n_groups=4, n_test_groups=2, purge=1)
     >>> folds = splits.folds(12, np.timedelta64(1, "h"))

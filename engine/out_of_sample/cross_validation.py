@@ -56,6 +56,7 @@ def combinatorial_scores(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
     >>> detector = fs.make_detector("zscore", window=24, columns=("log_return",))

@@ -45,6 +45,7 @@ class WalkForward(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> splits = fs.WalkForward(train="5D", test="2D", embargo="1D")
     >>> splits.folds(300, np.timedelta64(1, "h"), purge=24)[0]

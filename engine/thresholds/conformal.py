@@ -50,6 +50,7 @@ class AdaptiveConformal(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
     >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))

@@ -33,6 +33,7 @@ def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> fs.check_threshold_rule(fs.RollingQuantile(0.98, "10D"))
     >>> class InSample:

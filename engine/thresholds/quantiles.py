@@ -91,6 +91,7 @@ class RollingQuantile(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
     >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
@@ -145,6 +146,7 @@ class Fixed(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(3) * np.timedelta64(1, "h")
     >>> scores = fs.Scores(time, ("A",), np.array([[2.0], [3.0], [4.0]]), np.timedelta64(1, "h"))

@@ -75,6 +75,9 @@ def register_threshold(name: str, cls: type | str) -> None:
     THRESHOLDS.register(name, cls)
 
 
+HALFLIFE_ALONE = "halflife does nothing without volatility_scaled; add volatility_scaled = true, or remove halflife"
+
+
 def make_threshold(kind: str, **params: Any) -> Threshold:
     """A threshold by name.
 
@@ -105,6 +108,8 @@ def make_threshold(kind: str, **params: Any) -> Threshold:
     VolatilityScaled(policy=RollingQuantile(q=0.98, window='60D'), halflife='2D')
     """
     check_text("kind", kind)
+    if "halflife" in params and not params.get("volatility_scaled", False):
+        raise ConfigError(HALFLIFE_ALONE)
     return build_threshold(kind, params)
 
 

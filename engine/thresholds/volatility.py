@@ -42,6 +42,7 @@ def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = No
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
     >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
@@ -89,6 +90,7 @@ class VolatilityScaled(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> time = np.datetime64("2024-01-01", "us") + np.arange(400) * np.timedelta64(1, "h")
     >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))

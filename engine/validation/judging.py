@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foreshock.data.checks import check_horizons, check_whole
+from foreshock.data.checks import check_horizons, check_seed, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration
 from foreshock.data.show.shown import shown
@@ -68,7 +68,7 @@ class Judging:
         check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
         if 0 < self.n_surrogates < MIN_SURROGATES:
             raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
-        check_whole("seed", self.seed, 0)
+        check_seed("seed", self.seed)
         if isinstance(self.horizons, str):
             raise ConfigError(f"horizons must be a list, got {shown(self.horizons)}; put it in brackets")
         check_horizons(self.horizons)

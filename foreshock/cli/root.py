@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -64,7 +65,12 @@ def detectors(
     for name in DETECTORS.names():
         cls = detector_class(name)
         params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
-        typer.echo(f"{name}({params})\n    {(cls.__doc__ or '').strip().splitlines()[0]}")
+        typer.echo(f"{name}({params})\n    {_plain((cls.__doc__ or '').strip().splitlines()[0])}")
+
+
+def _plain(docstring: str) -> str:
+    """A line of a docstring without its markup: references to papers and the marks of code."""
+    return re.sub(r" \[\d+\]_", "", docstring).replace("``", "")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

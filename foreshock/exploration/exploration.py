@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_duration, check_path, check_text, check_whole
+from foreshock.data.checks import check_duration, check_path, check_seed, check_text
 from foreshock.data.interval import Duration
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, counted
@@ -148,7 +148,7 @@ def explore(
     if interval is not None:
         check_duration("interval", interval)
     check_text("title", title)
-    check_whole("seed", seed, 0)
+    check_seed("seed", seed)
     bars, quality = clean(bars, interval)
     omitted: list[dict[str, str]] = []
     content = {

@@ -241,6 +241,7 @@ def scenario_risk(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> returns = np.array([-0.05, 0.01, 0.02, 0.0, -0.01] * 20)
     >>> risk = fs.scenario_risk({"historical": returns}, levels=[0.7], n_bootstrap=99)

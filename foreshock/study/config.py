@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,9 +18,10 @@ from pydantic import (
     PrivateAttr,
     Tag,
     ValidationError,
+    model_validator,
 )
 
-from foreshock.data.checks import check_horizons, check_path, did_you_mean
+from foreshock.data.checks import MOST_SEED, check_horizons, check_path, did_you_mean
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.plugins.registry import Registry
@@ -31,7 +32,7 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.thresholds.conformal import AdaptiveConformal
 from foreshock.engine.thresholds.peaks import PeaksOverThreshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile, TrainQuantile
-from foreshock.engine.thresholds.registry import THRESHOLDS
+from foreshock.engine.thresholds.registry import HALFLIFE_ALONE, THRESHOLDS
 from foreshock.engine.thresholds.volatility import VolatilityScaled
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
@@ -98,6 +99,12 @@ class _Threshold(_Section):
 
     volatility_scaled: bool = False
     halflife: Span = VolatilityScaled.halflife
+
+    @model_validator(mode="after")
+    def _halflife_is_used(self) -> Self:
+        if "halflife" in self.model_fields_set and not self.volatility_scaled:
+            raise ConfigError(HALFLIFE_ALONE)
+        return self
 
 
 class RollingQuantileConfig(_Threshold):
@@ -228,7 +235,7 @@ class StudyConfig(Shown, _Section):
     surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
-    seed: int = Field(default=SEED, ge=0)
+    seed: int = Field(default=SEED, ge=0, le=MOST_SEED)
     # Paths of a user's .py files are relative to this folder, that of the study file.
     _folder: Path = PrivateAttr(default=Path())
 

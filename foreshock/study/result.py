@@ -95,7 +95,7 @@ class StudyResult(Shown):
         Parameters
         ----------
         short : bool
-            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``moves`` (``matched_ratio``), ``q``,
+            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``matched`` (``matched_ratio``), ``q``,
             ``avoidance_return`` and ``luck_below``.
 
         Notes
@@ -106,8 +106,8 @@ class StudyResult(Shown):
         table = self._summary()
         if not short:
             return table
-        table = table.rename(columns={"n_events": "alerts", "matched_ratio": "moves"})
-        return table[["verdict", "horizon", "alerts", "moves", "q", "avoidance_return", "luck_below"]]
+        table = table.rename(columns={"n_events": "alerts", "matched_ratio": "matched"})
+        return table[["verdict", "horizon", "alerts", "matched", "q", "avoidance_return", "luck_below"]]
 
     def to_frame(self) -> pd.DataFrame:
         """``summary()``: one row a detector, by ``detector``."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_duration, check_horizons, check_number, check_text, check_type, check_whole
+from foreshock.data.checks import check_duration, check_horizons, check_number, check_seed, check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.quality.clean import QualityReport, clean
@@ -152,11 +152,11 @@ class Study(Shown):
         if not isinstance(self.bars, Bars):
             raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
         check_threshold(self.threshold)
-        check_whole("seed", self.seed, 0)
+        check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
         check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
-            raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; lower it")
+            raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; 20 is usual")
         if self.n_surrogates and self.n_surrogates < MIN_SURROGATES:
             raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
 
@@ -203,6 +203,10 @@ class Study(Shown):
                 raise ConfigError("two detectors have the same name; pass a dict of label to detector")
         if not labelled:
             raise ConfigError("a study needs at least one detector; see fs.detectors()")
+        # The tables compare every detector with the baselines by these labels.
+        taken = [label for label, detector in labelled.items() if label in BASELINES and detector.name != label]
+        if taken:
+            raise ConfigError(f"the label {taken[0]!r} belongs to the baseline of that name; choose another label")
         return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
 
     def config(self) -> dict[str, Any]:

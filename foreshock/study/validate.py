@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_one, check_whole
+from foreshock.data.checks import check_one, check_seed, check_whole
 from foreshock.data.interval import bars_in
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
@@ -157,7 +157,7 @@ def validate(
     family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
     check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, ", for the surrogate test decides", "199 is usual")
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
-    check_whole("seed", seed, 0)
+    check_seed("seed", seed)
     bars, _ = clean(bars)
     fitted = as_detector(detector)
     threshold = RollingQuantile() if threshold is None else threshold

@@ -73,6 +73,7 @@ class PriceHistory(Shown):
 
     Examples
     --------
+    >>> import numpy as np
     >>> import foreshock as fs
     >>> close = np.array([[100.0], [101.5], [96.0]])
     >>> time = np.datetime64("2024-01-01") + np.arange(3) * np.timedelta64(1, "h")

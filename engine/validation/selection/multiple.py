@@ -84,6 +84,8 @@ def _q_values(p_values: np.ndarray, method: Literal["bh", "by"]) -> np.ndarray:
     p = np.asarray(p_values, float)
     q = np.full(p.shape, np.nan)
     known = ~np.isnan(p)
+    if ((p[known] < 0) | (p[known] > 1)).any():
+        raise ConfigError("p_values must lie between 0 and 1; pass the p-values of the tests, NaN where one is not known")
     if known.any():
         q[known] = stats.false_discovery_control(p[known], method=method)
     return q

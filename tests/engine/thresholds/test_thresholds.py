@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import foreshock as fs
 from foreshock.data.errors import ConfigError
 from foreshock.engine.scores import FoldScores, Scores
 from foreshock.engine.thresholds.contract import check_threshold_rule
@@ -158,3 +159,9 @@ def test_scores_without_training_scores_are_refused_by_a_train_quantile():
     for folds in ((), (dropped,), (kept, dropped)):
         with pytest.raises(ConfigError, match=r"walk_forward\(..., train_scores=True\)"):
             TrainQuantile(0.9).threshold(make_scores(values, folds))
+
+
+def test_a_halflife_without_scaling_does_nothing_and_is_refused():
+    with pytest.raises(ConfigError, match="halflife does nothing without volatility_scaled"):
+        fs.make_threshold("rolling_quantile", halflife="3D")
+    assert fs.make_threshold("fixed", value=3.0, volatility_scaled=True, halflife="3D").halflife == "3D"

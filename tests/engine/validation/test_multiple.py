@@ -421,3 +421,10 @@ def test_the_family_wise_error_of_step_down_tests_of_noise(rho, capsys):
     with capsys.disabled():
         print(f"\nfamily-wise error of 20 noise tests, correlation {rho}: {rates}")
     assert rates["romano_wolf"] <= 0.08
+
+
+@pytest.mark.parametrize("wrong", [[0.1, 2.0], [0.1, -1.0]])
+def test_p_values_outside_the_unit_interval_are_refused(wrong):
+    for call in (benjamini_hochberg, benjamini_yekutieli):
+        with pytest.raises(ConfigError, match="p_values must lie between 0 and 1"):
+            call(np.array(wrong))

@@ -147,6 +147,8 @@ def test_a_whole_number_is_good_for_a_fraction_and_a_detector_keeps_its_paramete
         (LEAST + "horizons = [24]", "key 'horizons.0': input should be a valid string, got 24"),
         (LEAST + "horizons = ['1h', '1x']", "key 'horizons.1': it must be a number and one of the units s, m, h, d, w, such as"),
         (LEAST + "horizons = ['1h', '6h', '60m']", "key 'horizons': horizons must differ and be at least one, got 1h, 6h,"),
+        (LEAST + "seed = 4294967296", "key 'seed': input should be less than or equal to 4294967295"),
+        (LEAST + "[threshold]\nhalflife = '3D'", "halflife does nothing without volatility_scaled"),
         (LEAST + "cooldown = ''", "key 'cooldown': it must be a number and one of the units"),
         (LEAST + "delay = 0", "key 'delay': input should be greater than or equal to 1, got 0"),
         (LEAST + "delay = 1.0", "key 'delay': input should be a valid integer, got 1.0"),

@@ -326,11 +326,28 @@ def test_a_result_is_short_in_words_and_refuses_a_folder_as_page(result, tmp_pat
     assert len(repr(result)) < 200
     lines = str(result).splitlines()
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[2:]] == list(result.verdicts)
+    empty = lines.index("")
+    assert [line.split()[0] for line in lines[2:empty]] == list(result.verdicts)
+    assert [line.split(":")[0] for line in lines[empty + 1 :]] == ["matched", "avoidance return", "luck below"]
     short = result.summary(short=True)
-    assert short["moves"].equals(result.summary()["matched_ratio"].rename("moves"))
-    assert list(short) == ["verdict", "horizon", "alerts", "moves", "q", "avoidance_return", "luck_below"]
+    assert short["matched"].equals(result.summary()["matched_ratio"].rename("matched"))
+    assert list(short) == ["verdict", "horizon", "alerts", "matched", "q", "avoidance_return", "luck_below"]
     assert result.to_frame().equals(result.summary())
     with pytest.raises(fs.ConfigError, match="add a name, such as"):
         result.report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_label_of_a_baseline_belongs_to_that_baseline():
+    bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    for detectors in ({"random": "zscore"}, {"volatility_only": fs.make_detector("random")}):
+        with pytest.raises(fs.ConfigError, match="belongs to the baseline of that name; choose another label"):
+            fs.Study(bars, detectors).labelled_detectors()
+    assert list(fs.Study(bars, ["random", "zscore"]).labelled_detectors()) == ["random", "zscore", "volatility_only"]
+
+
+def test_a_seed_that_a_library_cannot_take_is_refused_at_the_door():
+    bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    for call in (lambda seed: fs.Study(bars, ["zscore"], seed=seed), lambda seed: fs.explore(bars, seed=seed)):
+        with pytest.raises(fs.ConfigError, match=r"seed must be at most 4,294,967,295, got 4294967296"):
+            call(2**32)
