@@ -328,6 +328,15 @@ def _check(registry: Registry, source: str, key: str, name: str, params: dict[st
         raise ConfigError(f"{source}: key {shown(key)}: {error}") from error
 
 
+# Kinds of pydantic's errors in the words of a TOML file: what is wanted, and what to do.
+PLAIN = {
+    "list_type": ("must be a list", "put it in brackets"),
+    "string_type": ("must be a text", "put it in quotes"),
+    "model_type": ("must be a table", "write it as [section], or in braces with its keys"),
+    "dict_type": ("must be a table", "write it as [section], or in braces with its keys"),
+}
+
+
 def _explain(error: ValidationError) -> str:
     # Skip "must be a string" for a detector given as a table; prefer a misspelt key, which often explains a missing one.
     problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
@@ -343,9 +352,9 @@ def _explain(error: ValidationError) -> str:
     refusal = problem.get("ctx", {}).get("error")
     if isinstance(refusal, ConfigError):
         return f"key {where!r}: {refusal}"
-    said = "input should be a table" if problem["type"] == "model_type" else problem["msg"].replace(" after validation", "")
+    said, remedy = PLAIN.get(problem["type"], (problem["msg"].replace(" after validation", ""), "change it"))
     got = repr(problem["input"])
-    return f"key {where!r}: {said[0].lower()}{said[1:]}, got {got[:80]}{'…' * (len(got) > 80)}; change it"
+    return f"key {where!r}: {said[0].lower()}{said[1:]}, got {got[:80]}{'…' * (len(got) > 80)}; {remedy}"
 
 
 def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:

@@ -109,7 +109,7 @@ def test_a_symbol_or_range_that_the_data_has_not_is_refused(refused):
         ("title =", "title ", "study.toml is not valid TOML: Expected '=' after a key in a key/value pair (at line 1, column 8)"),
         ("detectors", "detecters", "unknown key 'detecters'; expected one of "),
         ("train", "trian", "unknown key 'splits.trian'; expected one of train, test, embargo, mode; did you mean 'train'?"),
-        ('"14D"', "14", "key 'splits.train': input should be a valid string, got 14"),
+        ('"14D"', "14", "key 'splits.train': must be a text, got 14"),
         ("99", '"many"', "key 'n_bootstrap': input should be a valid integer, got 'many'"),
         ('"zscore"', '"zscor"', "unknown detector 'zscor'; expected one of zscore, "),
         ("window = 48", "windw = 48", "unknown parameter of zscore: windw; expected some of columns, window"),
