@@ -179,7 +179,7 @@ def test_a_whole_number_is_good_for_a_fraction_and_a_detector_keeps_its_paramete
         (LEAST + "[threshold]\nkind = 'fixed'\nvalue = -inf", "key 'threshold.value': input should be a finite number, got -inf"),
         (LEAST + "[avoidance]\nexposure = 2", "key 'avoidance.exposure': input should be less than or equal to 1, got 2"),
         (LEAST + "[avoidance]\nhold = '0h'", "key 'avoidance.hold': it must be positive, got '0h'"),
-        (LEAST + f"title = ['{'x' * 500}']", f"key 'title': must be a text, got ['{'x' * 78}…; change it"),
+        (LEAST + f"title = ['{'x' * 500}']", f"key 'title': must be a text, got ['{'x' * 78}…; put it in quotes"),
         ("detectors = [", "is not valid TOML: "),
         (LEAST + "title = no quotes", "is not valid TOML: Invalid value (at line 2, column 9); fix the line"),
         (LEAST + LEAST, "is not valid TOML: Cannot overwrite a value (at line 2,"),
