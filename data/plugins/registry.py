@@ -15,6 +15,7 @@ from typing import Any
 
 from foreshock.data.checks import did_you_mean
 from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.contract import called
 from foreshock.data.plugins.parameters import REQUIRED, check_known, mistyped, parameters_of
 from foreshock.data.show.shown import few, one_line, shown
 
@@ -150,7 +151,7 @@ class Registry:
         """
         cls = self.find(name, folder)
         self.check_parameters(name, cls, params)
-        return cls(**params)
+        return called(name, "__init__", lambda: cls(**params))
 
     def name_of(self, cls: type) -> str:
         """The name by which ``find`` returns this class: foreshock's own, a registered one, or the class's module or file."""
@@ -166,7 +167,7 @@ class Registry:
 
     def check_parameters(self, name: str, cls: type, params: Mapping[str, Any], where: Callable[[str], str] | None = None) -> None:
         """Refuse unknown and missing parameters and values of the wrong type; ``where`` names a parameter in messages."""
-        defaults = self.defaults(cls)
+        defaults = called(name, "__init__", lambda: self.defaults(cls))
         check_known(name, params, defaults)
         missing = [key for key, value in defaults.items() if value is REQUIRED and key not in params]
         if missing:

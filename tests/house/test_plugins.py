@@ -88,6 +88,7 @@ def test_a_study_file_names_plug_ins_beside_it_from_any_folder_and_runs(tmp_path
         ("pyod:ECODD", "PyOD has no model 'ECODD'"),
         ({"name": "mine.py:Mine", "window": 3}, "unknown parameter of mine.py:Mine: window; expected some of none"),
         ({"name": "needs.py:Mine"}, "each parameter of Mine must have a default and be kept under its own name in __init__"),
+        ({"name": "fails.py:Mine"}, "fails.py:Mine __init__ raised ValueError: of no use; fix it"),
         ({"name": "typed.py:Mine", "window": "3"}, "window of typed.py:Mine must be a whole number, such as 5, got '3'"),
         ({"name": "typed.py:Mine", "columns": "range"}, "columns of typed.py:Mine must be a list of texts, such as ['range'], got"),
     ],
@@ -101,6 +102,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
     written(tmp_path, "import nothing_of_that_name\n", "lacks.py")
     taking = "\n\nclass Mine(fs.Detector):\n    def __init__(self, {}):\n        self.window, self.columns = window, columns\n"
     written(tmp_path, "import foreshock as fs\n" + taking.format("window, columns"), "needs.py")
+    written(tmp_path, LEAST + "\n    def __init__(self, window=5):\n        raise ValueError('of\\nno use')\n", "fails.py")
     typed = taking.format("window: int = 5, columns: Sequence[str] = ('range',)")
     written(tmp_path, "from collections.abc import Sequence\nimport foreshock as fs\n" + typed, "typed.py")
     table = entry if isinstance(entry, dict) else {"name": entry}
@@ -112,6 +114,13 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{path}: key 'detectors.0': ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_constructor_that_refuses_a_value_is_one_sentence(tmp_path):
+    init = "\n    def __init__(self, window=5):\n        if window > 5:\n            raise ValueError('too\\nlong')\n        self.window = window\n"
+    path = written(tmp_path, LEAST + init)
+    with pytest.raises(fs.ConfigError, match="mine.py:Mine __init__ raised ValueError: too long; fix it$"):
+        fs.make_detector(f"{path}:Mine", window=9)
 
 
 def test_the_command_line_says_which_files_it_ran(tmp_path, monkeypatch, capsys):
