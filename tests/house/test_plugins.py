@@ -117,9 +117,9 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
 
 
 def test_a_constructor_that_refuses_a_value_is_one_sentence(tmp_path):
-    init = "\n    def __init__(self, window=5):\n        if window > 5:\n            raise ValueError('too\\nlong')\n        self.window = window\n"
+    init = "\n    def __init__(self, window=5):\n        if window > 5:\n            raise ValueError('too\\nlong')\n"
     path = written(tmp_path, LEAST + init)
-    with pytest.raises(fs.ConfigError, match="mine.py:Mine __init__ raised ValueError: too long; fix it$"):
+    with pytest.raises(fs.ConfigError, match=r"mine\.py:Mine __init__ raised ValueError: too long; fix it$"):
         fs.make_detector(f"{path}:Mine", window=9)
 
 
