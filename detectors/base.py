@@ -125,7 +125,7 @@ class Detector(ShownParameters, BaseEstimator):
             If the file cannot be written.
         """
         self._check_fitted()
-        write_saved(path, self.name, self.get_params(), self.state())
+        write_saved(path, self.name, self.get_params(), self.state(), owned(type(self)))
 
 
 def refuse_infinite(features: Features) -> None:
@@ -140,24 +140,30 @@ def refuse_infinite(features: Features) -> None:
         )
 
 
-def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> None:
+def owned(cls: type) -> str:
+    """The class in a saved file: its name, and whether it is foreshock's own, because a user's may have the same name."""
+    return f"{cls.__name__} of {'foreshock' if cls.__module__.startswith('foreshock.') else 'a user'}'s"
+
+
+def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any], cls: str = "") -> None:
     """Write a file for ``read_saved``; it appears at ``path`` only when it is complete."""
     from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
     plain = {key: _pack(value, key, arrays) for key, value in state.items()}
-    card = json.dumps({"format": FORMAT, "detector": name, "params": params, "learned": plain}, sort_keys=True)
+    content = {"format": FORMAT, "detector": name, "class": cls, "params": params, "learned": plain}
+    card = json.dumps(content, sort_keys=True)
     # safetensors requires at least one array.
     arrays = arrays or {"none": np.zeros(1)}
-    content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
+    saved = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
         raise DataError(f"{path} must be a file in a folder that exists, to be written")
-    write_whole(path, content)
+    write_whole(path, saved)
 
 
-def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Name, parameters and learned state of a saved detector, checked against its digest.
+def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    """Name, parameters, learned state and class of a saved detector, checked against its digest; "" if the class is not known.
 
     Raises
     ------
@@ -183,7 +189,7 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
     # In format 1 the card did not refer to the arrays, so all of them are taken by name.
     learned = arrays | {name: _unpack(value, arrays) for name, value in content["learned"].items()}
-    return content["detector"], _unpack(content["params"], {}), learned
+    return content["detector"], _unpack(content["params"], {}), learned, content.get("class", "")
 
 
 def _pack(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -267,7 +267,7 @@ def _check_saved(fitted: Detector, features: Features, scores: np.ndarray) -> No
         except ConfigError:
             # A detector that has learned more than arrays and plain values refuses to be saved, which is allowed.
             return
-        _, params, learned = read_saved(path)
+        _, params, learned, _ = read_saved(path)
     try:
         same = first_difference(restored(type(fitted)(**params), learned, path).score(features).values, scores) is None
     except (ForeshockError, AttributeError, TypeError):

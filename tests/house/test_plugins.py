@@ -117,7 +117,8 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
 
 
 def test_a_constructor_that_refuses_a_value_is_one_sentence(tmp_path):
-    init = "\n    def __init__(self, window=5):\n        if window > 5:\n            raise ValueError('too\\nlong')\n"
+    init = "\n    def __init__(self, window=5):\n        self.window = window\n"
+    init += "        if window > 5:\n            raise ValueError('too\\nlong')\n"
     path = written(tmp_path, LEAST + init)
     with pytest.raises(fs.ConfigError, match=r"mine\.py:Mine __init__ raised ValueError: too long; fix it$"):
         fs.make_detector(f"{path}:Mine", window=9)
@@ -232,6 +233,19 @@ def test_the_name_of_a_rule_makes_it_again():
     for rule in rules:
         assert fs.make_threshold(**threshold_section(rule)) == rule
     assert threshold_section(rules[-1]) == {"kind": "past_maximum", "share": 0.5, "least": 100}
+
+
+def test_a_saved_detector_of_a_users_is_not_loaded_as_ours_of_the_same_name(tmp_path):
+    features = fs.ohlcv_features(make_bars(300, 2))
+    path = written(tmp_path, LEAST + "\n\nclass Random(Mine):\n    pass\n")
+    fs.make_detector(f"{path}:Random").fit(features).save(tmp_path / "saved")
+    with pytest.raises(fs.DataError, match="saved was saved by another class, Random of a user's, and 'random' is Random of foreshock's"):
+        fs.load_detector(tmp_path / "saved")
+    fs.register_detector("mine", f"{path}:Mine")
+    fs.make_detector("mine").fit(features).save(tmp_path / "mine")
+    assert type(fs.load_detector(tmp_path / "mine")) is type(fs.make_detector("mine"))
+    fs.make_detector("random").fit(features).save(tmp_path / "ours")
+    assert type(fs.load_detector(tmp_path / "ours")) is type(fs.make_detector("random"))
 
 
 # Installed
