@@ -133,7 +133,7 @@ class Registry:
         if isinstance(known, type):
             return known
         if known is None:
-            known = self._entry_points()[name].value
+            known = self._installed(name)
         module, _, attribute = known.rpartition(":")
         found = self._module(name, module, folder)
         if not hasattr(found, attribute):
@@ -207,22 +207,21 @@ class Registry:
             f"{type(error).__name__}: {one_line(said, 200)}"
         )
 
-    def _entry_points(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+    def _entry_points(self) -> dict[str, list[EntryPoint]]:
+        """Entry points by name, more than one where installed packages disagree; a name of foreshock's own cannot be taken."""
+        found: dict[str, list[EntryPoint]] = {}
         for point in entry_points(group=self.group):
-            other = found.get(point.name)
-            owner = point.dist.name if point.dist is not None else point.value
-            if point.name in self.table or ":" in point.name:
-                raise ConfigError(
-                    f"the installed package {owner} calls a {self.kind} {point.name!r}, which is "
-                    f"{'a name of foreshock’s own' if point.name in self.table else 'invalid'}; rename its entry point or remove it"
-                )
-            if other is not None and other.value != point.value:
-                raise ConfigError(
-                    f"two installed packages call a {self.kind} {point.name!r}, {other.value} and {point.value}; remove one of them"
-                )
-            found[point.name] = point
-        return found
+            others = found.setdefault(point.name, [])
+            if all(other.value != point.value for other in others):
+                others.append(point)
+        return {name: points for name, points in found.items() if name not in self.table and ":" not in name}
+
+    def _installed(self, name: str) -> str:
+        points = self._entry_points()[name]
+        if len(points) > 1:
+            places = " and ".join(point.value for point in points)
+            raise ConfigError(f"two installed packages call a {self.kind} {name!r}, {places}; remove one of them")
+        return points[0].value
 
 
 _PREFIX = "_foreshock_file_"
