@@ -203,6 +203,14 @@ class Study(Shown):
                 raise ConfigError("two detectors have the same name; pass a dict of label to detector")
         if not labelled:
             raise ConfigError("a study needs at least one detector; see fs.detectors()")
+        for label, detector in labelled.items():
+            check_text("label of a detector", label)
+            if not label.strip() or any("\ud800" <= letter <= "\udfff" for letter in label):
+                raise ConfigError(f"the label of a detector must be a text, got {shown(label)}; such as 'short'")
+            if label in BASELINES and detector.role != "baseline":
+                raise ConfigError(
+                    f"{shown(label)} is a baseline of every study, and {shown(detector)} is none; give it another label"
+                )
         return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
 
     def config(self) -> dict[str, Any]:
