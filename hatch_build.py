@@ -19,8 +19,12 @@ class LinkFolders(BuildHookInterface):
             return
         for name in FOLDERS:
             link = Path(self.root, "foreshock", name)
-            if not os.path.lexists(link):
+            if link.exists() and not link.samefile(Path(self.root, name)):
+                self.app.display_warning(f"{link} is in the way of a link; the program runs without it, type checkers read it instead")
+            elif not link.exists():
                 try:
+                    # A link that leads nowhere.
+                    link.unlink(missing_ok=True)
                     _link(link, Path(self.root, name))
                 except OSError as error:
                     self.app.display_warning(f"no link {link}: {error}; the program runs without it, type checkers see less")

@@ -86,8 +86,15 @@ def test_a_checkout_without_links_runs(tmp_path):
     copied = (ROOT / "foreshock" / "__init__.py").read_text()
     (tmp_path / "foreshock" / "__init__.py").unlink()
     (tmp_path / "foreshock" / "__init__.py").write_text(copied)
-    (place,) = run("import foreshock.data.bars as found; print(found.__file__)", tmp_path, PYTHONPATH=str(tmp_path))
-    assert Path(place) == tmp_path / "data" / "bars.py"
+    code = "import foreshock.data.bars as found; print(found.__file__)"
+    assert run(code, tmp_path, PYTHONPATH=str(tmp_path)) == [str(tmp_path / "data" / "bars.py")]
+    # Folders that an older version has left there are not imported.
+    (tmp_path / "hatch_build.py").symlink_to(ROOT / "hatch_build.py")
+    (tmp_path / "foreshock" / "data").mkdir()
+    assert run(code, tmp_path, PYTHONPATH=str(tmp_path)) == [str(tmp_path / "data" / "bars.py")]
+    (tmp_path / "foreshock" / "data" / "__init__.py").touch()
+    (tmp_path / "foreshock" / "data" / "bars.py").touch()
+    assert run(code, tmp_path, PYTHONPATH=str(tmp_path)) == [str(tmp_path / "data" / "bars.py")]
 
 
 def test_modules_come_from_their_real_folders():
