@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.plugins.contract import Found, called
 from foreshock.data.show.shown import few
 from foreshock.data.system.disk import write_whole
 from foreshock.detectors.parameter_types import check_types
@@ -71,7 +73,7 @@ class Detector(ShownParameters, BaseEstimator):
         """Learn from the rows of ``features``, all of which are training data, and return the detector itself."""
         check_types(self)
         refuse_infinite(features)
-        self._fit(features)
+        self._own("fit", lambda: self._fit(features))
         return self
 
     def score(self, features: Features) -> Scores:
@@ -91,7 +93,12 @@ class Detector(ShownParameters, BaseEstimator):
                 f"{self.name} was fitted on {few(learned, 3)} and knows none of {few(features.symbols, 3)}; each has "
                 f"its own scale, so fit the detector on these symbols"
             )
-        return Scores(features.time, features.symbols, self._score(features), features.interval)
+        values = self._own("score", lambda: self._score(features))
+        return Scores(features.time, features.symbols, values, features.interval)
+
+    def _own(self, what: str, function: Callable[[], Found]) -> Found:
+        """The result of the class's own code; whatever a user's class raises is one sentence, a fault of ours stays a traceback."""
+        return function() if type(self).__module__.startswith("foreshock.") else called(self.name, what, function)
 
     def _check_fitted(self) -> None:
         if not all(hasattr(self, name) for name in self.learned):

@@ -116,6 +116,18 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("raised", ["ValueError('two\\nlines')", "SystemExit('two\\nlines')"])
+def test_what_a_users_detector_raises_while_it_fits_or_scores_is_one_sentence(tmp_path, raised):
+    features = fs.ohlcv_features(make_bars(300, 2))
+    code = f"{LEAST}\n\nclass Fits(Mine):\n    def _fit(self, features):\n        raise {raised}\n"
+    code += f"\n\nclass Scores(Mine):\n    def _score(self, features):\n        raise {raised}\n"
+    path = written(tmp_path, code)
+    with pytest.raises(fs.ConfigError, match="^fits fit raised [A-Za-z]+: two lines; fix it$"):
+        fs.make_detector(f"{path}:Fits").fit(features)
+    with pytest.raises(fs.ConfigError, match="^scores score raised [A-Za-z]+: two lines; fix it$"):
+        fs.make_detector(f"{path}:Scores").fit(features).score(features)
+
+
 def test_a_constructor_that_refuses_a_value_is_one_sentence(tmp_path):
     init = "\n    def __init__(self, window=5):\n        self.window = window\n"
     init += "        if window > 5:\n            raise ValueError('too\\nlong')\n"
