@@ -20,7 +20,9 @@ class LinkFolders(BuildHookInterface):
         for name in FOLDERS:
             link = Path(self.root, "foreshock", name)
             if link.exists() and not link.samefile(Path(self.root, name)):
-                self.app.display_warning(f"{link} is in the way of a link; the program runs without it, type checkers read it instead")
+                self.app.display_warning(
+                    f"{link} is in the way of a link; the program runs without it, type checkers read it instead"
+                )
             elif not link.exists():
                 try:
                     # A link that leads nowhere.

@@ -122,9 +122,9 @@ def test_what_a_users_detector_raises_while_it_fits_or_scores_is_one_sentence(tm
     code = f"{LEAST}\n\nclass Fits(Mine):\n    def _fit(self, features):\n        raise {raised}\n"
     code += f"\n\nclass Scores(Mine):\n    def _score(self, features):\n        raise {raised}\n"
     path = written(tmp_path, code)
-    with pytest.raises(fs.ConfigError, match="^fits fit raised [A-Za-z]+: two lines; fix it$"):
+    with pytest.raises(fs.ConfigError, match=r"^fits fit raised [A-Za-z]+: two lines; fix it$"):
         fs.make_detector(f"{path}:Fits").fit(features)
-    with pytest.raises(fs.ConfigError, match="^scores score raised [A-Za-z]+: two lines; fix it$"):
+    with pytest.raises(fs.ConfigError, match=r"^scores score raised [A-Za-z]+: two lines; fix it$"):
         fs.make_detector(f"{path}:Scores").fit(features).score(features)
 
 
