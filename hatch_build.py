@@ -38,7 +38,7 @@ def prepare(root: Path) -> list[str]:
         problems += _linked(root / "foreshock" / name, root / name)
     face = root / ".editable" / "foreshock"
     face.parent.mkdir(exist_ok=True)
-    refused = _linked(face, root / "foreshock")
+    refused = [] if (face / "__init__.py").is_file() else _linked(face, root / "foreshock")
     if refused:
         face.mkdir(exist_ok=True)
         (face / "__init__.py").write_text(WITHOUT_LINKS, encoding="utf-8")
@@ -46,9 +46,11 @@ def prepare(root: Path) -> list[str]:
 
 
 def _linked(link: Path, folder: Path) -> list[str]:
-    if os.path.lexists(link):
-        return []
+    if link.exists():
+        return [] if link.samefile(folder) else [f"{link} is in the way of a link to {folder}"]
     try:
+        # A link that leads nowhere.
+        link.unlink(missing_ok=True)
         if os.name == "nt":
             # Unlike a symbolic link, a junction needs no permission that an ordinary user lacks.
             import _winapi

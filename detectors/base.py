@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from abc import abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.plugins.contract import Found, called
 from foreshock.data.show.shown import few
 from foreshock.data.system.disk import write_whole
 from foreshock.detectors.parameter_types import check_types
@@ -71,7 +73,7 @@ class Detector(ShownParameters, BaseEstimator):
         """Learn from the rows of ``features``, all of which are training data, and return the detector itself."""
         check_types(self)
         refuse_infinite(features)
-        self._fit(features)
+        self._own("fit", lambda: self._fit(features))
         return self
 
     def score(self, features: Features) -> Scores:
@@ -91,7 +93,12 @@ class Detector(ShownParameters, BaseEstimator):
                 f"{self.name} was fitted on {few(learned, 3)} and knows none of {few(features.symbols, 3)}; each has "
                 f"its own scale, so fit the detector on these symbols"
             )
-        return Scores(features.time, features.symbols, self._score(features), features.interval)
+        values = self._own("score", lambda: self._score(features))
+        return Scores(features.time, features.symbols, values, features.interval)
+
+    def _own(self, what: str, function: Callable[[], Found]) -> Found:
+        """The result of the class's own code; whatever a user's class raises is one sentence, a fault of ours stays a traceback."""
+        return function() if type(self).__module__.startswith("foreshock.") else called(self.name, what, function)
 
     def _check_fitted(self) -> None:
         if not all(hasattr(self, name) for name in self.learned):
@@ -125,7 +132,7 @@ class Detector(ShownParameters, BaseEstimator):
             If the file cannot be written.
         """
         self._check_fitted()
-        write_saved(path, self.name, self.get_params(), self.state())
+        write_saved(path, self.name, self.get_params(), self.state(), owned(type(self)))
 
 
 def refuse_infinite(features: Features) -> None:
@@ -140,24 +147,30 @@ def refuse_infinite(features: Features) -> None:
         )
 
 
-def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any]) -> None:
+def owned(cls: type) -> str:
+    """The class in a saved file: its name, and whether it is foreshock's own, because a user's may have the same name."""
+    return f"{cls.__name__} of {'foreshock' if cls.__module__.startswith('foreshock.') else 'a user'}'s"
+
+
+def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any], cls: str = "") -> None:
     """Write a file for ``read_saved``; it appears at ``path`` only when it is complete."""
     from safetensors.numpy import save
 
     arrays: dict[str, np.ndarray] = {}
     plain = {key: _pack(value, key, arrays) for key, value in state.items()}
-    card = json.dumps({"format": FORMAT, "detector": name, "params": params, "learned": plain}, sort_keys=True)
+    content = {"format": FORMAT, "detector": name, "class": cls, "params": params, "learned": plain}
+    card = json.dumps(content, sort_keys=True)
     # safetensors requires at least one array.
     arrays = arrays or {"none": np.zeros(1)}
-    content = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
+    saved = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
     path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
         raise DataError(f"{path} must be a file in a folder that exists, to be written")
-    write_whole(path, content)
+    write_whole(path, saved)
 
 
-def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Name, parameters and learned state of a saved detector, checked against its digest.
+def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+    """Name, parameters, learned state and class of a saved detector, checked against its digest; "" if the class is not known.
 
     Raises
     ------
@@ -183,7 +196,7 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
     # In format 1 the card did not refer to the arrays, so all of them are taken by name.
     learned = arrays | {name: _unpack(value, arrays) for name, value in content["learned"].items()}
-    return content["detector"], _unpack(content["params"], {}), learned
+    return content["detector"], _unpack(content["params"], {}), learned, content.get("class", "")
 
 
 def _pack(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -232,16 +232,22 @@ def load_detector(path: str | Path) -> Detector:
     >>> bool((loaded.score(features).values[200:] == detector.score(features).values[200:]).all())
     True
     """
-    from foreshock.detectors.base import read_saved
+    from foreshock.detectors.base import owned, read_saved
 
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))
     check_type("path", path, (str, Path), "pass the file that save wrote")
     check_path("path", path)
-    name, params, learned = read_saved(path)
+    name, params, learned, cls = read_saved(path)
     if "n_steps" in params:
         raise DataError(f"{path} holds a scenario model, {name}; load it with fs.load_scenario_model")
-    return restored(make_detector(name, **params), learned, path)
+    detector = make_detector(name, **params)
+    if cls and cls != owned(type(detector)):
+        raise DataError(
+            f"{path} was saved by another class, {cls}, and {shown(name)} is {owned(type(detector))} here; give your class a name "
+            f"of its own and save it again"
+        )
+    return restored(detector, learned, path)
 
 
 def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> Detector:

@@ -9,9 +9,11 @@ from pathlib import Path
 from lazy_loader import attach_stub
 
 _HERE = Path(__file__).resolve().parent
-if (_HERE / "data").is_symlink() or not (_HERE / "data").is_dir():
-    # In a checkout, foreshock.data, engine, detectors, strategies and reports are folders at the root of the repository.
-    __path__.insert(0, str(_HERE.parent))
+_ROOT = _HERE.parent
+if not (_HERE / "data").is_dir() or ((_ROOT / "hatch_build.py").is_file() and (_ROOT / "data" / "bars.py").is_file()):
+    # In a checkout, foreshock.data, engine, detectors, strategies and reports are folders at the root of the repository. What else
+    # is called foreshock/data there, a link or a folder of an older version, does not matter.
+    __path__.insert(0, str(_ROOT))
 
 from foreshock.version import __version__ as __version__  # noqa: E402
 

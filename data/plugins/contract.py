@@ -33,8 +33,8 @@ def called(name: str, what: str, function: Callable[[], Found]) -> Found:
         return function()
     except ForeshockError:
         raise
-    # A user's code may raise any error.
-    except Exception as error:
+    # A user's code may raise any error, or exit the program.
+    except (Exception, SystemExit) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{name} {what} raised {type(error).__name__}: {said}; fix it") from error
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from foreshock.data.checks import did_you_mean
 from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.contract import called
 from foreshock.data.plugins.parameters import REQUIRED, check_known, mistyped, parameters_of
 from foreshock.data.show.shown import few, one_line, shown
 
@@ -132,7 +133,7 @@ class Registry:
         if isinstance(known, type):
             return known
         if known is None:
-            known = self._entry_points()[name].value
+            known = self._installed(name)
         module, _, attribute = known.rpartition(":")
         found = self._module(name, module, folder)
         if not hasattr(found, attribute):
@@ -150,7 +151,7 @@ class Registry:
         """
         cls = self.find(name, folder)
         self.check_parameters(name, cls, params)
-        return cls(**params)
+        return called(name, "__init__", lambda: cls(**params))
 
     def name_of(self, cls: type) -> str:
         """The name by which ``find`` returns this class: foreshock's own, a registered one, or the class's module or file."""
@@ -166,7 +167,7 @@ class Registry:
 
     def check_parameters(self, name: str, cls: type, params: Mapping[str, Any], where: Callable[[str], str] | None = None) -> None:
         """Refuse unknown and missing parameters and values of the wrong type; ``where`` names a parameter in messages."""
-        defaults = self.defaults(cls)
+        defaults = called(name, "__init__", lambda: self.defaults(cls))
         check_known(name, params, defaults)
         missing = [key for key, value in defaults.items() if value is REQUIRED and key not in params]
         if missing:
@@ -206,22 +207,21 @@ class Registry:
             f"{type(error).__name__}: {one_line(said, 200)}"
         )
 
-    def _entry_points(self) -> dict[str, EntryPoint]:
-        found: dict[str, EntryPoint] = {}
+    def _entry_points(self) -> dict[str, list[EntryPoint]]:
+        """Entry points by name, more than one where installed packages disagree; a name of foreshock's own cannot be taken."""
+        found: dict[str, list[EntryPoint]] = {}
         for point in entry_points(group=self.group):
-            other = found.get(point.name)
-            owner = point.dist.name if point.dist is not None else point.value
-            if point.name in self.table or ":" in point.name:
-                raise ConfigError(
-                    f"the installed package {owner} calls a {self.kind} {point.name!r}, which is "
-                    f"{'a name of foreshock’s own' if point.name in self.table else 'invalid'}; rename its entry point or remove it"
-                )
-            if other is not None and other.value != point.value:
-                raise ConfigError(
-                    f"two installed packages call a {self.kind} {point.name!r}, {other.value} and {point.value}; remove one of them"
-                )
-            found[point.name] = point
-        return found
+            others = found.setdefault(point.name, [])
+            if all(other.value != point.value for other in others):
+                others.append(point)
+        return {name: points for name, points in found.items() if name not in self.table and ":" not in name}
+
+    def _installed(self, name: str) -> str:
+        points = self._entry_points()[name]
+        if len(points) > 1:
+            places = " and ".join(point.value for point in points)
+            raise ConfigError(f"two installed packages call a {self.kind} {name!r}, {places}; remove one of them")
+        return points[0].value
 
 
 _PREFIX = "_foreshock_file_"

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 from foreshock.data.errors import DataError
 
@@ -21,7 +22,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
     Raises
     ------
     DataError
-        If the disk is full, the folder cannot be made or written, or the path is a folder. A previous file is then unchanged.
+        If the disk is full, the folder cannot be made or written, or the path is a folder or a device. A previous file is then
+        unchanged.
 
     Examples
     --------
@@ -87,7 +89,8 @@ def written_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, P
 @contextmanager
 def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
     """``written_together`` in an existing folder; an ``OSError`` is not converted."""
-    partial = {name: folder / f".{os.getpid()}.{name}{PARTIAL}" for name in names}
+    # Threads of one process may write the same file at once.
+    partial = {name: folder / f".{os.getpid()}.{get_ident()}.{name}{PARTIAL}" for name in names}
     try:
         yield partial
         for path in partial.values():
@@ -114,13 +117,17 @@ def writing(path: Path, what: str = "") -> Iterator[None]:
 
 
 def _refuse_folders(folder: Path, names: Sequence[str]) -> None:
-    """Refuse a folder where a file is wanted, and a file where the folder is, before anything is written."""
+    """Refuse a folder or a device where a file is wanted, and a file where the folder is, before anything is written."""
     found = _nearest(folder)
     if not found.is_dir():
         raise DataError(f"{folder} must be a folder, and {found} is a file; pass another folder")
     taken = next((folder / name for name in names if (folder / name).is_dir()), None)
     if taken is not None:
         raise DataError(f"{taken} must be a file, and is a folder; pass the path of a file, or move the folder away")
+    # The rename would replace the device itself, such as /dev/null, by an ordinary file.
+    device = next((folder / name for name in names if (folder / name).exists() and not (folder / name).is_file()), None)
+    if device is not None:
+        raise DataError(f"{device} must be an ordinary file, and is a device, a pipe or a socket; pass another path")
 
 
 def _nearest(folder: Path) -> Path:

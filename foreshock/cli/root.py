@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,7 +16,7 @@ from foreshock.cli.gallery import gallery
 from foreshock.cli.ledger import ledger_verbs
 from foreshock.cli.store import store_verbs
 from foreshock.cli.study import audit, compare, demo, eda, run, scenarios
-from foreshock.data.errors import ForeshockError
+from foreshock.data.errors import ConfigError, ForeshockError
 from foreshock.terminal import printable
 
 INTERRUPTED = "interrupted; files that were already written are unchanged"
@@ -57,15 +58,22 @@ def detectors(
     names: Annotated[bool, typer.Option("--names", help="Print only the names, without importing any detector.")] = False,
 ) -> None:
     """List the registered detectors, what they do, and their parameters."""
+    from foreshock.data.plugins.contract import called
     from foreshock.detectors.registry import DETECTORS, detector_class
 
     if names:
         typer.echo("\n".join(DETECTORS.names()))
         return
     for name in DETECTORS.names():
-        cls = detector_class(name)
-        params = ", ".join(f"{key}={value!r}" for key, value in cls().get_params().items())
-        typer.echo(f"{name}({params})\n    {_plain((cls.__doc__ or '').strip().splitlines()[0])}")
+        try:
+            cls = detector_class(name)
+            defaults = called(name, "__init__", partial(DETECTORS.defaults, cls))
+        except ConfigError as error:
+            # A broken package of somebody's must not hide the others.
+            typer.echo(f"{name}\n    {printable(str(error))}")
+            continue
+        params = ", ".join(f"{key}={value!r}" for key, value in defaults.items())
+        typer.echo(f"{name}({params})\n    {_plain((cls.__doc__ or '').strip().partition(chr(10))[0])}")
 
 
 def _plain(docstring: str) -> str:

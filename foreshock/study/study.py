@@ -203,10 +203,13 @@ class Study(Shown):
                 raise ConfigError("two detectors have the same name; pass a dict of label to detector")
         if not labelled:
             raise ConfigError("a study needs at least one detector; see fs.detectors()")
-        # The tables compare every detector with the baselines by these labels.
-        taken = [label for label, detector in labelled.items() if label in BASELINES and detector.name != label]
-        if taken:
-            raise ConfigError(f"the label {taken[0]!r} belongs to the baseline of that name; choose another label")
+        for label, detector in labelled.items():
+            check_text("label of a detector", label)
+            if not label.strip() or any("\ud800" <= letter <= "\udfff" for letter in label):
+                raise ConfigError(f"the label of a detector must be a text, got {shown(label)}; such as 'short'")
+            # The tables compare every detector with the baselines by these labels.
+            if label in BASELINES and (detector.name != label or detector.role != "baseline"):
+                raise ConfigError(f"the label {label!r} belongs to the baseline of that name; choose another label")
         return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
 
     def config(self) -> dict[str, Any]:

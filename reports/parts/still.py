@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
+from foreshock.data.system.disk import writing
 from foreshock.reports.parts.chart import Chart, safe
 
 FORMATS = ("svg", "png", "pdf")
@@ -81,7 +82,8 @@ def save_figures(charts: Iterable[Chart], folder: str | os.PathLike[str], kind: 
     if find_spec("kaleido") is None:
         raise ConfigError('pictures are drawn by kaleido, which is not installed; run pip install "foreshock[figures]"')
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     figures = {folder / f"{chart.name}.{kind}": figure_of(chart) for chart in charts}
     import kaleido
 

@@ -124,6 +124,61 @@ class ReturnsNothing(Honest):
         super().fit(features)
 
 
+class Infinite(Honest):
+    def _score(self, features):
+        scores = super()._score(features)
+        return np.where(scores > 5, np.inf, scores)
+
+
+class BareArray(Honest):
+    def score(self, features):
+        return self._score(features)
+
+
+class OtherRows(Honest):
+    def score(self, features):
+        found = super().score(features)
+        return fs.Scores(found.time + found.interval, found.symbols, found.values, found.interval)
+
+
+class LearnsIntoAParameter(Honest):
+    def _fit(self, features):
+        super()._fit(features)
+        self.power = 2.0
+
+
+class LookbackInWords(Honest):
+    lookback = "24h"
+
+
+class HalfALookback(Honest):
+    lookback = 2.5
+
+
+class HidesBehindTolerance(RanksAll):
+    tolerance = 1e9
+
+
+class NumberForAName(Honest):
+    name = 3
+
+
+class NameOfOurs(Honest):
+    name = "zscore"
+
+
+class FailsOnShortHistories(Honest):
+    def _score(self, features):
+        if features.n_rows < 500:
+            raise ValueError("too\nshort")
+        return super()._score(features)
+
+
+class Exits(Honest):
+    def _score(self, features):
+        raise SystemExit(3)
+
+
 def test_an_honest_detector_passes_and_is_left_unfitted(features):
     detector = Honest()
     fs.check_detector(detector, features)
@@ -136,6 +191,17 @@ def test_an_honest_detector_passes_and_is_left_unfitted(features):
         (LooksAhead, "looks_ahead looks ahead: its score of row .* differs when the rows from .* on are deleted; score a row from"),
         (RanksAll, "ranks_all looks ahead: .* on are (deleted|changed)"),
         (WritesWhenFitted, "writes_when_fitted writes into the features that it is fitted on; work on features.values.copy"),
+        (Infinite, "infinite gives row .* an infinite score; return a finite number, or NaN where none is known"),
+        (BareArray, r"score of bare_array must return Scores, got an array of shape \(500, 3\); override _score instead"),
+        (OtherRows, "score of other_rows must return the rows and symbols of the features; override _score instead"),
+        (LearnsIntoAParameter, "fit of learns_into_a_parameter changes its parameters, {'power': 1.0}; set what it learns under"),
+        (LookbackInWords, "lookback of lookback_in_words must be a whole number of rows, 0 or more, got '24h'"),
+        (HalfALookback, "lookback of half_a_lookback must be a whole number of rows, 0 or more, got 2.5"),
+        (HidesBehindTolerance, "tolerance of hides_behind_tolerance must be a number from 0 to 0.001, got 1000000000.0; it is for"),
+        (NumberForAName, "the name of NumberForAName must be a text, got 3; set name on the class, or leave it out"),
+        (NameOfOurs, "NameOfOurs has the name 'zscore' of foreshock's own detector; set another name on the class"),
+        (FailsOnShortHistories, "fails_on_short_histories score raised ValueError: too short; fix it"),
+        (Exits, "exits score raised SystemExit: 3; fix it"),
         (WritesWhenScoring, "writes_when_scoring writes into the features that it scores; work on"),
         (FillsWithZero, "fills_with_zero must leave a row unscored whose features are not known, got 0; return NaN there"),
         (Dice, "dice gives other scores when it is fitted and scores again; draw random numbers from np.random.default_rng"),

@@ -10,6 +10,7 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -81,20 +82,24 @@ def editable(tmp_path: Path) -> Path:
         if path.name not in (*FOLDERS, "__pycache__"):
             # The face looks for the five folders from where its own file lies, so that file is a copy.
             (shutil.copy if path.name.startswith("__init__") else os.symlink)(path, root / "foreshock" / path.name)
-    for name in FOLDERS:
+    for name in (*FOLDERS, "hatch_build.py"):
         (root / name).symlink_to(ROOT / name)
     return root
 
 
-def prepared(root: Path) -> Path:
+def build_hook() -> ModuleType:
     spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.prepare(root)
+    return module
+
+
+def prepared(root: Path) -> Path:
     # A second install finds what the first has made.
-    module.prepare(root)
+    for _ in range(2):
+        build_hook().prepare(root)
     return root / ".editable"
 
 
@@ -124,6 +129,23 @@ def test_a_checkout_without_links_runs(editable, monkeypatch, installed):
     code = "import foreshock as fs, foreshock.data.bars as found; print(found.__file__, fs.detectors()[0])"
     (found,) = run(code, editable.parent, PYTHONPATH=str(where))
     assert found == f"{editable / 'data' / 'bars.py'} zscore"
+
+
+def test_folders_that_an_older_version_left_are_not_imported(editable, tmp_path):
+    code = "import foreshock.data.bars as found; print(found.__file__)"
+    (editable / "foreshock" / "data").mkdir()
+    for name in ("__init__.py", "bars.py"):
+        (editable / "foreshock" / "data" / name).touch()
+        assert run(code, tmp_path, PYTHONPATH=str(editable)) == [str(editable / "data" / "bars.py")]
+
+
+def test_a_link_that_leads_nowhere_is_made_anew_and_a_folder_in_the_way_is_told(editable, tmp_path):
+    (editable / "foreshock" / "data").symlink_to(tmp_path / "gone")
+    (editable / "foreshock" / "engine").mkdir()
+    prepared(editable)
+    assert (editable / "foreshock" / "data").samefile(ROOT / "data")
+    problems = build_hook().prepare(editable)
+    assert [problem.partition(" is in the way")[0] for problem in problems] == [str(editable / "foreshock" / "engine")]
 
 
 def test_modules_come_from_their_real_folders():

@@ -88,6 +88,7 @@ def test_a_study_file_names_plug_ins_beside_it_from_any_folder_and_runs(tmp_path
         ("pyod:ECODD", "PyOD has no model 'ECODD'"),
         ({"name": "mine.py:Mine", "window": 3}, "unknown parameter of mine.py:Mine: window; expected some of none"),
         ({"name": "needs.py:Mine"}, "each parameter of Mine must have a default and be kept under its own name in __init__"),
+        ({"name": "fails.py:Mine"}, "fails.py:Mine __init__ raised ValueError: of no use; fix it"),
         ({"name": "typed.py:Mine", "window": "3"}, "window of typed.py:Mine must be a whole number, such as 5, got '3'"),
         ({"name": "typed.py:Mine", "columns": "range"}, "columns of typed.py:Mine must be a list of texts, such as ['range'], got"),
     ],
@@ -101,6 +102,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
     written(tmp_path, "import nothing_of_that_name\n", "lacks.py")
     taking = "\n\nclass Mine(fs.Detector):\n    def __init__(self, {}):\n        self.window, self.columns = window, columns\n"
     written(tmp_path, "import foreshock as fs\n" + taking.format("window, columns"), "needs.py")
+    written(tmp_path, LEAST + "\n    def __init__(self, window=5):\n        raise ValueError('of\\nno use')\n", "fails.py")
     typed = taking.format("window: int = 5, columns: Sequence[str] = ('range',)")
     written(tmp_path, "from collections.abc import Sequence\nimport foreshock as fs\n" + typed, "typed.py")
     table = entry if isinstance(entry, dict) else {"name": entry}
@@ -112,6 +114,26 @@ def test_a_plug_in_that_cannot_be_loaded_is_one_sentence_before_any_bars_are_rea
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{path}: key 'detectors.0': ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("raised", ["ValueError('two\\nlines')", "SystemExit('two\\nlines')"])
+def test_what_a_users_detector_raises_while_it_fits_or_scores_is_one_sentence(tmp_path, raised):
+    features = fs.ohlcv_features(make_bars(300, 2))
+    code = f"{LEAST}\n\nclass Fits(Mine):\n    def _fit(self, features):\n        raise {raised}\n"
+    code += f"\n\nclass Scores(Mine):\n    def _score(self, features):\n        raise {raised}\n"
+    path = written(tmp_path, code)
+    with pytest.raises(fs.ConfigError, match=r"^fits fit raised [A-Za-z]+: two lines; fix it$"):
+        fs.make_detector(f"{path}:Fits").fit(features)
+    with pytest.raises(fs.ConfigError, match=r"^scores score raised [A-Za-z]+: two lines; fix it$"):
+        fs.make_detector(f"{path}:Scores").fit(features).score(features)
+
+
+def test_a_constructor_that_refuses_a_value_is_one_sentence(tmp_path):
+    init = "\n    def __init__(self, window=5):\n        self.window = window\n"
+    init += "        if window > 5:\n            raise ValueError('too\\nlong')\n"
+    path = written(tmp_path, LEAST + init)
+    with pytest.raises(fs.ConfigError, match=r"mine\.py:Mine __init__ raised ValueError: too long; fix it$"):
+        fs.make_detector(f"{path}:Mine", window=9)
 
 
 def test_the_command_line_says_which_files_it_ran(tmp_path, monkeypatch, capsys):
@@ -225,6 +247,19 @@ def test_the_name_of_a_rule_makes_it_again():
     assert threshold_section(rules[-1]) == {"kind": "past_maximum", "share": 0.5, "least": 100}
 
 
+def test_a_saved_detector_of_a_users_is_not_loaded_as_ours_of_the_same_name(tmp_path):
+    features = fs.ohlcv_features(make_bars(300, 2))
+    path = written(tmp_path, LEAST + "\n\nclass Random(Mine):\n    pass\n")
+    fs.make_detector(f"{path}:Random").fit(features).save(tmp_path / "saved")
+    with pytest.raises(fs.DataError, match="by another class, Random of a user's, and 'random' is Random of foreshock's"):
+        fs.load_detector(tmp_path / "saved")
+    fs.register_detector("mine", f"{path}:Mine")
+    fs.make_detector("mine").fit(features).save(tmp_path / "mine")
+    assert type(fs.load_detector(tmp_path / "mine")) is type(fs.make_detector("mine"))
+    fs.make_detector("random").fit(features).save(tmp_path / "ours")
+    assert type(fs.load_detector(tmp_path / "ours")) is type(fs.make_detector("random"))
+
+
 # Installed
 
 
@@ -250,17 +285,32 @@ def test_entry_points_of_installed_packages_are_known(tmp_path, monkeypatch):
         fs.make_threshold("odd")
     installed(tmp_path, "other", "[foreshock.detectors]\nvz = other:Volume\n")
     with pytest.raises(fs.ConfigError, match="two installed packages call a detector 'vz', "):
-        fs.detectors()
+        fs.make_detector("vz")
+    assert fs.detectors()[-2:] == ["vz", "lost"]
 
 
-def test_an_installed_package_may_not_take_a_name_of_ours(tmp_path, monkeypatch):
+def test_an_installed_package_cannot_take_a_name_of_ours(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     installed(tmp_path, "thief", "[foreshock.detectors]\nzscore = thief:ZScore\n")
-    with pytest.raises(
-        fs.ConfigError, match=r"^the installed package thief calls a detector 'zscore', which is a name of foreshock"
-    ):
-        fs.detectors()
-    assert fs.make_detector("zscore").name == "zscore"
+    assert fs.detectors().count("zscore") == 1
+    assert type(fs.make_detector("zscore")).__module__ == "foreshock.detectors.statistical.rolling"
+
+
+def test_a_broken_installed_package_hides_no_other_detector(tmp_path, monkeypatch, capsys):
+    from foreshock.cli import app
+
+    monkeypatch.syspath_prepend(tmp_path)
+    written(tmp_path, LEAST, "foreshock_good.py")
+    written(tmp_path, LEAST.replace("def _score", "def __init__(self):\n        1 / 0\n\n    def _score"), "foreshock_bad.py")
+    points = "lost = foreshock_lost:Lost\nbad = foreshock_bad:Mine\ngood = foreshock_good:Mine\n"
+    installed(tmp_path, "foreshock_both", "[foreshock.detectors]\n" + points)
+    monkeypatch.setattr(DETECTORS, "table", {"zscore": DETECTORS.table["zscore"]})
+    app(["detectors"], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert said.startswith("zscore(")
+    assert "lost\n    detector 'lost': no module 'foreshock_lost' is installed" in said
+    assert "bad\n    bad __init__ raised ZeroDivisionError: division by zero; fix it\n" in said
+    assert said.endswith("good()\n    \n")
 
 
 # Worker processes

@@ -49,7 +49,7 @@ def load_scenario_model(path: str | Path | None = None) -> ScenarioModel:
     if path is not None:
         check_path("path", path)
     path = SHIPPED if path is None else path
-    name, params, state = read_saved(path)
+    name, params, state, _ = read_saved(path)
     classes: dict[str, Any] = {cls.name: cls for cls in (VAEScenarios, ConditionalVAEScenarios, GANScenarios)}
     if name not in classes:
         raise DataError(f"{path} holds a {name}, not a scenario model; pass one of {', '.join(classes)}")

@@ -6,7 +6,9 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -189,3 +191,29 @@ def test_a_file_system_that_cannot_flush_folders_is_written_all_the_same(write, 
     monkeypatch.setattr("foreshock.data.system.disk.os.fsync", fsync)
     write(tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_pipe_or_device_is_refused_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(DataError, match="pipe must be an ordinary file, and is a device, a pipe or a socket"):
+        write_whole(pipe, "a note")
+    assert pipe.is_fifo()
+
+
+def test_threads_that_write_one_file_at_once_each_write_it_whole(tmp_path):
+    barrier = threading.Barrier(3)
+
+    def write(letter: str) -> None:
+        with written_whole(tmp_path / "note") as partial:
+            with partial.open("w") as file:
+                file.write(letter * 10)
+                file.flush()
+                barrier.wait(10)
+                file.write(letter * 10)
+            barrier.wait(10)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write, "abc"))
+    assert (tmp_path / "note").read_text() in ("a" * 20, "b" * 20, "c" * 20)
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]

@@ -217,6 +217,27 @@ def test_an_argument_of_the_wrong_kind_is_refused_at_the_door(changes, message):
         small_study(**changes)
 
 
+class Random(fs.Detector):
+    def _score(self, features):
+        return abs(features.values[:, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("detectors", "message"),
+    [
+        ({"random": "zscore"}, "the label 'random' belongs to the baseline of that name; choose another label"),
+        ([Random()], "the label 'random' belongs to the baseline of that name"),
+        ({3: "zscore"}, "label of a detector must be a text, got 3"),
+        ({" ": "zscore"}, "the label of a detector must be a text, got ' '"),
+        ({"\ud800": "zscore"}, "label of a detector must be"),
+    ],
+)
+def test_a_label_is_a_text_and_that_of_a_baseline_stays_its_own(detectors, message):
+    with pytest.raises(fs.ConfigError, match=message):
+        small_study(detectors=detectors).labelled_detectors()
+    assert small_study(detectors={"random": fs.make_detector("random", seed=5)}).labelled_detectors()["random"].seed == 5
+
+
 def test_detectors_may_be_named_in_a_dict():
     labelled = small_study(detectors={"short": fs.make_detector("zscore", window=20), "plain": "iqr"}).labelled_detectors()
     assert {label: detector.name for label, detector in labelled.items()} == {
