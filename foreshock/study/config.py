@@ -52,6 +52,11 @@ def _span(text: str) -> str:
     return text
 
 
+def _none(value: Any) -> Any:
+    """Read the text ``none`` as None."""
+    return None if value == "none" else value
+
+
 def _differ(horizons: list[str]) -> list[str]:
     check_horizons(horizons)
     return horizons
@@ -90,7 +95,8 @@ class DetectorConfig(BaseModel):
 class SplitsConfig(_Section):
     train: Span = WalkForward.train
     test: Span = WalkForward.test
-    embargo: Span | None = WalkForward.embargo
+    # TOML has no null: "none" is a study without an embargo.
+    embargo: Annotated[Span | None, BeforeValidator(_none)] = WalkForward.embargo
     mode: Literal["rolling", "expanding"] = WalkForward.mode
 
 

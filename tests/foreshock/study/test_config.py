@@ -255,3 +255,9 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path):
         load_study(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match=f"^{re.escape(str(tmp_path))} is a folder; pass a TOML file, see examples/study.toml$"):
         load_study(tmp_path)
+
+
+def test_a_study_file_can_say_that_there_is_no_embargo():
+    none = parse_study({"detectors": ["zscore"], "splits": {"embargo": "none"}}).splits.embargo
+    usual = parse_study({"detectors": ["zscore"]}).splits.embargo
+    assert (none, usual) == (None, "2D")
