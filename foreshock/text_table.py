@@ -14,7 +14,7 @@ WIDTH = 80
 COLUMNS = (
     ("detector", ("", "detector"), None),
     ("verdict", ("", "verdict"), None),
-    ("horizon", ("", "horizon"), None),
+    ("horizon", ("", "over"), None),
     ("alerts", ("", "alerts"), "d"),
     ("matched", ("", "matched"), ".2f"),
     ("q", ("", "q"), ".3f"),
@@ -38,9 +38,9 @@ def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
     --------
     >>> row = {"detector": "zscore", "verdict": "echoes volatility", "horizon": "24h", "alerts": 312, "matched": 1.02, "q": 0.4}
     >>> print(summary_in_words([row | {"avoidance_return": 0.031, "luck_below": 0.55}]))
-                                                           avoidance  luck
-    detector  verdict            horizon alerts matched     q    return below
-    zscore    echoes volatility  24h        312    1.02 0.400     +3.1%   55%
+                                                        avoidance  luck
+    detector  verdict            over alerts matched     q    return below
+    zscore    echoes volatility  24h     312    1.02 0.400     +3.1%   55%
     <BLANKLINE>
     matched: size of moves after alerts, divided by that after equally volatile bars
     avoidance return: of cutting exposure after alerts, after costs
