@@ -55,7 +55,8 @@ def check_seed(name: str, value: object) -> None:
     foreshock.data.errors.ConfigError: seed must be at most 4,294,967,295, got 4294967296; pass a smaller one
     """
     check_whole(name, value, 0)
-    check_most(name, value, MOST_SEED, "pass a smaller one")
+    if isinstance(value, int | np.integer):
+        check_most(name, int(value), MOST_SEED, "pass a smaller one")
 
 
 def check_level(level: object, usual: float = 0.95) -> float:
