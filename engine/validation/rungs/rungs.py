@@ -1,0 +1,361 @@
+"""The deciding test of all detectors on one history, at both rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+
+from foreshock.data.bars import Bars
+from foreshock.data.interval import bars_in, format_duration, parse_duration
+from foreshock.engine.scores import Scores, Signals, Threshold
+from foreshock.engine.validation.judging import Judging
+from foreshock.engine.validation.rungs.calibration import (
+    LEAST_CONTROLS,
+    SAME,
+    Calibration,
+    calibrate,
+    chained_q,
+    overlap,
+)
+from foreshock.engine.validation.rungs.controls import Control, control_scores, control_signals
+from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, Effect, EventEffects
+from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
+from foreshock.engine.validation.rungs.gain import Gain, forecast_gain
+from foreshock.engine.validation.rungs.state import State, known_state
+
+RUNGS = ("volatility", "volume")
+LEVEL = 0.05
+# Standard errors that an effect must have to be found four times in five by a two-sided test at 5 %.
+DETECTABLE = 2.8
+# Effect whose number of alerts is told where there are too few.
+EXAMPLE = 1.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """One detector at one rung and horizon.
+
+    Parameters
+    ----------
+    n_events : int
+        Alerts used.
+    ratio : float
+        Activity after alerts over that which the forecast and the controls expect, less the bias of the negative controls.
+    ci : tuple of float
+        95 % interval of ``ratio``, calibrated.
+    z_raw, z : float
+        Normal score before and after calibration.
+    p, q : float
+        Two-sided p of ``z``, and p adjusted for all detectors, horizons and rungs together.
+    bias, spread : float
+        Calibration at the state of the alerts: z without information, and spread of z.
+    state : float
+        How far from usual the forecast was at the alerts, in standard deviations.
+    detectable : float
+        Smallest ratio that would have been found four times in five by a single test at 5 %.
+    halves : tuple of float
+        Ratio in the first and in the second half of the judged rows, calibrated likewise; NaN with fewer than eight alerts.
+    halves_z : tuple of float
+        Calibrated z of the halves.
+    reason : str
+        Why z is not calibrated or not known; empty otherwise.
+    """
+
+    n_events: int
+    ratio: float
+    ci: tuple[float, float]
+    z_raw: float
+    z: float
+    p: float
+    q: float
+    bias: float
+    spread: float
+    state: float
+    detectable: float
+    halves: tuple[float, float]
+    halves_z: tuple[float, float]
+    reason: str = ""
+
+    @property
+    def larger(self) -> bool:
+        return self.z > 0
+
+
+@dataclass(frozen=True)
+class ControlFound:
+    """One negative control at one rung and horizon, calibrated by the controls of the other families."""
+
+    name: str
+    family: str
+    rung: str
+    horizon: str
+    n_events: int
+    z_raw: float
+    z: float
+    state: float
+
+
+@dataclass(frozen=True)
+class RungTest:
+    """Result of the deciding test.
+
+    Parameters
+    ----------
+    found : dict of str to dict of str to dict of str to Found
+        By detector, rung (``volatility``, ``volume``) and horizon.
+    controls : list of ControlFound
+        Every negative control at every rung and horizon.
+    quality : dict of str to dict of str to dict
+        By rung and horizon: ``r2`` and ``qlike_gain`` of the forecast on the judged rows.
+    gains : dict of str to dict of str to dict of str to Gain
+        By detector, rung and input (``alert``, ``score``): improvement of the forecast.
+    has_marks : bool
+        Whether volumes are known; without them both rungs are the same.
+    trees : bool
+        Whether the forecasts have trees.
+    reason : str
+        Why there is no calibrated test at all; empty otherwise.
+    """
+
+    found: dict[str, dict[str, dict[str, Found]]]
+    controls: list[ControlFound]
+    quality: dict[str, dict[str, dict[str, float]]]
+    gains: dict[str, dict[str, dict[str, Gain]]]
+    has_marks: bool
+    trees: bool
+    reason: str = ""
+
+
+@dataclass
+class _Part:
+    """Effects at one rung over all judged rows and over their halves: of the controls, and of whatever is asked."""
+
+    whole: EventEffects
+    halves: tuple[EventEffects, EventEffects]
+    controls: dict[str, tuple[Effect, Effect, Effect]] = field(default_factory=dict)
+
+    def of(self, signals: Signals) -> tuple[Effect, Effect, Effect]:
+        first, second = (half.of(signals.active, signals.decided) for half in self.halves)
+        return self.whole.of(signals.active, signals.decided), first, second
+
+
+class RungTable:
+    """Forecasts and negative controls of one history, computed once and shared by all detectors.
+
+    Parameters
+    ----------
+    bars : Bars
+        The history.
+    setting : Judging
+        Horizons, cool-down, delay, first row and seed.
+    threshold : Threshold
+        Rule that turns the scores of the controls into alerts.
+    rate : float
+        Share of alerts among rows, for rules that cannot be used on the controls.
+    marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
+        What the second forecast also sees; by default the volume in quote currency.
+    own_controls : dict of str to Signals, optional
+        Further negative controls, each a family of its own.
+    """
+
+    def __init__(
+        self,
+        bars: Bars,
+        setting: Judging,
+        threshold: Threshold,
+        rate: float = 0.01,
+        marks: Mapping[str, np.ndarray] | None = None,
+        own_controls: Mapping[str, Signals] | None = None,
+    ) -> None:
+        self.bars, self.setting = bars, setting
+        self.horizons = [bars_in(horizon, bars.interval, "horizon") for horizon in setting.horizons]
+        self.names = [h if isinstance(h, str) else format_duration(parse_duration(h)) for h in setting.horizons]
+        self.cooldown = bars_in(setting.cooldown, bars.interval, "cooldown")
+        self.state = known_state(bars, self.horizons, setting.delay, marks)
+        self.has_marks = len(self.state.inputs) > self.state.n_price
+        controls = control_scores(bars, max(self.horizons), marks)
+        self.forecasts: dict[str, Forecast] = {}
+        self.parts: dict[str, _Part] = {}
+        for rung in RUNGS[: 2 if self.has_marks else 1]:
+            sees = rung == RUNGS[1]
+            self.forecasts[rung] = cross_fit(self.state, sees, setting.first, setting.seed)
+        controls["forecast"] = Control("forecast", False, self._expected())
+        self.families = {name: control.family for name, control in controls.items()}
+        self.marked = {name for name, control in controls.items() if control.marks}
+        self.alerts = control_signals(controls, bars, threshold, rate)
+        for name, signals in (own_controls or {}).items():
+            self.alerts[name], self.families[name] = signals, name
+        middle = (setting.first + bars.n_bars) // 2
+        for rung, forecast in self.forecasts.items():
+            sees = rung == RUNGS[1]
+            whole, first, second = (
+                EventEffects(self.state, forecast, sees, self.cooldown, start, stop)
+                for start, stop in ((setting.first, bars.n_bars), (setting.first, middle), (middle, bars.n_bars))
+            )
+            part = _Part(whole, (first, second))
+            part.controls = {name: part.of(alerts) for name, alerts in self.alerts.items() if sees or name not in self.marked}
+            self.parts[rung] = part
+
+    def _expected(self) -> np.ndarray:
+        """The first rung's own forecast over the middle horizon, as a score."""
+        out = np.full(self.bars.shape, np.nan)
+        order = np.argsort(self.horizons)
+        out[self.state.row, self.state.symbol] = self.forecasts[RUNGS[0]].values[:, order[len(order) // 2]]
+        return out
+
+    def test(self, signals: Mapping[str, Signals], scores: Mapping[str, Scores] | None = None) -> RungTest:
+        """Judge detectors: their alerts, and, for the improvement of the forecast, their scores where there are any."""
+        effects = {label: {rung: part.of(alerts) for rung, part in self.parts.items()} for label, alerts in signals.items()}
+        kin = {label: self._kin(alerts) for label, alerts in signals.items()}
+        drafts = {
+            label: {rung: self._calibrated(rung, found, kin[label]) for rung, found in by_rung.items()}
+            for label, by_rung in effects.items()
+        }
+        found = self._adjusted(drafts)
+        gains = {
+            label: {rung: self._gains(rung, alerts, (scores or {}).get(label)) for rung in self.parts}
+            for label, alerts in signals.items()
+        }
+        quality = {
+            rung: {
+                name: {"r2": float(forecast.r2[j]), "qlike_gain": float(forecast.qlike_gain[j])}
+                for j, name in enumerate(self.names)
+            }
+            for rung, forecast in self.forecasts.items()
+        }
+        return RungTest(found, self.control_findings(), quality, gains, self.has_marks, self.forecasts[RUNGS[0]].trees)
+
+    def control_findings(self) -> list[ControlFound]:
+        """Every control, calibrated by the controls of the other families."""
+        rows = []
+        for rung, part in self.parts.items():
+            for name, effects in part.controls.items():
+                without = {self.families[name]}
+                for j, horizon in enumerate(self.names):
+                    whole = effects[0]
+                    fit = self._calibration(rung, 0, j, without)
+                    z = (whole.z[j] - fit.bias_at(whole.state[j])) / fit.spread
+                    rows.append(
+                        ControlFound(
+                            name, self.families[name], rung, horizon, whole.n_events, float(whole.z[j]), float(z),
+                            float(whole.state[j]),
+                        )
+                    )
+        return rows
+
+    def _kin(self, alerts: Signals) -> set[str]:
+        """Families of which one control raises mostly the same alerts."""
+        rows = slice(self.setting.first, None)
+        own = alerts.active[rows]
+        near = _near(own)
+        families: set[str] = set()
+        for name, control in self.alerts.items():
+            if self.families[name] in families:
+                continue
+            theirs = control.active[rows] & alerts.decided[rows]
+            # The share of the control's alerts that the detector raises is quick to find, and mostly settles it.
+            if (n := int(theirs.sum())) and (theirs & near).sum() > SAME * n and overlap(own, theirs) > SAME:
+                families.add(self.families[name])
+        return families
+
+    def _calibration(self, rung: str, part: int, horizon: int, without: set[str]) -> Calibration:
+        """Calibration over all rows (part 0) or a half (1, 2), without the controls of some families."""
+        used = [found[part] for name, found in self.parts[rung].controls.items() if self.families[name] not in without]
+        z = np.array([one.z[horizon] for one in used])
+        state = np.array([one.state[horizon] for one in used])
+        return calibrate(z, state)
+
+    def _calibrated(self, rung: str, effects: tuple[Effect, Effect, Effect], without: set[str]) -> dict[str, Found]:
+        """Calibrated figures by horizon, without q."""
+        out = {}
+        for j, name in enumerate(self.names):
+            ratios, scores, fits = [], [], []
+            for part, effect in enumerate(effects):
+                fit = self._calibration(rung, part, j, without)
+                bias = float(fit.bias_at(effect.state[j]))
+                ratios.append(float(np.exp(effect.effect[j] - bias * effect.error[j])))
+                scores.append((float(effect.z[j]) - bias) / fit.spread)
+                fits.append((fit, bias))
+            whole, (fit, bias) = effects[0], fits[0]
+            z_raw, z, reason = float(whole.z[j]), scores[0], ""
+            if np.isnan(z_raw):
+                reason = f"{whole.n_events} alerts could be followed; {LEAST_EVENTS} are needed"
+            elif np.isnan(z):
+                reason = f"{fit.n} negative controls have enough alerts; {LEAST_CONTROLS} are needed"
+            error = float(whole.error[j])
+            spread = 1.0 if np.isnan(fit.spread) else fit.spread
+            middle = float(whole.effect[j]) - (0.0 if np.isnan(bias) else bias) * error
+            out[name] = Found(
+                whole.n_events,
+                float(np.exp(middle)),
+                (float(np.exp(middle - 1.96 * error * spread)), float(np.exp(middle + 1.96 * error * spread))),
+                z_raw,
+                z,
+                float(2 * stats.norm.sf(abs(z))),
+                float("nan"),
+                bias,
+                fit.spread,
+                float(whole.state[j]),
+                float(np.exp(DETECTABLE * error * spread)),
+                (ratios[1], ratios[2]),
+                (scores[1], scores[2]),
+                reason,
+            )
+        return out
+
+    def _adjusted(self, drafts: dict[str, dict[str, dict[str, Found]]]) -> dict[str, dict[str, dict[str, Found]]]:
+        from dataclasses import replace
+
+        labels = list(drafts)
+        one = np.array([[drafts[label][RUNGS[0]][name].p for name in self.names] for label in labels])
+        if self.has_marks:
+            second = [[drafts[label][RUNGS[1]][name] for name in self.names] for label in labels]
+            first = [[drafts[label][RUNGS[0]][name] for name in self.names] for label in labels]
+            # A second rung that points the other way does not confirm the first.
+            two = np.array(
+                [[b.p if b.z * a.z > 0 else 1.0 for a, b in zip(*pair, strict=True)] for pair in zip(first, second, strict=True)]
+            )
+        else:
+            two = one
+        q = dict(zip(RUNGS, chained_q(one, two), strict=True))
+        return {
+            label: {
+                rung: {
+                    name: replace(by_horizon[name], q=float(q[rung][i, j])) for j, name in enumerate(self.names)
+                }
+                for rung, by_horizon in by_rung.items()
+            }
+            for i, (label, by_rung) in enumerate(drafts.items())
+        }
+
+    def _gains(self, rung: str, alerts: Signals, scores: Scores | None) -> dict[str, Gain]:
+        first, forecast = self.setting.first, self.forecasts[rung]
+        out = {"alert": forecast_gain(self.state, forecast, alerts.active, alerts.decided, first)}
+        if scores is not None:
+            out["score"] = forecast_gain(self.state, forecast, scores.values, alerts.decided, first)
+        return out
+
+
+def _near(active: np.ndarray) -> np.ndarray:
+    near = active.copy()
+    near[1:] |= active[:-1]
+    near[:-1] |= active[1:]
+    return near
+
+
+def test_rungs(
+    bars: Bars,
+    signals: Mapping[str, Signals],
+    threshold: Threshold,
+    setting: Judging,
+    scores: Mapping[str, Scores] | None = None,
+    step: Callable[[str], None] = lambda _: None,
+) -> RungTest:
+    """Judge the alerts of several detectors at both rungs; see ``RungTable``."""
+    n, decided = sum(int(s.active.sum()) for s in signals.values()), sum(int(s.decided.sum()) for s in signals.values())
+    table = RungTable(bars, setting, threshold, n / decided if decided else 0.01)
+    step("forecasts and negative controls")
+    return table.test(signals, scores)

@@ -1,0 +1,306 @@
+"""What past prices and past marks, such as volume, say about the activity to come: inputs of the forecasts of both rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from foreshock.data.bars import Bars
+from foreshock.engine.kernels.rolling import rolling_max_nb, rolling_mean_nb
+from foreshock.engine.validation.moves.moves import moves_after, typical_move
+
+WINDOWS = (1, 2, 3, 6, 12, 24, 72, 168)
+# Horizons longer than 24 bars need longer windows: each is about this many times the one before.
+STRETCH = 2.5
+# Seasons forget half of what they know after this many visits of a cell, and start from this many visits of nothing.
+HALF_LIFE, SHRINK = 90, 3.0
+# Added to every ratio before its log, so that the log of an unchanged price is finite.
+FLOOR = 0.05
+NEVER = 500
+# Inputs of which the mean over all symbols is one more input.
+OF_THE_MARKET = ("abs1", "abs6", "abs24", "range1", "range6", "range24", "return1", "return24")
+MARK_OF_THE_MARKET = ("1", "6", "24")
+
+
+@dataclass(frozen=True)
+class State:
+    """Inputs of the forecasts at the close of each known bar, one line for each bar and symbol.
+
+    Parameters
+    ----------
+    n_rows, n_symbols : int
+        Shape of the history.
+    row, symbol : ndarray of int, shape (n,)
+        Where each line lies in the history.
+    inputs : dict of str to ndarray, shape (n,)
+        The price inputs, then those of the marks.
+    n_price : int
+        Number of price inputs.
+    linear : frozenset of str
+        Inputs of the linear part of a forecast; the others have a shape that only trees can use.
+    target : ndarray, shape (n, n_horizons)
+        log(path / typical move + horizon / 20) over the bars after each line; NaN where not known.
+    horizons : tuple of int
+        Horizons in bars.
+    hour_cell : ndarray of int, shape (n,)
+        Hour of the day on weekdays (0 to 23) or at weekends (24 to 47); for bars of a day or more the weekday.
+    """
+
+    n_rows: int
+    n_symbols: int
+    row: np.ndarray
+    symbol: np.ndarray
+    inputs: dict[str, np.ndarray]
+    n_price: int
+    linear: frozenset[str]
+    target: np.ndarray
+    horizons: tuple[int, ...]
+    hour_cell: np.ndarray
+
+    def names(self, marks: bool) -> list[str]:
+        """Names of the inputs of a forecast, with those of the marks or without."""
+        return list(self.inputs)[: None if marks else self.n_price]
+
+
+def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapping[str, np.ndarray] | None = None) -> State:
+    """Compute the inputs and targets of the forecasts.
+
+    Parameters
+    ----------
+    bars : Bars
+        The history.
+    horizons : sequence of int
+        Horizons in bars.
+    delay : int
+        Bars from a row to the first bar of its target.
+    marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
+        What the second forecast also sees, at least 0; by default the volume in quote currency. Marks that are 0 or not known
+        throughout are left out.
+    """
+    marks = {"volume": bars.close * bars.volume} if marks is None else marks
+    marks = {name: values for name, values in marks.items() if np.nanmax(values, initial=0.0) > 0}
+    windows = _windows(bars.n_bars, max(horizons))
+    typical = typical_move(bars)
+    known = ~np.isnan(bars.close) & ~np.isnan(typical)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        price, linear = _price_inputs(bars, typical, windows, horizons)
+        seen: dict[str, np.ndarray] = {}
+        for name, values in marks.items():
+            found, straight = _mark_inputs(name, values, bars, windows)
+            seen |= found
+            linear |= straight
+        if bars.n_symbols > 1:
+            for inputs, names in ((price, OF_THE_MARKET), (seen, [f"{mark}{k}" for mark in marks for k in MARK_OF_THE_MARKET])):
+                for name in names:
+                    inputs[f"market_{name}"] = np.broadcast_to(_across(inputs[name], known), bars.shape)
+                    linear.add(f"market_{name}")
+        paths = [moves_after(bars, horizon, delay).path for horizon in horizons]
+        target = [np.log(path / typical + FLOOR * h)[known] for path, h in zip(paths, horizons, strict=True)]
+    row, symbol = np.nonzero(known)
+    inputs = {name: np.ascontiguousarray(values[known]) for name, values in (price | seen).items()}
+    return State(
+        bars.n_bars,
+        bars.n_symbols,
+        row,
+        symbol,
+        inputs,
+        len(price),
+        frozenset(linear),
+        np.column_stack(target),
+        tuple(horizons),
+        hour_cells(bars.time, bars.interval)[0][row],
+    )
+
+
+def _windows(n_bars: int, longest: int) -> list[int]:
+    """Windows up to seven times the longest horizon, and at most a twentieth of the history."""
+    windows = list(WINDOWS)
+    while windows[-1] < 7 * longest:
+        windows.append(min(round(STRETCH * windows[-1]), 7 * longest))
+    return [window for window in windows if window <= max(n_bars // 20, 24)]
+
+
+def _price_inputs(
+    bars: Bars, typical: np.ndarray, windows: Sequence[int], horizons: Sequence[int]
+) -> tuple[dict[str, np.ndarray], set[str]]:
+    returns, spread = bars.returns(), np.log(bars.high / bars.low)
+    size = np.abs(returns)
+    usual = median_above_zero(spread)
+    found: dict[str, np.ndarray] = {}
+    for w in windows:
+        found[f"abs{w}"] = logs(mean_known(size, w), typical)
+        found[f"range{w}"] = logs(mean_known(spread, w), usual)
+    roots = [w for w in (3, 6, 24, 96) if w <= windows[-1]] + [w for w in windows if w > 168]
+    for w in roots:
+        found[f"root{w}"] = logs(np.sqrt(mean_known(size**2, w)), typical)
+    for k in (1, 2, 3, 4):
+        found[f"abs_lag{k}"], found[f"range_lag{k}"] = earlier(found["abs1"], k), earlier(found["range1"], k)
+    linear = set(found)
+    for w in (6, 24, 72):
+        found[f"largest{w}"] = logs(max_known(spread, w), usual)
+    linear.add("largest6")
+    unusual = np.nan_to_num(size / earlier(np.sqrt(mean_known(size**2, windows[-1])), 1, np.nan), posinf=0.0)
+    for level in (2.5, 4.0):
+        found[f"since{level}"], found[f"size{level}"] = since_nb(np.minimum(unusual, 15.0), level)
+    found["zscore"] = np.minimum(np.nan_to_num(size / np.sqrt(mean_known(size**2, min(100, windows[-1]))), posinf=0.0), 10.0)
+    for w in (1, 6, 24, 168):
+        if w <= windows[-1]:
+            change = np.log(bars.close / earlier(bars.close, w, np.nan))
+            found[f"return{w}"] = np.clip(np.nan_to_num(change / (typical * w**0.5)), -15.0, 15.0)
+    seasons = season_inputs(bars, found["range1"], found[f"range{windows[-1]}"], horizons)
+    found |= seasons
+    linear |= set(seasons)
+    seconds = bars.time.astype("datetime64[s]").astype(np.int64)
+    found["hour"] = np.broadcast_to((seconds / 3600 % 24)[:, None], bars.shape)
+    found["hour_of_week"] = np.broadcast_to(((seconds / 3600 + 72) % 168)[:, None], bars.shape)
+    return found, linear
+
+
+def _mark_inputs(name: str, values: np.ndarray, bars: Bars, windows: Sequence[int]) -> tuple[dict[str, np.ndarray], set[str]]:
+    usual = median_above_zero(values)
+    found = {f"{name}{w}": logs(mean_known(values, w), usual) for w in windows}
+    linear = set(found)
+    for k in (1, 2, 3):
+        found[f"{name}_lag{k}"] = earlier(found[f"{name}1"], k)
+    for w in (6, 24):
+        found[f"{name}_largest{w}"] = logs(max_known(values, w), usual)
+    longest = windows[-1]
+    away = found[f"{name}1"] - found[f"{name}{longest}"]
+    spread = np.sqrt(mean_known((away - mean_known(away, longest)) ** 2, longest))
+    unusual = np.nan_to_num(away / earlier(spread, 1, np.nan), posinf=0.0)
+    found[f"{name}_since"], found[f"{name}_size"] = since_nb(np.minimum(unusual, 15.0), 2.5)
+    base = found[f"{name}{longest}"]
+    found[f"{name}_season"] = away - season_inputs(bars, found[f"{name}1"], base, ())["season0"]
+    return found, linear
+
+
+def logs(values: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Log of values over their usual size; values that are not known count as usual."""
+    return np.log(np.where(np.isnan(values), 1.0, values / usual) + FLOOR)
+
+
+def median_above_zero(values: np.ndarray) -> np.ndarray:
+    """Median of the positive values of each column, NaN without any."""
+    positive = [column[column > 0] for column in values.T]
+    return np.array([np.median(column) if column.size else np.nan for column in positive])
+
+
+def earlier(values: np.ndarray, k: int, fill: float = 0.0) -> np.ndarray:
+    """Values k rows before."""
+    out = np.full_like(values, fill)
+    out[k:] = values[:-k]
+    return out
+
+
+def mean_known(values: np.ndarray, window: int) -> np.ndarray:
+    """Mean of the known values of the last ``window`` rows, fewer at the start; NaN where none is known."""
+    known = ~np.isnan(values)
+    if window == 1:
+        return values
+    total, count = (_padded(rolling_mean_nb, filled, window, 0.0) for filled in (np.where(known, values, 0.0), known.astype(float)))
+    # A mean of squares must not be negative by rounding.
+    return np.where(count > 0.5 / window, np.maximum(total, min(0.0, np.nanmin(values, initial=0.0))) / count, np.nan)
+
+
+def max_known(values: np.ndarray, window: int) -> np.ndarray:
+    """Largest known value of the last ``window`` rows, fewer at the start; NaN where none is known."""
+    out = _padded(rolling_max_nb, np.where(np.isnan(values), -np.inf, values), window, -np.inf)
+    return np.where(np.isinf(out), np.nan, out)
+
+
+def _padded(kernel: Callable[[np.ndarray, int], np.ndarray], values: np.ndarray, window: int, fill: float) -> np.ndarray:
+    before = np.full((window - 1, values.shape[1]), fill)
+    return kernel(np.concatenate([before, values]), window)[window - 1 :]
+
+
+def _across(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mean over the known symbols of each row, shape (n_rows, 1)."""
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    return np.where(known, values, 0.0).sum(axis=1, keepdims=True) / count
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def since_nb(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Log of the rows since a value last exceeded ``level``, and that value; both (n_rows, n_symbols)."""
+    n_rows, n_symbols = values.shape
+    since, size = np.empty((n_rows, n_symbols)), np.empty((n_rows, n_symbols))
+    for i in range(n_symbols):
+        last, top = -NEVER, 0.0
+        for t in range(n_rows):
+            if values[t, i] > level:
+                last, top = t, values[t, i]
+            since[t, i] = np.log1p(min(t - last, NEVER))
+            size[t, i] = top
+    return since, size
+
+
+def hour_cells(time: np.ndarray, interval: np.timedelta64) -> list[np.ndarray]:
+    """Cells of the season of each row, coarse to fine: hour by weekend, hour of the week, slot of the hour.
+
+    Bars of a day or more have the weekday alone.
+    """
+    seconds = time.astype("datetime64[s]").astype(np.int64)
+    day = (seconds // 86_400 + 3) % 7  # 1970-01-01 was a Thursday
+    if interval >= np.timedelta64(1, "D"):
+        return [day]
+    hour = seconds // 3600 % 24
+    cells = [hour + 24 * (day >= 5), hour + 24 * day]
+    if interval < np.timedelta64(1, "h"):
+        cells.append(seconds % 3600 // max(int(interval / np.timedelta64(1, "s")), 1))
+    return cells
+
+
+def season_inputs(bars: Bars, values: np.ndarray, base: np.ndarray, horizons: Sequence[int]) -> dict[str, np.ndarray]:
+    """The season of ``values`` beyond ``base``, known at each row: now (``season0``), and its mean over each horizon.
+
+    Seasons are learned from the past, forget, and are added from coarse to fine cells. Each is shape (n_bars, n_symbols).
+    """
+    reach = max(horizons, default=0)
+    ahead = bars.time[-1] + bars.interval * np.arange(1, reach + 1)
+    cells = hour_cells(np.concatenate([bars.time, ahead]), bars.interval)
+    out = np.zeros((1 + len(horizons), *bars.shape))
+    known = ~np.isnan(bars.close)
+    rest = np.where(known, values - base, np.nan)
+    for cell in cells:
+        found = season_nb(rest, cell, int(cell.max()) + 1, 0.5 ** (1 / HALF_LIFE), SHRINK, np.array(horizons, np.int64))
+        out += found
+        rest = rest - found[0]
+    return {f"season{h}": out[k] for k, h in enumerate((0, *horizons))}
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def season_nb(
+    values: np.ndarray, cell: np.ndarray, n_cells: int, decay: float, shrink: float, horizons: np.ndarray
+) -> np.ndarray:
+    """Mean of the values of each cell so far, about the mean of all cells: now, and over the rows of each horizon.
+
+    ``cell`` has one entry for each row and for the rows of the longest horizon after the last. The present row counts.
+    Returns (1 + n_horizons, n_rows, n_symbols).
+    """
+    n_rows, n_symbols = values.shape
+    out = np.zeros((1 + len(horizons), n_rows, n_symbols))
+    level = np.empty(n_cells)
+    for i in range(n_symbols):
+        total, count = np.zeros(n_cells), np.zeros(n_cells)
+        all_total, all_count = 0.0, 0.0
+        for t in range(n_rows):
+            if values[t, i] == values[t, i]:
+                c = cell[t]
+                all_total += total[c] * (decay - 1.0) + values[t, i]
+                all_count += count[c] * (decay - 1.0) + 1.0
+                total[c] = total[c] * decay + values[t, i]
+                count[c] = count[c] * decay + 1.0
+            mean = all_total / max(all_count, 1.0)
+            for c in range(n_cells):
+                level[c] = (total[c] - count[c] * mean) / (count[c] + shrink)
+            out[0, t, i] = level[cell[t]]
+            ahead, done = 0.0, 0
+            for k in range(len(horizons)):
+                for j in range(done + 1, horizons[k] + 1):
+                    ahead += level[cell[t + j]]
+                done = horizons[k]
+                out[1 + k, t, i] = ahead / done
+    return out
