@@ -57,7 +57,7 @@ class Judging:
     delay: int = 1
     first: int = 0
     n_bootstrap: int = 999
-    n_surrogates: int = 199
+    n_surrogates: int = 0
     family: str = BEST
     seed: int = 0
 

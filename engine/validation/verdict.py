@@ -1,4 +1,4 @@
-"""The verdict on a detector, from forward moves and the surrogate test."""
+"""The verdict on a detector: one label, from the deciding test at both rungs and the raw moves."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from foreshock.data.show.facts import Shown
-from foreshock.engine.validation.moves.forward import ForwardMoves, HorizonMoves
+from foreshock.engine.validation.moves.forward import ForwardMoves
+from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS, Found
 
 ADDS = "adds information"
+VOLUME_TELLS = "volume tells"
+CALMER = "calmer than expected"
 ECHOES = "echoes volatility"
 NOTHING = "no information"
 TOO_FEW = "too few events"
-NOT_TESTED = "not tested"
-MIN_EVENTS = 30
-# Alerts of several symbols at one moment, or within one horizon, count as one observation; an interval needs ten.
-MIN_EFFECTIVE = 10
-LEVEL = 0.05
+CANDIDATE = "candidate: "
+# The order of strength.
+LABELS = (ADDS, VOLUME_TELLS, CALMER, *(CANDIDATE + label for label in (ADDS, VOLUME_TELLS, CALMER)), ECHOES, NOTHING, TOO_FEW)
+FINDINGS = (ADDS, VOLUME_TELLS, CALMER)
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,7 +31,8 @@ class Verdict(Shown):
     Parameters
     ----------
     label : str
-        ``adds information``, ``echoes volatility``, ``no information``, ``too few events`` or ``not tested``.
+        ``adds information``, ``volume tells``, ``calmer than expected``, ``echoes volatility``, ``no information``, ``too few
+        events``, or ``candidate:`` and one of the first three where the test could not be calibrated.
     horizon : str
         The horizon of the sentence: the one with the smallest q.
     sentence : str
@@ -53,7 +57,7 @@ class Verdict(Shown):
 
 @dataclass(frozen=True)
 class Surrogate:
-    """Result of the surrogate test for one detector at one horizon.
+    """Result of the surrogate test for one detector at one horizon: the second opinion.
 
     Parameters
     ----------
@@ -80,84 +84,105 @@ class Surrogate:
 
 def decide(
     forward: ForwardMoves,
-    q_values: Mapping[str, float],
+    rungs: Mapping[str, Mapping[str, Found]],
     surrogates: Mapping[str, Surrogate] | None = None,
-    why_none: str = "",
+    needed: str = "",
 ) -> Verdict:
-    """The verdict on one detector.
+    """The verdict on one detector: the first label of this order that holds at any horizon.
 
-    *Adds information*: at some horizon the p of the surrogate test, adjusted for every detector and horizon of the study, is at
-    most 5 %. *Echoes volatility*: moves after alerts are larger than usual, but no larger than volatility explains. *No
-    information*: they are not larger than usual. *Too few events*: no horizon has 30 events, 10 of them a horizon apart, and a
-    matched interval.
-
-    Without surrogates the volatility-matched ratio replaces the test: its interval must lie above 1 and its q be at most 5 %. This
-    test is weaker: on simulated GARCH histories without information 3 to 4 % of its intervals lie above 1, and its forecast may fit
-    real volatility less well. If surrogates were asked for but could not be drawn, it cannot find information: the verdict is then
-    *not tested* instead of *adds information*.
+    *Adds information*: activity after alerts is larger than both forecasts expect, the one that sees past prices and the one that
+    also sees volumes. *Volume tells*: larger than the first expects, not larger than the second. *Calmer than expected*: smaller
+    than the first expects. All three need an adjusted p of at most 5 % over all detectors, horizons and rungs. *Echoes
+    volatility*: the raw moves are larger, and the forecast explains it. *No information*: they are not. *Too few events*: fewer
+    than eight alerts could be followed at any horizon. Where the test could not be calibrated, a finding is a *candidate*.
 
     Parameters
     ----------
     forward : ForwardMoves
         Moves after the alerts of the detector.
-    q_values : dict of str to float
-        Benjamini-Hochberg q of ``p_matched``, by horizon.
+    rungs : dict of str to dict of str to Found
+        Results of the deciding test, by rung and horizon; without the second rung the first stands for both.
     surrogates : dict of str to Surrogate, optional
-        Results of the surrogate test, by horizon.
-    why_none : str
-        Why there are no surrogates, if they were asked for.
+        Second opinion by horizon; it never changes the label, and the sentence says where it disagrees.
+    needed : str
+        A sentence that says how many alerts would do.
     """
-    q_values = dict(q_values) if surrogates is None else {name: found.q for name, found in surrogates.items()}
-    by_q = sorted(forward.horizons.values(), key=lambda m: (np.nan_to_num(q_values[m.horizon], nan=2.0), m.horizon))
-    tested = {name: found.n_events for name, found in (surrogates or {}).items() if not np.isnan(found.p)}
-    # The surrogate test can use only alerts whose controls are known, so it may have fewer.
-    n_events = {m.horizon: min(m.n_events, tested.get(m.horizon, m.n_events)) for m in by_q}
-    counted = [m for m in by_q if n_events[m.horizon] >= MIN_EVENTS and m.n_effective >= MIN_EFFECTIVE]
-    enough = [m for m in counted if not np.isnan(m.ci).any()]
-    if not counted:
-        most = max(by_q, key=lambda m: (m.n_effective, n_events[m.horizon]))
-        n = n_events[most.horizon]
-        sentence = (
-            f"{n} alerts could be followed over {most.horizon}, {min(most.n_effective, n)} of them a horizon apart; "
-            f"{MIN_EVENTS} and {MIN_EFFECTIVE} are needed to judge."
-        )
-        return Verdict(TOO_FEW, most.horizon, sentence)
-    if not enough:
-        shown = counted[0]
-        sentence = (
-            f"{shown.n_events} alerts could be followed over {shown.horizon}, but too few other rows with moves are known "
-            f"to compare them with."
-        )
-        return Verdict(TOO_FEW, shown.horizon, sentence)
-    decided = [m for m in enough if surrogates is None or not np.isnan(surrogates[m.horizon].p)]
-    adding = [m for m in decided if q_values[m.horizon] <= LEVEL and (surrogates is not None or m.ci[0] > 1)]
-    louder = [m for m in enough if m.abs_move_ratio_ci[0] > 1]
-    if adding and why_none:
-        return Verdict(NOT_TESTED, adding[0].horizon, _sentence(adding[0], f"surrogates could not be drawn ({why_none})", None))
-    if adding:
-        return Verdict(ADDS, adding[0].horizon, _sentence(adding[0], "more than its volatility explains", surrogates))
-    if louder:
-        # Among many tests a small p occurs by chance. In that case q decides, and the sentence says so.
-        first = louder[0]
-        q = q_values[first.horizon]
-        small = first.ci[0] > 1 if surrogates is None else surrogates[first.horizon].p <= LEVEL
-        shown = "unknown" if np.isnan(q) else f"{q:.2f}"
-        chance = f"no more than chance allows among all tests (q {shown}), so an echo"
-        return Verdict(ECHOES, first.horizon, _sentence(first, chance if small else "an echo", surrogates))
-    return Verdict(NOTHING, enough[0].horizon, _sentence(enough[0], "nothing to act on", surrogates))
+    prices = rungs[RUNGS[0]]
+    volumes = rungs.get(RUNGS[1], prices)
+    tested = [name for name, found in prices.items() if not np.isnan(found.z_raw)]
+    if not tested:
+        most = max(prices, key=lambda name: prices[name].n_events)
+        reason = prices[most].reason or "no alert could be followed"
+        return Verdict(TOO_FEW, most, f"Over {most}, {reason}.{' ' + needed if needed else ''}")
+    calibrated = [name for name in tested if not np.isnan(prices[name].z)]
+    level = LEVEL if calibrated else LEVEL / len(tested)
+    groups: dict[str, list[tuple[float, str]]] = {label: [] for label in FINDINGS}
+    for name in calibrated or tested:
+        first, second = ((_p(found[name], bool(calibrated)), _z(found[name], bool(calibrated))) for found in (prices, volumes))
+        if first[0] > level:
+            continue
+        if first[1] < 0:
+            groups[CALMER].append((first[0], name))
+        elif second[0] <= level and second[1] > 0:
+            groups[ADDS].append((second[0], name))
+        else:
+            groups[VOLUME_TELLS].append((first[0], name))
+    for label in FINDINGS:
+        if groups[label]:
+            name = min(groups[label])[1]
+            says = _sentence(forward, rungs, name, label)
+            if calibrated:
+                return Verdict(label, name, says + _second_opinion(label, name, surrogates))
+            return Verdict(CANDIDATE + label, name, f"{says} The test is not calibrated: {prices[name].reason}.")
+    by_q = sorted(tested, key=lambda name: (np.nan_to_num(_p(prices[name], bool(calibrated)), nan=2.0), tested.index(name)))
+    louder = [name for name in by_q if forward[name].abs_move_ratio_ci[0] > 1]
+    label, name = (ECHOES, louder[0]) if louder else (NOTHING, by_q[0])
+    return Verdict(label, name, _sentence(forward, rungs, name, label) + _second_opinion(label, name, surrogates))
 
 
-def _sentence(moves: HorizonMoves, conclusion: str, surrogates: Mapping[str, Surrogate] | None) -> str:
-    low, high = moves.ci
-    tested = "" if surrogates is None else _tested(surrogates[moves.horizon])
+def _p(found: Found, calibrated: bool) -> float:
+    p = found.q if calibrated else float(2 * stats.norm.sf(abs(found.z_raw)))
+    return 1.0 if np.isnan(p) else p
+
+
+def _z(found: Found, calibrated: bool) -> float:
+    return found.z if calibrated else found.z_raw
+
+
+CONCLUSIONS = {
+    ADDS: "more than either forecast expects",
+    VOLUME_TELLS: "more than past prices tell, and volume alone would have told it",
+    CALMER: "calmer than past prices lead one to expect",
+    ECHOES: "no clear excess over what past prices tell, so an echo",
+    NOTHING: "nothing to act on",
+}
+
+
+def _sentence(forward: ForwardMoves, rungs: Mapping[str, Mapping[str, Found]], name: str, label: str) -> str:
+    first = rungs[RUNGS[0]][name]
+    parts = [
+        f"After an alert the next {name} move {forward[name].abs_move_ratio:.2f} times as much as usual, and are "
+        f"{first.ratio:.2f} times as active ({first.ci[0]:.2f} to {first.ci[1]:.2f}) as past prices lead one to expect"
+    ]
+    if RUNGS[1] in rungs:
+        second = rungs[RUNGS[1]][name]
+        parts.append(f", {second.ratio:.2f} times ({second.ci[0]:.2f} to {second.ci[1]:.2f}) given volumes too")
+    conclusion = CONCLUSIONS[label]
+    if label in (ECHOES, NOTHING) and first.p <= LEVEL < first.q:
+        conclusion = f"no more than chance allows among all tests (q {first.q:.2f})"
+    shown = "" if np.isnan(first.detectable) else f" A ratio of {first.detectable:.2f} could have been shown."
+    return f"{''.join(parts)}: {conclusion}.{shown}"
+
+
+def _second_opinion(label: str, name: str, surrogates: Mapping[str, Surrogate] | None) -> str:
+    """A sentence where the surrogate histories see it otherwise; they are one-sided, so they say nothing about calm."""
+    if surrogates is None or label == CALMER or name not in surrogates or np.isnan(surrogates[name].q):
+        return ""
+    found = surrogates[name]
+    if (found.q <= LEVEL) == (label in FINDINGS):
+        return ""
+    sees = "show as much" if label in FINDINGS else "do not show as much"
     return (
-        f"After an alert the next {moves.horizon} move {moves.abs_move_ratio:.2f} times as much as usual; given the volatility "
-        f"already visible, {moves.matched_ratio:.2f} times ({low:.2f} to {high:.2f}){tested}: {conclusion}."
+        f" The second opinion disagrees: histories of volatility alone {sees} "
+        f"({found.n_above} of {found.n_surrogates}, q {found.q:.2f})."
     )
-
-
-def _tested(found: Surrogate) -> str:
-    if np.isnan(found.p):
-        return ", and histories of volatility alone could not be compared"
-    above = "none" if found.n_above == 0 else str(found.n_above)
-    return f", and {above} of {found.n_surrogates} histories of volatility alone show{'s' if found.n_above == 1 else ''} as much"

@@ -210,7 +210,7 @@ class ScenariosConfig(_Section):
 
 
 class SurrogatesConfig(_Section):
-    """Settings of the surrogate test; without it (``n`` = 0) the volatility-matched ratio, a weaker test, decides."""
+    """Settings of the surrogate test, a second opinion on the verdicts; ``n`` = 0 leaves it out."""
 
     n: int = Field(default=N_SURROGATES, ge=0)
     family: Literal["best", "gjr", "garch", "har", "sv"] = "best"

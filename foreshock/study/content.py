@@ -19,6 +19,7 @@ from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import HorizonMoves
 from foreshock.engine.validation.moves.slices import agreement, rank_stability
+from foreshock.engine.validation.rungs.rungs import Found, RungTest
 from foreshock.engine.validation.surrogates.calibration import measured
 from foreshock.engine.validation.verdict import Surrogate
 from foreshock.exploration.sections import PAIRED, projection
@@ -32,6 +33,8 @@ from foreshock.study.trading import Traded
 SCHEMA_VERSION = 1
 # Alerts of two detectors up to this many bars apart are the same event.
 AGREEMENT_BARS = 1
+# Two-sided 5 % of a normal score.
+TWO_SIDED = 1.96
 
 
 def study_content(
@@ -54,6 +57,8 @@ def study_content(
         "detectors": {
             label: detector_section(detector, scores[label], signals[label], judged, label) for label, detector in detectors.items()
         },
+        "forecasts": {"trees": judged.rungs.trees, "has_volume": judged.rungs.has_marks, "quality": judged.rungs.quality},
+        "controls": controls_section(judged.rungs),
         "surrogates": surrogates_section(judged, bars.symbols),
         "calibration": calibration_section(),
         "evidence": {label: evidence_section(frames) for label, frames in judged.evidence.items()},
@@ -87,8 +92,21 @@ def detector_section(detector: Detector, scores: Scores, signals: Signals, judge
         "n_alerts": int(signals.active.sum()),
         "n_scored": int(signals.decided.sum()),
         "forward": {
-            name: _horizon(moves, judged.q_matched[label][name], judged.evidence[label][name], surrogates.get(name))
+            name: _horizon(
+                moves,
+                judged.q_matched[label][name],
+                judged.evidence[label][name],
+                surrogates.get(name),
+                judged.rungs.found[label]["volatility"][name],
+            )
             for name, moves in judged.forward[label].horizons.items()
+        },
+        "rungs": {
+            rung: {name: asdict(found) for name, found in by_horizon.items()}
+            for rung, by_horizon in judged.rungs.found[label].items()
+        },
+        "gains": {
+            rung: {given: asdict(gain) for given, gain in gains.items()} for rung, gains in judged.rungs.gains[label].items()
         },
         "verdict": verdict.label,
         "verdict_horizon": verdict.horizon,
@@ -98,14 +116,38 @@ def detector_section(detector: Detector, scores: Scores, signals: Signals, judge
     }
 
 
-def _horizon(moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surrogate: Surrogate | None) -> dict[str, Any]:
-    """Figures of one horizon; ``q`` is that of the deciding test: the surrogate test, or ``p_matched`` without surrogates."""
-    decided: dict[str, Any] = {"p_surrogate": None, "q": q_matched}
+def _horizon(
+    moves: HorizonMoves, q_matched: float, evidence: pd.DataFrame, surrogate: Surrogate | None, found: Found
+) -> dict[str, Any]:
+    """Figures of one horizon; ``q`` is that of the deciding test at the first rung."""
+    drawn: dict[str, Any] = {"p_surrogate": None}
     if surrogate is not None:
-        decided = {"p_surrogate": surrogate.p, "q": surrogate.q, "path_effect": math.exp(surrogate.excess)}
-        decided["path_effect_ci"] = [math.exp(bound) for bound in surrogate.ci]
+        drawn = {"p_surrogate": surrogate.p, "q_surrogate": surrogate.q, "path_effect": math.exp(surrogate.excess)}
+        drawn["path_effect_ci"] = [math.exp(bound) for bound in surrogate.ci]
     beside = {f"p_{name}": evidence.loc[name, "p"] for name in ("shift", "matched_shift", "hodrick", "regression", "qlike")}
-    return {**asdict(moves), **beside, "q_matched": q_matched, **decided}
+    decided = {"expected_ratio": found.ratio, "expected_ci": list(found.ci), "p_expected": found.p, "q": found.q}
+    return {**asdict(moves), **beside, "q_matched": q_matched, **drawn, **decided}
+
+
+def controls_section(test: RungTest) -> dict[str, Any]:
+    """Every negative control, and by rung and horizon how often they would have been told to add anything."""
+    rows = [asdict(one) for one in test.controls]
+    frame = pd.DataFrame(rows)
+    known = frame[frame["z_raw"].notna() & frame["z"].notna()] if len(frame) else frame
+    summary = []
+    for (rung, horizon), part in known.groupby(["rung", "horizon"], sort=False) if len(known) else ():
+        summary.append(
+            {
+                "rung": rung,
+                "horizon": horizon,
+                "n": len(part),
+                "mean": float(part["z_raw"].mean()),
+                "spread": float(part["z_raw"].std()),
+                "found_raw": float((part["z_raw"].abs() > TWO_SIDED).mean()),
+                "found": float((part["z"].abs() > TWO_SIDED).mean()),
+            }
+        )
+    return {"summary": summary, "rows": rows}
 
 
 def evidence_section(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[dict[str, Any]]]:

@@ -11,12 +11,13 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.errors import DataError
 from foreshock.engine.features.features import Features
-from foreshock.engine.scores import Signals
+from foreshock.engine.scores import Scores, Signals, Threshold
 from foreshock.engine.validation.evidence.inference import Estimate
 from foreshock.engine.validation.evidence.ladder import EvidenceTable, evidence_frame, horizon_evidence
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import ForwardMoves, MoveTable
 from foreshock.engine.validation.moves.lead_lag import LeadLag, lead_lag
+from foreshock.engine.validation.rungs.rungs import RungTable, RungTest
 from foreshock.engine.validation.selection.multiple import benjamini_hochberg
 from foreshock.engine.validation.surrogates.histories import Surrogates, fit_surrogates
 from foreshock.engine.validation.surrogates.significance import Rescorer, SurrogateTest, run_surrogate_test
@@ -36,9 +37,12 @@ class Judgement:
     forward : dict of str to ForwardMoves
     q_matched : dict of str to dict of str to float
         Benjamini-Hochberg q of ``p_matched`` over all detectors and horizons.
+    rungs : RungTest
+        The deciding test: both forecasts, and the negative controls that calibrate it.
     surrogates : SurrogateTest or None
+        The second opinion.
     why_none : str
-        Why there is no surrogate test; empty if there is one.
+        Why there is no second opinion; empty if there is one.
     evidence : dict of str to dict of str to DataFrame
         The tests from the naive one to the surrogate test; see ``foreshock.engine.validation.evidence.ladder``.
     lead_lag : dict of str to LeadLag
@@ -49,6 +53,7 @@ class Judgement:
 
     forward: dict[str, ForwardMoves]
     q_matched: dict[str, dict[str, float]]
+    rungs: RungTest
     surrogates: SurrogateTest | None
     why_none: str
     evidence: dict[str, dict[str, pd.DataFrame]]
@@ -63,15 +68,18 @@ class Judgement:
 
 def judge(
     bars: Bars,
+    scores: Mapping[str, Scores],
     signals: Mapping[str, Signals],
+    threshold: Threshold,
+    setting: Judging,
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
-    setting: Judging,
     step: Callable[[str], None] = lambda _: None,
 ) -> Judgement:
-    """Compute forward moves, evidence, surrogate test and verdict of several detectors on one history.
+    """Compute forward moves, the deciding test, evidence and verdict of several detectors on one history.
 
-    ``step`` is called once for each detector, once for each surrogate, and once more for each detector.
+    ``rescorers`` and ``make_features`` serve the surrogate test, the second opinion, alone. ``step`` is called once for each
+    detector, once for the deciding test, once for each surrogate, and once more for each detector.
     """
     table = MoveTable(bars, setting.horizons, setting.delay)
     forward = {}
@@ -79,6 +87,8 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
+    rungs = RungTable(bars, setting, threshold, _alert_rate(signals)).test(signals, scores)
+    step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
     shared = EvidenceTable(table, garch)
@@ -90,9 +100,16 @@ def judge(
     judged = for_each(_evidence, arguments, bars, lambda label: step(f"evidence {label}"))
     evidence = {label: frames for label, (frames, _) in judged.items()}
     leads = {label: lead for label, (_, lead) in judged.items()}
-    missing = why_none if setting.n_surrogates else ""
-    verdicts = {label: decide(forward[label], q_matched[label], _by_horizon(test, label), missing) for label in signals}
-    return Judgement(forward, q_matched, test, why_none, evidence, leads, verdicts, table)
+    verdicts = {
+        label: decide(forward[label], rungs.found[label], _by_horizon(test, label), rungs.needed(label)) for label in signals
+    }
+    return Judgement(forward, q_matched, rungs, test, why_none, evidence, leads, verdicts, table)
+
+
+def _alert_rate(signals: Mapping[str, Signals]) -> float:
+    """Share of the decided rows that are alerts, over all detectors."""
+    decided = sum(int(found.decided.sum()) for found in signals.values())
+    return sum(int(found.active.sum()) for found in signals.values()) / max(decided, 1)
 
 
 def _evidence(
@@ -121,7 +138,7 @@ def _surrogates(
     try:
         model = fit_surrogates(bars, setting.family)
     except DataError as error:
-        # The history is too short for a volatility model: the volatility-matched ratio decides, and the results say why.
+        # The history is too short for a volatility model: there is no second opinion, and the results say why.
         return None, None, str(error)
     test = run_surrogate_test(
         model, signals, rescorers, make_features, setting, n_jobs=-1, on_step=lambda: step("surrogate histories")

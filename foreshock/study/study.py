@@ -87,8 +87,8 @@ class Study(Shown):
     n_bootstrap : int
         Draws of every bootstrap and shifts of every shift test; 999 is usual.
     n_surrogates : int
-        Histories that have the volatility of the data and nothing else. The verdict compares the alerts with those on them;
-        0 leaves this test out.
+        Histories that have the volatility of the data and nothing else, on which the detectors are scored again: a second opinion
+        on the verdicts, which takes long. 0, the default, leaves it out.
     surrogate_family : str
         Volatility model of these histories; see ``fit_surrogates``.
     seed : int
@@ -276,7 +276,7 @@ class Study(Shown):
         plan = self._plan()
         bars, setting = plan.bars, plan.setting
         n_labels = len(plan.detectors)
-        n_steps = 4 + n_labels * (plan.n_folds + 3) + plan.strategies.n_backtests(n_labels) + self.n_surrogates
+        n_steps = 5 + n_labels * (plan.n_folds + 3) + plan.strategies.n_backtests(n_labels) + self.n_surrogates
         with progress_bar(n_steps, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
@@ -284,7 +284,8 @@ class Study(Shown):
             scores = {label: found for label, (found, _) in fitted.items()}
             signals = {label: found.signals(self.threshold) for label, found in scores.items()}
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
-            judged = judge(bars, signals, rescorers, partial(ohlcv_features, features=self.features), setting, step)
+            make = partial(ohlcv_features, features=self.features)
+            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step)
             around = circumstances(judged.table, signals, self.splits, setting, step)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
         content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))

@@ -24,8 +24,9 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import fit_walk_forward
 from foreshock.engine.scores import Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
-from foreshock.engine.validation.judging import MIN_SURROGATES, Judging
+from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import check_moves_fit
+from foreshock.engine.validation.rungs.frame import rungs_frame
 from foreshock.engine.validation.surrogates.calibration import Measured, measured
 from foreshock.engine.validation.surrogates.histories import BEST
 from foreshock.engine.validation.surrogates.significance import Rescorer
@@ -41,10 +42,12 @@ class Validation(Verdict):
     Parameters
     ----------
     p_value : float
-        p-value of the surrogate test: the share of volatility-only surrogate histories whose alerts do at least as well; NaN
-        without a test.
+        Two-sided p of the deciding test at the first rung, past prices; NaN without a test.
+    rungs : DataFrame
+        The deciding test at both rungs: events, ratio to the forecast with its interval, z before and after calibration, p, q, the
+        smallest ratio that could have been shown, the ratios of both halves of the judged rows, and the forecast's quality.
     evidence : DataFrame
-        Every test, from the naive one to the surrogate test; see ``fs.evidence``.
+        Every other test, from the naive one to the surrogate test; see ``fs.evidence``.
     calibration : DataFrame
         Measured size and power of the surrogate test on simulated histories of one symbol, ordered by similarity in bars,
         horizon and events.
@@ -56,12 +59,13 @@ class Validation(Verdict):
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
     >>> rule = fs.RollingQuantile(0.95, "20D")
-    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_surrogates=19, n_bootstrap=99)
+    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_bootstrap=99)
     >>> found.evidence["p"][["naive", "surrogate"]].round(2).tolist()
     [0.0, 0.25]
     """
 
     p_value: float
+    rungs: pd.DataFrame
     evidence: pd.DataFrame
     calibration: pd.DataFrame
     lead: float
@@ -88,7 +92,7 @@ def validate(
     features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES,
     threshold: Threshold | None = None,
     horizon: str = "24h",
-    n_surrogates: int = 199,
+    n_surrogates: int = 0,
     seed: int = 0,
     *,
     splits: WalkForward | None = None,
@@ -96,9 +100,10 @@ def validate(
     cooldown: str | None = None,
     **options: Unpack[ValidateOptions],
 ) -> Validation:
-    """Test whether the moves after a detector's alerts exceed what the volatility already visible explains.
+    """Test whether activity after a detector's alerts exceeds what past prices, and past volumes, lead one to expect.
 
-    Scores are walk-forward and thresholds causal. The surrogate test decides the verdict; see ``fs.surrogate_test``.
+    Scores are walk-forward and thresholds causal. The verdict rests on cross-fitted forecasts, an event regression, and its
+    calibration by negative controls on the same history.
 
     Parameters
     ----------
@@ -114,7 +119,7 @@ def validate(
     horizon : str
         Duration of the forward moves.
     n_surrogates : int
-        Surrogate histories, at least 19.
+        Surrogate histories of a second opinion, 0 for none or at least 19; it needs a detector that can score other histories.
     seed : int
         Seed of the surrogates and the bootstrap.
     splits : WalkForward, optional
@@ -147,7 +152,7 @@ def validate(
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
     >>> rule = fs.RollingQuantile(0.95, "20D")
-    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_surrogates=19, n_bootstrap=99)
+    >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_bootstrap=99)
     >>> found.label, round(found.p_value, 2)
     ('echoes volatility', 0.25)
     """
@@ -155,7 +160,7 @@ def validate(
     check_one("features", features)
     check_options(validate, options, ValidateOptions)
     family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
-    check_whole("n_surrogates", n_surrogates, MIN_SURROGATES, ", for the surrogate test decides", "199 is usual")
+    check_whole("n_surrogates", n_surrogates, 0, hint="199 is usual")
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
     check_seed("seed", seed)
     bars, _ = clean(bars)
@@ -176,16 +181,18 @@ def validate(
         train_scores=threshold.needs_train_scores,
     )
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
-    judged = judge(bars, {label: scores.signals(threshold)}, {label: Rescorer(folds.score, threshold)}, make, setting)
-    verdict, tested = judged.verdicts[label], judged.surrogate(label)
+    signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)
+    judged = judge(bars, {label: scores}, {label: signals}, threshold, setting, {label: rescorer}, make)
+    verdict = judged.verdicts[label]
     n_bars = bars.n_bars - setting.first
     return Validation(
         verdict.label,
         verdict.horizon,
         verdict.sentence,
-        tested[horizon].p if tested else float("nan"),
-        judged.evidence[label][horizon],
-        _calibration(n_bars, bars_in(horizon, bars.interval, "horizon"), judged.forward[label][horizon].n_events),
+        judged.rungs.found[label]["volatility"][verdict.horizon].p,
+        rungs_frame(judged.rungs, label),
+        judged.evidence[label][verdict.horizon],
+        _calibration(n_bars, bars_in(horizon, bars.interval, "horizon"), judged.forward[label][verdict.horizon].n_events),
         judged.lead_lag[label].lead,
     )
 

@@ -105,9 +105,7 @@ def clock_scores(bars: Bars) -> dict[str, np.ndarray]:
     seconds = bars.time.astype("datetime64[s]").astype(np.int64)
     hour, weekday = seconds // 3600 % 24, (seconds // 86_400 + 3) % 7 < 5
     noise = (seconds // 60 * 2_654_435_761 % 2**32) / 2**32
-    return {
-        f"clock {k} h": np.broadcast_to((((hour == k) & weekday) + noise)[:, None], bars.shape) for k in CLOCKS
-    }
+    return {f"clock {k} h": np.broadcast_to((((hour == k) & weekday) + noise)[:, None], bars.shape) for k in CLOCKS}
 
 
 def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float) -> dict[str, Signals]:

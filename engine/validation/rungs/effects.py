@@ -18,7 +18,21 @@ LEAST_EVENTS = 8
 DUMMIES_FROM, ROWS_PER_COLUMN = 2_000, 4
 # Largest normal score, beyond which the tail of Student's t is no more than rounding.
 LARGEST = 8.0
-HAR = ("abs1", "abs6", "abs24", "abs72", "range1", "range6", "range24", "range168", "root3", "root6", "root24", "abs_lag1", "range_lag1")
+HAR = (
+    "abs1",
+    "abs6",
+    "abs24",
+    "abs72",
+    "range1",
+    "range6",
+    "range24",
+    "range168",
+    "root3",
+    "root6",
+    "root24",
+    "abs_lag1",
+    "range_lag1",
+)
 BENDS = (("abs6", "abs72"), ("range1", "range24"), ("abs1", "abs24"), ("range6", "range72"))
 MARK_LOGS = ("1", "3", "6", "24", "168")
 

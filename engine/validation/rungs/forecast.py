@@ -90,9 +90,7 @@ def qlike(target: np.ndarray, forecast: np.ndarray) -> np.ndarray:
     return (forecast + np.log(level)).mean(axis=0) + 1.0
 
 
-def _blocks(
-    state: State, x: np.ndarray, straight: np.ndarray, seed: int, forward: bool, trees: bool, first: int
-) -> np.ndarray:
+def _blocks(state: State, x: np.ndarray, straight: np.ndarray, seed: int, forward: bool, trees: bool, first: int) -> np.ndarray:
     gap = GAP * max(state.horizons)
     usable = ~np.isnan(state.target).any(axis=1) & (state.row >= gap)
     begin = (first // 2 or state.n_rows // 6) if forward else 0
@@ -117,10 +115,10 @@ def _fit(
     mean, spread = columns[train].mean(axis=0), columns[train].std(axis=0) + 1e-12
     z = (columns[train] - mean) / spread
     line = Ridge(RIDGE).fit(z, y[train])
-    out = line.predict((columns[block] - mean) / spread)
+    out = line.predict((columns[block] - mean) / spread).reshape(len(block), -1)
     if not trees:
         return out
-    rest = y[train] - line.predict(z)
+    rest = y[train] - line.predict(z).reshape(len(train), -1)
     rng = np.random.default_rng(seed)
     some = np.sort(rng.choice(len(train), TREES_SAMPLE, replace=False)) if len(train) > TREES_SAMPLE else slice(None)
     for j in range(y.shape[1]):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
@@ -112,21 +112,34 @@ class RungTest:
         By rung and horizon: ``r2`` and ``qlike_gain`` of the forecast on the judged rows.
     gains : dict of str to dict of str to dict of str to Gain
         By detector, rung and input (``alert``, ``score``): improvement of the forecast.
+    enough : dict of str to int
+        By horizon, the alerts with which a ratio of 1.5 would be found four times in five, by the errors of the negative controls.
+    n_days : float
+        Length of the judged rows in days.
     has_marks : bool
         Whether volumes are known; without them both rungs are the same.
     trees : bool
         Whether the forecasts have trees.
-    reason : str
-        Why there is no calibrated test at all; empty otherwise.
     """
 
     found: dict[str, dict[str, dict[str, Found]]]
     controls: list[ControlFound]
     quality: dict[str, dict[str, dict[str, float]]]
     gains: dict[str, dict[str, dict[str, Gain]]]
+    enough: dict[str, int]
+    n_days: float
     has_marks: bool
     trees: bool
-    reason: str = ""
+
+    def needed(self, detector: str) -> str:
+        """A sentence on how many alerts, and how much history, would show a ratio of 1.5; empty if that is not known."""
+        by_horizon = self.found[detector][RUNGS[0]]
+        name = max(by_horizon, key=lambda horizon: by_horizon[horizon].n_events)
+        if not self.enough.get(name):
+            return ""
+        n, n_events = self.enough[name], by_horizon[name].n_events
+        days = f", about {self.n_days * n / n_events:,.0f} days at the present rate" if n_events else ""
+        return f"{n} alerts would show a ratio of {EXAMPLE} four times in five{days}."
 
 
 @dataclass
@@ -226,7 +239,19 @@ class RungTable:
             }
             for rung, forecast in self.forecasts.items()
         }
-        return RungTest(found, self.control_findings(), quality, gains, self.has_marks, self.forecasts[RUNGS[0]].trees)
+        n_days = float((self.bars.n_bars - self.setting.first) * (self.bars.interval / np.timedelta64(1, "D")))
+        trees = self.forecasts[RUNGS[0]].trees
+        return RungTest(found, self.control_findings(), quality, gains, self._enough(), n_days, self.has_marks, trees)
+
+    def _enough(self) -> dict[str, int]:
+        whole = [effects[0] for effects in self.parts[RUNGS[0]].controls.values()]
+        known = [one for one in whole if not np.isnan(one.error).any()]
+        if not known:
+            return {}
+        # The error of one alert, by the controls in the middle.
+        single = np.median([one.error * np.sqrt(one.n_events) for one in known], axis=0)
+        wanted = np.ceil((DETECTABLE * single / np.log(EXAMPLE)) ** 2)
+        return {name: max(int(n), LEAST_EVENTS) for name, n in zip(self.names, wanted, strict=True)}
 
     def control_findings(self) -> list[ControlFound]:
         """Every control, calibrated by the controls of the other families."""
@@ -240,7 +265,13 @@ class RungTable:
                     z = (whole.z[j] - fit.bias_at(whole.state[j])) / fit.spread
                     rows.append(
                         ControlFound(
-                            name, self.families[name], rung, horizon, whole.n_events, float(whole.z[j]), float(z),
+                            name,
+                            self.families[name],
+                            rung,
+                            horizon,
+                            whole.n_events,
+                            float(whole.z[j]),
+                            float(z),
                             float(whole.state[j]),
                         )
                     )
@@ -307,8 +338,6 @@ class RungTable:
         return out
 
     def _adjusted(self, drafts: dict[str, dict[str, dict[str, Found]]]) -> dict[str, dict[str, dict[str, Found]]]:
-        from dataclasses import replace
-
         labels = list(drafts)
         one = np.array([[drafts[label][RUNGS[0]][name].p for name in self.names] for label in labels])
         if self.has_marks:
@@ -323,9 +352,7 @@ class RungTable:
         q = dict(zip(RUNGS, chained_q(one, two), strict=True))
         return {
             label: {
-                rung: {
-                    name: replace(by_horizon[name], q=float(q[rung][i, j])) for j, name in enumerate(self.names)
-                }
+                rung: {name: replace(by_horizon[name], q=float(q[rung][i, j])) for j, name in enumerate(self.names)}
                 for rung, by_horizon in by_rung.items()
             }
             for i, (label, by_rung) in enumerate(drafts.items())
@@ -344,18 +371,3 @@ def _near(active: np.ndarray) -> np.ndarray:
     near[1:] |= active[:-1]
     near[:-1] |= active[1:]
     return near
-
-
-def test_rungs(
-    bars: Bars,
-    signals: Mapping[str, Signals],
-    threshold: Threshold,
-    setting: Judging,
-    scores: Mapping[str, Scores] | None = None,
-    step: Callable[[str], None] = lambda _: None,
-) -> RungTest:
-    """Judge the alerts of several detectors at both rungs; see ``RungTable``."""
-    n, decided = sum(int(s.active.sum()) for s in signals.values()), sum(int(s.decided.sum()) for s in signals.values())
-    table = RungTable(bars, setting, threshold, n / decided if decided else 0.01)
-    step("forecasts and negative controls")
-    return table.test(signals, scores)

@@ -272,9 +272,7 @@ def season_inputs(bars: Bars, values: np.ndarray, base: np.ndarray, horizons: Se
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def season_nb(
-    values: np.ndarray, cell: np.ndarray, n_cells: int, decay: float, shrink: float, horizons: np.ndarray
-) -> np.ndarray:
+def season_nb(values: np.ndarray, cell: np.ndarray, n_cells: int, decay: float, shrink: float, horizons: np.ndarray) -> np.ndarray:
     """Mean of the values of each cell so far, about the mean of all cells: now, and over the rows of each horizon.
 
     ``cell`` has one entry for each row and for the rows of the longest horizon after the last. The present row counts.
