@@ -75,7 +75,7 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
             add(f"range {short}/{long}", "range", mean(spread, short) / mean(spread, long))
         add("one return/24", "one bar", size / earlier(root(24), 1, np.nan))
         add("one range/24", "one bar", spread / earlier(mean(spread, 24), 1, np.nan))
-        if 168 <= fits:
+        if fits >= 168:
             add("one return/168", "one bar", size / earlier(root(168), 1, np.nan))
         add("one return", "level", size)
         add("one range", "level", spread)

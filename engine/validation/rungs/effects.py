@@ -75,10 +75,10 @@ class _Symbol:
 class EventEffects:
     """Regression of the activity after each row on an alert dummy and what the forecast and its inputs say, by symbol.
 
-    The controls are the forecasts of all horizons, their bends, the seasons, logs of recent activity (and marks), and, with at least
-    2,000 rows of a symbol, a dummy for each hour of weekdays and weekends. There is one effect for all symbols. Its variance is
-    the larger of that of Newey and West, with two horizons of lags and the symbols of a row together, and the sum over the events
-    of their squared residuals, enlarged by their leverage.
+    The controls are the forecasts of all horizons, their bends, the seasons, logs of recent activity (and marks), and, with at
+    least 2,000 rows of a symbol, a dummy for each hour of weekdays and weekends. There is one effect for all symbols. Its variance
+    is the larger of that of Newey and West, with two horizons of lags and the symbols of a row together, and the sum over the
+    events of their squared residuals, enlarged by their leverage.
 
     Parameters
     ----------

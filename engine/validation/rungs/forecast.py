@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,7 @@ def _blocks(state: State, x: np.ndarray, straight: np.ndarray, seed: int, forwar
     begin = (first // 2 or state.n_rows // 6) if forward else 0
     edges = np.linspace(begin, state.n_rows, BLOCKS + 1).astype(int)
     out = np.full(state.target.shape, np.nan)
-    for k, (start, stop) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (start, stop) in enumerate(itertools.pairwise(edges)):
         before, after = state.row < start - gap, state.row >= stop + gap
         train = np.flatnonzero(usable & (before if forward else before | after))
         block = np.flatnonzero((state.row >= start) & (state.row < stop))
@@ -126,7 +127,7 @@ def _fit(
     return out
 
 
-def _trees(seed: int):  # noqa: ANN202
+def _trees(seed: int):
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     return HistGradientBoostingRegressor(

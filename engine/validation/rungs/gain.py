@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ def forecast_gain(state: State, forecast: Forecast, values: np.ndarray, decided:
     gap = max(state.horizons) + 1
     saved, judged = np.zeros_like(rest), np.zeros(len(rest), bool)
     error = np.zeros_like(rest)
-    for start, stop in zip(edges[1:-1], edges[2:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         past, now = row < start - gap, (row >= start) & (row < stop)
         if past.sum() < 2 * LEAST_PAST or not now.any():
             continue

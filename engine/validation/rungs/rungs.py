@@ -24,7 +24,7 @@ from foreshock.engine.validation.rungs.controls import Control, control_scores, 
 from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, Effect, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
 from foreshock.engine.validation.rungs.gain import Gain, forecast_gain
-from foreshock.engine.validation.rungs.state import State, known_state
+from foreshock.engine.validation.rungs.state import known_state
 
 RUNGS = ("volatility", "volume")
 LEVEL = 0.05
