@@ -120,3 +120,30 @@ def _store(path: Path | None) -> Store:
     if not store.folder.is_dir():
         raise DataError(f"no store at {store.folder}; foreshock fetch writes one, or pass --store DIR")
     return store
+
+
+cache_verbs = typer.Typer(help="Forecasts and negative controls kept between studies.", no_args_is_help=True)
+store_verbs.add_typer(cache_verbs, name="cache")
+
+
+@cache_verbs.command("ls")
+def cache_ls() -> None:
+    """List what the cache holds, by kind."""
+    from foreshock.data.system.cache import usual_cache
+
+    cache = usual_cache()
+    kinds: dict[str, list[int]] = {}
+    for entry in cache.entries():
+        kinds.setdefault(entry.kind, []).append(entry.n_bytes)
+    for kind, sizes in sorted(kinds.items()):
+        typer.echo(printable(f"{kind:<24}{len(sizes):>7,} entries  {sum(sizes) / 1e6:>9,.1f} MB"))
+    total = sum(map(sum, kinds.values()))
+    typer.echo(printable(f"{total / 1e6:,.1f} of {cache.n_bytes / 1e6:,.0f} MB; {cache.folder or 'the cache is off'}"))
+
+
+@cache_verbs.command("clear")
+def cache_clear() -> None:
+    """Remove everything from the cache; it is filled again when it is needed."""
+    from foreshock.data.system.cache import usual_cache
+
+    typer.echo(f"{usual_cache().clear():,} entries removed")

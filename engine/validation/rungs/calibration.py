@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from foreshock.engine.validation.rungs.effects import Effect
+
 # Bias grows with the distance of the forecast from its mean, up to about this squared distance.
 HALF_STATE = 0.1
+# Prior deviation of each coefficient of the bias: it is not expected beyond about one standard error.
+PRIOR = 1.0
+STEPS = 3
 LEAST_CONTROLS = 10
 # Alerts of a detector and a control are the same if they share more than this of what either raises.
 SAME = 0.5
@@ -15,48 +21,61 @@ SAME = 0.5
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the negative controls say about the z of one horizon.
+    """What the z of negative controls says about the z of others at one horizon [1]_ [2]_.
 
     Parameters
     ----------
-    bias : float
-        z that a detector without information has where the forecast is far from its mean.
-    spread : float
-        Root mean square of the z of the controls less their bias, at least 1.
+    coefficients : ndarray, shape (4,)
+        Bias of z by the circumstances of the alerts; see ``circumstances``.
+    covariance : ndarray, shape (4, 4)
+        Uncertainty of the coefficients.
+    variance : float
+        Mean square of the z of the controls less their bias, at least 1.
     n : int
         Controls used.
-    """
-
-    bias: float
-    spread: float
-    n: int
-
-    def bias_at(self, state: np.ndarray | float) -> np.ndarray | float:
-        return self.bias * weight(state)
-
-
-def weight(state: np.ndarray | float) -> np.ndarray | float:
-    """0 where the forecast at the alerts is usual, up to 1 far from it."""
-    return state**2 / (state**2 + HALF_STATE)
-
-
-def calibrate(z: np.ndarray, state: np.ndarray) -> Calibration:
-    """Fit bias and spread to the z of controls at one horizon; with fewer than ten controls both are NaN [1]_ [2]_.
 
     References
     ----------
     .. [1] Schuemie et al. (2014), Interpreting observational studies: why empirical calibration is needed to correct p-values.
     .. [2] Schuemie et al. (2018), Empirical confidence interval calibration for population-level effect estimation studies.
     """
-    known = ~np.isnan(z)
-    n = int(known.sum())
-    if n < LEAST_CONTROLS:
-        return Calibration(float("nan"), float("nan"), n)
-    x, t = weight(state[known]), z[known]
-    square = float(x @ x)
-    bias = float(x @ t) / square if square > 0 else 0.0
-    rest = t - bias * x
-    return Calibration(bias, max(1.0, float(np.sqrt(rest @ rest / (n - 1)))), n)
+
+    coefficients: np.ndarray
+    covariance: np.ndarray
+    variance: float
+    n: int
+
+    def at(self, effect: Effect, horizon: int) -> tuple[float, float]:
+        """Bias and spread of a z without information in the circumstances of an effect; NaN with fewer than ten controls."""
+        x = circumstances(effect, horizon)
+        return float(x @ self.coefficients), float(np.sqrt(self.variance + x @ self.covariance @ x))
+
+
+def circumstances(effect: Effect, horizon: int) -> np.ndarray:
+    """How unusual the market was at the alerts, shape (4,): each is 0 for alerts that do not depend on it.
+
+    The signed and the absolute distance of the forecast from its mean, the last bar beyond the last day, and the last hours beyond
+    the last week. A forecast that is slow to learn of a jump, or slow to forget it, errs by one of these.
+    """
+    state = effect.state[horizon]
+    bar, hours, day, week = effect.profile
+    return np.array([np.tanh(state), state**2 / (state**2 + HALF_STATE), np.tanh(bar - day), np.tanh(hours - week)])
+
+
+def calibrate(controls: Sequence[Effect], horizon: int) -> Calibration:
+    """Fit the bias and spread of z to negative controls at one horizon, by Bayesian linear regression."""
+    known = [one for one in controls if not np.isnan(one.z[horizon])]
+    if len(known) < LEAST_CONTROLS:
+        return Calibration(np.full(4, np.nan), np.full((4, 4), np.nan), float("nan"), len(known))
+    z = np.array([one.z[horizon] for one in known])
+    x = np.array([circumstances(one, horizon) for one in known])
+    variance, coefficients, covariance = 1.0, np.zeros(4), np.zeros((4, 4))
+    for _ in range(STEPS):
+        covariance = np.linalg.inv(x.T @ x / variance + np.eye(4) / PRIOR**2)
+        coefficients = covariance @ (x.T @ z) / variance
+        rest = z - x @ coefficients
+        variance = max(1.0, float(rest @ rest) / (len(z) - 4))
+    return Calibration(coefficients, covariance, variance, len(z))
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:

@@ -83,7 +83,7 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
         add(f"volatility {24 * scale}", "level", root(24 * scale))
         for short, long in pairs((24, 168)):
             add(f"largest range {short}/{long}", "largest", max_known(spread, short) / mean(spread, long))
-        for short, long in pairs((6, 168), (24, 168)):
+        for short, long in pairs((1, 24), (3, 72), (6, 168), (12, 72), (24, 168), (24, 720)):
             add(f"calm {short}/{long}", "calm", -mean(spread, short) / mean(spread, long))
         for name, values in clock_scores(bars).items():
             add(name, "clock", values)

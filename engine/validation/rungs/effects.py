@@ -34,6 +34,8 @@ HAR = (
     "range_lag1",
 )
 BENDS = (("abs6", "abs72"), ("range1", "range24"), ("abs1", "abs24"), ("range6", "range72"))
+# Inputs whose mean at the alerts tells how unusual the recent past was: the last bar, hours, days, week.
+PROFILE = ("range1", "abs6", "abs24", "abs168")
 MARK_LOGS = ("1", "3", "6", "24", "168")
 
 
@@ -49,6 +51,8 @@ class Effect:
         Effect over its error as a normal score, not calibrated; NaN with fewer than eight events.
     state : ndarray
         Mean forecast at the alerts, in standard deviations from the mean of all rows.
+    profile : ndarray, shape (n_inputs,)
+        The same of recent activity over one bar and longer windows; 0 for a window that does not fit into the history.
     n_events : int
         Alerts used.
     """
@@ -57,19 +61,62 @@ class Effect:
     error: np.ndarray
     z: np.ndarray
     state: np.ndarray
+    profile: np.ndarray
     n_events: int
 
 
-@dataclass
 class _Symbol:
-    """One symbol's lines: their rows, controls, targets, and sums over all of them."""
+    """One symbol's lines: rows, controls, targets, and sums over the lines of either half of the judged rows."""
+
+    def __init__(self, rows: np.ndarray, x: np.ndarray, y: np.ndarray, known: np.ndarray, middle: int) -> None:
+        self.rows, self.x, self.y, self.known = rows, x, y, known
+        cut = int(np.searchsorted(rows, middle))
+        self.halves = slice(0, cut), slice(cut, len(rows))
+        self.grams = [x[half].T @ x[half] for half in self.halves]
+        self.products = [x[half].T @ y[half] for half in self.halves]
+
+    def residuals(self, keep: np.ndarray, event: np.ndarray) -> list[_Residuals | None]:
+        """What the controls leave of dummy and targets: over all lines, and over either half; None where that is nothing."""
+        # Detectors share most rows, so the rows left out are subtracted from the sums over all rows.
+        grams, sums = [], []
+        for half, gram, product in zip(self.halves, self.grams, self.products, strict=True):
+            out = ~keep[half]
+            x_out = self.x[half][out]
+            grams.append(gram - x_out.T @ x_out)
+            of_events = self.x[half][event[half]].sum(axis=0)
+            sums.append(np.column_stack([of_events, product - x_out.T @ self.y[half][out]]))
+        whole = self._residuals(slice(None), grams[0] + grams[1], sums[0] + sums[1], keep, event)
+        parts = zip(self.halves, grams, sums, strict=True)
+        return [whole, *(self._residuals(half, gram, total, keep[half], event[half]) for half, gram, total in parts)]
+
+    def _residuals(
+        self, lines: slice, gram: np.ndarray, sums: np.ndarray, keep: np.ndarray, event: np.ndarray
+    ) -> _Residuals | None:
+        x, n = self.x[lines], int(keep.sum())
+        if not event.any() or n < ROWS_PER_COLUMN * x.shape[1]:
+            return None
+        inverse = np.linalg.inv(gram + 1e-7 * n * np.eye(len(gram)))
+        fitted = x @ (inverse @ sums)
+        dummy, residual = event - fitted[:, 0], self.y[lines] - fitted[:, 1:]
+        dummy[~keep] = 0.0
+        if float(dummy @ dummy) < 1e-6 * event.sum():
+            return None
+        at_events = x[event]
+        leverage = np.einsum("ij,jk,ik->i", at_events, inverse, at_events)
+        return _Residuals(self.rows[lines], dummy, residual, event, leverage, self.known[lines][event], self.known[lines][keep])
+
+
+@dataclass(frozen=True)
+class _Residuals:
+    """One symbol's part of the regression: rows, dummy and targets less what the controls explain, and the events."""
 
     rows: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    forecast: np.ndarray
-    gram: np.ndarray
-    product: np.ndarray
+    dummy: np.ndarray
+    residual: np.ndarray
+    event: np.ndarray
+    leverage: np.ndarray
+    at_events: np.ndarray
+    everywhere: np.ndarray
 
 
 class EventEffects:
@@ -90,92 +137,77 @@ class EventEffects:
         Whether the rung sees the marks.
     cooldown : int
         Bars after an event that are neither events nor other rows.
-    first, stop : int
-        Rows that are judged.
+    first : int
+        First row that is judged.
     """
 
-    def __init__(
-        self, state: State, forecast: Forecast, marks: bool, cooldown: int, first: int = 0, stop: int | None = None
-    ) -> None:
-        self.horizons, self.cooldown = state.horizons, cooldown
-        self.first, self.stop = first, state.n_rows if stop is None else stop
-        lines = ~np.isnan(state.target).any(axis=1) & ~np.isnan(forecast.values).any(axis=1)
-        lines &= (state.row >= self.first) & (state.row < self.stop)
+    def __init__(self, state: State, forecast: Forecast, marks: bool, cooldown: int, first: int = 0) -> None:
+        self.horizons, self.cooldown, self.first, self.n_rows = state.horizons, cooldown, first, state.n_rows
+        middle = (first + state.n_rows) // 2
+        lines = ~np.isnan(state.target).any(axis=1) & ~np.isnan(forecast.values).any(axis=1) & (state.row >= first)
         shared = _controls(state, forecast, marks)
+        # What is known at the close of a row, of which the mean at the alerts is told: forecasts, then recent activity.
+        nowhere = np.zeros(len(state.row))
+        known = np.column_stack([forecast.values, *(state.inputs.get(name, nowhere) for name in PROFILE)])
         self._symbols: list[_Symbol | None] = []
         for i in range(state.n_symbols):
             own = np.flatnonzero(lines & (state.symbol == i))
-            self._symbols.append(_symbol(state, forecast, shared, own) if own.size else None)
+            found = _Symbol(state.row[own], _design(state, shared, own), state.target[own], known[own], middle)
+            self._symbols.append(found if own.size else None)
 
-    def of(self, active: np.ndarray, decided: np.ndarray) -> Effect:
-        """Effect of the alerts ``active`` among the rows ``decided``, both (n_rows, n_symbols)."""
+    def of(self, active: np.ndarray, decided: np.ndarray) -> tuple[Effect, Effect, Effect]:
+        """Effect of the alerts ``active`` among the rows ``decided``, both (n_rows, n_symbols): in all, first half, second half."""
         events = thin(active & decided, self.cooldown)
         used = decided & ((~active & ~_within(events, self.cooldown)) | events)
-        nothing = np.full(len(self.horizons), np.nan)
-        parts, n_events = [], 0
-        at_events, everywhere = [], []
+        parts: list[list[_Residuals]] = [[], [], []]
         for i, one in enumerate(self._symbols):
             if one is None:
                 continue
             keep = used[one.rows, i]
             event = events[one.rows, i] & keep
-            n = int(event.sum())
-            if not n or keep.sum() < ROWS_PER_COLUMN * one.x.shape[1]:
+            if not event.any():
                 continue
-            at_events.append(one.forecast[event])
-            everywhere.append(one.forecast[keep])
-            part = _residuals(one, keep, event)
-            if part is not None:
-                parts.append(part)
-                n_events += n
+            for place, found in enumerate(one.residuals(keep, event)):
+                if found is not None:
+                    parts[place].append(found)
+        whole, first, second = map(self._effect, parts)
+        return whole, first, second
+
+    def _effect(self, parts: list[_Residuals]) -> Effect:
+        nothing = np.full(len(self.horizons), np.nan)
+        n_events = sum(int(part.event.sum()) for part in parts)
         if n_events < LEAST_EVENTS:
-            return Effect(nothing, nothing, nothing, nothing, n_events)
-        forecasts = np.concatenate(everywhere)
-        state = (np.concatenate(at_events).mean(axis=0) - forecasts.mean(axis=0)) / (forecasts.std(axis=0) + 1e-12)
-        spread = sum(float(dummy @ dummy) for _, dummy, *_ in parts)
-        effect = sum(dummy @ residual for _, dummy, residual, *_ in parts) / spread
-        influence, own = np.zeros((self.stop - self.first, len(self.horizons))), np.zeros(len(self.horizons))
-        for rows, dummy, residual, event, leverage in parts:
-            score = dummy[:, None] * (residual - dummy[:, None] * effect)
-            score[event] /= np.clip(1 - leverage - dummy[event] ** 2 / spread, 0.25, 1)[:, None]
-            influence[rows - self.first] += score
-            own += (score[event] ** 2).sum(axis=0)
+            return Effect(nothing, nothing, nothing, nothing, np.full(len(PROFILE), np.nan), n_events)
+        everywhere = np.concatenate([part.everywhere for part in parts])
+        usual, deviation = everywhere.mean(axis=0), everywhere.std(axis=0) + 1e-12
+        at_events = (np.concatenate([part.at_events for part in parts]).mean(axis=0) - usual) / deviation
+        state, profile = np.split(at_events, [len(self.horizons)])
+        spread = sum(float(part.dummy @ part.dummy) for part in parts)
+        effect = sum((part.dummy @ part.residual for part in parts), np.zeros(len(self.horizons))) / spread
+        influence, own = np.zeros((self.n_rows - self.first, len(self.horizons))), np.zeros(len(self.horizons))
+        for part in parts:
+            score = part.dummy[:, None] * (part.residual - part.dummy[:, None] * effect)
+            score[part.event] /= np.clip(1 - part.leverage - part.dummy[part.event] ** 2 / spread, 0.25, 1)[:, None]
+            influence[part.rows - self.first] += score
+            own += (score[part.event] ** 2).sum(axis=0)
         variance = [max(hac_variance(column, 2 * h), one) for column, h, one in zip(influence.T, self.horizons, own, strict=True)]
         error = np.sqrt(variance) / spread
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where(error > 0, effect / error, np.nan)
         tail = stats.t.logcdf(-np.abs(t), max(n_events - 1, 3))
         z = np.clip(-np.sign(t) * stats.norm.ppf(np.exp(tail)), -LARGEST, LARGEST)
-        return Effect(effect, error, z, state, n_events)
+        return Effect(effect, error, z, state, profile, n_events)
 
 
-def _symbol(state: State, forecast: Forecast, shared: np.ndarray, own: np.ndarray) -> _Symbol:
+def _design(state: State, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Constant and standardised controls of one symbol's lines."""
     x = shared[own]
     if len(own) >= DUMMIES_FROM:
         cell = state.hour_cell[own]
         x = np.column_stack([x, *((cell == k).astype(float) for k in np.unique(cell)[1:])])
-    x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
-    x = np.column_stack([np.ones(len(x)), x])
-    y = state.target[own]
-    return _Symbol(state.row[own], x, y, forecast.values[own], x.T @ x, x.T @ y)
-
-
-def _residuals(
-    one: _Symbol, keep: np.ndarray, event: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """Rows, dummy and targets less what the controls explain of them, events, and their leverage; None if nothing is left."""
-    out = ~keep
-    x_out, x_event = one.x[out], one.x[event]
-    # Detectors share most rows, so the rows left out are subtracted from the sums over all rows.
-    gram = one.gram - x_out.T @ x_out
-    inverse = np.linalg.inv(gram + 1e-7 * keep.sum() * np.eye(len(gram)))
-    sums = np.column_stack([x_event.sum(axis=0), one.product - x_out.T @ one.y[out]])
-    fitted = one.x @ (inverse @ sums)
-    dummy, residual = event - fitted[:, 0], one.y - fitted[:, 1:]
-    dummy[out] = 0.0
-    if float(dummy @ dummy) < 1e-6 * event.sum():
-        return None
-    return one.rows, dummy, residual, event, np.einsum("ij,jk,ik->i", x_event, inverse, x_event)
+    if len(own):
+        x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
+    return np.column_stack([np.ones(len(x)), x])
 
 
 def _controls(state: State, forecast: Forecast, marks: bool) -> np.ndarray:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from foreshock.data.bars import Bars
 from foreshock.data.interval import bars_in, format_duration, parse_duration
+from foreshock.data.system.cache import key_of, usual_cache
 from foreshock.engine.scores import Scores, Signals, Threshold
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.calibration import (
@@ -28,6 +30,8 @@ from foreshock.engine.validation.rungs.state import known_state
 
 RUNGS = ("volatility", "volume")
 LEVEL = 0.05
+# Source that decides forecasts and effects.
+CODE = ("foreshock.engine.kernels", "foreshock.engine.validation.rungs")
 # Standard errors that an effect must have to be found four times in five by a two-sided test at 5 %.
 DETECTABLE = 2.8
 # Effect whose number of alerts is told where there are too few.
@@ -144,15 +148,13 @@ class RungTest:
 
 @dataclass
 class _Part:
-    """Effects at one rung over all judged rows and over their halves: of the controls, and of whatever is asked."""
+    """Effects at one rung, in all and in halves: of the controls, and of whatever is asked."""
 
-    whole: EventEffects
-    halves: tuple[EventEffects, EventEffects]
+    effects: EventEffects
     controls: dict[str, tuple[Effect, Effect, Effect]] = field(default_factory=dict)
 
     def of(self, signals: Signals) -> tuple[Effect, Effect, Effect]:
-        first, second = (half.of(signals.active, signals.decided) for half in self.halves)
-        return self.whole.of(signals.active, signals.decided), first, second
+        return self.effects.of(signals.active, signals.decided)
 
 
 class RungTable:
@@ -190,27 +192,51 @@ class RungTable:
         self.state = known_state(bars, self.horizons, setting.delay, marks)
         self.has_marks = len(self.state.inputs) > self.state.n_price
         controls = control_scores(bars, max(self.horizons), marks)
-        self.forecasts: dict[str, Forecast] = {}
         self.parts: dict[str, _Part] = {}
-        for rung in RUNGS[: 2 if self.has_marks else 1]:
-            sees = rung == RUNGS[1]
-            self.forecasts[rung] = cross_fit(self.state, sees, setting.first, setting.seed)
+        self._cache, arrays = usual_cache(), [self.state.target, *self.state.inputs.values(), self.state.row, self.state.symbol]
+        facts: dict[str, Any] = {"first": setting.first, "seed": setting.seed, "horizons": self.horizons}
+        content = key_of(facts, arrays, CODE)
+        self.forecasts = {rung: self._forecast(rung, content) for rung in RUNGS[: 2 if self.has_marks else 1]}
         controls["forecast"] = Control("forecast", False, self._expected())
         self.families = {name: control.family for name, control in controls.items()}
         self.marked = {name for name, control in controls.items() if control.marks}
         self.alerts = control_signals(controls, bars, threshold, rate)
         for name, signals in (own_controls or {}).items():
             self.alerts[name], self.families[name] = signals, name
-        middle = (setting.first + bars.n_bars) // 2
         for rung, forecast in self.forecasts.items():
             sees = rung == RUNGS[1]
-            whole, first, second = (
-                EventEffects(self.state, forecast, sees, self.cooldown, start, stop)
-                for start, stop in ((setting.first, bars.n_bars), (setting.first, middle), (middle, bars.n_bars))
-            )
-            part = _Part(whole, (first, second))
-            part.controls = {name: part.of(alerts) for name, alerts in self.alerts.items() if sees or name not in self.marked}
+            part = _Part(EventEffects(self.state, forecast, sees, self.cooldown, setting.first))
+            names = [name for name in self.alerts if sees or name not in self.marked]
+            part.controls = self._effects(part, names, content, rung)
             self.parts[rung] = part
+
+    def _forecast(self, rung: str, content: str) -> Forecast:
+        """The forecast of a rung, from the cache where it is there."""
+        key = key_of({"rung": rung, "content": content})
+        kept = self._cache.read("forecasts", key)
+        if kept is not None:
+            return Forecast(kept["values"], kept["r2"], kept["qlike_gain"], bool(kept["trees"][0]))
+        found = cross_fit(self.state, rung == RUNGS[1], self.setting.first, self.setting.seed)
+        arrays = {"values": found.values, "r2": found.r2, "qlike_gain": found.qlike_gain, "trees": np.array([int(found.trees)])}
+        self._cache.write("forecasts", key, arrays)
+        return found
+
+    def _effects(self, part: _Part, names: Sequence[str], content: str, rung: str) -> dict[str, tuple[Effect, Effect, Effect]]:
+        """Effects of the negative controls of a rung, from the cache where they are there."""
+        alerts = [np.packbits(mask) for name in names for mask in (self.alerts[name].active, self.alerts[name].decided)]
+        key = key_of({"rung": rung, "content": content, "cooldown": self.cooldown, "names": names}, alerts)
+        fields = ("effect", "error", "z", "state", "profile")
+        kept = self._cache.read("controls", key)
+        if kept is not None:
+            return {
+                name: tuple(Effect(*(kept[one][i, k] for one in fields), int(kept["n_events"][i, k])) for k in range(3))
+                for i, name in enumerate(names)
+            }
+        found = {name: part.of(self.alerts[name]) for name in names}
+        arrays = {one: np.array([[getattr(effect, one) for effect in found[name]] for name in names]) for one in fields}
+        arrays["n_events"] = np.array([[effect.n_events for effect in found[name]] for name in names])
+        self._cache.write("controls", key, arrays)
+        return found
 
     def _expected(self) -> np.ndarray:
         """The first rung's own forecast over the middle horizon, as a score."""
@@ -261,8 +287,8 @@ class RungTable:
                 without = {self.families[name]}
                 for j, horizon in enumerate(self.names):
                     whole = effects[0]
-                    fit = self._calibration(rung, 0, j, without)
-                    z = (whole.z[j] - fit.bias_at(whole.state[j])) / fit.spread
+                    bias, spread = self._calibration(rung, 0, j, without).at(whole, j)
+                    z = (whole.z[j] - bias) / spread
                     rows.append(
                         ControlFound(
                             name,
@@ -295,9 +321,7 @@ class RungTable:
     def _calibration(self, rung: str, part: int, horizon: int, without: set[str]) -> Calibration:
         """Calibration over all rows (part 0) or a half (1, 2), without the controls of some families."""
         used = [found[part] for name, found in self.parts[rung].controls.items() if self.families[name] not in without]
-        z = np.array([one.z[horizon] for one in used])
-        state = np.array([one.state[horizon] for one in used])
-        return calibrate(z, state)
+        return calibrate(used, horizon)
 
     def _calibrated(self, rung: str, effects: tuple[Effect, Effect, Effect], without: set[str]) -> dict[str, Found]:
         """Calibrated figures by horizon, without q."""
@@ -306,31 +330,31 @@ class RungTable:
             ratios, scores, fits = [], [], []
             for part, effect in enumerate(effects):
                 fit = self._calibration(rung, part, j, without)
-                bias = float(fit.bias_at(effect.state[j]))
+                bias, spread = fit.at(effect, j)
                 ratios.append(float(np.exp(effect.effect[j] - bias * effect.error[j])))
-                scores.append((float(effect.z[j]) - bias) / fit.spread)
-                fits.append((fit, bias))
-            whole, (fit, bias) = effects[0], fits[0]
+                scores.append((float(effect.z[j]) - bias) / spread)
+                fits.append((fit, bias, spread))
+            whole, (fit, bias, spread) = effects[0], fits[0]
             z_raw, z, reason = float(whole.z[j]), scores[0], ""
             if np.isnan(z_raw):
                 reason = f"{whole.n_events} alerts could be followed; {LEAST_EVENTS} are needed"
             elif np.isnan(z):
                 reason = f"{fit.n} negative controls have enough alerts; {LEAST_CONTROLS} are needed"
             error = float(whole.error[j])
-            spread = 1.0 if np.isnan(fit.spread) else fit.spread
+            wide = 1.0 if np.isnan(spread) else spread
             middle = float(whole.effect[j]) - (0.0 if np.isnan(bias) else bias) * error
             out[name] = Found(
                 whole.n_events,
                 float(np.exp(middle)),
-                (float(np.exp(middle - 1.96 * error * spread)), float(np.exp(middle + 1.96 * error * spread))),
+                (float(np.exp(middle - 1.96 * error * wide)), float(np.exp(middle + 1.96 * error * wide))),
                 z_raw,
                 z,
                 float(2 * stats.norm.sf(abs(z))),
                 float("nan"),
                 bias,
-                fit.spread,
+                spread,
                 float(whole.state[j]),
-                float(np.exp(DETECTABLE * error * spread)),
+                float(np.exp(DETECTABLE * error * wide)),
                 (ratios[1], ratios[2]),
                 (scores[1], scores[2]),
                 reason,
