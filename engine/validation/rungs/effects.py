@@ -12,8 +12,8 @@ from foreshock.engine.validation.evidence.inference import hac_variance
 from foreshock.engine.validation.rungs.forecast import Forecast
 from foreshock.engine.validation.rungs.state import State
 
-# With fewer events than this nothing is judged.
-LEAST_EVENTS = 8
+# With fewer events than this nothing is computed; a detector is judged, and a half is told, from more on.
+LEAST_EVENTS = 5
 # A dummy for each hour needs this many rows of a symbol; one for each column of controls needs this many rows.
 DUMMIES_FROM, ROWS_PER_COLUMN = 2_000, 4
 # Largest normal score, beyond which the tail of Student's t is no more than rounding.
@@ -48,7 +48,7 @@ class Effect:
     effect, error : ndarray
         Effect in logs, and its standard error.
     z : ndarray
-        Effect over its error as a normal score, not calibrated; NaN with fewer than eight events.
+        Effect over its error as a normal score, not calibrated; NaN with fewer than five events.
     state : ndarray
         Mean forecast at the alerts, in standard deviations from the mean of all rows.
     profile : ndarray, shape (n_inputs,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +16,8 @@ GAP = 2
 RIDGE = 20.0
 # With fewer rows, trees learn nothing that the linear part does not; with more than this many, a sample is enough for them.
 TREES_FROM, TREES_SAMPLE = 50_000, 60_000
-# A symbol or history with fewer rows than this, in multiples of the gap, cannot be cut into blocks.
-LEAST_GAPS = 20
+# A block without this many training rows for each input has no forecast.
+LEAST_ROWS = 4
 
 
 @dataclass(frozen=True)
@@ -92,18 +93,27 @@ def qlike(target: np.ndarray, forecast: np.ndarray) -> np.ndarray:
 
 
 def _blocks(state: State, x: np.ndarray, straight: np.ndarray, seed: int, forward: bool, trees: bool, first: int) -> np.ndarray:
+    from joblib import Parallel, delayed
+
     gap = GAP * max(state.horizons)
     usable = ~np.isnan(state.target).any(axis=1) & (state.row >= gap)
     begin = (first // 2 or state.n_rows // 6) if forward else 0
     edges = np.linspace(begin, state.n_rows, BLOCKS + 1).astype(int)
     out = np.full(state.target.shape, np.nan)
-    for k, (start, stop) in enumerate(itertools.pairwise(edges)):
+    tasks = []
+    for k, (start, stop) in enumerate(pairwise(edges)):
         before, after = state.row < start - gap, state.row >= stop + gap
         train = np.flatnonzero(usable & (before if forward else before | after))
         block = np.flatnonzero((state.row >= start) & (state.row < stop))
-        if len(train) < 4 * x.shape[1] or not block.size:
-            continue
-        out[block] = _fit(x, state.target, train, block, straight, seed + k, trees)
+        if len(train) >= LEAST_ROWS * x.shape[1] and block.size:
+            tasks.append((train, block, seed + k))
+    # Trees take most of the time and run beside each other; a linear fit is quicker than a thread's start.
+    n_jobs = -1 if trees else 1
+    results: Any = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_fit)(x, state.target, train, block, straight, task_seed, trees) for train, block, task_seed in tasks
+    )
+    for (_, block, _), values in zip(tasks, results, strict=True):
+        out[block] = values
     return out
 
 
@@ -111,6 +121,7 @@ def _fit(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, block: np.ndarray, straight: np.ndarray, seed: int, trees: bool
 ) -> np.ndarray:
     from sklearn.linear_model import Ridge
+    from threadpoolctl import threadpool_limits
 
     columns = x[:, straight]
     mean, spread = columns[train].mean(axis=0), columns[train].std(axis=0) + 1e-12
@@ -121,9 +132,12 @@ def _fit(
         return out
     rest = y[train] - line.predict(z).reshape(len(train), -1)
     rng = np.random.default_rng(seed)
-    some = np.sort(rng.choice(len(train), TREES_SAMPLE, replace=False)) if len(train) > TREES_SAMPLE else slice(None)
-    for j in range(y.shape[1]):
-        out[:, j] += _trees(seed).fit(x[train][some], rest[some, j]).predict(x[block])
+    some = np.sort(rng.choice(len(train), TREES_SAMPLE, replace=False)) if len(train) > TREES_SAMPLE else np.arange(len(train))
+    sample, x_block = x[train[some]], x[block]
+    # Blocks run beside each other, so the threads of one would only wait for those of another.
+    with threadpool_limits(limits=1):
+        for j in range(y.shape[1]):
+            out[:, j] += _trees(seed).fit(sample, rest[some, j]).predict(x_block)
     return out
 
 

@@ -23,7 +23,7 @@ from foreshock.engine.validation.rungs.calibration import (
     overlap,
 )
 from foreshock.engine.validation.rungs.controls import Control, control_scores, control_signals
-from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, Effect, EventEffects
+from foreshock.engine.validation.rungs.effects import Effect, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
 from foreshock.engine.validation.rungs.gain import Gain, forecast_gain
 from foreshock.engine.validation.rungs.state import known_state
@@ -32,6 +32,8 @@ RUNGS = ("volatility", "volume")
 LEVEL = 0.05
 # Source that decides forecasts and effects.
 CODE = ("foreshock.engine.kernels", "foreshock.engine.validation.rungs")
+# A detector with fewer alerts than this is not judged.
+LEAST_EVENTS = 8
 # Standard errors that an effect must have to be found four times in five by a two-sided test at 5 %.
 DETECTABLE = 2.8
 # Effect whose number of alerts is told where there are too few.
@@ -328,13 +330,14 @@ class RungTable:
         out = {}
         for j, name in enumerate(self.names):
             ratios, scores, fits = [], [], []
-            for part, effect in enumerate(effects):
+            judged = [_judged(effect) for effect in effects]
+            for part, effect in enumerate(judged):
                 fit = self._calibration(rung, part, j, without)
                 bias, spread = fit.at(effect, j)
                 ratios.append(float(np.exp(effect.effect[j] - bias * effect.error[j])))
                 scores.append((float(effect.z[j]) - bias) / spread)
                 fits.append((fit, bias, spread))
-            whole, (fit, bias, spread) = effects[0], fits[0]
+            whole, (fit, bias, spread) = judged[0], fits[0]
             z_raw, z, reason = float(whole.z[j]), scores[0], ""
             if np.isnan(z_raw):
                 reason = f"{whole.n_events} alerts could be followed; {LEAST_EVENTS} are needed"
@@ -388,6 +391,14 @@ class RungTable:
         if scores is not None:
             out["score"] = forecast_gain(self.state, forecast, scores.values, alerts.decided, first)
         return out
+
+
+def _judged(effect: Effect) -> Effect:
+    """The effect, or nothing but its number of alerts if there are too few to judge a detector."""
+    if effect.n_events >= LEAST_EVENTS:
+        return effect
+    nothing = np.full_like(effect.z, np.nan)
+    return Effect(nothing, nothing, nothing, effect.state, effect.profile, effect.n_events)
 
 
 def _near(active: np.ndarray) -> np.ndarray:
