@@ -1,8 +1,9 @@
 """Power of the deciding test: ``python -m tests.studies.verdict_power --out power.csv``.
 
-Effects are planted after alerts that past prices do not explain: volume spikes without a trace in the price, six ordinary returns of
-one sign in a row, and alerts from outside. Volatility is multiplied for some hours after each alert. The share of histories in which
-the detector is told that volume tells or more (or, for alerts that volume does not show, to add information), with its interval.
+Effects are planted after alerts that past prices do not explain: volume spikes without a trace in the price, six ordinary returns
+of one sign in a row, and alerts from outside. Volatility is multiplied for some hours after each alert. The table has the share of
+histories with each finding; ``found`` counts those in which volume tells or information is added, or, where moves are made smaller,
+calm is told.
 """
 
 import argparse
@@ -39,8 +40,8 @@ class Planted:
     Parameters
     ----------
     kind : str
-        ``volume`` (spikes), ``mixed`` (alerts are a quantile of the volume ratio, so that some are false), ``pattern`` (six returns of
-        one sign), ``outside`` (random times) or ``return`` (returns beyond 2.5 deviations, which past prices tell).
+        ``volume`` (spikes), ``mixed`` (alerts are a quantile of the volume ratio, so that some are false), ``pattern`` (six
+        returns of one sign), ``outside`` (random times) or ``return`` (returns beyond 2.5 deviations, which past prices tell).
     times : float
         Volatility after an alert, times this; 1 for none, below 1 for calm.
     hours : int
