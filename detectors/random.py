@@ -37,7 +37,8 @@ class Random(Detector):
         before, after = features.values[:-1], features.values[1:]
         # A change within the rounding of a feature is none, whatever the unit of prices.
         rises = after - before > RISE * np.fmax(np.abs(before), np.abs(after))
-        drawn = [hashlib.sha256(f"{self.seed}/".encode() + np.packbits(rose).tobytes()).digest()[:8] for rose in rises.swapaxes(0, 1)]
+        seed = f"{self.seed}/".encode()
+        drawn = [hashlib.sha256(seed + np.packbits(rose).tobytes()).digest()[:8] for rose in rises.swapaxes(0, 1)]
         self.symbols_ = features.symbols
         self.keys_ = np.array([int.from_bytes(key, "little") for key in drawn], dtype=np.uint64)
         self.keys_[np.isnan(features.values).all(axis=(0, 2))] = NO_KEY

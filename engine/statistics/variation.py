@@ -67,6 +67,6 @@ def robust_spread(values: np.ndarray) -> np.ndarray:
     spread = np.where(wide, (high - low) / QUARTILES, 0.0)
     if not wide.all():
         mean_deviation = np.abs(values - middle).mean(axis=0)
-        known = ~wide & exceeds_rounding(mean_deviation * len(values), size)
+        known = ~wide & exceeds_rounding(np.ptp(values, axis=0), size)
         spread[known] = MEAN_DEVIATION * mean_deviation[known]
     return spread
