@@ -12,6 +12,7 @@ from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import make_detector
 from foreshock.engine.features.features import Features
+from foreshock.engine.statistics.variation import varies
 
 
 class Ensemble(Detector):
@@ -106,7 +107,7 @@ def rank(x: np.ndarray, ranked: np.ndarray) -> np.ndarray:
     values, first, count = np.unique(ranked, return_index=True, return_counts=True)
     places = (first + (count + 1) / 2) / (n + 1)
     out = np.interp(x, values, places)
-    unit = ranked.std() or 1.0
+    unit = ranked.std() if varies(ranked) else 1.0
     above, below = x > values[-1], x < values[0]
     out[above] = 1 - (1 - places[-1]) / (1 + (x[above] - values[-1]) / unit)
     out[below] = places[0] / (1 + (values[0] - x[below]) / unit)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.detectors.scaled import ModelDetector
+from foreshock.detectors.scaling import content_order
 from foreshock.engine.features.features import Features
 
 
@@ -16,7 +17,8 @@ class PooledDetector(ModelDetector):
 
     Rows are standardised per symbol by median and interquartile range of the training rows. With ``pool`` one model is learned
     from the rows of all symbols, otherwise each symbol has its own. A subclass takes ``pool`` in its ``__init__``, returns a model
-    from ``_fit_rows`` (a dict of arrays and plain values) and scores with it in ``_score_rows``.
+    from ``_fit_rows`` (a dict of arrays and plain values) and scores with it in ``_score_rows``. Rows are learned from in an order
+    that does not depend on the order or the names of symbols.
 
     A row with an unknown feature, and a symbol with fewer than 100 complete training rows, is not scored (NaN).
     """
@@ -25,7 +27,7 @@ class PooledDetector(ModelDetector):
         self._check(features)
         self._learn_scales(features)
         rows, mask = self.scaler.complete(features)
-        groups = [rows] if self.pool else _by_symbol(rows, mask)
+        groups = [_in_content_order(rows, mask)] if self.pool else _by_symbol(rows, mask)
         self.models_ = tuple(self._fit_rows(group) if len(group) else {} for group in groups)
 
     def _score(self, features: Features) -> np.ndarray:
@@ -51,6 +53,11 @@ class PooledDetector(ModelDetector):
     @abstractmethod
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         """Scores of complete standardised rows, shape (n,)."""
+
+
+def _in_content_order(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Complete rows, given in the order of their mask, with the symbols of a time in the order of their values."""
+    return rows[content_order(np.nonzero(mask)[0], lambda at: rows[at, :1], lambda at: rows[at, 1:])]
 
 
 def _by_symbol(rows: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:

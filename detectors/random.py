@@ -7,12 +7,18 @@ import numpy as np
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
 
+# Relative change of a feature that counts as a rise.
+RISE = 1e-6
+# The key of a symbol without training rows.
+NO_KEY = np.uint64(0)
+
 
 class Random(Detector):
-    """Baseline: uniform scores in [0, 1) drawn from seed, symbol and time, independent of the market.
+    """Baseline: uniform scores in [0, 1) drawn from seed, time and a key of each symbol, independent of the market.
 
-    A row's score is a hash of its time, so later rows, other symbols and the length of the history do not change it. Rows in
-    which every feature is unknown get NaN.
+    A row's score is a hash of its time and the key, so later rows, other symbols and the length of the history do not change it.
+    The key is a hash of which features rose from each training row to the next, so that neither the name nor the order of symbols
+    nor the unit of prices matters. Rows in which every feature is unknown get NaN, as does a symbol without training rows.
 
     Parameters
     ----------
@@ -22,16 +28,28 @@ class Random(Detector):
 
     name = "random"
     role = "baseline"
+    learned = ("symbols_", "keys_")
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
+    def _fit(self, features: Features) -> None:
+        before, after = features.values[:-1], features.values[1:]
+        # A change within the rounding of a feature is none, whatever the unit of prices.
+        rises = after - before > RISE * np.fmax(np.abs(before), np.abs(after))
+        seed = f"{self.seed}/".encode()
+        drawn = [hashlib.sha256(seed + np.packbits(rose).tobytes()).digest()[:8] for rose in rises.swapaxes(0, 1)]
+        self.symbols_ = features.symbols
+        self.keys_ = np.array([int.from_bytes(key, "little") for key in drawn], dtype=np.uint64)
+        self.keys_[np.isnan(features.values).all(axis=(0, 2))] = NO_KEY
+
     def _score(self, features: Features) -> np.ndarray:
-        key = [hashlib.sha256(f"{self.seed}/{symbol}".encode()).digest()[:8] for symbol in features.symbols]
-        keys = np.array([int.from_bytes(k, "little") for k in key], dtype=np.uint64)
-        x = features.time.astype(np.int64).astype(np.uint64)[:, None] ^ keys[None, :]
+        keys = dict(zip(self.symbols_, self.keys_, strict=True))
+        chosen = np.array([keys.get(symbol, NO_KEY) for symbol in features.symbols], dtype=np.uint64)
+        x = features.time.astype(np.int64).astype(np.uint64)[:, None] ^ chosen[None, :]
         score = (_mix(x) >> np.uint64(11)) * 2.0**-53
-        return np.where(np.isnan(features.values).all(axis=2), np.nan, score)
+        unknown = np.isnan(features.values).all(axis=2) | (chosen == NO_KEY)
+        return np.where(unknown, np.nan, score)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numba import njit
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few
 from foreshock.engine.features.features import Features
+from foreshock.engine.statistics.variation import robust_spread
 
 MIN_ROWS = 100
 CLIP = 10.0
@@ -27,7 +29,7 @@ class RobustScaler:
     symbols, names : tuple of str
         Symbols and features of the training rows.
     center, scale : ndarray, shape (n_symbols, n_features)
-        Median, and interquartile range over 1.349, in the unit of the feature; NaN for a symbol with too few rows.
+        Median and ``robust_spread``, in the unit of the feature; NaN for a symbol with too few rows.
     """
 
     symbols: tuple[str, ...]
@@ -37,7 +39,9 @@ class RobustScaler:
 
     @classmethod
     def learn(cls, features: Features) -> RobustScaler:
-        """The scaler of the complete rows of each symbol; a feature whose quartiles are equal gets scale 1.
+        """The scaler of the complete rows of each symbol.
+
+        A feature that does not vary has its absolute value as its scale, or 1 if it is zero throughout.
 
         Raises
         ------
@@ -50,8 +54,10 @@ class RobustScaler:
         for i in range(shape[0]):
             rows = features.values[complete[:, i], i]
             if len(rows) >= MIN_ROWS:
-                low, center[i], high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
-                scale[i] = np.where(high > low, (high - low) / 1.349, 1.0)
+                center[i] = np.quantile(rows, 0.5, axis=0)
+                scale[i] = robust_spread(rows)
+                still = scale[i] == 0
+                scale[i, still] = np.where(center[i, still] == 0, 1.0, np.abs(center[i, still]))
         if np.isnan(center).all():
             raise DataError(
                 f"no symbol has {MIN_ROWS} training rows with all of {few(features.names)} known, "
@@ -78,6 +84,39 @@ class RobustScaler:
         rows = [self.symbols.index(name) if name in self.symbols else -1 for name in features.symbols]
         unknown = np.full((1, len(self.names)), np.nan)
         return np.vstack([self.center, unknown])[rows], np.vstack([self.scale, unknown])[rows]
+
+
+def content_order(time: np.ndarray, *stages: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Positions in order of time, and of the values where times are equal, so that the order of symbols does not matter.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n,)
+        Row of each position, ascending.
+    *stages : callable
+        From positions, shape (m,), to values, shape (m, n_columns). A later stage is asked only about positions whose values of
+        the stages before are equal.
+
+    >>> values = np.array([[3.0, 1.0], [2.0, 9.0], [2.0, 8.0]])
+    >>> content_order(np.array([0, 1, 1]), lambda at: values[at, :1], lambda at: values[at, 1:])
+    array([0, 2, 1])
+    """
+    order = np.arange(len(time))
+    place, group = order, time
+    for values_of in stages:
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        size = np.diff(starts, append=len(group))
+        tied = np.repeat(size > 1, size)
+        place, group = place[tied], group[tied]
+        if not len(place):
+            break
+        values = values_of(order[place])
+        by = np.lexsort((*values.T[::-1], group))
+        order[place] = order[place][by]
+        values = values[by]
+        changed = (group[1:] != group[:-1]) | (values[1:] != values[:-1]).any(axis=1)
+        group = np.concatenate([[0], np.cumsum(changed)])
+    return order
 
 
 def known_rows(x: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 from foreshock.engine.scores import Signals
+from foreshock.engine.statistics.variation import exceeds_rounding
 from foreshock.strategies.base import carried, equal_weights, rows_of
 
 BUDGETS = ("equal", "sharpe")
@@ -145,7 +146,8 @@ class FactorPortfolio(Shown):
     def _components(self, moves: np.ndarray, listed: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Portfolios (n_factors, n_symbols) and their returns (window, n_factors); None if the history is too short."""
         taking = listed & ~np.isnan(moves).any(axis=0)
-        taking &= np.where(taking, np.ptp(np.where(taking, moves, 0.0), axis=0) > 0, False)
+        known = np.where(taking, moves, 0.0)
+        taking &= exceeds_rounding(np.ptp(known, axis=0), np.abs(known).max(axis=0), level=1.0)
         if len(moves) < window or not taking.any():
             return None
         # A contiguous copy, so that rounding does not depend on the position of the rows in the history.
@@ -167,7 +169,7 @@ class FactorPortfolio(Shown):
 
     def _combined(self, portfolios: np.ndarray, returns: np.ndarray) -> np.ndarray:
         mean, std = returns.mean(axis=0), returns.std(axis=0)
-        risky = std > 0
+        risky = exceeds_rounding(std, mean, level=1.0)
         std = np.where(risky, std, 1.0)
         share = np.where(risky, np.sign(mean) / std if self.budget == "equal" else mean / std**2, 0.0)
         weights = (share[:, None] * portfolios).sum(axis=0)

@@ -53,3 +53,9 @@ def mad(window: np.ndarray) -> float:
 
 def max_with_nan(window: np.ndarray) -> float:
     return nan if any(isnan(v) for v in window) else float(window.max())
+
+
+def content_ordered(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Complete rows in order of time and, at a time, of their values: the order in which pooled detectors learn."""
+    time = np.nonzero(mask)[0]
+    return rows[sorted(range(len(rows)), key=lambda i: (time[i], tuple(rows[i])))]

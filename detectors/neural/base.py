@@ -168,7 +168,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         refuse_infinite(features)
         self._check(features)
         self._learn_scales(features)
-        windows = self._windows(features)
+        windows = self._windows(features).in_content_order()
         groups = [windows] if self.pool else [windows.take(windows.cols == i) for i in range(len(features.symbols))]
         if not any(map(_enough, groups)):
             raise DataError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foreshock.detectors.scaling import CLIP
+from foreshock.detectors.scaling import CLIP, content_order
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,17 @@ class Windows:
     def take(self, chosen: np.ndarray) -> Windows:
         """The windows at the given positions, or where a mask is True."""
         return replace(self, rows=self.rows[chosen], cols=self.cols[chosen])
+
+    def in_content_order(self) -> Windows:
+        """The windows in order of time and, at a time, of their values, so that the order of symbols does not matter."""
+        return self.take(
+            content_order(
+                self.rows,
+                lambda at: self.values[self.rows[at], self.cols[at]],
+                # Windows with the same newest row differ in older rows.
+                lambda at: self.gather(at)[0][:, ::-1].reshape(len(at), -1),
+            )
+        )
 
     def evenly(self, most: int) -> Windows:
         """At most ``most`` windows, evenly spread over all of them in order of time."""

@@ -10,8 +10,9 @@ import numpy as np
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
-from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_quantiles_nb
+from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_mean_deviation_nb, rolling_quantiles_nb
 from foreshock.engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
+from foreshock.engine.statistics.variation import MEAN_DEVIATION, QUARTILES, exceeds_rounding
 
 DEFAULT_COLUMNS = ("log_return", "volume_ratio_20")
 
@@ -53,41 +54,50 @@ class _RollingDetector(Detector):
 
 
 class ZScore(_RollingDetector):
-    """Absolute z-score relative to the preceding window: |x - mean| / std."""
+    """Absolute z-score relative to the preceding window: |x - mean| / std; no score where the window does not vary."""
 
     name = "zscore"
 
     def _score_column(self, x: np.ndarray) -> np.ndarray:
         _, std = rolling_moments_nb(x, self.window, 2)
-        return _divide(np.abs(x - _lag(rolling_mean_nb(x, self.window))), _lag(std))
+        mean = rolling_mean_nb(x, self.window)
+        return _divide(np.abs(x - _lag(mean)), _lag(_spread(std, mean)))
 
 
 class InterquartileRange(_RollingDetector):
     """Distance outside the quartiles of the preceding window, in interquartile ranges: max(q1 - x, x - q3) / (q3 - q1).
 
-    Tukey's fences lie at 1.5; inside the quartiles the score is negative.
+    Tukey's fences lie at 1.5; inside the quartiles the score is negative. Where ties make the quartiles meet, as in minutes without
+    a trade, their distance is estimated from the mean absolute deviation from the median; see ``robust_spread``.
     """
 
     name = "iqr"
 
     def _score_column(self, x: np.ndarray) -> np.ndarray:
-        low, high = (_lag(q) for q in rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window))
-        return _divide(np.maximum(low - x, x - high), high - low)
+        low, high = rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window)
+        distance = _where_tied(x, self.window, high - low, np.maximum(np.abs(low), np.abs(high)), QUARTILES)
+        return _divide(np.maximum(_lag(low) - x, x - _lag(high)), _lag(distance))
 
 
 class MedianAbsoluteDeviation(_RollingDetector):
     """Hampel's |x - median| / (1.4826 MAD) relative to the preceding window.
 
+    Where more than half of the window is tied, so that the MAD is zero, the denominator is sqrt(pi / 2) times the mean absolute
+    deviation from the median [1]_.
+
     References
     ----------
     Hampel (1974), The influence curve and its role in robust estimation.
+
+    .. [1] Iglewicz and Hoaglin (1993), How to detect and handle outliers.
     """
 
     name = "mad"
 
     def _score_column(self, x: np.ndarray) -> np.ndarray:
-        median, mad = (_lag(values) for values in rolling_mad_nb(x, self.window, self.window))
-        return _divide(np.abs(x - median), 1.4826 * mad)
+        median, mad = rolling_mad_nb(x, self.window, self.window)
+        spread = _where_tied(x, self.window, 1.4826 * mad, np.abs(median), 1.0)
+        return _divide(np.abs(x - _lag(median)), _lag(spread))
 
 
 class RollingVolatility(Detector):
@@ -153,6 +163,21 @@ class VolatilityOnly(Detector):
 def _check_window(name: str, window: int, least: int) -> None:
     if window < least:
         raise ConfigError(f"{name} must be at least {least} rows, got {window}")
+
+
+def _spread(spread: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """The spread, 0 where it is the rounding of values of this size."""
+    return np.where(np.isnan(spread) | exceeds_rounding(spread, size), spread, 0.0)
+
+
+def _where_tied(x: np.ndarray, window: int, spread: np.ndarray, size: np.ndarray, unit: float) -> np.ndarray:
+    """The spread of each window; where ties make it zero, ``unit`` standard deviations by the mean absolute deviation."""
+    spread = _spread(spread, size)
+    tied = spread == 0
+    if not tied.any():
+        return spread
+    mean_deviation = rolling_mean_deviation_nb(x, window, tied)
+    return np.where(tied, _spread(unit * MEAN_DEVIATION * mean_deviation, size), spread)
 
 
 def _lag(x: np.ndarray) -> np.ndarray:

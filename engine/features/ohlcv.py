@@ -251,7 +251,8 @@ def _market(rows: Rows) -> np.ndarray:
     """Mean log return over the symbols known in the row, shape (n_rows, 1); NaN where no symbol is known."""
     returns = rows.series("log_return")
     known = ~np.isnan(returns)
-    return (np.where(known, returns, 0.0).sum(axis=1) / known.sum(axis=1))[:, None]
+    # Sorted, because the order of a sum changes its rounding, and the order of symbols must change nothing.
+    return (np.sort(np.where(known, returns, 0.0), axis=1).sum(axis=1) / known.sum(axis=1))[:, None]
 
 
 # Series that features are computed from, each (n_rows, n_symbols) except the market, which has one column.

@@ -51,6 +51,24 @@ def rolling_mad_nb(x, window, min_known):
 
 
 @njit(cache=True, nogil=True)
+def rolling_mean_deviation_nb(x, window, wanted):
+    """Mean absolute deviation from the median of the last ``window`` rows where ``wanted``; NaN elsewhere.
+
+    Equals ``r.apply(lambda v: (v - v.median()).abs().mean())`` of a pandas rolling ``r``. It is summed again in each row.
+
+    x, wanted : (n_rows, n_symbols). Returns that shape.
+    """
+    n_rows, n_symbols = x.shape
+    out = np.full((n_rows, n_symbols), np.nan)
+    for i in range(n_symbols):
+        for row in range(window - 1, n_rows):
+            if wanted[row, i]:
+                values = x[row - window + 1 : row + 1, i].copy()
+                out[row, i] = np.mean(np.abs(values - np.median(values)))
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _slide(ordered, n, old, new):
     """Remove ``old`` from ``ordered[:n]`` and insert ``new``, ignoring NaN; returns the new n."""
     if np.isnan(old) or np.isnan(new):

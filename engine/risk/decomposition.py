@@ -13,6 +13,7 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.value_at_risk import loss_tail
 from foreshock.engine.risk.labels import check_same_index, named_series
+from foreshock.engine.statistics.variation import varies
 
 
 def risk_contributions(
@@ -86,7 +87,7 @@ def risk_contributions(
         raise DataError(f"contributions need at least 2 rows with every part known, got {n}; pass more rows")
     total = x.sum(axis=1)
     centred = total - total.mean()
-    std = float(total.std(ddof=1)) if np.ptp(total) > 0 else 0.0
+    std = float(total.std(ddof=1)) if varies(total, level=1.0) else 0.0
     columns = {"volatility": (x - x.mean(axis=0)).T @ centred / (n - 1) / std if std > 0 else np.full(x.shape[1], np.nan)}
     totals = {"volatility": std}
     worst_last = np.argsort(-total, kind="stable")

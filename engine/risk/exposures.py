@@ -15,6 +15,7 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 from foreshock.engine.risk.estimators.value_at_risk import known_returns
 from foreshock.engine.risk.labels import check_same_index, named_series
+from foreshock.engine.statistics.variation import exceeds_rounding, varies
 from foreshock.engine.validation.moves.bands import covariance_root
 
 
@@ -145,7 +146,7 @@ def factor_exposures(
     rest = np.full(len(returns), np.nan)
     rest[keep] = residual + beta[0]
     spread = float(np.sum((y - y.mean()) ** 2))
-    r2 = 1 - float(residual @ residual) / spread if np.ptp(y) > 0 else float("nan")
+    r2 = 1 - float(residual @ residual) / spread if varies(y, level=1.0) else float("nan")
     return FactorExposures(table, r2, {**parts, "residual": rest}, n, len(returns) - n, used)
 
 
@@ -199,7 +200,7 @@ def market_factors(returns: np.ndarray, n_components: int = 0) -> dict[str, np.n
         return factors
     complete = known.all(axis=1)
     x = returns[complete]
-    if len(x) <= x.shape[1] or (np.ptp(x, axis=0) == 0).any():
+    if len(x) <= x.shape[1] or not exceeds_rounding(np.ptp(x, axis=0), np.abs(x).max(axis=0), level=1.0).all():
         raise DataError(f"components need more rows than symbols with every symbol known and moving, got {len(x)}; leave one out")
     deviation = x.std(axis=0)
     _, _, loadings = np.linalg.svd((x - x.mean(axis=0)) / deviation, full_matrices=False)

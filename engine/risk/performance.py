@@ -13,6 +13,7 @@ from foreshock.data.interval import Duration, bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.engine.risk.estimators.value_at_risk import historical_cvar, historical_var
 from foreshock.engine.statistics.proportions import Z_95
+from foreshock.engine.statistics.variation import varies
 
 
 @dataclass(frozen=True, repr=False)
@@ -158,10 +159,10 @@ def _annual(growth: float, years_inverse: float) -> float:
 
 
 def _std(known: np.ndarray) -> float:
-    # Equal values have a standard deviation of 0; computing it would return a rounding error.
+    # Values that differ by rounding alone have a standard deviation of 0, not of that rounding.
     if known.size < 2:
         return math.nan
-    return float(known.std(ddof=1)) if np.ptp(known) > 0 else 0.0
+    return float(known.std(ddof=1)) if varies(known, level=1.0) else 0.0
 
 
 def _sharpe(known: np.ndarray) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from foreshock.data.errors import DataError
+from foreshock.engine.statistics.variation import varies
 
 MIN_RETURNS = 300
 # A process with a unit root has no mean to return to, and a simulation needs one.
@@ -33,10 +34,9 @@ def scale_of(returns: np.ndarray) -> float:
     known = returns[~np.isnan(returns)]
     if len(known) < MIN_RETURNS:
         raise DataError(f"a volatility model needs at least {MIN_RETURNS} known returns, got {len(known)}; give more data")
-    scale = float(known.std())
-    if not scale > 0:
+    if not varies(known, level=1.0):
         raise DataError("a volatility model needs returns that differ from each other; this price never moved")
-    return scale
+    return float(known.std())
 
 
 def student_constant(nu: float) -> float:

@@ -16,6 +16,7 @@ from foreshock.data.show.facts import Shown, counted, grid_facts
 from foreshock.data.show.shown import few
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
+from foreshock.engine.statistics.variation import exceeds_rounding
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.assess.grid import GridResult, backtest_grid
 from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT, Account
@@ -210,7 +211,8 @@ def choose_walk_forward(
 ) -> WalkForwardChoice:
     """In each fold, trade the parameter set with the highest Sharpe ratio in the training rows.
 
-    The sets are backtested once over all bars, with costs. A fold uses the returns of its training rows only, and the chosen
+    The sets are backtested once over all bars, with costs. Ratios are those of the returns less the interest that the account would
+    earn if it never traded (``Account.cash_yield``). A fold uses the returns of its training rows only, and the chosen
     set is traded in the test rows. If the set changes, its last targets are ordered at the close of the first test row, so that
     the change is paid for.
 
@@ -253,6 +255,8 @@ def choose_walk_forward(
         raise ConfigError(f"there must be at least two parameter sets to choose from, got {len(weights)}")
     labels, matrices = list(weights), [checked_weights(bars, one, account) for one in weights.values()]
     returns = backtest_grid(bars, matrices, costs, account).returns
+    if account.cash_yield:
+        returns = returns - backtest_grid(bars, [np.zeros(bars.shape)], costs, account).returns
     year = np.sqrt(bars_per_year(bars.interval))
     stitched, rows = np.full(bars.shape, np.nan), []
     folds = splits.folds(bars.n_bars, bars.interval, 0)
@@ -293,5 +297,5 @@ def _entered(bars: Bars, weights: np.ndarray, row: int, account: Account) -> np.
 def _sharpe(returns: np.ndarray) -> np.ndarray:
     """Sharpe ratio per bar of each column; NaN for a column that does not vary."""
     std = returns.std(axis=0)
-    varies = np.ptp(returns, axis=0) > 0
+    varies = exceeds_rounding(np.ptp(returns, axis=0), np.abs(returns).max(axis=0), level=1.0)
     return np.where(varies, returns.mean(axis=0) / np.where(varies, std, 1.0), np.nan)

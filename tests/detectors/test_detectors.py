@@ -17,6 +17,7 @@ from foreshock.detectors.scaling import RobustScaler, complete_rows
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from tests.market import make_bars
+from tests.reference import content_ordered
 from tests.small import small_detector
 
 N_TRAIN = 800
@@ -201,7 +202,7 @@ def test_rolling_detectors_equal_their_pandas_expressions(features):
 def test_the_forest_scores_as_scikit_learn_does(features):
     detector = fitted(make_detector("isolation_forest", n_estimators=50, seed=3), features)
     scaler = RobustScaler(detector.symbols_, detector.names_, detector.center_, detector.scale_)
-    train, _ = complete_rows(scaler.transform(features.rows(slice(0, N_TRAIN))))
+    train = content_ordered(*complete_rows(scaler.transform(features.rows(slice(0, N_TRAIN)))))
     rows, mask = complete_rows(scaler.transform(features))
     peer = SklearnForest(n_estimators=50, max_samples=256, random_state=3).fit(train)
     np.testing.assert_allclose(detector.score(features).values[mask], -peer.score_samples(rows), rtol=1e-9)

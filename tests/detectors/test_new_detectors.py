@@ -23,6 +23,7 @@ from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
 from tests.market import make_bars
+from tests.reference import content_ordered
 from tests.small import N_TRAIN, small_detector, train_rows, with_values
 
 pytestmark = pytest.mark.long
@@ -55,7 +56,7 @@ def standardised(detector, features: Features) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_exact_machine_scores_as_scikit_learn_does(features):
     detector = make_detector("one_class_svm", nu=0.1, gamma=0.5).fit(train_rows(features))
-    trained = np.clip(standardised(detector, train_rows(features))[0], -CLIP, CLIP)
+    trained = np.clip(content_ordered(*standardised(detector, train_rows(features))), -CLIP, CLIP)
     rows, mask = standardised(detector, features)
     peer = SklearnSVM(nu=0.1, gamma=0.5 / (trained.shape[1] * trained.var())).fit(trained)
     np.testing.assert_allclose(detector.score(features).values[mask], -peer.decision_function(rows), rtol=1e-9, atol=1e-9)
@@ -64,7 +65,7 @@ def test_the_exact_machine_scores_as_scikit_learn_does(features):
 def test_the_approximate_machine_scores_as_scikit_learn_does(features, monkeypatch):
     monkeypatch.setattr("foreshock.detectors.kernels.one_class_svm.MANY_ROWS", 500)
     detector = make_detector("one_class_svm", n_components=60, seed=4).fit(train_rows(features))
-    trained = np.clip(standardised(detector, train_rows(features))[0], -CLIP, CLIP)
+    trained = np.clip(content_ordered(*standardised(detector, train_rows(features))), -CLIP, CLIP)
     rows, mask = standardised(detector, features)
     lift = Nystroem(gamma=1 / (trained.shape[1] * trained.var()), n_components=60, random_state=4).fit(trained)
     peer = SGDOneClassSVM(nu=0.05, average=True, max_iter=20, tol=None, random_state=4).fit(lift.transform(trained))
@@ -195,7 +196,7 @@ def test_walk_forward_regimes_are_right_stable_and_blind_to_later_rows():
 
 def test_the_projection_is_that_on_the_leading_components(features):
     detector = make_detector("kmeans_regime").fit(train_rows(features))
-    trained = np.clip(standardised(detector, train_rows(features))[0], -CLIP, CLIP)
+    trained = np.clip(content_ordered(*standardised(detector, train_rows(features))), -CLIP, CLIP)
     rows, mask = standardised(detector, features)
     peer = SklearnPCA(2).fit(trained)
     found = detector.project(features)
@@ -369,7 +370,7 @@ def test_a_pyod_model_scores_as_pyod_does(name, features):
     detector = make_detector(name).fit(train_rows(features))
     rows, mask = standardised(detector, features)
     assert not detector.models_[0]["alone"]
-    peer = detector.model_class(**detector.params).fit(standardised(detector, train_rows(features))[0])
+    peer = detector.model_class(**detector.params).fit(content_ordered(*standardised(detector, train_rows(features))))
     np.testing.assert_allclose(detector.score(features).values[mask], peer.decision_function(rows), rtol=1e-9)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import stats
 
 from foreshock.engine.risk.estimators.value_at_risk import loss_tail
+from foreshock.engine.statistics.variation import varies
 from foreshock.engine.volatility import Garch
 
 # Ten or more zero returns in a row mean an account in cash or a closed market; a filter tolerates this share of such returns.
@@ -64,7 +65,7 @@ class GarchFilter:
         """
         mean = float(known.mean()) if known.size else 0.0
         # Equal returns less their mean are rounding errors, which a model would fit as if they were shocks.
-        centred = known - mean if known.size and np.ptp(known) > 0 else np.zeros(len(known))
+        centred = known - mean if varies(known, level=1.0) else np.zeros(len(known))
         return cls(mean, Garch.fit(centred, leverage=False, stationary=False))
 
     def filter(self, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ from scipy.special import ndtri
 
 from foreshock.data.checks import check_level
 from foreshock.data.errors import ConfigError
+from foreshock.engine.statistics.variation import varies
 
 Moment = TypeVar("Moment", float, np.ndarray)
 
@@ -172,7 +173,7 @@ def _moments(known: np.ndarray) -> tuple[float, float, float, float]:
         return math.nan, math.nan, math.nan, math.nan
     mean = float(known.mean())
     # The standard deviation of equal values is a rounding error, and their skew is noise.
-    if np.ptp(known) == 0:
+    if not varies(known, level=1.0):
         return mean, 0.0, math.nan, math.nan
     centred = known - mean
     variance = np.mean(centred**2)

@@ -13,6 +13,7 @@ from scipy import stats
 from foreshock.data.checks import check_array
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
+from foreshock.engine.statistics.variation import exceeds_rounding
 
 MAX_BLOCKS = 20
 # Combinations ranked at once; bounds the memory for any number of blocks.
@@ -146,12 +147,17 @@ class _Halves:
         mean = weights @ self.sums / n
         variance = (weights @ self.squares - n * mean**2) / (n - 1)
         ratios = np.divide(mean + self.centre, np.sqrt(np.maximum(variance, 0)), out=np.zeros_like(mean), where=variance > 0)
-        for column in np.flatnonzero((self.low == self.high).any(axis=0)):
+        for column in np.flatnonzero(~_differ(self.low, self.high).all(axis=0)):
             # Only a configuration that is constant within some block can be constant throughout a half.
             low = np.where(masks, self.low[:, column], np.inf).min(axis=1)
             high = np.where(masks, self.high[:, column], -np.inf).max(axis=1)
-            ratios[low == high, column] = 0.0
+            ratios[~_differ(low, high), column] = 0.0
         return ratios
+
+
+def _differ(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """True where the lowest and the highest return differ by more than rounding."""
+    return exceeds_rounding(high - low, np.maximum(np.abs(low), np.abs(high)), level=1.0)
 
 
 def _masks(n_blocks: int) -> Iterator[np.ndarray]:

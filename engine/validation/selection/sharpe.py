@@ -12,6 +12,7 @@ from foreshock.data.checks import check_array, check_integer, check_number, chec
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
+from foreshock.engine.statistics.variation import varies
 from foreshock.engine.validation.evidence.inference import hac_variance
 
 
@@ -85,8 +86,8 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     known = returns[~np.isnan(returns)]
     if np.isinf(known).any():
         raise DataError("returns must be finite or NaN, got an infinite one")
-    # Equal values have a standard deviation of 0; computing it would return a rounding error.
-    if known.size < 2 or np.ptp(known) == 0:
+    # Values that differ by rounding alone have a standard deviation of 0, not of that rounding.
+    if not varies(known, level=1.0):
         return SharpeEstimate(math.nan, math.nan, math.nan, math.nan, known.size, lags)
     ratio = float(known.mean() / known.std(ddof=1))
     x = (known - known.mean()) / known.std()
