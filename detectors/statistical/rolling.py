@@ -44,11 +44,11 @@ class _RollingDetector(Detector):
         _check_window("window", self.window, 2)
         score = np.full((features.n_rows, len(features.symbols)), np.nan)
         for name in self.columns:
-            score = np.fmax(score, self._score_column(features.column(name)))
+            score = np.fmax(score, self._score_column(features.column(name), features.start_row % self.window))
         return score
 
     @abstractmethod
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
         raise NotImplementedError
 
 
@@ -57,9 +57,9 @@ class ZScore(_RollingDetector):
 
     name = "zscore"
 
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
-        _, std = rolling_moments_nb(x, self.window, 2)
-        return _divide(np.abs(x - _lag(rolling_mean_nb(x, self.window))), _lag(std))
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
+        _, std = rolling_moments_nb(x, self.window, 2, phase)
+        return _divide(np.abs(x - _lag(rolling_mean_nb(x, self.window, phase))), _lag(std))
 
 
 class InterquartileRange(_RollingDetector):
@@ -70,7 +70,7 @@ class InterquartileRange(_RollingDetector):
 
     name = "iqr"
 
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:  # noqa: ARG002 - quantiles have no blocks
         low, high = (_lag(q) for q in rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window))
         return _divide(np.maximum(low - x, x - high), high - low)
 
@@ -85,7 +85,7 @@ class MedianAbsoluteDeviation(_RollingDetector):
 
     name = "mad"
 
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:  # noqa: ARG002 - medians have no blocks
         median, mad = (_lag(values) for values in rolling_mad_nb(x, self.window, self.window))
         return _divide(np.abs(x - median), 1.4826 * mad)
 
@@ -120,7 +120,8 @@ class RollingVolatility(Detector):
         _check_window("short", self.short, 2)
         _check_window("long", self.long, self.short + 1)
         returns = features.column("log_return")
-        return _divide(rolling_moments_nb(returns, self.short, 2)[1], rolling_moments_nb(returns, self.long, 2)[1])
+        short, long = (rolling_moments_nb(returns, n, 2, features.start_row % n)[1] for n in (self.short, self.long))
+        return _divide(short, long)
 
 
 class VolatilityOnly(Detector):
@@ -147,7 +148,7 @@ class VolatilityOnly(Detector):
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
-        return rolling_moments_nb(features.column("log_return"), self.window, 2)[1]
+        return rolling_moments_nb(features.column("log_return"), self.window, 2, features.start_row % self.window)[1]
 
 
 def _check_window(name: str, window: int, least: int) -> None:
