@@ -112,10 +112,10 @@ class WalkForward(Shown):
         first = needed if origin is None else needed + (-origin - needed) % test
         if first >= n_rows:
             raise ConfigError(
-                f"a test block must begin in the data, at a multiple of test={self.test} since 1970, after train={self.train} and a "
-                f"gap of {gap} bars (longest horizon, delay, longest lookback, embargo), got {n_rows} bars of "
-                f"{format_duration(interval)}, of which the first such multiple is bar {first}; {needed + test} bars (train, gap and "
-                f"one test block) are always enough: shorten train or test, or pass more data"
+                f"test blocks begin at multiples of test={self.test} since 1970, the first after train={self.train} and a gap of "
+                f"{gap} bars (longest horizon, delay, longest lookback, embargo); got {n_rows} bars of "
+                f"{format_duration(interval)}, where it would begin at bar {first}; train, gap and one test block need "
+                f"{needed + test} bars wherever the data begin; shorten train or test, or pass more data"
             )
         return [
             Fold(
