@@ -42,7 +42,7 @@ OHLCV_FEATURES = (
     "skew_168",
 )
 # Rows computed at a time: few enough that their arrays stay in a core's cache.
-CHUNK_ROWS = 16_384
+CHUNK_ROWS = 12_000
 # A chunk has at least this many times the rows that are computed only to warm it up.
 MIN_CHUNK_OF_WARM_UP = 8
 MAX_WINDOW = 10_000_000
