@@ -166,9 +166,8 @@ class BookStream(Shown):
         if len(snapshot) != 1:
             raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; pass one row, see Book.rows")
         if self._first is None:
-            self._first = snapshot.time[0]
-            self._rows.start_row = absolute_row(snapshot.grid_rows()[1][None], snapshot.interval)
-        first = self._first
+            self._rows.start_row = absolute_row(np.array([snapshot.grid_rows()[1]]), snapshot.interval)
+        first = self._first = snapshot.time[0] if self._first is None else self._first
         at = int(grid_row(snapshot.time, first, snapshot.interval)[0])
         if not self._next <= at < self._next + MAX_GRID_ROWS:
             raise DataError(
