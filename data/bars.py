@@ -11,7 +11,7 @@ import pandas as pd
 
 from foreshock.data.checks import check_array, check_integer, check_mapping, check_names, check_switch, check_times, check_type
 from foreshock.data.errors import DataError
-from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from foreshock.data.interval import Duration, Instant, absolute_row, format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
 from foreshock.data.show.shown import few
 from foreshock.data.tables import FIELDS, PRICES, bar_columns, bar_table
@@ -131,6 +131,11 @@ class Bars(Shown):
     @property
     def shape(self) -> tuple[int, int]:
         return self.n_bars, self.n_symbols
+
+    @property
+    def start_row(self) -> int:
+        """Number of the first row on the grid of whole intervals since 1970, rounded down; 0 without rows."""
+        return absolute_row(self.time, self.interval)
 
     def __len__(self) -> int:
         return self.n_bars

@@ -99,6 +99,21 @@ def bars_in(duration: Duration, interval: np.timedelta64, name: str = "duration"
     return n_bars
 
 
+def absolute_row(time: np.ndarray, interval: np.timedelta64) -> int:
+    """Number of the first of the times on the grid of whole intervals since 1970, rounded down; 0 if there is none.
+
+    Blocks of rolling statistics and test blocks of walk-forward start at multiples of their length on this grid, wherever a history
+    begins.
+
+    >>> absolute_row(np.array(["1970-01-02T05:30", "1970-01-02T06:30"], "M8[us]"), np.timedelta64(1, "h"))
+    29
+    """
+    if not len(time):
+        return 0
+    step = int(interval.astype("timedelta64[us]").astype(np.int64))
+    return int(time[0].astype("datetime64[us]").astype(np.int64)) // step
+
+
 def bars_per_year(interval: np.timedelta64) -> float:
     """Bars in 365 days: crypto markets never close."""
     return float(YEAR / interval)

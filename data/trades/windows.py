@@ -12,7 +12,7 @@ from numba import njit
 from foreshock.data.bars import PRICES, Bars
 from foreshock.data.checks import check_number, check_numbers, check_rows, check_text, check_type
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.interval import format_duration
+from foreshock.data.interval import absolute_row, format_duration
 from foreshock.data.show.facts import Shown, grid_facts
 from foreshock.data.trades.trades import Trades
 
@@ -83,6 +83,11 @@ class TradeWindows(Shown):
 
     def __len__(self) -> int:
         return len(self.time)
+
+    @property
+    def start_row(self) -> int:
+        """Number of the first row on the grid of whole intervals since 1970, rounded down; 0 without rows."""
+        return absolute_row(self.time, self.interval)
 
     @property
     def sell_count(self) -> np.ndarray:

@@ -235,7 +235,7 @@ def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: Wal
 
     labels = np.full((features.n_rows, len(features.symbols)), UNKNOWN)
     previous: KMeansRegime | None = None
-    folds = splits.folds(features.n_rows, features.interval, purge=detector.lookback)
+    folds = splits.folds(features.n_rows, features.interval, purge=detector.lookback, origin=features.start_row)
     # joblib's return type is a union over all its modes, hence Any.
     fits: Any = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(detector), features.rows(fold.train)) for fold in folds)
     for fold, fitted in zip(folds, fits, strict=True):

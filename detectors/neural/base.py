@@ -217,7 +217,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
 
     def _windows(self, features: Features) -> Windows:
         values = self.scaler.transform(features)
-        return Windows.of(values, self.window, self._context(values))
+        return Windows.of(values, self.window, self._context(values, features.start_row))
 
     def _score(self, features: Features) -> np.ndarray:
         return self._by_window(features, self._errors)
@@ -324,7 +324,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
             )
         pick_device(self.device)
 
-    def _context(self, values: np.ndarray) -> np.ndarray | None:  # noqa: ARG002 - most networks use the window alone
+    def _context(self, values: np.ndarray, start_row: int) -> np.ndarray | None:  # noqa: ARG002 - most use the window alone
         """State of the market at each row, shape (n_rows, n_context), from standardised features; None for most networks."""
         return None
 

@@ -45,11 +45,11 @@ class _RollingDetector(Detector):
         _check_window("window", self.window, 2)
         score = np.full((features.n_rows, len(features.symbols)), np.nan)
         for name in self.columns:
-            score = np.fmax(score, self._score_column(features.column(name)))
+            score = np.fmax(score, self._score_column(features.column(name), features.start_row % self.window))
         return score
 
     @abstractmethod
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
         raise NotImplementedError
 
 
@@ -58,9 +58,9 @@ class ZScore(_RollingDetector):
 
     name = "zscore"
 
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
-        _, std = rolling_moments_nb(x, self.window, 2)
-        mean = rolling_mean_nb(x, self.window)
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
+        _, std = rolling_moments_nb(x, self.window, 2, phase)
+        mean = rolling_mean_nb(x, self.window, phase)
         return _divide(np.abs(x - _lag(mean)), _lag(_spread(std, mean)))
 
 
@@ -73,7 +73,7 @@ class InterquartileRange(_RollingDetector):
 
     name = "iqr"
 
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:  # noqa: ARG002 - quantiles have no blocks
         low, high = rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window)
         distance = _where_tied(x, self.window, high - low, np.maximum(np.abs(low), np.abs(high)), QUARTILES)
         return _divide(np.maximum(_lag(low) - x, x - _lag(high)), _lag(distance))
@@ -94,7 +94,7 @@ class MedianAbsoluteDeviation(_RollingDetector):
 
     name = "mad"
 
-    def _score_column(self, x: np.ndarray) -> np.ndarray:
+    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:  # noqa: ARG002 - medians have no blocks
         median, mad = rolling_mad_nb(x, self.window, self.window)
         spread = _where_tied(x, self.window, 1.4826 * mad, np.abs(median), 1.0)
         return _divide(np.abs(x - _lag(median)), _lag(spread))
@@ -130,7 +130,8 @@ class RollingVolatility(Detector):
         _check_window("short", self.short, 2)
         _check_window("long", self.long, self.short + 1)
         returns = features.column("log_return")
-        return _divide(rolling_moments_nb(returns, self.short, 2)[1], rolling_moments_nb(returns, self.long, 2)[1])
+        short, long = (rolling_moments_nb(returns, n, 2, features.start_row % n)[1] for n in (self.short, self.long))
+        return _divide(short, long)
 
 
 class VolatilityOnly(Detector):
@@ -157,7 +158,7 @@ class VolatilityOnly(Detector):
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
-        return rolling_moments_nb(features.column("log_return"), self.window, 2)[1]
+        return rolling_moments_nb(features.column("log_return"), self.window, 2, features.start_row % self.window)[1]
 
 
 def _check_window(name: str, window: int, least: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from foreshock.data.books.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
 from foreshock.data.checks import check_texts, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import absolute_row
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
 from foreshock.engine.features.features import Features
@@ -124,10 +125,12 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
         out[at] = values
         return out
 
-    rows = BatchRows({name: spread(values) for name, values in _fields(book).items()}, _SERIES)
+    time = start + np.arange(n_rows) * book.interval
+    fields = {name: spread(values) for name, values in _fields(book).items()}
+    rows = BatchRows(fields, _SERIES, start_row=absolute_row(time, book.interval))
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.concatenate([formula(rows) for formula in formulas], axis=1)[:, None, :]
-    return Features(start + np.arange(n_rows) * book.interval, (book.symbol,), tuple(features), values, book.interval)
+    return Features(time, (book.symbol,), tuple(features), values, book.interval)
 
 
 class BookStream(Shown):
@@ -162,6 +165,8 @@ class BookStream(Shown):
         check_type("snapshot", snapshot, Book, "read one with fs.read_book")
         if len(snapshot) != 1:
             raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; pass one row, see Book.rows")
+        if self._first is None:
+            self._rows.start_row = absolute_row(np.array([snapshot.grid_rows()[1]]), snapshot.interval)
         first = self._first = snapshot.time[0] if self._first is None else self._first
         at = int(grid_row(snapshot.time, first, snapshot.interval)[0])
         if not self._next <= at < self._next + MAX_GRID_ROWS:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.checks import check_array, check_names, check_times, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import absolute_row
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
 from foreshock.data.show.shown import few, shown
 
@@ -70,6 +71,11 @@ class Features(Shown):
     @property
     def n_rows(self) -> int:
         return len(self.time)
+
+    @property
+    def start_row(self) -> int:
+        """Number of the first row on the grid of whole intervals since 1970, rounded down; 0 without rows."""
+        return absolute_row(self.time, self.interval)
 
     def rows(self, rows: slice) -> Features:
         """The features of a slice of rows, without a copy."""

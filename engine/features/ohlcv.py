@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from foreshock.data.bars import FIELDS, Bars
-from foreshock.data.checks import check_array, check_texts, check_type, check_whole, did_you_mean
+from foreshock.data.checks import check_array, check_integer, check_texts, check_type, check_whole, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -43,9 +42,9 @@ OHLCV_FEATURES = (
     "skew_168",
 )
 # Rows computed at a time: few enough that their arrays stay in a core's cache.
-CHUNK_ROWS = 16_384
-# Chunks start where blocks of every window start; if such rows are further apart than this, chunks do not pay.
-MAX_ALIGNMENT = 65_536
+CHUNK_ROWS = 12_000
+# A chunk has at least this many times the rows that are computed only to warm it up.
+MIN_CHUNK_OF_WARM_UP = 8
 MAX_WINDOW = 10_000_000
 
 
@@ -131,15 +130,17 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))
 
-    step = _chunk_step(parsed, bars.n_bars)
-    warm_up = _warm_up(parsed, step)
+    # The first row of a chunk needs a full window of returns before it.
+    warm_up = max(window for _, window in parsed) + 1
+    step = _chunk_step(parsed, bars.n_bars, warm_up)
+    start_row = bars.start_row
 
     def fill(starts: range) -> None:
         rows = None
         for first in starts:
             origin, stop = max(first - warm_up, 0), min(first + step, bars.n_bars)
             fields = {name: getattr(bars, name)[origin:stop] for name in FIELDS}
-            rows = BatchRows(fields, _SERIES, _third(parsed), spent=rows)
+            rows = BatchRows(fields, _SERIES, _third(parsed), rows, start_row + origin)
             with np.errstate(divide="ignore", invalid="ignore"):
                 for plane, (name, window) in zip(planes, parsed, strict=True):
                     plane[first:stop] = _formula(rows, name, window)[first - origin :]
@@ -162,25 +163,30 @@ class OhlcvStream(Shown):
         Number of symbols in each bar.
     features : sequence of str
         Names; see ``ohlcv_features``.
+    start_row : int
+        ``Bars.start_row`` of a history that begins with the first bar of the stream. With it, a stream that starts anywhere in a
+        history gives the bits of the batch over all of it as soon as its windows are full (except ``ewma_volatility_w``, which
+        depends on all earlier bars).
 
     Examples
     --------
     >>> import numpy as np
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
-    >>> stream = fs.OhlcvStream(1, ["log_return", "volatility_20"])
+    >>> stream = fs.OhlcvStream(1, ["log_return", "volatility_20"], bars.start_row)
     >>> for row in zip(bars.open, bars.high, bars.low, bars.close, bars.volume):
     ...     latest = stream.update(row)
     >>> np.array_equal(latest, fs.ohlcv_features(bars, ["log_return", "volatility_20"]).values[-1])
     True
     """
 
-    def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES) -> None:
+    def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES, start_row: int = 0) -> None:
         check_whole("n_symbols", n_symbols, 1)
+        check_integer("start_row", start_row)
         self.names = tuple(features)
         self.n_symbols = n_symbols
         self._parsed = [_parse(name) for name in features]
-        self._rows = StreamRows(_SERIES, _third(self._parsed))
+        self._rows = StreamRows(_SERIES, _third(self._parsed), start_row)
 
     def update(self, bar: Sequence[np.ndarray]) -> np.ndarray:
         """Features, shape (n_symbols, n_features), of the next bar: open, high, low, close, volume, each (n_symbols,).
@@ -228,18 +234,11 @@ def _parse(name: str) -> tuple[str, int]:
     return match[1], window
 
 
-def _chunk_step(parsed: Sequence[tuple[str, int]], n_bars: int) -> int:
-    """Rows of a chunk: a multiple of every window, so that chunks do not split blocks; all rows if that is impossible."""
-    alignment = math.lcm(*(window for _, window in parsed if window))
-    if any(name in _RECURSIVE for name, _ in parsed) or alignment > MAX_ALIGNMENT:
+def _chunk_step(parsed: Sequence[tuple[str, int]], n_bars: int, warm_up: int) -> int:
+    """Rows of a chunk; all rows if a feature depends on all rows before it."""
+    if any(name in _RECURSIVE for name, _ in parsed):
         return max(n_bars, 1)
-    return alignment * max(CHUNK_ROWS // alignment, 1)
-
-
-def _warm_up(parsed: Sequence[tuple[str, int]], step: int) -> int:
-    """Rows before a chunk that its first row needs, rounded up to the start of a block."""
-    alignment = math.lcm(*(window for _, window in parsed if window))
-    return min(-(-(max(window for _, window in parsed) + 1) // alignment) * alignment, step)
+    return max(CHUNK_ROWS, MIN_CHUNK_OF_WARM_UP * warm_up)
 
 
 def _third(parsed: Sequence[tuple[str, int]]) -> frozenset[tuple[str, int]]:

@@ -69,6 +69,8 @@ class BatchRows:
     spent : BatchRows, optional
         Rows of the previous chunk, no longer needed. Their buffers are released one at a time, so that the allocator can reuse each
         for its successor; released all at once, the memory would return to the system and be zeroed again.
+    start_row : int
+        Number of the first row on the absolute grid; see ``foreshock.data.interval.absolute_row``.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class BatchRows:
         series: Series,
         third: Collection[tuple[str, int]] = (),
         spent: BatchRows | None = None,
+        start_row: int = 0,
     ) -> None:
         self._known: dict[_Key, np.ndarray] = {("series", k): x for k, x in fields.items()}
         self._made = series
         self._third = third
         self._spent = spent._known if spent is not None else {}
+        self._start_row = start_row
 
     def _once(self, key: _Key, make: Callable[[], np.ndarray]) -> np.ndarray:
         if key not in self._known:
@@ -120,16 +124,18 @@ class BatchRows:
     def moments(self, name: str, window: int) -> np.ndarray:
         """Deviation of the last row from the mean, standard deviation and, if in ``third``, skewness."""
         order = 3 if (name, window) in self._third else 2
-        return self._once(("moments", name, window), lambda: rolling_moments_nb(self.series(name), window, order))
+        phase = self._start_row % window
+        return self._once(("moments", name, window), lambda: rolling_moments_nb(self.series(name), window, order, phase))
 
     def mean(self, name: str, window: int) -> np.ndarray:
-        return rolling_mean_nb(self.series(name), window)
+        return rolling_mean_nb(self.series(name), window, self._start_row % window)
 
     def sums(self, name: str, window: int) -> np.ndarray:
-        return self._once(("sums", name, window), lambda: rolling_sum_nb(self.series(name), window))
+        phase = self._start_row % window
+        return self._once(("sums", name, window), lambda: rolling_sum_nb(self.series(name), window, phase))
 
     def highest(self, name: str, window: int) -> np.ndarray:
-        return rolling_max_nb(self.series(name), window)
+        return rolling_max_nb(self.series(name), window, self._start_row % window)
 
     def rank(self, name: str, window: int) -> np.ndarray:
         return rolling_rank_nb(self.series(name), window)
@@ -139,15 +145,16 @@ class BatchRows:
 
     def covariance(self, name: str, other: str, window: int) -> np.ndarray:
         """Covariance of each column with the single column of ``other``."""
-        return rolling_covariance_nb(self.series(name), self.series(other), window)[:, :, 0]
+        return rolling_covariance_nb(self.series(name), self.series(other), window, self._start_row % window)[:, :, 0]
 
 
 class StreamRows:
     """The current row only, shape (1, n_columns); rolling statistics keep their own state. See ``BatchRows`` for the parameters."""
 
-    def __init__(self, series: Series, third: Collection[tuple[str, int]] = ()) -> None:
+    def __init__(self, series: Series, third: Collection[tuple[str, int]] = (), start_row: int = 0) -> None:
         self._made = series
         self._third = third
+        self.start_row = start_row
         self._streams: dict[tuple[object, ...], Any] = {}
         self._known: dict[tuple[object, ...], np.ndarray] = {}
 
@@ -185,17 +192,20 @@ class StreamRows:
         return self._once(("filled", name), _LastKnown, name)[None]
 
     def moments(self, name: str, window: int) -> np.ndarray:
-        order = 3 if (name, window) in self._third else 2
-        return self._once(("moments", name, window), lambda width: MomentsStream(window, width, order), name)[:, None]
+        order, phase = 3 if (name, window) in self._third else 2, self.start_row % window
+        return self._once(("moments", name, window), lambda width: MomentsStream(window, width, order, phase), name)[:, None]
 
     def mean(self, name: str, window: int) -> np.ndarray:
-        return self._once(("mean", name, window), lambda width: MeanStream(window, width), name)[None]
+        phase = self.start_row % window
+        return self._once(("mean", name, window), lambda width: MeanStream(window, width, phase), name)[None]
 
     def sums(self, name: str, window: int) -> np.ndarray:
-        return self._once(("sum", name, window), lambda width: SumStream(window, width), name)[None]
+        phase = self.start_row % window
+        return self._once(("sum", name, window), lambda width: SumStream(window, width, phase), name)[None]
 
     def highest(self, name: str, window: int) -> np.ndarray:
-        return self._once(("max", name, window), lambda width: MaxStream(window, width), name)[None]
+        phase = self.start_row % window
+        return self._once(("max", name, window), lambda width: MaxStream(window, width, phase), name)[None]
 
     def rank(self, name: str, window: int) -> np.ndarray:
         return self._once(("rank", name, window), lambda width: RankStream(window, width), name)[None]
@@ -204,8 +214,8 @@ class StreamRows:
         return self._once(("ewma", name, window), lambda width: EwmaStream(2.0 / (window + 1.0), width), name)[None]
 
     def covariance(self, name: str, other: str, window: int) -> np.ndarray:
-        key = ("covariance", name, other, window)
-        return self._once(key, lambda width: CovarianceStream(window, width, 1), name, other)[None, :, 0]
+        key, phase = ("covariance", name, other, window), self.start_row % window
+        return self._once(key, lambda width: CovarianceStream(window, width, 1, phase), name, other)[None, :, 0]
 
 
 class _Lag:

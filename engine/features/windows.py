@@ -90,7 +90,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     check_text("symbol", symbol)
     check_type("windows", windows, TradeWindows, "make them with fs.trade_windows")
     formulas, series = _formulas(features)
-    rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series)
+    rows = BatchRows({name: getattr(windows, name)[:, None] for name in _FIELDS}, series, start_row=windows.start_row)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.concatenate([formula(rows) for formula in formulas], axis=1)[:, None, :]
     return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
@@ -130,6 +130,8 @@ class WindowStream(Shown):
             raise DataError(f"update takes one window, got {len(window)}; pass one row, see TradeWindows.rows")
         if self._next is not None and window.time[0] != self._next:
             raise DataError(f"windows must be consecutive, got {window.time[0]}, expected {self._next}; pass empty windows too")
+        if self._next is None:
+            self._rows.start_row = window.start_row
         self._next = window.time[0] + window.interval
         self._rows.take({name: getattr(window, name) for name in _FIELDS})
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,9 +6,11 @@ accumulates, and deleting later rows changes no bit of earlier results. Sums are
 anchor, which lies in every window that ends there: at a price of 6e4 with noise of 0.01 the differences are exact, and a flat
 window sums to exactly zero. If the anchor is NaN, all those windows are NaN, as they should be.
 
-A batch kernel processes four columns at a time; its stream performs the same steps for one row, so both give the same bits. Blocks
-start at multiples of the window, counted from the first row: a batch that starts at such a multiple gives the same bits as one over
-all rows.
+A batch kernel processes four columns at a time; its stream performs the same steps for one row, so both give the same bits.
+
+Blocks start at multiples of the window on the grid of all rows. ``phase`` is the number of the first row on that grid, modulo the
+window; 0 counts from the first row. With the right phase, a history that is cut on the left gives the same bits in every full
+window: the rows before the first multiple are the end of a block, and no full window ends in it.
 """
 
 import numpy as np
@@ -20,13 +22,13 @@ LEAST = (-np.inf, -np.inf, -np.inf, -np.inf)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def rolling_moments_nb(x, window, order):
+def rolling_moments_nb(x, window, order, phase=0):
     """Deviation of the last row from the mean, standard deviation, and skewness (for ``order`` 3) of the last ``window`` rows.
 
     With ``r = pandas.DataFrame(x).rolling(window)`` they equal ``x - r.mean()``, ``r.std()``, ``r.skew()``. A window with a NaN
     gives NaN; a flat window has deviation and standard deviation exactly 0, and NaN for skewness.
 
-    x : (n_rows, n_symbols); window >= 2. Returns (order, n_rows, n_symbols).
+    x : (n_rows, n_symbols); window >= 2; 0 <= phase < window. Returns (order, n_rows, n_symbols).
     """
     n_rows, n_symbols = x.shape
     flat = _flat(x)
@@ -38,7 +40,7 @@ def rolling_moments_nb(x, window, order):
     d = np.empty(window * width)
     sums = np.empty((3, window * width))
     tails = np.empty((3, window * WIDTH))
-    for start in range(0, n_rows, window):
+    for start in range((window - phase) % window, n_rows, window):
         stop = min(start + window, n_rows)
         for lane in range(0, width, WIDTH):
             at = min(lane, width - WIDTH)
@@ -46,7 +48,7 @@ def rolling_moments_nb(x, window, order):
                 _lane_sums(flat, start, stop, window, width, at, 3, d, sums, tails)
             else:
                 _lane_sums(flat, start, stop, window, width, at, 2, d, sums, tails)
-        first = start if start > 0 else window - 1
+        first = max(start, window - 1)
         if first < stop:
             block = slice((first - start) * width, (stop - start) * width)
             to = slice(first * width, stop * width)
@@ -73,17 +75,19 @@ def _lane_sums(x, start, stop, window, width, lane, order, d, sums, tails):
     anchor = load(x, np.uint64(start * width + lane))
     s1, s2, s3 = ZERO, ZERO, ZERO
     if start > 0:
-        for j in range(window - 1, -1, -1):
-            to = np.uint64(j * WIDTH)
-            store(tails[0], to, s1)
-            store(tails[1], to, s2)
-            if order == 3:
-                store(tails[2], to, s3)
+        low = max(window - start - 1, 0)
+        for k in range(order):
+            store(tails[k], np.uint64((window - 1) * WIDTH), ZERO)
+        for j in range(window - 1, low, -1):
+            to = np.uint64((j - 1) * WIDTH)
             away = subtract(load(x, np.uint64((start - window + j) * width + lane)), anchor)
             square = multiply(away, away)
             s1, s2 = add(s1, away), add(s2, square)
+            store(tails[0], to, s1)
+            store(tails[1], to, s2)
             if order == 3:
                 s3 = add(s3, multiply(square, away))
+                store(tails[2], to, s3)
     else:
         tails[:] = 0.0
     s1, s2, s3 = ZERO, ZERO, ZERO
@@ -126,8 +130,8 @@ def _skewness(s1, s2, s3, window, out):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def rolling_mean_nb(x, window):
-    """Equals ``pandas.DataFrame(x).rolling(window).mean()``; x : (n_rows, n_symbols), window >= 1."""
+def rolling_mean_nb(x, window, phase=0):
+    """Equals ``pandas.DataFrame(x).rolling(window).mean()``; x : (n_rows, n_symbols), window >= 1, 0 <= phase < window."""
     n_rows, n_symbols = x.shape
     flat = _flat(x)
     width = max(n_symbols, WIDTH)
@@ -137,29 +141,31 @@ def rolling_mean_nb(x, window):
     tail = np.zeros(window * WIDTH)
     share = 1.0 / window
     shares = share, share, share, share
-    for start in range(0, n_rows, window):
+    for start in range((window - phase) % window, n_rows, window):
         stop = min(start + window, n_rows)
         for lane in range(0, width, WIDTH):
             at = min(lane, width - WIDTH)
             anchor = load(flat, np.uint64(start * width + at))
             total = ZERO
             if start > 0:
-                for j in range(window - 1, -1, -1):
+                low = max(window - start - 1, 0)
+                for j in range(window - 1, low, -1):
                     store(tail, np.uint64(j * WIDTH), total)
                     total = add(total, subtract(load(flat, np.uint64((start - window + j) * width + at)), anchor))
+                store(tail, np.uint64(low * WIDTH), total)
             total = ZERO
             for j in range(stop - start):
                 to = np.uint64((start + j) * width + at)
                 total = add(total, subtract(load(flat, to), anchor))
-                if start > 0 or j == window - 1:
+                if start + j >= window - 1:
                     both = add(load(tail, np.uint64(j * WIDTH)), total)
                     store(line, to, add(anchor, multiply(both, shares)))
     return out if width == n_symbols else np.ascontiguousarray(out[:, :n_symbols])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def rolling_max_nb(x, window):
-    """Equals ``pandas.DataFrame(x).rolling(window).max()``; x : (n_rows, n_symbols), window >= 1.
+def rolling_max_nb(x, window, phase=0):
+    """Equals ``pandas.DataFrame(x).rolling(window).max()``; x : (n_rows, n_symbols), window >= 1, 0 <= phase < window.
 
     The block merge of van Herk (1992): the larger of a suffix maximum and a prefix maximum.
     """
@@ -170,30 +176,32 @@ def rolling_max_nb(x, window):
     out[: window - 1] = np.nan
     line = out.reshape(n_rows * width)
     tail = np.full(window * WIDTH, -np.inf)
-    for start in range(0, n_rows, window):
+    for start in range((window - phase) % window, n_rows, window):
         stop = min(start + window, n_rows)
         for lane in range(0, width, WIDTH):
             at = min(lane, width - WIDTH)
             top = LEAST
             if start > 0:
-                for j in range(window - 1, -1, -1):
+                low = max(window - start - 1, 0)
+                for j in range(window - 1, low, -1):
                     store(tail, np.uint64(j * WIDTH), top)
                     top = larger(top, load(flat, np.uint64((start - window + j) * width + at)))
+                store(tail, np.uint64(low * WIDTH), top)
             top = LEAST
             for j in range(stop - start):
                 to = np.uint64((start + j) * width + at)
                 top = larger(top, load(flat, to))
-                if start > 0 or j == window - 1:
+                if start + j >= window - 1:
                     store(line, to, larger(load(tail, np.uint64(j * WIDTH)), top))
     return out if width == n_symbols else np.ascontiguousarray(out[:, :n_symbols])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def rolling_covariance_nb(x, y, window):
+def rolling_covariance_nb(x, y, window, phase=0):
     """Sample covariance of each column of x with each of y over the last ``window`` rows.
 
     ``out[:, a, b]`` equals ``pandas.Series(x[:, a]).rolling(window).cov(pandas.Series(y[:, b]))``, NaN where either has a NaN in
-    the window. x : (n_rows, n_x); y : (n_rows, n_y); window >= 2. Returns (n_rows, n_x, n_y).
+    the window. x : (n_rows, n_x); y : (n_rows, n_y); window >= 2; 0 <= phase < window. Returns (n_rows, n_x, n_y).
     """
     n_rows, n_x = x.shape
     n_y = y.shape[1]
@@ -201,33 +209,48 @@ def rolling_covariance_nb(x, y, window):
     tail_x = np.zeros((window, n_x))
     tail_y = np.zeros((window, n_y))
     tail_xy = np.zeros((window, n_x, n_y))
-    for start in range(0, n_rows, window):
+    for start in range((window - phase) % window, n_rows, window):
         if start > 0:
-            before = slice(start - window, start)
-            _begin_covariance(x[before], y[before], x[start], y[start], tail_x, tail_y, tail_xy)
+            first = max(start - window, 0)
+            _begin_covariance(x[first:start], y[first:start], x[start], y[start], tail_x, tail_y, tail_xy)
         head_x = np.zeros(n_x)
         head_y = np.zeros(n_y)
         head_xy = np.zeros((n_x, n_y))
         for j in range(min(window, n_rows - start)):
             row = start + j
             _advance_covariance(
-                x[row], y[row], x[start], y[start], tail_x, tail_y, tail_xy, head_x, head_y, head_xy, j, start > 0, out[row]
+                x[row],
+                y[row],
+                x[start],
+                y[start],
+                tail_x,
+                tail_y,
+                tail_xy,
+                head_x,
+                head_y,
+                head_xy,
+                j,
+                row >= window - 1,
+                out[row],
             )
     return out
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _begin_covariance(before_x, before_y, anchor_x, anchor_y, tail_x, tail_y, tail_xy):
-    window, n_x = before_x.shape
-    n_y = before_y.shape[1]
-    for j in range(window - 2, -1, -1):
+    window, n_x = tail_x.shape
+    n_y = tail_y.shape[1]
+    # At the beginning of a history, the rows before a block may be fewer than a window.
+    missing = window - len(before_x)
+    for j in range(window - 2, max(missing - 1, 0) - 1, -1):
+        row = j + 1 - missing
         for a in range(n_x):
-            tail_x[j, a] = tail_x[j + 1, a] + (before_x[j + 1, a] - anchor_x[a])
+            tail_x[j, a] = tail_x[j + 1, a] + (before_x[row, a] - anchor_x[a])
         for b in range(n_y):
-            tail_y[j, b] = tail_y[j + 1, b] + (before_y[j + 1, b] - anchor_y[b])
+            tail_y[j, b] = tail_y[j + 1, b] + (before_y[row, b] - anchor_y[b])
         for a in range(n_x):
             for b in range(n_y):
-                product = (before_x[j + 1, a] - anchor_x[a]) * (before_y[j + 1, b] - anchor_y[b])
+                product = (before_x[row, a] - anchor_x[a]) * (before_y[row, b] - anchor_y[b])
                 tail_xy[j, a, b] = tail_xy[j + 1, a, b] + product
 
 
@@ -242,7 +265,7 @@ def _advance_covariance(row_x, row_y, anchor_x, anchor_y, tail_x, tail_y, tail_x
     for a in range(n_x):
         for b in range(n_y):
             head_xy[a, b] += (row_x[a] - anchor_x[a]) * (row_y[b] - anchor_y[b])
-    if not full and j < window - 1:
+    if not full:
         return
     n = float(window)
     for a in range(n_x):
@@ -286,25 +309,27 @@ def _stream_moments(sums, window, out):
 class _SumsStream:
     """Sums over the last ``window`` rows of d, the row less the first of its block, and of its powers up to ``order``."""
 
-    def __init__(self, window: int, n_symbols: int, order: int) -> None:
-        self._block = np.empty((window, n_symbols))
+    def __init__(self, window: int, n_symbols: int, order: int, phase: int) -> None:
+        # The rows of the first block that lie before the history are zero; no full window uses them.
+        self._block = np.zeros((window, n_symbols))
         self._tail = np.zeros((order, window, n_symbols))
         self._head = np.zeros((order, n_symbols))
         self._sums = np.empty((order + 1, n_symbols))
-        self._count = 0
+        self._count = phase
+        self._full = phase + window
 
     def _take(self, row: np.ndarray) -> bool:
         """Take the next row; returns whether the window is full."""
         _stream_sums(self._block, row, self._count, self._tail, self._head, self._sums)
         self._count += 1
-        return self._count >= len(self._block)
+        return self._count >= self._full
 
 
 class MomentsStream(_SumsStream):
     """``rolling_moments_nb`` one row at a time; ``update`` returns (order, n_symbols)."""
 
-    def __init__(self, window: int, n_symbols: int, order: int = 2) -> None:
-        super().__init__(window, n_symbols, order)
+    def __init__(self, window: int, n_symbols: int, order: int = 2, phase: int = 0) -> None:
+        super().__init__(window, n_symbols, order, phase)
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
@@ -317,8 +342,8 @@ class MomentsStream(_SumsStream):
 class MeanStream(_SumsStream):
     """``rolling_mean_nb`` one row at a time."""
 
-    def __init__(self, window: int, n_symbols: int) -> None:
-        super().__init__(window, n_symbols, 1)
+    def __init__(self, window: int, n_symbols: int, phase: int = 0) -> None:
+        super().__init__(window, n_symbols, 1, phase)
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
@@ -330,11 +355,12 @@ class MeanStream(_SumsStream):
 class MaxStream:
     """``rolling_max_nb`` one row at a time."""
 
-    def __init__(self, window: int, n_symbols: int) -> None:
-        self._block = np.empty((window, n_symbols))
+    def __init__(self, window: int, n_symbols: int, phase: int = 0) -> None:
+        self._block = np.full((window, n_symbols), -np.inf)
         self._tail = np.full((window, n_symbols), -np.inf)
-        self._head = np.empty(n_symbols)
-        self._count = 0
+        self._head = np.full(n_symbols, -np.inf)
+        self._count = phase
+        self._full = phase + window
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
@@ -346,30 +372,31 @@ class MaxStream:
         self._block[j] = row
         self._head = np.maximum(self._head, row)
         self._count += 1
-        return np.maximum(self._tail[j], self._head) if self._count >= len(self._block) else np.full(len(row), np.nan)
+        return np.maximum(self._tail[j], self._head) if self._count >= self._full else np.full(len(row), np.nan)
 
 
 class CovarianceStream:
     """``rolling_covariance_nb`` one row at a time."""
 
-    def __init__(self, window: int, n_x: int, n_y: int) -> None:
+    def __init__(self, window: int, n_x: int, n_y: int, phase: int = 0) -> None:
         self.window = window
-        self._block_x, self._block_y = np.empty((window, n_x)), np.empty((window, n_y))
+        self._block_x, self._block_y = np.zeros((window, n_x)), np.zeros((window, n_y))
         self._tails = np.zeros((window, n_x)), np.zeros((window, n_y)), np.zeros((window, n_x, n_y))
         self._heads = np.zeros(n_x), np.zeros(n_y), np.zeros((n_x, n_y))
-        self._row = 0
+        self._count = phase
+        self._full = phase + window
 
     def update(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Take the next rows, shapes (n_x,) and (n_y,); returns (n_x, n_y)."""
-        j = self._row % self.window
+        j = self._count % self.window
         if j == 0:
-            if self._row:
+            if self._count:
                 _begin_covariance(self._block_x, self._block_y, x, y, *self._tails)
             for head in self._heads:
                 head[:] = 0.0
         self._block_x[j], self._block_y[j] = x, y
         out = np.full((len(x), len(y)), np.nan)
-        full = self._row >= self.window
+        self._count += 1
+        full = self._count >= self._full
         _advance_covariance(x, y, self._block_x[0], self._block_y[0], *self._tails, *self._heads, j, full, out)
-        self._row += 1
         return out

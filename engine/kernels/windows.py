@@ -5,8 +5,8 @@ from numba import njit
 
 
 @njit(cache=True)
-def rolling_sum_nb(x, window):
-    """Equals ``pandas.DataFrame(x).rolling(window).sum()``; x : (n_rows, n_symbols), window >= 1.
+def rolling_sum_nb(x, window, phase=0):
+    """Equals ``pandas.DataFrame(x).rolling(window).sum()``; x : (n_rows, n_symbols), window >= 1, 0 <= phase < window.
 
     As in ``engine.kernels.rolling``, a window is the end of one block and the beginning of the next. Prices are summed about an
     anchor there; here sums are about zero, so that counts stay integers and a window of zeros sums to zero.
@@ -14,9 +14,9 @@ def rolling_sum_nb(x, window):
     n_rows, n_symbols = x.shape
     out = np.full((n_rows, n_symbols), np.nan)
     tail = np.zeros((window, n_symbols))
-    for start in range(0, n_rows, window):
+    for start in range((window - phase) % window, n_rows, window):
         if start > 0:
-            for j in range(window - 2, -1, -1):
+            for j in range(window - 2, max(window - start - 1, 0) - 1, -1):
                 for i in range(n_symbols):
                     tail[j, i] = tail[j + 1, i] + x[start - window + j + 1, i]
         head = np.zeros(n_symbols)
@@ -32,11 +32,12 @@ def rolling_sum_nb(x, window):
 class SumStream:
     """``rolling_sum_nb`` one row at a time."""
 
-    def __init__(self, window: int, n_symbols: int) -> None:
+    def __init__(self, window: int, n_symbols: int, phase: int = 0) -> None:
         self._block = np.zeros((window, n_symbols))
         self._tail = np.zeros((window, n_symbols))
         self._head = np.zeros(n_symbols)
-        self._count = 0
+        self._count = phase
+        self._full = phase + window
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
@@ -50,4 +51,4 @@ class SumStream:
         self._block[j] = row
         self._head += row
         self._count += 1
-        return self._tail[j] + self._head if self._count >= window else np.full(len(row), np.nan)
+        return self._tail[j] + self._head if self._count >= self._full else np.full(len(row), np.nan)

@@ -29,6 +29,11 @@ class WalkForward(Shown):
     The purge is the longest label horizon plus the detector's lookback: without it, labels of training rows would overlap the test
     block [1]_.
 
+    Wherever the time of a history is known, which is everywhere but in a direct call of ``folds`` without ``origin``, test blocks
+    begin at whole multiples of ``test`` since 1970. The first is the first such multiple with a complete training window and gap
+    before it, so up to one test block less is tested than if blocks were counted from the first row. In return, a history that
+    begins later has the same blocks, and a model in operation is refitted at the rows at which its test refitted it.
+
     Parameters
     ----------
     train, test : str
@@ -50,6 +55,8 @@ class WalkForward(Shown):
     >>> splits = fs.WalkForward(train="5D", test="2D", embargo="1D")
     >>> splits.folds(300, np.timedelta64(1, "h"), purge=24)[0]
     Fold(train=slice(0, 120, None), test=slice(168, 216, None))
+    >>> splits.folds(300, np.timedelta64(1, "h"), purge=24, origin=1)[0]
+    Fold(train=slice(23, 143, None), test=slice(191, 239, None))
     """
 
     train: str = "365D"
@@ -66,8 +73,22 @@ class WalkForward(Shown):
         if self.mode not in ("rolling", "expanding"):
             raise ConfigError(f"mode must be 'rolling' or 'expanding', got {shown(self.mode)}")
 
-    def folds(self, n_rows: int, interval: np.timedelta64, purge: int = 0) -> list[Fold]:
+    def folds(self, n_rows: int, interval: np.timedelta64, purge: int = 0, origin: int | None = None) -> list[Fold]:
         """Folds over ``n_rows`` rows; the last test block may be shorter. More rows do not change earlier folds.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows.
+        interval : timedelta64
+            Length of a row.
+        purge : int
+            Rows between training window and test block, besides the embargo.
+        origin : int, optional
+            Number of the first row on the grid of whole intervals since 1970, such as ``Bars.start_row`` or ``Features.start_row``.
+            With it, test blocks begin at multiples of ``test`` on that grid. The first is the first multiple whose training window
+            and gap lie in the data, in both modes; training rows of the expanding mode begin with row 0. None counts the blocks
+            from the first row: its first test block begins right after one training window and the gap.
 
         Raises
         ------
@@ -75,20 +96,30 @@ class WalkForward(Shown):
             If no row is left to test on.
         """
         check_integer("n_rows", n_rows)
+        if origin is not None:
+            check_integer("origin", origin)
         parse_duration(interval, "interval")
         train = bars_in(self.train, interval, "train")
         test = bars_in(self.test, interval, "test")
         gap = purge + (bars_in(self.embargo, interval, "embargo") if self.embargo else 0)
-        first = train + gap
-        if first >= n_rows:
+        needed = train + gap
+        if needed >= n_rows:
             raise ConfigError(
                 f"train window plus gap must be shorter than the data, got train={self.train} and a gap of {gap} bars (longest "
                 f"horizon, delay, longest lookback, embargo) "
-                f"= {first} bars for {n_rows} bars of {format_duration(interval)}; shorten train, or pass more data"
+                f"= {needed} bars for {n_rows} bars of {format_duration(interval)}; shorten train, or pass more data"
+            )
+        first = needed if origin is None else needed + (-origin - needed) % test
+        if first >= n_rows:
+            raise ConfigError(
+                f"test blocks begin at multiples of test={self.test} since 1970, the first after train={self.train} and a gap of "
+                f"{gap} bars (longest horizon, delay, longest lookback, embargo); got {n_rows} bars of "
+                f"{format_duration(interval)}, where it would begin at bar {first}; train, gap and one test block need "
+                f"{needed + test} bars wherever the data begin; shorten train or test, or pass more data"
             )
         return [
             Fold(
-                slice(0 if self.mode == "expanding" else start - first, start - gap),
+                slice(0 if self.mode == "expanding" else start - needed, start - gap),
                 slice(start, min(start + test, n_rows)),
             )
             for start in range(first, n_rows, test)

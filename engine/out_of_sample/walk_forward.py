@@ -147,7 +147,7 @@ def fit_walk_forward(
         )
     check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
     check_type("splits", splits, WalkForward, 'pass fs.WalkForward(train="120D", test="60D")')
-    wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback)
+    wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback, origin=features.start_row)
     for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
         began = perf_counter()
         values[fold.test] = score_block(fitted, features, fold.test)

@@ -97,7 +97,7 @@ def model_comparison(
             raise ConfigError(f"{name} does not reconstruct rows; choose from {', '.join(MODELS)}")
         if "seed" in detector.get_params():
             detector.set_params(seed=seed)
-        folds = splits.folds(features.n_rows, features.interval, detector.lookback)
+        folds = splits.folds(features.n_rows, features.interval, detector.lookback, features.start_row)
         for sample, blocks in (
             ("in-sample", [(everything, everything)]),
             ("out-of-sample", [(fold.train, fold.test) for fold in folds]),

@@ -121,7 +121,7 @@ def strategy_comparison(
     # With as many factors as symbols, the code would be the returns themselves.
     latent = latent_factors(bars, "autoencoder", min(3, bars.n_symbols - 1), splits, seed=seed) if bars.n_symbols > 1 else None
     on_step("regimes and latent factors")
-    first = splits.folds(bars.n_bars, bars.interval, 0)[0].test.start
+    first = splits.folds(bars.n_bars, bars.interval, 0, bars.start_row)[0].test.start
     told, sampling = _Knowledge(signals, regimes, latent), _Sampling(n_draws, n_bootstrap, seed)
     rows = _rows(bars, told, slice(first, bars.n_bars), costs, "out-of-sample", sampling, on_step)
     of_year = np.flatnonzero(bars.time.astype("datetime64[Y]") == np.datetime64(str(year), "Y"))

@@ -94,7 +94,7 @@ def walk_forward_all(
     results: Any = Parallel(n_jobs=-1, return_as="generator")(
         delayed(_scored)(detectors[label], features, splits, purge, train_scores) for label in apart
     )
-    n_folds = len(splits.folds(features.n_rows, features.interval, purge))
+    n_folds = len(splits.folds(features.n_rows, features.interval, purge, features.start_row))
     for label, result in zip(apart, results, strict=True):
         for _ in range(n_folds):
             on_fold(label)

@@ -315,7 +315,7 @@ class Study(Shown):
         bars, _ = clean(self.bars)
         detectors = self.labelled_detectors()
         purge = self._purge(detectors)
-        first = self.splits.folds(bars.n_bars, bars.interval, purge)[0].test.start
+        first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
         trained = ohlcv_features(bars.head(first), self.features)
         fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
         pipeline = Pipeline(self.features, fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
@@ -330,7 +330,7 @@ class Study(Shown):
         self._probe_threshold(bars)
         check_moves_fit(bars, self.horizons, self.delay)
         purge = self._purge(detectors)
-        folds = self.splits.folds(bars.n_bars, bars.interval, purge)
+        folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)
         return _Plan(detectors, bars, quality, purge, len(folds), setting, self._strategies())
 

@@ -259,7 +259,7 @@ def choose_walk_forward(
         returns = returns - backtest_grid(bars, [np.zeros(bars.shape)], costs, account).returns
     year = np.sqrt(bars_per_year(bars.interval))
     stitched, rows = np.full(bars.shape, np.nan), []
-    folds = splits.folds(bars.n_bars, bars.interval, 0)
+    folds = splits.folds(bars.n_bars, bars.interval, 0, bars.start_row)
     for fold in folds:
         train, test = _sharpe(returns[fold.train]), _sharpe(returns[fold.test])
         # A set that never traded has no Sharpe ratio and is chosen, the first of them, only if no set has one.

@@ -115,8 +115,8 @@ class Costs(Shown):
             return np.empty((0, 0))
         window = bars_in(self.impact_window, bars.interval, "impact_window")
         spread, volume = (
-            _trailing_mean((bars.high - bars.low) / bars.close, window),
-            _trailing_mean(bars.volume * bars.close, window),
+            _trailing_mean((bars.high - bars.low) / bars.close, window, bars.start_row),
+            _trailing_mean(bars.volume * bars.close, window, bars.start_row),
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             impact = self.impact * spread * np.sqrt(capital / volume)
@@ -124,7 +124,7 @@ class Costs(Shown):
         return np.where(np.isnan(known), np.inf, known)
 
 
-def _trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
+def _trailing_mean(values: np.ndarray, window: int, start_row: int) -> np.ndarray:
     """Mean of the known values in the window that ends with each row; NaN if none is known."""
     from foreshock.engine.kernels.rolling import rolling_mean_nb
 
@@ -133,9 +133,11 @@ def _trailing_mean(values: np.ndarray, window: int) -> np.ndarray:
     known = ~np.isnan(values)
     padded = np.vstack([np.zeros((window - 1, values.shape[1])), np.where(known, values, 0.0)])
     counted = np.vstack([np.zeros((window - 1, values.shape[1])), known.astype(np.float64)])
-    share = rolling_mean_nb(counted, window)[window - 1 :]
+    # The padding comes before the first row.
+    phase = (start_row - (window - 1)) % window
+    share = rolling_mean_nb(counted, window, phase)[window - 1 :]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return rolling_mean_nb(padded, window)[window - 1 :] / share
+        return rolling_mean_nb(padded, window, phase)[window - 1 :] / share
 
 
 DEFAULT_COSTS = Costs()

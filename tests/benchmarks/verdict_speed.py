@@ -46,7 +46,7 @@ def main() -> None:
             study.horizons,
             study.event_cooldown,
             study.delay,
-            splits.folds(bars.n_bars, bars.interval, purge)[0].test.start,
+            splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start,
             study.n_bootstrap,
             study.n_surrogates,
             study.surrogate_family,

@@ -35,7 +35,7 @@ def test_the_studies_fit_bars_of_any_interval(interval):
     chosen = bars.select(config.data.symbols or ())
     study = fs.Study.from_config(config, chosen)
     assert chosen.symbols == bars.symbols[:4]
-    folds = study.splits.folds(bars.n_bars, bars.interval, 100)
+    folds = study.splits.folds(bars.n_bars, bars.interval, 100, bars.start_row)
     assert (folds[0].train.stop - folds[0].train.start, folds[0].test.stop - folds[0].test.start) == (1_500, 375)
     assert isinstance(study.threshold, fs.RollingQuantile)
     assert (study.threshold.q, parse_duration(study.threshold.window)) == (0.95, 250 * step)

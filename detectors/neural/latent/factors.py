@@ -196,7 +196,7 @@ def latent_factors(
     volatility = lagged_volatility(bars.returns())
     sections = CrossSections(bars.returns() / volatility, lagged_ranks(ohlcv_features(bars, characteristics).values))
     out = _Tables(bars, n_factors)
-    for fold in splits.folds(bars.n_bars, bars.interval):
+    for fold in splits.folds(bars.n_bars, bars.interval, origin=bars.start_row):
         train, test = sections.rows(fold.train), sections.rows(fold.test)
         cols = np.flatnonzero(train.known().mean(axis=0) >= LEAST_TRAINED)
         if len(cols) > n_factors:

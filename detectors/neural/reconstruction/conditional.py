@@ -52,11 +52,11 @@ class ConditionalAutoencoder(Autoencoder):
     def _n_context(self, n_features: int) -> int:
         return n_features
 
-    def _context(self, values: np.ndarray) -> np.ndarray:
+    def _context(self, values: np.ndarray, start_row: int) -> np.ndarray:
         medians = median_over_symbols(values)
         before = np.full_like(medians, np.nan)
         before[1:] = medians[:-1]
-        return rolling_mean_nb(before, self.state_window)
+        return rolling_mean_nb(before, self.state_window, start_row % self.state_window)
 
 
 def median_over_symbols(values: np.ndarray) -> np.ndarray:

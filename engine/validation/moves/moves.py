@@ -50,14 +50,14 @@ def moves_after(bars: Bars, horizon: int, delay: int = 1) -> Moves:
     if n > 0:
         start, end = slice(delay, delay + n), slice(delay + horizon - 1, delay + horizon - 1 + n)
         # All bars in between must be known too; path passes their NaN on to the signed move.
-        path[:n] = np.abs(first[start]) + _sum_before(np.abs(later), horizon - 1)[end]
-        variance[:n] = first[start] ** 2 + _sum_before(later**2, horizon - 1)[end]
+        path[:n] = np.abs(first[start]) + _sum_before(np.abs(later), horizon - 1, bars.start_row)[end]
+        variance[:n] = first[start] ** 2 + _sum_before(later**2, horizon - 1, bars.start_row)[end]
         signed[:n] = np.log(bars.close[end] / bars.open[start]) + 0 * path[:n]
     return Moves(horizon, delay, signed, path, variance)
 
 
-def _sum_before(x: np.ndarray, n: int) -> np.ndarray:
-    return np.zeros_like(x) if n == 0 else rolling_mean_nb(x, n) * n
+def _sum_before(x: np.ndarray, n: int, start_row: int) -> np.ndarray:
+    return np.zeros_like(x) if n == 0 else rolling_mean_nb(x, n, start_row % n) * n
 
 
 def expected_log_path(bars: Bars, moves: Moves) -> np.ndarray:
@@ -115,9 +115,11 @@ def volatility_regressors(bars: Bars, typical: np.ndarray) -> np.ndarray:
        forecasting of return volatility.
     """
     absolute = np.abs(bars.returns())
-    mean = [_log(rolling_mean_nb(absolute, window), typical) for window in HAR_WINDOWS]
+    start_row = bars.start_row
+    mean = [_log(rolling_mean_nb(absolute, window, start_row % window), typical) for window in HAR_WINDOWS]
     # Rounding can make the mean of squares slightly negative. Over one bar the two means are equal, so the root starts at 6 bars.
-    root = [_log(np.sqrt(np.maximum(rolling_mean_nb(absolute**2, window), 0.0)), typical) for window in HAR_WINDOWS[1:]]
+    square = [np.maximum(rolling_mean_nb(absolute**2, window, start_row % window), 0.0) for window in HAR_WINDOWS[1:]]
+    root = [_log(np.sqrt(mean_square), typical) for mean_square in square]
     bends = [(short - logs[-1]) ** 2 for logs in (mean, root) for short in logs[:-1]]
     return np.stack([*mean, *root, *bends, _log(np.log(bars.high / bars.low), typical)], axis=-1)
 
@@ -131,7 +133,8 @@ def volume_regressors(bars: Bars) -> np.ndarray:
     quote = bars.close * bars.volume
     traded = [column[column > 0] for column in quote.T]
     usual = np.array([np.median(column) if column.size else np.nan for column in traded])
-    logs = np.stack([_log(rolling_mean_nb(quote, window), usual) for window in HAR_WINDOWS], axis=-1)
+    means = [rolling_mean_nb(quote, window, bars.start_row % window) for window in HAR_WINDOWS]
+    logs = np.stack([_log(mean, usual) for mean in means], axis=-1)
     logs[:, np.isnan(usual)] = 0.0
     return logs
 

@@ -114,11 +114,12 @@ def test_a_symbol_that_ends_or_comes_late_stays_unknown(bars, name):
     ends, starts = 24 * 100, 24 * 70
     holed = without(without(bars, slice(ends, None), 7), slice(0, starts), 0)
     factors = fs.latent_factors(holed, name, 2, SPLITS, epochs=6)
-    # It is listed after more than half of the first training window: not in the first block.
-    first = slice(24 * 61, 24 * 91)
+    # Blocks begin on days 82 and 112, multiples of 30 days since 1970. It is listed after more than half of the first training
+    # window: not in the first block.
+    first = slice(24 * 82, 24 * 112)
     assert np.isnan(factors.weights[first, :, 0]).all()
     assert not np.isnan(factors.weights[24 * 125 :, :, 0]).all()
-    gone = slice(ends + 1, 24 * 121)
+    gone = slice(ends + 1, 24 * 112)
     # The market goes on without it, and so do the portfolios, but for the bar in which it ends.
     assert not np.isnan(factors.codes[gone]).any()
     assert np.isnan(factors.factor_returns[ends]).all()

@@ -80,7 +80,7 @@ def test_a_covariance_stream_gives_the_bits_of_its_batch_kernel(window):
 
 
 def stream_all(bars: Bars, names: tuple[str, ...]) -> np.ndarray:
-    stream = OhlcvStream(bars.n_symbols, names)
+    stream = OhlcvStream(bars.n_symbols, names, bars.start_row)
     columns = [getattr(bars, name) for name in FIELDS]
     return np.stack([stream.update([column[row] for column in columns]) for row in range(bars.n_bars)])
 
@@ -110,7 +110,7 @@ def test_chunks_and_threads_change_no_bit(chunk, n_threads, monkeypatch):
     assert np.array_equal(ohlcv_features(bars, names, n_threads).values, whole, equal_nan=True)
 
 
-def test_windows_that_share_no_short_multiple_are_computed_in_one_chunk():
+def test_windows_that_share_no_short_multiple_equal_their_pandas_expressions():
     names = ("volatility_101", "volatility_103", "volatility_107", "return_500")
     bars = make_bars(n_bars=2_000, n_symbols=2, seed=6)
     expected = pd.DataFrame(bars.returns()).rolling(107).std()

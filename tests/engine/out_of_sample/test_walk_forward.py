@@ -61,7 +61,9 @@ def test_later_rows_never_move_earlier_folds():
 def test_each_block_is_scored_by_a_model_that_saw_only_the_rows_before_its_gap():
     scores = walk_forward(Recorder(3), counting_features(60), WalkForward("10h", "5h", "2h"), label_bars=4)
     values = scores.values[:, 0]
-    first = 10 + 3 + 4 + 2
+    # The first multiple of 5 hours since 1970 after the training window and the gap: 2024 began 473,352 hours after 1970.
+    first = 23
+    assert (473_352 + first) % 5 == 0
     assert np.isnan(values[:first]).all()
     for row in range(first, 60):
         block_start = first + (row - first) // 5 * 5
@@ -82,7 +84,10 @@ def test_a_rolling_detector_has_its_lookback_at_the_start_of_every_block():
     blocks = walk_forward(make_detector("mad", window=100), features, WalkForward("10D", "3D", embargo=None)).values
     whole = make_detector("mad", window=100).fit(features).score(features).values
     scored = ~np.isnan(blocks)
-    assert scored[340:].all()
+    first = int(np.argmax(scored.all(axis=1)))
+    assert (features.start_row + first) % 72 == 0
+    assert 340 <= first < 340 + 72
+    assert scored[first:].all()
     np.testing.assert_allclose(blocks[scored], whole[scored], rtol=1e-9)
 
 

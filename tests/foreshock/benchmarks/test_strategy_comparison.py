@@ -49,7 +49,7 @@ def test_the_returns_of_the_years_compound_to_the_whole(table):
 def test_out_of_sample_avoidance_is_that_of_walk_forward_alerts(table, bars):
     scores = walk_forward(make_detector("zscore"), ohlcv_features(bars), SPLITS)
     alerts = scores.signals(RollingQuantile(QUANTILE, THRESHOLD_WINDOW))
-    first = SPLITS.folds(bars.n_bars, bars.interval, 0)[0].test.start
+    first = SPLITS.folds(bars.n_bars, bars.interval, 0, bars.start_row)[0].test.start
     rows = slice(first, bars.n_bars)
     result = backtest(bars.rows(rows), AnomalyAvoidance().weights(bars.rows(rows), alerts.rows(rows)), DEFAULT_COSTS)
     row = table.loc[("out-of-sample", "anomaly_avoidance[zscore]")]

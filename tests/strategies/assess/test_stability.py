@@ -108,17 +108,17 @@ def turning_market(n_bars=1_200):
 def test_the_set_that_was_best_before_is_traded_until_the_past_shows_another():
     bars, sets = turning_market()
     found = choose_walk_forward(bars, sets, WalkForward("200h", "100h", embargo=None), FREE)
-    # Of the rows 400 to 600 most lie before the turn, of the rows 500 to 700 most behind it.
+    # Blocks begin at multiples of 100 hours since 1970. Of the rows 448 to 648 most lie before the turn, of 548 to 748 behind it.
     assert found.folds["chosen"].tolist() == ["S0"] * 5 + ["S1"] * 5
     assert (found.folds["test_sharpe"] <= found.folds["best_test_sharpe"]).all()
-    assert found.folds["test_start"].iloc[0] == bars.time[200]
+    assert found.folds["test_start"].iloc[0] == bars.time[248]
     orders = np.flatnonzero(~np.isnan(found.weights).all(axis=1))
-    assert orders.tolist() == [200, 700]
-    np.testing.assert_array_equal(found.weights[700], [0, 1])
-    again = backtest(bars.rows(slice(200, None)), found.weights[200:], FREE)
+    assert orders.tolist() == [248, 748]
+    np.testing.assert_array_equal(found.weights[748], [0, 1])
+    again = backtest(bars.rows(slice(248, None)), found.weights[248:], FREE)
     np.testing.assert_array_equal(found.result.equity, again.equity)
-    # It holds the loser for the first 140 bars after the turn, as whoever knows the past alone must.
-    assert np.log(found.result.equity[-1]) == pytest.approx(2e-3 * (360 - 140 + 500), rel=0.1)
+    # It holds the loser for the first 188 bars after the turn, as whoever knows the past alone must.
+    assert np.log(found.result.equity[-1]) == pytest.approx(2e-3 * (312 - 188 + 452), rel=0.1)
 
 
 def test_later_rows_do_not_change_earlier_choices():
@@ -128,7 +128,7 @@ def test_later_rows_do_not_change_earlier_choices():
     for n in (640, 701, 850):
         part = choose_walk_forward(bars.head(n), {name: one[:n] for name, one in sets.items()}, splits)
         np.testing.assert_array_equal(part.weights, full.weights[:n])
-        np.testing.assert_array_equal(part.result.equity, full.result.equity[: n - 200])
+        np.testing.assert_array_equal(part.result.equity, full.result.equity[: n - 248])
 
 
 def test_a_change_of_sets_is_paid_for():
