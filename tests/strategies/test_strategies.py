@@ -220,9 +220,8 @@ def test_random_draws_move_the_exits_to_many_different_rows():
     bars = bars_of(np.ones((50, 1)))
     signals = signals_of(bars, np.arange(50)[:, None] == 10)
     firsts = [np.argmax(time_outside(bars, w)[:, 0]) for w in RandomAvoidance(400, hold="1h").draws(bars, signals)]
-    # 49 places, never the strategy's own.
-    assert 10 not in firsts
-    assert len(set(firsts)) == 49
+    # Prices at rest make all places alike, the strategy's own among them.
+    assert len(set(firsts)) == 50
     assert np.bincount(firsts).max() < 25
 
 
