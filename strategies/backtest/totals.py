@@ -18,8 +18,9 @@ def total_returns(
 ) -> np.ndarray:
     """Total return of each weight matrix, shape (n_sets,): those of ``backtest``, bit for bit.
 
-    The weights are not checked: they must be those of a strategy that ``backtest`` takes. The account is that of ``backtest``, whose fills vectorbt repeats; here they are not repeated. Where neither funding,
-    interest nor credit can change the account between orders, the rows without an order are left out.
+    The weights are not checked: they must be those of a strategy that ``backtest`` takes. The account is that of ``backtest``,
+    whose fills vectorbt repeats; here they are not repeated. Where neither funding, interest nor credit can change the account
+    between orders, the rows without an order are left out.
     """
     market = Market(bars)
     quiet = not (costs.funding or costs.borrow or account.cash_yield or account.shorts or account.leverage > 1)
@@ -28,7 +29,8 @@ def total_returns(
         orders, settled = orders_of(bars, one)
         rows = None
         if quiet:
-            busy = np.flatnonzero(~np.isnan(orders)) // bars.n_symbols
-            rows = np.unique(np.append(busy, len(bars) - 1))
+            busy = ~np.isnan(orders).all(axis=1)
+            busy[-1] = True
+            rows = np.flatnonzero(busy)
         totals.append(keep_books(market, costs, account, orders, settled, rows=rows).equity[-1] - 1)
     return np.array(totals)

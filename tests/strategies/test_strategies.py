@@ -225,6 +225,31 @@ def test_random_draws_move_the_exits_to_many_different_rows():
     assert np.bincount(firsts).max() < 25
 
 
+def test_random_draws_leave_the_market_where_it_is_expected_to_move_as_much():
+    rng = np.random.default_rng(0)
+    # Every second stretch of 100 rows moves ten times as much; all exits are in the restless ones.
+    restless = (np.arange(2_000) // 100 % 2 == 1)[:, None]
+    bars = bars_of(100 * np.exp(np.cumsum(np.where(restless, 0.01, 0.001) * rng.standard_normal((2_000, 1)), axis=0)))
+    signals = signals_of(bars, np.isin(np.arange(2_000), [150, 550, 1_150])[:, None])
+    rows = [np.flatnonzero(time_outside(bars, weights)) for weights in RandomAvoidance(50, hold="5h").draws(bars, signals)]
+    assert np.mean(restless[np.concatenate(rows)]) > 0.97
+    assert len(np.unique(np.concatenate(rows))) > 100
+
+
+def test_random_draws_leave_the_market_where_as_many_symbols_are_listed():
+    rng = np.random.default_rng(1)
+    close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal((1_200, 3)), axis=0))
+    close[:600, 1:] = np.nan
+    bars = bars_of(close)
+    active = np.zeros(close.shape, dtype=bool)
+    active[[50, 120, 300, 470], 0] = True
+    active[[700, 900], 1] = True
+    for weights in RandomAvoidance(20, hold="5h").draws(bars, signals_of(bars, active)):
+        outside = time_outside(bars, weights)
+        assert outside[:600].sum(axis=0).tolist() == [20, 0, 0]
+        assert outside[600:].sum(axis=0).tolist() == [0, 10, 0]
+
+
 def test_a_draw_depends_on_its_seed_and_number_alone():
     bars, signals = random_market(3)
     few = list(RandomAvoidance(2, seed=5, hold="6h").draws(bars, signals))
