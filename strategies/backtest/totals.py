@@ -29,8 +29,6 @@ def total_returns(
         orders, settled = orders_of(bars, one)
         rows = None
         if quiet:
-            busy = ~np.isnan(orders).all(axis=1)
-            busy[-1] = True
-            rows = np.flatnonzero(busy)
+            rows = np.flatnonzero(np.append(~np.isnan(orders[:-1]).all(axis=1), True))
         totals.append(keep_books(market, costs, account, orders, settled, rows=rows).equity[-1] - 1)
     return np.array(totals)
