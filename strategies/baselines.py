@@ -11,14 +11,13 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_integer, check_number, check_type
 from foreshock.data.errors import ConfigError
-from foreshock.data.interval import Duration, parse_duration
+from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 from foreshock.engine.scores import Signals
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.base import equal_weights
-
-MOST_TRIES = 100
+from foreshock.strategies.matched_exits import expected_moves, matched_draws
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,16 +91,17 @@ class EqualWeight(Shown):
 
 @dataclass(frozen=True, repr=False)
 class RandomAvoidance(Shown):
-    """``AnomalyAvoidance`` with the same number and length of exits, at random times.
+    """``AnomalyAvoidance`` with the same exits, at random times that are alike.
 
-    Each draw shifts the times outside the market by a random number of rows, circularly within the rows of a symbol that
-    are decided or spent outside. All symbols shift by the same fraction of their own rows, so that simultaneous exits stay
-    simultaneous. A draw has as many rows outside and as many exits as the strategy: a shift that cuts or joins an exit at the
-    ends of the history is drawn again, up to 100 times, after which the number may differ by one. What the strategy earns beyond
-    these draws is due to its timing.
+    Each draw exchanges the exits that begin in one stretch of the history, as long as ``hold``, with those of another, for all
+    symbols at once, so that simultaneous exits stay simultaneous. A symbol is left only where it is listed and its signal is
+    decided, and exits move only where they sell about as large a share of the equity and where, by the absolute returns of the
+    last bar, 6, 24 and 168 bars, the market is expected to move as much: within 10 %, or at one of the 20 nearest places. A draw
+    has the exits of the strategy, each as long as it was. What the strategy earns beyond these draws is due to its timing within
+    what volatility tells.
 
-    A draw is a comparison made with hindsight and not a strategy, so it need not be causal. The shift is the only randomness, so
-    there are no more different draws than decided rows.
+    A draw is a comparison made with hindsight and not a strategy, so it need not be causal. Exits that fit nowhere else stay, and
+    a draw may be the strategy itself; with few exits or a short history there are few different draws.
 
     Parameters
     ----------
@@ -126,10 +126,10 @@ class RandomAvoidance(Shown):
     >>> bars = fs.Bars(time, ("BTC",), ones, ones, ones, ones, ones, hour)
     >>> active = np.arange(6)[:, None] == 1
     >>> signals = fs.Signals(time, ("BTC",), active, ones, np.full((6, 1), True), hour)
-    >>> for weights in fs.RandomAvoidance(n_draws=2, seed=1, hold="2h").draws(bars, signals):
+    >>> for weights in fs.RandomAvoidance(n_draws=2, seed=3, hold="2h").draws(bars, signals):
     ...     print(weights.ravel())
-    [ 1. nan nan nan  0. nan]
     [ 1. nan nan  0. nan  1.]
+    [ 1.  0. nan  1. nan nan]
     """
 
     n_draws: int = 1_000
@@ -157,34 +157,9 @@ class RandomAvoidance(Shown):
         """Target weights of each draw in turn, each of shape (n_bars, n_symbols)."""
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         strategy = self._strategy()
+        n_hold = bars_in(self.hold, bars.interval, "hold")
         outside = strategy.outside(bars, signals)
-        circles = [np.flatnonzero(rows) for rows in (outside | signals.decided).T]
-        exits = _n_exits(outside)
-        rings = [outside[rows, col] for col, rows in enumerate(circles)]
-        for draw in range(self.n_draws):
-            rng = np.random.default_rng([self.seed, draw])
-            shifted = outside.copy()
-            for _ in range(MOST_TRIES):
-                fraction = rng.random()
-                # The shift is at least one row and at most all rows but one, so that a draw is never the strategy itself.
-                shifts = [1 + int(fraction * (len(ring) - 1)) for ring in rings]
-                if any(_cut(ring, shift) != _cut(ring, 0) for ring, shift in zip(rings, shifts, strict=True)):
-                    continue
-                for col, (rows, ring, shift) in enumerate(zip(circles, rings, shifts, strict=True)):
-                    shifted[rows, col] = np.roll(ring, shift)
-                if np.array_equal(_n_exits(shifted), exits):
-                    break
-            else:
-                for col, (rows, ring) in enumerate(zip(circles, rings, strict=True)):
-                    shifted[rows, col] = np.roll(ring, 1 + int(fraction * (len(ring) - 1)))
-            yield strategy.weights_outside(bars, shifted)
-
-
-def _cut(ring: np.ndarray, shift: int) -> bool:
-    """Whether the shift makes an exit wrap around the ends of the circle, where it would count as two exits."""
-    return len(ring) > 0 and bool(ring[-shift] and ring[-shift - 1])
-
-
-def _n_exits(outside: np.ndarray) -> np.ndarray:
-    """Number of runs of True in each column."""
-    return outside[:1].sum(axis=0) + (outside[1:] & ~outside[:-1]).sum(axis=0)
+        weight, listed, due = equal_weights(bars, self.rebalance)
+        may_begin = listed & signals.decided
+        for drawn in matched_draws(outside, n_hold, expected_moves(bars, n_hold), weight, may_begin, self.n_draws, self.seed):
+            yield strategy.around(drawn, weight, listed, due)

@@ -8,7 +8,7 @@ import numpy as np
 Z_95 = 1.959963984540054
 
 
-def wilson(k: int, n: int) -> tuple[float, float]:
+def wilson(k: float, n: int) -> tuple[float, float]:
     """95 % score interval of a proportion, k out of n [1]_.
 
     >>> [round(bound, 3) for bound in wilson(1, 20)]

@@ -3,7 +3,7 @@
 TITLE = "foreshock study"
 HORIZONS = ("1h", "6h", "24h")
 DELAY = 1
-RANDOM_DRAWS = 20
+RANDOM_DRAWS = 200
 N_BOOTSTRAP = 999
 N_SURROGATES = 0
 SEED = 0

@@ -156,7 +156,7 @@ class Study(Shown):
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
         check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
-            raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; 20 is usual")
+            raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; 200 is usual")
         if self.n_surrogates and self.n_surrogates < MIN_SURROGATES:
             raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
 

@@ -61,7 +61,7 @@ class StudyReport(Page):
         Counts by symbol, which is the index.
     random_draws : dict
         For each avoidance strategy "n_draws", "total_returns" (of the draws, fractions) and "percentile": the share of draws
-        with a lower total return, between 0 and 1, or None.
+        with a lower total return, between 0 and 1, or None; and its 95 % "interval".
     command : str
         Command that runs the study again.
     risk_paths : dict of str to RiskPath

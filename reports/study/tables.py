@@ -249,6 +249,7 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
                 cell(middle, fmt.percent),
                 Cell(fmt.interval([low, high], fmt.percent)),
                 cell(drawn.get("percentile"), fmt.percent),
+                Cell(fmt.interval(drawn.get("interval") or [None, None], fmt.percent)),
                 cell(drawn.get("n_draws"), fmt.count),
             ]
         )
@@ -258,6 +259,7 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
         Column("Random timing", "median return"),
         Column("Random timing", "5 % to 95 %"),
         Column("Draws beaten", "share of draws"),
+        Column("Draws beaten", "95 % interval"),
         Column("n draws"),
     ]
     return Table("timing-table", "Total return against random timing of the same exposure", columns, rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -17,17 +16,16 @@ from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import one_line, shown
 from foreshock.engine.scores import Signals
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
-from foreshock.strategies.assess.grid import backtest_grid
 from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT, Account
 from foreshock.strategies.backtest.costs import DEFAULT_COSTS, Costs
 from foreshock.strategies.backtest.orders import checked_weights, orders_of
 from foreshock.strategies.backtest.portfolio import Market, backtest, keep_books
 from foreshock.strategies.backtest.result import BacktestResult
+from foreshock.strategies.backtest.totals import total_returns
 from foreshock.strategies.base import carried, equal_weights
 from foreshock.strategies.baselines import RandomAvoidance
 from foreshock.strategies.volatility_target import VolatilityTarget
 
-DRAWS_AT_ONCE = 50
 # Number of bisection steps in the search for the volatility target of equal exposure.
 STEPS = 40
 
@@ -151,8 +149,8 @@ def compare_avoidance(
 ) -> AvoidanceComparison:
     """Compare an avoidance strategy with random exits and with volatility targeting.
 
-    Random exits are as many, as long and as clustered as those of the strategy (``RandomAvoidance``). Beating them shows that the
-    timing is not luck, but observable volatility could time exits just as well. The strategy must therefore also beat
+    Random exits are as many, as long and as clustered as those of the strategy, and as volatile at the exit (``RandomAvoidance``).
+    Beating them shows that the timing is not luck, but less exposure could do just as well. The strategy must therefore also beat
     ``VolatilityTarget`` at the same mean exposure, bar by bar (``paired_difference``).
 
     Parameters
@@ -206,10 +204,7 @@ def compare_avoidance(
     matched = matched_target(bars, float(avoidance.exposure.mean()), VolatilityTarget(rebalance=strategy.rebalance), costs, account)
     baseline = backtest(bars, matched.weights(bars), costs, matched.name, account)
     chance = RandomAvoidance(n_draws, seed, **vars(strategy))
-    draws, totals = chance.draws(bars, signals), []
-    while some := list(islice(draws, DRAWS_AT_ONCE)):
-        totals.append(backtest_grid(bars, some, costs, account).total_return)
-    random_returns = np.concatenate(totals)
+    random_returns = total_returns(bars, chance.draws(bars, signals), costs, account)
     return AvoidanceComparison(
         avoidance=avoidance,
         volatility_target=baseline,

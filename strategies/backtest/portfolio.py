@@ -164,8 +164,9 @@ def keep_books(
     hold: int = 0,
     stop: float = 0.0,
     take: float = 0.0,
+    rows: np.ndarray | None = None,
 ) -> Books:
-    """The account of orders, given in the rows in which they are filled."""
+    """The account of orders, given in the rows in which they are filled; of some ``rows`` only, if nothing happens in others."""
     check_type("costs", costs, Costs, "such as fs.Costs(taker=5e-4)")
     if account.limits is not None:
         account.limits.check(market.bars.symbols)
@@ -174,9 +175,14 @@ def keep_books(
         np.array([(getattr(limits, name) if limits else {}).get(symbol, 0.0) for symbol in bars.symbols]) / account.capital
         for name in ("min_notional", "lot")
     )
-    equity, gross, net, turnover, lines, fills, n_fills, flows, n_flows, dropped, n_skipped = keep_books_nb(
+    by_bar = [
         bars.open, bars.high, bars.low, market.last_close, orders, settled,
         costs.funding_rates(bars), costs.impact_of_capital(bars, account.capital),
+    ]  # fmt: skip
+    if rows is not None:
+        by_bar = [values[rows] if len(values) else values for values in by_bar]
+    equity, gross, net, turnover, lines, fills, n_fills, flows, n_flows, dropped, n_skipped = keep_books_nb(
+        *by_bar,
         float(costs.fee), float(costs.slippage), costs.borrow / year, account.cash_yield / year,
         float(account.leverage), float(account.maintenance), float(account.liquidation_fee), float(account.band), smallest, lot,
         by_signal, hold, float(stop), float(take),
@@ -186,6 +192,7 @@ def keep_books(
     books = Books(equity, gross, net, turnover, lines, fills, flows, dropped, n_skipped)
     if books.dropped[0] >= 0:
         row, col = map(int, books.dropped[:2])
+        row = row if rows is None else int(rows[row])
         value, equity, asked = books.dropped[2:]
         raise ConfigError(
             f"the order of {value / equity:.4g} of the equity in {bars.symbols[col]} at {bars.time[row]} was rejected: there is no "

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.engine.risk.forecasts.path import risk_path
+from foreshock.engine.statistics.proportions import wilson
 from foreshock.engine.validation.evidence.ladder import CONTROLS, NAIVE_WARNING
 from foreshock.reports.study.page import StudyReport
 from foreshock.study.identities import with_identities
@@ -282,7 +283,8 @@ def bare_report() -> StudyReport:
         if name.startswith("anomaly_avoidance"):
             drawn = rng.normal(0.3, 0.1, 200)
             share = float(np.mean(drawn < results["backtests"][name]["total_return"]))
-            draws[name] = {"n_draws": 200, "total_returns": drawn.tolist(), "percentile": share}
+            interval = list(wilson(200 * share, 200))
+            draws[name] = {"n_draws": 200, "total_returns": drawn.tolist(), "percentile": share, "interval": interval}
     title = "Nine detectors on five coins, 2022 to 2024"
     return StudyReport(title, results, equity, quality, draws, "foreshock run study.toml")
 

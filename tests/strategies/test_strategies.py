@@ -220,10 +220,34 @@ def test_random_draws_move_the_exits_to_many_different_rows():
     bars = bars_of(np.ones((50, 1)))
     signals = signals_of(bars, np.arange(50)[:, None] == 10)
     firsts = [np.argmax(time_outside(bars, w)[:, 0]) for w in RandomAvoidance(400, hold="1h").draws(bars, signals)]
-    # 49 places, never the strategy's own.
-    assert 10 not in firsts
+    # Prices at rest make all places alike, the strategy's own among them; the first row has no return.
     assert len(set(firsts)) == 49
     assert np.bincount(firsts).max() < 25
+
+
+def test_random_draws_leave_the_market_where_it_is_expected_to_move_as_much():
+    rng = np.random.default_rng(0)
+    # Every second stretch of 100 rows moves ten times as much; all exits are in the restless ones.
+    restless = (np.arange(2_000) // 100 % 2 == 1)[:, None]
+    bars = bars_of(100 * np.exp(np.cumsum(np.where(restless, 0.01, 0.001) * rng.standard_normal((2_000, 1)), axis=0)))
+    signals = signals_of(bars, np.isin(np.arange(2_000), [150, 550, 1_150])[:, None])
+    rows = [np.flatnonzero(time_outside(bars, weights)) for weights in RandomAvoidance(50, hold="5h").draws(bars, signals)]
+    assert np.mean(restless[np.concatenate(rows)]) > 0.8
+    assert len(np.unique(np.concatenate(rows))) > 100
+
+
+def test_random_draws_leave_the_market_where_as_many_symbols_are_listed():
+    rng = np.random.default_rng(1)
+    close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal((1_200, 3)), axis=0))
+    close[:600, 1:] = np.nan
+    bars = bars_of(close)
+    active = np.zeros(close.shape, dtype=bool)
+    active[[50, 120, 300, 470], 0] = True
+    active[[700, 900], 1] = True
+    for weights in RandomAvoidance(20, hold="5h").draws(bars, signals_of(bars, active)):
+        outside = time_outside(bars, weights)
+        assert outside[:600].sum(axis=0).tolist() == [20, 0, 0]
+        assert outside[600:].sum(axis=0).tolist() == [0, 10, 0]
 
 
 def test_a_draw_depends_on_its_seed_and_number_alone():

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import foreshock as fs
+from foreshock.engine.statistics.proportions import wilson
 from foreshock.study.config import parse_study
 from foreshock.study.demo import DETECTORS, demo_study
 from tests.small import small_study
@@ -341,6 +342,7 @@ def test_alerts_in_no_bar_or_in_every_bar_still_make_a_report(level, rate, tmp_p
     assert len(set(draws["total_returns"])) == 1
     # Draws that equal the strategy are half below it; without alerts there is no timing.
     assert draws["percentile"] == (0.5 if rate else None)
+    assert draws["interval"] == (pytest.approx(wilson(0.5 * draws["n_draws"], draws["n_draws"])) if rate else None)
     page = found.report(tmp_path / "new" / "report.html").read_text()
     assert "beat 0.0\u202f% of" not in page
 
