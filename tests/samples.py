@@ -107,10 +107,19 @@ _MOMENTS = dict.fromkeys(("mean", "std", "skew", "kurtosis", "far", "min", "max"
 
 
 def _study_result(bars: fs.Bars, quality: Any, regimes: Any, scores: Any, signals: Any, moves: Any, verdict: Any, run: Any) -> Any:
-    forward = {"n_events": 9, "abs_move_ratio": 1.1, "matched_ratio": 1.0, "ci": [0.9, 1.1], "q": 0.4}
+    forward = {
+        "n_events": 9,
+        "abs_move_ratio": 1.1,
+        "matched_ratio": 1.0,
+        "ci": [0.9, 1.1],
+        "q": 0.4,
+        "expected_ratio": 1.02,
+        "expected_ci": [0.9, 1.2],
+    }
+    rungs = {rung: {"6h": {"ratio": 1.02, "detectable": 1.2}} for rung in ("volatility", "volume")}
     results = {
         "data": {"hash": "a"},
-        "detectors": {"zscore": {"role": "detector", "forward": {"6h": forward}, "alert_rate": {"realised": 0.01}}},
+        "detectors": {"zscore": {"role": "detector", "forward": {"6h": forward}, "rungs": rungs, "alert_rate": {"realised": 0.01}}},
         "random_draws": {"anomaly_avoidance[zscore]": {"percentile": 0.5, "detector": "zscore"}},
         "backtests": {
             "anomaly_avoidance[zscore]": {
