@@ -242,11 +242,11 @@ def _print_summary(result: StudyResult) -> None:
         "events",
         "raw",
         "beyond [95 %]",
-        "volumes",
+        "volume",
         "shown",
         "q",
-        "alerts",
-        "avoidance",
+        "rate",
+        "earned",
         "luck",
     )
     rows = []
@@ -261,6 +261,9 @@ def _print_summary(result: StudyResult) -> None:
     held = ", ".join(f"{name} {entry['total_return']:+.1%}" for name, entry in baselines.items())
     typer.echo(
         "raw: size of moves after alerts, divided by that after other bars; beyond: activity after alerts, divided by that which "
-        "past prices lead one to expect; volumes: past volumes too; shown: smallest ratio beyond that could have been shown"
+        "past prices lead one to expect; volume: past volumes too; shown: smallest ratio beyond that could have been shown"
     )
-    typer.echo(f"avoidance: return of cutting exposure after alerts; luck: share of random timings that earned less; {held}")
+    typer.echo(
+        "rate: share of bars with an alert; earned: return of cutting exposure after alerts; "
+        f"luck: share of random timings that earned less; {held}"
+    )

@@ -59,8 +59,8 @@ def rungs_table(results: Mapping[str, Any]) -> Table | None:
         Column("p", "two-sided"),
         Column("q", "all tests"),
         Column("Bias", "z of controls"),
-        Column("State", "of the forecast"),
-        Column("Could be shown", "smallest ratio"),
+        Column("State", "forecast at alerts, deviations"),
+        Column("Detectable", "smallest ratio"),
         Column("First half", "ratio"),
         Column("Second half", "ratio"),
         Column("Note", kind="text"),
@@ -179,7 +179,7 @@ def every_control(results: Mapping[str, Any]) -> Table | None:
         Column("n events"),
         Column("z", "raw"),
         Column("z", "calibrated by other families"),
-        Column("State", "of the forecast"),
+        Column("State", "forecast at alerts, deviations"),
     ]
     caption = "Every negative control, calibrated without the controls of its own family"
     return Table("every-control", caption, columns, rows) if rows else None

@@ -85,11 +85,11 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
         Column("Verdict", kind="text"),
         Column(label, "of prices, 95 % interval" if forecasts else "95 % interval"),
         Column("◆ and raw ○", "line at 1.0", "strip"),
-        *([Column("Beyond volumes", "and prices, 95 %")] if forecasts else []),
+        *([Column("Beyond volumes", "95 % interval")] if forecasts else []),
         Column("Raw ratio", "95 % interval"),
         *([Column("Matched ratio", "95 % interval")] if drawn and not forecasts else []),
         Column("q", adjusted),
-        *([Column("Could be shown", "smallest ratio"), Column("Halves", "first / second")] if forecasts else []),
+        *([Column("Detectable", "smallest ratio"), Column("Halves", "first / second")] if forecasts else []),
         Column("n events"),
         Column("Alert rate", "realised of nominal"),
     ]
