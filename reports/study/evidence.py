@@ -244,8 +244,8 @@ def calibration_sentence(results: Mapping[str, Any]) -> str:
         return ""
     ours, naive = (_range([row[key] for row in sizes]) for key in ("found", "found_naive"))
     return (
-        f"If there is nothing to find, the surrogate test still finds something in {ours} of simulated histories, depending on the law "
-        f"of volatility (5 % is the target); the naive test does in {naive}."
+        f"If there is nothing to find, the surrogate test still finds something in {ours} of simulated histories, depending on "
+        f"the law of volatility (5 % is the target); the naive test does in {naive}."
     )
 
 

@@ -95,21 +95,22 @@ def quality_of_forecasts(results: Mapping[str, Any]) -> Table | None:
 
 def gains_table(results: Mapping[str, Any]) -> Table | None:
     """By how much each forecast improves with the alert, and with the score, as one more input; None where not known."""
+    inputs = list(next((detector["gains"] for detector in results["detectors"].values() if detector.get("gains")), {}))
+    given = [(rung, key) for rung in inputs for key in GIVEN]
     rows = []
     for name in detectors_by_verdict(results):
         detector = results["detectors"][name]
-        gains, rungs = detector.get("gains") or {}, detector.get("rungs") or {}
+        gains = detector.get("gains") or {}
         # The arrays of a gain are in the order of the horizons of the study, as the rungs are.
-        for i, horizon in enumerate(rungs.get(RUNGS[0]) or {}):
-            given = [((gains.get(rung) or {}).get(key) or {}) for rung in gains for key in GIVEN]
-            rows.append([header(name), Cell(horizon), *(_gain(found, i) for found in given)])
-    rungs = list(next((detector["gains"] for detector in results["detectors"].values() if detector.get("gains")), {}))
-    if not rows or not rungs:
+        for i, horizon in enumerate((detector.get("rungs") or {}).get(RUNGS[0]) or {}):
+            found = [(gains.get(rung) or {}).get(key) or {} for rung, key in given]
+            rows.append([header(name), Cell(horizon), *(_gain(gain, i) for gain in found)])
+    if not rows or not given:
         return None
     columns = [
         Column("Detector", kind="text"),
         Column("Horizon", kind="text"),
-        *(Column(f"{key.capitalize()} added", f"to {SEES.get(rung, rung)}") for rung in rungs for key in GIVEN),
+        *(Column(f"{key.capitalize()} added", f"to {SEES.get(rung, rung)}") for rung, key in given),
     ]
     caption = (
         "By how much the forecast improves with the alert, or the score, as one more input: "
