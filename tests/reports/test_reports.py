@@ -306,10 +306,10 @@ def test_the_first_lines_warn_of_a_large_bias_of_the_controls(report, change, wa
         assert said == []
         return
     row = results["controls"]["summary"][4]
+    n, mean = round(row["found_raw"] * 40), fmt.ratio(row["mean"])
     assert said == [
-        f"Without calibration, {round(row['found_raw'] * 40)} of 40 negative controls, which know no more than the forecast (prices "
-        f"and volumes), would have been told to add information over 6h (mean z {fmt.ratio(row['mean'])}): the verdicts lean on the "
-        "calibration."
+        f"Without calibration, {n} of 40 negative controls, which know no more than the forecast (prices and volumes), would have "
+        f"been told to add information over 6h (mean z {mean}): the verdicts lean on the calibration."
     ]
     assert said[0] in pages.seen(replace(report, results=results).to_html())
 
