@@ -22,7 +22,7 @@ COLUMNS = (
     ("luck_below", ("luck", "below"), ".0%"),
 )
 LEGEND = (
-    "beyond: activity after alerts, divided by that which past prices lead one to expect",
+    "beyond: activity after alerts, over that which past prices lead one to expect",
     "avoidance return: of cutting exposure after alerts, after costs",
     "luck below: share of random timings of the same exits that earned less",
 )
@@ -42,7 +42,7 @@ def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
     detector  verdict            over alerts beyond     q    return below
     zscore    echoes volatility  24h     312   1.02 0.400     +3.1%   55%
     <BLANKLINE>
-    beyond: activity after alerts, divided by that which past prices lead one to expect
+    beyond: activity after alerts, over that which past prices lead one to expect
     avoidance return: of cutting exposure after alerts, after costs
     luck below: share of random timings of the same exits that earned less
     """

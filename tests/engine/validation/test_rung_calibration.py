@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from foreshock.engine.scores import Scores
 from foreshock.engine.validation.rungs.calibration import LEAST_CONTROLS, calibrate, chained_q, overlap, weight
+from foreshock.engine.validation.rungs.controls import rolling_rule
+from tests.market import make_bars
 
 NAN = float("nan")
 
@@ -138,3 +141,13 @@ def test_overlap_does_not_cross_symbols_or_the_ends():
     one[5, 0] = other[5, 1] = True
     assert overlap(one, other) == 0
     assert overlap(alerts(0), alerts(19)) == 0
+
+
+@pytest.mark.parametrize(("rate", "n_bars"), [(0.0, 3_500), (0.0, 500), (0.002, 3_500), (0.5, 3_500)])
+def test_the_rule_of_the_controls_fits_the_history_however_rare_the_alerts(rate, n_bars):
+    bars = make_bars(n_bars, 1)
+    rule = rolling_rule(rate, bars)
+    scores = Scores(bars.time, bars.symbols, np.abs(bars.returns()), bars.interval)
+    assert scores.signals(rule).alert_rate > 0
+    if rate == 0.002:
+        assert rule.q == 0.998
