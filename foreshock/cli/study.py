@@ -239,10 +239,10 @@ def _print_summary(result: StudyResult) -> None:
         "detector",
         "verdict",
         "over",
-        "events",
+        "n",
         "raw",
         "beyond [95 %]",
-        "volume",
+        "+ vol",
         "shown",
         "q",
         "rate",
@@ -261,9 +261,9 @@ def _print_summary(result: StudyResult) -> None:
     held = ", ".join(f"{name} {entry['total_return']:+.1%}" for name, entry in baselines.items())
     typer.echo(
         "raw: size of moves after alerts, divided by that after other bars; beyond: activity after alerts, divided by that which "
-        "past prices lead one to expect; volume: past volumes too; shown: smallest ratio beyond that could have been shown"
+        "past prices lead one to expect; + vol: past volumes too; shown: smallest ratio beyond that could have been shown"
     )
     typer.echo(
-        "rate: share of bars with an alert; earned: return of cutting exposure after alerts; "
+        "n: alerts followed; rate: share of bars with an alert; earned: return of cutting exposure after alerts; "
         f"luck: share of random timings that earned less; {held}"
     )
