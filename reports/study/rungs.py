@@ -15,6 +15,11 @@ GIVEN = ("alert", "score")
 LARGE_MEAN, LARGE_SHARE = 1.0, 0.15
 
 
+def sees(rung: str) -> str:
+    """What the forecast of a rung sees."""
+    return SEES.get(rung, rung)
+
+
 def halves(found: Mapping[str, Any]) -> str:
     """Ratio in the first and in the second half of the judged rows."""
     first, second = found.get("halves") or (None, None)
@@ -33,7 +38,7 @@ def rungs_table(results: Mapping[str, Any]) -> Table | None:
                     [
                         header(name),
                         Cell(horizon),
-                        Cell(SEES.get(rung, rung), sort=rung),
+                        Cell(sees(rung), sort=rung),
                         cell(found.get("n_events"), fmt.count),
                         cell(found.get("ratio"), fmt.ratio, fmt.interval(found.get("ci"))),
                         cell(found.get("z"), fmt.ratio, "raw " + fmt.ratio(found.get("z_raw"))),
@@ -76,7 +81,7 @@ def quality_of_forecasts(results: Mapping[str, Any]) -> Table | None:
     quality = (results.get("forecasts") or {}).get("quality") or {}
     rows = [
         [
-            header(SEES.get(rung, rung)),
+            header(sees(rung)),
             Cell(horizon),
             cell(found.get("r2"), fmt.percent),
             cell(found.get("qlike_gain"), fmt.number),
@@ -110,7 +115,7 @@ def gains_table(results: Mapping[str, Any]) -> Table | None:
     columns = [
         Column("Detector", kind="text"),
         Column("Horizon", kind="text"),
-        *(Column(f"{key.capitalize()} added", f"to {SEES.get(rung, rung)}") for rung, key in given),
+        *(Column(f"{key.capitalize()} added", f"to {sees(rung)}") for rung, key in given),
     ]
     caption = (
         "By how much the forecast improves with the alert, or the score, as one more input: "
@@ -132,7 +137,7 @@ def controls_table(results: Mapping[str, Any]) -> Table | None:
     """How the negative controls fare at each rung and horizon before and after calibration; None without controls."""
     rows = [
         [
-            header(SEES.get(row["rung"], row["rung"])),
+            header(sees(row["rung"])),
             Cell(row["horizon"]),
             cell(row["n"], fmt.count),
             cell(row["found_raw"], fmt.percent, f"{_of(row, 'found_raw')} of {fmt.count(row['n'])}"),
@@ -165,7 +170,7 @@ def every_control(results: Mapping[str, Any]) -> Table | None:
         [
             header(row["name"]),
             Cell(row["family"]),
-            Cell(SEES.get(row["rung"], row["rung"]), sort=row["rung"]),
+            Cell(sees(row["rung"]), sort=row["rung"]),
             Cell(row["horizon"]),
             cell(row["n_events"], fmt.count),
             *(cell(row[key], fmt.ratio) for key in ("z_raw", "z", "state")),
@@ -195,7 +200,7 @@ def controls_sentence(results: Mapping[str, Any]) -> str:
     worst = max(large, key=lambda row: (row["found_raw"] or 0, abs(row["mean"] or 0)))
     return (
         f"Without calibration, {_of(worst, 'found_raw')} of {fmt.count(worst['n'])} negative controls, which know no more than the "
-        f"forecast ({SEES.get(worst['rung'], worst['rung'])}), would have been told to add information over {worst['horizon']} "
+        f"forecast ({sees(worst['rung'])}), would have been told to add information over {worst['horizon']} "
         f"(mean z {fmt.ratio(worst['mean'])}): the verdicts lean on the calibration."
     )
 
@@ -236,8 +241,10 @@ def disagreements(results: Mapping[str, Any]) -> list[str]:
         for horizon, moves in (detector.get("forward") or {}).items():
             first = on_rung(detector, 0, horizon)
             theirs, ours = moves.get("q_surrogate"), first.get("q")
+            if theirs is None or ours is None or not (fmt.known(theirs) and fmt.known(ours)):
+                continue
             # The surrogate test is one-sided: it says nothing about calm.
-            if not (fmt.known(theirs) and fmt.known(ours)) or (ours <= LEVEL and (first.get("z") or 0) < 0):
+            if ours <= LEVEL and (first.get("z") or 0) < 0:
                 continue
             if (theirs <= LEVEL) != (ours <= LEVEL):
                 found.append(f"{name} over {horizon} (surrogates q {fmt.p_value(theirs)}, forecast q {fmt.p_value(ours)})")
