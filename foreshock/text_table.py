@@ -16,13 +16,13 @@ COLUMNS = (
     ("verdict", ("", "verdict"), None),
     ("horizon", ("", "over"), None),
     ("alerts", ("", "alerts"), "d"),
-    ("matched", ("", "matched"), ".2f"),
+    ("beyond", ("", "beyond"), ".2f"),
     ("q", ("", "q"), ".3f"),
     ("avoidance_return", ("avoidance", "return"), "+.1%"),
     ("luck_below", ("luck", "below"), ".0%"),
 )
 LEGEND = (
-    "matched: size of moves after alerts, divided by that after equally volatile bars",
+    "beyond: activity after alerts, over that which past prices lead one to expect",
     "avoidance return: of cutting exposure after alerts, after costs",
     "luck below: share of random timings of the same exits that earned less",
 )
@@ -36,13 +36,13 @@ def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
 
     Examples
     --------
-    >>> row = {"detector": "zscore", "verdict": "echoes volatility", "horizon": "24h", "alerts": 312, "matched": 1.02, "q": 0.4}
+    >>> row = {"detector": "zscore", "verdict": "echoes volatility", "horizon": "24h", "alerts": 312, "beyond": 1.02, "q": 0.4}
     >>> print(summary_in_words([row | {"avoidance_return": 0.031, "luck_below": 0.55}]))
-                                                        avoidance  luck
-    detector  verdict            over alerts matched     q    return below
-    zscore    echoes volatility  24h     312    1.02 0.400     +3.1%   55%
+                                                       avoidance  luck
+    detector  verdict            over alerts beyond     q    return below
+    zscore    echoes volatility  24h     312   1.02 0.400     +3.1%   55%
     <BLANKLINE>
-    matched: size of moves after alerts, divided by that after equally volatile bars
+    beyond: activity after alerts, over that which past prices lead one to expect
     avoidance return: of cutting exposure after alerts, after costs
     luck below: share of random timings of the same exits that earned less
     """

@@ -83,7 +83,8 @@ def samples() -> dict[str, Any]:
         fs.SurrogateTest(("zscore",), ("1h", "6h"), one, one, np.array([7]), one[None], one[None], one + 0.5,
                          one + 0.5, ("gjr",) * 2, ()),
         fs.Surrogates(bars, ("gjr", "har"), (None, None), one, one, one[0], one, one, (), ()),
-        fs.Validation("no information", "6h", "a sentence", 0.5, pd.DataFrame({"p": [0.5]}, index=["naive"]), pd.DataFrame(), 1.0),
+        fs.Validation("no information", "6h", "a sentence", 0.5, pd.DataFrame({"q": [0.5]}),
+                      pd.DataFrame({"p": [0.5]}, index=["naive"]), pd.DataFrame(), 1.0),
         fs.Recorded(fs.SeriesKey("binance", "spot", "BTC/USDT", "book", "10s"), 10, 1),
         fs.Exploration("a title", {"returns": {s: _MOMENTS for s in bars.symbols}}, bars, quality),
         fs.ScenarioStudy(fs.VAEScenarios(), scenarios, {"vae": card}, {}, pd.DataFrame({"var": [0.1]}), 9, {"A": 1.0}, 0, {}, {}),
@@ -107,10 +108,19 @@ _MOMENTS = dict.fromkeys(("mean", "std", "skew", "kurtosis", "far", "min", "max"
 
 
 def _study_result(bars: fs.Bars, quality: Any, regimes: Any, scores: Any, signals: Any, moves: Any, verdict: Any, run: Any) -> Any:
-    forward = {"n_events": 9, "abs_move_ratio": 1.1, "matched_ratio": 1.0, "ci": [0.9, 1.1], "q": 0.4}
+    forward = {
+        "n_events": 9,
+        "abs_move_ratio": 1.1,
+        "matched_ratio": 1.0,
+        "ci": [0.9, 1.1],
+        "q": 0.4,
+        "expected_ratio": 1.02,
+        "expected_ci": [0.9, 1.2],
+    }
+    rungs = {rung: {"6h": {"ratio": 1.02, "detectable": 1.2}} for rung in ("volatility", "volume")}
     results = {
         "data": {"hash": "a"},
-        "detectors": {"zscore": {"role": "detector", "forward": {"6h": forward}, "alert_rate": {"realised": 0.01}}},
+        "detectors": {"zscore": {"role": "detector", "forward": {"6h": forward}, "rungs": rungs, "alert_rate": {"realised": 0.01}}},
         "random_draws": {"anomaly_avoidance[zscore]": {"percentile": 0.5, "detector": "zscore"}},
         "backtests": {
             "anomaly_avoidance[zscore]": {

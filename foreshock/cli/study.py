@@ -235,17 +235,35 @@ def _finish(result: StudyResult, out: Path, command: str) -> None:
 
 
 def _print_summary(result: StudyResult) -> None:
-    columns = ("detector", "verdict", "over", "events", "raw", "matched [95 %]", "q", "alerts", "avoidance", "luck")
+    columns = (
+        "detector",
+        "verdict",
+        "over",
+        "n",
+        "raw",
+        "beyond [95 %]",
+        "+ vol",
+        "shown",
+        "q",
+        "rate",
+        "earned",
+        "luck",
+    )
     rows = []
     for label, row in result.summary().to_dict("index").items():
-        matched = f"{row['matched_ratio']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
-        figures = (str(row["n_events"]), f"{row['abs_move_ratio']:.2f}", matched, f"{row['q']:.3f}", f"{row['alert_rate']:.2%}")
+        beyond = f"{row['expected_ratio']:.2f} [{row['expected_low']:.2f}, {row['expected_high']:.2f}]"
+        ratios = (f"{row['abs_move_ratio']:.2f}", beyond, f"{row['volume_ratio']:.2f}", f"{row['detectable']:.2f}")
+        figures = (str(row["n_events"]), *ratios, f"{row['q']:.3f}", f"{row['alert_rate']:.2%}")
         paid = (f"{row['avoidance_return']:+.1%}", f"{row['luck_below']:.0%}")
         rows.append((str(label), row["verdict"], row["horizon"], *(cell.replace("nan", "–") for cell in (*figures, *paid))))
     print_table(result.title, columns, rows, n_left=3)
     baselines = {name: entry for name, entry in result.results["backtests"].items() if entry["role"] == BASELINE}
     held = ", ".join(f"{name} {entry['total_return']:+.1%}" for name, entry in baselines.items())
     typer.echo(
-        "raw: size of moves after alerts, divided by that after other bars; matched: divided by that after equally volatile bars"
+        "raw: size of moves after alerts, divided by that after other bars; beyond: activity after alerts, divided by that which "
+        "past prices lead one to expect; + vol: past volumes too; shown: smallest ratio beyond that could have been shown"
     )
-    typer.echo(f"avoidance: return of cutting exposure after alerts; luck: share of random timings that earned less; {held}")
+    typer.echo(
+        "n: alerts followed; rate: share of bars with an alert; earned: return of cutting exposure after alerts; "
+        f"luck: share of random timings that earned less; {held}"
+    )

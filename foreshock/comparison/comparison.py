@@ -21,7 +21,7 @@ from foreshock.terminal import print_table
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
 MODELS_VERSION = 1
 # Figures of two studies that are compared at a detector's longest common horizon: short name and key in results.json.
-BESIDE = {"matched": "matched_ratio", "ci": "ci", "effect": "path_effect", "effect_ci": "path_effect_ci", "q": "q", "n": "n_events"}
+BESIDE = {"matched": "matched_ratio", "ci": "ci", "effect": "expected_ratio", "effect_ci": "expected_ci", "q": "q", "n": "n_events"}
 
 
 def load_results(folder: Path) -> dict[str, Any]:
@@ -104,6 +104,7 @@ def _study(results: Mapping[str, Any]) -> dict[str, Any]:
         "config": results["config"],
         "roles": {label: entry["role"] for label, entry in results["detectors"].items()},
         "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
+        "judged_by": "forecasts" if any(entry.get("rungs") for entry in results["detectors"].values()) else "an earlier test",
         "slices": slices,
         "cells": cells,
         "ranks": slice_ranks(results["slices"]),

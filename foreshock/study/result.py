@@ -21,6 +21,7 @@ from foreshock.detectors.clusters.regimes import Regimes
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
+from foreshock.engine.validation.rungs.rungs import RUNGS
 from foreshock.engine.validation.verdict import Verdict
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
@@ -90,12 +91,16 @@ class StudyResult(Shown):
     def summary(self, short: bool = False) -> pd.DataFrame:
         """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, and what avoidance earned.
 
+        ``expected_ratio`` is activity after alerts over that which the forecast from past prices expects, with its 95 % interval
+        ``expected_low`` to ``expected_high``; ``volume_ratio`` is the same with past volumes in the forecast; both are calibrated
+        by the negative controls. ``q`` belongs to ``expected_ratio``, and ``detectable`` is the smallest ratio that would have
+        been found four times in five. ``matched_ratio``, from ``ci_low`` to ``ci_high``, compares with equally volatile bars.
         ``luck_below`` is the share of random timings of the same exits that earned less than ``avoidance_return``.
 
         Parameters
         ----------
         short : bool
-            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``matched`` (``matched_ratio``), ``q``,
+            Whether to return only ``verdict``, ``horizon``, ``alerts`` (``n_events``), ``beyond`` (``expected_ratio``), ``q``,
             ``avoidance_return`` and ``luck_below``.
 
         Notes
@@ -106,8 +111,8 @@ class StudyResult(Shown):
         table = self._summary()
         if not short:
             return table
-        table = table.rename(columns={"n_events": "alerts", "matched_ratio": "matched"})
-        return table[["verdict", "horizon", "alerts", "matched", "q", "avoidance_return", "luck_below"]]
+        table = table.rename(columns={"n_events": "alerts", "expected_ratio": "beyond"})
+        return table[["verdict", "horizon", "alerts", "beyond", "q", "avoidance_return", "luck_below"]]
 
     def to_frame(self) -> pd.DataFrame:
         """``summary()``: one row a detector, by ``detector``."""
@@ -118,6 +123,8 @@ class StudyResult(Shown):
         for label, verdict in self.verdicts.items():
             entry = self.results["detectors"][label]
             moves = entry["forward"][verdict.horizon]
+            first, second = (entry["rungs"].get(rung, {}).get(verdict.horizon, {}) for rung in RUNGS)
+            low, high = moves["expected_ci"]
             rows.append(
                 {
                     "detector": label,
@@ -128,6 +135,11 @@ class StudyResult(Shown):
                     "matched_ratio": moves["matched_ratio"],
                     "ci_low": moves["ci"][0],
                     "ci_high": moves["ci"][1],
+                    "expected_ratio": moves["expected_ratio"],
+                    "expected_low": low,
+                    "expected_high": high,
+                    "volume_ratio": second.get("ratio"),
+                    "detectable": first.get("detectable"),
                     "q": moves["q"],
                     "alert_rate": entry["alert_rate"]["realised"],
                     "luck_below": self.results["random_draws"][acting[label]]["percentile"],

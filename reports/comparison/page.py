@@ -8,6 +8,7 @@ from foreshock.reports.comparison import figures, tables
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.page import Page, first_of
 from foreshock.reports.parts.tables import settings_table
+from foreshock.reports.study.order import is_finding
 
 # Cells that a sentence names at most.
 N_NAMED = 4
@@ -60,7 +61,7 @@ class ComparisonReport(Page):
 
 
 # Settings that change the meaning of a verdict.
-TESTED_BY = {"data": "their data", "horizons": "their horizons", "surrogates": "their surrogates"}
+TESTED_BY = {"data": "their data", "horizons": "their horizons"}
 
 
 def headline(content: Mapping[str, Any]) -> list[str]:
@@ -75,8 +76,11 @@ def headline(content: Mapping[str, Any]) -> list[str]:
         f": {first_of(named, N_NAMED)}." if moved else "."
     )
     unlike = sorted({row["key"].split(".")[0] for row in content["config_changes"]} & set(TESTED_BY))
-    differing = " and ".join(TESTED_BY[key] for key in unlike)
-    caution = [f"The studies differ in {differing}, so these verdicts cannot be compared directly."] if unlike and changes else []
+    differing = [TESTED_BY[key] for key in unlike]
+    if len({study["judged_by"] for study in studies.values()}) > 1:
+        differing.append("their tests (some are from an earlier version)")
+    said = f"The studies differ in {' and '.join(differing)}, so these verdicts cannot be compared directly."
+    caution = [said] if differing and changes else []
     if not changes:
         first = "The studies have no detector in common."
     doubtful = [sentence for name, study in studies.items() for sentence in _baseline_sentence(study, f" in {name}")]
@@ -90,11 +94,11 @@ def sentences(study: Mapping[str, Any]) -> list[str]:
 
 def _baseline_sentence(study: Mapping[str, Any], where: str = "") -> list[str]:
     lucky = [
-        name for name, verdict in study["verdicts"].items() if tables.is_baseline(study, name) and verdict == "adds information"
+        f"{name} is also judged to have a finding ({verdict})"
+        for name, verdict in study["verdicts"].items()
+        if tables.is_baseline(study, name) and is_finding(verdict)
     ]
-    return [
-        f"The baseline {name} is also judged to add information{where}: read the other verdicts with suspicion." for name in lucky
-    ]
+    return [f"The baseline {said}{where}: read the other verdicts with suspicion." for said in lucky]
 
 
 def _ranking_sentence(study: Mapping[str, Any]) -> str:
@@ -119,7 +123,7 @@ def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     if not found:
         return [f"{every}, none is beyond chance after correction for their number."]
     named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found], N_NAMED)
-    # These cells use volatility matching, a weaker test than the surrogate test.
+    # These cells use volatility matching, a weaker test than that of the verdict.
     said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}."]
     idle = sorted({row["detector"] for row in found if tables.is_baseline(study, row["detector"])})
     if idle:

@@ -237,7 +237,7 @@ def changes_table(content: Mapping[str, Any]) -> Table:
         *([Column("The other", "study", "text")] if several else []),
         *(Column("Verdict", place, "text") for place in places),
         Column("Horizon", kind="text"),
-        *(Column(label, place) for label in ("Matched ratio", "Beyond surrogates", "q") for place in places),
+        *(Column(label, place) for label in ("Matched ratio", "Beyond the forecast", "q") for place in places),
     ]
     caption = "Detectors that both studies have, at the longest horizon that both have, with 95 % intervals and n events"
     return Table("changes", caption, columns, rows)

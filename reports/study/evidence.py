@@ -5,7 +5,7 @@ from typing import Any
 
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, words
-from foreshock.reports.study.order import decisive, detectors_by_verdict, surrogates_decide
+from foreshock.reports.study.order import decisive, detectors_by_verdict, forecasts_decide, has_surrogates, on_rung
 
 # Tests whose estimate is a ratio, 1 without an effect; one chart shows them all.
 RATIOS = {
@@ -18,6 +18,13 @@ RATIOS = {
     "matched_shift": "matched, shifted",
     "regression": "volatility regression",
     "surrogate": "surrogates",
+    "expected": "forecast: prices",
+    "expected_volume": "forecast: volumes",
+}
+# The tests that the deciding test consists of, rung by rung: what it compares with, and what it controls for.
+RUNG_ROWS = {
+    "expected": ("the forecast that sees past prices", "past prices: moves and ranges at all scales, hour of the week, the market"),
+    "expected_volume": ("the forecast that sees past volumes too", "the same, and past volumes"),
 }
 # Tests on other scales: label, and format of the estimate.
 OTHER_SCALES: dict[str, tuple[str, Callable[[float | None], str]]] = {
@@ -29,14 +36,45 @@ LAWS = {"garch": "GARCH, Student t", "gjr": "GJR-GARCH, Student t", "sv": "stoch
 
 
 def ladder(results: Mapping[str, Any], name: str) -> tuple[str, list[Mapping[str, Any]]]:
-    """The horizon of a detector's verdict, and all tests at it, from the naive one to the surrogate test."""
-    horizon, _ = decisive(results["detectors"][name])
-    return horizon, ((results.get("evidence") or {}).get(name) or {}).get(horizon) or []
+    """The horizon of a detector's verdict, and all tests at it, from the naive one to the deciding one at both rungs.
+
+    The surrogate test has no row where forecasts decided and no surrogates were drawn.
+    """
+    detector = results["detectors"][name]
+    horizon, _ = decisive(detector)
+    tests = ((results.get("evidence") or {}).get(name) or {}).get(horizon) or []
+    if forecasts_decide(results) and not has_surrogates(results):
+        tests = [row for row in tests if row["test"] != "surrogate"]
+    return horizon, [
+        *tests,
+        *(_rung_row(test, found) for i, test in enumerate(RUNG_ROWS) if (found := on_rung(detector, i, horizon))),
+    ]
 
 
-def deciding_test(results: Mapping[str, Any]) -> str:
-    """The deciding test: the surrogate test, or the matched ratio without surrogates."""
-    return "surrogate" if surrogates_decide(results) else "matched"
+def _rung_row(test: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The deciding test at one rung, as a row of the evidence."""
+    low, high = found.get("ci") or (None, None)
+    against, controls = RUNG_ROWS[test]
+    return {
+        "test": test,
+        "estimate": found.get("ratio"),
+        "low": low,
+        "high": high,
+        "p": found.get("p"),
+        "null": 1.0,
+        "n_events": found.get("n_events"),
+        "n": None,
+        "compared_with": against,
+        "controls_for": controls,
+        "note": found.get("reason") or "",
+    }
+
+
+def deciding_tests(results: Mapping[str, Any]) -> set[str]:
+    """The deciding test: that against the forecasts, or in results of before the surrogate test or the matched ratio."""
+    if forecasts_decide(results):
+        return set(RUNG_ROWS)
+    return {"surrogate" if has_surrogates(results) else "matched"}
 
 
 def ladder_table(results: Mapping[str, Any]) -> Table:
@@ -73,14 +111,14 @@ def ladder_table(results: Mapping[str, Any]) -> Table:
         Column("Controls for", kind="text"),
         Column("Note", kind="text"),
     ]
-    return Table("ladder-table", "Every test at the horizon of the verdict, from naive to surrogates", columns, rows)
+    return Table("ladder-table", "Every test at the horizon of the verdict, from naive to the deciding one", columns, rows)
 
 
 def surrogate_table(results: Mapping[str, Any]) -> Table | None:
     """t of the data and of the surrogates, with p before and after adjustment; None without surrogates."""
-    if not surrogates_decide(results):
+    if not has_surrogates(results):
         return None
-    drawn = results["surrogates"]
+    drawn, forecasts = results["surrogates"], forecasts_decide(results)
     rows = []
     for name in detectors_by_verdict(results):
         for horizon, moves in (results["detectors"][name].get("forward") or {}).items():
@@ -93,7 +131,8 @@ def surrogate_table(results: Mapping[str, Any]) -> Table | None:
                         cell(((drawn.get(key) or {}).get(name) or {}).get(horizon), fmt.ratio)
                         for key in ("t", "t_surrogate_mean", "t_surrogate_std")
                     ),
-                    *(cell(moves.get(key), fmt.p_value) for key in ("p_surrogate", "q")),
+                    # Results of before have the q of the surrogates under "q".
+                    *(cell(moves.get(key), fmt.p_value) for key in ("p_surrogate", "q_surrogate" if forecasts else "q")),
                     cell(moves.get("n_events"), fmt.count),
                 ]
             )
@@ -205,8 +244,8 @@ def calibration_sentence(results: Mapping[str, Any]) -> str:
         return ""
     ours, naive = (_range([row[key] for row in sizes]) for key in ("found", "found_naive"))
     return (
-        f"If there is nothing to find, the test still finds something in {ours} of simulated histories, depending on the law of "
-        f"volatility (5 % is the target); the naive test does in {naive}."
+        f"If there is nothing to find, the surrogate test still finds something in {ours} of simulated histories, depending on "
+        f"the law of volatility (5 % is the target); the naive test does in {naive}."
     )
 
 

@@ -16,7 +16,7 @@ from foreshock.reports.parts.chart import (
     safe,
     spec_of,
 )
-from foreshock.reports.study.evidence import RATIOS, deciding_test, ladder
+from foreshock.reports.study.evidence import RATIOS, deciding_tests, ladder
 from foreshock.reports.study.order import decisive, detectors_by_verdict
 
 RUNG = 25
@@ -93,10 +93,10 @@ def _cut_marks(
 
 
 def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
-    """For each detector, the ratio by every test from naive to surrogates over the horizon of its verdict, and p."""
+    """For each detector, the ratio by every test from naive to the deciding one over the horizon of its verdict, and p."""
     rungs = {name: ladder(results, name) for name in detectors_by_verdict(results)}
     shown = {name: (horizon, [row for row in tests if row["test"] in RATIOS]) for name, (horizon, tests) in rungs.items()}
-    decides = deciding_test(results)
+    decides = deciding_tests(results)
     q = {name: decisive(results["detectors"][name])[1].get("q") for name in shown}
     return [
         _ladder_chart(i, f"{name}: {horizon} after an alert, test by test", tests, decides, q[name])
@@ -105,10 +105,10 @@ def ladder_charts(results: Mapping[str, Any]) -> list[Chart]:
     ]
 
 
-def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decides: str, q: float | None) -> Chart:
+def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decides: set[str], q: float | None) -> Chart:
     figure = blank(len(tests) * RUNG + 68)
     reference_line(figure, 1.0, len(tests))
-    between = {row["test"] for row in tests} - {"naive", decides}
+    between = {row["test"] for row in tests} - {"naive"} - decides
     # A scale of its own: one loud detector would press the intervals of all others together.
     limits = ratio_range(
         [row["estimate"] for row in tests if fmt.known(row.get("estimate"))],
@@ -118,7 +118,7 @@ def _ladder_chart(i: int, title: str, tests: Sequence[Mapping[str, Any]], decide
     looks = (
         ({"naive"}, {"symbol": "circle-open", "size": 9, "color": "var(--raw)"}),
         (between, {"symbol": "circle", "size": 7, "color": "var(--ink-2)"}),
-        ({decides}, {"symbol": "diamond", "size": 11, "color": "var(--matched)"}),
+        (decides, {"symbol": "diamond", "size": 11, "color": "var(--matched)"}),
     )
     for kind, marker in looks:
         places = [place for place, row in enumerate(tests) if row["test"] in kind]
@@ -177,7 +177,7 @@ def _rung_text(row: Mapping[str, Any]) -> str:
     lines = [
         f"{RATIOS[row['test']]}: {fmt.ratio(row.get('estimate'))} {fmt.interval([row.get('low'), row.get('high')])}, "
         f"p {safe(fmt.p_value(row.get('p')))}",
-        f"n = {fmt.count(row.get('n_events'))} events of {fmt.count(row.get('n'))} rows",
+        f"n = {fmt.count(row.get('n_events'))} events" + (f" of {fmt.count(row['n'])} rows" if fmt.known(row.get("n")) else ""),
         f"controls for {safe(row.get('controls_for'), 90)}",
     ]
     return "<br>".join([*lines, safe(row["note"], 110)] if row.get("note") else lines)

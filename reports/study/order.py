@@ -3,20 +3,24 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from foreshock.engine.validation.rungs.rungs import RUNGS
+from foreshock.engine.validation.verdict import CALMER, CANDIDATE, FINDINGS, LABELS
 from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY
 
-VERDICTS = ("adds information", "echoes volatility", "no information", "too few events", "not tested")
+# The last one stands in results of before, in which surrogates decided.
+VERDICTS = (*LABELS, "not tested")
 
 
 def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:
-    """Detectors, strongest verdict first; within a verdict, by the deciding ratio in descending order."""
+    """Detectors, strongest verdict first; within a verdict, by the deciding ratio, the largest first, or the smallest of calm."""
     key = deciding_ratio(results)[0]
 
     def rank(name: str) -> tuple[int, float]:
         detector = results["detectors"][name]
-        verdict = detector.get("verdict")
+        verdict = str(detector.get("verdict"))
         ratio = decisive(detector)[1].get(key)
-        return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS), -ratio if ratio is not None else 0.0
+        sign = 1 if verdict.endswith(CALMER) else -1
+        return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS), sign * ratio if ratio is not None else 0.0
 
     return sorted(results["detectors"], key=rank)
 
@@ -28,21 +32,38 @@ def decisive(detector: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return horizon, forward.get(horizon, {})
 
 
-def surrogates_decide(results: Mapping[str, Any]) -> bool:
-    """Whether the study has surrogate histories; without them the volatility-matched ratio decides."""
+def on_rung(detector: Mapping[str, Any], rung: int, horizon: str) -> Mapping[str, Any]:
+    """The deciding test of a detector against the first forecast (0) or the second (1); empty where there is none."""
+    return ((detector.get("rungs") or {}).get(RUNGS[rung]) or {}).get(horizon) or {}
+
+
+def forecasts_decide(results: Mapping[str, Any]) -> bool:
+    """Whether forecasts decided the verdicts; in results of before, surrogates or the volatility-matched ratio did."""
+    return any(detector.get("rungs") for detector in results["detectors"].values())
+
+
+def has_surrogates(results: Mapping[str, Any]) -> bool:
+    """Whether the study has surrogate histories."""
     return bool((results.get("surrogates") or {}).get("n"))
 
 
 def deciding_ratio(results: Mapping[str, Any]) -> tuple[str, str, str]:
     """Keys of the deciding ratio and of its interval, and the label of the ratio."""
-    if surrogates_decide(results):
+    if forecasts_decide(results):
+        return "expected_ratio", "expected_ci", "Beyond the forecast"
+    if has_surrogates(results):
         return "path_effect", "path_effect_ci", "Beyond surrogates"
     return "matched_ratio", "ci", "Matched ratio"
 
 
+def is_finding(verdict: object) -> bool:
+    """Whether a verdict says that moves after alerts differ from what was expected, candidates among them."""
+    return str(verdict).removeprefix(CANDIDATE) in FINDINGS
+
+
 def verdict_kind(verdict: object) -> str:
     """The style sheet class of a verdict."""
-    return {label: label.split()[0] for label in VERDICTS}.get(str(verdict), "unknown")
+    return str(verdict).split()[0].rstrip(":") if verdict in VERDICTS else "unknown"
 
 
 def strategy_kind(name: str, results: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ import pandas as pd
 from foreshock.data.errors import ConfigError
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.validation.moves.lead_lag import CAP
-from foreshock.engine.validation.verdict import LEVEL, MIN_EFFECTIVE, MIN_EVENTS
+from foreshock.engine.validation.rungs.effects import LEAST_EVENTS
+from foreshock.engine.validation.verdict import ADDS, CALMER, CANDIDATE, ECHOES, LEVEL, NOTHING, TOO_FEW, VOLUME_TELLS
 from foreshock.reports.exploration import paths as eda_paths
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts import html
@@ -35,6 +36,9 @@ from foreshock.reports.study import (
 )
 from foreshock.reports.study import (
     risk as risk_figures,
+)
+from foreshock.reports.study import (
+    rungs as rung_tables,
 )
 from foreshock.reports.study import (
     tables as study_tables,
@@ -129,13 +133,18 @@ class StudyReport(Page):
         results = self.results
         tables = {
             "verdicts": study_tables.verdict_table(results),
+            "rungs": rung_tables.rungs_table(results),
+            "quality_of_forecasts": rung_tables.quality_of_forecasts(results),
+            "gains": rung_tables.gains_table(results),
+            "controls": rung_tables.controls_table(results),
+            "every_control": rung_tables.every_control(results),
             "forward": study_tables.forward_table(results),
             "detection": study_tables.detection_table(results),
             "ladder": evidence_tables.ladder_table(results),
             "surrogates": evidence_tables.surrogate_table(results),
             "lead": evidence_tables.lead_table(results),
             "activity": evidence_tables.activity_table(results),
-            "calibration": evidence_tables.calibration_table(results),
+            "calibration": evidence_tables.calibration_table(results) if study_order.has_surrogates(results) else None,
             "returns": study_tables.returns_table(results),
             "risk": study_tables.risk_table(results),
             "timing": study_tables.timing_table(results, self.random_draws),
@@ -179,41 +188,52 @@ def study_excerpt(title: str, results: dict[str, Any]) -> str:
     )
 
 
+# How many detectors there are of a verdict, in the singular and in the plural, and whether they are named.
+COUNTED = (
+    (VOLUME_TELLS, "exceeds only the forecast without volumes", "exceed only the forecast without volumes", True),
+    (CALMER, "comes before calmer moves than expected", "come before calmer moves than expected", True),
+    (CANDIDATE, "is a candidate whose test could not be calibrated", "are candidates whose test could not be calibrated", True),
+    (ECHOES, "echoes volatility", "echo volatility", False),
+    (NOTHING, "shows no information", "show no information", False),
+    (TOO_FEW, "has too few events", "have too few events", False),
+    ("not tested", "could not be tested", "could not be tested", False),
+)
+
+
 def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[str]:
     """The findings of the study in sentences: the first is the answer, the others qualify it."""
     names = study_order.detectors_by_verdict(results)
     roles = {name: results["detectors"][name]["role"] for name in names}
+    verdicts = {name: str(results["detectors"][name].get("verdict")) for name in names}
     tested = [name for name in names if roles[name] == "detector"]
-    by_verdict = {
-        label: [name for name in tested if results["detectors"][name].get("verdict") == label] for label in study_order.VERDICTS
-    }
-    adding = by_verdict["adds information"]
+    adding = [name for name in tested if verdicts[name] == ADDS]
     count = f"{len(adding) or 'None'} of {fmt.counted(len(tested), 'detector')}"
     verb = "adds" if len(adding) <= 1 else "add"
-    sentences = [f"{count} {verb} information beyond volatility" + (f": {_listed(adding)}." if adding else ".")]
-    others = [
-        f"{len(by_verdict[label])} {one if len(by_verdict[label]) == 1 else many}"
-        for label, one, many in (
-            ("echoes volatility", "echoes volatility", "echo volatility"),
-            ("no information", "shows no information", "show no information"),
-            ("too few events", "has too few events", "have too few events"),
-            ("not tested", "could not be tested", "could not be tested"),
-        )
-        if by_verdict[label]
-    ]
+    sentences = [f"{count} {verb} information beyond {_yardstick(results)}" + (f": {_listed(adding)}." if adding else ".")]
+    others = []
+    for label, one, many, named in COUNTED:
+        found = [name for name in tested if verdicts[name] == label or (label == CANDIDATE and verdicts[name].startswith(label))]
+        if found:
+            who = f" ({', '.join(found)})" if named else ""
+            others.append(f"{len(found)} {one if len(found) == 1 else many}{who}")
     if others:
         sentences.append(f"{'Among the others, ' if adding else ''}{_listed(others)}.")
+    if doubt := rung_tables.controls_sentence(results):
+        sentences.append(doubt)
     sentences += [
-        f"The baseline {name} is also judged to add information, so read the other verdicts with suspicion."
+        f"The baseline {name} is also judged to have a finding ({verdicts[name]}), so read the other verdicts with suspicion."
         for name in names
-        if roles[name] == "baseline" and results["detectors"][name].get("verdict") == "adds information"
+        if roles[name] == "baseline" and study_order.is_finding(verdicts[name])
     ]
-    sentences += [
-        f"{name}, the truth of the simulated market, {results['detectors'][name].get('verdict')}."
-        for name in names
-        if roles[name] == "oracle"
-    ]
+    sentences += [f"{name}, the truth of the simulated market: {verdicts[name]}." for name in names if roles[name] == "oracle"]
     return sentences + _trading_sentence(results, draws, tested) + _span_sentence(results.get("data") or {})
+
+
+def _yardstick(results: Mapping[str, Any]) -> str:
+    """What a detector that adds information exceeds."""
+    if not study_order.forecasts_decide(results):
+        return "volatility"
+    return "both forecasts" if (results.get("forecasts") or {}).get("has_volume") else "the forecast"
 
 
 def _span_sentence(data: Mapping[str, Any]) -> list[str]:
@@ -254,17 +274,17 @@ def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]],
 
 
 def rule(results: dict[str, Any]) -> dict[str, Any]:
-    """Values for the explanation of verdicts: the surrogates, if any, and the limits."""
+    """Values for the explanation of verdicts: the forecasts and the controls, the surrogates, if any, and the limits."""
     drawn = results.get("surrogates") or {}
     n = drawn.get("n") or 0
     return {
+        **rung_tables.rule(results),
         "n": fmt.count(n) if n else "",
         "least_p": fmt.p_value(1 / (n + 1)),
         "families": evidence_tables.families(results),
         "notes": [str(note) for note in drawn.get("notes") or []],
         "level": fmt.percent(LEVEL, 0),
-        "events": fmt.count(MIN_EVENTS),
-        "effective": fmt.count(MIN_EFFECTIVE),
+        "events": fmt.count(LEAST_EVENTS),
     }
 
 

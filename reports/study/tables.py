@@ -13,11 +13,14 @@ from foreshock.reports.study.order import (
     deciding_ratio,
     decisive,
     detectors_by_verdict,
+    forecasts_decide,
+    has_surrogates,
+    on_rung,
     strategies_in_order,
     strategy_kind,
-    surrogates_decide,
     verdict_kind,
 )
+from foreshock.reports.study.rungs import halves
 from foreshock.strategies.identity import RANDOM, STRATEGY
 
 # Note below a detector's name, by its role.
@@ -32,6 +35,7 @@ FORWARD_TESTS = {
     "p_matched_shift": ("p matched", "and shifted"),
     "p_regression": ("p regression",),
     "p_qlike": ("p QLIKE",),
+    "p_expected": ("p forecast",),
     "p_surrogate": ("p surrogates",),
 }
 
@@ -39,30 +43,39 @@ FORWARD_TESTS = {
 def verdict_table(results: Mapping[str, Any]) -> Table:
     """One row for each detector: verdict, and evidence in numbers and as a miniature interval plot."""
     names = detectors_by_verdict(results)
-    decided = surrogates_decide(results)
+    forecasts = forecasts_decide(results)
     ratio, bounds, label = deciding_ratio(results)
     place = _scale([decisive(results["detectors"][name])[1] for name in names], ratio, bounds)
     shown = {decisive(results["detectors"][name])[0] for name in names}
     horizons = [horizon for horizon in results["detectors"][names[0]].get("forward") or {} if horizon in shown] if names else []
     # The p of the deciding test is shown below its q.
-    p, adjusted = ("p_surrogate", "family-wise") if decided else ("p_matched", "all tests")
+    drawn = has_surrogates(results)
+    p, adjusted = ("p_surrogate", "family-wise") if drawn else ("p_matched", "all tests")
+    if forecasts:
+        p, adjusted = "p_expected", "all tests"
     rows = []
     for name in names:
         detector = results["detectors"][name]
-        moves = decisive(detector)[1]
+        horizon, moves = decisive(detector)
+        first, second = on_rung(detector, 0, horizon), on_rung(detector, 1, horizon)
         rate = detector.get("alert_rate") or {}
         verdict = detector.get("verdict")
         order = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
+        volumes = [cell(second.get("ratio"), fmt.ratio, fmt.interval(second.get("ci")))]
+        matched = [cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))]
+        power = [cell(first.get("detectable"), fmt.ratio), Cell(halves(first))]
         rows.append(
             [
                 header(name, DETECTOR_ROLES[detector["role"]]),
                 Cell(verdict or fmt.DASH, detector.get("sentence") or "", order, "badge " + verdict_kind(verdict)),
                 cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(bounds))),
                 Cell("", sort=moves.get(ratio), kind="strip", strip=_strip(moves, place, ratio, bounds, label)),
+                *(volumes if forecasts else []),
                 cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
-                *([cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))] if decided else []),
+                *(matched if drawn and not forecasts else []),
                 cell(moves.get("q"), fmt.p_value, "p " + fmt.p_value(moves.get(p))),
-                cell(moves.get("n_events"), fmt.count, fmt.count(moves.get("n_effective")) + " apart"),
+                *(power if forecasts else []),
+                cell((first or moves).get("n_events"), fmt.count, fmt.count(moves.get("n_effective")) + " apart"),
                 cell(rate.get("realised"), lambda value: fmt.percent(value, 2), "of " + fmt.percent(rate.get("nominal"), 2)),
             ]
         )
@@ -70,11 +83,13 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
     columns = [
         Column("Detector", kind="text"),
         Column("Verdict", kind="text"),
-        Column(label, "95 % interval"),
+        Column(label, "of prices, 95 % interval" if forecasts else "95 % interval"),
         Column("◆ and raw ○", "line at 1.0", "strip"),
+        *([Column("Beyond volumes", "95 % interval")] if forecasts else []),
         Column("Raw ratio", "95 % interval"),
-        *([Column("Matched ratio", "95 % interval")] if decided else []),
+        *([Column("Matched ratio", "95 % interval")] if drawn and not forecasts else []),
         Column("q", adjusted),
+        *([Column("Detectable", "smallest ratio"), Column("Halves", "first / second")] if forecasts else []),
         Column("n events"),
         Column("Alert rate", "realised of nominal"),
     ]
@@ -101,6 +116,12 @@ def _strip(moves: Mapping[str, Any], place: Callable[[float | None], float | Non
 
 def forward_table(results: Mapping[str, Any]) -> Table:
     """Every detector at every horizon, with all tests."""
+    forecasts, drawn = forecasts_decide(results), has_surrogates(results)
+    missing = {"p_surrogate": not drawn, "p_expected": not forecasts}
+    tests = {key: label for key, label in FORWARD_TESTS.items() if not missing.get(key)}
+    beyond = [("expected_ratio", "expected_ci")] if forecasts else []
+    beyond += [("path_effect", "path_effect_ci")] if drawn else []
+    decided = "all tests, forecasts" if forecasts else "surrogates, family-wise" if drawn else "matched, all tests"
     rows = []
     for name in detectors_by_verdict(results):
         for horizon, moves in (results["detectors"][name].get("forward") or {}).items():
@@ -112,8 +133,8 @@ def forward_table(results: Mapping[str, Any]) -> Table:
                     *(cell(moves.get(key), fmt.bps) for key in ("event_move", "other_move", "matched_move")),
                     cell(moves.get("abs_move_ratio"), fmt.ratio, fmt.interval(moves.get("abs_move_ratio_ci"))),
                     cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci"))),
-                    cell(moves.get("path_effect"), fmt.ratio),
-                    *(cell(moves.get(key), fmt.p_value) for key in FORWARD_TESTS),
+                    *(_beyond(moves, *keys) for keys in beyond),
+                    *(cell(moves.get(key), fmt.p_value) for key in tests),
                     cell(moves.get("q"), fmt.p_value),
                 ]
             )
@@ -128,11 +149,16 @@ def forward_table(results: Mapping[str, Any]) -> Table:
         Column("After matched bars", "mean |move|, bps"),
         Column("Raw ratio", "95 % interval"),
         Column("Matched ratio", "95 % interval"),
-        Column("Beyond surrogates", "95 % interval"),
-        *(Column(*label) for label in FORWARD_TESTS.values()),
-        Column("q", "surrogates, family-wise" if surrogates_decide(results) else "matched, all tests"),
+        *([Column("Beyond the forecast", "95 % interval")] if forecasts else []),
+        *([Column("Beyond surrogates", "95 % interval")] if drawn else []),
+        *(Column(*label) for label in tests.values()),
+        Column("q", decided),
     ]
     return Table("forward-table", "Forward moves at every horizon, with every test", columns, rows)
+
+
+def _beyond(moves: Mapping[str, Any], ratio: str, interval: str) -> Cell:
+    return cell(moves.get(ratio), fmt.ratio, fmt.interval(moves.get(interval)))
 
 
 def detection_table(results: Mapping[str, Any]) -> Table | None:

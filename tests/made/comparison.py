@@ -60,10 +60,11 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
         "n_events": 200,
         "matched_ratio": 1.1 + seed / 100,
         "ci": [1.0, 1.3 + seed / 100],
-        "path_effect": 1.02 + seed / 100,
-        "path_effect_ci": [0.9, 1.1 + seed / 100],
+        "expected_ratio": 1.02 + seed / 100,
+        "expected_ci": [0.9, 1.1 + seed / 100],
         "q": 0.04 * (1 + seed),
     }
+    rungs = {rung: {"1h": {"ratio": 1.02}, "24h": {"ratio": 1.02}} for rung in ("volatility", "volume")}
     verdicts = {label: "no information" for label in labels} | {first: "adds information" if lift else "echoes volatility"}
     return plain(
         {
@@ -79,7 +80,9 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
                 "test_start": "2021-01-01T00:00:00",
                 "test_end": "2024-12-31T23:00:00",
             },
-            "detectors": {label: {"verdict": verdicts[label], "forward": {"1h": forward, "24h": forward}} for label in labels},
+            "detectors": {
+                label: {"verdict": verdicts[label], "forward": {"1h": forward, "24h": forward}, "rungs": rungs} for label in labels
+            },
             "slices": slices,
             "rank_stability": rank_stability(
                 [row | {"matched_ratio": row["matched_ratio"] if row["matched_ratio"] else np.nan} for row in slices]

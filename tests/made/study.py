@@ -21,6 +21,17 @@ DETECTORS = (
     "random",
     "volatility_only",
 )
+RUNGS = ("volatility", "volume")
+VERDICTS = {
+    "zscore": "adds information",
+    "isolation_forest": "adds information",
+    "seq2seq_autoencoder": "adds information",
+    "mad": "volume tells",
+    "rolling_volatility": "calmer than expected",
+    "pca": "candidate: adds information",
+    "random": "no information",
+    "volatility_only": "echoes volatility",
+}
 
 
 def _results() -> dict:
@@ -55,12 +66,15 @@ def _results() -> dict:
                 "p_qlike": None,
                 "q_matched": min(1.0, 2 * p),
                 "p_surrogate": 0.9 * p + 0.005,
-                "q": min(1.0, 1.5 * p + 0.006),
+                "q_surrogate": min(1.0, 1.7 * p + 0.006),
                 "path_effect": 1 + (centre - 1) / 2,
                 "path_effect_ci": [0.9, 1.2],
+                "q": min(1.0, 1.5 * p + 0.004),
+                "p_expected": 0.7 * p + 0.003,
+                "expected_ratio": 1 + (centre - 1) * 0.8,
+                "expected_ci": [0.88, 1.42],
             }
-        low = forward["24h"]["ci"][0]
-        verdict = "adds information" if low > 1 else "echoes volatility" if raw[name] > 1.2 else "no information"
+        verdict = VERDICTS[name]
         detectors[name] = {
             "alert_rate": {"nominal": 0.01, "realised": float(0.01 + rng.normal(0, 0.003))},
             "n_alerts": int(rng.integers(700, 1300)),
@@ -68,11 +82,9 @@ def _results() -> dict:
             "verdict": verdict,
             "fit_seconds": float(rng.exponential(2)),
             "score_seconds": float(rng.exponential(0.3)),
-            "sentence": {
-                "adds information": "Moves after a signal are larger than volatility alone explains.",
-                "echoes volatility": "Moves after a signal are larger, but not beyond the volatility that was already visible.",
-                "no information": "Moves after a signal are as large as after any other bar.",
-            }[verdict],
+            "rungs": {rung: {h: _found(moves, k) for h, moves in forward.items()} for k, rung in enumerate(RUNGS)},
+            "gains": {rung: {"alert": _gain(k, 0.0), "score": _gain(k, 0.004)} for k, rung in enumerate(RUNGS)},
+            "sentence": f"What follows an alert of {name}, in a sentence about {verdict}.",
             "detection": {"event_recall": 0.62, "event_precision": 0.31, "false_per_day": 0.42},
         }
     detectors["anogan"] = {
@@ -82,6 +94,8 @@ def _results() -> dict:
         "sentence": "There are 0 events, too few to judge.",
         "fit_seconds": 93.2,
         "score_seconds": 1.2,
+        "rungs": {rung: {h: NOT_FOUND for h in ("1h", "6h", "24h")} for rung in RUNGS},
+        "gains": {},
         "forward": {
             horizon: {
                 "n_events": 0,
@@ -101,6 +115,10 @@ def _results() -> dict:
                         "p_matched",
                         "p_shift",
                         "p_surrogate",
+                        "q_surrogate",
+                        "p_expected",
+                        "expected_ratio",
+                        "expected_ci",
                         "q_matched",
                         "q",
                         "path_effect",
@@ -176,6 +194,17 @@ def _results() -> dict:
             "test_end": "2024-04-13T08:00:00",
         },
         "detectors": detectors,
+        "forecasts": {
+            "trees": False,
+            "has_volume": True,
+            "quality": {
+                rung: {
+                    h: {"r2": 0.31 + 0.02 * k + 0.1 * j, "qlike_gain": 0.0123 * (j + 1)} for j, h in enumerate(("1h", "6h", "24h"))
+                }
+                for k, rung in enumerate(RUNGS)
+            },
+        },
+        "controls": _controls(),
         "surrogates": _surrogates(detectors),
         "calibration": _calibration(),
         "evidence": {name: {h: _evidence(moves) for h, moves in found["forward"].items()} for name, found in detectors.items()},
@@ -185,6 +214,58 @@ def _results() -> dict:
         "seeds": {"study": 0, "surrogates": None},
         "versions": {"foreshock": "0.1.0", "numpy": "2.4.6", "torch": None},
     }
+
+
+def _found(moves: dict, rung: int) -> dict:
+    """The deciding test at a rung: the first is that of the forward moves."""
+    ratio = moves["expected_ratio"] - 0.03 * rung
+    return {
+        "n_events": moves["n_events"] - 2,
+        "ratio": ratio,
+        "ci": [moves["expected_ci"][0] - 0.01 * rung, moves["expected_ci"][1] - 0.01 * rung],
+        "z_raw": 2.1 + rung,
+        "z": 1.6 + rung,
+        "p": moves["p_expected"] + 0.01 * rung,
+        "q": min(1.0, moves["q"] + 0.02 * rung),
+        "bias": 0.4,
+        "spread": 1.17,
+        "state": 0.93,
+        "detectable": 1.37 + 0.01 * rung,
+        "halves": [ratio + 0.05, ratio - 0.06],
+        "halves_z": [1.3, 0.9],
+        "reason": "",
+    }
+
+
+NOT_FOUND = {
+    **dict.fromkeys(("ratio", "z_raw", "z", "p", "q", "bias", "spread", "state", "detectable")),
+    "n_events": 0,
+    "ci": [None, None],
+    "halves": [None, None],
+    "halves_z": [None, None],
+    "reason": "0 alerts could be followed; 8 are needed",
+}
+
+
+def _gain(rung: int, more: float) -> dict:
+    r2 = [0.0012 + more, 0.0034 + more + 0.0001 * rung, -0.0005]
+    return {"r2": r2, "low": [x - 0.002 for x in r2], "high": [x + 0.003 for x in r2]}
+
+
+def _controls() -> dict:
+    """Forty controls at each rung and horizon, of which a few are found."""
+    summary = [
+        {"rung": rung, "horizon": h, "n": 40, "mean": 0.3 + 0.1 * j, "spread": 1.12, "found_raw": 0.1, "found": 0.05}
+        for rung in RUNGS
+        for j, h in enumerate(("1h", "6h", "24h"))
+    ]
+    rows = [
+        {"name": name, "family": family, "rung": rung, "horizon": h, "n_events": 93, "z_raw": 1.71, "z": 0.62, "state": 0.41}
+        for rung in RUNGS
+        for name, family in (("clock 13 h", "clock"), ("volatility 6/72", "volatility"))
+        for h in ("1h", "6h", "24h")
+    ]
+    return {"summary": summary, "rows": rows}
 
 
 def _surrogates(detectors: dict) -> dict:

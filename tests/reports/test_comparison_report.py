@@ -249,13 +249,25 @@ def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
     assert "Some belong to a baseline (random), so read such cells with suspicion." in found
 
 
-def test_a_verdict_of_a_baseline_is_named_in_the_head():
+@pytest.mark.parametrize("verdict", ["adds information", "volume tells", "calmer than expected", "candidate: volume tells"])
+def test_a_finding_of_a_baseline_is_named_in_the_head(verdict):
     odd = study(0)
-    odd["detectors"]["random"]["verdict"] = "adds information"
-    said = "The baseline random is also judged to add information{}: read the other verdicts with suspicion."
+    odd["detectors"]["random"]["verdict"] = verdict
+    said = f"The baseline random is also judged to have a finding ({verdict}){{}}: read the other verdicts with suspicion."
     assert said.format("") in headline(comparison({"one": odd}))
     assert headline(comparison({"one": study(1), "two": odd}))[2] == said.format(" in two")
-    assert not any("judged to add" in sentence for sentence in headline(comparison({"one": study(0), "two": study(1)})))
+    assert not any("judged to have" in sentence for sentence in headline(comparison({"one": study(0), "two": study(1)})))
+
+
+def test_a_study_of_an_earlier_test_is_not_compared_in_silence():
+    old = study(1)
+    for entry in old["detectors"].values():
+        del entry["rungs"]
+    said = "differ in their data and their tests (some are from an earlier version), so these verdicts cannot be compared directly."
+    assert said in headline(comparison({"new": study(0), "old": old}))[1]
+    assert not any("their tests" in sentence for sentence in headline(comparison({"new": study(0), "newer": study(1)})))
+    alike = headline(comparison({"old": old, "older": old}))
+    assert not any("their tests" in sentence for sentence in alike)
 
 
 def test_several_studies_begin_with_what_changed(content, page):

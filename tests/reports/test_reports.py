@@ -19,8 +19,9 @@ from foreshock.reports.study import evidence as evidence_tables
 from foreshock.reports.study import figures
 from foreshock.reports.study import order as study_order
 from foreshock.reports.study import page as study_report
+from foreshock.reports.study import rungs as rung_tables
 from foreshock.reports.study.page import StudyReport
-from tests.made.study import DETECTORS, bare_report, made_lead, renamed
+from tests.made.study import DETECTORS, RUNGS, bare_report, made_lead, renamed
 from tests.reading import seen as pages
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</script><!--"
@@ -46,45 +47,76 @@ def test_every_number_of_the_verdict_table_is_the_formatted_result(report, page)
     assert set(rows) == set(report.results["detectors"])
     for name, detector in report.results["detectors"].items():
         moves, rate = detector["forward"]["24h"], detector["alert_rate"]
-        verdict, path, _, raw, matched, q, n_events, alerts = rows[name]
+        first, second = (detector["rungs"][rung]["24h"] for rung in RUNGS)
+        verdict, beyond, _, volumes, raw, q, least, both, n_events, alerts = rows[name]
         assert verdict == f"{detector['verdict']} {detector['sentence']}"
-        assert matched == f"{fmt.ratio(moves['matched_ratio'])} {fmt.interval(moves['ci'])}"
+        assert beyond == f"{fmt.ratio(moves['expected_ratio'])} {fmt.interval(moves['expected_ci'])}"
+        assert volumes == f"{fmt.ratio(second['ratio'])} {fmt.interval(second['ci'])}"
         assert raw == f"{fmt.ratio(moves['abs_move_ratio'])} {fmt.interval(moves['abs_move_ratio_ci'])}"
-        assert path == f"{fmt.ratio(moves['path_effect'])} {fmt.interval(moves['path_effect_ci'])}"
-        assert q == f"{fmt.p_value(moves['q'])} p {fmt.p_value(moves['p_surrogate'])}"
-        assert n_events == f"{fmt.count(moves['n_events'])} {fmt.count(moves['n_effective'])} apart"
+        assert q == f"{fmt.p_value(moves['q'])} p {fmt.p_value(moves['p_expected'])}"
+        assert least == fmt.ratio(first["detectable"])
+        assert both == " / ".join(fmt.ratio(half) for half in first["halves"])
+        assert n_events == f"{fmt.count(first['n_events'])} {fmt.count(moves['n_effective'])} apart"
         assert alerts == f"{fmt.percent(rate['realised'], 2)} of {fmt.percent(rate['nominal'], 2)}"
 
 
 def test_a_verdict_is_shown_at_the_horizon_it_names(report):
     results = json.loads(json.dumps(report.results))
     results["detectors"]["zscore"]["verdict_horizon"] = "1h"
-    matched = _rows(replace(report, results=results).to_html(), "verdicts")["zscore"][4]
-    assert matched.startswith(fmt.ratio(results["detectors"]["zscore"]["forward"]["1h"]["matched_ratio"]))
-    assert results["detectors"]["zscore"]["forward"]["1h"]["matched_ratio"] != pytest.approx(1.24)
+    row = _rows(replace(report, results=results).to_html(), "verdicts")["zscore"]
+    hour, day = (results["detectors"]["zscore"]["forward"][horizon]["expected_ratio"] for horizon in ("1h", "24h"))
+    assert row[1].startswith(fmt.ratio(hour))
+    assert row[3].startswith(fmt.ratio(results["detectors"]["zscore"]["rungs"]["volume"]["1h"]["ratio"]))
+    assert hour != pytest.approx(day)
 
 
 def test_detectors_stand_in_the_order_of_their_verdicts(report, page):
     shown = list(_rows(page, "verdicts"))
     assert shown[:3] == ["isolation_forest", "zscore", "seq2seq_autoencoder"]
-    assert shown[-1] == "anogan"
+    assert shown[3:] == ["mad", "rolling_volatility", "pca", "volatility_only", "random", "anogan"]
+
+
+def test_the_calmest_of_the_calm_stands_first(report):
+    results = json.loads(json.dumps(report.results))
+    for name, ratio in (("mad", 0.9), ("pca", 0.7), ("zscore", 0.8)):
+        results["detectors"][name]["verdict"] = "calmer than expected"
+        results["detectors"][name]["forward"]["24h"]["expected_ratio"] = ratio
+    order = study_order.detectors_by_verdict(results)
+    assert [name for name in order if name in ("mad", "pca", "zscore")] == ["pca", "zscore", "mad"]
+
+
+@pytest.mark.parametrize("label", study_order.VERDICTS)
+def test_every_verdict_has_a_badge_of_its_own_style(label, page):
+    kind = study_order.verdict_kind(label)
+    assert kind == label.split()[0].strip(":")
+    assert f".badge.{kind}" in page
+    assert study_order.verdict_kind("unheard of") == study_order.verdict_kind(None) == "unknown"
 
 
 def test_a_detector_without_events_shows_dashes_and_counts(page):
-    verdict, path, _, raw, matched, q, n_events, *_ = _rows(page, "verdicts")["anogan"]
+    verdict, beyond, _, volumes, raw, q, least, both, n_events, _ = _rows(page, "verdicts")["anogan"]
     assert verdict.startswith("too few events")
-    assert (matched, raw, path, q, n_events) == ("– –", "– –", "– –", "– p –", "0 0 apart")
+    assert (beyond, volumes, raw, q, n_events) == ("– –", "– –", "– –", "– p –", "0 0 apart")
+    assert (least, both) == ("–", "– / –")
 
 
 def test_a_detector_without_any_forward_move_and_a_study_without_strategies_still_render(report):
     results = {**report.results, "backtests": {}, "risk": {}, "config": {}, "seeds": {}, "versions": {}}
     silent = {"role": "detector", "alert_rate": {"nominal": None, "realised": None}, "forward": {}, "verdict": None}
     results["detectors"] = {"silent": silent}
-    results |= {"surrogates": {"n": 0, "notes": []}, "evidence": {}, "lead_lag": {}, "calibration": []}
+    results |= {
+        "surrogates": {"n": 0, "notes": []},
+        "evidence": {},
+        "lead_lag": {},
+        "calibration": [],
+        "controls": {},
+        "forecasts": {},
+    }
     bare = replace(report, results=results, equity=pd.DataFrame(), quality=pd.DataFrame(), random_draws={})
     page = bare.to_html()
     assert [figure for figure in pages.specs(page) if figure.startswith(("ladder", "lead"))] == []
-    assert "have not been measured" in pages.seen(page)
+    assert "Size and power of the test of these verdicts are not known." in pages.seen(page)
+    assert "The study has no forecasts." in pages.seen(page)
     rows = _rows(page, "verdicts")
     assert rows["silent"] == ["–", "– –", "", "– –", "– p –", "– – apart", "– of –"]
 
@@ -232,12 +264,54 @@ def test_an_interval_that_runs_off_the_axis_ends_in_an_arrow(report):
 
 def test_the_headline_counts_verdicts_and_distrusts_a_lucky_baseline(report):
     seen = pages.seen(report.to_html())
-    assert "3 of 7 detectors add information beyond volatility: isolation_forest, zscore and seq2seq_autoencoder." in seen
-    assert "Among the others, 3 echo volatility and 1 has too few events." in seen
+    assert "3 of 7 detectors add information beyond both forecasts: isolation_forest, zscore and seq2seq_autoencoder." in seen
+    assert (
+        "Among the others, 1 exceeds only the forecast without volumes (mad), 1 comes before calmer moves than expected "
+        "(rolling_volatility), 1 is a candidate whose test could not be calibrated (pca) and 1 has too few events."
+    ) in seen
     assert "with suspicion" not in seen
+    for verdict in ("adds information", "volume tells", "calmer than expected", "candidate: calmer than expected"):
+        results = json.loads(json.dumps(report.results))
+        results["detectors"]["random"]["verdict"] = verdict
+        said = f"The baseline random is also judged to have a finding ({verdict}), so read the other verdicts with suspicion."
+        assert said in study_report.headline(results, report.random_draws)
+
+
+def test_the_headline_says_that_nothing_adds_and_beyond_what(report):
     results = json.loads(json.dumps(report.results))
-    results["detectors"]["random"]["verdict"] = "adds information"
-    assert "The baseline random is also judged to add information" in pages.seen(replace(report, results=results).to_html())
+    for name, verdict in (
+        ("zscore", "volume tells"),
+        ("isolation_forest", "echoes volatility"),
+        ("seq2seq_autoencoder", "no information"),
+    ):
+        results["detectors"][name]["verdict"] = verdict
+    first, second, *_ = study_report.headline(results, {})
+    assert first == "None of 7 detectors adds information beyond both forecasts."
+    assert second.startswith("2 exceed only the forecast without volumes (zscore, mad), 1 comes before calmer")
+    assert "1 echoes volatility, 1 shows no information and 1 has too few events." in second
+    results["forecasts"]["has_volume"] = False
+    assert study_report.headline(results, {})[0].endswith("beyond the forecast.")
+    before = _without_forecasts(report).results
+    assert study_report.headline(before, {})[0].startswith("3 of 7 detectors add information beyond volatility: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "warned"), [({}, False), ({"mean": -1.2}, True), ({"found_raw": 0.175}, True), ({"found_raw": 0.15}, False)]
+)
+def test_the_first_lines_warn_of_a_large_bias_of_the_controls(report, change, warned):
+    results = json.loads(json.dumps(report.results))
+    results["controls"]["summary"][4] |= change
+    said = [sentence for sentence in study_report.headline(results, {}) if "negative controls" in sentence]
+    if not warned:
+        assert said == []
+        return
+    row = results["controls"]["summary"][4]
+    n, mean = round(row["found_raw"] * 40), fmt.ratio(row["mean"])
+    assert said == [
+        f"Without calibration, {n} of 40 negative controls, which know no more than the forecast (prices and volumes), would have "
+        f"been told to add information over 6h (mean z {mean}): the verdicts lean on the calibration."
+    ]
+    assert said[0] in pages.seen(replace(report, results=results).to_html())
 
 
 def test_a_short_test_is_told_what_its_figures_per_year_are_worth(report):
@@ -248,26 +322,131 @@ def test_a_short_test_is_told_what_its_figures_per_year_are_worth(report):
     assert long == said[:-1]
 
 
+def _without_forecasts(report: StudyReport, **changes: object) -> StudyReport:
+    """The report of the same study by an earlier version, in which surrogates decided."""
+    results = {key: value for key, value in report.results.items() if key not in ("forecasts", "controls")}
+    results["detectors"] = {
+        name: {key: value for key, value in entry.items() if key not in ("rungs", "gains")}
+        for name, entry in report.results["detectors"].items()
+    }
+    return replace(report, results=results | changes)
+
+
 def test_the_rule_in_words_is_that_of_the_test_that_was_run(report, page):
+    seen = pages.seen(page).replace("\u202f", " ")
+    assert "held against two forecasts made from this study's own data" in seen
+    assert "The second sees past volumes too. Forecasts are cross-fitted" in seen
+    assert "R² is 31 % to 51 % without volumes and 33 % to 53 % with them" in seen
+    assert "corrected by 2 negative controls" in seen
+    assert (
+        "adjusted for all 54 tests of the study (detectors, horizons, forecasts), and must be at most 5 %; at least 8 alerts"
+        in seen
+    )
+    assert "that knows no more than these is an echo" not in seen
+    assert "These verdicts are from an earlier version" not in seen
+    one = json.loads(json.dumps(report.results))
+    one["forecasts"] |= {"has_volume": False, "trees": True}
+    one["forecasts"]["quality"].pop("volume")
+    alone = pages.seen(replace(report, results=one).to_html()).replace("\u202f", " ")
+    assert "held against a forecast made from" in alone
+    assert "The data have no volumes, so there is no second one. Forecasts are cross-fitted" in alone
+    assert "a ridge regression and boosted trees fitted on the other blocks" in alone
+    assert "R² is 31 % to 51 %, depending on the horizon" in alone
+    assert "Volume tells: larger" not in alone
+
+
+def test_the_second_opinion_stands_on_the_page_only_where_there_is_one(report, page):
     seen = pages.seen(page)
-    assert "also score 199 histories that have the data's volatility and nothing else" in seen
-    assert "is at most 5\u202f%" in seen
+    assert "Second opinion. The fitted detectors also score 199 surrogate histories" in seen
     assert "so it is at least 0.005" in seen
+    assert "It nowhere disagrees with the deciding test." in seen or "It disagrees with the deciding test for" in seen
     assert "Volatility of the surrogate histories: gjr (BTC/USDT, SOL/USDT), har (ETH/USDT)." in seen
     assert "ETH/USDT: gjr: no optimum" in seen
-    assert "the matched interval lies above 1 in 3 to" not in seen
+    assert "If there is nothing to find, the surrogate test still" in seen
     few = replace(report, results={**report.results, "surrogates": {**report.results["surrogates"], "n": 19}}).to_html()
     assert "so it is at least 0.050" in pages.seen(few)
-    without = replace(report, results={**report.results, "surrogates": {"n": 0, "notes": ["too <few> bars"]}}).to_html()
+    without = replace(report, results={**report.results, "surrogates": {"n": 0, "notes": ["not asked for"]}}).to_html()
     seen = pages.seen(without)
-    assert "was not run in this study (too <few> bars)" in seen
-    assert "the matched interval lies above 1 in 3 to" in seen
-    assert "histories that have the data's volatility" not in seen
-    moves = report.results["detectors"]["zscore"]["forward"]["24h"]
-    assert _rows(without, "verdicts")["zscore"][4] == f"{fmt.p_value(moves['q'])} p {fmt.p_value(moves['p_matched'])}"
-    assert fmt.p_value(moves["p_matched"]) != fmt.p_value(moves["p_surrogate"])
+    assert not re.search(r"(?<!seeds\.)\b[Ss]urrogate", seen)
     assert '<table id="surrogate-table">' not in without
-    assert ("which was not run here" in seen, "which was not run here" in pages.seen(page)) == (True, False)
+    assert '<table id="calibration">' not in without
+
+
+def test_where_the_second_opinion_disagrees_is_named_and_calm_is_left_out(report):
+    results = json.loads(json.dumps(report.results))
+    for entry in results["detectors"].values():
+        for horizon, found in entry["rungs"]["volatility"].items():
+            found.update(q=0.5, z=1.0)
+            entry["forward"][horizon]["q_surrogate"] = 0.5
+    assert rung_tables.disagreements(results) == []
+    detectors = results["detectors"]
+    detectors["mad"]["forward"]["1h"]["q_surrogate"] = 0.01
+    detectors["pca"]["rungs"]["volatility"]["6h"].update(q=0.02, z=3.1)
+    detectors["zscore"]["rungs"]["volatility"]["6h"].update(q=0.02, z=-3.1)
+    assert set(rung_tables.disagreements(results)) == {
+        "mad over 1h (surrogates q 0.010, forecast q 0.500)",
+        "pca over 6h (surrogates q 0.500, forecast q 0.020)",
+    }
+    assert "It disagrees with the deciding test for" in pages.seen(replace(report, results=results).to_html())
+
+
+def test_results_of_an_earlier_version_are_shown_as_such(report):
+    old = _without_forecasts(report)
+    page = old.to_html()
+    seen = pages.seen(page)
+    assert "These verdicts are from an earlier version. They rest on a comparison with 199 surrogate histories" in seen
+    assert "Second opinion" not in seen
+    moves = old.results["detectors"]["zscore"]["forward"]["24h"]
+    row = _rows(page, "verdicts")["zscore"]
+    assert row[1] == f"{fmt.ratio(moves['path_effect'])} {fmt.interval(moves['path_effect_ci'])}"
+    assert row[5] == f"{fmt.p_value(moves['q'])} p {fmt.p_value(moves['p_surrogate'])}"
+    for table in ("rungs-table", "gains-table", "quality-table", "controls", "every-control"):
+        assert f'<table id="{table}">' not in page
+    matched = _without_forecasts(report, surrogates={"n": 0, "notes": []}).to_html()
+    assert "They rest on the volatility-matched ratio" in pages.seen(matched)
+    assert _rows(matched, "verdicts")["zscore"][1] == f"{fmt.ratio(moves['matched_ratio'])} {fmt.interval(moves['ci'])}"
+    assert _rows(matched, "verdicts")["zscore"][4] == f"{fmt.p_value(moves['q'])} p {fmt.p_value(moves['p_matched'])}"
+
+
+def test_both_forecasts_at_every_horizon_are_the_formatted_results(report, page):
+    shown = {(row[0], row[1], row[2]): row[3:] for row in pages.table_of(page, "rungs-table")}
+    assert len(shown) == 9 * 3 * 2
+    found = report.results["detectors"]["pca"]["rungs"]["volume"]["6h"]
+    assert shown["pca", "6h", "prices and volumes"] == [
+        fmt.count(found["n_events"]),
+        f"{fmt.ratio(found['ratio'])} {fmt.interval(found['ci'])}",
+        "2.60 raw 3.10",
+        fmt.p_value(found["p"]),
+        fmt.p_value(found["q"]),
+        "0.40 spread 1.17",
+        "0.93",
+        "1.38",
+        f"{fmt.ratio(found['halves'][0])} z 1.30",
+        f"{fmt.ratio(found['halves'][1])} z 0.90",
+        fmt.DASH,
+    ]
+    assert shown["anogan", "1h", "past prices"][-1] == "0 alerts could be followed; 8 are needed"
+
+
+def test_quality_and_gains_are_the_formatted_results_in_the_order_of_the_horizons(report, page):
+    seen = [[cell.replace("\u202f", " ") for cell in row] for row in pages.table_of(page, "quality-table")]
+    assert seen[1] == ["past prices", "6h", "41.0 %", "0.0246"]
+    assert seen[3] == ["prices and volumes", "1h", "33.0 %", "0.0123"]
+    gains = {(row[0], row[1]): [cell.replace("\u202f", " ") for cell in row[2:]] for row in pages.table_of(page, "gains-table")}
+    assert gains["mad", "1h"][:2] == ["0.12 % [−0.08 %, 0.42 %]", "0.52 % [0.32 %, 0.82 %]"]
+    assert gains["mad", "6h"][2] == "0.35 % [0.15 %, 0.65 %]"
+    assert gains["mad", "24h"][0] == "−0.05 % [−0.25 %, 0.25 %]"
+    assert gains["anogan", "1h"] == ["– –"] * 4
+    assert pages.head_of(page, "gains-table")[2:] == ["Alert added", "Score added"] * 2
+
+
+def test_the_controls_are_the_formatted_results_before_and_after_calibration(page):
+    rows = [[cell.replace("\u202f", " ") for cell in row] for row in pages.table_of(page, "controls")]
+    assert rows[2] == ["past prices", "24h", "40", "10.0 % 4 of 40", "5.0 % 2 of 40", "0.50", "1.12"]
+    assert len(rows) == 6
+    every = pages.table_of(page, "every-control")
+    assert every[0] == ["clock 13 h", "clock", "past prices", "1h", "93", "1.71", "0.62", "0.41"]
+    assert len(every) == 12
 
 
 def _ladder_points(spec: dict) -> dict[str, tuple[float, str]]:
@@ -291,6 +470,9 @@ def test_the_ladder_draws_every_ratio_with_its_interval_and_p_from_naive_to_surr
         drawn = [trace for trace in spec["data"][1:] if trace["mode"] == "lines"]
         ends = [(trace["y"][::3], zip(trace["x"][::3], trace["x"][1::3], strict=True)) for trace in drawn]
         spans = {y: span for places, pairs in ends for y, span in zip(places, pairs, strict=True)}
+        for rung, test in zip(RUNGS, ("expected", "expected_volume"), strict=True):
+            found = results["detectors"][name]["rungs"][rung]["24h"]
+            rows[test] = {"estimate": found["ratio"], "p": found["p"], "low": found["ci"][0], "high": found["ci"][1]}
         for place, (test, label) in enumerate(evidence_tables.RATIOS.items()):
             assert points[label] == (rows[test]["estimate"], fmt.p_value(rows[test]["p"]))
             assert spans[place] == (rows[test]["low"], rows[test]["high"])
@@ -307,17 +489,30 @@ def test_the_ladder_is_of_the_horizon_that_the_verdict_names(report):
     place = study_order.detectors_by_verdict(results).index("zscore")
     chart = figures.ladder_charts(results)[place]
     assert chart.title == "zscore: 1h after an alert, test by test"
-    drawn = _ladder_points(json.loads(chart.spec))["surrogates"][0]
-    assert drawn == results["detectors"]["zscore"]["forward"]["1h"]["path_effect"]
-    assert drawn != results["detectors"]["zscore"]["forward"]["24h"]["path_effect"]
+    drawn = _ladder_points(json.loads(chart.spec))
+    for label, key in (("surrogates", "path_effect"), ("forecast: prices", "expected_ratio")):
+        assert drawn[label][0] == results["detectors"]["zscore"]["forward"]["1h"][key]
+        assert drawn[label][0] != results["detectors"]["zscore"]["forward"]["24h"][key]
 
 
-@pytest.mark.parametrize(("n", "deciding"), [(199, "surrogate"), (0, "matched")])
-def test_the_diamond_of_the_ladder_is_the_test_that_decides(report, n, deciding):
-    results = {**report.results, "surrogates": {**report.results["surrogates"], "n": n}}
+@pytest.mark.parametrize(
+    ("n", "now", "deciding"), [(199, True, ("expected", "expected_volume")), (199, False, ("surrogate",)), (0, False, ("matched",))]
+)
+def test_the_diamonds_of_the_ladder_are_the_test_that_decides(report, n, now, deciding):
+    made = report if now else _without_forecasts(report)
+    results = {**made.results, "surrogates": {**report.results["surrogates"], "n": n}}
     spec = json.loads(figures.ladder_charts(results)[0].spec)
     (diamond,) = [trace for trace in spec["data"] if trace.get("marker", {}).get("symbol") == "diamond"]
-    assert [spec["layout"]["yaxis"]["ticktext"][y] for y in diamond["y"]] == [evidence_tables.RATIOS[deciding]]
+    labels = spec["layout"]["yaxis"]["ticktext"]
+    assert [labels[y] for y in diamond["y"]] == [evidence_tables.RATIOS[test] for test in deciding]
+
+
+def test_without_a_second_opinion_the_ladder_has_no_row_for_it(report):
+    results = {**report.results, "surrogates": {"n": 0, "notes": ["not asked for"]}}
+    labels = json.loads(figures.ladder_charts(results)[0].spec)["layout"]["yaxis"]["ticktext"]
+    assert "surrogates" not in labels
+    assert labels[-2:] == ["forecast: prices", "forecast: volumes"]
+    assert "surrogates" not in {row[2].text for row in evidence_tables.ladder_table(results).rows}
 
 
 def test_a_test_that_was_not_made_says_why_in_its_row(report):
@@ -345,7 +540,7 @@ def test_the_naive_row_carries_its_warning_in_picture_and_table(report, page):
 
 def test_the_table_behind_the_ladder_writes_each_test_on_its_own_scale(report):
     table = evidence_tables.ladder_table(report.results)
-    assert len(table.rows) == len(report.results["detectors"]) * len(CONTROLS)
+    assert len(table.rows) == len(report.results["detectors"]) * (len(CONTROLS) + len(RUNGS))
     found = {row[2].text: [cell.text for cell in row[3:8]] + [row[3].detail] for row in table.rows if row[0].text == "pca"}
     n = report.results["detectors"]["pca"]["forward"]["24h"]["n_events"]
     assert found["naive (a warning)"] == ["2.00", "1", "< 0.001", fmt.count(n), "9,000", "[1.80, 2.40]"]
@@ -367,7 +562,7 @@ def test_the_surrogate_table_holds_t_of_the_data_beside_that_of_the_surrogates(r
         "0.31",
         "1.17",
         fmt.p_value(moves["p_surrogate"]),
-        fmt.p_value(moves["q"]),
+        fmt.p_value(moves["q_surrogate"]),
         fmt.count(moves["n_events"]),
     ]
 

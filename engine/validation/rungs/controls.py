@@ -134,4 +134,6 @@ def rolling_rule(rate: float, bars: Bars) -> RollingQuantile:
     """A rolling quantile with about this share of alerts, over 90 days or a fifth of the history."""
     window = min(np.timedelta64(90, "D"), bars.n_bars // 5 * bars.interval)
     minutes = max(int(window / np.timedelta64(1, "m")), 1)
-    return RollingQuantile(1 - min(max(rate, 0.001), 0.2), f"{minutes}m")
+    # A quantile that is too rare for the window would be refused.
+    least = max(0.001, 1.01 / max(window / bars.interval, 1))
+    return RollingQuantile(1 - min(max(rate, least), 0.2), f"{minutes}m")

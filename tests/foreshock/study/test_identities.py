@@ -58,7 +58,7 @@ def test_the_summary_and_the_closed_trades_follow_the_roles(result):
 
 def test_the_page_names_the_oracle_and_tests_neither_it_nor_a_baseline(result, tmp_path):
     page = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "truth, the truth of the simulated market, " in page
+    assert "truth, the truth of the simulated market: " in page
     assert "of 1 detector " in page
 
 
