@@ -11,9 +11,10 @@ from foreshock.engine.validation.rungs.effects import Effect
 
 # Bias grows with the distance of the forecast from its mean, up to about this squared distance.
 HALF_STATE = 0.1
-# Prior deviation of each coefficient of the bias: it is not expected beyond about one standard error.
-PRIOR = 1.0
-STEPS = 3
+# Prior deviation of each coefficient of the bias, in logs of activity: forecasts err by about a tenth where they err.
+PRIOR = 0.1
+# Systematic errors, in logs of activity, that the controls are held against.
+SYSTEMATIC = (0.0, 0.003, 0.006, 0.01, 0.015, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.3)
 LEAST_CONTROLS = 10
 # Alerts of a detector and a control are the same if they share more than this of what either raises.
 SAME = 0.5
@@ -21,16 +22,21 @@ SAME = 0.5
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the z of negative controls says about the z of others at one horizon [1]_ [2]_.
+    """What negative controls say about the effects of others at one horizon [1]_ [2]_.
+
+    The effect of a control is bias, by the circumstances of its alerts, plus a systematic error of its own, plus the sampling
+    error of its regression. A detector without information is drawn from the same law.
 
     Parameters
     ----------
     coefficients : ndarray, shape (4,)
-        Bias of z by the circumstances of the alerts; see ``circumstances``.
+        Bias in logs of activity by the circumstances of the alerts; see ``circumstances``.
     covariance : ndarray, shape (4, 4)
         Uncertainty of the coefficients.
-    variance : float
-        Mean square of the z of the controls less their bias, at least 1.
+    systematic : float
+        Standard deviation of the systematic error.
+    excess : float
+        Mean square of the errors of controls that are predicted without their own family, at least 1: what the law misses.
     n : int
         Controls used.
 
@@ -42,13 +48,16 @@ class Calibration:
 
     coefficients: np.ndarray
     covariance: np.ndarray
-    variance: float
+    systematic: float
+    excess: float
     n: int
 
     def at(self, effect: Effect, horizon: int) -> tuple[float, float]:
-        """Bias and spread of a z without information in the circumstances of an effect; NaN with fewer than ten controls."""
+        """Bias in logs, and total error as a multiple of the sampling error; NaN with fewer than ten controls."""
         x = circumstances(effect, horizon)
-        return float(x @ self.coefficients), float(np.sqrt(self.variance + x @ self.covariance @ x))
+        square = sampling_error(effect, horizon) ** 2
+        total = (self.systematic**2 + square + x @ self.covariance @ x) * self.excess
+        return float(x @ self.coefficients), float(np.sqrt(total / square)) if square > 0 else float("nan")
 
 
 def circumstances(effect: Effect, horizon: int) -> np.ndarray:
@@ -62,20 +71,45 @@ def circumstances(effect: Effect, horizon: int) -> np.ndarray:
     return np.array([np.tanh(state), state**2 / (state**2 + HALF_STATE), np.tanh(bar - day), np.tanh(hours - week)])
 
 
-def calibrate(controls: Sequence[Effect], horizon: int) -> Calibration:
-    """Fit the bias and spread of z to negative controls at one horizon, by Bayesian linear regression."""
-    known = [one for one in controls if not np.isnan(one.z[horizon])]
-    if len(known) < LEAST_CONTROLS:
-        return Calibration(np.full(4, np.nan), np.full((4, 4), np.nan), float("nan"), len(known))
-    z = np.array([one.z[horizon] for one in known])
-    x = np.array([circumstances(one, horizon) for one in known])
-    variance, coefficients, covariance = 1.0, np.zeros(4), np.zeros((4, 4))
-    for _ in range(STEPS):
-        covariance = np.linalg.inv(x.T @ x / variance + np.eye(4) / PRIOR**2)
-        coefficients = covariance @ (x.T @ z) / variance
-        rest = z - x @ coefficients
-        variance = max(1.0, float(rest @ rest) / (len(z) - 4))
-    return Calibration(coefficients, covariance, variance, len(z))
+def sampling_error(effect: Effect, horizon: int) -> float:
+    """Error that an effect has by its z, which allows for few events; that of the regression where z is 0."""
+    z = effect.z[horizon]
+    return float(abs(effect.effect[horizon] / z) if abs(z) > 1e-6 else effect.error[horizon])
+
+
+def calibrate(controls: Sequence[tuple[str, Effect]], horizon: int) -> Calibration:
+    """Fit the law of the effects of negative controls, pairs of family and effect, at one horizon."""
+    known = [(family, one) for family, one in controls if not np.isnan(one.z[horizon])]
+    n = len(known)
+    if n < LEAST_CONTROLS:
+        return Calibration(np.full(4, np.nan), np.full((4, 4), np.nan), float("nan"), float("nan"), n)
+    families = np.array([family for family, _ in known])
+    effect = np.array([one.effect[horizon] for _, one in known])
+    error = np.array([sampling_error(one, horizon) for _, one in known])
+    x = np.array([circumstances(one, horizon) for _, one in known])
+    coefficients, covariance, systematic = _fit(effect, error, x)
+    misses = []
+    for family in dict.fromkeys(families):
+        out = families == family
+        if out.all():
+            continue
+        others, spread, own = _fit(effect[~out], error[~out], x[~out])
+        total = own**2 + error[out] ** 2 + np.einsum("ij,jk,ik->i", x[out], spread, x[out])
+        misses.extend((effect[out] - x[out] @ others) ** 2 / total)
+    return Calibration(coefficients, covariance, systematic, max(1.0, float(np.mean(misses or [1.0]))), n)
+
+
+def _fit(effect: np.ndarray, error: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Coefficients, their covariance, and the systematic error under which the effects are most likely."""
+    best = (np.inf, 0.0)
+    for systematic in SYSTEMATIC:
+        total = np.diag(systematic**2 + error**2) + PRIOR**2 * (x @ x.T)
+        surprise = np.linalg.slogdet(total)[1] + effect @ np.linalg.solve(total, effect)
+        best = min(best, (float(surprise), systematic))
+    systematic = best[1]
+    weight = 1 / (systematic**2 + error**2)
+    covariance = np.linalg.inv(x.T @ (x * weight[:, None]) + np.eye(x.shape[1]) / PRIOR**2)
+    return covariance @ (x.T @ (weight * effect)), covariance, systematic
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:

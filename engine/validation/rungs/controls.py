@@ -83,8 +83,10 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
         add(f"volatility {24 * scale}", "level", root(24 * scale))
         for short, long in pairs((24, 168)):
             add(f"largest range {short}/{long}", "largest", max_known(spread, short) / mean(spread, long))
-        for short, long in pairs((1, 24), (3, 72), (6, 168), (12, 72), (24, 168), (24, 720)):
-            add(f"calm {short}/{long}", "calm", -mean(spread, short) / mean(spread, long))
+        for short, long in pairs((3, 72), (6, 168), (24, 168), (24, 720)):
+            add(f"calm range {short}/{long}", "calm range", -mean(spread, short) / mean(spread, long))
+        for short, long in pairs((2, 48), (6, 168), (12, 168), (24, 720)):
+            add(f"calm return {short}/{long}", "calm return", -mean(size, short) / mean(size, long))
         for name, values in clock_scores(bars).items():
             add(name, "clock", values)
         for mark, values in marks.items():

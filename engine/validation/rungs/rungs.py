@@ -21,6 +21,7 @@ from foreshock.engine.validation.rungs.calibration import (
     calibrate,
     chained_q,
     overlap,
+    sampling_error,
 )
 from foreshock.engine.validation.rungs.controls import Control, control_scores, control_signals
 from foreshock.engine.validation.rungs.effects import Effect, EventEffects
@@ -57,7 +58,8 @@ class Found:
     p, q : float
         Two-sided p of ``z``, and p adjusted for all detectors, horizons and rungs together.
     bias, spread : float
-        Calibration at the state of the alerts: z without information, and spread of z.
+        Calibration in the circumstances of the alerts: effect without information, in logs, and total error as a multiple of the
+        sampling error.
     state : float
         How far from usual the forecast was at the alerts, in standard deviations.
     detectable : float
@@ -195,6 +197,7 @@ class RungTable:
         self.has_marks = len(self.state.inputs) > self.state.n_price
         controls = control_scores(bars, max(self.horizons), marks)
         self.parts: dict[str, _Part] = {}
+        self._fits: dict[tuple[str, int, int, frozenset[str]], Calibration] = {}
         self._cache, arrays = usual_cache(), [self.state.target, *self.state.inputs.values(), self.state.row, self.state.symbol]
         facts: dict[str, Any] = {"first": setting.first, "seed": setting.seed, "horizons": self.horizons}
         content = key_of(facts, arrays, CODE)
@@ -289,8 +292,7 @@ class RungTable:
                 without = {self.families[name]}
                 for j, horizon in enumerate(self.names):
                     whole = effects[0]
-                    bias, spread = self._calibration(rung, 0, j, without).at(whole, j)
-                    z = (whole.z[j] - bias) / spread
+                    z = _calibrated_z(self._calibration(rung, 0, j, without), whole, j)
                     rows.append(
                         ControlFound(
                             name,
@@ -322,8 +324,12 @@ class RungTable:
 
     def _calibration(self, rung: str, part: int, horizon: int, without: set[str]) -> Calibration:
         """Calibration over all rows (part 0) or a half (1, 2), without the controls of some families."""
-        used = [found[part] for name, found in self.parts[rung].controls.items() if self.families[name] not in without]
-        return calibrate(used, horizon)
+        key = (rung, part, horizon, frozenset(without))
+        if key not in self._fits:
+            controls = self.parts[rung].controls.items()
+            used = [(self.families[name], found[part]) for name, found in controls if self.families[name] not in without]
+            self._fits[key] = calibrate(used, horizon)
+        return self._fits[key]
 
     def _calibrated(self, rung: str, effects: tuple[Effect, Effect, Effect], without: set[str]) -> dict[str, Found]:
         """Calibrated figures by horizon, without q."""
@@ -334,8 +340,8 @@ class RungTable:
             for part, effect in enumerate(judged):
                 fit = self._calibration(rung, part, j, without)
                 bias, spread = fit.at(effect, j)
-                ratios.append(float(np.exp(effect.effect[j] - bias * effect.error[j])))
-                scores.append((float(effect.z[j]) - bias) / spread)
+                ratios.append(float(np.exp(effect.effect[j] - bias)))
+                scores.append(_calibrated_z(fit, effect, j))
                 fits.append((fit, bias, spread))
             whole, (fit, bias, spread) = judged[0], fits[0]
             z_raw, z, reason = float(whole.z[j]), scores[0], ""
@@ -343,9 +349,9 @@ class RungTable:
                 reason = f"{whole.n_events} alerts could be followed; {LEAST_EVENTS} are needed"
             elif np.isnan(z):
                 reason = f"{fit.n} negative controls have enough alerts; {LEAST_CONTROLS} are needed"
-            error = float(whole.error[j])
+            error = sampling_error(whole, j)
             wide = 1.0 if np.isnan(spread) else spread
-            middle = float(whole.effect[j]) - (0.0 if np.isnan(bias) else bias) * error
+            middle = float(whole.effect[j]) - (0.0 if np.isnan(bias) else bias)
             out[name] = Found(
                 whole.n_events,
                 float(np.exp(middle)),
@@ -391,6 +397,11 @@ class RungTable:
         if scores is not None:
             out["score"] = forecast_gain(self.state, forecast, scores.values, alerts.decided, first)
         return out
+
+
+def _calibrated_z(fit: Calibration, effect: Effect, horizon: int) -> float:
+    bias, spread = fit.at(effect, horizon)
+    return (float(effect.effect[horizon]) - bias) / (spread * sampling_error(effect, horizon))
 
 
 def _judged(effect: Effect) -> Effect:
