@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from foreshock.engine.scores import Scores
-from foreshock.engine.validation.rungs.calibration import LEAST_CONTROLS, calibrate, chained_q, overlap, weight
+from foreshock.engine.validation.rungs.calibration import (
+    LEAST_CONTROLS,
+    PRIOR,
+    SYSTEMATIC,
+    _fit,
+    calibrate,
+    chained_q,
+    overlap,
+)
 from foreshock.engine.validation.rungs.controls import rolling_rule
+from foreshock.engine.validation.rungs.effects import Effect
 from tests.market import make_bars
 
 NAN = float("nan")
@@ -83,41 +93,72 @@ def test_any_false_rejection_over_both_rungs_is_as_rare_as_promised():
     assert n_false / 2_000 > 0.03
 
 
-def test_calibration_finds_a_bias_that_grows_with_the_state():
+def controls(effect, error=0.1, state=0.0, profile=(0.0, 0.0, 0.0, 0.0), families=10):
+    """Effects of controls at one horizon, in families of equal size."""
+    effect = np.atleast_1d(np.asarray(effect, float))
+    error, state = np.broadcast_to(error, effect.shape), np.broadcast_to(state, effect.shape)
+    return [
+        (f"family {i % families}", Effect(e[None], s[None], (e / s)[None], at[None], np.array(profile), 50))
+        for i, (e, s, at) in enumerate(zip(effect, error, state, strict=True))
+    ]
+
+
+def test_bias_is_learned_from_the_circumstances_of_the_alerts():
     rng = np.random.default_rng(1)
-    state = np.linspace(0, 3, 400)
-    found = calibrate(2.5 * weight(state) + rng.normal(size=400), state)
-    assert found.bias == pytest.approx(2.5, abs=0.2)
-    assert found.spread == pytest.approx(1, abs=0.1)
+    state = np.linspace(-3, 3, 400)
+    bias = 0.1 * np.tanh(state) + 0.06 * state**2 / (state**2 + 0.1)
+    found = calibrate(controls(bias + 0.05 * rng.normal(size=400), 0.05, state), 0)
     assert found.n == 400
-    assert found.bias_at(0.0) == 0
-    assert found.bias_at(100.0) == pytest.approx(found.bias, rel=1e-3)
-    # Half of the bias is there where the squared state is a tenth.
-    assert found.bias_at(np.sqrt(0.1)) == pytest.approx(found.bias / 2)
-    assert found.bias_at(-2.0) == found.bias_at(2.0)
+    assert found.coefficients[:2] == pytest.approx([0.1, 0.06], abs=0.01)
+    loud, usual, quiet = (found.at(controls([0.01], 0.05, at)[0][1], 0) for at in (2.0, 0.0, -2.0))
+    assert loud[0] == pytest.approx(0.1 * np.tanh(2) + 0.06 * 4 / 4.1, abs=0.02)
+    assert usual[0] == 0
+    assert quiet[0] < 0 < loud[0]
+    assert usual[1] == pytest.approx(1, abs=0.1)
 
 
-def test_the_spread_is_that_of_the_rest_and_at_least_one():
-    state = np.ones(12)
-    rest = np.tile([1.5, -1.5], 6)
-    found = calibrate(0.8 * weight(state) + rest, state)
-    assert found.bias == pytest.approx(0.8)
-    assert found.spread == pytest.approx(np.sqrt(12 * 1.5**2 / 11))
-    assert calibrate(0.8 * weight(state) + rest / 10, state).spread == 1
+def test_what_the_sampling_errors_do_not_explain_widens_every_interval():
+    rng = np.random.default_rng(2)
+    honest = calibrate(controls(0.05 * rng.normal(size=60), 0.05), 0)
+    assert honest.at(controls([0.01], 0.05)[0][1], 0)[1] < 1.25
+    # The controls differ by .12 more than their errors say.
+    wide = calibrate(controls(0.13 * rng.normal(size=60), 0.05), 0)
+    assert wide.systematic == pytest.approx(0.12, abs=0.05)
+    assert wide.at(controls([0.01], 0.05)[0][1], 0)[1] == pytest.approx(2.6, abs=0.7)
+    # The systematic error matters little to a detector with few alerts and a large error.
+    assert wide.at(controls([0.01], 0.5)[0][1], 0)[1] < 1.15
 
 
-def test_usual_states_have_no_bias_to_measure():
-    found = calibrate(np.arange(12.0), np.zeros(12))
-    assert found.bias == 0
+def test_a_family_that_the_others_do_not_foretell_widens_the_intervals():
+    rng = np.random.default_rng(3)
+    effect = 0.05 * rng.normal(size=40)
+    effect[::10] += 0.4
+    odd = calibrate(controls(effect, 0.05), 0)
+    assert odd.excess > 1.2
+    assert calibrate(controls(0.05 * rng.normal(size=40), 0.05), 0).excess < 1.3
+
+
+def test_the_likelihood_is_that_of_the_covariance_of_the_effects():
+    rng = np.random.default_rng(4)
+    x, error = rng.normal(size=(30, 4)), rng.uniform(0.02, 0.2, 30)
+    effect = x @ [0.1, 0.0, -0.05, 0.02] + error * rng.normal(size=30) + 0.06 * rng.normal(size=30)
+    coefficients, covariance, systematic = _fit(effect, error, x)
+    surprise = [
+        -multivariate_normal(np.zeros(30), np.diag(t**2 + error**2) + PRIOR**2 * x @ x.T).logpdf(effect) for t in SYSTEMATIC
+    ]
+    assert systematic == SYSTEMATIC[int(np.argmin(surprise))]
+    total = np.diag(systematic**2 + error**2) + PRIOR**2 * x @ x.T
+    assert coefficients == pytest.approx(PRIOR**2 * x.T @ np.linalg.solve(total, effect))
+    assert covariance == pytest.approx(PRIOR**2 * np.eye(4) - PRIOR**4 * x.T @ np.linalg.solve(total, x))
 
 
 def test_too_few_controls_calibrate_nothing_and_unknown_ones_do_not_count():
-    z, state = np.ones(LEAST_CONTROLS), np.ones(LEAST_CONTROLS)
-    assert calibrate(z, state).n == LEAST_CONTROLS
-    assert not np.isnan(calibrate(z, state).spread)
-    few = calibrate(np.append(z[1:], NAN), state)
+    enough = controls(np.full(LEAST_CONTROLS, 0.1))
+    assert calibrate(enough, 0).n == LEAST_CONTROLS
+    assert not np.isnan(calibrate(enough, 0).excess)
+    few = calibrate([*enough[1:], *controls([NAN])], 0)
     assert few.n == LEAST_CONTROLS - 1
-    assert np.isnan([few.bias, few.spread]).all()
+    assert np.isnan(few.at(enough[0][1], 0)).all()
 
 
 def alerts(*rows: int) -> np.ndarray:
