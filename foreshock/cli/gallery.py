@@ -65,9 +65,6 @@ embargo = {span(48)}
 q = {q}
 window = {span(n // 30)}
 
-[surrogates]
-n = 99
-
 [avoidance]
 hold = {span(24)}
 rebalance = {span(24)}

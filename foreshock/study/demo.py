@@ -59,7 +59,6 @@ def demo_study(seed: int = 7) -> Study:
         detectors,
         WalkForward(train="180D", test="90D", embargo="2D"),
         RollingQuantile(0.99, window="60D"),
-        n_surrogates=99,
         title=f"foreshock demo: simulated market, seed {seed}",
         seed=seed,
     )
