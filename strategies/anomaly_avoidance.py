@@ -100,9 +100,10 @@ class AnomalyAvoidance(Shown):
         """Target weights, shape (n_bars, n_symbols), with the reduced exposure where ``outside`` is True."""
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         check_shape("outside", outside, bars.shape)
-        return self.around(outside, *equal_weights(bars, self.rebalance))
+        return weights_around(outside, self.exposure, *equal_weights(bars, self.rebalance))
 
-    def around(self, outside: np.ndarray, base: np.ndarray, listed: np.ndarray, due: np.ndarray) -> np.ndarray:
-        """Target weights from the equal weights of ``equal_weights``, which many ``outside`` may share."""
-        target = np.where(outside, self.exposure * base, base)
-        return np.where(listed & (due[:, None] | changed(outside)), target, np.nan)
+
+def weights_around(outside: np.ndarray, exposure: float, base: np.ndarray, listed: np.ndarray, due: np.ndarray) -> np.ndarray:
+    """Target weights from the equal weights of ``equal_weights``, with a part of them kept where ``outside`` is True."""
+    target = np.where(outside, exposure * base, base)
+    return np.where(listed & (due[:, None] | changed(outside)), target, np.nan)

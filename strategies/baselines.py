@@ -15,7 +15,7 @@ from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 from foreshock.engine.scores import Signals
-from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance, weights_around
 from foreshock.strategies.base import equal_weights
 from foreshock.strategies.matched_exits import expected_moves, matched_draws
 
@@ -162,4 +162,4 @@ class RandomAvoidance(Shown):
         weight, listed, due = equal_weights(bars, self.rebalance)
         may_begin = listed & signals.decided
         for drawn in matched_draws(outside, n_hold, expected_moves(bars, n_hold), weight, may_begin, self.n_draws, self.seed):
-            yield strategy.around(drawn, weight, listed, due)
+            yield weights_around(drawn, strategy.exposure, weight, listed, due)

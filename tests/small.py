@@ -61,7 +61,7 @@ def small_study(**changes) -> fs.Study:
     settings = {
         "bars": fs.simulate_market(seed=5, n_symbols=3, n_bars=3_000).bars,
         "detectors": ["zscore", "pca"],
-        "splits": fs.WalkForward("40D", "20D", "1D"),
+        "splits": fs.WalkForward("40D", "10D", "1D"),
         "threshold": fs.RollingQuantile(0.98, "15D"),
         "horizons": ["1h", "12h"],
         "random_draws": 3,

@@ -6,7 +6,7 @@ import numpy as np
 
 # Rounding of values that went through a few operations: 45 times the spacing of floats near 1.
 ROUNDING = 1e-14
-# Of a normal distribution: interquartile range, and standard deviation over mean absolute deviation.
+# For a normal distribution: interquartile range, and standard deviation over mean absolute deviation.
 QUARTILES = 1.349
 MEAN_DEVIATION = float(np.sqrt(np.pi / 2))
 

@@ -65,11 +65,16 @@ class Judging:
         check_whole("delay", self.delay, 1, " bar, because a score is known at the close of its bar")
         check_whole("first", self.first, 0)
         check_whole("n_bootstrap", self.n_bootstrap, 1, hint="999 is usual")
-        check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
-        if 0 < self.n_surrogates < MIN_SURROGATES:
-            raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
+        check_surrogates(self.n_surrogates)
         check_seed("seed", self.seed)
         if isinstance(self.horizons, str):
             raise ConfigError(f"horizons must be a list, got {shown(self.horizons)}; put it in brackets")
         check_horizons(self.horizons)
         object.__setattr__(self, "horizons", tuple(self.horizons))
+
+
+def check_surrogates(n: int) -> None:
+    """Raise unless a number of surrogate histories is 0, or enough for a p of 5 %."""
+    check_whole("n_surrogates", n, 0, hint="199 is usual")
+    if 0 < n < MIN_SURROGATES:
+        raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {n}; 199 is usual")

@@ -25,7 +25,7 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.thresholds.registry import build_threshold, described
-from foreshock.engine.validation.judging import MIN_SURROGATES, Judging
+from foreshock.engine.validation.judging import Judging, check_surrogates
 from foreshock.engine.validation.moves.forward import check_moves_fit
 from foreshock.engine.validation.surrogates.histories import BEST
 from foreshock.engine.validation.surrogates.significance import Rescorer
@@ -154,11 +154,9 @@ class Study(Shown):
         check_threshold(self.threshold)
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
-        check_whole("n_surrogates", self.n_surrogates, 0, hint="199 is usual")
+        check_surrogates(self.n_surrogates)
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
             raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; 200 is usual")
-        if self.n_surrogates and self.n_surrogates < MIN_SURROGATES:
-            raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {self.n_surrogates}; 199 is usual")
 
     @classmethod
     def from_config(cls, config: StudyConfig, bars: Bars) -> Study:

@@ -72,7 +72,9 @@ def test_the_names_of_symbols_change_no_score(scored, bars):
 def test_the_units_of_prices_and_volumes_change_no_score(units, scored, bars):
     name, expected = scored
     found = scores(name, ohlcv_features(scaled(bars, **units)))
-    np.testing.assert_allclose(found, expected, rtol=1e-6 if name in neural_detectors() else ROUNDING, atol=1e-9)
+    # Ranks move by whole steps where rounding swaps two nearly equal scores.
+    away = 2e-3 if name == "ensemble" else 1e-9
+    np.testing.assert_allclose(found, expected, rtol=1e-6 if name in neural_detectors() else ROUNDING, atol=away)
 
 
 def test_the_order_of_symbols_changes_no_feature(bars):

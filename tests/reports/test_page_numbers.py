@@ -174,7 +174,8 @@ def test_timing_alert_rates_and_quality_are_those_of_the_results(result, saved, 
         low, middle, high = (fmt.percent(float(np.quantile(totals, q))) for q in (0.05, 0.5, 0.95))
         own = fmt.percent(results["backtests"][name]["total_return"])
         beaten = fmt.percent(results["random_draws"][name]["percentile"])
-        assert ["".join(cell) for cell in row[1:]] == [own, middle, f"[{low}, {high}]", beaten, fmt.count(len(totals))]
+        around = fmt.interval(results["random_draws"][name]["interval"], fmt.percent)
+        assert ["".join(cell) for cell in row[1:]] == [own, middle, f"[{low}, {high}]", beaten, around, fmt.count(len(totals))]
     for row in tables["alert-table"]:
         entry = results["detectors"]["".join(row[0])]
         rate = entry["alert_rate"]

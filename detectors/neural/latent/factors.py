@@ -73,7 +73,7 @@ class LatentFactors(Shown):
     >>> factors.codes.shape, factors.weights.shape
     ((1500, 1), (1500, 1, 3))
     >>> round(float(factors.fit["total_r2"]), 2)
-    0.57
+    0.67
     """
 
     time: np.ndarray
@@ -182,7 +182,7 @@ def latent_factors(
     >>> splits = fs.WalkForward(train="30D", test="10D", embargo="1D")
     >>> factors = fs.latent_factors(bars, "pca", n_factors=1, splits=splits)
     >>> factors.variance["share"].round(2).to_dict()
-    {'factor_1': 0.56}
+    {'factor_1': 0.65}
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_factors", n_factors, 1)

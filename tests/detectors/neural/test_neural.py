@@ -325,11 +325,11 @@ def test_a_heavier_penalty_leaves_fewer_units_active(penalty, features):
 def test_the_market_state_is_the_mean_of_earlier_medians(features):
     detector = small_detector("conditional_autoencoder", state_window=5).fit(train_rows(features))
     z = standardised(detector, features)
-    state = detector._context(z)
+    state = detector._context(z, 0)
     np.testing.assert_allclose(state[900], np.median(z[895:900], axis=1).mean(axis=0), rtol=1e-12)
     values = features.values.copy()
     values[900:] *= 3.0
-    assert np.array_equal(detector._context(standardised(detector, with_values(features, values)))[900], state[900])
+    assert np.array_equal(detector._context(standardised(detector, with_values(features, values)), 0)[900], state[900])
     some = np.array([[[4.0], [np.nan], [1.0], [2.0]]])
     assert median_over_symbols(some) == np.nanmedian(some)
 

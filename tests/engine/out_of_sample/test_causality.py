@@ -112,7 +112,10 @@ def test_a_study_passes_with_every_threshold(threshold, bars):
 @pytest.mark.parametrize(
     ("broken", "leak"),
     [
-        ("foreshock.engine.features.rows.rolling_mean_nb", lambda x, w: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy()),
+        (
+            "foreshock.engine.features.rows.rolling_mean_nb",
+            lambda x, w, phase: pd.DataFrame(x).rolling(w, center=True).mean().to_numpy(),
+        ),
         (
             "foreshock.engine.thresholds.quantiles.rolling_upper_quantile_nb",
             lambda x, w, q, k: np.full(x.shape, np.nanquantile(x, q)),

@@ -15,6 +15,7 @@ from foreshock.data.simulate.market import simulate_market
 from foreshock.detectors.registry import detectors, neural_detectors
 from foreshock.engine.detection import METRICS, auc_pr, vus_pr
 from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.out_of_sample.walk_forward import walk_forward
 
 FAST = ["mad", "pca", "random", "volatility_only"]
 # Of the networks one: what the benchmark does with another is the same, and training it takes seconds.
@@ -27,7 +28,7 @@ def small_market():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planted, "detectors", lambda: [*FAST, "pyod:IForest"])
         steps = []
-        found = planted.planted_benchmark(seed=3, on_step=steps.append, n_symbols=3, n_bars=9_000)
+        found = planted.planted_benchmark(seed=3, on_step=steps.append, n_symbols=3, n_bars=11_000)
         assert len(steps) == 2 * len(planted.planted_names())
     return found
 
@@ -93,7 +94,7 @@ def test_the_note_says_so_where_every_network_is_apart_and_nothing_without_netwo
 
 def test_planted_events_are_all_counted_once_and_kinds_add_up(small_market):
     rows = {(row["detector"], row["kind"], row["size"]): row for row in small_market["rows"]}
-    market = simulate_market(seed=3, n_symbols=3, n_bars=9_000)
+    market = simulate_market(seed=3, n_symbols=3, n_bars=11_000)
     first = np.searchsorted(market.bars.time, np.datetime64(small_market["settings"]["counted_from"]))
     truth = market.events[(market.events["signature_row"] >= first) & (market.events["kind"] != "decoy")]
     for name in FAST:
@@ -106,11 +107,18 @@ def test_planted_events_are_all_counted_once_and_kinds_add_up(small_market):
         assert rows[name, "pump", "all"]["n_false"] == pytest.approx(rows[name, "all", "all"]["n_false"], rel=0.03)
 
 
+def random_scores(features):
+    """The baseline on the blocks of the benchmark, which purges the longest lookback of all its detectors."""
+    purge = max(planted.make_detector(name).lookback for name in FAST)
+    detector = planted.make_detector("random")
+    return walk_forward(detector, features, planted.SPLITS, label_bars=purge - detector.lookback)
+
+
 def test_planted_curves_are_those_of_the_public_measures_on_the_counted_rows(small_market):
-    market = simulate_market(seed=3, n_symbols=3, n_bars=9_000)
+    market = simulate_market(seed=3, n_symbols=3, n_bars=11_000)
     features = ohlcv_features(market.bars)
     first = int(np.searchsorted(market.bars.time, np.datetime64(small_market["settings"]["counted_from"])))
-    scores = planted.make_detector("random").fit(features).score(features).values.copy()
+    scores = random_scores(features).values.copy()
     labels = np.zeros(scores.shape, dtype=bool)
     for _, event in market.events[market.events["kind"] != "decoy"].iterrows():
         col = market.bars.symbols.index(event["symbol"])
@@ -133,7 +141,7 @@ def test_random_is_at_chance_on_planted_events_and_pca_is_above(small_market):
 
 
 def test_event_groups_leave_out_the_rows_of_other_events_only():
-    market = simulate_market(seed=3, n_symbols=3, n_bars=9_000)
+    market = simulate_market(seed=3, n_symbols=3, n_bars=11_000)
     features = ohlcv_features(market.bars)
     groups = {(keys["kind"], keys["size"]): (events, left) for keys, events, left in planted.event_groups(market.events, features)}
     everything = groups["all", "all"][0].labels()
@@ -141,7 +149,9 @@ def test_event_groups_leave_out_the_rows_of_other_events_only():
         assert np.array_equal(events.labels() | left_out, everything)
         assert not (events.labels() & left_out).any()
     pumps = market.events[market.events["kind"] == "pump"]
-    assert groups["pump", "large"][0].start.tolist() == sorted(pumps.nlargest(len(groups["pump", "large"][0]), "size")["row"])
+    assert sorted(groups["pump", "large"][0].start.tolist()) == sorted(
+        pumps.nlargest(len(groups["pump", "large"][0]), "size")["row"]
+    )
     before = groups["foreshock before onset", "all"][0]
     leads = market.events.loc[market.events["kind"] == "foreshock", "lead_bars"]
     assert sorted(before.stop - before.start) == sorted(leads)

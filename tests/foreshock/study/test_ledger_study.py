@@ -21,7 +21,7 @@ def studied():
     from foreshock.engine.out_of_sample.splits import WalkForward
     from foreshock.engine.thresholds.quantiles import RollingQuantile
 
-    bars = make_bars(900, 2, seed=12)
+    bars = make_bars(1_700, 2, seed=12)
 
     def study(hold: str, title: str):
         plan = Study(
