@@ -37,9 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test writes into the user's trial ledger."""
+    """No test writes into the user's trial ledger or cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FORESHOCK_LEDGER", str(tmp_path_factory.mktemp("ledger") / "ledger.jsonl"))
+        patch.setenv("FORESHOCK_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

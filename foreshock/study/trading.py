@@ -129,7 +129,7 @@ def run_backtests(
         timings[own.name] = {
             "n_draws": chance.n_draws,
             "total_returns": totals.tolist(),
-            **_luck(accounts[own].equity[-1] - 1, totals, alerts.active.any()),
+            **_luck(accounts[own].equity[-1] - 1, totals, bool(alerts.active.any())),
         }
     return accounts, timings
 

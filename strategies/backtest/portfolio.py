@@ -181,8 +181,9 @@ def keep_books(
     ]  # fmt: skip
     if rows is not None:
         by_bar = [values[rows] if len(values) else values for values in by_bar]
+    opens, highs, lows, closes, ordered, settle, funding, impact = by_bar
     equity, gross, net, turnover, lines, fills, n_fills, flows, n_flows, dropped, n_skipped = keep_books_nb(
-        *by_bar,
+        opens, highs, lows, closes, ordered, settle, funding, impact,
         float(costs.fee), float(costs.slippage), costs.borrow / year, account.cash_yield / year,
         float(account.leverage), float(account.maintenance), float(account.liquidation_fee), float(account.band), smallest, lot,
         by_signal, hold, float(stop), float(take),

@@ -16,6 +16,17 @@ GAP = 2
 RIDGE = 20.0
 # With fewer rows, trees learn nothing that the linear part does not; with more than this many, a sample is enough for them.
 TREES_FROM, TREES_SAMPLE = 50_000, 60_000
+TREES: dict[str, Any] = {
+    "learning_rate": 0.06,
+    "max_iter": 150,
+    "max_leaf_nodes": 16,
+    "max_depth": 4,
+    "min_samples_leaf": 60,
+    "l2_regularization": 5.0,
+    "max_bins": 63,
+    "max_features": 0.5,
+    "early_stopping": False,
+}
 # A block without this many training rows for each input has no forecast.
 LEAST_ROWS = 4
 
@@ -144,15 +155,4 @@ def _fit(
 def _trees(seed: int):
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    return HistGradientBoostingRegressor(
-        learning_rate=0.06,
-        max_iter=150,
-        max_leaf_nodes=16,
-        max_depth=4,
-        min_samples_leaf=60,
-        l2_regularization=5.0,
-        max_bins=63,
-        max_features=0.5,
-        early_stopping=False,
-        random_state=seed,
-    )
+    return HistGradientBoostingRegressor(**TREES, random_state=seed)

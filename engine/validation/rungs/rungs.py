@@ -33,6 +33,8 @@ RUNGS = ("volatility", "volume")
 LEVEL = 0.05
 # Source that decides forecasts and effects.
 CODE = ("foreshock.engine.kernels", "foreshock.engine.validation.rungs")
+# Arrays of an effect, as the cache keeps them.
+FIELDS = ("effect", "error", "z", "state", "profile")
 # A detector with fewer alerts than this is not judged.
 LEAST_EVENTS = 8
 # Standard errors that an effect must have to be found four times in five by a two-sided test at 5 %.
@@ -230,15 +232,11 @@ class RungTable:
         """Effects of the negative controls of a rung, from the cache where they are there."""
         alerts = [np.packbits(mask) for name in names for mask in (self.alerts[name].active, self.alerts[name].decided)]
         key = key_of({"rung": rung, "content": content, "cooldown": self.cooldown, "names": names}, alerts)
-        fields = ("effect", "error", "z", "state", "profile")
         kept = self._cache.read("controls", key)
         if kept is not None:
-            return {
-                name: tuple(Effect(*(kept[one][i, k] for one in fields), int(kept["n_events"][i, k])) for k in range(3))
-                for i, name in enumerate(names)
-            }
+            return {name: (_effect_at(kept, i, 0), _effect_at(kept, i, 1), _effect_at(kept, i, 2)) for i, name in enumerate(names)}
         found = {name: part.of(self.alerts[name]) for name in names}
-        arrays = {one: np.array([[getattr(effect, one) for effect in found[name]] for name in names]) for one in fields}
+        arrays = {one: np.array([[getattr(effect, one) for effect in found[name]] for name in names]) for one in FIELDS}
         arrays["n_events"] = np.array([[effect.n_events for effect in found[name]] for name in names])
         self._cache.write("controls", key, arrays)
         return found
@@ -382,7 +380,7 @@ class RungTable:
             )
         else:
             two = one
-        q = dict(zip(RUNGS, chained_q(one, two), strict=True))
+        q: dict[str, np.ndarray] = dict(zip(RUNGS, chained_q(one, two), strict=True))
         return {
             label: {
                 rung: {name: replace(by_horizon[name], q=float(q[rung][i, j])) for j, name in enumerate(self.names)}
@@ -397,6 +395,12 @@ class RungTable:
         if scores is not None:
             out["score"] = forecast_gain(self.state, forecast, scores.values, alerts.decided, first)
         return out
+
+
+def _effect_at(kept: Mapping[str, np.ndarray], control: int, part: int) -> Effect:
+    """One effect of the arrays that the cache keeps."""
+    effect, error, z, state, profile = (kept[name][control, part] for name in FIELDS)
+    return Effect(effect, error, z, state, profile, int(kept["n_events"][control, part]))
 
 
 def _calibrated_z(fit: Calibration, effect: Effect, horizon: int) -> float:

@@ -117,7 +117,7 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
 
 def _windows(n_bars: int, longest: int) -> list[int]:
     """Windows up to seven times the longest horizon, and at most a twentieth of the history."""
-    windows = list(WINDOWS)
+    windows: list[int] = [*WINDOWS]
     while windows[-1] < 7 * longest:
         windows.append(min(round(STRETCH * windows[-1]), 7 * longest))
     return [window for window in windows if window <= max(n_bars // 20, 24)]
