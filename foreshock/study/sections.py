@@ -55,7 +55,10 @@ def circumstances(
     after = event_studies(bars, signals, longest, setting, step)
     n_jobs = -1 if worth_processes(bars) else 1
     regimes = walk_forward_regimes(KMeansRegime(seed=setting.seed), ohlcv_features(bars), splits, n_jobs)
-    masks = slice_masks(bars, regimes.labels, regimes.names)
+    # The bar of an alert is seldom calm, whatever was before it: an alert belongs to the regime that it came out of.
+    before = np.full_like(regimes.labels, -1)
+    before[1:] = regimes.labels[:-1]
+    masks = slice_masks(bars, before, regimes.names)
     slices = slices_section(table.only(longest), signals, masks, setting)
     step("years, assets and regimes")
     return Circumstances(after, regimes, slices)
