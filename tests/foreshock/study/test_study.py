@@ -150,7 +150,7 @@ def test_a_study_file_and_a_script_describe_the_same_study():
     toml = parse_study(
         {
             "detectors": ["zscore", {"name": "pca"}],
-            "splits": {"train": "40D", "test": "20D", "embargo": "1D"},
+            "splits": {"train": "40D", "test": "10D", "embargo": "1D"},
             "threshold": {"q": 0.98, "window": "15D"},
             "horizons": ["1h", "12h"],
             "avoidance": {"random_draws": 3},
