@@ -24,6 +24,7 @@ from foreshock.engine.kernels.elementwise import (
     positive,
     relative_change,
     root,
+    traded,
 )
 
 OHLCV_FEATURES = (
@@ -86,7 +87,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
         ``drawdown_w``
             close / max(close) - 1.
         ``amihud_w``
-            mean(abs(log_return) / (close * volume)), per unit of quote currency [3]_.
+            mean(abs(log_return) / (close * volume)) over the bars with trades, per unit of quote currency [3]_.
         ``skew_w``
             Sample skewness of log_return, adjusted for bias.
         ``market_correlation_w``, ``market_beta_w``
@@ -261,6 +262,7 @@ _SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
     "squared_range": lambda rows: rows.log_ratio("high", "low") ** 2,
     "traded_volume": lambda rows: positive(rows.series("volume")),
     "garman_klass": lambda rows: garman_klass_variance(rows.series("squared_range"), rows.log_ratio("close", "open")),
+    "traded": lambda rows: traded(rows.series("log_return"), rows.series("volume")),
     "illiquidity": lambda rows: illiquidity(rows.series("log_return"), rows.series("close"), rows.series("volume")),
     "market": _market,
 }
@@ -293,7 +295,7 @@ _WINDOWED: dict[str, Callable[[Rows, int], np.ndarray]] = {
     "volume_rank": lambda rows, w: rows.rank("volume", w),
     "return": lambda rows, w: rows.log_change("close", w),
     "drawdown": lambda rows, w: relative_change(rows.series("close"), rows.highest("close", w)),
-    "amihud": lambda rows, w: rows.mean("illiquidity", w),
+    "amihud": lambda rows, w: over_positive(rows.mean("illiquidity", w), rows.mean("traded", w)),
     "skew": lambda rows, w: rows.moments("log_return", w)[2],
     "market_correlation": _market_correlation,
     "market_beta": lambda rows, w: over_positive(rows.covariance("log_return", "market", w), rows.moments("market", w)[1] ** 2),

@@ -59,5 +59,11 @@ def root(mean_variance):
 
 @_ufunc(3)
 def illiquidity(log_return, close, volume):
-    """Absolute return per unit of quote currency; NaN without volume."""
-    return abs(log_return) / (close * volume) if volume > 0.0 else np.nan
+    """Absolute return per unit of quote currency; 0 where nothing was traded, NaN where the return or the volume is not known."""
+    return 0.0 * log_return if volume == 0.0 else abs(log_return) / (close * volume)
+
+
+@_ufunc(2)
+def traded(log_return, volume):
+    """1 where something was traded, 0 where nothing was, NaN where the return or the volume is not known."""
+    return 0.0 * log_return + (1.0 if volume > 0.0 else 0.0 * volume)

@@ -155,10 +155,14 @@ def _symbol(null: str, law: np.ndarray, times: np.ndarray | float, rng: np.rando
     shocks *= np.sqrt((freedom - 2) / freedom)[:, None]
     deviation = LEVEL * np.exp(law) * times
     path = np.cumsum((shocks * deviation[:, None] / np.sqrt(STEPS)).ravel()).reshape(n, STEPS)
+    quiet = None
     if null == "bounce":
-        # The spread of bid and ask, ticks of a coin of low price, and hours without a trade.
+        # The spread of bid and ask, ticks of a coin of low price, and hours without a trade, which keep the last price.
         path = path + rng.choice([-1.0, 1.0], path.shape) * 0.002
         path = np.log(np.maximum(np.round(np.exp(path) * 400) / 400, 1 / 400))
+        quiet = rng.random(n) < 0.1
+        last = np.maximum.accumulate(np.where(quiet, 0, np.arange(n)))
+        path[quiet] = path[last[quiet], -1:]
     opened = np.concatenate([[path[0, 0]], path[:-1, -1]])
     close, high, low = path[:, -1], np.maximum(path.max(axis=1), opened), np.minimum(path.min(axis=1), opened)
     if null == "rough volume":
@@ -168,7 +172,6 @@ def _symbol(null: str, law: np.ndarray, times: np.ndarray | float, rng: np.rando
     else:
         volume = law
     amount = 1_000 * np.exp(volume + 0.5 * rng.standard_normal(n))
-    if null == "bounce":
-        quiet = rng.random(n) < 0.1
+    if quiet is not None:
         amount[quiet] = 0.0
     return (*(np.exp(part) * 100 for part in (opened, high, low, close)), amount)

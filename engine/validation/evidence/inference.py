@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
-from scipy.fft import next_fast_len
 
 
 @dataclass(frozen=True)
@@ -175,13 +174,12 @@ def hac_variance(x: np.ndarray, lags: int) -> float:
     .. [1] Newey and West (1987), A simple, positive semi-definite, heteroskedasticity and autocorrelation consistent
        covariance matrix.
     """
-    lags = min(lags, len(x) - 1)
-    # All autocovariances at once; the padding prevents the circular convolution of the FFT from wrapping around.
-    size = next_fast_len(len(x) + lags, real=True)
-    spectrum = np.abs(np.fft.rfft(x, size)) ** 2
-    products = np.fft.irfft(spectrum, size)[: lags + 1]
-    weights = 1 - np.arange(1, lags + 1) / (lags + 1)
-    return float(products[0] + 2 * weights @ products[1:])
+    width = min(lags, len(x) - 1) + 1
+    # The weighted sum of autocovariances is the sum of the squared sums over all windows of lags + 1 rows, with zeros around x.
+    total = np.concatenate([np.zeros(width), np.cumsum(x), np.zeros(width - 1)])
+    total[width + len(x) :] = total[width + len(x) - 1]
+    windows = total[width:] - total[:-width]
+    return float(windows @ windows / width)
 
 
 def hac_dummy_p(y: np.ndarray, event: np.ndarray, known: np.ndarray, lags: int) -> float:

@@ -87,30 +87,32 @@ def calibrate(controls: Sequence[tuple[str, Effect]], horizon: int) -> Calibrati
     effect = np.array([one.effect[horizon] for _, one in known])
     error = np.array([sampling_error(one, horizon) for _, one in known])
     x = np.array([circumstances(one, horizon) for _, one in known])
-    coefficients, covariance, systematic = _fit(effect, error, x)
-    misses = []
-    for family in dict.fromkeys(families):
-        out = families == family
-        if out.all():
-            continue
-        others, spread, own = _fit(effect[~out], error[~out], x[~out])
-        total = own**2 + error[out] ** 2 + np.einsum("ij,jk,ik->i", x[out], spread, x[out])
-        misses.extend((effect[out] - x[out] @ others) ** 2 / total)
-    return Calibration(coefficients, covariance, systematic, max(1.0, float(np.mean(misses or [1.0]))), n)
+    names = list(dict.fromkeys(families))
+    # The last fit has all families, each of the others all but one.
+    used = np.array([families != name for name in names if len(names) > 1] + [np.ones(n, bool)])
+    coefficients, covariance, systematic = _fits(effect, error, x, used)
+    excess = 1.0
+    if len(names) > 1:
+        left_out = (families[:, None] == names).argmax(axis=1)
+        total = systematic[left_out] ** 2 + error**2 + np.einsum("ij,ijk,ik->i", x, covariance[left_out], x)
+        excess = max(1.0, float(np.mean((effect - (x * coefficients[left_out]).sum(axis=1)) ** 2 / total)))
+    return Calibration(coefficients[-1], covariance[-1], float(systematic[-1]), excess, n)
 
 
-def _fit(effect: np.ndarray, error: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Coefficients, their covariance, and the systematic error under which the effects are most likely."""
+def _fits(effect: np.ndarray, error: np.ndarray, x: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients, their covariance, and the systematic error under which the effects ``used``, (n_fits, n), are most likely."""
     grid = np.array(SYSTEMATIC)
-    weights = 1 / (grid[:, None] ** 2 + error**2)
+    weights = used[:, None, :] / (grid[:, None] ** 2 + error**2)
     # The likelihood of effects with the covariance D + PRIOR^2 x x', by 4 by 4 matrices instead of n by n (Woodbury).
-    precision = np.einsum("gn,nj,nk->gjk", weights, x, x) + np.eye(x.shape[1]) / PRIOR**2
-    pull = np.einsum("gn,nj,n->gj", weights, x, effect)
-    means = np.linalg.solve(precision, pull[:, :, None])[:, :, 0]
-    surprise = (weights * effect**2).sum(axis=1) - (pull * means).sum(axis=1)
-    surprise += np.linalg.slogdet(precision)[1] - np.log(weights).sum(axis=1)
-    best = int(np.argmin(surprise))
-    return means[best], np.linalg.inv(precision[best]), float(grid[best])
+    pairs = (x[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+    precision = (weights @ pairs).reshape(*weights.shape[:2], x.shape[1], x.shape[1]) + np.eye(x.shape[1]) / PRIOR**2
+    pull = weights @ (x * effect[:, None])
+    means = np.linalg.solve(precision, pull[..., None])[..., 0]
+    surprise = weights @ effect**2 - (pull * means).sum(axis=-1) + np.linalg.slogdet(precision)[1]
+    surprise += used.astype(float) @ np.log(grid[:, None] ** 2 + error**2).T
+    best = np.argmin(surprise, axis=1)
+    fit = np.arange(len(used))
+    return means[fit, best], np.linalg.inv(precision[fit, best]), grid[best]
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:

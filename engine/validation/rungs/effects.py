@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.linalg import cho_factor, cho_solve
 
 from foreshock.engine.scores import thin
 from foreshock.engine.validation.evidence.inference import hac_variance
@@ -74,41 +75,47 @@ class _Symbol:
         self.halves = slice(0, cut), slice(cut, len(rows))
         self.grams = [x[half].T @ x[half] for half in self.halves]
         self.products = [x[half].T @ y[half] for half in self.halves]
+        self.moments = [_moments(known[half]) for half in self.halves]
 
     def residuals(self, keep: np.ndarray, event: np.ndarray) -> list[_Residuals | None]:
         """What the controls leave of dummy and targets: over all lines, and over either half; None where that is nothing."""
         # Detectors share most rows, so the rows left out are subtracted from the sums over all rows.
-        grams, sums = [], []
-        for half, gram, product in zip(self.halves, self.grams, self.products, strict=True):
-            out = ~keep[half]
+        grams, sums, moments = [], [], []
+        for half, gram, product, usual in zip(self.halves, self.grams, self.products, self.moments, strict=True):
+            out = np.flatnonzero(~keep[half])
             x_out = self.x[half][out]
             grams.append(gram - x_out.T @ x_out)
             of_events = self.x[half][event[half]].sum(axis=0)
             sums.append(np.column_stack([of_events, product - x_out.T @ self.y[half][out]]))
-        whole = self._residuals(slice(None), grams[0] + grams[1], sums[0] + sums[1], keep, event)
-        parts = zip(self.halves, grams, sums, strict=True)
-        return [whole, *(self._residuals(half, gram, total, keep[half], event[half]) for half, gram, total in parts)]
+            moments.append(usual - _moments(self.known[half][out]))
+        whole = self._residuals(slice(None), grams[0] + grams[1], sums[0] + sums[1], moments[0] + moments[1], keep, event)
+        parts = zip(self.halves, grams, sums, moments, strict=True)
+        return [whole, *(self._residuals(half, *totals, keep[half], event[half]) for half, *totals in parts)]
 
     def _residuals(
-        self, lines: slice, gram: np.ndarray, sums: np.ndarray, keep: np.ndarray, event: np.ndarray
+        self, lines: slice, gram: np.ndarray, sums: np.ndarray, moments: np.ndarray, keep: np.ndarray, event: np.ndarray
     ) -> _Residuals | None:
         x, n = self.x[lines], int(keep.sum())
         if not event.any() or n < ROWS_PER_COLUMN * x.shape[1]:
             return None
-        inverse = np.linalg.inv(gram + 1e-7 * n * np.eye(len(gram)))
-        fitted = x @ (inverse @ sums)
+        at_events = x[event]
+        factor = cho_factor(gram + 1e-7 * n * np.eye(len(gram)), check_finite=False)
+        solved = cho_solve(factor, np.column_stack([sums, at_events.T]), check_finite=False)
+        fitted = x @ solved[:, : sums.shape[1]]
         dummy, residual = event - fitted[:, 0], self.y[lines] - fitted[:, 1:]
         dummy[~keep] = 0.0
         if float(dummy @ dummy) < 1e-6 * event.sum():
             return None
-        at_events = x[event]
-        leverage = np.einsum("ij,jk,ik->i", at_events, inverse, at_events)
-        return _Residuals(self.rows[lines], dummy, residual, event, leverage, self.known[lines][event], self.known[lines][keep])
+        leverage = (at_events.T * solved[:, sums.shape[1] :]).sum(axis=0)
+        return _Residuals(self.rows[lines], dummy, residual, event, leverage, self.known[lines][event], moments)
 
 
 @dataclass(frozen=True)
 class _Residuals:
-    """One symbol's part of the regression: rows, dummy and targets less what the controls explain, and the events."""
+    """One symbol's part of the regression: rows, dummy and targets less what the controls explain, and the events.
+
+    ``moments`` has number, sums and sums of squares of what is known at all lines used, (3, n_columns).
+    """
 
     rows: np.ndarray
     dummy: np.ndarray
@@ -116,7 +123,7 @@ class _Residuals:
     event: np.ndarray
     leverage: np.ndarray
     at_events: np.ndarray
-    everywhere: np.ndarray
+    moments: np.ndarray
 
 
 class EventEffects:
@@ -178,8 +185,9 @@ class EventEffects:
         n_events = sum(int(part.event.sum()) for part in parts)
         if n_events < LEAST_EVENTS:
             return Effect(nothing, nothing, nothing, nothing, np.full(len(PROFILE), np.nan), n_events)
-        everywhere = np.concatenate([part.everywhere for part in parts])
-        usual, deviation = everywhere.mean(axis=0), everywhere.std(axis=0) + 1e-12
+        number, total, squares = sum((part.moments for part in parts), np.zeros_like(parts[0].moments))
+        usual = total / number
+        deviation = np.sqrt(np.maximum(squares / number - usual**2, 0.0)) + 1e-12
         at_events = (np.concatenate([part.at_events for part in parts]).mean(axis=0) - usual) / deviation
         state, profile = np.split(at_events, [len(self.horizons)])
         spread = sum(float(part.dummy @ part.dummy) for part in parts)
@@ -222,6 +230,11 @@ def _controls(state: State, forecast: Forecast, marks: bool) -> np.ndarray:
             columns += [inputs[name + k] for k in MARK_LOGS if name + k in inputs]
             columns.append((inputs[f"{name}1"] - inputs[f"{name}24"]) ** 2)
     return np.column_stack(columns)
+
+
+def _moments(values: np.ndarray) -> np.ndarray:
+    """Number, sum and sum of squares of each column, (3, n_columns)."""
+    return np.array([np.full(values.shape[1], len(values)), values.sum(axis=0), np.einsum("ij,ij->j", values, values)])
 
 
 def _within(events: np.ndarray, cooldown: int) -> np.ndarray:

@@ -15,15 +15,15 @@ BLOCKS = 5
 GAP = 2
 RIDGE = 20.0
 # With fewer rows, trees learn nothing that the linear part does not; with more than this many, a sample is enough for them.
-TREES_FROM, TREES_SAMPLE = 50_000, 60_000
+TREES_FROM, TREES_SAMPLE = 50_000, 40_000
 TREES: dict[str, Any] = {
-    "learning_rate": 0.06,
-    "max_iter": 150,
-    "max_leaf_nodes": 16,
-    "max_depth": 4,
+    "learning_rate": 0.15,
+    "max_iter": 60,
+    "max_leaf_nodes": 8,
+    "max_depth": 3,
     "min_samples_leaf": 60,
     "l2_regularization": 5.0,
-    "max_bins": 63,
+    "max_bins": 31,
     "max_features": 0.5,
     "early_stopping": False,
 }

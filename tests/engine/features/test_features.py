@@ -1,11 +1,14 @@
 """The OHLCV feature set against pandas expressions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.simulate.market import simulate_market
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
 from tests.market import make_bars
@@ -82,8 +85,22 @@ def test_zero_volume_and_flat_prices_are_not_turned_into_numbers():
     assert (features.column("volatility_5")[5:] == 0).all()
     assert np.isnan(features.column("return_zscore_5")).all()
     assert np.flatnonzero(np.isnan(features.column("volume_change")[:, 0])).tolist() == [0, 30, 31]
-    assert np.isnan(features.column("amihud_5")[30:35]).all()
+    assert (features.column("amihud_5")[5:] == 0).all()
     assert features.column("volume_ratio_5")[30, 0] == 0
+
+
+def test_illiquidity_is_that_of_the_bars_with_trades():
+    bars = simulate_market(seed=4, n_symbols=1, n_bars=300).bars
+    volume = bars.volume.copy()
+    volume[np.arange(300) % 10 == 3] = 0.0
+    volume[200:208] = 0.0
+    quiet = replace(bars, volume=volume)
+    one = np.abs(bars.returns()) / (bars.close * bars.volume)
+    expected = pd.DataFrame(np.where(volume > 0, one, np.nan)).rolling(5, min_periods=1).mean().to_numpy(copy=True)
+    expected[:5] = np.nan
+    found = ohlcv_features(quiet, ["amihud_5"]).column("amihud_5")
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    assert np.isnan(found[204:208]).all()
 
 
 @pytest.mark.parametrize(

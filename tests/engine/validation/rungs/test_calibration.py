@@ -9,7 +9,7 @@ from foreshock.engine.validation.rungs.calibration import (
     LEAST_CONTROLS,
     PRIOR,
     SYSTEMATIC,
-    _fit,
+    _fits,
     calibrate,
     chained_q,
     overlap,
@@ -142,14 +142,18 @@ def test_the_likelihood_is_that_of_the_covariance_of_the_effects():
     rng = np.random.default_rng(4)
     x, error = rng.normal(size=(30, 4)), rng.uniform(0.02, 0.2, 30)
     effect = x @ [0.1, 0.0, -0.05, 0.02] + error * rng.normal(size=30) + 0.06 * rng.normal(size=30)
-    coefficients, covariance, systematic = _fit(effect, error, x)
-    surprise = [
-        -multivariate_normal(np.zeros(30), np.diag(t**2 + error**2) + PRIOR**2 * x @ x.T).logpdf(effect) for t in SYSTEMATIC
-    ]
-    assert systematic == SYSTEMATIC[int(np.argmin(surprise))]
-    total = np.diag(systematic**2 + error**2) + PRIOR**2 * x @ x.T
-    assert coefficients == pytest.approx(PRIOR**2 * x.T @ np.linalg.solve(total, effect))
-    assert covariance == pytest.approx(PRIOR**2 * np.eye(4) - PRIOR**4 * x.T @ np.linalg.solve(total, x))
+    masks = np.array([np.arange(30) >= 6, np.ones(30, bool)])
+    found = zip(masks, *_fits(effect, error, x, masks), strict=True)
+    for used, coefficients, covariance, systematic in found:
+        inputs, effects, errors, n = x[used], effect[used], error[used], int(used.sum())
+        surprise = [
+            -multivariate_normal(np.zeros(n), np.diag(t**2 + errors**2) + PRIOR**2 * inputs @ inputs.T).logpdf(effects)
+            for t in SYSTEMATIC
+        ]
+        assert systematic == SYSTEMATIC[int(np.argmin(surprise))]
+        total = np.diag(systematic**2 + errors**2) + PRIOR**2 * inputs @ inputs.T
+        assert coefficients == pytest.approx(PRIOR**2 * inputs.T @ np.linalg.solve(total, effects))
+        assert covariance == pytest.approx(PRIOR**2 * np.eye(4) - PRIOR**4 * inputs.T @ np.linalg.solve(total, inputs))
 
 
 def test_too_few_controls_calibrate_nothing_and_unknown_ones_do_not_count():
