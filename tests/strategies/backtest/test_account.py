@@ -69,6 +69,7 @@ def test_the_change_of_the_equity_is_its_ledger_and_what_prices_did():
         assert slip[-1] < 0
 
 
+@pytest.mark.slow
 def test_both_engines_of_vectorbt_fill_the_same_accounts(paths):
     bars = paths[0][0][0]
     books = [own for _, own, _ in paths]
