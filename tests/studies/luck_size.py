@@ -1,20 +1,16 @@
-"""Size of the comparison with random timings: ``python -m tests.studies.luck_size RESULTS``.
+"""Size of the comparison with random timings: ``python -m tests.studies.luck_size --out luck.csv``.
 
 In markets whose prices are martingales no exit is better than chance, so the strategy should lie outside the central 95 % of its
 random timings in 5 % of histories. Four symbols of 4,000 hourly bars, of which 480 warm up the threshold; alerts are 2 % of the
-last 20 days: of random numbers, of absolute returns, or of their mean over a day. RESULTS is a CSV file with one row for each
-history, to which a run adds those that are not in it yet, so that it can be stopped and resumed.
+last 20 days: of random numbers, of absolute returns, or of their mean over a day. A run goes on where it was stopped.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.simulate.market import simulate_market
@@ -24,12 +20,12 @@ from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.totals import total_returns
 from foreshock.strategies.baselines import RandomAvoidance
+from tests.studies.resumable import parser_of, resume
 
 N_BARS, N_SYMBOLS, WARM_UP = 4_000, 4, 480
 N_DRAWS = 200
 # Fresh seeds: none was used when the matching was chosen.
 FIRST_SEED = 5_000_000
-BATCH = 20
 
 
 class Null(NamedTuple):
@@ -84,36 +80,24 @@ def percentile(null: Null, seed: int) -> float:
     return float(np.mean((drawn < own) + 0.5 * (drawn == own)))
 
 
+def one_history(*piece: Any) -> list[dict[str, Any]]:
+    null, seed = Null(*piece[:-1]), piece[-1]
+    return [null._asdict() | {"seed": seed, "percentile": percentile(null, seed)}]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--histories", type=int, default=300)
-    parser.add_argument("--jobs", type=int, default=-1)
-    options = parser.parse_args(arguments)
-    columns = [*Null._fields, "seed", "percentile"]
-    if not options.results.exists():
-        pd.DataFrame(columns=columns).to_csv(options.results, index=False)
-    for null in NULLS:
-        known = _found(options.results, null)
-        seeds = [seed for seed in range(options.histories) if seed not in set(known["seed"])]
-        for at in range(0, len(seeds), BATCH):
-            batch = seeds[at : at + BATCH]
-            shares: Any = Parallel(options.jobs)(delayed(percentile)(null, seed) for seed in batch)
-            rows = [[*null, seed, share] for seed, share in zip(batch, shares, strict=True)]
-            pd.DataFrame(rows, columns=columns).to_csv(options.results, mode="a", header=False, index=False)
-        shares = _found(options.results, null).query("seed < @options.histories")["percentile"]
-        outside = int(((shares < 0.025) | (shares > 0.975)).sum())
-        low, high = wilson(outside, len(shares))
+    options = parser_of(__doc__, 300).parse_args(arguments)
+    wanted = ((*null, seed) for seed in range(options.histories) for null in NULLS)
+    fields = [*Null._fields, "seed", "percentile"]
+    rows = resume(options.out, fields[:4], fields, wanted, one_history, options.jobs)
+    for key, part in rows.groupby(list(Null._fields), sort=False):
+        null = Null(*key)
+        outside = int(((part["percentile"] < 0.025) | (part["percentile"] > 0.975)).sum())
+        low, high = wilson(outside, len(part))
         print(
             f"{null.returns:<6} {'late' if null.late else 'listed':<7} {null.alerts:<11} "
-            f"outside 95 % in {outside / len(shares):.3f} [{low:.3f}, {high:.3f}] of {len(shares)} histories",
-            flush=True,
+            f"outside 95 % in {outside / len(part):.3f} [{low:.3f}, {high:.3f}] of {len(part)} histories"
         )
-
-
-def _found(results: Path, null: Null) -> pd.DataFrame:
-    table = pd.read_csv(results)
-    return table[(table["returns"] == null.returns) & (table["late"] == null.late) & (table["alerts"] == null.alerts)]
 
 
 if __name__ == "__main__":

@@ -6,17 +6,12 @@ histories with each finding; ``found`` counts those in which volume tells or inf
 calm is told.
 """
 
-import argparse
-import csv
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
@@ -28,6 +23,7 @@ from foreshock.engine.validation.moves.forward import forward_moves
 from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.verdict import ADDS, CALMER, VOLUME_TELLS, decide
 from tests.studies.nulls import HOUR, START, ar
+from tests.studies.resumable import parser_of, resume
 
 HORIZONS = ("1h", "6h", "24h")
 RULE = RollingQuantile(0.99, "20D")
@@ -117,14 +113,16 @@ def simulate(planted: Planted, seed: int) -> tuple[Bars, Signals]:
     return bars, Signals(bars.time, bars.symbols, alerts & decided, np.where(decided, 0.5, np.nan), decided, HOUR)
 
 
-def one_history(planted: Planted, seed: int) -> dict[str, Any]:
+def one_history(*piece: Any) -> list[dict[str, Any]]:
+    planted, seed = Planted(*piece[:-1]), piece[-1]
     with threadpool_limits(limits=1):
         bars, signals = simulate(planted, seed)
         test = RungTable(bars, Judging(HORIZONS, "24h", first=480), RULE).test({"planted": signals})
         verdict = decide(forward_moves(bars, signals, HORIZONS, cooldown="24h", n_bootstrap=99), test.found["planted"])
     found = test.found["planted"]["volatility"]
     best = min(found.values(), key=lambda one: one.q)
-    return {"seed": seed, "label": verdict.label, "n_events": best.n_events, "ratio": best.ratio, "q": best.q}
+    figures = {"seed": seed, "label": verdict.label, "n_events": best.n_events, "ratio": best.ratio, "q": best.q}
+    return [asdict(planted) | figures]
 
 
 SETTINGS = (
@@ -145,6 +143,9 @@ SETTINGS = (
     *(Planted("return", 1.25, n_bars=n) for n in (4_000, 8_000, 20_000)),
 )
 
+FIRST_SEED = 5_000_000
+FIELDS = (*Planted.__dataclass_fields__, "seed", "label", "n_events", "ratio", "q")
+
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     keys = list(Planted.__dataclass_fields__)
@@ -163,32 +164,13 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--histories", type=int, default=100)
+    parser = parser_of(__doc__, 100)
     parser.add_argument("--settings", type=int, nargs="*", default=range(len(SETTINGS)))
-    parser.add_argument("--jobs", type=int, default=-1)
     options = parser.parse_args(arguments)
-    fields = [*Planted.__dataclass_fields__, "seed", "label", "n_events", "ratio", "q"]
-    done = set()
-    if options.out.exists():
-        kept = pd.read_csv(options.out)
-        done = {tuple(row) for row in kept[fields[:9]].itertuples(index=False)}
-    wanted = [(SETTINGS[i], 5_000_000 + k) for k in range(options.histories) for i in options.settings]
-    left = [(planted, seed) for planted, seed in wanted if (*asdict(planted).values(), seed) not in done]
-    began = time.monotonic()
-    results: Any = Parallel(options.jobs, return_as="generator")(delayed(one_history)(*task) for task in left)
-    fresh = not options.out.exists()
-    with options.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fields)
-        if fresh:
-            writer.writeheader()
-        for (planted, _), row in zip(left, results, strict=True):
-            writer.writerow(asdict(planted) | row)
-            file.flush()
-    print(f"{len(left)} histories in {time.monotonic() - began:.0f} s")
+    wanted = ((*asdict(SETTINGS[i]).values(), FIRST_SEED + k) for k in range(options.histories) for i in options.settings)
+    rows = resume(options.out, FIELDS[:9], FIELDS, wanted, one_history, options.jobs)
     with pd.option_context("display.width", 250, "display.max_columns", 30, "display.precision", 3):
-        print(summary(pd.read_csv(options.out)).to_string(index=False))
+        print(summary(rows).to_string(index=False))
 
 
 if __name__ == "__main__":

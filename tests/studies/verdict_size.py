@@ -6,16 +6,11 @@ every test, and a run goes on where it was stopped. A detector that watches volu
 counts at the second rung alone.
 """
 
-import argparse
-import csv
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
@@ -27,11 +22,13 @@ from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.rungs import RUNGS, RungTable
 from tests.studies.nulls import FOUR_SYMBOLS, LAWS, history
+from tests.studies.resumable import parser_of, resume
 
 HORIZONS = ("1h", "6h", "24h")
 FITTED = ("isolation_forest", "one_class_svm", "kmeans_regime")
 PLAIN = ("zscore", "mad")
 WATCHES_VOLUME = ("volume", "isolation_forest", "one_class_svm")
+FIRST_SEED = 1_000_000
 RULE = RollingQuantile(0.98, "20D")
 FIELDS = ("null", "n_bars", "n_symbols", "seed", "detector", "rung", "horizon", "n_events", "z_raw", "z", "p", "q")
 
@@ -89,32 +86,16 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--histories", type=int, default=200)
+    parser = parser_of(__doc__, 200)
     parser.add_argument("--bars", type=int, default=4_000)
     parser.add_argument("--nulls", nargs="*", default=list(LAWS))
     parser.add_argument("--symbols", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=-1)
     options = parser.parse_args(arguments)
     nulls = [null for null in options.nulls if options.symbols == 1 or null in FOUR_SYMBOLS]
-    kept = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame(columns=FIELDS)
-    done = set(zip(kept["null"], kept["n_bars"], kept["n_symbols"], kept["seed"], strict=True))
-    wanted = [(null, options.bars, options.symbols, 1_000_000 + k) for k in range(options.histories) for null in nulls]
-    left = [task for task in wanted if task not in done]
-    began = time.monotonic()
-    results: Any = Parallel(options.jobs, return_as="generator_unordered")(delayed(one_history)(*task) for task in left)
-    fresh = not options.out.exists()
-    with options.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if fresh:
-            writer.writeheader()
-        for rows in results:
-            writer.writerows(rows)
-            file.flush()
-    print(f"{len(left)} histories in {time.monotonic() - began:.0f} s")
+    wanted = ((null, options.bars, options.symbols, FIRST_SEED + k) for k in range(options.histories) for null in nulls)
+    rows = resume(options.out, FIELDS[:4], FIELDS, wanted, one_history, options.jobs)
     with pd.option_context("display.width", 220, "display.max_columns", 20, "display.precision", 3):
-        print(summary(pd.read_csv(options.out)).to_string(index=False))
+        print(summary(rows).to_string(index=False))
 
 
 if __name__ == "__main__":
