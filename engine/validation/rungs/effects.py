@@ -151,7 +151,7 @@ class EventEffects:
     def __init__(self, state: State, forecast: Forecast, marks: bool, cooldown: int, first: int = 0) -> None:
         self.horizons, self.cooldown, self.first, self.n_rows = state.horizons, cooldown, first, state.n_rows
         middle = (first + state.n_rows) // 2
-        lines = ~np.isnan(state.target).any(axis=1) & ~np.isnan(forecast.values).any(axis=1) & (state.row >= first)
+        lines = ~np.isnan(state.target.sum(axis=1) + forecast.values.sum(axis=1)) & (state.row >= first)
         shared = _controls(state, forecast, marks)
         # What is known at the close of a row, of which the mean at the alerts is told: forecasts, then recent activity.
         nowhere = np.zeros(len(state.row))
@@ -209,13 +209,18 @@ class EventEffects:
 
 def _design(state: State, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Constant and standardised controls of one symbol's lines."""
-    x = shared[own]
-    if len(own) >= DUMMIES_FROM:
-        cell = state.hour_cell[own]
-        x = np.column_stack([x, *((cell == k).astype(float) for k in np.unique(cell)[1:])])
+    cell = state.hour_cell[own]
+    cells = np.unique(cell)[1:] if len(own) >= DUMMIES_FROM else []
+    k = 1 + shared.shape[1]
+    x = np.empty((len(own), k + len(cells)))
+    x[:, 0], x[:, 1:k] = 1.0, shared[own]
+    for at, one in enumerate(cells, k):
+        x[:, at] = cell == one
     if len(own):
-        x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
-    return np.column_stack([np.ones(len(x)), x])
+        rest = x[:, 1:]
+        rest -= rest.mean(axis=0)
+        rest /= np.sqrt(np.einsum("ij,ij->j", rest, rest) / len(own)) + 1e-9
+    return x
 
 
 def _controls(state: State, forecast: Forecast, marks: bool) -> np.ndarray:

@@ -26,7 +26,7 @@ from foreshock.engine.validation.rungs.calibration import (
 from foreshock.engine.validation.rungs.controls import Control, control_scores, control_signals
 from foreshock.engine.validation.rungs.effects import Effect, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
-from foreshock.engine.validation.rungs.gain import Gain, forecast_gain
+from foreshock.engine.validation.rungs.gain import ForecastErrors, Gain
 from foreshock.engine.validation.rungs.state import known_state
 
 RUNGS = ("volatility", "volume")
@@ -157,6 +157,7 @@ class _Part:
     """Effects at one rung, in all and in halves: of the controls, and of whatever is asked."""
 
     effects: EventEffects
+    errors: ForecastErrors
     controls: dict[str, tuple[Effect, Effect, Effect]] = field(default_factory=dict)
 
     def of(self, signals: Signals) -> tuple[Effect, Effect, Effect]:
@@ -212,7 +213,8 @@ class RungTable:
             self.alerts[name], self.families[name] = signals, name
         for rung, forecast in self.forecasts.items():
             sees = rung == RUNGS[1]
-            part = _Part(EventEffects(self.state, forecast, sees, self.cooldown, setting.first))
+            errors = ForecastErrors(self.state, forecast, setting.first)
+            part = _Part(EventEffects(self.state, forecast, sees, self.cooldown, setting.first), errors)
             names = [name for name in self.alerts if sees or name not in self.marked]
             part.controls = self._effects(part, names, content, rung)
             self.parts[rung] = part
@@ -390,10 +392,10 @@ class RungTable:
         }
 
     def _gains(self, rung: str, alerts: Signals, scores: Scores | None) -> dict[str, Gain]:
-        first, forecast = self.setting.first, self.forecasts[rung]
-        out = {"alert": forecast_gain(self.state, forecast, alerts.active, alerts.decided, first)}
+        errors = self.parts[rung].errors
+        out = {"alert": errors.gain(alerts.active, alerts.decided)}
         if scores is not None:
-            out["score"] = forecast_gain(self.state, forecast, scores.values, alerts.decided, first)
+            out["score"] = errors.gain(scores.values, alerts.decided)
         return out
 
 

@@ -12,7 +12,7 @@ from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.controls import control_scores, control_signals
 from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
-from foreshock.engine.validation.rungs.gain import forecast_gain
+from foreshock.engine.validation.rungs.gain import ForecastErrors
 from foreshock.engine.validation.rungs.rungs import RUNGS, RungTable
 from foreshock.engine.validation.rungs.state import known_state, max_known, mean_known, season_nb, since_nb
 from tests.studies.nulls import history
@@ -168,10 +168,11 @@ def test_an_input_that_knows_improves_the_forecast_and_noise_does_not(bars, stat
     signal = rng.random(bars.shape) < 0.05
     known = replace(state, target=rng.normal(size=state.target.shape) + 1.0 * signal[state.row, state.symbol][:, None])
     everywhere = np.ones(bars.shape, bool)
-    knows = forecast_gain(known, plain, signal, everywhere, 480)
+    errors = ForecastErrors(known, plain, 480)
+    knows = errors.gain(signal, everywhere)
     assert (knows.low > 0).all()
     assert knows.r2 == pytest.approx(0.05 * 0.95 / (1 + 0.05 * 0.95), abs=0.03)
-    noise = forecast_gain(known, plain, rng.normal(size=bars.shape), everywhere, 480)
+    noise = errors.gain(rng.normal(size=bars.shape), everywhere)
     assert (noise.r2 < 0.005).all()
     assert (noise.low < 0).all()
 
