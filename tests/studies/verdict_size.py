@@ -1,9 +1,9 @@
 """Size of the deciding test: ``python -m tests.studies.verdict_size --out size.csv``.
 
-Seven detectors, three horizons and both rungs on fresh histories of each null: the share of histories in which any of them is told
+Eight detectors, three horizons and both rungs on fresh histories of each null: the share of histories in which any of them is told
 to add information, that volume tells, or to be calmer than expected, at 5 % over all of them together. The file has the figures of
-every test, and a run goes on where it was stopped. A detector that watches volume may rightly be told that volume tells, so it
-counts at the second rung alone.
+every test, and a run goes on where it was stopped. Volume follows the hidden volatility, so a detector that watches it may rightly
+be told that volume tells, and counts at the second rung alone; the others see prices alone.
 """
 
 from collections.abc import Sequence
@@ -25,21 +25,22 @@ from tests.studies.nulls import FOUR_SYMBOLS, LAWS, history
 from tests.studies.resumable import parser_of, resume
 
 HORIZONS = ("1h", "6h", "24h")
-FITTED = ("isolation_forest", "one_class_svm", "kmeans_regime")
-PLAIN = ("zscore", "mad")
-WATCHES_VOLUME = ("volume", "isolation_forest", "one_class_svm")
+ON_PRICES = ("zscore", "mad", "isolation_forest", "one_class_svm")
+WATCHES_VOLUME = ("volume", "forest with volume", "regimes with volume")
 FIRST_SEED = 1_000_000
 RULE = RollingQuantile(0.98, "20D")
 FIELDS = ("null", "n_bars", "n_symbols", "seed", "detector", "rung", "horizon", "n_events", "z_raw", "z", "p", "q")
 
 
 def detector_scores(bars: Bars, first: int) -> dict[str, Scores]:
-    """Scores of seven detectors, fitted on the rows before ``first`` where they are fitted."""
-    features = ohlcv_features(bars, OHLCV_FEATURES)
-    found = {}
-    for name in (*PLAIN, *FITTED):
-        detector = make_detector(name)
-        found[name] = detector.fit(features.rows(slice(0, first))).score(features)
+    """Scores of eight detectors, fitted on the rows before ``first`` where they are fitted."""
+    of_prices = [name for name in OHLCV_FEATURES if "volume" not in name and "amihud" not in name]
+    prices, features = ohlcv_features(bars, of_prices), ohlcv_features(bars, OHLCV_FEATURES)
+    returns = {"columns": ("log_return",)}
+    detectors = {name: (make_detector(name, **(returns if name in ("zscore", "mad") else {})), prices) for name in ON_PRICES}
+    detectors["forest with volume"] = make_detector("isolation_forest"), features
+    detectors["regimes with volume"] = make_detector("kmeans_regime"), features
+    found = {name: detector.fit(seen.rows(slice(0, first))).score(seen) for name, (detector, seen) in detectors.items()}
     size, volume = (pd.DataFrame(values) for values in (np.abs(bars.returns()), bars.close * bars.volume))
     plain = {
         "volume": volume / volume.rolling(168, min_periods=48).mean(),
