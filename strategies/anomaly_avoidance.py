@@ -106,4 +106,4 @@ class AnomalyAvoidance(Shown):
 def weights_around(outside: np.ndarray, exposure: float, base: np.ndarray, listed: np.ndarray, due: np.ndarray) -> np.ndarray:
     """Target weights from the equal weights of ``equal_weights``, with a part of them kept where ``outside`` is True."""
     target = np.where(outside, exposure * base, base)
-    return np.where(listed & (due[:, None] | changed(outside)), target, np.nan)
+    return np.where(due | (listed & changed(outside)), target, np.nan)

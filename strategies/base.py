@@ -62,8 +62,9 @@ def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarr
         1 / (number of listed symbols), 0 where not listed.
     listed : ndarray of bool, shape (n_bars, n_symbols)
         True where a symbol is listed.
-    due : ndarray of bool, shape (n_bars,)
-        True in rows in which every listed symbol gets an order.
+    due : ndarray of bool, shape (n_bars, n_symbols)
+        True where a symbol gets an order: every listed symbol where weights are restored, and one that is listed no more, whose
+        weight is 0, so that a target from before its silence is not filled when it returns.
     """
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     listed = within(~np.isnan(bars.close), bars_in(rebalance, bars.interval, "rebalance"))
@@ -71,7 +72,8 @@ def equal_weights(bars: Bars, rebalance: Duration) -> tuple[np.ndarray, np.ndarr
     opens = bars.time.astype(np.int64)
     interval, period = (int(span.astype(np.int64)) for span in (bars.interval, parse_duration(rebalance)))
     due = (opens + interval) // period > opens // period
-    return weights, listed, due | changed(listed).any(axis=1)
+    moved = changed(listed)
+    return weights, listed, (listed & (due | moved.any(axis=1))[:, None]) | moved
 
 
 def changed(state: np.ndarray) -> np.ndarray:

@@ -85,8 +85,8 @@ class EqualWeight(Shown):
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""
-        base, listed, due = equal_weights(bars, self.rebalance)
-        return np.where(listed & due[:, None], base, np.nan)
+        base, _, due = equal_weights(bars, self.rebalance)
+        return np.where(due, base, np.nan)
 
 
 @dataclass(frozen=True, repr=False)

@@ -130,7 +130,7 @@ class FactorPortfolio(Shown):
         moves = np.full(bars.shape, np.nan)
         moves[1:] = close[1:] / close[:-1] - 1
         weights, held = np.full(bars.shape, np.nan), np.zeros(bars.n_symbols)
-        for row in np.flatnonzero(due):
+        for row in np.flatnonzero(due.any(axis=1)):
             if at is None:
                 found = self._components(moves[max(row + 1 - window, 0) : row + 1], listed[row], window)
             else:

@@ -72,4 +72,4 @@ class TimeSeriesMomentum(Shown):
         side[n_bars:] = np.sign(close[n_bars:] - close[:-n_bars])
         if not self.shorts:
             side = np.where(side < 0, 0.0, side)
-        return np.where(listed & due[:, None], base * side, np.nan)
+        return np.where(due, np.where(listed, base * side, 0.0), np.nan)

@@ -90,4 +90,4 @@ class RegimeExposure(Shown):
         before = np.vstack([np.full((1, bars.n_symbols), np.nan), exposure[:-1]])
         # The first known exposure of a symbol counts as a change; an unknown exposure does not.
         moved = (exposure != before) & ~np.isnan(exposure)
-        return np.where(listed & (due[:, None] | moved), base * exposure, np.nan)
+        return np.where(due | (listed & moved), np.where(listed, base * exposure, 0.0), np.nan)

@@ -74,7 +74,7 @@ class VolatilityTarget(Shown):
         volatility = market_volatility(bars, bars_in(self.halflife, bars.interval, "halflife"))
         with np.errstate(divide="ignore"):
             exposure = np.minimum(self.most, self.target / volatility)[:, None]
-        return np.where(listed & due[:, None], base * exposure, np.nan)
+        return np.where(due, np.where(listed, base * exposure, 0.0), np.nan)
 
 
 def market_volatility(bars: Bars, halflife: int) -> np.ndarray:

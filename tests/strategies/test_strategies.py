@@ -167,7 +167,7 @@ def test_a_symbol_that_is_silent_for_a_rebalance_period_leaves_its_share_to_the_
     weights = EqualWeight("3h").weights(bars_of(close, start="2024-01-01T01"))
     # Multiples of 3 h: the closes of rows 1, 4 and 7; row 5 is the third without a trade.
     np.testing.assert_array_equal(weights[:, 0], [0.5, 0.5, NAN, NAN, 0.5, 1, NAN, 1])
-    np.testing.assert_array_equal(weights[:, 1], [0.5, 0.5, NAN, NAN, 0.5, NAN, NAN, NAN])
+    np.testing.assert_array_equal(weights[:, 1], [0.5, 0.5, NAN, NAN, 0.5, 0, NAN, NAN])
 
 
 def test_buy_and_hold_buys_what_trades_first_and_never_again():
