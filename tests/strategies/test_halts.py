@@ -1,4 +1,4 @@
-"""Every strategy through halts, late listings, delistings and returns: no order is rejected, and accounts equal the plain ledger."""
+"""Every strategy through halts, late listings, delistings and returns: nothing is rejected, and accounts equal the plain ledger."""
 
 from types import SimpleNamespace
 
