@@ -93,7 +93,8 @@ def decide(
     *Adds information*: activity after alerts is larger than both forecasts expect, the one that sees past prices and the one that
     also sees volumes. *Volume tells*: larger than the first expects, not larger than the second. *Calmer than expected*: smaller
     than the first expects. All three need an adjusted p of at most 5 % over all detectors, horizons and rungs. *Echoes
-    volatility*: the raw moves are larger, and the forecast explains it. *No information*: they are not. *Too few events*: fewer
+    volatility*: the raw moves are larger, and the forecast explains it. *No information*: they are not, or the forecast knows where
+    the alerts are, as it does of a clock's. *Too few events*: fewer
     than eight alerts could be followed at any horizon. Where the test could not be calibrated, a finding is a *candidate*.
 
     Parameters
@@ -113,6 +114,8 @@ def decide(
     if not tested:
         most = max(prices, key=lambda name: prices[name].n_events)
         reason = prices[most].reason or "no alert could be followed"
+        if any(found.settled for found in prices.values()):
+            return Verdict(NOTHING, most, f"Over {most}, {reason}.")
         return Verdict(TOO_FEW, most, f"Over {most}, {reason}.{' ' + needed if needed else ''}")
     calibrated = [name for name in tested if not np.isnan(prices[name].z)]
     level = LEVEL if calibrated else LEVEL / len(tested)

@@ -10,7 +10,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.engine.scores import Scores, Signals, Threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
-from foreshock.engine.validation.rungs.state import earlier, max_known, mean_known
+from foreshock.engine.validation.rungs.state import earlier, max_known, mean_known, telling, usual_marks
 
 # Hours UTC of the clocks, on weekdays: midnight, and those at which markets open or publish.
 CLOCKS = (0, 8, 13, 15, 20)
@@ -47,7 +47,7 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
     marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
         What the second forecast also sees; by default the volume in quote currency.
     """
-    marks = {"volume": bars.close * bars.volume} if marks is None else marks
+    marks = usual_marks(bars) if marks is None else telling(marks)
     scale = max(1, round(longest / 24))
     fits = max(bars.n_bars // 5, 24)
     size, spread = np.abs(bars.returns()), np.log(bars.high / bars.low)
@@ -90,13 +90,12 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
         for name, values in clock_scores(bars).items():
             add(name, "clock", values)
         for mark, values in marks.items():
-            if not np.nanmax(values, initial=0.0) > 0:
-                continue
-            for short, long in pairs((1, 20), (1, 168), (3, 72), (6, 168), (24, 720)):
-                add(f"{mark} {short}/{long}", mark, mean(values, short) / mean(values, long), True)
+            for family, spans in ((f"{mark} of a bar", ((1, 20), (1, 168))), (f"{mark} of hours", ((3, 72), (6, 168), (24, 720)))):
+                for short, long in pairs(*spans):
+                    add(f"{mark} {short}/{long}", family, mean(values, short) / mean(values, long), True)
             logged, moved = np.log(values / np.nanmean(values) + 1e-9), np.log(spread / np.nanmean(spread) + 0.05)
-            add(f"{mark} and range", mark, logged + moved, True)
-            add(f"{mark} without range", mark, logged - moved, True)
+            add(f"{mark} and range", f"{mark} and range", logged + moved, True)
+            add(f"{mark} without range", f"{mark} without range", logged - moved, True)
     return found
 
 

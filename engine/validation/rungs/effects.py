@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +34,20 @@ HAR = (
     "root24",
     "abs_lag1",
     "range_lag1",
+    "net6",
+    "net24",
+    "net168",
+    "apart6",
+    "apart24",
 )
 BENDS = (("abs6", "abs72"), ("range1", "range24"), ("abs1", "abs24"), ("range6", "range72"))
 # Inputs whose mean at the alerts tells how unusual the recent past was: the last bar, hours, days, week.
 PROFILE = ("range1", "abs6", "abs24", "abs168")
+# Contrasts of the recent past whose largest values have slopes of their own: what follows the beginning of a storm is not a
+# continuation of what follows a gust.
+KINKS = (("range1", "range24"), ("abs1", "abs24"), ("range1", "range168"), ("range6", "range72"), ("abs6", "abs72"))
+KINKED_AT = (0.9, 0.98)
+MARK_BENDS = (("1", "24"), ("1", "168"))
 MARK_LOGS = ("1", "3", "6", "24", "168")
 
 
@@ -56,6 +67,10 @@ class Effect:
         The same of recent activity over one bar and longer windows; 0 for a window that does not fit into the history.
     n_events : int
         Alerts used.
+    n_alerts : int
+        Alerts that could be followed.
+    n_settled : int
+        Those that the controls explain altogether, so that they are not used: the alerts of a clock that rings at one hour.
     """
 
     effect: np.ndarray
@@ -64,6 +79,8 @@ class Effect:
     state: np.ndarray
     profile: np.ndarray
     n_events: int
+    n_alerts: int
+    n_settled: int
 
 
 class _Symbol:
@@ -167,6 +184,7 @@ class EventEffects:
         events = thin(active & decided, self.cooldown)
         used = decided & ((~active & ~_within(events, self.cooldown)) | events)
         parts: list[list[_Residuals]] = [[], [], []]
+        counts = np.zeros((3, 2), int)
         for i, one in enumerate(self._symbols):
             if one is None:
                 continue
@@ -174,17 +192,22 @@ class EventEffects:
             event = events[one.rows, i] & keep
             if not event.any():
                 continue
-            for place, found in enumerate(one.residuals(keep, event)):
+            spans = (slice(None), *one.halves)
+            for place, (lines, found) in enumerate(zip(spans, one.residuals(keep, event), strict=True)):
+                n = int(event[lines].sum())
+                counts[place, 0] += n
                 if found is not None:
                     parts[place].append(found)
-        whole, first, second = map(self._effect, parts)
+                elif keep[lines].sum() >= ROWS_PER_COLUMN * one.x.shape[1]:
+                    counts[place, 1] += n
+        whole, first, second = (self._effect(part, *map(int, row)) for part, row in zip(parts, counts, strict=True))
         return whole, first, second
 
-    def _effect(self, parts: list[_Residuals]) -> Effect:
+    def _effect(self, parts: list[_Residuals], n_alerts: int, n_settled: int) -> Effect:
         nothing = np.full(len(self.horizons), np.nan)
         n_events = sum(int(part.event.sum()) for part in parts)
         if n_events < LEAST_EVENTS:
-            return Effect(nothing, nothing, nothing, nothing, np.full(len(PROFILE), np.nan), n_events)
+            return Effect(nothing, nothing, nothing, nothing, np.full(len(PROFILE), np.nan), n_events, n_alerts, n_settled)
         number, total, squares = sum((part.moments for part in parts), np.zeros_like(parts[0].moments))
         usual = total / number
         deviation = np.sqrt(np.maximum(squares / number - usual**2, 0.0)) + 1e-12
@@ -204,7 +227,7 @@ class EventEffects:
             t = np.where(error > 0, effect / error, np.nan)
         tail = stats.t.logcdf(-np.abs(t), max(n_events - 1, 3))
         z = np.clip(-np.sign(t) * stats.norm.ppf(np.exp(tail)), -LARGEST, LARGEST)
-        return Effect(effect, error, z, state, profile, n_events)
+        return Effect(effect, error, z, state, profile, n_events, n_alerts, n_settled)
 
 
 def _design(state: State, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -227,14 +250,22 @@ def _controls(state: State, forecast: Forecast, marks: bool) -> np.ndarray:
     """Controls that all symbols share, (n, n_columns)."""
     inputs, values = state.inputs, np.nan_to_num(forecast.values)
     columns = [*values.T, *((values - values.mean(axis=0)) ** 2).T]
-    columns += [inputs[f"season{h}"] for h in (0, *state.horizons)]
+    columns += [inputs[f"{name}{h}"] for name in ("season", "slot") for h in (0, *state.horizons) if f"{name}{h}" in inputs]
     columns += [inputs[name] for name in HAR if name in inputs]
     columns += [(inputs[a] - inputs[b]) ** 2 for a, b in BENDS if b in inputs]
+    columns += _kinks(inputs, KINKS)
     if marks:
         for name in [name.removesuffix("_season") for name in state.names(True)[state.n_price :] if name.endswith("_season")]:
             columns += [inputs[name + k] for k in MARK_LOGS if name + k in inputs]
-            columns.append((inputs[f"{name}1"] - inputs[f"{name}24"]) ** 2)
+            columns += [(inputs[name + a] - inputs[name + b]) ** 2 for a, b in MARK_BENDS if name + b in inputs]
+            columns += _kinks(inputs, [(name + a, name + b) for a, b in MARK_BENDS])
     return np.column_stack(columns)
+
+
+def _kinks(inputs: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]]) -> list[np.ndarray]:
+    """What contrasts exceed their high quantiles by."""
+    contrasts = [inputs[a] - inputs[b] for a, b in pairs if b in inputs]
+    return [np.maximum(values - level, 0.0) for values in contrasts for level in np.quantile(values, KINKED_AT)]
 
 
 def _moments(values: np.ndarray) -> np.ndarray:

@@ -33,8 +33,9 @@ RUNGS = ("volatility", "volume")
 LEVEL = 0.05
 # Source that decides forecasts and effects.
 CODE = ("foreshock.engine.kernels", "foreshock.engine.validation.rungs")
-# Arrays of an effect, as the cache keeps them.
+# Arrays and numbers of an effect, as the cache keeps them.
 FIELDS = ("effect", "error", "z", "state", "profile")
+COUNTS = ("n_events", "n_alerts", "n_settled")
 # A detector with fewer alerts than this is not judged.
 LEAST_EVENTS = 8
 # Standard errors that an effect must have to be found four times in five by a two-sided test at 5 %.
@@ -72,6 +73,8 @@ class Found:
         Calibrated z of the halves.
     reason : str
         Why z is not calibrated or not known; empty otherwise.
+    settled : bool
+        Whether the forecasts know where most alerts are, as they do of a clock's, so that nothing is left to test.
     """
 
     n_events: int
@@ -88,6 +91,7 @@ class Found:
     halves: tuple[float, float]
     halves_z: tuple[float, float]
     reason: str = ""
+    settled: bool = False
 
     @property
     def larger(self) -> bool:
@@ -239,7 +243,8 @@ class RungTable:
             return {name: (_effect_at(kept, i, 0), _effect_at(kept, i, 1), _effect_at(kept, i, 2)) for i, name in enumerate(names)}
         found = {name: part.of(self.alerts[name]) for name in names}
         arrays = {one: np.array([[getattr(effect, one) for effect in found[name]] for name in names]) for one in FIELDS}
-        arrays["n_events"] = np.array([[effect.n_events for effect in found[name]] for name in names])
+        for count in COUNTS:
+            arrays[count] = np.array([[getattr(effect, count) for effect in found[name]] for name in names])
         self._cache.write("controls", key, arrays)
         return found
 
@@ -346,7 +351,7 @@ class RungTable:
             whole, (fit, bias, spread) = judged[0], fits[0]
             z_raw, z, reason = float(whole.z[j]), scores[0], ""
             if np.isnan(z_raw):
-                reason = f"{whole.n_events} alerts could be followed; {LEAST_EVENTS} are needed"
+                reason = _why_not(whole)
             elif np.isnan(z):
                 reason = f"{fit.n} negative controls have enough alerts; {LEAST_CONTROLS} are needed"
             error = sampling_error(whole, j)
@@ -367,6 +372,7 @@ class RungTable:
                 (ratios[1], ratios[2]),
                 (scores[1], scores[2]),
                 reason,
+                np.isnan(z_raw) and LEAST_EVENTS <= whole.n_alerts < 2 * whole.n_settled,
             )
         return out
 
@@ -402,7 +408,7 @@ class RungTable:
 def _effect_at(kept: Mapping[str, np.ndarray], control: int, part: int) -> Effect:
     """One effect of the arrays that the cache keeps."""
     effect, error, z, state, profile = (kept[name][control, part] for name in FIELDS)
-    return Effect(effect, error, z, state, profile, int(kept["n_events"][control, part]))
+    return Effect(effect, error, z, state, profile, *(int(kept[count][control, part]) for count in COUNTS))
 
 
 def _calibrated_z(fit: Calibration, effect: Effect, horizon: int) -> float:
@@ -415,7 +421,16 @@ def _judged(effect: Effect) -> Effect:
     if effect.n_events >= LEAST_EVENTS:
         return effect
     nothing = np.full_like(effect.z, np.nan)
-    return Effect(nothing, nothing, nothing, effect.state, effect.profile, effect.n_events)
+    return replace(effect, effect=nothing, error=nothing, z=nothing)
+
+
+def _why_not(effect: Effect) -> str:
+    """Why a detector with this effect is not judged."""
+    if effect.n_alerts < LEAST_EVENTS:
+        return f"{effect.n_alerts} alerts could be followed; {LEAST_EVENTS} are needed"
+    if 2 * effect.n_settled > effect.n_alerts:
+        return f"the hour and the recent past settle where the {effect.n_alerts:,} alerts are, so they know nothing else"
+    return f"there are too few other bars to hold the {effect.n_alerts:,} alerts against"
 
 
 def _near(active: np.ndarray) -> np.ndarray:

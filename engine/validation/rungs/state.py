@@ -10,6 +10,7 @@ from numba import njit
 
 from foreshock.data.bars import Bars
 from foreshock.engine.kernels.rolling import rolling_max_nb, rolling_mean_nb
+from foreshock.engine.statistics.variation import varies
 from foreshock.engine.validation.moves.moves import moves_after, typical_move
 
 WINDOWS = (1, 2, 3, 6, 12, 24, 72, 168)
@@ -77,11 +78,11 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
     delay : int
         Bars from a row to the first bar of its target.
     marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
-        What the second forecast also sees, at least 0; by default the volume in quote currency. Marks that are 0 or not known
-        throughout are left out.
+        What the second forecast also sees, at least 0; by default the volume in quote currency, unless the volume of every symbol
+        is the same in all bars. Marks that do not vary or are not known are left out.
     """
-    marks = {"volume": bars.close * bars.volume} if marks is None else marks
-    marks = {name: values for name, values in marks.items() if np.nanmax(values, initial=0.0) > 0}
+    marks = usual_marks(bars) if marks is None else marks
+    marks = telling(marks)
     windows = _windows(bars.n_bars, max(horizons))
     typical = typical_move(bars)
     known = ~np.isnan(bars.close) & ~np.isnan(typical)
@@ -115,6 +116,21 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
     )
 
 
+def usual_marks(bars: Bars) -> dict[str, np.ndarray]:
+    """The volume in quote currency; nothing where volumes do not vary, because their value would be the price again."""
+    return {"volume": bars.close * bars.volume} if telling({"volume": bars.volume}) else {}
+
+
+def telling(marks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The marks that are above 0 somewhere and vary in some column."""
+    columns = {name: [column[~np.isnan(column)] for column in values.T] for name, values in marks.items()}
+    return {
+        name: marks[name]
+        for name, found in columns.items()
+        if any(column.max(initial=0.0) > 0 and varies(column) for column in found)
+    }
+
+
 def _windows(n_bars: int, longest: int) -> list[int]:
     """Windows up to seven times the longest horizon, and at most a twentieth of the history."""
     windows: list[int] = [*WINDOWS]
@@ -139,6 +155,14 @@ def _price_inputs(
     for k in (1, 2, 3, 4):
         found[f"abs_lag{k}"], found[f"range_lag{k}"] = earlier(found["abs1"], k), earlier(found["range1"], k)
     linear = set(found)
+    for w in (6, 24, 168):
+        if w <= windows[-1]:
+            change = np.log(bars.close / earlier(bars.close, w, np.nan))
+            found[f"net{w}"] = logs(np.abs(change), typical * w**0.5)
+            if bars.n_symbols > 1:
+                market = _across(np.nan_to_num(change), ~np.isnan(change))
+                found[f"apart{w}"] = logs(np.abs(change - market), typical * w**0.5)
+    linear |= set(found)
     for w in (6, 24, 72):
         found[f"largest{w}"] = logs(max_known(spread, w), usual)
     linear.add("largest6")
@@ -268,7 +292,11 @@ def season_inputs(bars: Bars, values: np.ndarray, base: np.ndarray, horizons: Se
         found = season_nb(rest, cell, int(cell.max()) + 1, 0.5 ** (1 / HALF_LIFE), SHRINK, np.array(horizons, np.int64))
         out += found
         rest = rest - found[0]
-    return {f"season{h}": out[k] for k, h in enumerate((0, *horizons))}
+    parts = {"season": out}
+    if len(cells) > 2:
+        # Markets that open move at once: what a slot of the hour foretells is worth more than what a whole hour does.
+        parts["slot"] = found
+    return {f"{name}{h}": values[k] for name, values in parts.items() for k, h in enumerate((0, *horizons))}
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

@@ -98,7 +98,7 @@ def controls(effect, error=0.1, state=0.0, profile=(0.0, 0.0, 0.0, 0.0), familie
     effect = np.atleast_1d(np.asarray(effect, float))
     error, state = np.broadcast_to(error, effect.shape), np.broadcast_to(state, effect.shape)
     return [
-        (f"family {i % families}", Effect(e[None], s[None], (e / s)[None], at[None], np.array(profile), 50))
+        (f"family {i % families}", Effect(e[None], s[None], (e / s)[None], at[None], np.array(profile), 50, 50, 0))
         for i, (e, s, at) in enumerate(zip(effect, error, state, strict=True))
     ]
 
