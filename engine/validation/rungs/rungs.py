@@ -202,7 +202,7 @@ class RungTable:
         self.parts: dict[str, _Part] = {}
         self._fits: dict[tuple[str, int, int, frozenset[str]], Calibration] = {}
         self._cache, arrays = usual_cache(), [self.state.target, *self.state.inputs.values(), self.state.row, self.state.symbol]
-        facts: dict[str, Any] = {"first": setting.first, "seed": setting.seed, "horizons": self.horizons}
+        facts: dict[str, Any] = {"first": setting.first, "seed": setting.seed, "horizons": self.horizons, "forward": setting.forward}
         content = key_of(facts, arrays, CODE)
         self.forecasts = {rung: self._forecast(rung, content) for rung in RUNGS[: 2 if self.has_marks else 1]}
         controls["forecast"] = Control("forecast", False, self._expected())
@@ -225,7 +225,7 @@ class RungTable:
         kept = self._cache.read("forecasts", key)
         if kept is not None:
             return Forecast(kept["values"], kept["r2"], kept["qlike_gain"], bool(kept["trees"][0]))
-        found = cross_fit(self.state, rung == RUNGS[1], self.setting.first, self.setting.seed)
+        found = cross_fit(self.state, rung == RUNGS[1], self.setting.first, self.setting.seed, self.setting.forward)
         arrays = {"values": found.values, "r2": found.r2, "qlike_gain": found.qlike_gain, "trees": np.array([int(found.trees)])}
         self._cache.write("forecasts", key, arrays)
         return found
