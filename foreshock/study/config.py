@@ -231,6 +231,7 @@ class StudyConfig(Shown, _Section):
     data: DataConfig = DataConfig()
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
+    controls: list[str | DetectorConfig] = []
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = RollingQuantileConfig()
     horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = list(HORIZONS)
@@ -253,7 +254,8 @@ class StudyConfig(Shown, _Section):
     @property
     def files(self) -> list[str]:
         """The ``.py`` files that the study names; loading it runs their code."""
-        named = [entry if isinstance(entry, str) else entry.name for entry in self.detectors] + [self.threshold.kind]
+        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls]]
+        named.append(self.threshold.kind)
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
     def _facts(self) -> Iterator[str]:
@@ -315,11 +317,12 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
     config._folder = Path(folder)
-    for i, entry in enumerate(config.detectors):
-        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-        # A registered name without parameters needs no check, so that networks are not imported here.
-        if wanted.model_extra or wanted.name not in DETECTORS.table:
-            _check(DETECTORS, source, f"detectors.{i}", wanted.name, wanted.model_extra or {}, config.folder)
+    for key, entries in (("detectors", config.detectors), ("controls", config.controls)):
+        for i, entry in enumerate(entries):
+            wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+            # A registered name without parameters needs no check, so that networks are not imported here.
+            if wanted.model_extra or wanted.name not in DETECTORS.table:
+                _check(DETECTORS, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
     if isinstance(config.threshold, UserThresholdConfig):
         _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
     return config

@@ -75,8 +75,11 @@ def judge(
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
     step: Callable[[str], None] = lambda _: None,
+    own_controls: Mapping[str, Signals] | None = None,
 ) -> Judgement:
     """Compute forward moves, the deciding test, evidence and verdict of several detectors on one history.
+
+    ``own_controls`` are alerts of further negative controls, which calibrate the deciding test and are not judged.
 
     ``rescorers`` and ``make_features`` serve the surrogate test, the second opinion, alone. ``step`` is called once for each
     detector, once for the deciding test, once for each surrogate, and once more for each detector.
@@ -87,7 +90,7 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    rungs = RungTable(bars, setting, threshold, _alert_rate(signals)).test(signals, scores)
+    rungs = RungTable(bars, setting, threshold, _alert_rate(signals), own_controls=own_controls).test(signals, scores)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}

@@ -36,6 +36,7 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.study.audit import Pipeline
 from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
 from foreshock.study.content import study_content
+from foreshock.study.controls import Controls, check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
@@ -95,6 +96,10 @@ class Study(Shown):
         Seed of every random number in the study.
     title : str
         Heading of the report.
+    controls : sequence of str or Detector, or dict of label to either
+        Negative controls of your own, beside some forty that every study has: detectors that know nothing of what comes but what
+        past prices tell. They raise alerts by the same blocks and rule, help to calibrate the verdicts at both forecasts, and are
+        neither judged nor traded. A control that does know something widens every interval.
 
     Raises
     ------
@@ -132,6 +137,7 @@ class Study(Shown):
     surrogate_family: str = BEST
     seed: int = SEED
     title: str = TITLE
+    controls: Controls = ()
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -148,6 +154,7 @@ class Study(Shown):
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
+        check_controls(self.controls)
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
             raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
@@ -162,18 +169,9 @@ class Study(Shown):
     def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
         """The study that a configuration describes, on bars already selected by its data section."""
         check_type("config", config, StudyConfig, "read one with fs.load_study")
-        detectors: dict[str, Detector] = {}
-        for entry in config.detectors:
-            wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-            detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
-            # A class in a file or module goes by its own name, not by its place.
-            label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
-            if label in detectors:
-                raise ConfigError(f"key 'detectors': {shown(label)} stands there twice; set a label for one of them")
-            detectors[label] = detector
         return cls(
             bars,
-            detectors,
+            _built("detectors", config.detectors, config),
             WalkForward(**config.splits.model_dump()),
             build_threshold(config.threshold.kind, config.threshold.model_dump(exclude={"kind"}), config.folder),
             config.horizons,
@@ -187,6 +185,7 @@ class Study(Shown):
             surrogate_family=config.surrogates.family,
             seed=config.seed,
             title=config.title,
+            controls=_built("controls", config.controls, config),
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -210,13 +209,22 @@ class Study(Shown):
                 raise ConfigError(f"the label {label!r} belongs to the baseline of that name; choose another label")
         return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
 
+    def labelled_controls(self) -> dict[str, Detector]:
+        """Negative controls of the user's own by label."""
+        return labelled_controls(self.controls, self.labelled_detectors())
+
     def config(self) -> dict[str, Any]:
         """Every parameter in plain values, for results.json."""
-        detectors = {label: {"name": d.name, **d.get_params()} for label, d in self.labelled_detectors().items()}
+        detectors, controls = (
+            {label: {"name": d.name, **d.get_params()} for label, d in labelled.items()}
+            for labelled in (self.labelled_detectors(), self.labelled_controls())
+        )
         return {
             "title": self.title,
             "features": list(self.features),
             "detectors": detectors,
+            # Without any, the configuration is the one that earlier entries of a ledger hold.
+            **({"controls": controls} if controls else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
             "horizons": list(self.horizons),
@@ -274,7 +282,13 @@ class Study(Shown):
         plan = self._plan()
         bars, setting = plan.bars, plan.setting
         n_labels = len(plan.detectors)
-        n_steps = 5 + n_labels * (plan.n_folds + 3) + plan.strategies.n_backtests(n_labels) + self.n_surrogates
+        n_steps = (
+            5
+            + n_labels * (plan.n_folds + 3)
+            + len(plan.controls) * plan.n_folds
+            + plan.strategies.n_backtests(n_labels)
+            + self.n_surrogates
+        )
         with progress_bar(n_steps, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
@@ -282,8 +296,10 @@ class Study(Shown):
             scores = {label: found for label, (found, _) in fitted.items()}
             signals = {label: found.signals(self.threshold) for label, found in scores.items()}
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
+            purge = self._purge(plan.detectors | plan.controls)
+            controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             make = partial(ohlcv_features, features=self.features)
-            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step)
+            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step, controls)
             around = circumstances(judged.table, signals, self.splits, setting, step)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
         content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
@@ -330,7 +346,7 @@ class Study(Shown):
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)
-        return _Plan(detectors, bars, quality, purge, len(folds), setting, self._strategies())
+        return _Plan(detectors, self.labelled_controls(), bars, quality, purge, len(folds), setting, self._strategies())
 
     def _strategies(self) -> Strategies:
         return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
@@ -352,9 +368,24 @@ class _Plan:
     """A study after its checks: the cleaned bars, and what is settled before the first fit."""
 
     detectors: dict[str, Detector]
+    controls: dict[str, Detector]
     bars: Bars
     quality: QualityReport
     purge: int
     n_folds: int
     setting: Judging
     strategies: Strategies
+
+
+def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:
+    """Detectors of a list in a study file, by label."""
+    found: dict[str, Detector] = {}
+    for entry in entries:
+        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+        detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
+        # A class in a file or module goes by its own name, not by its place.
+        label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
+        if label in found:
+            raise ConfigError(f"key {key!r}: {shown(label)} stands there twice; set a label for one of them")
+        found[label] = detector
+    return found

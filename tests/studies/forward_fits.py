@@ -22,7 +22,7 @@ from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.scores import Scores, Threshold
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.rungs import LEVEL, RungTable, RungTest
-from foreshock.study.side_by_side import walk_forward_all
+from foreshock.study.side_by_side import walk_forward_each
 from foreshock.study.study import Study
 
 DETECTORS = ("zscore", "iqr", "mad", "rolling_volatility", "isolation_forest", "pca", "kmeans_regime")
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     study = Study(bars, options.detectors, WalkForward("365D", "90D", "2D"), RULE)
     plan = study._plan()
     with threadpool_limits(limits=1, user_api="blas"):
-        fitted = dict(walk_forward_all(plan.detectors, ohlcv_features(bars), study.splits, plan.purge))
+        fitted = walk_forward_each(plan.detectors, ohlcv_features(bars), study.splits, plan.purge, False, lambda _: None)
         scores = {label: found for label, (found, _) in fitted.items()}
         across, forward = both_tests(bars, scores, study.threshold, plan.setting)
     table = effects(across, forward)
