@@ -62,6 +62,14 @@ def _differ(horizons: list[str]) -> list[str]:
     return horizons
 
 
+def _sealed(value: float | str | None) -> float | str | None:
+    if isinstance(value, str):
+        return _span(value)
+    if value is not None and not 0 < value < 1:
+        raise ConfigError(f"it must be a share between 0 and 1, or a duration, got {value}; such as 0.2 or '180D'")
+    return value
+
+
 # With fewer draws, each end of a 95 % interval would rest on one or two of them.
 MIN_BOOTSTRAP = 99
 IsoDate = Annotated[str, BeforeValidator(_iso)]
@@ -232,6 +240,8 @@ class StudyConfig(Shown, _Section):
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     controls: list[str | DetectorConfig] = []
+    # A share of the bars, or a duration.
+    sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = RollingQuantileConfig()
     horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = list(HORIZONS)
@@ -353,7 +363,7 @@ def _explain(error: ValidationError) -> str:
     loc = [str(part) for part in problem["loc"]]
     kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
-    where = ".".join(part for part in loc if part not in ("str", "DetectorConfig"))
+    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":

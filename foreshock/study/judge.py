@@ -90,7 +90,7 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    rungs = RungTable(bars, setting, threshold, _alert_rate(signals), own_controls=own_controls).test(signals, scores)
+    rungs = RungTable(bars, setting, threshold, alert_rate(signals), own_controls=own_controls).test(signals, scores)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
@@ -109,7 +109,7 @@ def judge(
     return Judgement(forward, q_matched, rungs, test, why_none, evidence, leads, verdicts, table)
 
 
-def _alert_rate(signals: Mapping[str, Signals]) -> float:
+def alert_rate(signals: Mapping[str, Signals]) -> float:
     """Share of the decided rows that are alerts, over all detectors."""
     decided = sum(int(found.decided.sum()) for found in signals.values())
     return sum(int(found.active.sum()) for found in signals.values()) / max(decided, 1)

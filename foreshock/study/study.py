@@ -100,6 +100,9 @@ class Study(Shown):
         Negative controls of your own, beside some forty that every study has: detectors that know nothing of what comes but what
         past prices tell. They raise alerts by the same blocks and rule, help to calibrate the verdicts at both forecasts, and are
         neither judged nor traded. A control that does know something widens every interval.
+    sealed : float or str, optional
+        Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
+        ``fs.open_sealed``.
 
     Raises
     ------
@@ -138,6 +141,7 @@ class Study(Shown):
     seed: int = SEED
     title: str = TITLE
     controls: Controls = ()
+    sealed: float | str | None = None
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -158,6 +162,11 @@ class Study(Shown):
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
             raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
+        if self.sealed is not None and not 0 < self.n_sealed < self.bars.n_bars:
+            raise ConfigError(
+                f"sealed must be a share between 0 and 1, or a duration, that leaves bars before it, got {shown(self.sealed)} of "
+                f"{self.bars.n_bars} bars; such as 0.2 or '180D'"
+            )
         check_threshold(self.threshold)
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
@@ -186,6 +195,7 @@ class Study(Shown):
             seed=config.seed,
             title=config.title,
             controls=_built("controls", config.controls, config),
+            sealed=config.sealed,
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -225,6 +235,7 @@ class Study(Shown):
             "detectors": detectors,
             # Without any, the configuration is the one that earlier entries of a ledger hold.
             **({"controls": controls} if controls else {}),
+            **({"sealed": self.sealed} if self.sealed is not None else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
             "horizons": list(self.horizons),
@@ -241,6 +252,21 @@ class Study(Shown):
             "surrogates": {"n": self.n_surrogates, "family": self.surrogate_family},
             "seed": self.seed,
         }
+
+    @property
+    def n_sealed(self) -> int:
+        """Number of bars at the end that are sealed."""
+        if self.sealed is None:
+            return 0
+        if isinstance(self.sealed, str):
+            return bars_in(self.sealed, self.bars.interval, "sealed")
+        check_number("sealed", self.sealed)
+        return round(self.bars.n_bars * self.sealed) if 0 < self.sealed < 1 else 0
+
+    @property
+    def visible(self) -> Bars:
+        """The bars before the sealed part, which are all that ``run`` and ``audit`` see."""
+        return self.bars.head(self.bars.n_bars - self.n_sealed) if self.n_sealed else self.bars
 
     @property
     def event_cooldown(self) -> str:
@@ -326,7 +352,7 @@ class Study(Shown):
         progress : bool
             Show a progress bar on standard error.
         """
-        bars, _ = clean(self.bars)
+        bars, _ = clean(self.visible)
         detectors = self.labelled_detectors()
         purge = self._purge(detectors)
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
@@ -338,7 +364,7 @@ class Study(Shown):
     def _plan(self) -> _Plan:
         """Everything that costs no time, checked: a duration that does not fit should not wait for the detectors."""
         detectors = self.labelled_detectors()
-        bars, quality = clean(self.bars)
+        bars, quality = clean(self.visible)
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
         self._probe_threshold(bars)

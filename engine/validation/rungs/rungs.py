@@ -303,19 +303,9 @@ class RungTable:
                 for j, horizon in enumerate(self.names):
                     whole = effects[0]
                     z = _calibrated_z(self._calibration(rung, 0, j, without), whole, j)
-                    rows.append(
-                        ControlFound(
-                            self.own.get(name, name),
-                            self.own.get(name, self.families[name]),
-                            rung,
-                            horizon,
-                            whole.n_events,
-                            float(whole.z[j]),
-                            float(z),
-                            float(whole.state[j]),
-                            name in self.own,
-                        )
-                    )
+                    label, family = self.own.get(name, name), self.own.get(name, self.families[name])
+                    figures = whole.n_events, float(whole.z[j]), float(z), float(whole.state[j])
+                    rows.append(ControlFound(label, family, rung, horizon, *figures, name in self.own))
         return rows
 
     def _kin(self, alerts: Signals) -> set[str]:

@@ -83,8 +83,9 @@ def test_a_control_that_looks_back_further_than_the_detectors_changes_no_score(p
 
 
 def test_the_page_marks_controls_of_ones_own(plain, with_controls):
-    rows = rung_tables.every_control(with_controls.results).rows
-    assert {row[0].text for row in rows if row[1].text == "your own"} == {"moon", "one range", "iqr"}
+    table = rung_tables.every_control(with_controls.results)
+    assert table is not None
+    assert {row[0].text for row in table.rows if row[1].text == "your own"} == {"moon", "one range", "iqr"}
     assert rung_tables.rule(with_controls.results)["own"] == "3"
     assert "of them your own" in with_controls._page().to_html()
     assert "your own" not in plain._page().to_html()
