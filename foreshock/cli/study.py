@@ -61,7 +61,7 @@ def run(
     if opened and config.sealed is None:
         raise ConfigError(f"--open needs a sealed part, and {study} has no key 'sealed'; add sealed = 0.2, or sealed = \"180D\"")
     bars = _bars(config, study, data)
-    from foreshock.study.sealed import open_sealed, seal_study
+    from foreshock.study.replication.sealed import open_sealed, seal_study
     from foreshock.study.study import Study
     from foreshock.study.trials import record_study
 

@@ -15,7 +15,7 @@ from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS
 from foreshock.reports.study import sealed as sealed_tables
 from foreshock.reports.study.page import facts, headline
 from foreshock.study.config import parse_study
-from foreshock.study.sealed import replication, seal_study
+from foreshock.study.replication.sealed import replication, seal_study
 from tests.console import edit, foreshock, refused
 from tests.small import small_study
 from tests.studies.verdict_power import Planted, simulate
