@@ -15,8 +15,6 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Signals, Threshold
 from foreshock.study.side_by_side import walk_forward_each
 
-Controls = Sequence[str | Detector] | Mapping[str, str | Detector]
-
 
 def check_controls(controls: Any) -> None:
     """Refuse what is neither a sequence nor a dict."""
@@ -24,7 +22,9 @@ def check_controls(controls: Any) -> None:
         raise ConfigError(f"controls must be a list, got {shown(controls)}; put it in brackets")
 
 
-def labelled_controls(controls: Controls, judged: Collection[str]) -> dict[str, Detector]:
+def labelled_controls(
+    controls: Sequence[str | Detector] | Mapping[str, str | Detector], judged: Collection[str]
+) -> dict[str, Detector]:
     """Negative controls by label.
 
     Parameters

@@ -36,7 +36,7 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.study.audit import Pipeline
 from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
 from foreshock.study.content import study_content
-from foreshock.study.controls import Controls, check_controls, control_alerts, labelled_controls
+from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
@@ -140,7 +140,7 @@ class Study(Shown):
     surrogate_family: str = BEST
     seed: int = SEED
     title: str = TITLE
-    controls: Controls = ()
+    controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
     sealed: float | str | None = None
 
     def __post_init__(self) -> None:

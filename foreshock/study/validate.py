@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -32,7 +32,7 @@ from foreshock.engine.validation.surrogates.histories import BEST
 from foreshock.engine.validation.surrogates.significance import Rescorer
 from foreshock.engine.validation.verdict import Verdict
 from foreshock.study.config import MIN_BOOTSTRAP
-from foreshock.study.controls import Controls, control_alerts, labelled_controls
+from foreshock.study.controls import control_alerts, labelled_controls
 from foreshock.study.judge import judge
 
 
@@ -84,7 +84,7 @@ class ValidateOptions(TypedDict, total=False):
 
     family: str
     n_bootstrap: int
-    controls: Controls
+    controls: Sequence[str | Detector] | Mapping[str, str | Detector]
 
 
 @with_one_blas_thread
