@@ -196,6 +196,10 @@ def scenarios(
     check_out(out)
     config = _loaded(study)
     bars = _bars(config, study, data)
+    from foreshock.engine.trials.hold_out import n_held
+
+    # What a study keeps sealed is not learned from.
+    bars = bars.head(bars.n_bars - n_held(bars, config.sealed))
     from foreshock.scenarios.output import print_scenarios
 
     found = draw_scenarios(config, bars, n, stress, out, f"foreshock scenarios {study.name}", data)

@@ -25,6 +25,7 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.thresholds.registry import build_threshold, described
+from foreshock.engine.trials.hold_out import n_held
 from foreshock.engine.validation.judging import Judging, check_surrogates
 from foreshock.engine.validation.moves.forward import check_moves_fit
 from foreshock.engine.validation.surrogates.histories import BEST
@@ -256,12 +257,7 @@ class Study(Shown):
     @property
     def n_sealed(self) -> int:
         """Number of bars at the end that are sealed."""
-        if self.sealed is None:
-            return 0
-        if isinstance(self.sealed, str):
-            return bars_in(self.sealed, self.bars.interval, "sealed")
-        check_number("sealed", self.sealed)
-        return round(self.bars.n_bars * self.sealed) if 0 < self.sealed < 1 else 0
+        return n_held(self.bars, self.sealed)
 
     @property
     def visible(self) -> Bars:

@@ -11,7 +11,7 @@ import pytest
 
 import foreshock as fs
 from foreshock.engine.trials.ledger import OPENING, SEAL, TRIAL
-from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS
+from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS, RungTable
 from foreshock.reports.study import sealed as sealed_tables
 from foreshock.reports.study.page import facts, headline
 from foreshock.study.config import parse_study
@@ -58,8 +58,30 @@ def ledger(tmp_path_factory) -> fs.Ledger:
 
 
 @pytest.fixture(scope="module")
-def opened(study, result, ledger) -> fs.StudyResult:
-    return fs.open_sealed(study, result, ledger)
+def tables() -> list[RungTable]:
+    """The tables of the deciding test that opening made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def opened(study, result, ledger, tables) -> fs.StudyResult:
+    def kept(*given: Any, **named: Any) -> RungTable:
+        tables.append(RungTable(*given, **named))
+        return tables[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("foreshock.study.replication.sealed.RungTable", kept)
+        return fs.open_sealed(study, result, ledger)
+
+
+def test_sealed_rows_are_forecast_from_earlier_rows_and_calibrated_by_controls_on_them(study, opened, tables):
+    (table,) = tables
+    assert table.setting.forward
+    assert table.setting.first == study.bars.n_bars - N_SEALED
+    assert list(table.own.values()) == ["iqr"]
+    assert opened.results["sealed"]["controls"][0]["n"] == len(
+        {one.name for one in table.control_findings() if not np.isnan(one.z) and (one.rung, one.horizon) == ("volatility", "1h")}
+    )
 
 
 def test_nothing_of_the_sealed_part_reaches_the_study(study, result):
@@ -199,6 +221,20 @@ def test_run_seals_and_open_opens_once(place, monkeypatch, capsys):
         assert key == "trials" or without_seconds(after)[key] == value
     assert "--open" in Path("b/report.html").read_text()
     refused(monkeypatch, capsys, 3, "was opened before", "run", "study.toml", "--open")
+
+
+def test_scenarios_learn_nothing_of_the_sealed_part(place, monkeypatch, capsys):
+    seen = []
+
+    def draw(_, bars, *rest):
+        seen.append(bars.n_bars)
+        raise fs.ConfigError("drawn")
+
+    monkeypatch.setattr("foreshock.cli.study.draw_scenarios", draw)
+    refused(monkeypatch, capsys, 2, "drawn", "scenarios", "study.toml")
+    edit("n_bootstrap", 'sealed = "6D"\nn_bootstrap')
+    refused(monkeypatch, capsys, 2, "drawn", "scenarios", "study.toml")
+    assert seen[0] - seen[1] == 6 * 24
 
 
 def told(q: float, ratio: float) -> dict:
