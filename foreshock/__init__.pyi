@@ -181,6 +181,7 @@ from .strategies.registry import strategy_names as strategy_names
 from .strategies.volatility_target import VolatilityTarget as VolatilityTarget
 from .study.config import StudyConfig as StudyConfig
 from .study.config import load_study as load_study
+from .study.replication.sealed import open_sealed as open_sealed
 from .study.result import StudyResult as StudyResult
 from .study.study import Study as Study
 from .study.trials import deflate_study as deflate_study

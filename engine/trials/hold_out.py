@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_path, check_type
+from foreshock.data.checks import check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.interval import format_duration, parse_duration, parse_instant
+from foreshock.data.interval import bars_in, format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown
 from foreshock.engine.trials.chain import Entry
 from foreshock.engine.trials.ledger import OPENING, SEAL, Ledger
@@ -145,6 +145,22 @@ class HoldOut(Shown):
     def _facts(self) -> Iterator[str]:
         yield f"visible={self.visible!r}"
         yield f"sealed at {self.seal.time}"
+
+
+def n_held(bars: Bars, held: float | str | None) -> int:
+    """Number of bars at the end that a share or a duration holds out; 0 for None, and for what is no share.
+
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> n_held(bars, 0.2), n_held(bars, "2D"), n_held(bars, None)
+    (60, 48, 0)
+    """
+    if held is None:
+        return 0
+    if isinstance(held, str):
+        return bars_in(held, bars.interval, "sealed")
+    check_number("sealed", held)
+    return round(bars.n_bars * held) if 0 < held < 1 else 0
 
 
 def _cut(bars: Bars, first: int) -> tuple[Bars, Bars]:

@@ -36,6 +36,8 @@ class Judging:
         Volatility model of the surrogate histories; see ``fit_surrogates``.
     seed : int
         Seed of every random draw.
+    forward : bool
+        Whether the forecasts of the deciding test are fitted on earlier rows alone, not on all other blocks of time.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Judging:
     n_surrogates: int = 0
     family: str = BEST
     seed: int = 0
+    forward: bool = False
 
     def __post_init__(self) -> None:
         check_whole("delay", self.delay, 1, " bar, because a score is known at the close of its bar")

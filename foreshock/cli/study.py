@@ -42,6 +42,9 @@ def run(
     no_ledger: Annotated[
         bool, typer.Option("--no-ledger", help="Do not use the trial ledger: write no entry, count no trials.")
     ] = False,
+    opened: Annotated[
+        bool, typer.Option("--open", help="Open the part that the study file keeps sealed, once, and show whether findings hold.")
+    ] = False,
 ) -> None:
     """Run a study from a file: walk-forward scores, verdicts, backtests, a report, and an entry in the trial ledger."""
     check_out(out)
@@ -49,16 +52,25 @@ def run(
 
     if ledger is not None and no_ledger:
         raise ConfigError(f"--ledger and --no-ledger exclude each other, got both (--ledger {ledger}); leave one out")
+    if opened and no_ledger:
+        raise ConfigError("--open and --no-ledger exclude each other, got both: a part is opened once, which the ledger records")
     trials = None if no_ledger else Ledger(ledger)
     if trials is not None:
         trials.check()
     config = _loaded(study)
+    if opened and config.sealed is None:
+        raise ConfigError(f"--open needs a sealed part, and {study} has no key 'sealed'; add sealed = 0.2, or sealed = \"180D\"")
     bars = _bars(config, study, data)
+    from foreshock.study.replication.sealed import open_sealed, seal_study
     from foreshock.study.study import Study
     from foreshock.study.trials import record_study
 
-    result = Study.from_config(config, bars).run(progress=True)
-    command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "")
+    whole = Study.from_config(config, bars)
+    if trials is not None and whole.n_sealed:
+        # Before hours of work: a part that was opened is refused.
+        seal_study(whole, trials)
+    result = whole.run(progress=True)
+    command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "") + (" --open" if opened else "")
     if trials is not None:
         try:
             result = record_study(result, trials)
@@ -68,6 +80,10 @@ def run(
             reason = error.strerror if isinstance(error, OSError) else error
             said = f"the results are saved, but writing the ledger {trials.path} failed: {reason}; fix this and run again"
             raise DataError(said) from error
+    if opened:
+        # A part is opened once: what cannot be written is found before.
+        result.save(out, command)
+        result = open_sealed(whole, result, trials, progress=True)
     _finish(result, out, command)
 
 
@@ -180,6 +196,10 @@ def scenarios(
     check_out(out)
     config = _loaded(study)
     bars = _bars(config, study, data)
+    from foreshock.engine.trials.hold_out import n_held
+
+    # What a study keeps sealed is not learned from.
+    bars = bars.head(bars.n_bars - n_held(bars, config.sealed))
     from foreshock.scenarios.output import print_scenarios
 
     found = draw_scenarios(config, bars, n, stress, out, f"foreshock scenarios {study.name}", data)
@@ -231,6 +251,11 @@ def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
 def _finish(result: StudyResult, out: Path, command: str) -> None:
     folder = result.save(out, command)
     _print_summary(result)
+    if result.results.get("sealed"):
+        from foreshock.reports.study.sealed import sealed_sentences
+
+        for sentence in sealed_sentences(result.results):
+            typer.echo(sentence)
     typer.echo(f"report: {folder / 'report.html'}")
 
 

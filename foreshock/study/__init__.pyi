@@ -2,6 +2,7 @@ from .config import StudyConfig as StudyConfig
 from .config import load_study as load_study
 from .content import SCHEMA_VERSION as SCHEMA_VERSION
 from .demo import demo_study as demo_study
+from .replication.sealed import open_sealed as open_sealed
 from .result import StudyResult as StudyResult
 from .study import Study as Study
 from .trials import deflate_study as deflate_study

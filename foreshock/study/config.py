@@ -62,6 +62,14 @@ def _differ(horizons: list[str]) -> list[str]:
     return horizons
 
 
+def _sealed(value: float | str | None) -> float | str | None:
+    if isinstance(value, str):
+        return _span(value)
+    if value is not None and not 0 < value < 1:
+        raise ConfigError(f"it must be a share between 0 and 1, or a duration, got {value}; such as 0.2 or '180D'")
+    return value
+
+
 # With fewer draws, each end of a 95 % interval would rest on one or two of them.
 MIN_BOOTSTRAP = 99
 IsoDate = Annotated[str, BeforeValidator(_iso)]
@@ -231,6 +239,9 @@ class StudyConfig(Shown, _Section):
     data: DataConfig = DataConfig()
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
+    controls: list[str | DetectorConfig] = []
+    # A share of the bars, or a duration.
+    sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = RollingQuantileConfig()
     horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = list(HORIZONS)
@@ -253,7 +264,8 @@ class StudyConfig(Shown, _Section):
     @property
     def files(self) -> list[str]:
         """The ``.py`` files that the study names; loading it runs their code."""
-        named = [entry if isinstance(entry, str) else entry.name for entry in self.detectors] + [self.threshold.kind]
+        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls]]
+        named.append(self.threshold.kind)
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
     def _facts(self) -> Iterator[str]:
@@ -315,11 +327,12 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
     config._folder = Path(folder)
-    for i, entry in enumerate(config.detectors):
-        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-        # A registered name without parameters needs no check, so that networks are not imported here.
-        if wanted.model_extra or wanted.name not in DETECTORS.table:
-            _check(DETECTORS, source, f"detectors.{i}", wanted.name, wanted.model_extra or {}, config.folder)
+    for key, entries in (("detectors", config.detectors), ("controls", config.controls)):
+        for i, entry in enumerate(entries):
+            wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+            # A registered name without parameters needs no check, so that networks are not imported here.
+            if wanted.model_extra or wanted.name not in DETECTORS.table:
+                _check(DETECTORS, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
     if isinstance(config.threshold, UserThresholdConfig):
         _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
     return config
@@ -350,7 +363,7 @@ def _explain(error: ValidationError) -> str:
     loc = [str(part) for part in problem["loc"]]
     kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
-    where = ".".join(part for part in loc if part not in ("str", "DetectorConfig"))
+    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":

@@ -75,8 +75,11 @@ def judge(
     rescorers: Mapping[str, Rescorer],
     make_features: Callable[[Bars], Features],
     step: Callable[[str], None] = lambda _: None,
+    own_controls: Mapping[str, Signals] | None = None,
 ) -> Judgement:
     """Compute forward moves, the deciding test, evidence and verdict of several detectors on one history.
+
+    ``own_controls`` are alerts of further negative controls, which calibrate the deciding test and are not judged.
 
     ``rescorers`` and ``make_features`` serve the surrogate test, the second opinion, alone. ``step`` is called once for each
     detector, once for the deciding test, once for each surrogate, and once more for each detector.
@@ -87,7 +90,7 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    rungs = RungTable(bars, setting, threshold, _alert_rate(signals)).test(signals, scores)
+    rungs = RungTable(bars, setting, threshold, alert_rate(signals), own_controls=own_controls).test(signals, scores)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
@@ -106,7 +109,7 @@ def judge(
     return Judgement(forward, q_matched, rungs, test, why_none, evidence, leads, verdicts, table)
 
 
-def _alert_rate(signals: Mapping[str, Signals]) -> float:
+def alert_rate(signals: Mapping[str, Signals]) -> float:
     """Share of the decided rows that are alerts, over all detectors."""
     decided = sum(int(found.decided.sum()) for found in signals.values())
     return sum(int(found.active.sum()) for found in signals.values()) / max(decided, 1)

@@ -25,6 +25,7 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.thresholds.registry import build_threshold, described
+from foreshock.engine.trials.hold_out import n_held
 from foreshock.engine.validation.judging import Judging, check_surrogates
 from foreshock.engine.validation.moves.forward import check_moves_fit
 from foreshock.engine.validation.surrogates.histories import BEST
@@ -36,6 +37,7 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.study.audit import Pipeline
 from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
 from foreshock.study.content import study_content
+from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
@@ -95,6 +97,13 @@ class Study(Shown):
         Seed of every random number in the study.
     title : str
         Heading of the report.
+    controls : sequence of str or Detector, or dict of label to either
+        Negative controls of your own, beside some forty that every study has: detectors that know nothing of what comes but what
+        past prices tell. They raise alerts by the same blocks and rule, help to calibrate the verdicts at both forecasts, and are
+        neither judged nor traded. A control that does know something widens every interval.
+    sealed : float or str, optional
+        Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
+        ``fs.open_sealed``.
 
     Raises
     ------
@@ -132,6 +141,8 @@ class Study(Shown):
     surrogate_family: str = BEST
     seed: int = SEED
     title: str = TITLE
+    controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
+    sealed: float | str | None = None
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -148,9 +159,15 @@ class Study(Shown):
         for name in ("detectors", "horizons", "features"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
+        check_controls(self.controls)
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
             raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
+        if self.sealed is not None and not 0 < self.n_sealed < self.bars.n_bars:
+            raise ConfigError(
+                f"sealed must be a share between 0 and 1, or a duration, that leaves bars before it, got {shown(self.sealed)} of "
+                f"{self.bars.n_bars} bars; such as 0.2 or '180D'"
+            )
         check_threshold(self.threshold)
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
@@ -162,18 +179,9 @@ class Study(Shown):
     def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
         """The study that a configuration describes, on bars already selected by its data section."""
         check_type("config", config, StudyConfig, "read one with fs.load_study")
-        detectors: dict[str, Detector] = {}
-        for entry in config.detectors:
-            wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-            detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
-            # A class in a file or module goes by its own name, not by its place.
-            label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
-            if label in detectors:
-                raise ConfigError(f"key 'detectors': {shown(label)} stands there twice; set a label for one of them")
-            detectors[label] = detector
         return cls(
             bars,
-            detectors,
+            _built("detectors", config.detectors, config),
             WalkForward(**config.splits.model_dump()),
             build_threshold(config.threshold.kind, config.threshold.model_dump(exclude={"kind"}), config.folder),
             config.horizons,
@@ -187,6 +195,8 @@ class Study(Shown):
             surrogate_family=config.surrogates.family,
             seed=config.seed,
             title=config.title,
+            controls=_built("controls", config.controls, config),
+            sealed=config.sealed,
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -210,13 +220,23 @@ class Study(Shown):
                 raise ConfigError(f"the label {label!r} belongs to the baseline of that name; choose another label")
         return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
 
+    def labelled_controls(self) -> dict[str, Detector]:
+        """Negative controls of the user's own by label."""
+        return labelled_controls(self.controls, self.labelled_detectors())
+
     def config(self) -> dict[str, Any]:
         """Every parameter in plain values, for results.json."""
-        detectors = {label: {"name": d.name, **d.get_params()} for label, d in self.labelled_detectors().items()}
+        detectors, controls = (
+            {label: {"name": d.name, **d.get_params()} for label, d in labelled.items()}
+            for labelled in (self.labelled_detectors(), self.labelled_controls())
+        )
         return {
             "title": self.title,
             "features": list(self.features),
             "detectors": detectors,
+            # Without any, the configuration is the one that earlier entries of a ledger hold.
+            **({"controls": controls} if controls else {}),
+            **({"sealed": self.sealed} if self.sealed is not None else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
             "horizons": list(self.horizons),
@@ -233,6 +253,16 @@ class Study(Shown):
             "surrogates": {"n": self.n_surrogates, "family": self.surrogate_family},
             "seed": self.seed,
         }
+
+    @property
+    def n_sealed(self) -> int:
+        """Number of bars at the end that are sealed."""
+        return n_held(self.bars, self.sealed)
+
+    @property
+    def visible(self) -> Bars:
+        """The bars before the sealed part, which are all that ``run`` and ``audit`` see."""
+        return self.bars.head(self.bars.n_bars - self.n_sealed) if self.n_sealed else self.bars
 
     @property
     def event_cooldown(self) -> str:
@@ -274,7 +304,13 @@ class Study(Shown):
         plan = self._plan()
         bars, setting = plan.bars, plan.setting
         n_labels = len(plan.detectors)
-        n_steps = 5 + n_labels * (plan.n_folds + 3) + plan.strategies.n_backtests(n_labels) + self.n_surrogates
+        n_steps = (
+            5
+            + n_labels * (plan.n_folds + 3)
+            + len(plan.controls) * plan.n_folds
+            + plan.strategies.n_backtests(n_labels)
+            + self.n_surrogates
+        )
         with progress_bar(n_steps, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
@@ -282,8 +318,10 @@ class Study(Shown):
             scores = {label: found for label, (found, _) in fitted.items()}
             signals = {label: found.signals(self.threshold) for label, found in scores.items()}
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
+            purge = self._purge(plan.detectors | plan.controls)
+            controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             make = partial(ohlcv_features, features=self.features)
-            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step)
+            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step, controls)
             around = circumstances(judged.table, signals, self.splits, setting, step)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
         content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
@@ -310,7 +348,7 @@ class Study(Shown):
         progress : bool
             Show a progress bar on standard error.
         """
-        bars, _ = clean(self.bars)
+        bars, _ = clean(self.visible)
         detectors = self.labelled_detectors()
         purge = self._purge(detectors)
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
@@ -322,7 +360,7 @@ class Study(Shown):
     def _plan(self) -> _Plan:
         """Everything that costs no time, checked: a duration that does not fit should not wait for the detectors."""
         detectors = self.labelled_detectors()
-        bars, quality = clean(self.bars)
+        bars, quality = clean(self.visible)
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
         self._probe_threshold(bars)
@@ -330,7 +368,7 @@ class Study(Shown):
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)
-        return _Plan(detectors, bars, quality, purge, len(folds), setting, self._strategies())
+        return _Plan(detectors, self.labelled_controls(), bars, quality, purge, len(folds), setting, self._strategies())
 
     def _strategies(self) -> Strategies:
         return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
@@ -352,9 +390,24 @@ class _Plan:
     """A study after its checks: the cleaned bars, and what is settled before the first fit."""
 
     detectors: dict[str, Detector]
+    controls: dict[str, Detector]
     bars: Bars
     quality: QualityReport
     purge: int
     n_folds: int
     setting: Judging
     strategies: Strategies
+
+
+def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:
+    """Detectors of a list in a study file, by label."""
+    found: dict[str, Detector] = {}
+    for entry in entries:
+        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+        detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
+        # A class in a file or module goes by its own name, not by its place.
+        label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
+        if label in found:
+            raise ConfigError(f"key {key!r}: {shown(label)} stands there twice; set a label for one of them")
+        found[label] = detector
+    return found

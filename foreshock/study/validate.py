@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
@@ -32,6 +32,7 @@ from foreshock.engine.validation.surrogates.histories import BEST
 from foreshock.engine.validation.surrogates.significance import Rescorer
 from foreshock.engine.validation.verdict import Verdict
 from foreshock.study.config import MIN_BOOTSTRAP
+from foreshock.study.controls import control_alerts, labelled_controls
 from foreshock.study.judge import judge
 
 
@@ -83,6 +84,7 @@ class ValidateOptions(TypedDict, total=False):
 
     family: str
     n_bootstrap: int
+    controls: Sequence[str | Detector] | Mapping[str, str | Detector]
 
 
 @with_one_blas_thread
@@ -132,6 +134,8 @@ def validate(
         Volatility model of the surrogates; see ``fs.fit_surrogates``.
     n_bootstrap : int, default 999
         Bootstrap draws, at least 99.
+    controls : sequence of str or Detector, or dict of label to either
+        Negative controls of your own, which help to calibrate the verdict and are not judged; see ``fs.Study``.
 
     Returns
     -------
@@ -155,6 +159,12 @@ def validate(
     >>> found = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_bootstrap=99)
     >>> found.label, round(found.p_value, 2)
     ('echoes volatility', 0.14)
+
+    With a negative control of one's own, the calibration is another one.
+
+    >>> more = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_bootstrap=99, controls=["random"])
+    >>> bool(more.rungs["z_raw"].equals(found.rungs["z_raw"])), bool(more.rungs["z"].equals(found.rungs["z"]))
+    (True, False)
     """
     check_one("splits", splits)
     check_one("features", features)
@@ -169,20 +179,19 @@ def validate(
     check_threshold(threshold)
     make = features if callable(features) else partial(ohlcv_features, features=features)
     label = fitted.name
+    controls = labelled_controls(options.get("controls", ()), [label])
     bars_in(horizon, bars.interval, "horizon")
     gap = horizon if cooldown is None else cooldown
     bars_in(gap, bars.interval, "cooldown")
     check_moves_fit(bars, [horizon], delay)
-    scores, folds = fit_walk_forward(
-        fitted,
-        make(bars),
-        splits or _usual_splits(bars),
-        label_bars=bars_in(horizon, bars.interval, "horizon") + delay,
-        train_scores=threshold.needs_train_scores,
-    )
+    seen, splits = make(bars), splits or _usual_splits(bars)
+    label_bars = bars_in(horizon, bars.interval, "horizon") + delay
+    scores, folds = fit_walk_forward(fitted, seen, splits, label_bars=label_bars, train_scores=threshold.needs_train_scores)
+    purge = label_bars + max(one.lookback for one in (fitted, *controls.values()))
+    own = control_alerts(controls, seen, splits, purge, threshold)
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)
-    judged = judge(bars, {label: scores}, {label: signals}, threshold, setting, {label: rescorer}, make)
+    judged = judge(bars, {label: scores}, {label: signals}, threshold, setting, {label: rescorer}, make, own_controls=own)
     verdict = judged.verdicts[label]
     n_bars = bars.n_bars - setting.first
     return Validation(

@@ -41,6 +41,9 @@ from foreshock.reports.study import (
     rungs as rung_tables,
 )
 from foreshock.reports.study import (
+    sealed as sealed_tables,
+)
+from foreshock.reports.study import (
     tables as study_tables,
 )
 
@@ -134,6 +137,7 @@ class StudyReport(Page):
         tables = {
             "verdicts": study_tables.verdict_table(results),
             "rungs": rung_tables.rungs_table(results),
+            "sealed": sealed_tables.sealed_table(results),
             "quality_of_forecasts": rung_tables.quality_of_forecasts(results),
             "gains": rung_tables.gains_table(results),
             "controls": rung_tables.controls_table(results),
@@ -165,6 +169,7 @@ class StudyReport(Page):
         }
         return {
             "rule": rule(results),
+            "sealed": sealed_tables.sealed_sentences(results),
             "calibrated": evidence_tables.calibration_sentence(results),
             "cap": fmt.number(CAP),
             "charts": self.charts(),
@@ -218,6 +223,7 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
             others.append(f"{len(found)} {one if len(found) == 1 else many}{who}")
     if others:
         sentences.append(f"{'Among the others, ' if adding else ''}{_listed(others)}.")
+    sentences += sealed_tables.sealed_sentences(results)[:1]
     if doubt := rung_tables.controls_sentence(results):
         sentences.append(doubt)
     sentences += [
@@ -298,8 +304,19 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
         ("Symbols", listed or fmt.DASH),
         ("Bars", f"{fmt.count(data.get('n_bars'))} of {fmt.literal(data.get('interval'))}"),
         ("Tested", " to ".join(_day(time) for time in test)),
+        *_sealed_fact(results),
         ("Data hash", fmt.literal(data.get("hash"))[:12]),
     ]
+
+
+def _sealed_fact(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sealed part of the history, if the study has one."""
+    opened, wanted = results.get("sealed"), (results.get("config") or {}).get("sealed")
+    if opened:
+        return [("Sealed part", f"{_day(opened['start'])} to {_day(opened['end'])}, opened {_day(opened['opened'])}")]
+    if wanted is None:
+        return []
+    return [("Sealed part", f"the last {wanted if isinstance(wanted, str) else fmt.percent(wanted, 0)}, not opened")]
 
 
 def _day(time: object) -> str:

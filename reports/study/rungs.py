@@ -169,7 +169,7 @@ def every_control(results: Mapping[str, Any]) -> Table | None:
     rows = [
         [
             header(row["name"]),
-            Cell(row["family"]),
+            Cell("your own" if row.get("own") else row["family"]),
             Cell(sees(row["rung"]), sort=row["rung"]),
             Cell(row["horizon"]),
             cell(row["n_events"], fmt.count),
@@ -216,7 +216,8 @@ def rule(results: Mapping[str, Any]) -> dict[str, Any]:
         "trees": bool(forecasts.get("trees")),
         "volumes": bool(forecasts.get("has_volume")),
         "r2": [_range_of(found) for found in (forecasts.get("quality") or {}).values()],
-        "controls": fmt.count(len({row["name"] for row in rows})),
+        "controls": fmt.count(len({(row["name"], row.get("own")) for row in rows})),
+        "own": fmt.count(n_own) if (n_own := len({row["name"] for row in rows if row.get("own")})) else "",
         "tests": fmt.count(n_tests),
         "disagree": disagreements(results),
     }

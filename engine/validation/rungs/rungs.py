@@ -100,7 +100,7 @@ class Found:
 
 @dataclass(frozen=True)
 class ControlFound:
-    """One negative control at one rung and horizon, calibrated by the controls of the other families."""
+    """One negative control at one rung and horizon, calibrated by the controls of other families; ``own`` is the user's."""
 
     name: str
     family: str
@@ -110,6 +110,7 @@ class ControlFound:
     z_raw: float
     z: float
     state: float
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class RungTable:
     marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
         What the second forecast also sees; by default the volume in quote currency.
     own_controls : dict of str to Signals, optional
-        Further negative controls, each a family of its own.
+        Further negative controls by label, each a family of its own, at both rungs.
     """
 
     def __init__(
@@ -206,21 +207,30 @@ class RungTable:
         self.parts: dict[str, _Part] = {}
         self._fits: dict[tuple[str, int, int, frozenset[str]], Calibration] = {}
         self._cache, arrays = usual_cache(), [self.state.target, *self.state.inputs.values(), self.state.row, self.state.symbol]
-        facts: dict[str, Any] = {"first": setting.first, "seed": setting.seed, "horizons": self.horizons}
+        facts: dict[str, Any] = {
+            "first": setting.first,
+            "seed": setting.seed,
+            "horizons": self.horizons,
+            "forward": setting.forward,
+        }
         content = key_of(facts, arrays, CODE)
         self.forecasts = {rung: self._forecast(rung, content) for rung in RUNGS[: 2 if self.has_marks else 1]}
         controls["forecast"] = Control("forecast", False, self._expected())
         self.families = {name: control.family for name, control in controls.items()}
         self.marked = {name for name, control in controls.items() if control.marks}
         self.alerts = control_signals(controls, bars, threshold, rate)
-        for name, signals in (own_controls or {}).items():
-            self.alerts[name], self.families[name] = signals, name
+        # Labels of the user's own controls by a key that no other control has, whatever the label.
+        self.own = {f"{name} (own)": name for name in own_controls or {}}
+        for key, name in self.own.items():
+            self.alerts[key], self.families[key] = (own_controls or {})[name], key
         for rung, forecast in self.forecasts.items():
             sees = rung == RUNGS[1]
             errors = ForecastErrors(self.state, forecast, setting.first)
             part = _Part(EventEffects(self.state, forecast, sees, self.cooldown, setting.first), errors)
-            names = [name for name in self.alerts if sees or name not in self.marked]
+            names = [name for name in self.alerts if name not in self.own and (sees or name not in self.marked)]
             part.controls = self._effects(part, names, content, rung)
+            if self.own:
+                part.controls |= self._effects(part, list(self.own), content, rung)
             self.parts[rung] = part
 
     def _forecast(self, rung: str, content: str) -> Forecast:
@@ -229,7 +239,7 @@ class RungTable:
         kept = self._cache.read("forecasts", key)
         if kept is not None:
             return Forecast(kept["values"], kept["r2"], kept["qlike_gain"], bool(kept["trees"][0]))
-        found = cross_fit(self.state, rung == RUNGS[1], self.setting.first, self.setting.seed)
+        found = cross_fit(self.state, rung == RUNGS[1], self.setting.first, self.setting.seed, self.setting.forward)
         arrays = {"values": found.values, "r2": found.r2, "qlike_gain": found.qlike_gain, "trees": np.array([int(found.trees)])}
         self._cache.write("forecasts", key, arrays)
         return found
@@ -298,18 +308,9 @@ class RungTable:
                 for j, horizon in enumerate(self.names):
                     whole = effects[0]
                     z = _calibrated_z(self._calibration(rung, 0, j, without), whole, j)
-                    rows.append(
-                        ControlFound(
-                            name,
-                            self.families[name],
-                            rung,
-                            horizon,
-                            whole.n_events,
-                            float(whole.z[j]),
-                            float(z),
-                            float(whole.state[j]),
-                        )
-                    )
+                    label, family = self.own.get(name, name), self.own.get(name, self.families[name])
+                    figures = whole.n_events, float(whole.z[j]), float(z), float(whole.state[j])
+                    rows.append(ControlFound(label, family, rung, horizon, *figures, name in self.own))
         return rows
 
     def _kin(self, alerts: Signals) -> set[str]:

@@ -79,6 +79,30 @@ def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     return _q_values(p_values, "by")
 
 
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Adjusted p-values by Holm [1]_: the chance of any false finding is at most the level, however the tests depend on each other.
+
+    Parameters
+    ----------
+    p_values : ndarray, shape (n,)
+        NaN stays NaN and does not count as a test.
+
+    References
+    ----------
+    .. [1] Holm (1979), A simple sequentially rejective multiple test procedure.
+
+    Examples
+    --------
+    >>> holm(np.array([0.04, 0.01, np.nan, 0.03])).round(2)
+    array([0.06, 0.03,  nan, 0.06])
+    """
+    p = np.asarray(p_values, float)
+    out = np.full(p.shape, np.nan)
+    order = np.argsort(p)[: int((~np.isnan(p)).sum())]
+    out[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1.0)
+    return out
+
+
 def _q_values(p_values: np.ndarray, method: Literal["bh", "by"]) -> np.ndarray:
     check_array("p_values", p_values)
     p = np.asarray(p_values, float)

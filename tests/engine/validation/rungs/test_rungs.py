@@ -108,6 +108,14 @@ def test_a_forward_forecast_knows_nothing_of_later_targets(state):
     np.testing.assert_array_equal(again.values[:1_500][known], whole.values[:1_500][known])
 
 
+def test_the_table_of_a_forward_setting_has_forward_forecasts_whatever_the_cache_holds(bars):
+    across, forward = (RungTable(bars, replace(SETTING, forward=choice), RULE) for choice in (False, True))
+    for rung, forecast in forward.forecasts.items():
+        wanted = cross_fit(forward.state, rung == "volume", SETTING.first, SETTING.seed, forward=True)
+        np.testing.assert_array_equal(forecast.values, wanted.values)
+        assert not np.allclose(forecast.values[1_000:], across.forecasts[rung].values[1_000:])
+
+
 def test_trees_add_what_lines_cannot(state):
     x = np.random.default_rng(2).normal(size=len(state.row))
     target = np.repeat((np.abs(x) > 1)[:, None].astype(float), 3, axis=1)

@@ -1,0 +1,1 @@
+from .sealed import open_sealed as open_sealed
