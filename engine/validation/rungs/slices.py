@@ -1,0 +1,219 @@
+"""The deciding test in slices of the history: the alerts of one year, asset or regime, against the forecast of a rung."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from scipy.linalg import cho_factor, cho_solve
+
+from foreshock.engine.scores import Signals, thin
+from foreshock.engine.validation.evidence.inference import hac_variance
+from foreshock.engine.validation.rungs.calibration import Calibration, sampling_error
+from foreshock.engine.validation.rungs.effects import (
+    LEAST_EVENTS,
+    PROFILE,
+    RIDGE,
+    ROWS_PER_COLUMN,
+    Effect,
+    EventEffects,
+    SymbolLines,
+    in_cooldown,
+    kept_share,
+    moments_of,
+    normal_score,
+)
+
+# Lines that are multiplied at once, few enough for their products to stay in the cache of a processor.
+BLOCK = 1_024
+
+
+@dataclass(frozen=True)
+class InSlice:
+    """The deciding test of the alerts in one slice, at one rung and horizon.
+
+    Parameters
+    ----------
+    n_events : int
+        Alerts used.
+    ratio : float
+        Activity after alerts over that which the forecast and the controls expect; NaN with fewer than eight alerts.
+    ci : tuple of float
+        95 % interval of ``ratio``, calibrated.
+    z, p : float
+        Calibrated normal score, and its two-sided p; NaN where the test could not be calibrated.
+    """
+
+    n_events: int
+    ratio: float
+    ci: tuple[float, float]
+    z: float
+    p: float
+
+
+def in_slice(effect: Effect, fit: Calibration) -> InSlice:
+    """An effect of ``sliced_effects``, less the bias that negative controls have in the circumstances of its alerts."""
+    bias, spread = fit.at(effect, 0)
+    calibrated = not np.isnan(spread)
+    middle = float(effect.effect[0]) - (bias if calibrated else 0.0)
+    error = sampling_error(effect, 0) * (spread if calibrated else 1.0)
+    z = middle / error if calibrated else float("nan")
+    ci = float(np.exp(middle - 1.96 * error)), float(np.exp(middle + 1.96 * error))
+    return InSlice(effect.n_events, float(np.exp(middle)), ci, z, float(2 * stats.norm.sf(abs(z))))
+
+
+@dataclass(frozen=True)
+class _Events:
+    """The events of one symbol in one slice, the ``place``-th.
+
+    Their rows, what the controls leave of dummy and target, leverage, and what is known at them; the coefficients of the controls;
+    and over all lines used the sums of the squared dummy and of dummy times target, and the moments of what is known.
+    """
+
+    place: int
+    rows: np.ndarray
+    dummy: np.ndarray
+    residual: np.ndarray
+    leverage: np.ndarray
+    known: np.ndarray
+    of_dummy: np.ndarray
+    of_target: np.ndarray
+    spread: float
+    product: float
+    moments: np.ndarray
+
+
+def sliced_effects(test: EventEffects, alerts: Signals, masks: Sequence[np.ndarray], horizon: int) -> list[Effect]:
+    """Effect of the alerts in each slice, against all rows that are neither alerts nor within a cool-down.
+
+    This is ``EventEffects.of`` of the events in the slice, where the other events and their cool-downs are left out. The events are
+    those of the full history, so the events of the years are all events. Slices share the other rows, which makes them cheap.
+
+    Parameters
+    ----------
+    test : EventEffects
+        Regression of a rung.
+    alerts : Signals
+        Alerts of a detector.
+    masks : sequence of ndarray of bool
+        Slices; they broadcast to (n_rows, n_symbols).
+    horizon : int
+        Index of the horizon.
+
+    Returns
+    -------
+    list of Effect
+        One for each slice, with arrays of this horizon alone, (1,).
+    """
+    events = thin(alerts.active & alerts.decided, test.cooldown)
+    others = alerts.decided & ~alerts.active & ~in_cooldown(events, test.cooldown)
+    within = [events & mask for mask in masks]
+    n = len(masks)
+    found: list[list[_Events]] = [[] for _ in masks]
+    by_symbol: list[tuple[SymbolLines, np.ndarray, list[_Events]]] = []
+    for i, lines in enumerate(test.symbols):
+        if lines is None or not events[lines.rows, i].any():
+            continue
+        usual = others[lines.rows, i]
+        parts = _regressions(lines, usual, [mask[lines.rows, i] for mask in within], horizon)
+        by_symbol.append((lines, usual, parts))
+        for part in parts:
+            found[part.place].append(part)
+    n_events = np.array([sum(len(part.rows) for part in parts) for parts in found])
+    enough = n_events >= LEAST_EVENTS
+    spread = np.array([sum(part.spread for part in parts) for parts in found])
+    product = np.array([sum(part.product for part in parts) for parts in found])
+    effect = np.divide(product, spread, out=np.full(n, np.nan), where=enough)
+    influence, own = np.zeros((n, test.n_rows - test.first)), np.zeros(n)
+    for lines, usual, parts in by_symbol:
+        _add_influence(lines, usual, [part for part in parts if enough[part.place]], horizon, test.first, effect, influence)
+        for part in parts:
+            score = part.dummy * (part.residual - part.dummy * effect[part.place])
+            score /= kept_share(part.leverage, part.dummy, spread[part.place])
+            influence[part.place, part.rows - test.first] += score
+            own[part.place] += float(score @ score)
+    lags = 2 * test.horizons[horizon]
+    out = []
+    for k, parts in enumerate(found):
+        value, error = np.array([effect[k]]), np.array([np.nan])
+        state, profile = np.array([np.nan]), np.full(len(PROFILE), np.nan)
+        if enough[k]:
+            error = np.sqrt([max(hac_variance(influence[k], lags), own[k])]) / spread[k]
+            state, profile = _circumstances(parts, horizon, len(test.horizons))
+        out.append(Effect(value, error, normal_score(value, error, int(n_events[k])), state, profile, int(n_events[k])))
+    return out
+
+
+def _regressions(lines: SymbolLines, usual: np.ndarray, events: Sequence[np.ndarray], horizon: int) -> list[_Events]:
+    """One symbol's regression for each slice with events: its ``usual`` lines, and the events of the slice."""
+    x, y, out = lines.x, lines.y[:, horizon], np.flatnonzero(~usual)
+    x_out = x[out]
+    gram = lines.grams[0] + lines.grams[1] - x_out.T @ x_out
+    product = (lines.products[0] + lines.products[1])[:, horizon] - x_out.T @ y[out]
+    moments = lines.moments[0] + lines.moments[1] - moments_of(lines.known[out])
+    found = []
+    for place, mask in enumerate(events):
+        at = np.flatnonzero(mask)
+        n = len(y) - len(out) + len(at)
+        if not len(at) or n < ROWS_PER_COLUMN * x.shape[1]:
+            continue
+        x_at, y_at, known = x[at], y[at], lines.known[at]
+        sums = np.column_stack([x_at.sum(axis=0), product + x_at.T @ y_at])
+        factor = cho_factor(gram + x_at.T @ x_at + RIDGE * n * np.eye(len(gram)), check_finite=False)
+        solved = cho_solve(factor, np.column_stack([sums, x_at.T]), check_finite=False)
+        of_dummy, of_target = solved[:, 0], solved[:, 1]
+        # Sums over all lines follow from the equations that the coefficients solve.
+        spread = len(at) - sums[:, 0] @ of_dummy - RIDGE * n * (of_dummy @ of_dummy)
+        if spread < 1e-6 * len(at):
+            continue
+        found.append(
+            _Events(
+                place,
+                lines.rows[at],
+                1 - x_at @ of_dummy,
+                y_at - x_at @ of_target,
+                (x_at.T * solved[:, 2:]).sum(axis=0),
+                known,
+                of_dummy,
+                of_target,
+                float(spread),
+                float(y_at.sum() - sums[:, 1] @ of_dummy - RIDGE * n * (of_dummy @ of_target)),
+                moments + moments_of(known),
+            )
+        )
+    return found
+
+
+def _add_influence(
+    lines: SymbolLines,
+    usual: np.ndarray,
+    parts: Sequence[_Events],
+    horizon: int,
+    first: int,
+    effect: np.ndarray,
+    influence: np.ndarray,
+) -> None:
+    """Add to ``influence``, (n_slices, n_rows), what the usual lines of a symbol have on the effect of each slice."""
+    if not parts:
+        return
+    places = [part.place for part in parts]
+    of_dummy = np.column_stack([part.of_dummy for part in parts])
+    of_target = np.column_stack([part.of_target for part in parts])
+    for start in range(0, len(usual), BLOCK):
+        block = slice(start, start + BLOCK)
+        dummy = lines.x[block] @ -of_dummy
+        residual = lines.y[block, horizon, None] - lines.x[block] @ of_target
+        score = dummy * (residual - dummy * effect[places])
+        score[~usual[block]] = 0.0
+        influence[np.ix_(places, lines.rows[block] - first)] += score.T
+
+
+def _circumstances(parts: Sequence[_Events], horizon: int, n_horizons: int) -> tuple[np.ndarray, np.ndarray]:
+    """How unusual forecast and recent activity were at the events, in standard deviations of the lines used."""
+    number, total, squares = sum((part.moments for part in parts), np.zeros_like(parts[0].moments))
+    usual = total / number
+    deviation = np.sqrt(np.maximum(squares / number - usual**2, 0.0)) + 1e-12
+    at_events = (np.concatenate([part.known for part in parts]).mean(axis=0) - usual) / deviation
+    return at_events[horizon : horizon + 1], at_events[n_horizons:]
