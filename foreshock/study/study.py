@@ -284,7 +284,7 @@ class Study(Shown):
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
             make = partial(ohlcv_features, features=self.features)
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step)
-            around = circumstances(judged.table, signals, self.splits, setting, step)
+            around = circumstances(judged, signals, self.splits, setting, step)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
         content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
         backtests, paths = traded.backtests, traded.risk_paths
