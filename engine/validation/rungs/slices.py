@@ -68,8 +68,9 @@ def in_slice(effect: Effect, fit: Calibration) -> InSlice:
 class _Events:
     """The events of one symbol in one slice, the ``place``-th.
 
-    Their rows, what the controls leave of dummy and target, leverage, and what is known at them; the coefficients of the controls;
-    and over all lines used the sums of the squared dummy and of dummy times target, and the moments of what is known.
+    Their rows, what the controls leave of dummy and target, leverage, and what is known at them; the coefficients of the controls,
+    the last of which is the level of the slice; over all lines used the sums of the squared dummy and of dummy times target, and the
+    moments of what is known; and number and sum of what is known of those inside the slice.
     """
 
     place: int
@@ -83,13 +84,16 @@ class _Events:
     spread: float
     product: float
     moments: np.ndarray
+    n_inside: int
+    known_inside: np.ndarray
 
 
 def sliced_effects(test: EventEffects, alerts: Signals, masks: Sequence[np.ndarray], horizon: int) -> list[Effect]:
-    """Effect of the alerts in each slice, against all rows that are neither alerts nor within a cool-down.
+    """Effect of the alerts in each slice beyond what the controls say, and beyond the level of activity in the slice.
 
-    This is ``EventEffects.of`` of the events in the slice, where the other events and their cool-downs are left out. The events are
-    those of the full history, so the events of the years are all events. Slices share the other rows, which makes them cheap.
+    This is ``EventEffects.of`` of the events in the slice, with a dummy for the slice among the controls: a forecast that is too
+    high or too low for a whole year says nothing about the alerts of that year. The other events and their cool-downs are left out.
+    Events are those of the full history, so those of the years are together all events.
 
     Parameters
     ----------
@@ -109,16 +113,16 @@ def sliced_effects(test: EventEffects, alerts: Signals, masks: Sequence[np.ndarr
     """
     events = thin(alerts.active & alerts.decided, test.cooldown)
     others = alerts.decided & ~alerts.active & ~in_cooldown(events, test.cooldown)
-    within = [events & mask for mask in masks]
     n = len(masks)
     found: list[list[_Events]] = [[] for _ in masks]
-    by_symbol: list[tuple[SymbolLines, np.ndarray, list[_Events]]] = []
+    by_symbol: list[tuple[SymbolLines, np.ndarray, np.ndarray, list[_Events]]] = []
     for i, lines in enumerate(test.symbols):
         if lines is None or not events[lines.rows, i].any():
             continue
-        usual = others[lines.rows, i]
-        parts = _regressions(lines, usual, [mask[lines.rows, i] for mask in within], horizon)
-        by_symbol.append((lines, usual, parts))
+        usual, event = others[lines.rows, i], events[lines.rows, i]
+        inside = np.column_stack([np.broadcast_to(mask, events.shape)[lines.rows, i] for mask in masks])
+        parts = _regressions(lines, usual, event, inside, horizon)
+        by_symbol.append((lines, usual, inside, parts))
         for part in parts:
             found[part.place].append(part)
     n_events = np.array([sum(len(part.rows) for part in parts) for parts in found])
@@ -127,8 +131,8 @@ def sliced_effects(test: EventEffects, alerts: Signals, masks: Sequence[np.ndarr
     product = np.array([sum(part.product for part in parts) for parts in found])
     effect = np.divide(product, spread, out=np.full(n, np.nan), where=enough)
     influence, own = np.zeros((n, test.n_rows - test.first)), np.zeros(n)
-    for lines, usual, parts in by_symbol:
-        _add_influence(lines, usual, [part for part in parts if enough[part.place]], horizon, test.first, effect, influence)
+    for lines, usual, inside, parts in by_symbol:
+        _add_influence(lines, usual, inside, [part for part in parts if enough[part.place]], horizon, test.first, effect, influence)
         for part in parts:
             score = part.dummy * (part.residual - part.dummy * effect[part.place])
             score /= kept_share(part.leverage, part.dummy, spread[part.place])
@@ -146,22 +150,28 @@ def sliced_effects(test: EventEffects, alerts: Signals, masks: Sequence[np.ndarr
     return out
 
 
-def _regressions(lines: SymbolLines, usual: np.ndarray, events: Sequence[np.ndarray], horizon: int) -> list[_Events]:
-    """One symbol's regression for each slice with events: its ``usual`` lines, and the events of the slice."""
+def _regressions(lines: SymbolLines, usual: np.ndarray, event: np.ndarray, inside: np.ndarray, horizon: int) -> list[_Events]:
+    """One symbol's regression for each slice with events: its ``usual`` lines, and the events ``inside``, (n_lines, n_slices)."""
     x, y, out = lines.x, lines.y[:, horizon], np.flatnonzero(~usual)
-    x_out = x[out]
-    gram = lines.grams[0] + lines.grams[1] - x_out.T @ x_out
-    product = (lines.products[0] + lines.products[1])[:, horizon] - x_out.T @ y[out]
+    p, x_out = x.shape[1], x[out]
+    gram = np.zeros((p + 1, p + 1))
+    gram[:p, :p] = lines.grams[0] + lines.grams[1] - x_out.T @ x_out
+    product = np.append((lines.products[0] + lines.products[1])[:, horizon] - x_out.T @ y[out], 0.0)
     moments = lines.moments[0] + lines.moments[1] - moments_of(lines.known[out])
+    places = np.flatnonzero(inside[event].any(axis=0))
+    levels = (inside[:, places] & usual[:, None]).astype(float)
+    borders, corners, targets, sums_inside = x.T @ levels, levels.sum(axis=0), y @ levels, levels.T @ lines.known
     found = []
-    for place, mask in enumerate(events):
-        at = np.flatnonzero(mask)
+    for place, border, corner, target, sum_inside in zip(places, borders.T, corners, targets, sums_inside, strict=True):
+        at = np.flatnonzero(event & inside[:, place])
         n = len(y) - len(out) + len(at)
-        if not len(at) or n < ROWS_PER_COLUMN * x.shape[1]:
+        if n < ROWS_PER_COLUMN * p:
             continue
-        x_at, y_at, known = x[at], y[at], lines.known[at]
+        gram[p, :p] = gram[:p, p] = border
+        gram[p, p], product[p] = corner, target
+        x_at, y_at, known = np.column_stack([x[at], np.ones(len(at))]), y[at], lines.known[at]
         sums = np.column_stack([x_at.sum(axis=0), product + x_at.T @ y_at])
-        factor = cho_factor(gram + x_at.T @ x_at + RIDGE * n * np.eye(len(gram)), check_finite=False)
+        factor = cho_factor(gram + x_at.T @ x_at + RIDGE * n * np.eye(p + 1), check_finite=False)
         solved = cho_solve(factor, np.column_stack([sums, x_at.T]), check_finite=False)
         of_dummy, of_target = solved[:, 0], solved[:, 1]
         # Sums over all lines follow from the equations that the coefficients solve.
@@ -170,7 +180,7 @@ def _regressions(lines: SymbolLines, usual: np.ndarray, events: Sequence[np.ndar
             continue
         found.append(
             _Events(
-                place,
+                int(place),
                 lines.rows[at],
                 1 - x_at @ of_dummy,
                 y_at - x_at @ of_target,
@@ -181,6 +191,8 @@ def _regressions(lines: SymbolLines, usual: np.ndarray, events: Sequence[np.ndar
                 float(spread),
                 float(y_at.sum() - sums[:, 1] @ of_dummy - RIDGE * n * (of_dummy @ of_target)),
                 moments + moments_of(known),
+                int(corner) + len(at),
+                sum_inside + known.sum(axis=0),
             )
         )
     return found
@@ -189,6 +201,7 @@ def _regressions(lines: SymbolLines, usual: np.ndarray, events: Sequence[np.ndar
 def _add_influence(
     lines: SymbolLines,
     usual: np.ndarray,
+    inside: np.ndarray,
     parts: Sequence[_Events],
     horizon: int,
     first: int,
@@ -199,21 +212,23 @@ def _add_influence(
     if not parts:
         return
     places = [part.place for part in parts]
-    of_dummy = np.column_stack([part.of_dummy for part in parts])
-    of_target = np.column_stack([part.of_target for part in parts])
+    *of_dummy, level_of_dummy = np.column_stack([part.of_dummy for part in parts])
+    *of_target, level_of_target = np.column_stack([part.of_target for part in parts])
+    of_dummy, of_target = np.array(of_dummy), np.array(of_target)
     for start in range(0, len(usual), BLOCK):
         block = slice(start, start + BLOCK)
-        dummy = lines.x[block] @ -of_dummy
-        residual = lines.y[block, horizon, None] - lines.x[block] @ of_target
+        here = inside[block][:, places]
+        dummy = -(lines.x[block] @ of_dummy) - here * level_of_dummy
+        residual = lines.y[block, horizon, None] - lines.x[block] @ of_target - here * level_of_target
         score = dummy * (residual - dummy * effect[places])
         score[~usual[block]] = 0.0
         influence[np.ix_(places, lines.rows[block] - first)] += score.T
 
 
 def _circumstances(parts: Sequence[_Events], horizon: int, n_horizons: int) -> tuple[np.ndarray, np.ndarray]:
-    """How unusual forecast and recent activity were at the events, in standard deviations of the lines used."""
+    """How unusual forecast and recent activity were at the events for the slice, in standard deviations of all lines used."""
     number, total, squares = sum((part.moments for part in parts), np.zeros_like(parts[0].moments))
-    usual = total / number
-    deviation = np.sqrt(np.maximum(squares / number - usual**2, 0.0)) + 1e-12
+    deviation = np.sqrt(np.maximum(squares / number - (total / number) ** 2, 0.0)) + 1e-12
+    usual = sum((part.known_inside for part in parts), np.zeros(len(total))) / sum(part.n_inside for part in parts)
     at_events = (np.concatenate([part.known for part in parts]).mean(axis=0) - usual) / deviation
     return at_events[horizon : horizon + 1], at_events[n_horizons:]
