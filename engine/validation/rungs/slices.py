@@ -69,8 +69,8 @@ class _Events:
     """The events of one symbol in one slice, the ``place``-th.
 
     Their rows, what the controls leave of dummy and target, leverage, and what is known at them; the coefficients of the controls,
-    the last of which is the level of the slice; over all lines used the sums of the squared dummy and of dummy times target, and the
-    moments of what is known; and number and sum of what is known of those inside the slice.
+    the last of which is the level of the slice; over all lines used the sums of the squared dummy and of dummy times target, and
+    the moments of what is known; and number and sum of what is known of those inside the slice.
     """
 
     place: int
