@@ -10,10 +10,9 @@ from foreshock.reports.exploration.tables import heat_table
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, settings_table, words
 from foreshock.reports.study.order import verdict_kind
+from foreshock.reports.study.places import BEYOND
 
 KINDS = ("year", "asset", "regime")
-# Marks a ratio that is beyond chance, so that colour is not the only sign.
-BEYOND = "◆"
 # A ratio this many times above or below 1 gets the full colour.
 FULL_SHADE = 1.5
 SLICES_SHOWN = 20

@@ -211,7 +211,7 @@ def _add_influence(
     """Add to ``influence``, (n_slices, n_rows), what the usual lines of a symbol have on the effect of each slice."""
     if not parts:
         return
-    places = [part.place for part in parts]
+    places = np.array([part.place for part in parts])
     *of_dummy, level_of_dummy = np.column_stack([part.of_dummy for part in parts])
     *of_target, level_of_target = np.column_stack([part.of_target for part in parts])
     of_dummy, of_target = np.array(of_dummy), np.array(of_target)
@@ -222,7 +222,7 @@ def _add_influence(
         residual = lines.y[block, horizon, None] - lines.x[block] @ of_target - here * level_of_target
         score = dummy * (residual - dummy * effect[places])
         score[~usual[block]] = 0.0
-        influence[np.ix_(places, lines.rows[block] - first)] += score.T
+        influence[places[:, None], lines.rows[block] - first] += score.T
 
 
 def _circumstances(parts: Sequence[_Events], horizon: int, n_horizons: int) -> tuple[np.ndarray, np.ndarray]:
