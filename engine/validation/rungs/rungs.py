@@ -300,18 +300,8 @@ class RungTable:
                 for j, horizon in enumerate(self.names):
                     whole = effects[0]
                     z = _calibrated_z(self._calibration(rung, 0, j, without), whole, j)
-                    rows.append(
-                        ControlFound(
-                            name,
-                            self.families[name],
-                            rung,
-                            horizon,
-                            whole.n_events,
-                            float(whole.z[j]),
-                            float(z),
-                            float(whole.state[j]),
-                        )
-                    )
+                    figures = float(whole.z[j]), float(z), float(whole.state[j])
+                    rows.append(ControlFound(name, self.families[name], rung, horizon, whole.n_events, *figures))
         return rows
 
     def _kin(self, alerts: Signals) -> set[str]:
