@@ -12,15 +12,16 @@ import numpy as np
 from foreshock.comparison.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.system.disk import written_together
-from foreshock.engine.validation.moves.slices import RANKED
+from foreshock.engine.validation.moves.slices import RANKED, by_forecast, slice_figures
 from foreshock.plain import plain, versions
+from foreshock.reports.study.order import decisive, detectors_by_verdict, forecasts_decide, verdict_rank
 from foreshock.study.content import SCHEMA_VERSION
 from foreshock.study.identities import with_identities
 from foreshock.terminal import print_table
 
 NEEDED = ("data", "config", "detectors", "slices", "rank_stability", "agreement")
 MODELS_VERSION = 1
-# Figures of two studies that are compared at a detector's longest common horizon: short name and key in results.json.
+# Figures of two studies that are compared at one horizon: short name and key in results.json.
 BESIDE = {"matched": "matched_ratio", "ci": "ci", "effect": "expected_ratio", "effect_ci": "expected_ci", "q": "q", "n": "n_events"}
 
 
@@ -98,20 +99,24 @@ def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, An
 
 
 def _study(results: Mapping[str, Any]) -> dict[str, Any]:
-    slices, cells = with_q(results["slices"])
+    order = detectors_by_verdict(results)
+    slices, cells = with_q([row for row in results["slices"] if row["detector"] in order])
+    detectors = {label: results["detectors"][label] for label in order}
     return {
         "data": results["data"],
         "config": results["config"],
-        "roles": {label: entry["role"] for label, entry in results["detectors"].items()},
-        "verdicts": {label: entry["verdict"] for label, entry in results["detectors"].items()},
-        "judged_by": "forecasts" if any(entry.get("rungs") for entry in results["detectors"].values()) else "an earlier test",
-        "slices": slices,
+        "roles": {label: entry["role"] for label, entry in detectors.items()},
+        "verdicts": {label: entry["verdict"] for label, entry in detectors.items()},
+        "horizons": {label: decisive(entry)[0] for label, entry in detectors.items()},
+        "judged_by": "forecasts" if forecasts_decide(results) else "an earlier test",
+        "slices_by": "forecast" if any(map(by_forecast, slices)) else "matched",
+        "slices": sorted(slices, key=lambda row: order.index(row["detector"])),
         "cells": cells,
         "ranks": slice_ranks(results["slices"]),
         "rank_comparison": rank_comparisons(results["slices"]),
         "stability": {by: mean_tau(results["rank_stability"], by) for by in RANKED},
         "rank_stability": results["rank_stability"],
-        "agreement": results["agreement"],
+        "agreement": {label: {other: results["agreement"][label][other] for other in order} for label in order},
         "seeds": results.get("seeds"),
         "versions": results.get("versions"),
     }
@@ -135,7 +140,11 @@ def mean_tau(pairs: Sequence[Mapping[str, Any]], by: str) -> dict[str, Any]:
 
 
 def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each detector of a later study compared with the first study: verdict, and figures at the longest common horizon."""
+    """Each detector of a later study compared with the first study: verdicts with their horizons, and figures at one of these.
+
+    The figures of both are those at the horizon of the stronger verdict, of the first study if both are as strong; where a study
+    lacks it, at that of the other, or else at the longest that both have.
+    """
     names = list(studies)
     rows = []
     for name in names[1:]:
@@ -143,7 +152,9 @@ def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             before = studies[names[0]]["detectors"].get(label)
             if before is None:
                 continue
-            horizon = next((h for h in reversed(entry["forward"]) if h in before["forward"]), None)
+            by_strength = sorted((before, entry), key=lambda found: verdict_rank(found["verdict"]))
+            wanted = [decisive(found)[0] for found in by_strength] + list(reversed(entry["forward"]))
+            horizon = next((h for h in wanted if h in before["forward"] and h in entry["forward"]), None)
             moves = [found["forward"][horizon] if horizon else {} for found in (before, entry)]
             rows.append(
                 {
@@ -152,6 +163,8 @@ def changes(studies: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "second": name,
                     "verdict_first": before["verdict"],
                     "verdict_second": entry["verdict"],
+                    "verdict_horizon_first": decisive(before)[0],
+                    "verdict_horizon_second": decisive(entry)[0],
                     "horizon": horizon,
                 }
                 | {
@@ -193,15 +206,16 @@ def by_slice(slices: Sequence[Mapping[str, Any]], by: str) -> tuple[list[str], d
 
 
 def print_comparison(content: Mapping[str, Any]) -> None:
-    """Print the tables of every study (matched ratio by slice, ranking stability, agreement), then changes between studies."""
+    """Print the tables of every study (ratio by slice, ranking stability, agreement), then changes between studies."""
     for study, found in content["studies"].items():
+        ratio = "activity beyond the forecast" if found["slices_by"] == "forecast" else "volatility-matched ratio"
         for by, stability in found["stability"].items():
             names, table = by_slice(found["slices"], by)
             mean, n_pairs = stability["mean_tau"], stability["n_pairs"]
             tau = "not known" if mean is None else f"{mean:+.2f} over {n_pairs} pairs"
-            horizon = found["slices"][0]["horizon"] if found["slices"] else "-"
-            title = f"{study}: volatility-matched ratio of the next {horizon} by {by} (events); mean Kendall's tau {tau}"
-            print_table(title, ("detector", *names), [(label, *map(_ratio, cells)) for label, cells in table.items()])
+            rows = [(label, _horizon(cells), *map(_ratio, cells)) for label, cells in table.items()]
+            title = f"{study}: {ratio} by {by} (events); mean Kendall's tau {tau}"
+            print_table(title, ("detector", "over", *names), rows)
         labels = list(found["agreement"])
         share = [(label, *(_number(found["agreement"][label][other]) for other in labels)) for label in labels]
         print_table(f"{study}: share of a detector's alerts that another raised too, within a bar", ("detector", *labels), share)
@@ -209,16 +223,25 @@ def print_comparison(content: Mapping[str, Any]) -> None:
         (
             row["detector"],
             f"{row['verdict_first']} → {row['verdict_second']}",
+            row["horizon"] or "–",
+            f"{_number(row['effect_first'])} → {_number(row['effect_second'])}",
             f"{_number(row['matched_first'])} → {_number(row['matched_second'])}",
         )
         for row in content["changes"]
     ]
     if rows:
-        print_table("Against the first study", ("detector", "verdict", "matched ratio, longest horizon"), rows)
+        print_table("Against the first study", ("detector", "verdict", "over", "beyond the forecast", "matched ratio"), rows)
+
+
+def _horizon(cells: Sequence[Mapping[str, Any] | None]) -> str:
+    return next((row["horizon"] for row in cells if row is not None), "–")
 
 
 def _ratio(row: Mapping[str, Any] | None) -> str:
-    return "–" if row is None or row["matched_ratio"] is None else f"{row['matched_ratio']:.2f} ({row['n_events']})"
+    if row is None:
+        return "–"
+    figures = slice_figures(row)
+    return "–" if figures.ratio is None else f"{figures.ratio:.2f} ({figures.n_events})"
 
 
 def _number(value: float | None) -> str:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from foreshock.engine.validation.moves.slices import BLOCKS, MIN_RANKED_EVENTS, RANKED, ranked_ratios
-from foreshock.engine.validation.selection.multiple import benjamini_hochberg
+from foreshock.engine.validation.moves.slices import BLOCKS, MIN_RANKED_EVENTS, RANKED, ranked_ratios, slice_q
 from foreshock.engine.validation.selection.ranks import compare_ranks
 
 LEVEL = 0.05
@@ -20,23 +19,15 @@ MIN_RANKED = 0.75
 
 
 def with_q(slices: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The slices with ``q`` added, and the number of cells that were tested and that lie beyond chance.
-
-    ``q`` is ``p_matched``, the p of the volatility-matched ratio being 1, after Benjamini and Hochberg over all detectors, years,
-    assets and regimes with at least 10 events; None for other cells, and where a study has no p.
-    """
-    rows = [dict(row) for row in slices]
-    tested = [row for row in rows if row["by"] in RANKED and row["n_events"] >= MIN_RANKED_EVENTS and _p(row) is not None]
-    for row in rows:
-        row["q"] = None
-    for row, q in zip(tested, benjamini_hochberg(np.array([_p(row) for row in tested], float)), strict=True):
-        row["q"] = float(q)
-    beyond = sum(row["q"] <= LEVEL for row in tested)
+    """The slices with ``q`` added, see ``slice_q``, and the number of cells that were tested and that lie beyond chance."""
+    rows = [row | {"q": q} for row, q in zip(map(dict, slices), slice_q(slices), strict=True)]
+    tested = [row["q"] for row in rows if row["q"] is not None]
+    beyond = sum(q <= LEVEL for q in tested)
     return rows, {"n_tested": len(tested), "n_beyond": beyond, "level": LEVEL, "least_events": MIN_RANKED_EVENTS}
 
 
 def slice_ranks(slices: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Rank of each detector by matched ratio (1 is the largest), by kind of slice and slice, without detectors of few events."""
+    """Rank of each detector by its ratio (1 is the largest), by kind of slice and slice, without detectors of few events."""
     return {by: {name: _ranks(ratios) for name, ratios in ranked_ratios(slices, by).items()} for by in RANKED}
 
 
@@ -71,8 +62,3 @@ def rank_comparison(ratios: Mapping[str, Mapping[str, float]], by: str) -> dict[
 def _ranks(ratios: Mapping[str, float]) -> dict[str, float]:
     ranks = rankdata([-ratio for ratio in ratios.values()])
     return dict(zip(ratios, ranks.tolist(), strict=True))
-
-
-def _p(row: Mapping[str, Any]) -> float | None:
-    p = row.get("p_matched")
-    return None if p is None or np.isnan(p) else p

@@ -49,6 +49,8 @@ class Judgement:
     verdicts : dict of str to Verdict
     table : MoveTable
         The forward moves that all tests use.
+    rung_table : RungTable
+        The forecasts and controls of the deciding test.
     """
 
     forward: dict[str, ForwardMoves]
@@ -60,6 +62,7 @@ class Judgement:
     lead_lag: dict[str, LeadLag]
     verdicts: dict[str, Verdict]
     table: MoveTable
+    rung_table: RungTable
 
     def surrogate(self, label: str) -> dict[str, Surrogate] | None:
         """Result of the surrogate test for one detector, by horizon; None without a test."""
@@ -90,7 +93,8 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    rungs = RungTable(bars, setting, threshold, alert_rate(signals), own_controls=own_controls).test(signals, scores)
+    rung_table = RungTable(bars, setting, threshold, alert_rate(signals), own_controls=own_controls)
+    rungs = rung_table.test(signals, scores)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
@@ -106,7 +110,7 @@ def judge(
     verdicts = {
         label: decide(forward[label], rungs.found[label], _by_horizon(test, label), rungs.needed(label)) for label in signals
     }
-    return Judgement(forward, q_matched, rungs, test, why_none, evidence, leads, verdicts, table)
+    return Judgement(forward, q_matched, rungs, test, why_none, evidence, leads, verdicts, table, rung_table)
 
 
 def alert_rate(signals: Mapping[str, Signals]) -> float:

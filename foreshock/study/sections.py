@@ -17,7 +17,9 @@ from foreshock.engine.scores import Signals
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.event_study import EventStudyTable, event_study
 from foreshock.engine.validation.moves.forward import MoveTable
-from foreshock.engine.validation.moves.slices import slice_masks, sliced_moves
+from foreshock.engine.validation.moves.slices import slice_masks, slice_q, sliced_moves
+from foreshock.engine.validation.rungs.rungs import RungTable
+from foreshock.study.judge import Judgement
 from foreshock.study.side_by_side import for_each, worth_processes
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
@@ -36,7 +38,7 @@ class Circumstances:
     regimes : Regimes
         Out of sample, on the rows of the bars.
     slices : list of dict
-        Forward moves of each detector in each year, asset and regime.
+        The deciding test and the forward moves of each detector in each year, asset and regime, at the horizon of its verdict.
     """
 
     event_study: dict[str, dict[str, Any]]
@@ -45,21 +47,23 @@ class Circumstances:
 
 
 def circumstances(
-    table: MoveTable, signals: Mapping[str, Signals], splits: WalkForward, setting: Judging, step: Callable[[str], None]
+    judged: Judgement, signals: Mapping[str, Signals], splits: WalkForward, setting: Judging, step: Callable[[str], None]
 ) -> Circumstances:
-    """Event studies, regimes and slices, all over the longest horizon of ``table``.
+    """Event studies over the longest horizon, regimes, and slices at the horizon of each detector's verdict.
 
     ``step`` is called once for each detector, and once more at the end.
     """
-    bars, longest = table.bars, table.longest
-    after = event_studies(bars, signals, longest, setting, step)
+    table = judged.table
+    bars = table.bars
+    after = event_studies(bars, signals, table.longest, setting, step)
     n_jobs = -1 if worth_processes(bars) else 1
     regimes = walk_forward_regimes(KMeansRegime(seed=setting.seed), ohlcv_features(bars), splits, n_jobs)
     # The bar of an alert is seldom calm, whatever was before it: an alert belongs to the regime that it came out of.
     before = np.full_like(regimes.labels, -1)
     before[1:] = regimes.labels[:-1]
     masks = slice_masks(bars, before, regimes.names)
-    slices = slices_section(table.only(longest), signals, masks, setting)
+    horizons = {label: verdict.horizon for label, verdict in judged.verdicts.items()}
+    slices = slices_section(table, judged.rung_table, signals, horizons, masks, setting)
     step("years, assets and regimes")
     return Circumstances(after, regimes, slices)
 
@@ -97,12 +101,30 @@ def event_studies(
 
 
 def slices_section(
-    table: MoveTable, signals: Mapping[str, Signals], masks: Mapping[str, Mapping[str, np.ndarray]], setting: Judging
+    table: MoveTable,
+    rungs: RungTable,
+    signals: Mapping[str, Signals],
+    horizons: Mapping[str, str],
+    masks: Mapping[str, Mapping[str, np.ndarray]],
+    setting: Judging,
 ) -> list[dict[str, Any]]:
-    """Forward moves of each detector in each of the slices of ``slice_masks``."""
-    arguments = {label: (table, found, masks, setting.cooldown, SLICE_DRAWS, setting.seed) for label, found in signals.items()}
-    found = for_each(sliced_moves, arguments, table.bars)
-    return [{"detector": label, **row} for label, rows in found.items() for row in rows]
+    """The deciding test and the forward moves of each detector, over its own horizon, in each of the slices of ``slice_masks``."""
+    tables = {name: table.only(name) for name in set(horizons.values())}
+    arguments = {
+        label: (tables[horizons[label]], found, masks, setting.cooldown, SLICE_DRAWS, setting.seed)
+        for label, found in signals.items()
+    }
+    moves = for_each(sliced_moves, arguments, table.bars)
+    places = [(by, name) for by, slices in masks.items() for name in slices]
+    rows = []
+    for label, alerts in signals.items():
+        tested = rungs.in_slices(alerts, horizons[label], [masks[by][name] for by, name in places])
+        found = dict(zip(places, tested, strict=True))
+        for row in moves[label]:
+            figures = found[row["by"], row["slice"]]
+            judged = {"ratio": figures.ratio, "ratio_ci": figures.ci, "z": figures.z, "p": figures.p, "n_judged": figures.n_events}
+            rows.append({"detector": label, **row, **judged})
+    return [row | {"q": q} for row, q in zip(rows, slice_q(rows), strict=True)]
 
 
 def regimes_section(regimes: Regimes) -> dict[str, Any]:

@@ -322,7 +322,7 @@ class Study(Shown):
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             make = partial(ohlcv_features, features=self.features)
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step, controls)
-            around = circumstances(judged.table, signals, self.splits, setting, step)
+            around = circumstances(judged, signals, self.splits, setting, step)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
         content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
         backtests, paths = traded.backtests, traded.risk_paths

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from foreshock.reports.comparison.tables import FRIEDMAN_BLOCKS, detectors_of, is_baseline
+from foreshock.reports.comparison.tables import FRIEDMAN_BLOCKS, detectors_of, is_baseline, ratio_words
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import DASHES, N_COLOURS, ROW, Chart, Line, blank, drawable, height_of, name_rows, safe, spec_of
 
@@ -56,7 +56,7 @@ def rank_chart(i: int, study: Mapping[str, Any]) -> Chart | None:
     return Chart(
         f"rank-{i}",
         f"Ranks from year to year: Kendall's tau {fmt.ratio(tau['mean_tau'])} on average",
-        f"rank by volatility-matched ratio, 1 is the largest; tau is 1 for the same order, 0 for an unrelated one; "
+        f"rank by {ratio_words(study)}, 1 is the largest; tau is 1 for the same order, 0 for an unrelated one; "
         f"n = {fmt.count(len(years))} years, {fmt.counted(len(ranks), 'detector')}; press a name to show or hide it",
         spec_of(figure),
         height_of(figure),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from foreshock.engine.validation.moves.slices import slice_figures
 from foreshock.reports.comparison import figures, tables
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.page import Page, first_of
@@ -122,8 +123,7 @@ def _cell_sentences(study: Mapping[str, Any]) -> list[str]:
     every = f"Among {fmt.count(cells['n_tested'])} tests (a detector in a year, asset or regime)"
     if not found:
         return [f"{every}, none is beyond chance after correction for their number."]
-    named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(row['matched_ratio'])})" for row in found], N_NAMED)
-    # These cells use volatility matching, a weaker test than that of the verdict.
+    named = first_of([f"{row['detector']} in {row['slice']} ({fmt.ratio(slice_figures(row).ratio)})" for row in found], N_NAMED)
     said = [f"{every}, {fmt.count(len(found))} {'is' if len(found) == 1 else 'are'} beyond chance: {named}."]
     idle = sorted({row["detector"] for row in found if tables.is_baseline(study, row["detector"])})
     if idle:
@@ -170,6 +170,7 @@ def _section(i: int, name: str, study: Mapping[str, Any]) -> dict[str, Any]:
         "i": i,
         "name": name,
         "sentences": sentences(study),
+        "by_forecast": study["slices_by"] == "forecast",
         "cells": study["cells"]
         | {"tested": fmt.count(study["cells"]["n_tested"]), "level": fmt.percent(study["cells"]["level"], 0)},
         "ratios": [table for by in tables.KINDS if (table := tables.ratio_table(i, study, by))],

@@ -5,14 +5,14 @@ from dataclasses import replace
 from math import log
 from typing import Any
 
+from foreshock.engine.validation.moves.slices import slice_figures
 from foreshock.reports.exploration.tables import heat_table
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, settings_table, words
 from foreshock.reports.study.order import verdict_kind
+from foreshock.reports.study.places import BEYOND
 
 KINDS = ("year", "asset", "regime")
-# Marks a ratio that is beyond chance, so that colour is not the only sign.
-BEYOND = "◆"
 # A ratio this many times above or below 1 gets the full colour.
 FULL_SHADE = 1.5
 SLICES_SHOWN = 20
@@ -20,13 +20,18 @@ FRIEDMAN_BLOCKS = {"asset_year": "each asset in each year", "year": "years"}
 
 
 def detectors_of(study: Mapping[str, Any]) -> list[str]:
-    """Detectors in the order of the study, with baselines last."""
-    return sorted(study["verdicts"], key=lambda name: is_baseline(study, name))
+    """Detectors in the order of the study's own page, strongest verdict first."""
+    return list(study["verdicts"])
 
 
 def is_baseline(study: Mapping[str, Any], detector: str) -> bool:
     """Whether a detector is a baseline of the study."""
     return study["roles"].get(detector) == "baseline"
+
+
+def ratio_words(study: Mapping[str, Any]) -> str:
+    """What the ratio of a slice is."""
+    return "activity beyond the forecast" if study["slices_by"] == "forecast" else "volatility-matched ratio of the move"
 
 
 def slice_names(study: Mapping[str, Any], by: str) -> list[str]:
@@ -35,7 +40,7 @@ def slice_names(study: Mapping[str, Any], by: str) -> list[str]:
 
 
 def ratio_table(i: int, study: Mapping[str, Any], by: str) -> Table | None:
-    """Volatility-matched ratio of each detector in each slice of a kind, shaded by its distance from 1; None without slices."""
+    """Ratio of each detector in each slice of a kind, shaded by its distance from 1; None without slices."""
     names = slice_names(study, by)
     shown = names[:SLICES_SHOWN]
     found = {(row["detector"], row["slice"]): row for row in study["slices"] if row["by"] == by}
@@ -43,26 +48,36 @@ def ratio_table(i: int, study: Mapping[str, Any], by: str) -> Table | None:
         return None
     cells = study["cells"]
     rows = [
-        [_detector(label, study), *(_ratio_cell(found.get((label, name)), cells) for name in shown)]
+        [_detector(label, study), _horizon(label, study), *(_ratio_cell(found.get((label, name)), cells) for name in shown)]
         for label in detectors_of(study)
     ]
-    horizon = next(iter(found.values()))["horizon"]
-    caption = f"Volatility-matched ratio of the move over the next {horizon}, by {by}, and n events; 1.00 = no effect"
+    caption = f"{ratio_words(study).capitalize()} by {by}, and n events; 1.00 = no effect"
     if len(names) > len(shown):
         caption += f"; the first {fmt.count(len(shown))} of {fmt.count(len(names))}, comparison.json has all"
     return Table(
-        f"ratio-{by}-{i}", caption, [Column("Detector", kind="text"), *(Column(name, kind="heat") for name in shown)], rows
+        f"ratio-{by}-{i}",
+        caption,
+        [Column("Detector", kind="text"), Column("Over", kind="text"), *(Column(name, kind="heat") for name in shown)],
+        rows,
     )
 
 
+def _horizon(detector: str, study: Mapping[str, Any]) -> Cell:
+    """The horizon of a detector's slices."""
+    name = next((row["horizon"] for row in study["slices"] if row["detector"] == detector), fmt.DASH)
+    return Cell(name, sort=name)
+
+
 def _ratio_cell(row: Mapping[str, Any] | None, cells: Mapping[str, Any]) -> Cell:
-    ratio = row["matched_ratio"] if row else None
-    if row is None or ratio is None:
-        return Cell(fmt.DASH, f"n = {fmt.count(row['n_events'])}" if row else "")
+    if row is None:
+        return Cell(fmt.DASH)
+    ratio, _, _, n_events = slice_figures(row)
+    detail = f"n = {fmt.count(n_events)}"
+    if ratio is None:
+        return Cell(fmt.DASH, detail)
     beyond = row["q"] is not None and row["q"] <= cells["level"]
     text = f"{BEYOND} {fmt.ratio(ratio)}" if beyond else fmt.ratio(ratio)
-    detail = f"n = {fmt.count(row['n_events'])}"
-    if row["n_events"] < cells["least_events"] or ratio <= 0:
+    if n_events < cells["least_events"] or ratio <= 0:
         # With few events the ratio is mostly noise, so the cell has no colour.
         return Cell(text, detail, ratio)
     distance = log(ratio) / log(FULL_SHADE)
@@ -71,31 +86,39 @@ def _ratio_cell(row: Mapping[str, Any] | None, cells: Mapping[str, Any]) -> Cell
 
 def cells_table(i: int, study: Mapping[str, Any]) -> Table:
     """Every cell of the heat maps with its interval, p and q."""
-    rows = [
-        [
-            _detector(row["detector"], study),
-            Cell(row["by"]),
-            Cell(row["slice"], sort=row["slice"]),
-            cell(row["n_events"], fmt.count),
-            cell(row["n_effective"], fmt.count),
-            cell(row["abs_move_ratio"], fmt.ratio),
-            cell(row["matched_ratio"], fmt.ratio, fmt.interval(row["ci"])),
-            cell(row.get("p_matched"), fmt.p_value),
-            cell(row["q"], fmt.p_value),
-        ]
-        for row in study["slices"]
-        if row["by"] in KINDS
-    ]
+    forecast = study["slices_by"] == "forecast"
+    rows = []
+    for row in study["slices"]:
+        if row["by"] not in KINDS:
+            continue
+        ratio, ci, p, n_events = slice_figures(row)
+        rows.append(
+            [
+                _detector(row["detector"], study),
+                Cell(row["by"]),
+                Cell(row["slice"], sort=row["slice"]),
+                Cell(row["horizon"], sort=row["horizon"]),
+                cell(n_events, fmt.count),
+                cell(ratio, fmt.ratio, fmt.interval(ci)),
+                cell(p, fmt.p_value),
+                cell(row["q"], fmt.p_value),
+                cell(row["abs_move_ratio"], fmt.ratio),
+                *([cell(row["matched_ratio"], fmt.ratio, fmt.interval(row["ci"]))] if forecast else []),
+                cell(row["n_effective"], fmt.count),
+            ]
+        )
     columns = [
         Column("Detector", kind="text"),
         Column("By", kind="text"),
         Column("Slice", kind="text"),
+        Column("Over", kind="text"),
         Column("n events"),
-        Column("n effective"),
-        Column("Raw ratio"),
-        Column("Matched ratio", "95 % interval"),
-        Column("p", "matched ratio is 1"),
+        Column("Beyond the forecast" if forecast else "Matched ratio", "95 % interval"),
+        Column("p", "the ratio is 1"),
         Column("q", "of all cells"),
+        Column("Raw ratio"),
+        *([Column("Matched ratio", "95 % interval")] if forecast else []),
+        Column("n effective"),
     ]
     return Table(f"cells-{i}", "Every detector in every year, asset and regime", columns, rows)
 
@@ -148,7 +171,7 @@ def ranks_table(i: int, study: Mapping[str, Any]) -> Table:
     ]
     columns = [Column("Slice", kind="text"), Column("By", kind="text"), *(Column(label) for label in labels)]
     return Table(
-        f"ranks-{i}", "Rank by volatility-matched ratio, 1 is the largest; detectors with few events have no rank", columns, rows
+        f"ranks-{i}", f"Rank by {ratio_words(study)}, 1 is the largest; detectors with few events have no rank", columns, rows
     )
 
 
@@ -218,14 +241,11 @@ def changes_table(content: Mapping[str, Any]) -> Table:
         [
             _detector(row["detector"], content["studies"][row["second"]]),
             *([Cell(row["second"], sort=row["second"])] if several else []),
-            *(
-                Cell(str(row[key]), kind=f"badge {verdict_kind(row[key])}", sort=str(row[key]))
-                for key in ("verdict_first", "verdict_second")
-            ),
+            *(_verdict(row[f"verdict_{nth}"], row[f"verdict_horizon_{nth}"]) for nth in ("first", "second")),
             Cell(row["horizon"] or fmt.DASH, sort=row["horizon"]),
             *(
                 cell(row[f"{key}_{place}"], fmt.ratio, fmt.interval(row[f"{bounds}_{place}"]))
-                for key, bounds in (("matched", "ci"), ("effect", "effect_ci"))
+                for key, bounds in (("effect", "effect_ci"), ("matched", "ci"))
                 for place in ("first", "second")
             ),
             *(cell(row[f"q_{p}"], fmt.p_value, f"n = {fmt.count(row[f'n_{p}'])}") for p in ("first", "second")),
@@ -237,10 +257,14 @@ def changes_table(content: Mapping[str, Any]) -> Table:
         *([Column("The other", "study", "text")] if several else []),
         *(Column("Verdict", place, "text") for place in places),
         Column("Horizon", kind="text"),
-        *(Column(label, place) for label in ("Matched ratio", "Beyond the forecast", "q") for place in places),
+        *(Column(label, place) for label in ("Beyond the forecast", "Matched ratio", "q") for place in places),
     ]
-    caption = "Detectors that both studies have, at the longest horizon that both have, with 95 % intervals and n events"
+    caption = "Detectors that both studies have, at the horizon of the stronger verdict, with 95 % intervals and n events"
     return Table("changes", caption, columns, rows)
+
+
+def _verdict(verdict: object, horizon: str) -> Cell:
+    return Cell(str(verdict), f"over {horizon}" if horizon else "", str(verdict), f"badge {verdict_kind(verdict)}")
 
 
 def config_table(content: Mapping[str, Any]) -> Table:

@@ -17,12 +17,17 @@ def detectors_by_verdict(results: Mapping[str, Any]) -> list[str]:
 
     def rank(name: str) -> tuple[int, float]:
         detector = results["detectors"][name]
-        verdict = str(detector.get("verdict"))
+        verdict = detector.get("verdict")
         ratio = decisive(detector)[1].get(key)
-        sign = 1 if verdict.endswith(CALMER) else -1
-        return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS), sign * ratio if ratio is not None else 0.0
+        sign = 1 if str(verdict).endswith(CALMER) else -1
+        return verdict_rank(verdict), sign * ratio if ratio is not None else 0.0
 
     return sorted(results["detectors"], key=rank)
+
+
+def verdict_rank(verdict: object) -> int:
+    """Place of a verdict in the order of strength, 0 for the strongest; after all others if there is no such verdict."""
+    return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
 
 
 def decisive(detector: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

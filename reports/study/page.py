@@ -158,6 +158,7 @@ class StudyReport(Page):
             "months": study_tables.months_table(results),
             "trials": settings_table("trials", "Trials", results.get("trials") or {}),
             "places": place_tables.place_tables(results),
+            "slices": place_tables.slices_table(results),
             "regimes": place_tables.regime_table(results),
             "var": risk_figures.var_table(results),
             "costs": risk_figures.cost_table(results),
@@ -170,6 +171,7 @@ class StudyReport(Page):
         return {
             "rule": rule(results),
             "sealed": sealed_tables.sealed_sentences(results),
+            "places_rule": place_tables.places_rule(results),
             "calibrated": evidence_tables.calibration_sentence(results),
             "cap": fmt.number(CAP),
             "charts": self.charts(),

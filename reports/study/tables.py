@@ -9,7 +9,6 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import ratio_range
 from foreshock.reports.parts.tables import Cell, Column, Strip, Table, cell, header, measure, words
 from foreshock.reports.study.order import (
-    VERDICTS,
     deciding_ratio,
     decisive,
     detectors_by_verdict,
@@ -19,6 +18,7 @@ from foreshock.reports.study.order import (
     strategies_in_order,
     strategy_kind,
     verdict_kind,
+    verdict_rank,
 )
 from foreshock.reports.study.rungs import halves
 from foreshock.strategies.identity import RANDOM, STRATEGY
@@ -60,7 +60,7 @@ def verdict_table(results: Mapping[str, Any]) -> Table:
         first, second = on_rung(detector, 0, horizon), on_rung(detector, 1, horizon)
         rate = detector.get("alert_rate") or {}
         verdict = detector.get("verdict")
-        order = VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
+        order = verdict_rank(verdict)
         volumes = [cell(second.get("ratio"), fmt.ratio, fmt.interval(second.get("ci")))]
         matched = [cell(moves.get("matched_ratio"), fmt.ratio, fmt.interval(moves.get("ci")))]
         power = [cell(first.get("detectable"), fmt.ratio), Cell(halves(first))]

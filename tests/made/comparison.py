@@ -42,10 +42,11 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
             ratio = float(np.exp(rng.normal(0, 0.06) + (lift if label == first else 0)))
             moves = {"horizon": "24h", "n_events": n_events, "n_effective": n_events - 9, "abs_move_ratio": 1.4 * ratio}
             p = float(min(1.0, 0.8 * np.exp(-300 * np.log(ratio) ** 2)))
-            moves |= {"matched_ratio": ratio, "ci": [ratio - 0.1, ratio + 0.1], "p_matched": p}
+            moves |= {"matched_ratio": 1.02 * ratio, "ci": [ratio - 0.1, ratio + 0.1], "p_matched": p / 2}
+            moves |= {"ratio": ratio, "ratio_ci": [ratio - 0.2, ratio + 0.2], "z": 0.5, "p": p, "n_judged": n_events - 1}
             slices.append({"detector": label, "by": by, "slice": slice_, **moves})
     # One cell of too few events, and one that nothing is known of.
-    slices[0] |= {"n_events": 4, "n_effective": 4}
+    slices[0] |= {"n_events": 4, "n_effective": 4, "n_judged": 4}
     slices[1] |= {
         "n_events": 0,
         "n_effective": 0,
@@ -53,6 +54,11 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
         "abs_move_ratio": None,
         "ci": [None, None],
         "p_matched": None,
+        "ratio": None,
+        "ratio_ci": [None, None],
+        "z": None,
+        "p": None,
+        "n_judged": 0,
     }
     agreement = rng.uniform(size=(6, 6))
     np.fill_diagonal(agreement, 1)
@@ -84,14 +90,19 @@ def study(seed: int = 0, lift: float = 0.0, first: str = "zscore", asset: str = 
                 label: {"verdict": verdicts[label], "forward": {"1h": forward, "24h": forward}, "rungs": rungs} for label in labels
             },
             "slices": slices,
-            "rank_stability": rank_stability(
-                [row | {"matched_ratio": row["matched_ratio"] if row["matched_ratio"] else np.nan} for row in slices]
-            ),
+            "rank_stability": rank_stability(slices),
             "agreement": {a: dict(zip(labels, row, strict=True)) for a, row in zip(labels, agreement, strict=True)},
             "seeds": {"study": seed},
             "versions": {"foreshock": "0.1.0"},
         }
     )
+
+
+def as_before(results: dict) -> dict:
+    """The results as an earlier version wrote them: without the deciding test in the slices."""
+    new = ("ratio", "ratio_ci", "z", "p", "n_judged")
+    slices = [{key: value for key, value in row.items() if key not in new} for row in results["slices"]]
+    return results | {"slices": slices, "rank_stability": rank_stability(slices)}
 
 
 def page_of(name: str = "main", detector: str = "zscore", asset: str = "BTC/USDT") -> str:

@@ -388,7 +388,10 @@ def full_report() -> StudyReport:
 
     def row(detector: str, by: str, name: str) -> dict:
         ratio, n = float(np.exp(rng.normal(0, 0.3))), int(rng.integers(2, 60))
-        return {"detector": detector, "by": by, "slice": name, "horizon": "24h", "n_events": n, "matched_ratio": ratio}
+        matched = {"n_events": n + 1, "matched_ratio": 1.1 * ratio}
+        p = float(np.exp(-n * np.log(ratio) ** 2))
+        judged = {"ratio": ratio, "ratio_ci": [0.8 * ratio, 1.3 * ratio], "z": 1.2, "p": p, "q": min(2 * p, 1.0), "n_judged": n}
+        return {"detector": detector, "by": by, "slice": name, "horizon": "24h", **matched, **judged}
 
     slices = []
     for name in results["detectors"]:

@@ -16,7 +16,8 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.engine.validation.moves.slices import rank_stability
 from foreshock.reports.comparison.page import ComparisonReport, headline, sentences
 from foreshock.reports.parts import format as fmt
-from tests.made.comparison import DETECTORS, MODELS, YEARS, study
+from foreshock.reports.study.order import detectors_by_verdict
+from tests.made.comparison import DETECTORS, MODELS, YEARS, as_before, study
 from tests.reading.seen import head_of, seen, specs, table_of
 
 
@@ -36,15 +37,16 @@ def test_ratios_counts_and_marks_are_those_of_the_slices(content, page):
         n_marked = 0
         for by in ("year", "asset", "regime"):
             name = f"ratio-{by}-{i}"
-            columns = head_of(page, name)[1:]
+            columns = head_of(page, name)[2:]
             rows = table_of(page, name)
-            assert len(rows) == len(DETECTORS)
-            for label, *cells in rows:
+            assert [row[0].split()[0] for row in rows] == list(found["verdicts"])
+            for label, over, *cells in rows:
+                assert over == "24h"
                 for column, text in zip(columns, cells, strict=True):
                     row = by_cell[by, label.split()[0], column]
                     marked = row["q"] is not None and row["q"] <= 0.05
                     n_marked += marked
-                    expected = f"{'◆ ' if marked else ''}{fmt.ratio(row['matched_ratio'])} n = {fmt.count(row['n_events'])}"
+                    expected = f"{'◆ ' if marked else ''}{fmt.ratio(row['ratio'])} n = {fmt.count(row['n_judged'])}"
                     assert text == expected
         assert n_marked == found["cells"]["n_beyond"]
     assert content["studies"]["main"]["cells"]["n_beyond"] > 5
@@ -67,17 +69,17 @@ def test_only_cells_with_enough_events_are_shaded_and_blue_is_above_one(page):
 def test_q_is_benjamini_and_hochbergs_over_years_assets_and_regimes_of_enough_events():
     slices = study(0, 0.2)["slices"]
     rows, cells = with_q(slices)
-    tested = [row for row in rows if row["by"] != "asset_year" and row["n_events"] >= 10]
+    tested = [row for row in rows if row["by"] != "asset_year" and row["n_judged"] >= 10]
     assert cells["n_tested"] == len(tested) == 6 * 9 - 2
-    p = sorted(row["p_matched"] for row in tested)
+    p = sorted(row["p"] for row in tested)
     by_hand = [min(len(p) * p[j] / (j + 1) for j in range(k, len(p))) for k in range(len(p))]
     assert sorted(row["q"] for row in tested) == pytest.approx(np.minimum(by_hand, 1))
-    assert all(row["q"] is None for row in rows if row["by"] == "asset_year" or row["n_events"] < 10)
+    assert all(row["q"] is None for row in rows if row["by"] == "asset_year" or row["n_judged"] < 10)
     assert slices[2].get("q") is None
 
 
 def test_results_without_p_of_slices_and_without_blocks_say_so():
-    old = study(0, 0.2)
+    old = as_before(study(0, 0.2))
     old["slices"] = [{k: v for k, v in row.items() if k != "p_matched"} for row in old["slices"] if row["by"] != "asset_year"]
     found = comparison({"old": old})
     text = seen(ComparisonReport(found, "").to_html())
@@ -85,6 +87,51 @@ def test_results_without_p_of_slices_and_without_blocks_say_so():
     assert not re.search(r"◆ (marks|\d)", text)
     assert "results written before there were such blocks lack them: run the study again" in text
     assert not re.search(r"\b(nan|null|undefined|inf|NaT)\b|\bNone\b", text)
+
+
+def test_results_of_before_show_their_matched_ratios_and_say_so():
+    old = as_before(study(0, 0.2))
+    found = comparison({"old": old})
+    page = ComparisonReport(found, "").to_html()
+    assert "These results are from an earlier version: the ratios are volatility-matched" in seen(page)
+    assert "Each cell is the test that decides verdicts" not in seen(page)
+    by_cell = {(row["detector"], row["slice"]): row for row in old["slices"]}
+    years = head_of(page, "ratio-year-0")[2:]
+    for label, _, *cells in table_of(page, "ratio-year-0"):
+        for year, text in zip(years, cells, strict=True):
+            row = by_cell[label.split()[0], year]
+            assert text.removeprefix("◆ ") == f"{fmt.ratio(row['matched_ratio'])} n = {fmt.count(row['n_events'])}"
+    tested = [row["p_matched"] for row in old["slices"] if row["by"] != "asset_year" and row["n_events"] >= 10]
+    assert found["studies"]["old"]["cells"]["n_tested"] == len(tested)
+
+
+def test_detectors_stand_in_the_order_of_the_page_of_the_study():
+    found = study(0, 0.2)
+    for k, label in enumerate(("pca", "mad", "random")):
+        found["detectors"][label]["verdict"] = ("volume tells", "calmer than expected", "adds information")[k]
+    content = comparison({"one": found})
+    order = detectors_by_verdict(found)
+    assert set(order[:2]) == {"zscore", "random"}
+    assert order[2:4] == ["pca", "mad"]
+    page = ComparisonReport(content, "").to_html()
+    for name in ("ratio-year-0", "ratio-asset-0", "ratio-regime-0", "agreement-0"):
+        assert [row[0].split()[0] for row in table_of(page, name)] == order
+    assert head_of(page, "ranks-0")[2:] == order
+    assert head_of(page, "agreement-0")[1:] == order
+
+
+def test_a_change_is_told_at_the_horizon_of_the_stronger_verdict():
+    first, second = study(0), study(0, 0.2)
+    first["detectors"]["zscore"]["verdict_horizon"], second["detectors"]["zscore"]["verdict_horizon"] = "24h", "1h"
+    second["detectors"]["zscore"]["forward"]["1h"] = second["detectors"]["zscore"]["forward"]["1h"] | {"expected_ratio": 1.77}
+    (row,) = [row for row in comparison({"a": first, "b": second})["changes"] if row["detector"] == "zscore"]
+    assert (row["verdict_horizon_first"], row["verdict_horizon_second"], row["horizon"]) == ("24h", "1h", "1h")
+    assert row["effect_second"] == 1.77
+    (row,) = [row for row in comparison({"b": second, "a": first})["changes"] if row["detector"] == "zscore"]
+    assert row["horizon"] == "1h"
+    del second["detectors"]["zscore"]["forward"]["1h"]
+    (row,) = [row for row in comparison({"a": first, "b": second})["changes"] if row["detector"] == "zscore"]
+    assert row["horizon"] == "24h"
 
 
 def test_a_study_of_few_events_has_a_page_that_says_what_cannot_be_told():
@@ -200,9 +247,9 @@ def test_tau_agreement_changes_settings_and_models_are_the_formatted_json(conten
         assert cells == [fmt.percent(main["agreement"][name.split()[0]][other], 0) for other in labels]
     for shown, row in zip(table_of(page, "changes"), content["changes"], strict=True):
         assert shown[0].split()[0] == row["detector"]
-        assert shown[1:4] == [row["verdict_first"], row["verdict_second"], "24h"]
-        assert shown[4] == f"{fmt.ratio(row['matched_first'])} {fmt.interval(row['ci_first'])}"
-        assert shown[7] == f"{fmt.ratio(row['effect_second'])} {fmt.interval(row['effect_ci_second'])}"
+        assert shown[1:4] == [f"{row['verdict_first']} over 24h", f"{row['verdict_second']} over 24h", "24h"]
+        assert shown[5] == f"{fmt.ratio(row['effect_second'])} {fmt.interval(row['effect_ci_second'])}"
+        assert shown[6] == f"{fmt.ratio(row['matched_first'])} {fmt.interval(row['ci_first'])}"
         assert shown[8:] == [f"{fmt.p_value(row[key])} n = 200" for key in ("q_first", "q_second")]
     settings = {row[0]: row[1:] for row in table_of(page, "config-changes")}
     assert settings == {"data.hash": ["other", "00123456789abcdef", "30123456789abcdef"], "seed": ["other", "0", "3"]}
@@ -227,8 +274,8 @@ def test_the_head_says_what_holds_and_what_does_not():
     steady = study(0, 0.2)
     for row in steady["slices"]:
         if row["by"] == "year":
-            row |= {"matched_ratio": 1.3 - 0.1 * DETECTORS.index(row["detector"]), "n_events": 60}
-    steady["rank_stability"] = rank_stability([row | {"matched_ratio": row["matched_ratio"] or np.nan} for row in steady["slices"]])
+            row |= {"ratio": 1.3 - 0.1 * DETECTORS.index(row["detector"]), "n_judged": 60}
+    steady["rank_stability"] = rank_stability(steady["slices"])
     said = headline(comparison({"one": steady}))
     # The same order in each of four years: 4 * 5 of chi-squared with 5 degrees of freedom.
     figures = "Friedman's p 0.001 over 4 years, mean Kendall's tau 1.00 over 6 pairs of years"
@@ -244,7 +291,7 @@ def test_the_head_says_what_holds_and_what_does_not():
 def test_a_baseline_beyond_chance_makes_the_reader_suspicious():
     odd = study(0)
     for row in odd["slices"]:
-        row["p_matched"] = 1e-9 if row["detector"] == "random" and row["by"] == "year" else 0.5
+        row["p"] = 1e-9 if row["detector"] == "random" and row["by"] == "year" else 0.5
     found = sentences(comparison({"one": odd})["studies"]["one"])
     assert "Some belong to a baseline (random), so read such cells with suspicion." in found
 

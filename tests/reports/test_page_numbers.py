@@ -151,19 +151,35 @@ def test_places_and_years_are_those_of_the_slices(saved, tables):
     years = sorted({row["slice"] for row in results["slices"] if row["by"] == "year"})
     n_compared = 0
     for i, detector in enumerate(order):
+        horizon = results["detectors"][detector]["verdict_horizon"]
+        assert f"{detector}: activity beyond the forecast over {horizon} by asset and regime" in saved[1]
         for row in tables[f"places-{i}"]:
             place = row[0][0]
             for year, cell in zip([*years, ""], row[1:], strict=True):
                 entry = found.get((detector, year if place == "All" else f"{place} {year}".strip()))
                 if place == "All" and not year:
-                    entry = results["detectors"][detector]["forward"]["12h"]
+                    whole = results["detectors"][detector]["rungs"]["volatility"][horizon]
+                    entry = {"ratio": whole["ratio"], "n_judged": whole["n_events"], "q": None}
                 if entry is None:
                     assert cell[0] == fmt.DASH
                     continue
-                ratio = fmt.ratio(entry["matched_ratio"])
-                assert cell == [ratio, f"n {fmt.count(entry['n_events'])}"]
+                ratio = fmt.ratio(entry["ratio"])
+                marked = entry["q"] is not None and entry["q"] <= 0.05
+                assert cell == [f"◆ {ratio}" if marked else ratio, f"n {fmt.count(entry['n_judged'])}"]
                 n_compared += ratio != fmt.DASH
     assert n_compared > 10
+
+
+def test_every_year_asset_and_regime_stands_in_a_table_with_its_test(saved, tables):
+    results, _ = saved
+    found = {(row["detector"], row["by"], row["slice"]): row for row in results["slices"]}
+    assert len(tables["slices"]) == sum(by in ("year", "asset", "regime") for _, by, _ in found)
+    for name, by, place, horizon, n_events, ratio, p, q in tables["slices"]:
+        row = found["".join(name), "".join(by), "".join(place)]
+        assert "".join(horizon) == row["horizon"] == results["detectors"][row["detector"]]["verdict_horizon"]
+        assert "".join(n_events) == fmt.count(row["n_judged"])
+        assert "".join(ratio).startswith(fmt.ratio(row["ratio"]))
+        assert ["".join(p), "".join(q)] == [fmt.p_value(row["p"]), fmt.p_value(row["q"])]
 
 
 def test_timing_alert_rates_and_quality_are_those_of_the_results(result, saved, tables):

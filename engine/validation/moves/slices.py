@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -13,6 +13,7 @@ from scipy import stats
 from foreshock.data.bars import Bars
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.moves.forward import MoveTable
+from foreshock.engine.validation.selection.multiple import benjamini_hochberg
 
 FIGURES = ("horizon", "n_events", "n_effective", "abs_move_ratio", "matched_ratio", "ci", "p_matched")
 # A slice with fewer events than this is not ranked.
@@ -20,6 +21,46 @@ MIN_RANKED_EVENTS = 10
 # Kinds of slices whose rankings are compared, and the blocks over which ranks are averaged.
 RANKED, BLOCKS = ("year", "asset", "regime"), "asset_year"
 CROSSED = (BLOCKS, "regime_year")
+
+
+class SliceFigures(NamedTuple):
+    """What is told of a slice: ratio, its 95 % interval, p of no effect, and number of alerts; None where not known."""
+
+    ratio: float | None
+    ci: Sequence[float | None]
+    p: float | None
+    n_events: int
+
+
+def slice_figures(row: Mapping[str, Any]) -> SliceFigures:
+    """Figures of the deciding test, or, in results of before, of the volatility-matched ratio."""
+    keys = ("ratio", "ratio_ci", "p", "n_judged") if by_forecast(row) else ("matched_ratio", "ci", "p_matched", "n_events")
+    ratio, ci, p, n_events = (row.get(key) for key in keys)
+    return SliceFigures(_known(ratio), [_known(bound) for bound in ci or (None, None)], _known(p), n_events or 0)
+
+
+def by_forecast(row: Mapping[str, Any]) -> bool:
+    """Whether a slice has figures of the deciding test; in results of before it has the volatility-matched ratio alone."""
+    return "n_judged" in row
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else value
+
+
+def slice_q(slices: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """p of each slice after Benjamini and Hochberg over all detectors, years, assets and regimes with at least 10 alerts.
+
+    None for other slices, such as those of an asset within a year, and where no p is known.
+    """
+    figures = [slice_figures(row) for row in slices]
+    tested = [
+        i
+        for i, (row, found) in enumerate(zip(slices, figures, strict=True))
+        if row["by"] in RANKED and found.n_events >= MIN_RANKED_EVENTS and found.p is not None
+    ]
+    adjusted = dict(zip(tested, benjamini_hochberg(np.array([figures[i].p for i in tested], float)), strict=True))
+    return [float(adjusted[i]) if i in adjusted else None for i in range(len(slices))]
 
 
 def slice_masks(bars: Bars, regimes: np.ndarray, regime_names: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
@@ -73,12 +114,12 @@ def sliced_moves(
 
 
 def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Kendall's tau-b between the rankings of detectors, by matched ratio, for every two slices of a kind.
+    """Kendall's tau-b between the rankings of detectors, by the ratio of ``slice_figures``, for every two slices of a kind.
 
     Parameters
     ----------
     slices : sequence of dict
-        Rows of ``sliced_moves`` with ``detector`` added. A detector with fewer than 10 events in a slice is not ranked there.
+        Slices of every detector. A detector with fewer than 10 events in a slice is not ranked there.
 
     Returns
     -------
@@ -101,13 +142,13 @@ def rank_stability(slices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def ranked_ratios(slices: Sequence[Mapping[str, Any]], by: str) -> dict[str, dict[str, float]]:
-    """Matched ratio by slice of a kind and by detector, without detectors of fewer than 10 events."""
+    """Ratio by slice of a kind and by detector, without detectors of fewer than 10 events."""
     own = [row for row in slices if row["by"] == by]
     ratios: dict[str, dict[str, float]] = {row["slice"]: {} for row in own}
     for row in own:
-        ratio = row["matched_ratio"]
-        if row["n_events"] >= MIN_RANKED_EVENTS and ratio is not None and not np.isnan(ratio):
-            ratios[row["slice"]][row["detector"]] = ratio
+        found = slice_figures(row)
+        if found.n_events >= MIN_RANKED_EVENTS and found.ratio is not None:
+            ratios[row["slice"]][row["detector"]] = found.ratio
     return {name: ranked for name, ranked in ratios.items() if ranked}
 
 

@@ -18,6 +18,8 @@ from foreshock.engine.validation.rungs.state import State
 LEAST_EVENTS = 5
 # A dummy for each hour needs this many rows of a symbol; one for each column of controls needs this many rows.
 DUMMIES_FROM, ROWS_PER_COLUMN = 2_000, 4
+# Ridge on the controls, in lines.
+RIDGE = 1e-7
 # Largest normal score, beyond which the tail of Student's t is no more than rounding.
 LARGEST = 8.0
 HAR = (
@@ -83,7 +85,7 @@ class Effect:
     n_settled: int
 
 
-class _Symbol:
+class SymbolLines:
     """One symbol's lines: rows, controls, targets, and sums over the lines of either half of the judged rows."""
 
     def __init__(self, rows: np.ndarray, x: np.ndarray, y: np.ndarray, known: np.ndarray, middle: int) -> None:
@@ -92,7 +94,7 @@ class _Symbol:
         self.halves = slice(0, cut), slice(cut, len(rows))
         self.grams = [x[half].T @ x[half] for half in self.halves]
         self.products = [x[half].T @ y[half] for half in self.halves]
-        self.moments = [_moments(known[half]) for half in self.halves]
+        self.moments = [moments_of(known[half]) for half in self.halves]
 
     def residuals(self, keep: np.ndarray, event: np.ndarray) -> list[_Residuals | None]:
         """What the controls leave of dummy and targets: over all lines, and over either half; None where that is nothing."""
@@ -104,10 +106,10 @@ class _Symbol:
             grams.append(gram - x_out.T @ x_out)
             of_events = self.x[half][event[half]].sum(axis=0)
             sums.append(np.column_stack([of_events, product - x_out.T @ self.y[half][out]]))
-            moments.append(usual - _moments(self.known[half][out]))
+            moments.append(usual - moments_of(self.known[half][out]))
         whole = self._residuals(slice(None), grams[0] + grams[1], sums[0] + sums[1], moments[0] + moments[1], keep, event)
         parts = zip(self.halves, grams, sums, moments, strict=True)
-        return [whole, *(self._residuals(half, *totals, keep[half], event[half]) for half, *totals in parts)]
+        return [whole, *(self._residuals(half, gram, total, known, keep[half], event[half]) for half, gram, total, known in parts)]
 
     def _residuals(
         self, lines: slice, gram: np.ndarray, sums: np.ndarray, moments: np.ndarray, keep: np.ndarray, event: np.ndarray
@@ -116,7 +118,7 @@ class _Symbol:
         if not event.any() or n < ROWS_PER_COLUMN * x.shape[1]:
             return None
         at_events = x[event]
-        factor = cho_factor(gram + 1e-7 * n * np.eye(len(gram)), check_finite=False)
+        factor = cho_factor(gram + RIDGE * n * np.eye(len(gram)), check_finite=False)
         solved = cho_solve(factor, np.column_stack([sums, at_events.T]), check_finite=False)
         fitted = x @ solved[:, : sums.shape[1]]
         dummy, residual = event - fitted[:, 0], self.y[lines] - fitted[:, 1:]
@@ -173,19 +175,19 @@ class EventEffects:
         # What is known at the close of a row, of which the mean at the alerts is told: forecasts, then recent activity.
         nowhere = np.zeros(len(state.row))
         known = np.column_stack([forecast.values, *(state.inputs.get(name, nowhere) for name in PROFILE)])
-        self._symbols: list[_Symbol | None] = []
+        self.symbols: list[SymbolLines | None] = []
         for i in range(state.n_symbols):
             own = np.flatnonzero(lines & (state.symbol == i))
-            found = _Symbol(state.row[own], _design(state, shared, own), state.target[own], known[own], middle)
-            self._symbols.append(found if own.size else None)
+            found = SymbolLines(state.row[own], _design(state, shared, own), state.target[own], known[own], middle)
+            self.symbols.append(found if own.size else None)
 
     def of(self, active: np.ndarray, decided: np.ndarray) -> tuple[Effect, Effect, Effect]:
         """Effect of the alerts ``active`` among the rows ``decided``, both (n_rows, n_symbols): in all, first half, second half."""
         events = thin(active & decided, self.cooldown)
-        used = decided & ((~active & ~_within(events, self.cooldown)) | events)
+        used = decided & ((~active & ~in_cooldown(events, self.cooldown)) | events)
         parts: list[list[_Residuals]] = [[], [], []]
         counts = np.zeros((3, 2), int)
-        for i, one in enumerate(self._symbols):
+        for i, one in enumerate(self.symbols):
             if one is None:
                 continue
             keep = used[one.rows, i]
@@ -218,16 +220,25 @@ class EventEffects:
         influence, own = np.zeros((self.n_rows - self.first, len(self.horizons))), np.zeros(len(self.horizons))
         for part in parts:
             score = part.dummy[:, None] * (part.residual - part.dummy[:, None] * effect)
-            score[part.event] /= np.clip(1 - part.leverage - part.dummy[part.event] ** 2 / spread, 0.25, 1)[:, None]
+            score[part.event] /= kept_share(part.leverage, part.dummy[part.event], spread)[:, None]
             influence[part.rows - self.first] += score
             own += (score[part.event] ** 2).sum(axis=0)
         variance = [max(hac_variance(column, 2 * h), one) for column, h, one in zip(influence.T, self.horizons, own, strict=True)]
         error = np.sqrt(variance) / spread
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.where(error > 0, effect / error, np.nan)
-        tail = stats.t.logcdf(-np.abs(t), max(n_events - 1, 3))
-        z = np.clip(-np.sign(t) * stats.norm.ppf(np.exp(tail)), -LARGEST, LARGEST)
-        return Effect(effect, error, z, state, profile, n_events, n_alerts, n_settled)
+        return Effect(effect, error, normal_score(effect, error, n_events), state, profile, n_events, n_alerts, n_settled)
+
+
+def kept_share(leverage: np.ndarray, dummy: np.ndarray, spread: float) -> np.ndarray:
+    """Share of the error of each event that its own line does not fit away, at least a quarter."""
+    return np.clip(1 - leverage - dummy**2 / spread, 0.25, 1)
+
+
+def normal_score(effect: np.ndarray, error: np.ndarray, n_events: int) -> np.ndarray:
+    """Effect over its error as a normal score, by Student's t of the number of events; NaN where the error is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(error > 0, effect / error, np.nan)
+    tail = stats.t.logcdf(-np.abs(t), max(n_events - 1, 3))
+    return np.clip(-np.sign(t) * stats.norm.ppf(np.exp(tail)), -LARGEST, LARGEST)
 
 
 def _design(state: State, shared: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -268,12 +279,12 @@ def _kinks(inputs: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]]) -
     return [np.maximum(values - level, 0.0) for values in contrasts for level in np.quantile(values, KINKED_AT)]
 
 
-def _moments(values: np.ndarray) -> np.ndarray:
+def moments_of(values: np.ndarray) -> np.ndarray:
     """Number, sum and sum of squares of each column, (3, n_columns)."""
     return np.array([np.full(values.shape[1], len(values)), values.sum(axis=0), np.einsum("ij,ij->j", values, values)])
 
 
-def _within(events: np.ndarray, cooldown: int) -> np.ndarray:
+def in_cooldown(events: np.ndarray, cooldown: int) -> np.ndarray:
     """Rows less than ``cooldown`` after an event of the same symbol, without the event itself."""
     row = np.arange(len(events))[:, None]
     last = np.maximum.accumulate(np.where(events, row, -cooldown - 1), axis=0)

@@ -27,6 +27,7 @@ from foreshock.engine.validation.rungs.controls import Control, control_scores, 
 from foreshock.engine.validation.rungs.effects import Effect, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
 from foreshock.engine.validation.rungs.gain import ForecastErrors, Gain
+from foreshock.engine.validation.rungs.slices import InSlice, in_slice, sliced_effects
 from foreshock.engine.validation.rungs.state import known_state
 
 RUNGS = ("volatility", "volume")
@@ -288,6 +289,12 @@ class RungTable:
         n_days = float((self.bars.n_bars - self.setting.first) * (self.bars.interval / np.timedelta64(1, "D")))
         trees = self.forecasts[RUNGS[0]].trees
         return RungTest(found, self.control_findings(), quality, gains, self._enough(), n_days, self.has_marks, trees)
+
+    def in_slices(self, alerts: Signals, horizon: str, masks: Sequence[np.ndarray]) -> list[InSlice]:
+        """The deciding test at the first rung of the alerts in each slice, calibrated as that of all alerts is."""
+        j = self.names.index(horizon)
+        fit = self._calibration(RUNGS[0], 0, j, self._kin(alerts))
+        return [in_slice(_judged(effect), fit) for effect in sliced_effects(self.parts[RUNGS[0]].effects, alerts, masks, j)]
 
     def _enough(self) -> dict[str, int]:
         whole = [effects[0] for effects in self.parts[RUNGS[0]].controls.values()]

@@ -11,6 +11,7 @@ from foreshock.data.interval import parse_duration
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.moves.forward import MoveTable, forward_moves
 from foreshock.engine.validation.moves.slices import agreement, rank_stability, slice_masks, sliced_moves
+from foreshock.reports.study.order import detectors_by_verdict
 from tests.market import make_bars
 from tests.small import small_study
 
@@ -125,7 +126,9 @@ def test_a_comparison_of_a_finished_study_tells_what_its_results_hold(folder):
     json.dumps(content, allow_nan=False)
     names, table = by_slice(content["studies"]["one"]["slices"], "asset")
     assert names == results["data"]["symbols"]
-    assert list(table) == ["zscore", "pca", "random", "volatility_only"]
+    assert list(table) == detectors_by_verdict(results)
+    for label, cells in table.items():
+        assert {row["horizon"] for row in cells if row} == {results["detectors"][label]["verdict_horizon"]}
     assert content["studies"]["one"]["agreement"]["zscore"]["zscore"] == 1
     assert all(row["verdict_first"] == row["verdict_second"] for row in content["changes"])
     assert len(changes({"one": results, "two": results})) == 4

@@ -130,7 +130,7 @@ def test_the_effect_is_that_of_least_squares(bars, state, forecast):
     signals = random_signals(bars, rows)
     effects = EventEffects(state, forecast, True, 24, 480)
     whole, first, second = effects.of(signals.active, signals.decided)
-    one = effects._symbols[0]
+    one = effects.symbols[0]
     last = np.maximum.accumulate(np.where(signals.active[:, 0], np.arange(bars.n_bars), -100))
     within = (np.arange(bars.n_bars) - last > 0) & (np.arange(bars.n_bars) - last < 24)
     keep = ~within[one.rows]
