@@ -17,7 +17,7 @@ from foreshock.data.show.shown import shown
 from foreshock.engine.scores import Signals
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance, weights_around
 from foreshock.strategies.base import equal_weights
-from foreshock.strategies.matched_exits import expected_moves, matched_draws
+from foreshock.strategies.matched_exits import expected_moves, matched_draws, stake
 
 
 @dataclass(frozen=True, repr=False)
@@ -155,11 +155,20 @@ class RandomAvoidance(Shown):
 
     def draws(self, bars: Bars, signals: Signals) -> Iterator[np.ndarray]:
         """Target weights of each draw in turn, each of shape (n_bars, n_symbols)."""
+        return (weights for weights, _ in self.timings(bars, signals))
+
+    def timings(self, bars: Bars, signals: Signals) -> Iterator[tuple[np.ndarray, float]]:
+        """Target weights of each draw, (n_bars, n_symbols), and its stake as a multiple of that of the strategy.
+
+        The stake is the sum over the bars of the square of what the positions left out are expected to move.
+        """
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         strategy = self._strategy()
         n_hold = bars_in(self.hold, bars.interval, "hold")
         outside = strategy.outside(bars, signals)
         weight, listed, due = equal_weights(bars, self.rebalance)
-        may_begin = listed & signals.decided
-        for drawn in matched_draws(outside, n_hold, expected_moves(bars, n_hold), weight, may_begin, self.n_draws, self.seed):
-            yield weights_around(drawn, strategy.exposure, weight, listed, due)
+        may_begin, moves = listed & signals.decided, expected_moves(bars, n_hold)
+        own = stake(outside, weight * moves)
+        for drawn in matched_draws(outside, n_hold, moves, weight, may_begin, self.n_draws, self.seed):
+            share = stake(drawn, weight * moves) / own if own > 0 else 1.0
+            yield weights_around(drawn, strategy.exposure, weight, listed, due), share

@@ -117,6 +117,12 @@ def matched_draws(
         yield _exchanged_nb(outside, *exits.table, alike, choices, ends, tried, rng.random(len(tried)))
 
 
+def stake(outside: np.ndarray, bets: np.ndarray) -> float:
+    """Sum over the rows of the square of the sum of the bets that are left out; bets that are not known count as 0."""
+    rows = outside.any(axis=1)
+    return float((np.where(outside[rows], np.nan_to_num(bets[rows]), 0.0).sum(axis=1) ** 2).sum())
+
+
 @njit(cache=True, error_model="numpy", nogil=True)
 def _sizes_nb(values, symbol, first, length, start, stop, n_rows, shift):
     """Sum over exits ``start`` to ``stop`` of the root of the sum of squares, a value holding for ``n_rows`` from its row on."""

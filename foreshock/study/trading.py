@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,15 +14,14 @@ from foreshock.data.bars import Bars
 from foreshock.data.errors import DataError
 from foreshock.engine.risk.forecasts.path import RiskPath, risk_path
 from foreshock.engine.scores import Signals
-from foreshock.engine.statistics.proportions import wilson
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.assess.cost_sweep import cost_sweep
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.backtest.portfolio import backtest
 from foreshock.strategies.backtest.result import BacktestResult
-from foreshock.strategies.backtest.totals import total_returns
 from foreshock.strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
 from foreshock.strategies.identity import BASELINE, RANDOM, Identity
+from foreshock.strategies.luck import luck
 from foreshock.study.side_by_side import for_each
 
 
@@ -122,31 +122,19 @@ def run_backtests(
         own, by_chance = Identity(acting.name, label), Identity(chance.name, label, RANDOM)
         accounts[own] = backtest(bars, acting.weights(bars, alerts), costs, own.name)
         step(own.name)
-        totals = total_returns(bars, _told(chance.draws(bars, alerts), step, by_chance.name), costs)
+        found = luck(chance, bars, alerts, accounts[own].equity[-1] - 1, costs, on_draw=partial(step, by_chance.name))
+        totals = found.total_returns
         # The draw in the middle stands for chance in the tables; all of them give the percentile.
         middle = int(np.argsort(totals, kind="stable")[(len(totals) - 1) // 2])
         accounts[by_chance] = backtest(bars, next(islice(chance.draws(bars, alerts), middle, None)), costs, by_chance.name)
         timings[own.name] = {
             "n_draws": chance.n_draws,
             "total_returns": totals.tolist(),
-            **_luck(accounts[own].equity[-1] - 1, totals, bool(alerts.active.any())),
+            "percentile": found.percentile,
+            "interval": found.interval and list(found.interval),
+            "widening": found.widening,
         }
     return accounts, timings
-
-
-def _told(draws: Iterator[np.ndarray], step: Callable[[str], None], name: str) -> Iterator[np.ndarray]:
-    """The draws, with a call of ``step`` after each."""
-    for weights in draws:
-        yield weights
-        step(name)
-
-
-def _luck(own: float, totals: np.ndarray, acted: bool) -> dict[str, Any]:
-    """Share of the random timings that earned less, ties counting one half, and its 95 % interval; None without exits."""
-    if not acted:
-        return {"percentile": None, "interval": None}
-    share = np.mean((totals < own) + 0.5 * (totals == own))
-    return {"percentile": share, "interval": list(wilson(share * len(totals), len(totals)))}
 
 
 def cost_section(bars: Bars, backtests: Mapping[str, BacktestResult], costs: Costs) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from foreshock.strategies.backtest.costs import DEFAULT_COSTS, Costs
 from foreshock.strategies.backtest.orders import checked_weights, orders_of
 from foreshock.strategies.backtest.portfolio import Market, backtest, keep_books
 from foreshock.strategies.backtest.result import BacktestResult
-from foreshock.strategies.backtest.totals import total_returns
 from foreshock.strategies.base import carried, equal_weights
 from foreshock.strategies.baselines import RandomAvoidance
+from foreshock.strategies.luck import luck
 from foreshock.strategies.volatility_target import VolatilityTarget
 
 # Number of bisection steps in the search for the volatility target of equal exposure.
@@ -96,7 +96,8 @@ class AvoidanceComparison(Shown):
     random_returns : ndarray, shape (n_draws,)
         Total returns of the draws of ``RandomAvoidance``.
     percentile : float
-        Share of ``random_returns`` below the strategy's total return; 0.5 is chance.
+        Share of ``random_returns`` below the strategy's total return, after they are widened to the stake of the strategy; 0.5 is
+        chance. See ``foreshock.strategies.luck``.
     difference : PairedDifference
         The strategy less ``volatility_target``.
     events : DataFrame
@@ -204,13 +205,13 @@ def compare_avoidance(
     matched = matched_target(bars, float(avoidance.exposure.mean()), VolatilityTarget(rebalance=strategy.rebalance), costs, account)
     baseline = backtest(bars, matched.weights(bars), costs, matched.name, account)
     chance = RandomAvoidance(n_draws, seed, **vars(strategy))
-    random_returns = total_returns(bars, chance.draws(bars, signals), costs, account)
+    found = luck(chance, bars, signals, avoidance.equity[-1] - 1, costs, account)
     return AvoidanceComparison(
         avoidance=avoidance,
         volatility_target=baseline,
         target=matched.target,
-        random_returns=random_returns,
-        percentile=float(np.mean(random_returns < avoidance.equity[-1] - 1)),
+        random_returns=found.total_returns,
+        percentile=0.5 if found.percentile is None else found.percentile,
         difference=paired_difference(avoidance, baseline, max(bars_in(strategy.hold, bars.interval, "hold"), 2), n_bootstrap, seed),
         events=avoided_moves(bars, signals, strategy, costs),
     )

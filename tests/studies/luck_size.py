@@ -20,6 +20,7 @@ from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.totals import total_returns
 from foreshock.strategies.baselines import RandomAvoidance
+from foreshock.strategies.luck import luck
 from tests.studies.resumable import parser_of, resume
 
 N_BARS, N_SYMBOLS, WARM_UP = 4_000, 4, 480
@@ -76,8 +77,8 @@ def percentile(null: Null, seed: int) -> float:
     tested = slice(WARM_UP, None)
     bars, signals = bars.rows(tested), signals.rows(tested)
     own = total_returns(bars, [AnomalyAvoidance().weights(bars, signals)])[0]
-    drawn = total_returns(bars, RandomAvoidance(N_DRAWS, seed).draws(bars, signals))
-    return float(np.mean((drawn < own) + 0.5 * (drawn == own)))
+    share = luck(RandomAvoidance(N_DRAWS, seed), bars, signals, own).percentile
+    return 0.5 if share is None else share
 
 
 def one_history(*piece: Any) -> list[dict[str, Any]]:
