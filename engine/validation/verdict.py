@@ -32,7 +32,7 @@ class Verdict(Shown):
     ----------
     label : str
         ``adds information``, ``volume tells``, ``calmer than expected``, ``echoes volatility``, ``no information``, ``too few
-        events``, or ``candidate:`` and one of the first three where the test could not be calibrated.
+        events``, or ``candidate:`` and one of the first three where the test could not be calibrated, or saw no volumes.
     horizon : str
         The horizon of the sentence: the one with the smallest q.
     sentence : str
@@ -95,7 +95,8 @@ def decide(
     than the first expects. All three need an adjusted p of at most 5 % over all detectors, horizons and rungs. *Echoes
     volatility*: the raw moves are larger, and the forecast explains it. *No information*: they are not, or the forecast knows where
     the alerts are, as it does of a clock's. *Too few events*: fewer
-    than eight alerts could be followed at any horizon. Where the test could not be calibrated, a finding is a *candidate*.
+    than eight alerts could be followed at any horizon. Where the test could not be calibrated, a finding is a *candidate*, and so is
+    *adds information* where no volumes are known.
 
     Parameters
     ----------
@@ -134,6 +135,8 @@ def decide(
         if groups[label]:
             name = min(groups[label])[1]
             says = _sentence(forward, rungs, name, label)
+            if calibrated and label == ADDS and RUNGS[1] not in rungs:
+                return Verdict(CANDIDATE + label, name, says + _second_opinion(label, name, surrogates))
             if calibrated:
                 return Verdict(label, name, says + _second_opinion(label, name, surrogates))
             return Verdict(CANDIDATE + label, name, f"{says} The test is not calibrated: {prices[name].reason}.")
@@ -171,6 +174,8 @@ def _sentence(forward: ForwardMoves, rungs: Mapping[str, Mapping[str, Found]], n
         second = rungs[RUNGS[1]][name]
         parts.append(f", {second.ratio:.2f} times ({second.ci[0]:.2f} to {second.ci[1]:.2f}) given volumes too")
     conclusion = CONCLUSIONS[label]
+    if label == ADDS and RUNGS[1] not in rungs:
+        conclusion = "more than past prices tell; no volumes that vary are known, so there is no second forecast"
     if label in (ECHOES, NOTHING) and first.p <= LEVEL < first.q:
         conclusion = f"no more than chance allows among all tests (q {first.q:.2f})"
     shown = "" if np.isnan(first.detectable) else f" A ratio of {first.detectable:.2f} could have been shown."

@@ -68,10 +68,11 @@ def test_more_than_both_forecasts_expect_adds_information():
     )
 
 
-def test_without_volumes_the_one_forecast_stands_for_both():
+def test_without_volumes_there_is_one_forecast_and_information_is_a_candidate():
     said = judged(found(0.01))
-    assert said.label == "adds information"
+    assert said.label == "candidate: adds information"
     assert "given volumes" not in said.sentence
+    assert "no volumes that vary are known, so there is no second forecast" in said.sentence
 
 
 @pytest.mark.parametrize("second", [found(0.0501), found(0.9), found(NAN), found(0.001, z=-4.0)])
@@ -185,7 +186,14 @@ def test_too_few_events_say_how_many_there_are_and_would_do():
     assert judged(hour).sentence == "Over 6h, 5 alerts could be followed; 8 are needed."
     assert judged(replace(hour, n_events=0, reason="")).sentence == "Over 6h, no alert could be followed."
     # A horizon with too few events does not outvote one with enough.
-    assert judged(hour, found(0.01)).label == "adds information"
+    assert judged(hour, found(0.01)).label == "candidate: adds information"
+
+
+def test_a_clock_has_no_information_and_the_reason_is_told():
+    reason = "the hour and the recent past settle where the 162 alerts are, so they know nothing else"
+    said = judged(found(NAN, z_raw=NAN, z=NAN, p=NAN, n_events=0, reason=reason, settled=True), needed="74 alerts would do.")
+    assert said.label == "no information"
+    assert said.sentence == f"Over 6h, {reason}."
 
 
 def surrogate(q: float, n_above: int = 0) -> dict[str, Surrogate]:
@@ -193,7 +201,7 @@ def surrogate(q: float, n_above: int = 0) -> dict[str, Surrogate]:
 
 
 def test_the_second_opinion_is_told_where_it_disagrees_and_never_changes_the_label():
-    said = judged(found(0.01), surrogates=surrogate(0.6, 40))
+    said = judged(found(0.01), second=found(0.01), surrogates=surrogate(0.6, 40))
     assert said.label == "adds information"
     assert said.sentence.endswith(" The second opinion disagrees: histories of volatility alone show as much (40 of 199, q 0.60).")
     said = judged(found(0.6, p=0.3), surrogates=surrogate(0.01, 1))

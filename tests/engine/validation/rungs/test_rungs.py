@@ -233,3 +233,35 @@ def test_a_history_without_volume_has_one_rung_that_stands_for_both(bars):
     test = table.test({"some": random_signals(silent, np.arange(600, 2_500, 60))})
     assert not test.has_marks
     assert list(test.found["some"]) == ["volatility"]
+
+
+def test_volumes_that_never_vary_are_no_second_forecast(bars):
+    test = RungTable(replace(bars, volume=np.full(bars.shape, 3.0)), SETTING, RULE).test({"a": random_signals(bars, [700, 900])})
+    assert not test.has_marks
+    assert list(test.found["a"]) == ["volatility"]
+
+
+def test_a_clock_whose_hour_the_controls_know_is_settled_and_says_so(bars):
+    hour = bars.time.astype("datetime64[h]").astype(int) % 24
+    weekday = (bars.time.astype("datetime64[D]").astype(int) + 3) % 7 < 5
+    found = RungTable(bars, SETTING, RULE).test({"clock": random_signals(bars, (hour == 12) & weekday)}).found["clock"]
+    for one in found["volatility"].values():
+        assert one.settled
+        assert "settle where the" in one.reason
+
+
+def test_a_detector_that_alerts_in_every_row_has_no_other_bars(bars):
+    found = RungTable(bars, SETTING, RULE).test({"all": random_signals(bars, slice(None))}).found["all"]
+    assert {one.reason for one in found["volatility"].values()} == {"there are too few other bars to hold the 88 alerts against"}
+
+
+def test_minutes_have_a_season_of_the_slot_in_the_hour():
+    n = 3_000
+    minutes = replace(
+        history("hawkes", n, 5),
+        time=np.datetime64("2024-01-01", "us") + np.arange(n) * np.timedelta64(60_000_000, "us"),
+        interval=np.timedelta64(60_000_000, "us"),
+    )
+    names = known_state(minutes, (15, 60)).inputs
+    assert {"slot0", "slot15", "slot60"} <= set(names)
+    assert "slot1" not in known_state(history("hawkes", n, 5), HORIZONS).inputs
