@@ -15,8 +15,8 @@ import pandas as pd
 
 from foreshock.benchmarks.common import published_row, report_row
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.interval import bars_in, format_duration
-from foreshock.data.show.shown import few
+from foreshock.data.interval import bars_in, format_duration, parse_instant
+from foreshock.data.show.shown import few, one_line, shown
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.registry import detectors, make_detector
 from foreshock.engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
@@ -176,17 +176,17 @@ def read_nab(path: Path, windows: Path) -> Series:
 
     Rows keep the order of the file: a repeated or backward time stamp (a clock change) counts as an ordinary reading. Row r opens
     at the first stamp plus r times the most common step; labelled windows are located by the stamps of the file.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or malformed, or a labelled window is no pair of times, ends before it begins, or holds no row of the
+        series.
     """
     table = _read(path, ["timestamp", "value"])
     stamps = pd.to_datetime(table["timestamp"]).to_numpy().astype("datetime64[us]")
-    labelled = {Path(name).name: spans for name, spans in json.loads(windows.read_text(encoding="utf-8")).items()}
-    if path.name not in labelled:
-        raise DataError(f"{windows} has no windows of {path.name}; pass the file that belongs to the data")
-    start, stop = [], []
-    for first, last in labelled[path.name]:
-        inside = np.flatnonzero((stamps >= np.datetime64(first)) & (stamps <= np.datetime64(last)))
-        start.append(inside[0])
-        stop.append(inside[-1] + 1)
+    spans = [_rows_of(stamps, window, path, windows) for window in _labelled(path, windows)]
+    start, stop = (np.array([span[side] for span in spans], dtype=np.int64) for side in (0, 1))
     steps = np.diff(stamps)
     kinds, counts = np.unique(steps, return_counts=True)
     interval = kinds[np.argmax(counts)].astype("timedelta64[us]")
@@ -196,10 +196,41 @@ def read_nab(path: Path, windows: Path) -> Series:
         stamps[0] + interval * np.arange(n),
         table["value"].to_numpy(dtype=np.float64),
         interval,
-        Events(np.zeros(len(start)), np.array(start), np.array(stop), (n, 1)),
+        Events(np.zeros(len(start)), start, stop, (n, 1)),
         min(int(PROBATION * n), MOST_PROBATION),
         *(int(found.sum()) for found in (steps == zero, steps < zero, steps > interval)),
     )
+
+
+def _labelled(path: Path, windows: Path) -> list[Any]:
+    """The labelled windows of one series of NAB."""
+    try:
+        labelled = json.loads(windows.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{windows} cannot be read as JSON: {one_line(str(error), 160)}; pass NAB's combined_windows.json"
+        ) from error
+    named = {Path(name).name: spans for name, spans in labelled.items()} if isinstance(labelled, dict) else {}
+    if path.name not in named:
+        raise DataError(f"{windows} has no windows of {path.name}; pass the file that belongs to the data")
+    if not isinstance(named[path.name], list):
+        raise DataError(f"{windows} must have a list of windows for {path.name}, got {shown(named[path.name])}; correct it")
+    return named[path.name]
+
+
+def _rows_of(stamps: np.ndarray, window: Any, path: Path, windows: Path) -> tuple[int, int]:
+    """The first row of a labelled window and the first row after it."""
+    try:
+        first, last = (parse_instant(edge) for edge in window)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise DataError(f"{windows}: a window of {path.name} must be two times, got {shown(window)}; correct it") from error
+    inside = np.flatnonzero((stamps >= first) & (stamps <= last))
+    if not inside.size:
+        why = "it ends before it begins" if last < first else f"the series runs from {stamps.min()} to {stamps.max()} with gaps"
+        raise DataError(
+            f"{windows}: the window from {first} to {last} holds no row of {path.name}: {why}; correct it, or remove it"
+        )
+    return int(inside[0]), int(inside[-1]) + 1
 
 
 def read_tsb(path: Path) -> Series:
