@@ -157,8 +157,9 @@ class Bars(Shown):
         Raises
         ------
         DataError
-            If a column is missing, a time is unsorted, doubled or off the grid, a symbol has no name, a bar without prices has
-            a volume, or a value is refused by ``Bars``.
+            If a column is missing, a time is unsorted, doubled, off the grid, in the future, a date written as a number or the last
+            moment of a bar, a symbol has no name, bars of a symbol are longer than the interval, a bar without prices has a volume,
+            or a value is refused by ``Bars``.
 
         Examples
         --------

@@ -16,8 +16,11 @@ import pandas as pd
 from foreshock.benchmarks.common import published_row, report_row
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration, parse_instant
+from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.rows import naming, read_rows
 from foreshock.data.show.shown import few, one_line, shown
 from foreshock.data.system.threads import with_one_blas_thread
+from foreshock.data.tables import numbers, parse_times
 from foreshock.detectors.registry import detectors, make_detector
 from foreshock.engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
 from foreshock.engine.features.features import Features
@@ -25,6 +28,7 @@ from foreshock.engine.scores import Scores
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 
 NAB_SOURCE = "https://github.com/numenta/NAB"
+LABELS = Kinds(times=("timestamp",), numbers=("value", "data", "label"), words=("file",))
 SHARED_DATA = "FORESHOCK_SHARED_DATA"
 TSB_FILE = "001_NAB_id_1_Facility_tr_1007_1st_2014.csv"
 PUBLISHED_FILE = "tsb_ad_u_vus_pr_published.csv"
@@ -184,7 +188,8 @@ def read_nab(path: Path, windows: Path) -> Series:
         series.
     """
     table = _read(path, ["timestamp", "value"])
-    stamps = pd.to_datetime(table["timestamp"]).to_numpy().astype("datetime64[us]")
+    with naming(path):
+        stamps = parse_times(table["timestamp"])
     spans = [_rows_of(stamps, window, path, windows) for window in _labelled(path, windows)]
     start, stop = (np.array([span[side] for span in spans], dtype=np.int64) for side in (0, 1))
     steps = np.diff(stamps)
@@ -194,7 +199,7 @@ def read_nab(path: Path, windows: Path) -> Series:
     return Series(
         path.stem,
         stamps[0] + interval * np.arange(n),
-        table["value"].to_numpy(dtype=np.float64),
+        numbers(table["value"]),
         interval,
         Events(np.zeros(len(start)), start, stop, (n, 1)),
         min(int(PROBATION * n), MOST_PROBATION),
@@ -236,7 +241,7 @@ def _rows_of(stamps: np.ndarray, window: Any, path: Path, windows: Path) -> tupl
 def read_tsb(path: Path) -> Series:
     """A series of TSB-AD, whose file name holds the number of training rows; times are those of the source series in NAB."""
     table = _read(path, ["Data", "Label"])
-    label = table["Label"].to_numpy() > 0
+    label = numbers(table["Label"]) > 0
     edges = np.diff(np.concatenate([[0], label.astype(np.int8), [0]]))
     start, stop = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     matched = re.search(r"_tr_(\d+)_", path.name)
@@ -245,11 +250,11 @@ def read_tsb(path: Path) -> Series:
     interval = np.timedelta64(300_000_000, "us")
     time = np.datetime64("2014-03-07T03:46", "us") + interval * np.arange(len(table))
     events = Events(np.zeros(len(start)), start, stop, (len(table), 1))
-    return Series(path.stem, time, table["Data"].to_numpy(dtype=np.float64), interval, events, int(matched[1]))
+    return Series(path.stem, time, numbers(table["Data"]), interval, events, int(matched[1]))
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_csv(path)
+    table = read_rows(path, LABELS, "a series")
     missing = [name for name in columns if name not in table]
     if missing or table[columns].isna().any(axis=None):
         raise DataError(f"{path} must have the columns {', '.join(columns)} without gaps, got {few(table.columns)}")

@@ -1,0 +1,102 @@
+"""Trade ids: numbers or words, each of which names one trade."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from foreshock.data.errors import DataError
+from foreshock.data.reading.kinds import text_of
+from foreshock.data.show.shown import shown
+
+if TYPE_CHECKING:
+    from foreshock.data.trades.trades import Trades
+
+# A float64 holds every whole number below this one.
+EXACT = 2.0**53
+
+
+def ids_of(values: pd.Series) -> np.ndarray | None:
+    """Ids as int64 if all are whole numbers, else as text, empty where there is none; None if no trade has one.
+
+    ``007`` and ``7`` are two ids, ``7`` and ``7.0`` of a column of numbers are one.
+
+    Raises
+    ------
+    DataError
+        If ids are floats so large that they have lost digits.
+    """
+    if values.dtype.kind in "iu" and not (values.isna().any() or values.max() > np.iinfo(np.int64).max):
+        return values.to_numpy(dtype=np.int64)
+    missing = values.isna()
+    if missing.all():
+        return None
+    if pd.api.types.is_numeric_dtype(values.dtype) and values.dtype.kind != "b":
+        known = values[~missing]
+        if values.dtype.kind == "f" and (np.abs(known) >= EXACT).any():
+            raise DataError(
+                f"column {values.name} must hold ids to the last digit, got numbers such as {shown(float(known.abs().max()))}, "
+                f"which have lost digits; read it as text"
+            )
+        whole = (known == known.round()).all()
+        texts = known.map(lambda number: str(int(number)) if whole else str(number))
+    else:
+        texts = values[~missing].map(text_of)
+    texts = texts.reindex(values.index, fill_value="") if missing.any() else texts
+    if texts.str.fullmatch(r"0|[1-9]\d{0,17}").all():
+        return pa.array(texts.to_numpy(dtype=object), pa.string()).cast(pa.int64()).to_numpy()
+    return texts.to_numpy(dtype=object).astype(str)
+
+
+def doubled(ids: np.ndarray, series: np.ndarray | None) -> np.ndarray:
+    """Whether each trade has an id that an earlier trade of its series has, shape (n_trades,)."""
+    if series is None and (ids[1:] > ids[:-1]).all():
+        return np.zeros(len(ids), dtype=bool)
+    keys = pd.Index(ids) if series is None else pd.MultiIndex.from_arrays([series, ids])
+    if not keys.has_duplicates:
+        return np.zeros(len(ids), dtype=bool)
+    known = ids != "" if ids.dtype.kind in "UO" else True
+    return keys.duplicated() & known
+
+
+def refuse_doubled(ids: np.ndarray, series: np.ndarray | None = None) -> None:
+    """Refuse ids that come twice in a series."""
+    twice = doubled(ids, series)
+    if twice.any():
+        raise DataError(
+            f"each trade id must come once, got {int(twice.sum())} doubled, the first {ids[int(np.argmax(twice))]}; "
+            f"the source holds overlapping pages: keep each id once"
+        )
+
+
+class Boundary:
+    """The ids of the last time of a run of trades, so that a trade which the next run repeats is found.
+
+    Runs follow one another in time, so a trade of an earlier run can only come again at that time.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[np.datetime64, str, set[object]] | None = None
+
+    def check(self, run: Trades) -> None:
+        """Refuse a run that repeats an id of the run before it at the time that both have."""
+        if run.ids is None:
+            self._known = None
+            return
+        names = run.series if run.series is not None else np.full(len(run), "")
+        if self._known is not None:
+            time, name, seen = self._known
+            again = [one for one in run.ids[(run.time == time) & (names == name)].tolist() if one != "" and one in seen]
+            if again:
+                raise DataError(
+                    f"each trade id must come once, got {len(again)} doubled, the first {again[0]}; "
+                    f"the source holds overlapping pages: keep each id once"
+                )
+        else:
+            time, name, seen = run.time[-1], str(names[-1]), set()
+        same = self._known is not None and (run.time[-1], str(names[-1])) == (time, name)
+        last = run.ids[(run.time == run.time[-1]) & (names == names[-1])].tolist()
+        self._known = (run.time[-1], str(names[-1]), (seen if same else set()) | set(last))
