@@ -10,7 +10,7 @@ import pandas as pd
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, format_duration, parse_duration
 from foreshock.data.reading.calendar import date_form
-from foreshock.data.reading.clock import DAY, Steps, latest_time, longer_bars_in, refuse_closes
+from foreshock.data.reading.clock import DAY, Steps, by_time, latest_time, longer_bars_in, refuse_closes
 from foreshock.data.reading.kinds import names_of, refuse_doubled, shown_names
 
 PRICES = ("open", "high", "low", "close")
@@ -42,13 +42,13 @@ def bar_columns(table: pd.DataFrame, interval: Duration | None, known_length: bo
     step = regular_interval(table, steps, interval)
     columns = grid(table, step)
     if not known_length:
-        refuse_longer_bars(table, step, asked=interval is not None)
+        refuse_longer_bars(table, steps, step, asked=interval is not None)
     return columns
 
 
-def refuse_longer_bars(table: pd.DataFrame, step: np.timedelta64, asked: bool) -> None:
+def refuse_longer_bars(table: pd.DataFrame, steps: Steps, step: np.timedelta64, asked: bool) -> None:
     """Refuse a ``bar_table``, its times ascending, with bars longer than those of the grid; see ``longer_bars_in``."""
-    found = longer_bars_in(steps_of(table), step, table["time"].to_numpy(), table["symbol"].cat.categories, asked)
+    found = longer_bars_in(steps, step, table["time"].to_numpy(), table["symbol"].cat.categories, asked)
     if found:
         raise DataError(found)
 
@@ -230,23 +230,27 @@ def grid(table: pd.DataFrame, step: np.timedelta64) -> dict[str, Any]:
     """
     time = table["time"].to_numpy()
     start = time.min()
-    rows, off = np.divmod((time - start).view(np.int64), int(step.astype(np.int64)))
+    cols, symbols = table["symbol"].cat.codes.to_numpy(), table["symbol"].cat.categories
+    # A table that goes time by time and has every symbol at every time is looked at once for each time.
+    n_each = by_time(time, cols) or 1
+    unit = int(step.astype(np.int64))
+    after = (time[::n_each] - start).view(np.int64)
+    rows = after // unit
+    off = rows * unit != after
     if off.any():
         raise DataError(
-            f"{int((off != 0).sum())} bars are off the {format_duration(step)} grid that starts at {start}, "
-            f"the first at {time[off != 0][0]}; pass the right interval, or align the times"
+            f"{int(off.sum()) * n_each} bars are off the {format_duration(step)} grid that starts at {start}, "
+            f"the first at {time[::n_each][off][0]}; pass the right interval, or align the times"
         )
     refuse_closes(start, step)
-    cols, symbols = table["symbol"].cat.codes.to_numpy(), table["symbol"].cat.categories
     shape = (int(rows.max()) + 1, len(symbols))
     if shape[0] * shape[1] > max(SMALL_GRID_CELLS, MAX_GRID_CELLS_PER_BAR * len(table)):
         raise DataError(
             f"a {format_duration(step)} grid from {start} to {time.max()} would have {shape[0]} rows and {shape[1]} symbols for "
             f"{len(table)} bars; check the times and symbols, or pass the right interval"
         )
-    cells = rows * shape[1] + cols
-    # A table without gaps, time by time, is its grid already.
-    whole = len(cells) == shape[0] * shape[1] and bool((cells == np.arange(len(cells))).all())
+    whole = n_each == shape[1] and len(rows) == shape[0] and bool((cols[: shape[1]] == np.arange(shape[1])).all())
+    cells = np.repeat(rows, n_each) * shape[1] + cols if not whole else rows
 
     def spread(name: str) -> np.ndarray:
         values = table[name].to_numpy()
@@ -280,7 +284,11 @@ def regular_interval(table: pd.DataFrame, steps: Steps, interval: Duration | Non
             "(data.interval in a study file)"
         )
     step, time = _most_common(size), table["time"].to_numpy()
-    after = (time - time.min()).view(np.int64)
+    if (steps.size[steps.within] != step.astype(np.int64)).any() or not steps.within.all():
+        after = (time - time.min()).view(np.int64)
+    else:
+        # Equal steps of one series are on their grid.
+        return step
     if (after % step.astype(np.int64)).any():
         finer = _most_common(np.diff(np.unique(after)))
         symbols = table["symbol"].cat.categories
@@ -290,6 +298,8 @@ def regular_interval(table: pd.DataFrame, steps: Steps, interval: Duration | Non
 
 
 def _most_common(steps: np.ndarray) -> np.timedelta64:
+    if steps.min() == steps.max():
+        return np.timedelta64(int(steps[0]), "us")
     # Most tables have few different steps: to count them takes a hash table, not an order.
     counts = pd.Series(steps).value_counts(sort=False)
     return np.timedelta64(int(counts.index[counts == counts.max()].min()), "us")

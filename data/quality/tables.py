@@ -41,7 +41,7 @@ def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, li
     columns = grid(kept, step)
     # Bars that were removed were there: without them, the others would look longer.
     source = table.drop_duplicates(["symbol", "time"]).sort_values("time", kind="stable")
-    refuse_longer_bars(source, step, asked=interval is not None)
+    refuse_longer_bars(source, steps_of(source), step, asked=interval is not None)
     return Bars(**columns), found
 
 

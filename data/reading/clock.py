@@ -35,7 +35,7 @@ class Steps:
     Parameters
     ----------
     order : ndarray of int or None
-        Rows symbol by symbol; None if they are already.
+        Rows symbol by symbol; None if they are already. Of a table in which every time has every symbol, those of the first one.
     codes : ndarray of int, shape (n_rows,)
         Number of the symbol of each ordered row.
     size : ndarray of int64, shape (n_rows - 1,)
@@ -52,6 +52,12 @@ class Steps:
     @classmethod
     def of(cls, time: np.ndarray, codes: np.ndarray) -> Steps:
         """The steps of a table's times and the numbers of its symbols, from 0 on."""
+        n_symbols = by_time(time, codes)
+        if n_symbols:
+            # The steps of every symbol are those of the first one.
+            order = np.arange(0, len(time), n_symbols)
+            size = np.diff(time[order].view(np.int64))
+            return cls(order, codes[order], size, np.ones(len(size), dtype=bool))
         codes = codes.astype(np.min_scalar_type(int(codes.max(initial=0))), copy=False)
         order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
         if order is not None:
@@ -62,6 +68,17 @@ class Steps:
         """The rows of the table at the ends of some of the steps, ascending."""
         at = np.flatnonzero(wrong & self.within) + 1
         return at if self.order is None else np.sort(self.order[at])
+
+
+def by_time(time: np.ndarray, codes: np.ndarray) -> int:
+    """The number of symbols if the rows go time by time, ascending, each time with every symbol in the same order; otherwise 0."""
+    n = int(codes.max(initial=0)) + 1
+    if not len(codes) or len(codes) % n or np.bincount(codes[:n], minlength=n).max() > 1:
+        return 0
+    every = time[::n]
+    if not (every[1:] > every[:-1]).all() or not (time.reshape(-1, n) == every[:, None]).all():
+        return 0
+    return n if (codes.reshape(-1, n) == codes[:n]).all() else 0
 
 
 def longer_bars_in(
@@ -116,8 +133,8 @@ def longer_bars_in(
 def longer_bars(counts: np.ndarray) -> tuple[int, int, int] | None:
     """The length of longer bars among the steps of one symbol, counted in intervals, and the first and the number of their steps.
 
-    >>> longer_bars(np.array([4, 4, 4, 4, 8, 4, 4, 4])), longer_bars(np.array([1, 3, 1, 2, 7, 2, 2, 1]))
-    ((4, 0, 8), None)
+    >>> longer_bars(np.array([4, 4, 4, 4, 8, 4, 4, 4, 4])), longer_bars(np.array([1, 3, 1, 2, 7, 2, 2, 1]))
+    ((4, 0, 9), None)
     """
     n = len(counts)
     if not n:

@@ -135,7 +135,7 @@ def _scan_csv(path: Path, suffix: str, kinds: Kinds, n_rows: int) -> Iterator[pd
     names, start = separated.header(head)
     refuse_doubled(name for name in names if name)
     types = separated.column_types(names, separated.first_row(head.slice(start)), kinds)
-    wanted, given = separated.Wanted(names, types, quoted=True, only=kinds.known), 0
+    wanted, given = separated.Wanted(names, types, only=kinds.known), 0
     while True:
         try:
             with _opened(path, suffix) as file:

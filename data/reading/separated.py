@@ -18,12 +18,12 @@ from foreshock.data.reading.kinds import UNKNOWN, Kinds, lowered, refuse_doubled
 from foreshock.data.show.shown import shown
 
 BOM = b"\xef\xbb\xbf"
-BLOCK = 1 << 22
+# Small enough for the cache of a core.
+BLOCK = 1 << 20
 WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 REAL = re.compile(r"\s*[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?\s*")
 ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?(Z|[+-]\d\d(:?\d\d)?)?")
 INVALID = re.compile(r"In CSV column #(\d+)")
-QUOTE = re.compile(b'"')
 
 
 def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
     names, start = header(text)
     refuse_doubled(name for name in names if name)
     body = text.slice(start)
-    wanted = Wanted(names, column_types(names, first_row(body), kinds), quoted=QUOTE.search(body) is not None)
+    wanted = Wanted(names, column_types(names, first_row(body), kinds))
     while True:
         try:
             table = pyarrow.csv.read_csv(pa.BufferReader(body), *wanted.options())
@@ -129,7 +129,7 @@ def _time_type(value: str) -> pa.DataType:
     found = ISO.fullmatch(value)
     if not found or (found[5] and not found[1]):
         return pa.string()
-    return pa.timestamp("ns", "UTC" if found[5] else None)
+    return pa.timestamp("ns" if found[4] and len(found[4]) > len(".123456") else "us", "UTC" if found[5] else None)
 
 
 @dataclass(frozen=True)
@@ -142,41 +142,47 @@ class Wanted:
         The header.
     types : dict of int to DataType
         Type of each known column, by its place.
-    quoted : bool
-        Whether a field may hold the end of a line within quotes; to look for one takes time.
-    blank : bool
-        Whether there are lines of blanks, which are left out.
+    quoted, blank, unknown : bool
+        Whether a field may hold the end of a line within quotes, there are lines of blanks, which are left out, and numbers may not
+        be known. To look for each takes time, so they are looked for once a text without them cannot be read.
     only : frozenset of str, optional
         Columns that are read, in lower case; by default all that have a name.
     """
 
     names: list[str]
     types: dict[int, pa.DataType]
-    quoted: bool
+    quoted: bool = False
     blank: bool = False
+    unknown: bool = False
     only: frozenset[str] | None = None
 
     def options(self) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
         read = [at for at, name in enumerate(self.names) if name and (self.only is None or lowered(name) in self.only)]
+        # The kind of a column that is not known by name shows only without the words for unknown numbers.
+        unknown = self.unknown or any(at not in self.types for at in read)
         return (
-            pyarrow.csv.ReadOptions(column_names=[f"c{at}" for at in range(len(self.names))], block_size=BLOCK),
+            pyarrow.csv.ReadOptions(column_names=[f"c{at}" for at in range(len(self.names))], block_size=BLOCK, use_threads=False),
             pyarrow.csv.ParseOptions(newlines_in_values=self.quoted, invalid_row_handler=_left_out if self.blank else None),
             pyarrow.csv.ConvertOptions(
                 column_types={f"c{at}": kind for at, kind in self.types.items()},
                 include_columns=[f"c{at}" for at in read],
-                null_values=UNKNOWN,
+                null_values=UNKNOWN if unknown else [],
                 strings_can_be_null=False,
             ),
         )
 
     def after(self, error: pa.ArrowInvalid, text: BinaryIO) -> Wanted:
-        """What to ask for after an error: the column at fault as text, or lines of blanks left out; other faults are raised."""
+        """What to ask for after an error, such as the column at fault as text; what cannot be helped is raised."""
         if "UTF8" in str(error):
             text.read().decode("utf-8")
         found = INVALID.search(str(error))
         at = int(found[1]) if found else -1
         if self.types.get(at) not in (None, pa.string()):
+            if not self.unknown:
+                return replace(self, unknown=True)
             return replace(self, types=self.types | {at: pa.string()})
+        if not self.quoted:
+            return replace(self, quoted=True)
         refuse_cut_rows(text, self.names)
         if self.blank or "Expected" not in str(error):
             raise error

@@ -1,7 +1,7 @@
 """Reading against its peers: ``python -m tests.benchmarks.read_speed``.
 
-Five million bars of ten symbols, as a long table, time by time, in a CSV and a Parquet file. ``fs.read_bars`` with all its checks is
-held against ``pandas.read_csv`` and ``pyarrow.parquet.read_table``, which check nothing, in one run. Seconds are of the CPU, the
+Five million bars of ten symbols, as a long table, time by time, in a CSV and a Parquet file. ``fs.read_bars`` with all its checks
+is held against ``pandas.read_csv`` and ``pyarrow.parquet.read_table``, which check nothing, in one run. Seconds are of the CPU, the
 best of the repeats; ratios are wanted below 1.2 and 3.
 """
 

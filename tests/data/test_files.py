@@ -149,7 +149,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["bars.txt", "bars", "bars.tar.gz", "bars.gz", "csv"])
 def test_a_file_of_another_kind_is_refused(name, tmp_path):
     source_refused(
-        "must end in one of .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow; convert it first", write(tmp_path / name, "a,b")
+        "must end in one of .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow; convert it first",
+        write(tmp_path / name, "a,b"),
     )
 
 
@@ -252,7 +253,8 @@ def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
     source_refused(
-        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow; pass a file, or another folder", folder
+        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow; pass a file, or another folder",
+        folder,
     )
 
 
