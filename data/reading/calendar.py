@@ -29,7 +29,7 @@ BOUNDS = {
 
 
 def date_form(values: np.ndarray) -> str | None:
-    """The form in which every one of several different whole numbers is a date; none if there is no such form.
+    """The form, or forms, in which every one of several different whole numbers is a date; none if there is no such form.
 
     Epochs of bars or trades are dates in a form only by chance: of the seconds between 2000 and 2100 one in two hundred is, and a
     run of them is not one for longer than a minute.
@@ -41,14 +41,11 @@ def date_form(values: np.ndarray) -> str | None:
         if not (np.isfinite(values) & (np.abs(values) < 2.0**62) & (values == np.round(values))).all():
             return None
         values = values.astype(np.int64)
-    if not len(values) or values.min() < 0 or (len(values) > 1 and values.min() == values.max()):
+    if len(values) < 2 or values.min() < 0 or values.min() == values.max():
         return None
     # Most tables are told by their first rows.
-    for part in (values[:1_000], values):
-        found = next((form for form, parts in FORMS.items() if _fits(part, parts)), None)
-        if found is None:
-            return None
-    return found
+    possible = [form for form, parts in FORMS.items() if _fits(values[:1_000], parts)]
+    return " or ".join(form for form in possible if _fits(values, FORMS[form])) or None
 
 
 def _fits(values: np.ndarray, parts: tuple[tuple[str, int], ...]) -> bool:
