@@ -180,7 +180,8 @@ class Wanted:
         if self.types.get(at) not in (None, pa.string()):
             if not self.unknown:
                 return replace(self, unknown=True)
-            return replace(self, types=self.types | {at: pa.string()})
+            kind = pa.float64() if self.types[at] == pa.int64() else pa.string()
+            return replace(self, types=self.types | {at: kind})
         if not self.quoted:
             return replace(self, quoted=True)
         refuse_cut_rows(text, self.names)
