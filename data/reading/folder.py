@@ -21,10 +21,16 @@ ROWS = (
     *(".dat", ".h5", ".hdf", ".hdf5", ".jsonl", ".ndjson", ".orc", ".avro", ".pkl", ".pickle", ".npy", ".npz", ".sqlite", ".db"),
     *(".ipc", ".arrows", ".duckdb", ".part", ".partial", ".crdownload", ".download", ".tmp", ".bak", ".old"),
 )
+YEAR, MONTH, DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+NAMED = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
 DATE = re.compile(
-    r"(?<!\d)(?:19|20)\d\d(?:(?P<mark>[-_.]?)(?:(?:0[1-9]|1[0-2])(?:(?P=mark)(?:0[1-9]|[12]\d|3[01]))?|[qQ][1-4]))?(?!\d)"
+    rf"(?<!\d)(?:{YEAR}(?:(?P<mark>[-_.]?)(?:{MONTH}(?:(?P=mark){DAY})?|Q[1-4]|W[0-5]\d|{NAMED}))?"
+    rf"|(?:{DAY}(?P<other>[-_.])(?:{MONTH}|{NAMED})(?P=other)|{MONTH}[-_.]){YEAR})(?!\d)"
+    rf"|(?<![a-z]){NAMED}[-_.]?{YEAR}(?!\d)",
+    re.IGNORECASE,
 )
-NUMBER = re.compile(r"(?<!\d)\d{1,6}$")
+# A number at the end, up to an epoch in ns.
+NUMBER = re.compile(r"(?<!\d)\d{1,19}$")
 MARKS = " -_.,()[]"
 
 
