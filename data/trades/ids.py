@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from foreshock.data.errors import DataError
 from foreshock.data.reading.kinds import text_of
@@ -31,9 +32,14 @@ def ids_of(values: pd.Series) -> np.ndarray | None:
     """
     if values.dtype.kind in "iu" and not (values.isna().any() or values.max() > np.iinfo(np.int64).max):
         return values.to_numpy(dtype=np.int64)
+    if isinstance(values.dtype, pd.StringDtype):
+        numbers = _numbers(values)
+        if numbers is not None:
+            return numbers
+    values = values.reset_index(drop=True)
     missing = values.isna()
-    if missing.all():
-        return None
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
     if pd.api.types.is_numeric_dtype(values.dtype) and values.dtype.kind != "b":
         known = values[~missing]
         if values.dtype.kind == "f" and (np.abs(known) >= EXACT).any():
@@ -43,12 +49,32 @@ def ids_of(values: pd.Series) -> np.ndarray | None:
             )
         whole = (known == known.round()).all()
         texts = known.map(lambda number: str(int(number)) if whole else str(number))
+    elif isinstance(values.dtype, pd.StringDtype):
+        texts = values[~missing].str.strip()
     else:
-        texts = values[~missing].map(text_of)
-    texts = texts.reindex(values.index, fill_value="") if missing.any() else texts
+        texts = values[~missing].map(text_of).astype(str)
+    # An empty field of a text is no id.
+    texts = texts[texts != ""]
+    if texts.empty:
+        return None
+    if texts.str.fullmatch(r"(0|[1-9]\d*)\.0").any() and texts.str.fullmatch(r"(0|[1-9]\d*)(\.0)?").all():
+        # Whole numbers that a table with gaps has turned into floats, and then into text.
+        texts = texts.str.removesuffix(".0")
+    texts = texts.reindex(values.index, fill_value="") if len(texts) < len(values) else texts
     if texts.str.fullmatch(r"0|[1-9]\d{0,17}").all():
-        return pa.array(texts.to_numpy(dtype=object), pa.string()).cast(pa.int64()).to_numpy()
-    return texts.to_numpy(dtype=object).astype(str)
+        return texts.astype("int64").to_numpy()
+    return texts.to_numpy(dtype=object)
+
+
+def _numbers(texts: pd.Series) -> np.ndarray | None:
+    """Text of whole numbers as int64, if each is written as Python would write it."""
+    words = pa.array(texts.array)
+    try:
+        numbers = pc.cast(words, pa.int64())
+    except pa.ArrowInvalid:
+        return None
+    written = pc.cast(numbers, words.type)
+    return numbers.to_numpy() if pc.all(pc.equal(written, words), skip_nulls=False).as_py() else None
 
 
 def doubled(ids: np.ndarray, series: np.ndarray | None) -> np.ndarray:
