@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from foreshock.data.errors import DataError
 from foreshock.data.interval import format_duration
@@ -82,7 +83,7 @@ def by_time(time: np.ndarray, codes: np.ndarray) -> int:
 
 
 def longer_bars_in(
-    steps: Steps, interval: np.timedelta64, time: np.ndarray, symbols: Sequence[str], asked: bool = False
+    steps: Steps, interval: np.timedelta64, time: np.ndarray, symbols: Sequence[str] | pd.Index, asked: bool = False
 ) -> str | None:
     """A sentence about bars of a table that are longer than the grid's, and so would be known before they end; none without such.
 
@@ -97,7 +98,7 @@ def longer_bars_in(
         Length of a bar of the grid.
     time : ndarray of datetime64[us], shape (n_rows,)
         Times of the table.
-    symbols : sequence of str
+    symbols : sequence or index of str
         Names by number.
     asked : bool
         Whether the user said the interval.

@@ -76,7 +76,7 @@ def names_of(values: pd.Series) -> tuple[np.ndarray, list[str]]:
         if len(labels) > 1 or (len(codes) and codes.min() < 0):
             codes, order = pd.factorize(np.where(codes < 0, len(labels), codes) if codes.min(initial=0) < 0 else codes)
             missing = order == len(labels)
-            labels = [None if lost else labels[at] for at, lost in zip(order, missing, strict=True)]
+            labels = [None if lost else labels[at] for at, lost in zip(order.tolist(), missing.tolist(), strict=True)]
     else:
         try:
             codes, labels = pd.factorize(values, use_na_sentinel=False)

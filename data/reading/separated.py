@@ -230,7 +230,8 @@ def to_frame(table: pa.Table, names: list[str], kinds: Kinds) -> pd.DataFrame:
     for column in table.column_names:
         values, name = table[column], lowered(known[column])
         if pa.types.is_string(values.type) and name in (*kinds.times, *kinds.numbers):
-            values = pc.if_else(pc.is_in(values, pa.array(UNKNOWN)), None, values)
+            unknown = pc.is_in(values, pa.array(UNKNOWN))  # pyright: ignore[reportAttributeAccessIssue]
+            values = pc.if_else(unknown, None, values)  # pyright: ignore[reportAttributeAccessIssue]
         elif pa.types.is_null(values.type):
             values = values.cast(pa.float64())
         elif pa.types.is_boolean(values.type):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,9 +10,6 @@ import pyarrow.compute as pc
 from foreshock.data.errors import DataError
 from foreshock.data.reading.kinds import text_of
 from foreshock.data.show.shown import shown
-
-if TYPE_CHECKING:
-    from foreshock.data.trades.trades import Trades
 
 # A float64 holds every whole number below this one.
 EXACT = 2.0**53
@@ -48,7 +43,7 @@ def ids_of(values: pd.Series) -> np.ndarray | None:
                 f"which have lost digits; read it as text"
             )
         whole = (known == known.round()).all()
-        texts = known.map(lambda number: str(int(number)) if whole else str(number))
+        texts = pd.Series([str(int(one)) if whole else str(one) for one in known.tolist()], index=known.index, dtype=str)
     elif isinstance(values.dtype, pd.StringDtype):
         texts = values[~missing].str.strip()
     else:
@@ -73,8 +68,8 @@ def _numbers(texts: pd.Series) -> np.ndarray | None:
         numbers = pc.cast(words, pa.int64())
     except pa.ArrowInvalid:
         return None
-    written = pc.cast(numbers, words.type)
-    return numbers.to_numpy() if pc.all(pc.equal(written, words), skip_nulls=False).as_py() else None
+    same = pc.equal(pc.cast(numbers, words.type), words)  # pyright: ignore[reportAttributeAccessIssue]
+    return numbers.to_numpy() if pc.all(same, skip_nulls=False).as_py() else None  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def doubled(ids: np.ndarray, series: np.ndarray | None) -> np.ndarray:
@@ -107,22 +102,22 @@ class Boundary:
     def __init__(self) -> None:
         self._known: tuple[np.datetime64, str, set[object]] | None = None
 
-    def check(self, run: Trades) -> None:
+    def check(self, times: np.ndarray, ids: np.ndarray | None, series: np.ndarray | None) -> None:
         """Refuse a run that repeats an id of the run before it at the time that both have."""
-        if run.ids is None:
+        if ids is None:
             self._known = None
             return
-        names = run.series if run.series is not None else np.full(len(run), "")
+        names = series if series is not None else np.full(len(times), "")
         if self._known is not None:
             time, name, seen = self._known
-            again = [one for one in run.ids[(run.time == time) & (names == name)].tolist() if one != "" and one in seen]
+            again = [one for one in ids[(times == time) & (names == name)].tolist() if one != "" and one in seen]
             if again:
                 raise DataError(
                     f"each trade id must come once, got {len(again)} doubled, the first {again[0]}; "
                     f"the source holds overlapping pages: keep each id once"
                 )
         else:
-            time, name, seen = run.time[-1], str(names[-1]), set()
-        same = self._known is not None and (run.time[-1], str(names[-1])) == (time, name)
-        last = run.ids[(run.time == run.time[-1]) & (names == names[-1])].tolist()
-        self._known = (run.time[-1], str(names[-1]), (seen if same else set()) | set(last))
+            time, name, seen = times[-1], str(names[-1]), set()
+        same = self._known is not None and (times[-1], str(names[-1])) == (time, name)
+        last = ids[(times == times[-1]) & (names == names[-1])].tolist()
+        self._known = (times[-1], str(names[-1]), (seen if same else set()) | set(last))

@@ -273,7 +273,7 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     for frame in scan_rows(path, TRADES, "trades", n_rows):
         with naming(path):
             run = Trades.from_frame(frame)
-            boundary.check(run)
+            boundary.check(run.time, run.ids, run.series)
         yield run
 
 

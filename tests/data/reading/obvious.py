@@ -45,7 +45,8 @@ def read(path: Path) -> dict[str, dict[tuple[str, int], float]]:
     symbols = [str(name).strip() if name is not None else "" for name in columns.get("symbol", [path.stem] * len(rows))]
     refuse("" in symbols)
     fields = {name: [number(value) for value in columns[name]] for name in (*PRICES, "volume")}
-    extras = {name: extra(values) for name, values in columns.items() if name not in (*PRICES, "volume", "symbol", *TIMES)}
+    typed = path.suffix != ".csv"
+    extras = {name: extra(values, typed) for name, values in columns.items() if name not in (*PRICES, "volume", "symbol", *TIMES)}
     extras = {name: values for name, values in extras.items() if values is not None}
     by_symbol: dict[str, list[int]] = {}
     for symbol, time in zip(symbols, times, strict=True):
@@ -82,8 +83,10 @@ def number(value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def extra(values: list) -> list[float] | None:
-    """The numbers of a further column, or none if it is one of text or times."""
+def extra(values: list, typed: bool) -> list[float] | None:
+    """The numbers of a further column, or none if it is one of text or times; a text without any word holds unknown numbers."""
+    if typed and any(isinstance(value, str) for value in values):
+        return None
     known = [value for value in values if value is not None and value not in UNKNOWN]
     if all(isinstance(value, str) for value in known):
         if known and {value.lower() for value in known} <= {"true", "false"}:

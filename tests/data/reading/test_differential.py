@@ -160,7 +160,9 @@ def compare(seed: int, folder: Path) -> list[bool]:
         found.append(wanted)
         path.unlink()
     assert found[1] == found[2]
-    assert not whole or found[0] == found[1]
+    # A column of a CSV file in which nothing is known may hold numbers or text.
+    known = [one and {name: values for name, values in one.items() if values} for one in found]
+    assert not whole or known[0] == known[1]
     return [one is not None for one in found]
 
 
