@@ -24,8 +24,11 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
     Parameters
     ----------
     path : str or Path
-        CSV (also ``.csv.gz``), Parquet or Feather, long (with a ``symbol`` column) or of a single symbol, which is then
-        named after the file; or a folder of such files. Columns are those of ``Bars.from_frame``.
+        CSV (also ``.csv.gz``, ``.csv.zip``, and ``.zip`` with one CSV), Parquet or Feather, long (with a ``symbol`` column) or of a
+        single symbol, which is then named after the file; or a folder of such files. Columns are those of ``Bars.from_frame``.
+
+        Files of a folder whose names differ in dates alone, or in a number at the end, such as ``BTCUSDT-1h-2024-01.csv`` and
+        ``BTCUSDT-1h-2024-02.csv``, are one symbol, ``BTCUSDT-1h``, if their times follow one another.
     interval : str, optional
         Length of a bar, such as ``"1h"``; by default the most common step.
 
@@ -34,8 +37,9 @@ def read_bars(path: str | Path, interval: Duration | None = None) -> Bars:
     ConfigError
         If ``path`` is not a path.
     DataError
-        If a file is missing, empty, unreadable or malformed. Nothing is repaired; ``fs.clean`` removes malformed bars and counts
-        them.
+        If a file is missing, empty, unreadable or malformed: a row of a CSV file has fewer or more fields than the header, say, or
+        bars are of several lengths; or if a folder has files with rows that are not read. Nothing is repaired; ``fs.clean`` removes
+        malformed bars and counts them.
 
     Examples
     --------
