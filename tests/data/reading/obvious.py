@@ -102,7 +102,7 @@ def times_of(values: list) -> list[int]:
     refuse(any(value is None or value != value or (isinstance(value, str) and value.strip() in UNKNOWN) for value in values))  # noqa: PLR0124
     if all(isinstance(value, datetime) for value in values):
         found = [as_us(value) for value in values]
-    elif all(isinstance(value, int | float) or re.fullmatch(r"\d+", value) for value in values):
+    elif all(isinstance(value, int | float) or re.fullmatch(r"\d+(\.\d+)?", value) for value in values):
         found = epochs([float(value) for value in values])
     else:
         refuse(not all(isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value) for value in values))
