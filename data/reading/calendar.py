@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from foreshock.data.reading.clock import latest_time
+
 # The digits of each form from the last to the first: a part of a date, and how many digits it has.
 FORMS = {
     "YYYYMMDDHH": (("hour", 2), ("day", 2), ("month", 2), ("year", 4)),
@@ -17,7 +19,7 @@ FORMS = {
     "YYYYMMDDHHMMSSmmm": (("milli", 3), ("second", 2), ("minute", 2), ("hour", 2), ("day", 2), ("month", 2), ("year", 4)),
 }
 BOUNDS = {
-    "year": (1990, 2099),
+    "year": (1990, 9999),
     "short year": (0, 99),
     "month": (1, 12),
     "day": (1, 31),
@@ -43,16 +45,19 @@ def date_form(values: np.ndarray) -> str | None:
         values = values.astype(np.int64)
     if len(values) < 2 or values.min() < 0 or values.min() == values.max():
         return None
+    latest = int(str(latest_time())[:4])
     # Most tables are told by their first rows.
-    possible = [form for form, parts in FORMS.items() if _fits(values[:1_000], parts)]
-    return " or ".join(form for form in possible if _fits(values, FORMS[form])) or None
+    possible = [form for form, parts in FORMS.items() if _fits(values[:1_000], parts, latest)]
+    return " or ".join(form for form in possible if _fits(values, FORMS[form], latest)) or None
 
 
-def _fits(values: np.ndarray, parts: tuple[tuple[str, int], ...]) -> bool:
+def _fits(values: np.ndarray, parts: tuple[tuple[str, int], ...], latest: int) -> bool:
+    """Whether all values are dates in the form, of years until ``latest``."""
     rest = values
     for name, n_digits in parts:
         rest, digits = np.divmod(rest, 10**n_digits)
         low, high = BOUNDS[name]
+        high = min(high, latest if name == "year" else latest - 2_000) if "year" in name else high
         if not ((digits >= low) & (digits <= high)).all():
             return False
     return not rest.any()
