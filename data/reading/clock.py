@@ -36,7 +36,7 @@ class Steps:
     Parameters
     ----------
     order : ndarray of int or None
-        Rows symbol by symbol; None if they are already. Of a table in which every time has every symbol, those of the first one.
+        Rows symbol by symbol, or None if they are already; if every time has every symbol, only the rows of the first one.
     codes : ndarray of int, shape (n_rows,)
         Number of the symbol of each ordered row.
     size : ndarray of int64, shape (n_rows - 1,)
@@ -93,7 +93,7 @@ def longer_bars_in(
     Parameters
     ----------
     steps : Steps
-        Of a table whose times ascend in each symbol.
+        The steps of a table whose times ascend in each symbol.
     interval : timedelta64[us]
         Length of a bar of the grid.
     time : ndarray of datetime64[us], shape (n_rows,)

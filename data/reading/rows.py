@@ -25,7 +25,7 @@ CSV = (".csv", ".csv.gz", ".csv.zip", ".zip")
 PARQUET = (".parquet", ".pq")
 FEATHER = (".feather", ".arrow")
 SUFFIXES = (*CSV, *PARQUET, *FEATHER)
-# Of the text of a compressed file, as much as the header and the first row take.
+# As much of the text of a compressed file as the header and the first row take.
 HEAD = 1 << 20
 
 
