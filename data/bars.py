@@ -99,6 +99,15 @@ class Bars(Shown):
             )
 
     def _check_values(self) -> None:
+        # Least and largest value tell of most tables that nothing is wrong, in one pass without an array.
+        spans = {name: (getattr(self, name).min(), getattr(self, name).max()) for name in FIELDS}
+        if (
+            all(spans[name][0] > 0 for name in PRICES)
+            and spans["volume"][0] >= 0
+            and all(high < np.inf for _, high in spans.values())
+        ):
+            self._check_extras()
+            return
         any_known = ~np.all([np.isnan(getattr(self, name)) for name in PRICES], axis=0)
         for name in PRICES:
             values = getattr(self, name)
@@ -107,6 +116,9 @@ class Bars(Shown):
         self._refuse(self.volume < 0, "volume", "zero or more")
         for name in FIELDS:
             self._refuse(np.isinf(getattr(self, name)), name, "finite")
+        self._check_extras()
+
+    def _check_extras(self) -> None:
         infinite = [name for name, values in self.extras.items() if np.isinf(values).any()]
         if infinite:
             raise DataError(f"extras must be finite, or NaN where not known, got an infinite {infinite[0]}; fix the source")
@@ -157,8 +169,9 @@ class Bars(Shown):
         Raises
         ------
         DataError
-            If a column is missing, a time is unsorted, doubled or off the grid, a symbol has no name, a bar without prices has
-            a volume, or a value is refused by ``Bars``.
+            If a column is missing, a time is unsorted, doubled, off the grid, in the future, a date written as a number or the last
+            moment of a bar, a symbol has no name, bars of a symbol are longer than the interval, a bar without prices has a volume,
+            or a value is refused by ``Bars``.
 
         Examples
         --------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,9 @@ import pandas as pd
 
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, format_duration, parse_duration
+from foreshock.data.reading.calendar import date_form
+from foreshock.data.reading.clock import DAY, Steps, by_time, latest_time, longer_bars_in, refuse_closes
+from foreshock.data.reading.kinds import names_of, refuse_doubled, shown_names
 
 PRICES = ("open", "high", "low", "close")
 FIELDS = (*PRICES, "volume")
@@ -23,26 +25,47 @@ EPOCHS = (("s", 10**0, 1e11), ("ms", 10**3, 1e14), ("us", 10**6, 1e17), ("ns", 1
 EARLIEST_EPOCH, LATEST_EPOCH = 946_684_800, 4_102_444_800
 
 
-def bar_columns(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
-    """The arguments of ``Bars`` from a ``bar_table`` whose rows must be sorted and unique; see ``Bars.from_frame``."""
-    steps = table.groupby("symbol", sort=False)["time"].diff().to_numpy()
+def bar_columns(table: pd.DataFrame, interval: Duration | None, known_length: bool = False) -> dict[str, Any]:
+    """The arguments of ``Bars`` from a ``bar_table`` whose rows must be sorted and unique; see ``Bars.from_frame``.
+
+    With ``known_length``, every bar is known to be ``interval`` long, so that bars far from each other are no longer ones.
+    """
+    steps = steps_of(table)
     fix = "fix the source, or pass the table to fs.clean, which sorts, keeps the last of doubled bars, and counts them"
-    _refuse_rows(table, steps < np.timedelta64(0, "us"), f"expected the times of a symbol in ascending order; {fix}", "unsorted")
-    _refuse_rows(table, steps == np.timedelta64(0, "us"), f"expected each time of a symbol once; {fix}", "doubled")
-    bare = table[list(PRICES)].isna().all(axis=1) & table["volume"].notna()
+    _refuse_rows(table, steps.rows(steps.size < 0), f"expected the times of a symbol in ascending order; {fix}", "unsorted")
+    _refuse_rows(table, steps.rows(steps.size == 0), f"expected each time of a symbol once; {fix}", "doubled")
+    bare = np.isnan(table[PRICES[0]].to_numpy())
+    if bare.any():
+        bare &= table[list(PRICES)].isna().all(axis=1).to_numpy() & table["volume"].notna().to_numpy()
     fix = "remove them, or pass the table to fs.clean, which removes and counts them"
-    _refuse_rows(table, bare.to_numpy(), f"expected no volume where no price is known; {fix}", "incomplete")
-    return grid(table, interval)
+    _refuse_rows(table, np.flatnonzero(bare), f"expected no volume where no price is known; {fix}", "incomplete")
+    step = regular_interval(table, steps, interval)
+    columns = grid(table, step)
+    if not known_length:
+        refuse_longer_bars(table, steps, step, asked=interval is not None)
+    return columns
+
+
+def refuse_longer_bars(table: pd.DataFrame, steps: Steps, step: np.timedelta64, asked: bool) -> None:
+    """Refuse a ``bar_table``, its times ascending, with bars longer than those of the grid; see ``longer_bars_in``."""
+    found = longer_bars_in(steps, step, table["time"].to_numpy(), table["symbol"].cat.categories, asked)
+    if found:
+        raise DataError(found)
+
+
+def steps_of(table: pd.DataFrame) -> Steps:
+    """The steps between the bars of each symbol of a ``bar_table``."""
+    return Steps.of(table["time"].to_numpy(), table["symbol"].cat.codes.to_numpy())
 
 
 def _refuse_rows(table: pd.DataFrame, wrong: np.ndarray, expected: str, what: str) -> None:
-    if wrong.any():
-        first = table.iloc[int(np.argmax(wrong))]
-        raise DataError(f"got {int(wrong.sum())} {what} bars, the first {first['symbol']} at {first['time']}; {expected}")
+    if wrong.size:
+        first = table.iloc[int(wrong[0])]
+        raise DataError(f"got {wrong.size} {what} bars, the first {first['symbol']} at {first['time']}; {expected}")
 
 
 def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
-    """Columns ``time symbol open high low close volume`` and numeric extras, with times parsed and numbers float64.
+    """Columns ``time symbol open high low close volume`` and numeric extras: times parsed, symbols categories, numbers float64.
 
     Parameters
     ----------
@@ -57,18 +80,21 @@ def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
     missing += [] if time_name else [f"a time column ({', '.join(TIME_NAMES)})"]
     if missing:
         raise DataError(f"missing column: {', '.join(missing)}; got {shown_names(frame.columns) or 'none'}; rename or add it")
-    doubled = frame.columns[frame.columns.duplicated()].unique()
-    if len(doubled):
-        raise DataError(f"columns are doubled, or differ only in case: {shown_names(doubled)}; rename or remove one")
+    refuse_doubled(frame.columns)
     if not len(frame):
         raise DataError("the table of bars is empty; expected at least one row")
     columns: dict[str, object] = {"time": parse_times(frame[time_name])}
-    columns["symbol"] = _symbols(frame["symbol"]) if "symbol" in frame else symbol
+    columns["symbol"] = _symbols(frame["symbol"]) if "symbol" in frame else one_name(symbol, len(frame))
     columns |= {name: numbers(frame[name]) for name in FIELDS}
     for name in frame.columns.difference([*columns, *TIME_NAMES], sort=False):
         if pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_complex_dtype(frame[name]):
             columns[name] = frame[name].to_numpy(dtype=np.float64)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
+
+
+def one_name(name: str, n_rows: int) -> pd.Categorical:
+    """One name in every row."""
+    return pd.Categorical.from_codes(np.zeros(n_rows, dtype=np.int8), categories=pd.Index([name], dtype=object))
 
 
 def _named_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -82,27 +108,22 @@ def _named_columns(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def shown_names(columns: Iterable[object]) -> str:
-    """Column names for a message: at most 12, each cut to 40 characters, and printable."""
-    names = [str(name)[:40] for name in columns]
-    shown = [name if name.isprintable() else ascii(name)[:40] for name in names[:12]]
-    return ", ".join(shown) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-
-
-def _symbols(values: pd.Series) -> np.ndarray:
-    names = values.astype(str)
-    nameless = (values.isna() | (names.str.strip() == "")).to_numpy(dtype=bool)
-    if nameless.any():
+def _symbols(values: pd.Series) -> pd.Categorical:
+    codes, names = names_of(values)
+    if codes.min(initial=0) < 0:
+        nameless = codes < 0
         raise DataError(
             f"column symbol must have a name in every row, got {int(nameless.sum())} without, the first in row "
             f"{int(np.argmax(nameless))}; fill them in, or remove those rows"
         )
-    return names.to_numpy(dtype=object)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
 
 def numbers(values: pd.Series) -> np.ndarray:
-    # numpy would convert booleans, complex numbers, durations and dates to numbers: True to 1.0, and a date to its epoch.
-    if values.dtype.kind not in "bcmM":
+    # numpy would convert booleans, complex numbers, durations and dates to numbers: True to 1.0, and a date to its epoch. Python
+    # reads 1_000 as a number.
+    marked = values.dtype.kind == "O" and values.astype(str).str.contains("_", regex=False).any()
+    if values.dtype.kind not in "bcmM" and not marked:
         try:
             return values.to_numpy(dtype=np.float64)
         except (ValueError, TypeError, OverflowError):
@@ -118,7 +139,8 @@ def parse_times(values: pd.Series) -> np.ndarray:
     Raises
     ------
     DataError
-        If a time is missing, of another kind, or an epoch outside the years 2000 to 2100.
+        If a time is missing, of another kind, more than a day in the future, an epoch outside the years 2000 to 2100, or a date
+        written as a number, such as 2024013114.
     """
     name = str(values.name)
     _refuse_missing(values, name)
@@ -127,7 +149,9 @@ def parse_times(values: pd.Series) -> np.ndarray:
     if values.dtype.kind in "iu":
         return _from_epochs(values.to_numpy(), name)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
+        return _refuse_future(values.dt.tz_convert(None).to_numpy(dtype="datetime64[us]"), name)
+    if values.dtype.kind == "M":
+        return _refuse_future(values.to_numpy(dtype="datetime64[us]"), name)
     kind = pd.api.types.infer_dtype(values)
     if kind in ("integer", "floating") or (kind == "string" and values.str.fullmatch(r"\d{9,}").all()):
         # A float64 holds every epoch of this century to the microsecond.
@@ -144,7 +168,18 @@ def parse_times(values: pd.Series) -> np.ndarray:
         raise DataError(f"column {name} cannot be read as times: {reason}; use ISO 8601, or epochs in s, ms, us or ns") from error
     # pandas reads blank strings as NaT.
     _refuse_missing(times, name)
-    return times.dt.tz_convert(None).to_numpy(dtype="datetime64[us]")
+    return _refuse_future(times.dt.tz_convert(None).to_numpy(dtype="datetime64[us]"), name)
+
+
+def _refuse_future(times: np.ndarray, name: str) -> np.ndarray:
+    latest = latest_time()
+    if len(times) and times.max() > latest:
+        row = int(np.argmax(times > latest))
+        raise DataError(
+            f"column {name} must hold times of the past, got {times[row]} in row {row} ({int((times > latest).sum())} such rows), "
+            f"and it is {latest - DAY} now; correct them"
+        )
+    return times
 
 
 def _refuse_missing(times: pd.Series, name: str) -> None:
@@ -162,49 +197,68 @@ def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
     known = values if whole else values[np.isfinite(values)]
     largest = max(abs(int(known.min(initial=0))), abs(int(known.max(initial=0))))
     unit, per_second = next((unit, scale) for unit, scale, limit in EPOCHS if largest < limit or unit == "ns")
-    outside = (values < EARLIEST_EPOCH * per_second) | (values >= LATEST_EPOCH * per_second)
-    if outside.any():
-        row = int(np.argmax(outside))
+    low, high = EARLIEST_EPOCH * per_second, LATEST_EPOCH * per_second
+    if known.min(initial=high) < low or known.max(initial=low) >= high or len(known) < len(values):
+        row = int(np.argmax((values < low) | (values >= high) | ~np.isfinite(values)))
+        form = date_form(values)
         raise DataError(
             f"column {name} must hold epochs of the years 2000 to 2099, got {values[row]:.15g} in row {row}, read in {unit}; use "
-            f"ISO 8601, or one of s, ms, us and ns for the whole column"
+            f"ISO 8601, or one of s, ms, us and ns for the whole column" + (f"; these are dates written {form}" if form else "")
+        )
+    form = date_form(values) if unit == "s" else None
+    if form:
+        raise DataError(
+            f"column {name} must hold times that can be read in one way, got {values[0]:.15g} in row 0, a date written {form} or "
+            f"an epoch in s; write dates in ISO 8601, such as 2024-01-31T14:00, or epochs in ms"
         )
     if whole and per_second <= 10**6:
-        return (values.astype(np.int64) * (10**6 // per_second)).view("datetime64[us]")
-    return np.round(values * (10**6 / per_second)).astype(np.int64).astype("datetime64[us]")
+        times = (values.astype(np.int64) * (10**6 // per_second)).view("datetime64[us]")
+    else:
+        times = np.round(values * (10**6 / per_second)).astype(np.int64).astype("datetime64[us]")
+    return _refuse_future(times, name)
 
 
-def grid(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
+def grid(table: pd.DataFrame, step: np.timedelta64) -> dict[str, Any]:
     """The arguments of ``Bars`` on the regular grid from the first to the last time; rows that the table lacks are NaN.
 
     Parameters
     ----------
     table : DataFrame
         The result of ``bar_table``, with the times of each symbol ascending.
-    interval : str, optional
-        Length of a bar; by default the most common step.
+    step : timedelta64[us]
+        Length of a bar.
     """
     time = table["time"].to_numpy()
-    step = regular_interval(table.groupby("symbol", sort=False)["time"].diff().to_numpy(), interval)
     start = time.min()
-    rows, off = np.divmod((time - start).astype(np.int64), int(step.astype(np.int64)))
+    cols, symbols = table["symbol"].cat.codes.to_numpy(), table["symbol"].cat.categories
+    # A table that goes time by time and has every symbol at every time is looked at once for each time.
+    n_each = by_time(time, cols) or 1
+    unit = int(step.astype(np.int64))
+    after = (time[::n_each] - start).view(np.int64)
+    rows = after // unit
+    off = rows * unit != after
     if off.any():
         raise DataError(
-            f"{int((off != 0).sum())} bars are off the {format_duration(step)} grid that starts at {start}, "
-            f"the first at {time[off != 0][0]}; pass the right interval, or align the times"
+            f"{int(off.sum()) * n_each} bars are off the {format_duration(step)} grid that starts at {start}, "
+            f"the first at {time[::n_each][off][0]}; pass the right interval, or align the times"
         )
-    cols, symbols = pd.factorize(table["symbol"])
+    refuse_closes(start, step)
     shape = (int(rows.max()) + 1, len(symbols))
     if shape[0] * shape[1] > max(SMALL_GRID_CELLS, MAX_GRID_CELLS_PER_BAR * len(table)):
         raise DataError(
             f"a {format_duration(step)} grid from {start} to {time.max()} would have {shape[0]} rows and {shape[1]} symbols for "
             f"{len(table)} bars; check the times and symbols, or pass the right interval"
         )
+    whole = n_each == shape[1] and len(rows) == shape[0] and bool((cols[: shape[1]] == np.arange(shape[1])).all())
+    cells = np.repeat(rows, n_each) * shape[1] + cols if not whole else rows
 
     def spread(name: str) -> np.ndarray:
-        matrix = np.full(shape, np.nan)
-        matrix[rows, cols] = table[name].to_numpy()
-        return matrix
+        values = table[name].to_numpy()
+        if whole:
+            return values.reshape(shape)
+        matrix = np.full(shape[0] * shape[1], np.nan)
+        matrix[cells] = values
+        return matrix.reshape(shape)
 
     return {
         "time": start + np.arange(shape[0]) * step,
@@ -215,15 +269,37 @@ def grid(table: pd.DataFrame, interval: Duration | None) -> dict[str, Any]:
     }
 
 
-def regular_interval(steps: np.ndarray, interval: Duration | None) -> np.timedelta64:
-    """The requested interval, or the most common step between bars (the shorter one in a tie)."""
+def regular_interval(table: pd.DataFrame, steps: Steps, interval: Duration | None) -> np.timedelta64:
+    """The requested interval, or the most common step between bars of a symbol (the shorter one in a tie).
+
+    Where symbols have too few bars to tell their step, and that step puts some off the grid, it is the most common step between all
+    times of the table.
+    """
     if interval is not None:
         return parse_duration(interval, "interval")
-    steps = steps[steps > np.timedelta64(0, "us")]
-    if not steps.size:
+    size = steps.size[steps.within & (steps.size > 0)]
+    if not size.size:
         raise DataError(
             "the interval cannot be inferred from a single bar; pass interval, such as interval='1h' "
             "(data.interval in a study file)"
         )
-    values, counts = np.unique(steps, return_counts=True)
-    return values[np.argmax(counts)]
+    step, time = _most_common(size), table["time"].to_numpy()
+    if (steps.size[steps.within] != step.astype(np.int64)).any() or not steps.within.all():
+        after = (time - time.min()).view(np.int64)
+    else:
+        # Equal steps of one series are on their grid.
+        return step
+    if (after % step.astype(np.int64)).any():
+        finer = _most_common(np.diff(np.unique(after)))
+        symbols = table["symbol"].cat.categories
+        if not (after % finer.astype(np.int64)).any() and longer_bars_in(steps, finer, time, symbols) is None:
+            return finer
+    return step
+
+
+def _most_common(steps: np.ndarray) -> np.timedelta64:
+    if steps.min() == steps.max():
+        return np.timedelta64(int(steps[0]), "us")
+    # Most tables have few different steps: to count them takes a hash table, not an order.
+    counts = pd.Series(steps).value_counts(sort=False)
+    return np.timedelta64(int(counts.index[counts == counts.max()].min()), "us")

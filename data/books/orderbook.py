@@ -11,12 +11,12 @@ import pandas as pd
 
 from foreshock.data.checks import check_array, check_each, check_integer, check_path, check_rows, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.files import READERS
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled
+from foreshock.data.reading.rows import naming, read_rows, stem_of
 from foreshock.data.show.facts import Shown, grid_facts
 from foreshock.data.show.shown import few, one_line, shown
 from foreshock.data.tables import TIME_NAMES, numbers, parse_times
-from foreshock.data.trades.trades import naming
 
 SIDES = ("bids", "asks")
 N_LEVELS = 15
@@ -24,6 +24,7 @@ TOTALS = ("midpoint", "spread", "buys", "sells")
 LEVELS = ("distance", "notional", "cancel_notional", "limit_notional", "market_notional")
 BOOK_COLUMNS = (*TOTALS, *(f"{side}_{kind}_{level}" for side in SIDES for kind in LEVELS for level in range(N_LEVELS)))
 BOOK_TIME_NAMES = ("system_time", *TIME_NAMES)
+BOOKS = Kinds(BOOK_TIME_NAMES, BOOK_COLUMNS)
 # A grid far larger than the book it came from means that the interval or a time is wrong.
 MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT = 100_000, 100
 
@@ -237,10 +238,8 @@ class Book(Shown):
     ) -> Book:
         """A book from a flat table; see ``read_book``."""
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
-        frame = frame.set_axis([str(name).strip().lower() for name in frame.columns], axis=1)
-        if frame.columns.has_duplicates:
-            doubled = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
-            raise DataError(f"columns are doubled, or differ only in case: {doubled}; rename or remove one")
+        frame = frame.set_axis([lowered(name) for name in frame.columns], axis=1)
+        refuse_doubled(frame.columns)
         if not len(frame):
             raise DataError("the book is empty; expected at least one snapshot")
         missing = [name for name in BOOK_COLUMNS if name not in frame]
@@ -318,16 +317,9 @@ def read_book(
     """
     check_path("path", path)
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no such file: {path}; pass a CSV, Parquet or Feather file of order-book snapshots")
-    suffix = next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), None)
-    if suffix is None:
-        raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes); expected a table of order-book snapshots")
+    frame = read_rows(path, BOOKS, "order-book snapshots")
     with naming(path):
-        frame = READERS[suffix](path)
-        name = symbol if symbol is not None else path.name[: -len(suffix)]
+        name = symbol if symbol is not None else stem_of(path)
         return Book.from_frame(frame, interval, symbol=name, partial=partial, start=start)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from foreshock.data.bars import PRICES, Bars
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration
-from foreshock.data.tables import grid
+from foreshock.data.tables import grid, refuse_longer_bars, regular_interval, steps_of
 
 REMOVED = ("infinite", "not_positive", "negative_volume", "incomplete")
 
@@ -32,14 +32,18 @@ def mend_table(table: pd.DataFrame, interval: Duration | None) -> tuple[Bars, li
     kept = table[~remove].sort_values("time", kind="stable")
     doubled = kept.duplicated(["symbol", "time"], keep="last")
     found.append(_rows(kept[doubled], "doubled"))
-    kept = kept[~doubled]
+    kept = kept[~doubled].reset_index(drop=True)
     if not len(kept):
         raise DataError(f"no valid bar is left of {len(table)} rows; check the source")
-    bars = Bars(**grid(kept.reset_index(drop=True), interval))
-    # Sorting by time must not change the order of the symbols in the source.
-    order = table["symbol"].unique()
-    return bars.select([symbol for symbol in order if symbol in bars.symbols]), found
+    # A symbol that lost all its bars is no column; the others keep the order of the source.
+    kept["symbol"] = kept["symbol"].cat.remove_unused_categories()
+    step = regular_interval(kept, steps_of(kept), interval)
+    columns = grid(kept, step)
+    # Bars that were removed were there: without them, the others would look longer.
+    source = table.drop_duplicates(["symbol", "time"]).sort_values("time", kind="stable")
+    refuse_longer_bars(source, steps_of(source), step, asked=interval is not None)
+    return Bars(**columns), found
 
 
 def _rows(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
-    return rows[["symbol", "time"]].assign(kind=kind, size=np.nan)
+    return rows[["symbol", "time"]].assign(symbol=rows["symbol"].astype(object), kind=kind, size=np.nan)

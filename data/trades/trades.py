@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from foreshock.data.checks import check_array, check_path, check_rows, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.files import READERS
+from foreshock.data.reading.kinds import Kinds, lowered, names_of
+from foreshock.data.reading.kinds import refuse_doubled as refuse_doubled_names
+from foreshock.data.reading.rows import naming, read_rows, scan_rows
 from foreshock.data.show.facts import Shown, counted, span_facts
 from foreshock.data.show.shown import few
 from foreshock.data.tables import TIME_NAMES, parse_times
+from foreshock.data.trades.ids import Boundary, ids_of, refuse_doubled
 
 SIZE_NAMES = ("size", "qty", "quantity", "amount")
 SIDE_NAMES = ("side", "is_buyer_maker", "is_buy")
-ID_NAMES = ("trade_id", "id", "agg_trade_id")
+ID_NAMES = ("trade_id", "id", "agg_trade_id", "tradeid", "trdmatchid", "exec_id", "execid", "tid")
 QUOTE_NAMES = ("quote_volume", "quote_qty", "btc_volume", "cost")
 SERIES_NAMES = ("event_id", "symbol")
+TRADES = Kinds(TIME_NAMES, ("price", *SIZE_NAMES, *QUOTE_NAMES), (*SIDE_NAMES, *SERIES_NAMES), ID_NAMES)
 SIDES = {"buy": True, "b": True, "true": True, "1": True, "sell": False, "s": False, "false": False, "0": False}
 
 
@@ -42,8 +43,8 @@ class Trades(Shown):
         Price in quote currency, size in base currency, value in quote currency (price times size where the source has none).
     is_buy : ndarray of bool, shape (n_trades,)
         Whether the taker bought.
-    ids : ndarray of int64 or None
-        Trade ids of the exchange.
+    ids : ndarray of int64 or str, or None
+        Trade ids of the exchange; text where they are no whole numbers or some are not known, which are then empty.
     series : ndarray of str or None
         Market or event of each trade if the source has several; trades of one series are contiguous.
 
@@ -106,15 +107,8 @@ class Trades(Shown):
                 f"trades must be in order of exchange time, got {self.time[row]} followed by {self.time[row + 1]}; "
                 f"use Trades.from_frame, which sorts"
             )
-        if self.ids is None or (self.series is None and (self.ids[1:] > self.ids[:-1]).all()):
-            return
-        keys = self.ids if self.series is None else pd.MultiIndex.from_arrays([self.series, self.ids])
-        if pd.Index(keys).has_duplicates:
-            doubled = pd.Index(keys).duplicated()
-            raise DataError(
-                f"each trade id must come once, got {int(doubled.sum())} doubled, the first {self.ids[int(np.argmax(doubled))]}; "
-                f"the source holds overlapping pages: keep each id once"
-            )
+        if self.ids is not None:
+            refuse_doubled(self.ids, self.series)
 
     def _columns(self) -> dict[str, np.ndarray]:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -145,8 +139,8 @@ class Trades(Shown):
         frame : DataFrame
             A time (``timestamp time ts date``, as timestamps, ISO strings or epochs in s, ms, us or ns), ``price``, a size (``size
             qty quantity amount``), the taker's side (``side`` as buy or sell, ``is_buyer_maker``, or ``is_buy``); optionally a
-            trade id (``trade_id id agg_trade_id``), a value in quote currency (``quote_volume quote_qty btc_volume cost``) and a
-            series (``event_id symbol``). Names in any case.
+            trade id (``trade_id id agg_trade_id tradeid trdmatchid exec_id execid tid``, numbers or words), a value in quote
+            currency (``quote_volume quote_qty btc_volume cost``) and a series (``event_id symbol``). Names in any case.
 
         Raises
         ------
@@ -163,11 +157,9 @@ class Trades(Shown):
         (array([1., 2.]), array([3., 6.]), array([False,  True]))
         """
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
-        lowered = [str(name).strip().lower() for name in frame.columns]
-        frame = frame if lowered == list(frame.columns) else frame.set_axis(lowered, axis=1)
-        if frame.columns.has_duplicates:
-            doubled = ", ".join(sorted(set(frame.columns[frame.columns.duplicated()])))
-            raise DataError(f"columns are doubled, or differ only in case: {doubled}; rename or remove one")
+        names = [lowered(name) for name in frame.columns]
+        frame = frame if names == list(frame.columns) else frame.set_axis(names, axis=1)
+        refuse_doubled_names(frame.columns)
         wanted = {"a time": TIME_NAMES, "price": ("price",), "a size": SIZE_NAMES, "a side": SIDE_NAMES}
         names = {what: next((name for name in known if name in frame), None) for what, known in wanted.items()}
         missing = [f"{what} ({', '.join(wanted[what])})" for what, name in names.items() if name is None]
@@ -184,12 +176,13 @@ class Trades(Shown):
             "quote": price * size if quote is None else _numbers(quote),
             "is_buy": _is_buy(frame[names["a side"]]),
         }
-        if ids is not None and ids.dtype.kind in "iu":
-            columns["ids"] = ids.to_numpy(dtype=np.int64)
+        known = None if ids is None else ids_of(ids)
+        if known is not None:
+            columns["ids"] = known
         rank = None
         if series is not None:
-            rank, labels = _ranks(series)
-            if (rank < 0).any():
+            rank, labels = names_of(series)
+            if rank.min(initial=0) < 0:
                 raise DataError(f"column {series.name} must have a name in every row, got {int((rank < 0).sum())} without")
             if len(labels) > 1:
                 columns["series"] = np.asarray(labels, dtype=object).astype(str)[rank]
@@ -220,7 +213,8 @@ def read_trades(path: str | Path) -> Trades:
     Parameters
     ----------
     path : str or Path
-        File whose name ends in ``.csv``, ``.csv.gz``, ``.parquet``, ``.pq``, ``.feather`` or ``.arrow``.
+        File whose name ends in ``.csv``, ``.csv.gz``, ``.csv.zip``, ``.zip`` (one CSV), ``.parquet``, ``.pq``, ``.feather`` or
+        ``.arrow``.
 
     Raises
     ------
@@ -237,9 +231,10 @@ def read_trades(path: str | Path) -> Trades:
     Trades(11,940 trades, 2022-01-01T00:00:02 to 2022-01-01T23:59:39)
     """
     check_path("path", path)
-    path, suffix = _checked(path)
+    path = Path(path)
+    frame = read_rows(path, TRADES, "trades")
     with naming(path):
-        return Trades.from_frame(READERS[suffix](path))
+        return Trades.from_frame(frame)
 
 
 def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
@@ -274,62 +269,16 @@ def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     check_path("path", path)
     if n_rows < 1:
         raise ConfigError(f"n_rows must be at least 1, got {n_rows}")
-    path, suffix = _checked(path)
-    with naming(path):
-        if suffix in (".parquet", ".pq"):
-            from pyarrow.parquet import ParquetFile, read_schema
-
-            known = {*TIME_NAMES, "price", *SIZE_NAMES, *SIDE_NAMES, *ID_NAMES, *QUOTE_NAMES, *SERIES_NAMES}
-            fields = [field for field in read_schema(path) if field.name.strip().lower() in known]
-            # A text that is repeated in millions of rows is read and looked up once.
-            words = [field.name for field in fields if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
-            # With ``pre_buffer``, the default, the whole file would be read ahead.
-            with ParquetFile(path, read_dictionary=words, pre_buffer=False, buffer_size=1 << 20) as file:
-                for batch in file.iter_batches(n_rows, columns=[field.name for field in fields], use_threads=False):
-                    yield Trades.from_frame(batch.to_pandas(split_blocks=True))
-        elif suffix in (".csv", ".csv.gz"):
-            with pd.read_csv(path, chunksize=n_rows) as frames:
-                for frame in frames:
-                    yield Trades.from_frame(frame)
-        else:
-            raise DataError("this format cannot be read in runs; convert it to Parquet, or use read_trades")
-
-
-def _checked(path: str | Path) -> tuple[Path, str]:
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no such file: {path}; pass a CSV, Parquet or Feather file of trades")
-    suffix = next((suffix for suffix in READERS if path.name.lower().endswith(suffix)), None)
-    if suffix is None:
-        raise DataError(f"{path} must end in one of {', '.join(READERS)}; convert it first")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path} is empty (0 bytes); expected a table of trades")
-    return path, suffix
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the path in front of the message of an error about its content."""
-    try:
-        yield
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    except (pa.ArrowException, OSError, EOFError, zlib.error, ValueError, TypeError, LookupError) as error:
-        # pandas' parser errors are ValueErrors; damaged files may raise any of the others.
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise DataError(f"{path} cannot be read: {reason}; check that its content fits its name") from error
+    path, boundary = Path(path), Boundary()
+    for frame in scan_rows(path, TRADES, "trades", n_rows):
+        with naming(path):
+            run = Trades.from_frame(frame)
+            boundary.check(run.time, run.ids, run.series)
+        yield run
 
 
 def _first(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.Series | None:
     return next((frame[name] for name in names if name in frame), None)
-
-
-def _ranks(series: pd.Series) -> tuple[np.ndarray, pd.Index]:
-    """The number of each row's label, counted in the order of first occurrence, and the labels."""
-    if isinstance(series.dtype, pd.CategoricalDtype) and len(series.cat.categories) == 1:
-        return series.cat.codes.to_numpy(), series.cat.categories
-    ranks, labels = pd.factorize(series)
-    return ranks, pd.Index(labels)
 
 
 def _numbers(values: pd.Series) -> np.ndarray:

@@ -95,8 +95,8 @@ def decide(
     than the first expects. All three need an adjusted p of at most 5 % over all detectors, horizons and rungs. *Echoes
     volatility*: the raw moves are larger, and the forecast explains it. *No information*: they are not, or the forecast knows where
     the alerts are, as it does of a clock's. *Too few events*: fewer
-    than eight alerts could be followed at any horizon. Where the test could not be calibrated, a finding is a *candidate*, and so is
-    *adds information* where no volumes are known.
+    than eight alerts could be followed at any horizon. Where the test could not be calibrated, a finding is a *candidate*; where no
+    volumes are known, *adds information* is.
 
     Parameters
     ----------

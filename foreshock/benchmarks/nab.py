@@ -15,9 +15,12 @@ import pandas as pd
 
 from foreshock.benchmarks.common import published_row, report_row
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.interval import bars_in, format_duration
-from foreshock.data.show.shown import few
+from foreshock.data.interval import bars_in, format_duration, parse_instant
+from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.rows import naming, read_rows
+from foreshock.data.show.shown import few, one_line, shown
 from foreshock.data.system.threads import with_one_blas_thread
+from foreshock.data.tables import numbers, parse_times
 from foreshock.detectors.registry import detectors, make_detector
 from foreshock.engine.detection import DetectionReport, Events, detection_report, pooled_report, vus_pr
 from foreshock.engine.features.features import Features
@@ -25,6 +28,7 @@ from foreshock.engine.scores import Scores
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 
 NAB_SOURCE = "https://github.com/numenta/NAB"
+LABELS = Kinds(times=("timestamp",), numbers=("value", "data", "label"), words=("file",))
 SHARED_DATA = "FORESHOCK_SHARED_DATA"
 TSB_FILE = "001_NAB_id_1_Facility_tr_1007_1st_2014.csv"
 PUBLISHED_FILE = "tsb_ad_u_vus_pr_published.csv"
@@ -176,17 +180,18 @@ def read_nab(path: Path, windows: Path) -> Series:
 
     Rows keep the order of the file: a repeated or backward time stamp (a clock change) counts as an ordinary reading. Row r opens
     at the first stamp plus r times the most common step; labelled windows are located by the stamps of the file.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or malformed, or a labelled window is no pair of times, ends before it begins, or holds no row of the
+        series.
     """
     table = _read(path, ["timestamp", "value"])
-    stamps = pd.to_datetime(table["timestamp"]).to_numpy().astype("datetime64[us]")
-    labelled = {Path(name).name: spans for name, spans in json.loads(windows.read_text(encoding="utf-8")).items()}
-    if path.name not in labelled:
-        raise DataError(f"{windows} has no windows of {path.name}; pass the file that belongs to the data")
-    start, stop = [], []
-    for first, last in labelled[path.name]:
-        inside = np.flatnonzero((stamps >= np.datetime64(first)) & (stamps <= np.datetime64(last)))
-        start.append(inside[0])
-        stop.append(inside[-1] + 1)
+    with naming(path):
+        stamps = parse_times(table["timestamp"])
+    spans = [_rows_of(stamps, window, path, windows) for window in _labelled(path, windows)]
+    start, stop = (np.array([span[side] for span in spans], dtype=np.int64) for side in (0, 1))
     steps = np.diff(stamps)
     kinds, counts = np.unique(steps, return_counts=True)
     interval = kinds[np.argmax(counts)].astype("timedelta64[us]")
@@ -194,18 +199,49 @@ def read_nab(path: Path, windows: Path) -> Series:
     return Series(
         path.stem,
         stamps[0] + interval * np.arange(n),
-        table["value"].to_numpy(dtype=np.float64),
+        numbers(table["value"]),
         interval,
-        Events(np.zeros(len(start)), np.array(start), np.array(stop), (n, 1)),
+        Events(np.zeros(len(start)), start, stop, (n, 1)),
         min(int(PROBATION * n), MOST_PROBATION),
         *(int(found.sum()) for found in (steps == zero, steps < zero, steps > interval)),
     )
 
 
+def _labelled(path: Path, windows: Path) -> list[Any]:
+    """The labelled windows of one series of NAB."""
+    try:
+        labelled = json.loads(windows.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{windows} cannot be read as JSON: {one_line(str(error), 160)}; pass NAB's combined_windows.json"
+        ) from error
+    named = {Path(name).name: spans for name, spans in labelled.items()} if isinstance(labelled, dict) else {}
+    if path.name not in named:
+        raise DataError(f"{windows} has no windows of {path.name}; pass the file that belongs to the data")
+    if not isinstance(named[path.name], list):
+        raise DataError(f"{windows} must have a list of windows for {path.name}, got {shown(named[path.name])}; correct it")
+    return named[path.name]
+
+
+def _rows_of(stamps: np.ndarray, window: Any, path: Path, windows: Path) -> tuple[int, int]:
+    """The first row of a labelled window and the first row after it."""
+    try:
+        first, last = (parse_instant(edge) for edge in window)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise DataError(f"{windows}: a window of {path.name} must be two times, got {shown(window)}; correct it") from error
+    inside = np.flatnonzero((stamps >= first) & (stamps <= last))
+    if not inside.size:
+        why = "it ends before it begins" if last < first else f"the series runs from {stamps.min()} to {stamps.max()} with gaps"
+        raise DataError(
+            f"{windows}: the window from {first} to {last} holds no row of {path.name}: {why}; correct it, or remove it"
+        )
+    return int(inside[0]), int(inside[-1]) + 1
+
+
 def read_tsb(path: Path) -> Series:
     """A series of TSB-AD, whose file name holds the number of training rows; times are those of the source series in NAB."""
     table = _read(path, ["Data", "Label"])
-    label = table["Label"].to_numpy() > 0
+    label = numbers(table["Label"]) > 0
     edges = np.diff(np.concatenate([[0], label.astype(np.int8), [0]]))
     start, stop = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     matched = re.search(r"_tr_(\d+)_", path.name)
@@ -214,11 +250,11 @@ def read_tsb(path: Path) -> Series:
     interval = np.timedelta64(300_000_000, "us")
     time = np.datetime64("2014-03-07T03:46", "us") + interval * np.arange(len(table))
     events = Events(np.zeros(len(start)), start, stop, (len(table), 1))
-    return Series(path.stem, time, table["Data"].to_numpy(dtype=np.float64), interval, events, int(matched[1]))
+    return Series(path.stem, time, numbers(table["Data"]), interval, events, int(matched[1]))
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_csv(path)
+    table = read_rows(path, LABELS, "a series")
     missing = [name for name in columns if name not in table]
     if missing or table[columns].isna().any(axis=None):
         raise DataError(f"{path} must have the columns {', '.join(columns)} without gaps, got {few(table.columns)}")

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from foreshock.data.errors import DataError
+from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.rows import read_rows
 from foreshock.data.show.shown import few
-from foreshock.data.tables import parse_times
+from foreshock.data.tables import numbers, parse_times
 from foreshock.data.trades.trades import Trades, read_trades
 
 # A pump is visible if the price rose by more than this fraction within 11 minutes.
 VISIBLE = 0.10
+EVENTS = Kinds(times=("event",), numbers=("max_up_11min",), words=("event_id",))
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,11 @@ class PumpEvent:
 
 def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:
     """The visible pumps, in order of their announced time."""
-    if not Path(events).is_file():
-        raise DataError(f"no such file: {events}; pass the CSV of announced events")
-    table = pd.read_csv(events)
+    table = read_rows(Path(events), EVENTS, "announced events")
     missing = [name for name in ("event_id", "event", "max_up_11min") if name not in table]
     if missing:
         raise DataError(f"{events} lacks the column {', '.join(missing)}; got {few(table.columns)}")
-    visible = table[table["max_up_11min"] > VISIBLE]
+    visible = table[numbers(table["max_up_11min"]) > VISIBLE]
     series = read_trades(trades).split()
     unknown = [name for name in visible["event_id"] if name not in series]
     if unknown:

@@ -12,6 +12,8 @@ import pandas as pd
 from foreshock.benchmarks.pump_alerts import ScoredEvent, outcome
 from foreshock.benchmarks.pump_events import PumpEvent
 from foreshock.data.errors import DataError
+from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.rows import read_rows
 from foreshock.data.tables import parse_times
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.pumps import PUMP_FEATURES, published_pump_features
@@ -42,7 +44,7 @@ def forest_rows(
     ----------
     .. [1] La Morgia, Mei, Sassi and Stefa (2020), Pump and dumps in the Bitcoin era.
     """
-    rows_ = pd.read_csv(labelled)
+    rows_ = read_rows(Path(labelled), Kinds(("date",), tuple(PUMP_FEATURES), ("freq",)), "labelled rows")
     missing = [name for name in ("freq", "date", *PUMP_FEATURES) if name not in rows_]
     if missing:
         raise DataError(f"{labelled} lacks the column {', '.join(missing)}")

@@ -16,6 +16,7 @@ from foreshock.data.interval import Instant
 from foreshock.data.show.shown import shown
 from foreshock.data.store.snapshots import trades_from_store
 from foreshock.data.store.store import Store
+from foreshock.data.tables import bar_columns, bar_table
 from foreshock.data.trades.trades import Trades
 from foreshock.market.fetching import Fetched, fetching_of, symbol_names
 
@@ -128,7 +129,8 @@ def load_bars(
         columns = {name: table[name].to_numpy() for name in table.column_names}
         columns["time"] = columns["time"].astype("datetime64[ms]")
         tables.append(pd.DataFrame({"symbol": one.key.symbol, **columns}))
-    bars = Bars.from_frame(pd.concat(tables, ignore_index=True), timeframe)
+    # The store knows how long its bars are, however far from each other they lie.
+    bars = Bars(**bar_columns(bar_table(pd.concat(tables, ignore_index=True)), timeframe, known_length=True))
     bars = bars.select([one.key.symbol for one in found])
     if not funding:
         return bars

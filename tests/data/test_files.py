@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from foreshock.data import tables
 from foreshock.data.bars import FIELDS, PRICES, Bars
 from foreshock.data.errors import DataError
 from foreshock.data.files import read_bars
@@ -148,7 +149,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["bars.txt", "bars", "bars.tar.gz", "bars.gz", "csv"])
 def test_a_file_of_another_kind_is_refused(name, tmp_path):
     source_refused(
-        "must end in one of .csv, .csv.gz, .parquet, .pq, .feather, .arrow; convert it first", write(tmp_path / name, "a,b")
+        "must end in one of .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow; convert it first",
+        write(tmp_path / name, "a,b"),
     )
 
 
@@ -206,10 +208,12 @@ def test_a_csv_without_commas_is_refused(mark, tmp_path):
 
 def test_rows_longer_than_the_header_are_refused_and_not_shifted(tmp_path):
     """pandas would take the times for an index, and the opens for times."""
-    expected = "rows have more fields than the 6 of the header (time, open, high, low, close, volume); name every column"
-    source_refused(expected, write(tmp_path / "x.csv", HEADER + ROWS.replace("\n", ",\n")))
+    expected = "every row must have the 6 fields of the header (time, open, high, low, close, volume), got "
     source_refused(
-        "Expected 6 fields in line 7, saw 8", write(tmp_path / "y.csv", HEADER + ROWS + "2024-01-01T05:00Z,1,1,1,1,1,1,1\n")
+        f"{expected}7 in line 2 (5 such rows); name every column", write(tmp_path / "x.csv", HEADER + ROWS.replace("\n", ",\n"))
+    )
+    source_refused(
+        f"{expected}8 in line 7 (1 such rows)", write(tmp_path / "y.csv", HEADER + ROWS + "2024-01-01T05:00Z,1,1,1,1,1,1,1\n")
     )
 
 
@@ -249,7 +253,8 @@ def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
     source_refused(
-        "has no file that ends in .csv, .csv.gz, .parquet, .pq, .feather, .arrow; pass a file, or another folder", folder
+        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow; pass a file, or another folder",
+        folder,
     )
 
 
@@ -274,7 +279,8 @@ EPOCHS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 @pytest.mark.parametrize("unit", EPOCHS)
 @pytest.mark.parametrize("dtype", ["int64", "float64", "Int64", "str", "object", "uint64"])
-def test_epochs_of_every_unit_and_type_are_the_same_times(unit, dtype):
+def test_epochs_of_every_unit_and_type_are_the_same_times(unit, dtype, monkeypatch):
+    monkeypatch.setattr(tables, "latest_time", lambda: np.datetime64("2100-01-02", "us"))
     time = pd.date_range("2000-01-01", "2099-12-31", periods=6).round("s")
     epochs = pd.Series(time.astype("datetime64[ns]").astype("int64") // EPOCHS[unit]).astype(dtype)
     for value, expected in zip(epochs, time, strict=True):
@@ -532,8 +538,8 @@ def test_times_off_the_grid_are_refused():
 
 
 def test_a_grid_far_larger_than_its_table_is_refused_before_it_is_built():
-    far = table(6, time=[*pd.date_range(START, periods=5, freq="s"), START + pd.Timedelta("3650D")])
-    source_refused("would have 315360001 rows and 1 symbols for 6 bars; check the times and symbols", far)
+    far = table(6, time=[START - pd.Timedelta("3650D"), *pd.date_range(START, periods=5, freq="s")])
+    source_refused("would have 315360005 rows and 1 symbols for 6 bars; check the times and symbols", far)
     nameless = table(3_000, symbol=[f"trade {i}" for i in range(3_000)])
     source_refused(
         "a 1h grid from 2024-01-01T00:00:00.000000 to 2024-05-04T23:00:00.000000 would have 3000 rows and 3000",

@@ -22,7 +22,6 @@ REASONS: dict[str, tuple[int, str]] = {
     ),
     "data/checks.py": (400, "one kind of function, each a few lines with its doctest: checks of arguments"),
     "data/simulate/book.py": (365, "226 lines of code: one simulator; the rest documents its events and columns"),
-    "data/trades/trades.py": (380, "212 lines of code: trades and how they are read; the rest documents columns"),
     "detectors/neural/base.py": (400, "one base class: a subclass and its reader see the life of a network in one place"),
     "detectors/neural/latent/factors.py": (
         370,

@@ -80,7 +80,7 @@ def test_a_malformed_book_is_refused_in_one_sentence(frame, message):
 
 def test_a_file_that_is_no_book_is_named(tmp_path):
     for name, content, message in [
-        ("a.parquet", b"PAR1 and nothing else", r"a\.parquet cannot be read"),
+        ("a.parquet", b"PAR1 and nothing else", r"a\.parquet: cannot be read as parquet"),
         ("b.csv", b"", r"b\.csv is empty"),
         ("c.xlsx", b"x", "must end in one of"),
         ("d.csv", b"time,close\n2024-01-01,2\n", r"d\.csv: no column of an order book"),

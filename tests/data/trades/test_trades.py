@@ -239,7 +239,7 @@ def test_a_file_that_is_no_table_of_trades_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_trades(tmp_path / "none.parquet")
     for name, content, message in [
-        ("a.parquet", b"PAR1 and nothing else", r"a\.parquet cannot be read"),
+        ("a.parquet", b"PAR1 and nothing else", r"a\.parquet: cannot be read as parquet"),
         ("b.csv", b"", r"b\.csv is empty"),
         ("c.xlsx", b"x", "must end in one of"),
         ("d.csv", b"price,qty\n1,2\n", r"d\.csv: missing column: a time"),

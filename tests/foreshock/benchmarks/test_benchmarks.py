@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from foreshock.benchmarks import common, nab, planted
@@ -16,6 +18,7 @@ from foreshock.detectors.registry import detectors, neural_detectors
 from foreshock.engine.detection import METRICS, auc_pr, vus_pr
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
+from tests.sentences import refused
 
 FAST = ["mad", "pca", "random", "volatility_only"]
 # Of the networks one: what the benchmark does with another is the same, and training it takes seconds.
@@ -189,6 +192,49 @@ def test_doubled_and_backward_stamps_of_nab_are_kept_as_rows_and_counted(nab_fol
         assert (np.diff(series.time) == np.timedelta64(300, "s")).all()
         assert (series.events.start.tolist(), series.events.stop.tolist()) == ([1_490], [1_571])
         assert series.n_train == 360
+
+
+GAPPY = pd.date_range("2014-01-01", periods=300, freq="5min").delete(range(100, 160))
+EDGES = st.integers(-20, 320).map(lambda row: pd.Timestamp("2014-01-01") + row * pd.Timedelta("5min"))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=EDGES, last=EDGES, form=st.sampled_from(["%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%SZ"]))
+@example(first=GAPPY[99] + pd.Timedelta("5min"), last=GAPPY[100] - pd.Timedelta("5min"), form="%Y-%m-%d %H:%M:%S.%f")
+@example(first=GAPPY[0], last=GAPPY[0], form="%Y-%m-%d %H:%M:%S.%f")
+@example(first=GAPPY[-1], last=GAPPY[0], form="%Y-%m-%d %H:%M:%S.%f")
+def test_a_labelled_window_is_the_rows_it_holds_or_is_named(tmp_path, first, last, form):
+    pd.DataFrame({"timestamp": GAPPY, "value": np.arange(len(GAPPY))}).to_csv(tmp_path / "a.csv", index=False)
+    windows = {"real/a.csv": [[first.strftime(form), last.strftime(form)]]}
+    (tmp_path / "w.json").write_text(json.dumps(windows), encoding="utf-8")
+    inside = [row for row, time in enumerate(GAPPY) if first <= time <= last]
+    if inside:
+        events = nab.read_nab(tmp_path / "a.csv", tmp_path / "w.json").events
+        assert (events.start.tolist(), events.stop.tolist()) == ([inside[0]], [inside[-1] + 1])
+    else:
+        why = "it ends before it begins" if last < first else "with gaps"
+        with refused(DataError, "w.json: the window from ", "holds no row of a.csv: ", why):
+            nab.read_nab(tmp_path / "a.csv", tmp_path / "w.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"real/a.csv": [["2014-01-01"]]}', "a window of a.csv must be two times, got"),
+        ('{"real/a.csv": [["2014-01-01", 5]]}', "a window of a.csv must be two times, got"),
+        ('{"real/a.csv": [["yesterday", "2014-01-01"]]}', "a window of a.csv must be two times, got"),
+        ('{"real/a.csv": [null]}', "a window of a.csv must be two times, got None"),
+        ('{"real/a.csv": 3}', "must have a list of windows for a.csv, got 3"),
+        ('{"real/b.csv": []}', "has no windows of a.csv"),
+        ("[]", "has no windows of a.csv"),
+        ("{", "cannot be read as JSON"),
+    ],
+)
+def test_labels_of_another_form_are_refused(content, message, tmp_path):
+    pd.DataFrame({"timestamp": GAPPY, "value": np.arange(len(GAPPY))}).to_csv(tmp_path / "a.csv", index=False)
+    (tmp_path / "w.json").write_text(content, encoding="utf-8")
+    with refused(DataError, message):
+        nab.read_nab(tmp_path / "a.csv", tmp_path / "w.json")
 
 
 def test_nab_features_and_scores_do_not_change_when_later_rows_are_removed(nab_folder, monkeypatch):
