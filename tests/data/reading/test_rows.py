@@ -282,10 +282,14 @@ NAMES = [
 @given(
     names=st.lists(
         st.sampled_from(NAMES) | st.from_regex(r"[0-9A-Za-z.:/+_-]{1,12}", fullmatch=True), min_size=1, max_size=5, unique=True
-    )
+    ),
+    further=st.booleans(),
 )
-def test_a_name_is_read_as_it_is_written_in_every_format(names, tmp_path):
+def test_a_name_is_read_as_it_is_written_in_every_format(names, further, tmp_path):
     frame = pd.DataFrame([[row[0], name, *map(float, row[2:])] for row in rows(4) for name in names], columns=BARS.split(","))
+    if further:
+        # A column whose kind is not known by its name, and of which a value is not known.
+        frame["trades"] = [np.nan, *range(len(frame) - 1)]
     frame.to_csv(tmp_path / "x.csv", index=False)
     frame.to_parquet(tmp_path / "x.parquet")
     frame.astype({"symbol": "category"}).to_feather(tmp_path / "x.feather")
