@@ -107,7 +107,7 @@ def join(folder: Path, tables: Mapping[Path, pd.DataFrame]) -> pd.DataFrame:
     parts = list(tables.values())
     if len(parts) == 1:
         return parts[0]
-    symbol = union_categoricals([part["symbol"] for part in parts])
+    symbol = pd.Series(union_categoricals([part["symbol"] for part in parts]))
     rows = pd.concat([part.drop(columns="symbol") for part in parts], ignore_index=True)
     rows.insert(1, "symbol", symbol)
     return rows
