@@ -10,7 +10,7 @@ from scipy import stats
 
 from foreshock.data.show.facts import Shown
 from foreshock.engine.validation.moves.forward import ForwardMoves
-from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS, Found
+from foreshock.engine.validation.rungs.result import LEVEL, RUNGS, Found
 
 ADDS = "adds information"
 VOLUME_TELLS = "volume tells"

@@ -19,7 +19,7 @@ from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import HorizonMoves
 from foreshock.engine.validation.moves.slices import agreement, rank_stability
-from foreshock.engine.validation.rungs.rungs import Found, RungTest
+from foreshock.engine.validation.rungs.result import Found, RungTest
 from foreshock.engine.validation.surrogates.calibration import measured
 from foreshock.engine.validation.verdict import Surrogate
 from foreshock.exploration.sections import PAIRED, projection

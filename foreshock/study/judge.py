@@ -17,7 +17,8 @@ from foreshock.engine.validation.evidence.ladder import EvidenceTable, evidence_
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import ForwardMoves, MoveTable
 from foreshock.engine.validation.moves.lead_lag import LeadLag, lead_lag
-from foreshock.engine.validation.rungs.rungs import RungTable, RungTest
+from foreshock.engine.validation.rungs.result import RungTest
+from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.selection.multiple import benjamini_hochberg
 from foreshock.engine.validation.surrogates.histories import Surrogates, fit_surrogates
 from foreshock.engine.validation.surrogates.significance import Rescorer, SurrogateTest, run_surrogate_test

@@ -21,7 +21,7 @@ from foreshock.detectors.clusters.regimes import Regimes
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
-from foreshock.engine.validation.rungs.rungs import RUNGS
+from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.verdict import Verdict
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from foreshock.engine.validation.rungs.rungs import RUNGS
+from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.verdict import CALMER, CANDIDATE, FINDINGS, LABELS
 from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY
 

@@ -9,7 +9,7 @@ import pandas as pd
 from foreshock.data.errors import ConfigError
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.validation.moves.lead_lag import CAP
-from foreshock.engine.validation.rungs.rungs import LEAST_EVENTS
+from foreshock.engine.validation.rungs.result import LEAST_EVENTS
 from foreshock.engine.validation.verdict import ADDS, CALMER, CANDIDATE, ECHOES, LEVEL, NOTHING, TOO_FEW, VOLUME_TELLS
 from foreshock.reports.exploration import paths as eda_paths
 from foreshock.reports.parts import format as fmt

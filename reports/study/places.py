@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from foreshock.engine.validation.moves.slices import CROSSED, MIN_RANKED_EVENTS, RANKED, by_forecast, slice_figures
-from foreshock.engine.validation.rungs.rungs import LEVEL
+from foreshock.engine.validation.rungs.result import LEVEL
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header
 from foreshock.reports.study.order import detectors_by_verdict, on_rung

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS
+from foreshock.engine.validation.rungs.result import LEVEL, RUNGS
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header
 from foreshock.reports.study.order import detectors_by_verdict, forecasts_decide, has_surrogates, on_rung

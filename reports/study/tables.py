@@ -22,6 +22,7 @@ from foreshock.reports.study.order import (
 )
 from foreshock.reports.study.rungs import halves
 from foreshock.strategies.identity import RANDOM, STRATEGY
+from foreshock.strategies.luck import RUIN
 
 # Note below a detector's name, by its role.
 DETECTOR_ROLES = {"detector": "", "baseline": "baseline", "oracle": "the truth"}
@@ -277,6 +278,7 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
                 cell(drawn.get("percentile"), fmt.percent),
                 Cell(fmt.interval(drawn.get("interval") or [None, None], fmt.percent)),
                 cell(drawn.get("n_draws"), fmt.count),
+                cell(drawn.get("widening"), fmt.ratio),
             ]
         )
     columns = [
@@ -287,14 +289,20 @@ def timing_table(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
         Column("Draws beaten", "share of draws"),
         Column("Draws beaten", "95 % interval"),
         Column("n draws"),
+        Column("Widened", "spread of the draws, times"),
     ]
     return Table("timing-table", "Total return against random timing of the same exposure", columns, rows)
 
 
 def draw_quantiles(drawn: Mapping[str, Any], levels: tuple[float, ...]) -> list[float | None]:
-    """Quantiles of the total returns of the random draws; None if no draw is known."""
+    """Quantiles of the total returns of the random draws, widened as they are counted; None if no draw is known."""
     returns = np.array([value for value in drawn.get("total_returns") or [] if value is not None], dtype=float)
-    return [float(value) for value in np.quantile(returns, levels)] if returns.size else [None] * len(levels)
+    if not returns.size:
+        return [None] * len(levels)
+    # Quantiles pass through an increasing function, so that those of returns are those of log returns.
+    logs = np.log(np.maximum(1 + returns, RUIN))
+    wide = drawn.get("widening") if fmt.known(drawn.get("widening")) else 1.0
+    return [float(value) for value in np.expm1(np.quantile(logs.mean() + (logs - logs.mean()) * wide, levels))]
 
 
 def alert_table(results: Mapping[str, Any]) -> Table:

@@ -38,10 +38,6 @@ REASONS: dict[str, tuple[int, str]] = {
         380,
         "201 lines of code: one computation and its documented result",
     ),
-    "engine/validation/rungs/rungs.py": (
-        450,
-        "one test and its documented result, over one shared table",
-    ),
     "engine/validation/surrogates/histories.py": (370, "227 lines of code: one model of histories, with its formulas and papers"),
     "engine/validation/surrogates/significance.py": (
         410,

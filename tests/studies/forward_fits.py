@@ -21,7 +21,8 @@ from foreshock.data.quality.clean import clean
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.scores import Scores, Threshold
 from foreshock.engine.validation.judging import Judging
-from foreshock.engine.validation.rungs.rungs import LEVEL, RungTable, RungTest
+from foreshock.engine.validation.rungs.result import LEVEL, RungTest
+from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.study.side_by_side import walk_forward_each
 from foreshock.study.study import Study
 
@@ -41,7 +42,7 @@ def both_tests(bars: Bars, scores: dict[str, Scores], threshold: Threshold, sett
     """
     signals = {label: found.signals(threshold) for label, found in scores.items()}
     across, forward = (RungTable(bars, replace(setting, forward=choice), threshold) for choice in (False, True))
-    judged = across.state.row >= setting.first
+    judged = across.measured.state.row >= setting.first
     for rung, forecast in across.forecasts.items():
         missing = np.isnan(forward.forecasts[rung].values[judged]).any(axis=1) & ~np.isnan(forecast.values[judged]).any(axis=1)
         if missing.any():

@@ -20,7 +20,8 @@ from foreshock.engine.scores import Scores
 from foreshock.engine.statistics.proportions import wilson
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging
-from foreshock.engine.validation.rungs.rungs import RUNGS, RungTable
+from foreshock.engine.validation.rungs.result import RUNGS
+from foreshock.engine.validation.rungs.rungs import RungTable
 from tests.studies.nulls import FOUR_SYMBOLS, LAWS, history
 from tests.studies.resumable import parser_of, resume
 

@@ -1,4 +1,4 @@
-from .rungs import ControlFound as ControlFound
-from .rungs import Found as Found
+from .result import ControlFound as ControlFound
+from .result import Found as Found
+from .result import RungTest as RungTest
 from .rungs import RungTable as RungTable
-from .rungs import RungTest as RungTest

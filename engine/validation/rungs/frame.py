@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from foreshock.engine.validation.rungs.rungs import RungTest
+from foreshock.engine.validation.rungs.result import RungTest
 
 COLUMNS = ("n_events", "ratio", "z_raw", "z", "p", "q", "bias", "spread", "detectable", "reason")
 

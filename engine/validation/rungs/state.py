@@ -85,7 +85,9 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
     marks = telling(marks)
     windows = _windows(bars.n_bars, max(horizons))
     typical = typical_move(bars)
-    known = ~np.isnan(bars.close) & ~np.isnan(typical)
+    row, symbol = known_lines(bars)
+    known = np.zeros(bars.shape, bool)
+    known[row, symbol] = True
     with np.errstate(divide="ignore", invalid="ignore"):
         price, linear = _price_inputs(bars, typical, windows, horizons)
         seen: dict[str, np.ndarray] = {}
@@ -100,7 +102,6 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
                     linear.add(f"market_{name}")
         paths = [moves_after(bars, horizon, delay).path for horizon in horizons]
         target = [np.log(path / typical + FLOOR * h)[known] for path, h in zip(paths, horizons, strict=True)]
-    row, symbol = np.nonzero(known)
     inputs = {name: np.ascontiguousarray(values[known]) for name, values in (price | seen).items()}
     return State(
         bars.n_bars,
@@ -114,6 +115,11 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
         tuple(horizons),
         hour_cells(bars.time, bars.interval)[0][row],
     )
+
+
+def known_lines(bars: Bars) -> tuple[np.ndarray, np.ndarray]:
+    """Row and symbol of each line of a state: the bars that are known of symbols whose price ever changed."""
+    return np.nonzero(~np.isnan(bars.close) & ~np.isnan(typical_move(bars)))
 
 
 def usual_marks(bars: Bars) -> dict[str, np.ndarray]:

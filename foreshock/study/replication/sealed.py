@@ -16,7 +16,8 @@ from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.trials.hold_out import HoldOut
 from foreshock.engine.trials.ledger import OPENING, Ledger
 from foreshock.engine.validation.moves.forward import check_moves_fit
-from foreshock.engine.validation.rungs.rungs import LEVEL, RungTable, RungTest
+from foreshock.engine.validation.rungs.result import LEVEL, RungTest
+from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.selection.multiple import holm
 from foreshock.plain import plain
 from foreshock.progress import progress_bar

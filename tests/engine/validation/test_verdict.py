@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foreshock.engine.validation.moves.forward import ForwardMoves, HorizonMoves
-from foreshock.engine.validation.rungs.rungs import Found
+from foreshock.engine.validation.rungs.result import Found
 from foreshock.engine.validation.verdict import FINDINGS, LABELS, Surrogate, Verdict, decide
 
 NAN = float("nan")

@@ -11,7 +11,8 @@ import pytest
 
 import foreshock as fs
 from foreshock.engine.trials.ledger import OPENING, SEAL, TRIAL
-from foreshock.engine.validation.rungs.rungs import LEVEL, RUNGS, RungTable
+from foreshock.engine.validation.rungs.result import LEVEL, RUNGS
+from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.reports.study import sealed as sealed_tables
 from foreshock.reports.study.page import facts, headline
 from foreshock.study.config import parse_study

@@ -13,7 +13,8 @@ from foreshock.engine.validation.rungs.controls import control_scores, control_s
 from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
 from foreshock.engine.validation.rungs.gain import ForecastErrors
-from foreshock.engine.validation.rungs.rungs import RUNGS, RungTable
+from foreshock.engine.validation.rungs.result import RUNGS
+from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.rungs.state import known_state, max_known, mean_known, season_nb, since_nb
 from tests.studies.nulls import history
 from tests.studies.verdict_power import RULE, Planted, simulate
@@ -111,7 +112,7 @@ def test_a_forward_forecast_knows_nothing_of_later_targets(state):
 def test_the_table_of_a_forward_setting_has_forward_forecasts_whatever_the_cache_holds(bars):
     across, forward = (RungTable(bars, replace(SETTING, forward=choice), RULE) for choice in (False, True))
     for rung, forecast in forward.forecasts.items():
-        wanted = cross_fit(forward.state, rung == "volume", SETTING.first, SETTING.seed, forward=True)
+        wanted = cross_fit(forward.measured.state, rung == "volume", SETTING.first, SETTING.seed, forward=True)
         np.testing.assert_array_equal(forecast.values, wanted.values)
         assert not np.allclose(forecast.values[1_000:], across.forecasts[rung].values[1_000:])
 
@@ -203,11 +204,34 @@ def test_alerts_from_outside_before_larger_moves_are_found_at_both_rungs(planted
         assert min(best.halves) > 1.1
 
 
-def test_a_second_table_has_the_same_figures_from_the_cache(planted, monkeypatch):
+def test_a_second_table_has_the_same_figures_from_the_cache_and_computes_nothing(planted, monkeypatch):
     bars, signals, table = planted
-    monkeypatch.setattr("foreshock.engine.validation.rungs.rungs.cross_fit", None)
-    again = RungTable(bars, SETTING, RULE)
-    assert again.test({"outside": signals}).found == table.test({"outside": signals}).found
+    scores = {"outside": Scores(bars.time, bars.symbols, signals.active + 0.0, bars.interval)}
+    wanted = table.test({"outside": signals}, scores)
+    for name in ("known_state", "cross_fit", "EventEffects", "ForecastErrors"):
+        monkeypatch.setattr(f"foreshock.engine.validation.rungs.measured.{name}", None)
+    found = RungTable(bars, SETTING, RULE).test({"outside": signals}, scores)
+    assert found.found == wanted.found
+    assert found.controls == wanted.controls
+    for rung, by_input in wanted.gains["outside"].items():
+        assert list(by_input) == ["alert", "score"]
+        for given, gain in by_input.items():
+            np.testing.assert_array_equal(found.gains["outside"][rung][given].r2, gain.r2)
+
+
+@pytest.mark.parametrize("change", ["close", "volume", "delay", "horizons"])
+def test_nothing_of_another_history_or_setting_is_taken_from_the_cache(planted, change):
+    bars, _, table = planted
+    setting = SETTING
+    if change in ("close", "volume"):
+        values = getattr(bars, change).copy()
+        values[700, 0] *= 1.0001 if change == "close" else 2.0
+        bars = replace(bars, **{change: values, "high": np.maximum(bars.high, values)} if change == "close" else {change: values})
+    else:
+        setting = replace(SETTING, **{change: 2 if change == "delay" else ("1h", "6h")})
+    forecast = RungTable(bars, setting, RULE).forecasts["volume"].values
+    before = table.forecasts["volume"].values
+    assert forecast.shape != before.shape or not np.array_equal(forecast, before, equal_nan=True)
 
 
 def test_volume_spikes_without_a_trace_in_the_price_are_told_by_the_second_rung():

@@ -10,7 +10,8 @@ from foreshock.engine.scores import Signals, thin
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.effects import EventEffects, SymbolLines, in_cooldown
-from foreshock.engine.validation.rungs.rungs import LEAST_EVENTS, RUNGS, RungTable
+from foreshock.engine.validation.rungs.result import LEAST_EVENTS, RUNGS
+from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.rungs.slices import sliced_effects
 
 SETTING = Judging(("1h", "12h"), "12h", first=500)
@@ -23,17 +24,17 @@ def table() -> RungTable:
 
 @pytest.fixture(scope="module")
 def alerts(table) -> Signals:
-    bars, rng = table.bars, np.random.default_rng(0)
+    bars, rng = table.measured.bars, np.random.default_rng(0)
     active, decided = rng.random(bars.shape) < 0.03, rng.random(bars.shape) < 0.95
     return Signals(bars.time, bars.symbols, active & decided, np.ones(bars.shape), decided, bars.interval)
 
 
 @pytest.fixture(scope="module")
 def masks(table) -> list[np.ndarray]:
-    rows, rng = np.arange(table.bars.n_bars)[:, None], np.random.default_rng(1)
+    rows, rng = np.arange(table.measured.bars.n_bars)[:, None], np.random.default_rng(1)
     early = rows < 1_400
     asset = np.array([[False, True, False]])
-    return [early, ~early, asset, early & asset, rng.random(table.bars.shape) < 0.4]
+    return [early, ~early, asset, early & asset, rng.random(table.measured.bars.shape) < 0.4]
 
 
 def alone(test: EventEffects, alerts: Signals, mask: np.ndarray):
@@ -52,7 +53,7 @@ def alone(test: EventEffects, alerts: Signals, mask: np.ndarray):
 
 @pytest.mark.parametrize("horizon", [0, 1])
 def test_slices_at_once_are_the_test_of_each_alone(table, alerts, masks, horizon):
-    test = table.parts[RUNGS[0]].effects
+    test = table.measured.regression(RUNGS[0])
     for mask, found in zip(masks, sliced_effects(test, alerts, masks, horizon), strict=True):
         direct = alone(test, alerts, mask)
         assert found.n_events == direct.n_events > LEAST_EVENTS
@@ -62,7 +63,7 @@ def test_slices_at_once_are_the_test_of_each_alone(table, alerts, masks, horizon
 
 def test_a_slice_of_everything_is_the_whole(table, alerts):
     everything = np.ones((1, 1), bool)
-    test = table.parts[RUNGS[0]].effects
+    test = table.measured.regression(RUNGS[0])
     (found,), whole = sliced_effects(test, alerts, [everything], 1), test.of(alerts.active, alerts.decided)[0]
     assert found.state[0] == pytest.approx(whole.state[1], rel=1e-6)
     assert found.profile == pytest.approx(whole.profile, rel=1e-6)
@@ -88,7 +89,7 @@ def test_few_events_have_a_count_and_no_ratio(table, alerts):
 
 
 def test_a_forecast_that_errs_in_a_slice_is_no_effect_of_the_alerts_there(table, alerts, masks):
-    test, (early, *_) = table.parts[RUNGS[0]].effects, masks
+    test, (early, *_) = table.measured.regression(RUNGS[0]), masks
     louder = copy(test)
     middle = (test.first + test.n_rows) // 2
     louder.symbols = [
