@@ -36,6 +36,9 @@ class Bars(Shown):
         Length of a bar.
     extras : dict of str to ndarray of float64, shape (n_bars, n_symbols)
         Further columns such as ``trade_count``, ``quote_volume``, ``taker_buy_volume`` or ``funding_rate``.
+    broken : bool
+        Whether time may jump by several intervals where no symbol is known, because nobody watched: the row before a jump must be
+        unknown, so that no return crosses it.
 
     Raises
     ------
@@ -62,6 +65,7 @@ class Bars(Shown):
     volume: np.ndarray
     interval: np.timedelta64
     extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    broken: bool = False
 
     def __post_init__(self) -> None:
         check_array("open", self.open)
@@ -70,6 +74,7 @@ class Bars(Shown):
         check_array("close", self.close)
         check_array("volume", self.volume)
         check_mapping("extras", self.extras)
+        check_switch("broken", self.broken)
         set_ = object.__setattr__
         check_times("time", self.time)
         check_names("symbols", self.symbols)
@@ -90,7 +95,11 @@ class Bars(Shown):
     def _check_grid(self) -> None:
         if np.isnat(self.time).any():
             raise DataError(f"bar times must be known, got NaT in row {int(np.argmax(np.isnat(self.time)))}; remove that bar")
-        wrong = np.flatnonzero(np.diff(self.time) != self.interval)
+        step = np.diff(self.time)
+        wrong = np.flatnonzero(step != self.interval)
+        if self.broken:
+            jump = (step > self.interval) & (step % self.interval == np.timedelta64(0)) & np.isnan(self.close[:-1]).all(axis=1)
+            wrong = np.flatnonzero((step != self.interval) & ~jump)
         if wrong.size:
             row = int(wrong[0])
             raise DataError(

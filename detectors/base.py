@@ -88,7 +88,7 @@ class Detector(ShownParameters, BaseEstimator):
         self._check_fitted()
         refuse_infinite(features)
         learned = getattr(self, "symbols_", None)
-        if learned and features.symbols and set(learned).isdisjoint(features.symbols):
+        if learned and features.symbols and not features.comparable and set(learned).isdisjoint(features.symbols):
             raise ConfigError(
                 f"{self.name} was fitted on {few(learned, 3)} and knows none of {few(features.symbols, 3)}; each has "
                 f"its own scale, so fit the detector on these symbols"

@@ -83,7 +83,7 @@ class Ensemble(Detector):
         for member, state, ranked in zip(self._members(), self.states_, self.ranked_, strict=True):
             scores = member.restore(state).score(features).values
             for i, symbol in enumerate(features.symbols):
-                known = symbol in self.symbols_
+                known = symbol in self.symbols_ or (self.pool and features.comparable)
                 total[:, i] += rank(scores[:, i], ranked[0 if self.pool else self.symbols_.index(symbol)]) if known else np.nan
         return total / len(self.states_)
 

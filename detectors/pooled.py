@@ -42,7 +42,7 @@ class PooledDetector(ModelDetector):
                 out[mask] = function(rows, self.models_[0])
             return out
         for i, group in enumerate(_by_symbol(rows, mask)):
-            if len(group):
+            if len(group) and features.symbols[i] in self.symbols_:
                 out[mask[:, i], i] = function(group, self.models_[self.symbols_.index(features.symbols[i])])
         return out
 

@@ -18,7 +18,8 @@ class Random(Detector):
 
     A row's score is a hash of its time and the key, so later rows, other symbols and the length of the history do not change it.
     The key is a hash of which features rose from each training row to the next, so that neither the name nor the order of symbols
-    nor the unit of prices matters. Rows in which every feature is unknown get NaN, as does a symbol without training rows.
+    nor the unit of prices matters. Rows in which every feature is unknown get NaN, as does a symbol without training rows, unless
+    features of different symbols are comparable: then its key is a hash of its name.
 
     Parameters
     ----------
@@ -45,6 +46,10 @@ class Random(Detector):
 
     def _score(self, features: Features) -> np.ndarray:
         keys = dict(zip(self.symbols_, self.keys_, strict=True))
+        if features.comparable:
+            drawn = (hashlib.sha256(f"{self.seed}/{symbol}".encode()).digest()[:8] for symbol in features.symbols)
+            fresh = {name: np.uint64(int.from_bytes(key, "little")) for name, key in zip(features.symbols, drawn, strict=True)}
+            keys = fresh | {name: key for name, key in keys.items() if key != NO_KEY}
         chosen = np.array([keys.get(symbol, NO_KEY) for symbol in features.symbols], dtype=np.uint64)
         x = features.time.astype(np.int64).astype(np.uint64)[:, None] ^ chosen[None, :]
         score = (_mix(x) >> np.uint64(11)) * 2.0**-53

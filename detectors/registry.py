@@ -38,6 +38,7 @@ _TABLE = {
     # Baselines, listed last.
     "random": ".random:Random",
     "volatility_only": ".statistical.rolling:VolatilityOnly",
+    "range_only": ".statistical.rolling:RangeOnly",
 }
 PYOD = "pyod:"
 PRETRAINED = "pretrained:"

@@ -66,7 +66,7 @@ class RobustScaler:
         return cls(features.symbols, features.names, center, scale)
 
     def transform(self, features: Features) -> np.ndarray:
-        """Standardised features, shape (n_rows, n_symbols, n_features); NaN for symbols absent from training."""
+        """Standardised features, shape (n_rows, n_symbols, n_features); symbols absent from training as ``with_others`` says."""
         center, scale = self._of(features)
         return (features.values - center) / scale
 
@@ -75,15 +75,27 @@ class RobustScaler:
         return _complete_nb(features.values, *self._of(features))
 
     def _of(self, features: Features) -> tuple[np.ndarray, np.ndarray]:
-        """Centres and scales of the symbols of ``features``; NaN for symbols absent from training."""
+        """Centres and scales of the symbols of ``features``; for symbols absent from training see ``with_others``."""
         if features.names != self.names:
             raise ConfigError(
                 f"the detector was fitted on the features {few(self.names)}, got {few(features.names)}; "
                 f"score the same features, or fit again"
             )
         rows = [self.symbols.index(name) if name in self.symbols else -1 for name in features.symbols]
-        unknown = np.full((1, len(self.names)), np.nan)
-        return np.vstack([self.center, unknown])[rows], np.vstack([self.scale, unknown])[rows]
+        return with_others(self.center, features)[rows], with_others(self.scale, features)[rows]
+
+
+def with_others(learned: np.ndarray, features: Features) -> np.ndarray:
+    """Values of each symbol, (n_symbols, n_columns), and below them those of a symbol that was not among them.
+
+    They are not known, or, where features of different symbols have the same meaning, the median over the symbols; symbols with too
+    few training rows have them too.
+    """
+    if not features.comparable:
+        return np.vstack([learned, np.full((1, learned.shape[1]), np.nan)])
+    known = learned[~np.isnan(learned).all(axis=1)]
+    middle = np.nanmedian(known, axis=0, keepdims=True) if len(known) else np.full((1, learned.shape[1]), np.nan)
+    return np.vstack([np.where(np.isnan(learned), middle, learned), middle])
 
 
 def content_order(time: np.ndarray, *stages: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -94,6 +94,11 @@ from .engine.risk.forecasts.var_tests import var_backtest as var_backtest
 from .engine.risk.performance import performance as performance
 from .engine.scores import Scores as Scores
 from .engine.scores import Signals as Signals
+from .engine.sources.bars import BarSource as BarSource
+from .engine.sources.books import BookSource as BookSource
+from .engine.sources.given import FeatureSource as FeatureSource
+from .engine.sources.source import Source as Source
+from .engine.sources.windows import WindowSource as WindowSource
 from .engine.thresholds.conformal import AdaptiveConformal as AdaptiveConformal
 from .engine.thresholds.contract import check_threshold_rule as check_threshold_rule
 from .engine.thresholds.peaks import PeaksOverThreshold as PeaksOverThreshold

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from foreshock.data.bars import Bars
 from foreshock.data.checks import check_array, check_each, check_integer, check_path, check_rows, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
@@ -210,6 +211,55 @@ class Book(Shown):
                 f"for {len(self)} snapshots; check the times, or pass the right interval"
             )
         return rows, grid_start(self.time[0], self.interval)
+
+    def to_bars(self, price: str = "midpoint") -> Bars:
+        """Bars of the book's price, on its regular grid; a row without a snapshot is NaN.
+
+        A bar opens at the price of the row before and closes at its own; in the first row, and after a row without a snapshot, it
+        has its own price alone. Its volume is the value that was traded against the levels, over the price; NaN where that is not
+        known.
+
+        Parameters
+        ----------
+        price : str
+            ``"midpoint"``, or ``"microprice"``: the best prices weighted by the value at the other side.
+
+        Raises
+        ------
+        ConfigError
+            If the price has another name.
+        DataError
+            If the book has no such price in any row, or two snapshots fall into one interval.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> fs.simulate_book(seed=1, n_rows=60).book.to_bars()
+        Bars(SIM/USDT, 60 bars of 5s, 2024-01-01T00:00:00 to 2024-01-01T00:04:55)
+        """
+        if price not in ("midpoint", "microprice"):
+            raise ConfigError(f"price must be 'midpoint' or 'microprice', got {shown(price)}")
+        known = self.midpoint
+        if price == "microprice":
+            (bid, ask), best = self.price[:, :, 0].T, self.notional[:, :, 0]
+            size = best / self.price[:, :, 0]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                known = (bid * size[:, 1] + ask * size[:, 0]) / size.sum(axis=1)
+        if np.isnan(known).all():
+            raise DataError(f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices")
+        at, start = self.grid_rows()
+        close, traded = np.full((2, int(at[-1]) + 1), np.nan)
+        close[at], traded[at] = known, np.where(np.isnan(self.market_notional).all(axis=(1, 2)), np.nan, self._traded())
+        before = np.concatenate([[np.nan], close[:-1]])
+        opened = np.where(np.isnan(before) | np.isnan(close), close, before)
+        time = start + np.arange(len(close)) * self.interval
+        high, low = np.maximum(opened, close), np.minimum(opened, close)
+        return Bars(
+            time, (self.symbol,), opened, high, low, close, np.where(np.isnan(close), np.nan, traded / close), self.interval
+        )
+
+    def _traded(self) -> np.ndarray:
+        return np.nansum(self.market_notional, axis=(1, 2))
 
     def to_frame(self) -> pd.DataFrame:
         """Flat table: ``time`` and ``BOOK_COLUMNS``."""

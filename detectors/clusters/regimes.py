@@ -19,10 +19,13 @@ from foreshock.detectors.pooled import PooledDetector
 from foreshock.detectors.reconstruction.pca import principal_components
 from foreshock.detectors.scaling import CLIP
 from foreshock.engine.features.features import Features
+from foreshock.engine.features.roles import default_column
 from foreshock.engine.out_of_sample.splits import WalkForward
 
 REGIMES = ("calm", "high volatility", "bullish momentum", "bearish")
 UNKNOWN = np.int8(-1)
+# Features that name regimes by default; features that lack one have another that stands nearest to it.
+VOLATILITY, TREND = "volatility_20", "return_24"
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,7 +106,7 @@ class KMeansRegime(PooledDetector):
     name = "kmeans_regime"
 
     def __init__(
-        self, n_regimes: int = 4, volatility: str = "volatility_20", trend: str = "return_24", pool: bool = True, seed: int = 0
+        self, n_regimes: int = 4, volatility: str = VOLATILITY, trend: str = TREND, pool: bool = True, seed: int = 0
     ) -> None:
         self.n_regimes = n_regimes
         self.volatility = volatility
@@ -159,8 +162,10 @@ class KMeansRegime(PooledDetector):
     def _check(self, features: Features) -> None:
         if self.n_regimes not in (3, 4):
             raise ConfigError(f"n_regimes must be 3 or 4, got {self.n_regimes}")
-        features.index(self.volatility)
-        features.index(self.trend)
+        self._named_by = tuple(
+            default_column(features, name) if name == usual else features.names[features.index(name)]
+            for name, usual in ((self.volatility, VOLATILITY), (self.trend, TREND))
+        )
 
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
         from sklearn.cluster import KMeans
@@ -181,7 +186,7 @@ class KMeansRegime(PooledDetector):
 
     def _order(self, centroids: np.ndarray) -> list[int]:
         """Which centroid is calm, which high volatility, and so on."""
-        volatility, trend = (centroids[:, self.names_.index(name)] for name in (self.volatility, self.trend))
+        volatility, trend = (centroids[:, self.names_.index(name)] for name in self._named_by)
         high = int(volatility.argmax())
         others = [i for i in range(self.n_regimes) if i != high]
         calm = min(others, key=lambda i: volatility[i] if self.n_regimes == 4 else trend[i])

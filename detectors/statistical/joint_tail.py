@@ -9,8 +9,11 @@ import numpy as np
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.detectors.base import Detector
-from foreshock.detectors.scaling import MIN_ROWS
+from foreshock.detectors.scaling import MIN_ROWS, with_others
 from foreshock.engine.features.features import Features
+from foreshock.engine.features.roles import default_column
+
+DEFAULT_COLUMNS = ("range", "volume_ratio_20")
 
 
 class JointTail(Detector):
@@ -34,9 +37,7 @@ class JointTail(Detector):
     name = "joint_tail"
     learned = ("symbols_", "scale_")
 
-    def __init__(
-        self, columns: Sequence[str] = ("range", "volume_ratio_20"), scales: Sequence[float] | None = None, q: float = 0.99
-    ) -> None:
+    def __init__(self, columns: Sequence[str] = DEFAULT_COLUMNS, scales: Sequence[float] | None = None, q: float = 0.99) -> None:
         self.columns = columns
         self.scales = scales
         self.q = q
@@ -44,7 +45,7 @@ class JointTail(Detector):
     def _fit(self, features: Features) -> None:
         if not self.columns or not 0 < self.q < 1:
             raise ConfigError(f"joint_tail needs at least one column and q between 0 and 1, got {shown(self.columns)} and {self.q}")
-        x = features.select(self.columns).values
+        x = features.select(self._columns(features)).values
         if self.scales is not None:
             if len(self.scales) != len(self.columns) or min(self.scales) <= 0:
                 raise ConfigError(f"scales must be one positive number for each of {shown(self.columns)}, got {shown(self.scales)}")
@@ -57,6 +58,10 @@ class JointTail(Detector):
         self.symbols_, self.scale_ = features.symbols, scale
 
     def _score(self, features: Features) -> np.ndarray:
-        unknown = np.full((1, len(self.columns)), np.nan)
         rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
-        return (features.select(self.columns).values / np.vstack([self.scale_, unknown])[rows]).min(axis=2)
+        return (features.select(self._columns(features)).values / with_others(self.scale_, features)[rows]).min(axis=2)
+
+    def _columns(self, features: Features) -> list[str]:
+        """The columns; of the default ones, those that stand nearest to them in features that lack them."""
+        usual = tuple(self.columns) == DEFAULT_COLUMNS
+        return [default_column(features, name) if usual else name for name in self.columns]

@@ -10,6 +10,7 @@ import numpy as np
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
+from foreshock.engine.features.roles import default_column
 from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_mean_deviation_nb, rolling_quantiles_nb
 from foreshock.engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
 from foreshock.engine.statistics.variation import MEAN_DEVIATION, QUARTILES, exceeds_rounding
@@ -38,15 +39,20 @@ class _RollingDetector(Detector):
 
     def _fit(self, features: Features) -> None:
         _check_window("window", self.window, 2)
-        for name in self.columns:
+        for name in self._columns(features):
             features.index(name)
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
         score = np.full((features.n_rows, len(features.symbols)), np.nan)
-        for name in self.columns:
+        for name in self._columns(features):
             score = np.fmax(score, self._score_column(features.column(name), features.start_row % self.window))
         return score
+
+    def _columns(self, features: Features) -> list[str]:
+        """The columns; of the default ones, those that stand nearest to them in features that lack them."""
+        usual = tuple(self.columns) == DEFAULT_COLUMNS
+        return list(dict.fromkeys(default_column(features, name) if usual else name for name in self.columns))
 
     @abstractmethod
     def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
@@ -124,12 +130,12 @@ class RollingVolatility(Detector):
         return self.long - 1
 
     def _fit(self, features: Features) -> None:
-        features.index("log_return")
+        default_column(features, "log_return")
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("short", self.short, 2)
         _check_window("long", self.long, self.short + 1)
-        returns = features.column("log_return")
+        returns = features.column(default_column(features, "log_return"))
         short, long = (rolling_moments_nb(returns, n, 2, features.start_row % n)[1] for n in (self.short, self.long))
         return _divide(short, long)
 
@@ -154,11 +160,40 @@ class VolatilityOnly(Detector):
         return self.window - 1
 
     def _fit(self, features: Features) -> None:
-        features.index("log_return")
+        default_column(features, "log_return")
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
-        return rolling_moments_nb(features.column("log_return"), self.window, 2, features.start_row % self.window)[1]
+        returns = features.column(default_column(features, "log_return"))
+        return rolling_moments_nb(returns, self.window, 2, features.start_row % self.window)[1]
+
+
+class RangeOnly(Detector):
+    """Baseline: trailing mean of the range of the bars; where no feature is a range, of the absolute returns.
+
+    Parameters
+    ----------
+    window : int
+        Length of the window in rows, at least 2; it includes the scored row.
+    """
+
+    name = "range_only"
+    role = "baseline"
+
+    def __init__(self, window: int = 24) -> None:
+        self.window = window
+
+    @property
+    def lookback(self) -> int:
+        return self.window - 1
+
+    def _fit(self, features: Features) -> None:
+        default_column(features, "range")
+
+    def _score(self, features: Features) -> np.ndarray:
+        _check_window("window", self.window, 2)
+        size = np.abs(features.column(default_column(features, "range")))
+        return rolling_mean_nb(size, self.window, features.start_row % self.window)
 
 
 def _check_window(name: str, window: int, least: int) -> None:

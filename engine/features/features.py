@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_names, check_times, check_type, did_you_mean
+from foreshock.data.checks import check_array, check_names, check_switch, check_times, check_type, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import absolute_row
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
@@ -31,6 +31,9 @@ class Features(Shown):
         NaN means not known.
     interval : timedelta64[us]
         Length of a row.
+    comparable : bool
+        Whether features of different symbols have the same meaning, so that a symbol that a detector was not fitted on is scored by
+        the scale of the others; otherwise it is not scored.
 
     Raises
     ------
@@ -55,9 +58,11 @@ class Features(Shown):
     names: tuple[str, ...]
     values: np.ndarray
     interval: np.timedelta64
+    comparable: bool = False
 
     def __post_init__(self) -> None:
         check_array("values", self.values)
+        check_switch("comparable", self.comparable)
         check_times("time", self.time)
         check_names("symbols", self.symbols)
         check_names("names", self.names)

@@ -48,8 +48,10 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
             log(last price / last price one window, or w windows, before).
         ``trade_count``, ``volume``, ``avg_trade_size``, ``volatility``, ``rush_orders``
             The column of ``TradeWindows`` itself.
-        ``buy_share``
-            Volume of buys / volume.
+        ``range``
+            log(highest / lowest price of the window); 0 in a window without a trade.
+        ``buy_share``, ``buy_share_w``
+            Volume of buys / volume, in one window or in the last w.
         ``rush_orders_w``, ``buy_quote_volume_w``
             Sum over the last w windows; ``buy_quote_volume`` in quote currency.
         ``volatility_w``
@@ -157,7 +159,8 @@ def _burst(rows: Rows, short: int, long: int) -> np.ndarray:
 
 # Columns of the windows that features use; their log_return is not used, because it is the move within a window.
 _FIELDS = (
-    "close", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders", "buy_volume", "buy_quote_volume",
+    "close", "high", "low", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders", "buy_volume",
+    "buy_quote_volume",
 )  # fmt: skip
 _SERIES: dict[str, Callable[[Rows], np.ndarray]] = {
     "log_price": lambda rows: np.log(rows.filled("close")),
@@ -168,6 +171,7 @@ _PLAIN: dict[str, Callable[[Rows], np.ndarray]] = {
         name: lambda rows, name=name: rows.series(name)
         for name in ("log_return", "trade_count", "volume", "avg_trade_size", "volatility", "rush_orders")
     },
+    "range": lambda rows: np.where(rows.series("trade_count") > 0, np.log(rows.series("high") / rows.series("low")), 0.0),
     "buy_share": lambda rows: rows.series("buy_volume") / positive(rows.series("volume")),
 }
 # The shortest lookback in windows, and the formula.
@@ -175,6 +179,7 @@ _WINDOWED: dict[str, tuple[int, Callable[[Rows, int], np.ndarray]]] = {
     "return": (1, lambda rows, w: rows.series("log_price") - rows.lagged("log_price", w)),
     "rush_orders": (1, lambda rows, w: rows.sums("rush_orders", w)),
     "buy_quote_volume": (1, lambda rows, w: rows.sums("buy_quote_volume", w)),
+    "buy_share": (1, lambda rows, w: rows.sums("buy_volume", w) / positive(rows.sums("volume", w))),
     "volatility": (2, lambda rows, w: rows.moments("log_return", w)[1]),
     "volume_ratio": (2, lambda rows, w: _ratio(rows, "volume", w)),
     "trade_count_ratio": (2, lambda rows, w: _ratio(rows, "trade_count", w)),

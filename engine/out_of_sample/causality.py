@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,8 @@ from foreshock.data.checks import check_function, check_integer, check_number, c
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
+
+History = TypeVar("History")
 
 
 @dataclass(frozen=True)
@@ -159,17 +162,34 @@ def audit(
             f"the audit needs bars after row {first} to cut away and at least one cut, got {bars.n_bars} bars and {n_cuts} cuts; "
             f"pass more bars"
         )
+    return gate(compute, bars, bars.n_bars, Bars.head, corrupt_from, n_cuts, first, tolerance, at_open, seed, on_cut)
+
+
+def gate(
+    compute: Callable[[Any], np.ndarray | Mapping[str, np.ndarray]],
+    history: History,
+    n_rows: int,
+    head: Callable[[History, int], History],
+    disturb: Callable[[History, int, np.random.Generator], History],
+    n_cuts: int,
+    first: int,
+    tolerance: Mapping[str, float] | float,
+    at_open: Collection[str],
+    seed: int,
+    on_cut: Callable[[], None] | None = None,
+) -> Audit:
+    """``audit`` of any history of ``n_rows`` rows, by functions that cut it and disturb what comes after a cut."""
     rng = np.random.default_rng(seed)
-    full = _named(compute(bars))
-    wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != bars.n_bars]
+    full = _named(compute(history))
+    wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != n_rows]
     if wrong:
-        raise ConfigError(f"a computation must return one row for each of the {bars.n_bars} bars, but {few(wrong)}")
+        raise ConfigError(f"a computation must return one row for each of the {n_rows} bars, but {few(wrong)}")
     allowed = {name: tolerance if isinstance(tolerance, float | int) else tolerance.get(name, 0.0) for name in full}
     worst = dict.fromkeys(full, 0.0)
     leaks: dict[str, str] = {}
-    for cut in map(int, rng.integers(first, bars.n_bars, n_cuts)):
-        for what, history in (("deleted", bars.head(cut)), ("corrupted", corrupt_from(bars, cut, rng))):
-            found = _named(compute(history))
+    for cut in map(int, rng.integers(first, n_rows, n_cuts)):
+        for what, other in (("deleted", head(history, cut)), ("corrupted", disturb(history, cut, rng))):
+            found = _named(compute(other))
             for name, values in full.items():
                 stop = cut + (what == "corrupted" and name in at_open)
                 difference = _difference(values[:stop], found[name][:stop])

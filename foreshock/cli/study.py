@@ -13,6 +13,7 @@ from foreshock.terminal import LedgerFile, check_out, print_table, printable
 
 if TYPE_CHECKING:
     from foreshock.data.bars import Bars
+    from foreshock.engine.sources.source import Source
     from foreshock.exploration.exploration import Exploration
     from foreshock.scenarios.scenarios import ScenarioStudy
     from foreshock.study.config import StudyConfig
@@ -60,7 +61,7 @@ def run(
     config = _loaded(study)
     if opened and config.sealed is None:
         raise ConfigError(f"--open needs a sealed part, and {study} has no key 'sealed'; add sealed = 0.2, or sealed = \"180D\"")
-    bars = _bars(config, study, data)
+    bars = _source(config, study, data)
     from foreshock.study.replication.sealed import open_sealed, seal_study
     from foreshock.study.study import Study
     from foreshock.study.trials import record_study
@@ -94,7 +95,7 @@ def audit(
 ) -> None:
     """Check causality: run features, detectors, threshold and strategies on truncated and corrupted histories."""
     config = _loaded(study)
-    bars = _bars(config, study, data)
+    bars = _source(config, study, data)
     from foreshock.study.study import Study
 
     found = Study.from_config(config, bars).audit(cuts, progress=True)
@@ -237,15 +238,18 @@ def _loaded(study: Path) -> StudyConfig:
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
-    """The bars that the data section of the study selects."""
-    from foreshock.data.files import read_bars
+    """The bars that the data or source section of the study selects."""
+    from foreshock.engine.sources.source import Source
 
-    wanted = config.data
-    if data is None and wanted.path is None:
-        raise ConfigError(f"no data: {study} has no key 'data.path'; add it, or pass --data PATH")
-    bars = read_bars(data or study.parent / str(wanted.path), wanted.interval)
-    bars = bars.select(wanted.symbols) if wanted.symbols else bars
-    return bars.between(wanted.start, wanted.end)
+    found = _source(config, study, data)
+    return found.bars if isinstance(found, Source) else found
+
+
+def _source(config: StudyConfig, study: Path, data: Path | None) -> Bars | Source:
+    """What the data or source section of the study selects."""
+    from foreshock.market.sources import open_source
+
+    return open_source(config, str(study), study.parent, data)
 
 
 def _finish(result: StudyResult, out: Path, command: str) -> None:

@@ -264,6 +264,12 @@ def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any]]
     return found.labels, about
 
 
+def paired(features: Features) -> Features:
+    """The features that are drawn against each other: the usual ones of bars, or all where fewer than two of them are there."""
+    usual = [name for name in PAIRED if name in features.names]
+    return features.select(usual) if len(usual) > 1 else features
+
+
 def projection(features: Features, labels: np.ndarray, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any] | None:
     """Feature rows that have a regime, projected on the two leading principal components."""
     values = features.values[labels >= 0]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
-from foreshock.engine.features.ohlcv import ohlcv_features
-from foreshock.engine.out_of_sample.causality import Audit, audit
+from foreshock.engine.out_of_sample.causality import Audit
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
 from foreshock.engine.scores import Threshold
+from foreshock.engine.sources.gate import audit_source
+from foreshock.engine.sources.source import Source
 from foreshock.progress import progress_bar
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.backtest.portfolio import backtest
@@ -29,8 +29,6 @@ class Pipeline:
 
     Parameters
     ----------
-    features : sequence of str
-        Names of the bar features.
     fitted : dict of str to Detector
         Detectors by label, fitted on the first training window; ``volatility_only`` is among them.
     splits : WalkForward
@@ -45,7 +43,6 @@ class Pipeline:
         Costs of their fills.
     """
 
-    features: Sequence[str]
     fitted: Mapping[str, Detector]
     splits: WalkForward
     threshold: Threshold
@@ -53,9 +50,9 @@ class Pipeline:
     strategies: Strategies
     costs: Costs
 
-    def compute(self, bars: Bars) -> dict[str, np.ndarray]:
-        """Features, scores, threshold, weights and fills by name, each with a row for each bar."""
-        features = ohlcv_features(bars, self.features)
+    def compute(self, source: Source) -> dict[str, np.ndarray]:
+        """Features, scores, threshold, weights and fills by name, each with a row for each row of the source."""
+        bars, features = source.bars, source.features
         found = {f"feature {name}": features.column(name) for name in features.names}
         found |= {f"detector {label}": detector.score(features).values for label, detector in self.fitted.items()}
         baseline = self.fitted[REFITTED]
@@ -69,10 +66,10 @@ class Pipeline:
         found |= {f"strategy {name}": values for name, values in weights.items()}
         return found | {f"fills {name}": backtest(bars, values, self.costs).turnover for name, values in weights.items()}
 
-    def run_gate(self, bars: Bars, n_cuts: int, first: int, seed: int, progress: bool) -> Audit:
+    def run_gate(self, source: Source, n_cuts: int, first: int, seed: int, progress: bool) -> Audit:
         """Hold ``compute`` to the causality gate; ``first`` is the first test row."""
         at_open = [f"fills {strategy.name}" for strategy in (self.strategies.acting, *self.strategies.passive)]
         tolerance = {f"detector {label}": detector.tolerance for label, detector in self.fitted.items()}
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
-            return audit(self.compute, bars, n_cuts, first + 1, tolerance, at_open, seed, lambda: step("causality gate"))
+            return audit_source(self.compute, source, n_cuts, first + 1, tolerance, at_open, seed, lambda: step("causality gate"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -23,7 +21,6 @@ from pydantic import (
 
 from foreshock.data.checks import MOST_SEED, check_horizons, check_path, did_you_mean
 from foreshock.data.errors import ConfigError
-from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
@@ -37,24 +34,7 @@ from foreshock.engine.thresholds.volatility import VolatilityScaled
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
-
-
-def _iso(value: Any) -> Any:
-    """Convert a TOML date to text; refuse a text that is not a date."""
-    text = value.isoformat() if isinstance(value, date) else value
-    if isinstance(text, str):
-        parse_instant(text, "it")
-    return text
-
-
-def _span(text: str) -> str:
-    parse_duration(text, "it")
-    return text
-
-
-def _none(value: Any) -> Any:
-    """Read the text ``none`` as None."""
-    return None if value == "none" else value
+from foreshock.study.keys import Fraction, IsoDate, Section, SourceConfig, Span, SpanOrNone, check_span
 
 
 def _differ(horizons: list[str]) -> list[str]:
@@ -64,7 +44,7 @@ def _differ(horizons: list[str]) -> list[str]:
 
 def _sealed(value: float | str | None) -> float | str | None:
     if isinstance(value, str):
-        return _span(value)
+        return check_span(value)
     if value is not None and not 0 < value < 1:
         raise ConfigError(f"it must be a share between 0 and 1, or a duration, got {value}; such as 0.2 or '180D'")
     return value
@@ -72,16 +52,9 @@ def _sealed(value: float | str | None) -> float | str | None:
 
 # With fewer draws, each end of a 95 % interval would rest on one or two of them.
 MIN_BOOTSTRAP = 99
-IsoDate = Annotated[str, BeforeValidator(_iso)]
-Span = Annotated[str, AfterValidator(_span)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Selection of the bars; ``path`` is relative to the study file and replaced by ``--data``."""
 
     path: str | None = None
@@ -100,15 +73,15 @@ class DetectorConfig(BaseModel):
     label: str | None = None
 
 
-class SplitsConfig(_Section):
+class SplitsConfig(Section):
     train: Span = WalkForward.train
     test: Span = WalkForward.test
     # TOML has no null: "none" is a study without an embargo.
-    embargo: Annotated[Span | None, BeforeValidator(_none)] = WalkForward.embargo
+    embargo: SpanOrNone = WalkForward.embargo
     mode: Literal["rolling", "expanding"] = WalkForward.mode
 
 
-class _Threshold(_Section):
+class _Threshold(Section):
     """Keys of every kind of threshold: whether to scale scores by their recent volatility, and the half-life."""
 
     volatility_scaled: bool = False
@@ -187,7 +160,7 @@ _THRESHOLDS: dict[str, type[_Threshold]] = {
 }
 
 
-class CostsConfig(_Section):
+class CostsConfig(Section):
     taker: float = Costs.taker
     slippage: float = Costs.slippage
     maker: float = Costs.maker
@@ -199,14 +172,14 @@ class CostsConfig(_Section):
     borrow: float = Costs.borrow
 
 
-class AvoidanceConfig(_Section):
+class AvoidanceConfig(Section):
     hold: Span = str(AnomalyAvoidance.hold)
     exposure: float = Field(default=AnomalyAvoidance.exposure, ge=0, le=1)
     rebalance: Span = str(AnomalyAvoidance.rebalance)
     random_draws: int = Field(default=RANDOM_DRAWS, ge=1)
 
 
-class ScenariosConfig(_Section):
+class ScenariosConfig(Section):
     """Settings of ``foreshock scenarios``: the generator, the length of a path, and the portfolio (equal weights by default)."""
 
     model: Literal["vae", "conditional_vae", "gan"] = "vae"
@@ -217,14 +190,14 @@ class ScenariosConfig(_Section):
     later: bool = True
 
 
-class SurrogatesConfig(_Section):
+class SurrogatesConfig(Section):
     """Settings of the surrogate test, a second opinion on the verdicts; ``n`` = 0 leaves it out."""
 
     n: int = Field(default=N_SURROGATES, ge=0)
     family: Literal["best", "gjr", "garch", "har", "sv"] = "best"
 
 
-class StudyConfig(Shown, _Section):
+class StudyConfig(Shown, Section):
     """Every key of a study file; the defaults are those of ``Study``, which documents them.
 
     Examples
@@ -237,14 +210,15 @@ class StudyConfig(Shown, _Section):
 
     title: str = TITLE
     data: DataConfig = DataConfig()
+    source: SourceConfig | None = None
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
-    controls: list[str | DetectorConfig] = []
+    controls: list[str | DetectorConfig] = Field(default_factory=list)
     # A share of the bars, or a duration.
     sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()
     threshold: ThresholdConfig = RollingQuantileConfig()
-    horizons: Annotated[list[Span], Field(min_length=1), AfterValidator(_differ)] = list(HORIZONS)
+    horizons: Annotated[list[Span], AfterValidator(_differ)] = Field(default_factory=lambda: list(HORIZONS), min_length=1)
     delay: int = Field(default=DELAY, ge=1)
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
@@ -253,6 +227,13 @@ class StudyConfig(Shown, _Section):
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
     seed: int = Field(default=SEED, ge=0, le=MOST_SEED)
+
+    @model_validator(mode="after")
+    def _one_of_data_and_source(self) -> Self:
+        if self.source is not None and "data" in self.model_fields_set:
+            raise ConfigError("[data] and [source] exclude each other; leave [data] out")
+        return self
+
     # Paths of a user's .py files are relative to this folder, that of the study file.
     _folder: Path = PrivateAttr(default=Path())
 

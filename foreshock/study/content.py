@@ -12,7 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
-from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.features.features import Features
 from foreshock.engine.risk.estimators.report import risk_report
 from foreshock.engine.risk.performance import performance
 from foreshock.engine.scores import Scores, Signals
@@ -22,7 +22,7 @@ from foreshock.engine.validation.moves.slices import agreement, rank_stability
 from foreshock.engine.validation.rungs.result import Found, RungTest
 from foreshock.engine.validation.surrogates.calibration import measured
 from foreshock.engine.validation.verdict import Surrogate
-from foreshock.exploration.sections import PAIRED, projection
+from foreshock.exploration.sections import paired, projection
 from foreshock.plain import bars_section, versions
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import Identity
@@ -40,6 +40,7 @@ TWO_SIDED = 1.96
 def study_content(
     config: Mapping[str, Any],
     bars: Bars,
+    features: Features,
     detectors: Mapping[str, Detector],
     scores: Mapping[str, Scores],
     signals: Mapping[str, Signals],
@@ -48,7 +49,7 @@ def study_content(
     traded: Traded,
     setting: Judging,
 ) -> dict[str, Any]:
-    """The sections of results.json, in their order."""
+    """The sections of results.json, in their order; ``features`` are those by which the regimes are found."""
     backtests, regimes = traded.backtests, around.regimes
     return {
         "version": SCHEMA_VERSION,
@@ -71,7 +72,7 @@ def study_content(
         "random_draws": traded.timings,
         "event_study": around.event_study,
         "regimes": regimes_section(regimes),
-        "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, setting.seed, []),
+        "projection": projection(paired(features), regimes.labels, setting.seed, []),
         "slices": around.slices,
         "rank_stability": rank_stability(around.slices),
         "agreement": agreement(signals, AGREEMENT_BARS),

@@ -11,7 +11,7 @@ from foreshock.strategies.baselines import BuyAndHold, EqualWeight, RandomAvoida
 from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY, Identity
 
 ROLES = {RandomAvoidance.name: RANDOM, BuyAndHold.name: BASELINE, EqualWeight.name: BASELINE}
-DETECTOR_ROLES = {"random": "baseline", "volatility_only": "baseline", "planted_foreshocks": "oracle"}
+DETECTOR_ROLES = {"random": "baseline", "volatility_only": "baseline", "range_only": "baseline", "planted_foreshocks": "oracle"}
 
 
 def with_identities(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,13 +77,15 @@ def judge(
     threshold: Threshold,
     setting: Judging,
     rescorers: Mapping[str, Rescorer],
-    make_features: Callable[[Bars], Features],
+    make_features: Callable[[Bars], Features] | None,
     step: Callable[[str], None] = lambda _: None,
     own_controls: Mapping[str, Signals] | None = None,
+    marks: Mapping[str, np.ndarray] | None = None,
 ) -> Judgement:
     """Compute forward moves, the deciding test, evidence and verdict of several detectors on one history.
 
-    ``own_controls`` are alerts of further negative controls, which calibrate the deciding test and are not judged.
+    ``own_controls`` are alerts of further negative controls, which calibrate the deciding test and are not judged; ``marks`` is
+    what its second forecast also sees, by default the volume.
 
     ``rescorers`` and ``make_features`` serve the surrogate test, the second opinion, alone. ``step`` is called once for each
     detector, once for the deciding test, once for each surrogate, and once more for each detector.
@@ -94,7 +96,7 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    rung_table = RungTable(bars, setting, threshold, alert_rate(signals), own_controls=own_controls)
+    rung_table = RungTable(bars, setting, threshold, alert_rate(signals), marks, own_controls)
     rungs = rung_table.test(signals, scores)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
@@ -137,11 +139,11 @@ def _surrogates(
     bars: Bars,
     signals: Mapping[str, Signals],
     rescorers: Mapping[str, Rescorer],
-    make_features: Callable[[Bars], Features],
+    make_features: Callable[[Bars], Features] | None,
     setting: Judging,
     step: Callable[[str], None],
 ) -> tuple[Surrogates | None, SurrogateTest | None, str]:
-    if not setting.n_surrogates:
+    if not setting.n_surrogates or make_features is None:
         return None, None, "not asked for"
     try:
         model = fit_surrogates(bars, setting.family)

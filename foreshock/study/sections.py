@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import Bars
+from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration
 from foreshock.detectors.clusters.regimes import KMeansRegime, Regimes, walk_forward_regimes
-from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.judging import Judging
@@ -47,9 +48,14 @@ class Circumstances:
 
 
 def circumstances(
-    judged: Judgement, signals: Mapping[str, Signals], splits: WalkForward, setting: Judging, step: Callable[[str], None]
+    judged: Judgement,
+    signals: Mapping[str, Signals],
+    splits: WalkForward,
+    setting: Judging,
+    step: Callable[[str], None],
+    features: Features,
 ) -> Circumstances:
-    """Event studies over the longest horizon, regimes, and slices at the horizon of each detector's verdict.
+    """Event studies over the longest horizon, regimes by these features, and slices at the horizon of each detector's verdict.
 
     ``step`` is called once for each detector, and once more at the end.
     """
@@ -57,7 +63,12 @@ def circumstances(
     bars = table.bars
     after = event_studies(bars, signals, table.longest, setting, step)
     n_jobs = -1 if worth_processes(bars) else 1
-    regimes = walk_forward_regimes(KMeansRegime(seed=setting.seed), ohlcv_features(bars), splits, n_jobs)
+    finder = KMeansRegime(seed=setting.seed)
+    try:
+        regimes = walk_forward_regimes(finder, features, splits, n_jobs)
+    except DataError:
+        # Where no training block has enough rows with all features known, the regimes are not known, and nothing else fails.
+        regimes = Regimes(bars.time, bars.symbols, np.full(bars.shape, -1, np.int8), finder.regime_names)
     # The bar of an alert is seldom calm, whatever was before it: an alert belongs to the regime that it came out of.
     before = np.full_like(regimes.labels, -1)
     before[1:] = regimes.labels[:-1]

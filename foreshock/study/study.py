@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,18 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_horizons, check_number, check_seed, check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
-from foreshock.data.quality.clean import QualityReport, clean
+from foreshock.data.quality.clean import QualityReport
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
-from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.causality import Audit
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
+from foreshock.engine.sources.bars import BarSource
+from foreshock.engine.sources.source import Source
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.thresholds.registry import build_threshold, described
 from foreshock.engine.trials.hold_out import n_held
@@ -58,8 +60,9 @@ class Study(Shown):
 
     Parameters
     ----------
-    bars : Bars
-        The history; it is cleaned first, and the result says what was set to unknown.
+    bars : Bars or Source
+        The history; bars are cleaned first, and the result says what was set to unknown. A source has features and prices of its
+        own: see ``fs.BarSource``, ``fs.WindowSource``, ``fs.BookSource`` and ``fs.FeatureSource``.
     detectors : sequence of str or Detector, or dict of label to either
         Names (see ``fs.detectors()``) or detectors with parameters of their own. The baselines ``random`` and
         ``volatility_only`` are added, so that every table shows them.
@@ -70,7 +73,7 @@ class Study(Shown):
     horizons : sequence of str
         Durations of the moves measured after an alert, such as ``"6h"``; the longest is purged before each test block.
     features : sequence of str
-        Names of the bar features that the detectors see; see ``ohlcv_features``.
+        Names of the bar features that the detectors see; see ``ohlcv_features``. A source has its own.
     delay : int
         Bars from a signal to the first bar measured, at least 1.
     cooldown : str, optional
@@ -123,7 +126,7 @@ class Study(Shown):
     Study(bars=Bars(BTC/USDT, 300 bars of 1h, 2022-01-01 to 2022-01-13, with quote_volume), detectors=['zscore'], splits=...)
     """
 
-    bars: Bars
+    bars: Bars | Source
     detectors: Sequence[str | Detector] | Mapping[str, str | Detector]
     splits: WalkForward = field(default_factory=WalkForward)
     threshold: Threshold = field(default_factory=RollingQuantile)
@@ -161,12 +164,19 @@ class Study(Shown):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
         check_controls(self.controls)
         check_horizons(self.horizons)
-        if not isinstance(self.bars, Bars):
-            raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
-        if self.sealed is not None and not 0 < self.n_sealed < self.bars.n_bars:
+        if not isinstance(self.bars, Bars | Source):
+            raise ConfigError(f"bars must be Bars or a source, got {shown(self.bars)}; read a file with fs.read_bars")
+        if isinstance(self.bars, Source) and tuple(self.features) != OHLCV_FEATURES:
+            raise ConfigError(f"features belong to the source, got {few(self.features, 3)} beside it; pass them to the source")
+        if self.sealed is not None and not 0 < self.n_sealed < self.source.bars.n_bars:
             raise ConfigError(
                 f"sealed must be a share between 0 and 1, or a duration, that leaves bars before it, got {shown(self.sealed)} of "
-                f"{self.bars.n_bars} bars; such as 0.2 or '180D'"
+                f"{self.source.bars.n_bars} bars; such as 0.2 or '180D'"
+            )
+        if self.n_surrogates and isinstance(self.bars, Source) and self.bars.redraw is None:
+            raise ConfigError(
+                f"surrogate histories cannot honestly be drawn of {self.bars.kind}, got n_surrogates={self.n_surrogates}; leave it "
+                f"out"
             )
         check_threshold(self.threshold)
         check_seed("seed", self.seed)
@@ -176,8 +186,8 @@ class Study(Shown):
             raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; 200 is usual")
 
     @classmethod
-    def from_config(cls, config: StudyConfig, bars: Bars) -> Study:
-        """The study that a configuration describes, on bars already selected by its data section."""
+    def from_config(cls, config: StudyConfig, bars: Bars | Source) -> Study:
+        """The study that a configuration describes, on bars or a source already selected by its data or source section."""
         check_type("config", config, StudyConfig, "read one with fs.load_study")
         return cls(
             bars,
@@ -185,7 +195,7 @@ class Study(Shown):
             WalkForward(**config.splits.model_dump()),
             build_threshold(config.threshold.kind, config.threshold.model_dump(exclude={"kind"}), config.folder),
             config.horizons,
-            config.features or OHLCV_FEATURES,
+            OHLCV_FEATURES if isinstance(bars, Source) else config.features or OHLCV_FEATURES,
             config.delay,
             config.cooldown,
             Costs(**config.costs.model_dump()),
@@ -232,7 +242,9 @@ class Study(Shown):
         )
         return {
             "title": self.title,
-            "features": list(self.features),
+            "features": list(self.source.names),
+            # Without a source, the configuration is the one that earlier entries of a ledger hold.
+            **({"source": self.source.facts()} if isinstance(self.bars, Source) else {}),
             "detectors": detectors,
             # Without any, the configuration is the one that earlier entries of a ledger hold.
             **({"controls": controls} if controls else {}),
@@ -257,19 +269,29 @@ class Study(Shown):
     @property
     def n_sealed(self) -> int:
         """Number of bars at the end that are sealed."""
-        return n_held(self.bars, self.sealed)
+        return n_held(self.source.bars, self.sealed)
 
     @property
     def visible(self) -> Bars:
         """The bars before the sealed part, which are all that ``run`` and ``audit`` see."""
-        return self.bars.head(self.bars.n_bars - self.n_sealed) if self.n_sealed else self.bars
+        return self.visible_source.bars
+
+    @property
+    def visible_source(self) -> Source:
+        """The source before the sealed part."""
+        return self.source.head(self.source.bars.n_bars - self.n_sealed) if self.n_sealed else self.source
+
+    @cached_property
+    def source(self) -> Source:
+        """Prices, features and marks on the same rows: the source that was passed, or one of the bars."""
+        return self.bars if isinstance(self.bars, Source) else BarSource(self.bars, self.features)
 
     @property
     def event_cooldown(self) -> str:
         """``cooldown``, or the longest horizon."""
         if self.cooldown is not None:
             return self.cooldown
-        return max(self.horizons, key=lambda horizon: bars_in(horizon, self.bars.interval, "horizon"))
+        return max(self.horizons, key=lambda horizon: bars_in(horizon, self.source.bars.interval, "horizon"))
 
     def _judging(self, first: int) -> Judging:
         """How verdicts are reached on the rows from ``first`` on."""
@@ -312,7 +334,7 @@ class Study(Shown):
             + self.n_surrogates
         )
         with progress_bar(n_steps, progress) as step:
-            features = ohlcv_features(bars, self.features)
+            features = plan.source.features
             step("features")
             fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, self.threshold.needs_train_scores, step)
             scores = {label: found for label, (found, _) in fitted.items()}
@@ -320,11 +342,12 @@ class Study(Shown):
             rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
             purge = self._purge(plan.detectors | plan.controls)
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
-            make = partial(ohlcv_features, features=self.features)
-            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step, controls)
-            around = circumstances(judged, signals, self.splits, setting, step)
+            redraw = plan.source.redraw
+            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, plan.source.marks)
+            seen = plan.source.regime_features
+            around = circumstances(judged, signals, self.splits, setting, step, seen)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
-        content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
+        content = plain(study_content(self.config(), bars, seen, plan.detectors, scores, signals, judged, around, traded, setting))
         backtests, paths = traded.backtests, traded.risk_paths
         forward, verdicts = judged.forward, judged.verdicts
         return deflate_study(
@@ -348,19 +371,21 @@ class Study(Shown):
         progress : bool
             Show a progress bar on standard error.
         """
-        bars, _ = clean(self.visible)
+        source, _ = self.visible_source.cleaned()
+        bars = source.bars
         detectors = self.labelled_detectors()
         purge = self._purge(detectors)
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
-        trained = ohlcv_features(bars.head(first), self.features)
+        trained = source.head(first).features
         fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        pipeline = Pipeline(self.features, fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
-        return pipeline.run_gate(bars, n_cuts, first, self.seed, progress)
+        pipeline = Pipeline(fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
+        return pipeline.run_gate(source, n_cuts, first, self.seed, progress)
 
     def _plan(self) -> _Plan:
         """Everything that costs no time, checked: a duration that does not fit should not wait for the detectors."""
         detectors = self.labelled_detectors()
-        bars, quality = clean(self.visible)
+        source, quality = self.visible_source.cleaned()
+        bars = source.bars
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
         self._probe_threshold(bars)
@@ -368,7 +393,7 @@ class Study(Shown):
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)
-        return _Plan(detectors, self.labelled_controls(), bars, quality, purge, len(folds), setting, self._strategies())
+        return _Plan(detectors, self.labelled_controls(), source, quality, purge, len(folds), setting, self._strategies())
 
     def _strategies(self) -> Strategies:
         return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
@@ -381,22 +406,26 @@ class Study(Shown):
 
     def _purge(self, detectors: Mapping[str, Detector]) -> int:
         """Bars between training and test rows: one for all detectors, so that they are judged on the same rows."""
-        longest = max(bars_in(horizon, self.bars.interval, "horizon") for horizon in self.horizons)
+        longest = max(bars_in(horizon, self.source.bars.interval, "horizon") for horizon in self.horizons)
         return longest + self.delay + max(detector.lookback for detector in detectors.values())
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A study after its checks: the cleaned bars, and what is settled before the first fit."""
+    """A study after its checks: the cleaned source, and what is settled before the first fit."""
 
     detectors: dict[str, Detector]
     controls: dict[str, Detector]
-    bars: Bars
+    source: Source
     quality: QualityReport
     purge: int
     n_folds: int
     setting: Judging
     strategies: Strategies
+
+    @property
+    def bars(self) -> Bars:
+        return self.source.bars
 
 
 def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:

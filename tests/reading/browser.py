@@ -94,7 +94,8 @@ def visit(
     """Open a file, and wait until its charts are drawn."""
     with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        # A busy machine may take long to draw a page.
+        page.set_default_timeout(60_000)
         opened = Visit(page)
         page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: opened.said.append(f"error: {error}"))

@@ -109,6 +109,8 @@ def multifractal(n: int, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
+# Largest log price.
+LARGEST = 300.0
 LAWS: dict[str, Law] = {
     "gjr": garch,
     "rough": rough,
@@ -155,6 +157,8 @@ def _symbol(null: str, law: np.ndarray, times: np.ndarray | float, rng: np.rando
     shocks *= np.sqrt((freedom - 2) / freedom)[:, None]
     deviation = LEVEL * np.exp(law) * times
     path = np.cumsum((shocks * deviation[:, None] / np.sqrt(STEPS)).ravel()).reshape(n, STEPS)
+    # A storm may be so large that no float holds the price: all moves of such a history are smaller by one factor.
+    path *= min(1.0, LARGEST / np.abs(path).max())
     quiet = None
     if null == "bounce":
         # The spread of bid and ask, ticks of a coin of low price, and hours without a trade, which keep the last price.

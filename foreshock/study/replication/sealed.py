@@ -10,9 +10,7 @@ import numpy as np
 
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
-from foreshock.data.quality.clean import clean
 from foreshock.data.system.threads import with_one_blas_thread
-from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.trials.hold_out import HoldOut
 from foreshock.engine.trials.ledger import OPENING, Ledger
 from foreshock.engine.validation.moves.forward import check_moves_fit
@@ -44,8 +42,8 @@ def seal_study(study: Study, ledger: Ledger | None = None) -> HoldOut:
     if not study.n_sealed:
         raise ConfigError(NOTHING_SEALED)
     # A sealed part that no horizon fits into would be opened in vain.
-    check_moves_fit(study.bars.rows(slice(-study.n_sealed, None)), study.horizons, study.delay)
-    return HoldOut.reserve(study.bars, study.n_sealed / study.bars.n_bars, ledger)
+    check_moves_fit(study.source.bars.rows(slice(-study.n_sealed, None)), study.horizons, study.delay)
+    return HoldOut.reserve(study.source.bars, study.n_sealed / study.source.bars.n_bars, ledger)
 
 
 @with_one_blas_thread
@@ -105,20 +103,21 @@ def open_sealed(study: Study, result: StudyResult, ledger: Ledger | None = None,
     known = result.results
     if known["data"]["hash"] != plan.bars.fingerprint() or known["config"] != plain(config):
         raise ConfigError("result must be that of the study to open; run the study and pass what it returns")
-    held.open(study.bars, {key: value for key, value in plain(config).items() if key != "title"})
+    held.open(study.source.bars, {key: value for key, value in plain(config).items() if key != "title"})
     opening = next(entry for entry in reversed(held.ledger.entries()) if entry.kind == OPENING)
-    bars, _ = clean(study.bars)
+    source, _ = study.source.cleaned()
+    bars = source.bars
     first = int(np.searchsorted(bars.time, held.visible.time[-1], side="right"))
     detectors, rule = plan.detectors, study.threshold
     purge = study._purge(detectors | plan.controls)
     n_folds = len(study.splits.folds(bars.n_bars, bars.interval, plan.purge, bars.start_row))
     with progress_bar(1 + n_folds * len(detectors | plan.controls), progress) as step:
-        features = ohlcv_features(bars, study.features)
+        features = source.features
         fitted = walk_forward_each(detectors, features, study.splits, plan.purge, rule.needs_train_scores, step)
         signals = {label: scores.signals(rule) for label, (scores, _) in fitted.items()}
         controls = control_alerts(plan.controls, features, study.splits, purge, rule, step)
         setting = replace(study._judging(first), forward=True)
-        test = RungTable(bars, setting, rule, alert_rate(signals), own_controls=controls).test(signals)
+        test = RungTable(bars, setting, rule, alert_rate(signals), source.marks, controls).test(signals)
         step("the sealed part")
     found = replication(known["detectors"], test)
     section = {

@@ -1,0 +1,78 @@
+"""A source of OHLCV bars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_texts, check_type
+from foreshock.data.quality.clean import QualityReport, clean
+from foreshock.engine.features.features import Features
+from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.out_of_sample.causality import corrupt_from
+from foreshock.engine.sources.source import Source
+
+
+class BarSource(Source):
+    """OHLCV bars, and features of them.
+
+    Parameters
+    ----------
+    bars : Bars
+        The history; a study cleans it first.
+    features : sequence of str, or callable
+        Names for ``ohlcv_features``, or any function of ``Bars`` to ``Features`` with their rows and symbols.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> fs.BarSource(bars, lambda b: fs.ohlcv_features(b, ["range"])).features.names
+    ('range',)
+    """
+
+    kind = "bars"
+
+    def __init__(self, bars: Bars, features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES) -> None:
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
+        if not callable(features):
+            check_texts("features", features)
+        self._bars, self._wanted = bars, features
+
+    def head(self, n: int) -> BarSource:
+        return BarSource(self._bars.head(n), self._wanted)
+
+    def disturbed(self, cut: int, rng: np.random.Generator) -> BarSource:
+        return BarSource(corrupt_from(self._bars, cut, rng), self._wanted)
+
+    def cleaned(self) -> tuple[BarSource, QualityReport]:
+        bars, report = clean(self._bars)
+        return BarSource(bars, self._wanted), report
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.features.names if callable(self._wanted) else tuple(self._wanted)
+
+    @property
+    def regime_features(self) -> Features:
+        return ohlcv_features(self._bars)
+
+    @property
+    def redraw(self) -> Callable[[Bars], Features]:
+        return self._of
+
+    def _of(self, bars: Bars) -> Features:
+        if not callable(self._wanted):
+            return ohlcv_features(bars, self._wanted)
+        found: Any = self._wanted(bars)
+        check_type("the result of features", found, Features, "such as fs.ohlcv_features(bars)")
+        return found
+
+    def _prices(self) -> Bars:
+        return self._bars
+
+    def _features(self) -> Features:
+        return self._of(self._bars)

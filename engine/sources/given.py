@@ -1,0 +1,62 @@
+"""A source of features that were computed elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type
+from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.causality import corrupt_from
+from foreshock.engine.sources.source import Source
+
+
+class FeatureSource(Source):
+    """Any features, and the bars that belong to them.
+
+    Features that come ready cannot be held against the causality gate: whether row t knows later rows cannot be seen from them.
+
+    Parameters
+    ----------
+    features : Features
+        On the rows and symbols of ``bars``; row t must be known at the close of bar t.
+    bars : Bars
+        The prices that are judged and traded.
+
+    Raises
+    ------
+    ConfigError
+        If an argument has another type.
+    DataError
+        If rows or symbols differ, as soon as the features are asked for.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    >>> fs.FeatureSource(fs.ohlcv_features(bars, ["range"]), bars)
+    FeatureSource(BTC/USDT, 300 rows of 1h, 2022-01-01 to 2022-01-13)
+    """
+
+    kind = "features"
+
+    def __init__(self, features: Features, bars: Bars) -> None:
+        check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
+        check_type("bars", bars, Bars, "read a file with fs.read_bars")
+        self._given, self._bars = features, bars
+
+    def head(self, n: int) -> FeatureSource:
+        return FeatureSource(self._given.rows(slice(0, n)), self._bars.head(n))
+
+    def disturbed(self, cut: int, rng: np.random.Generator) -> FeatureSource:
+        values = self._given.values.copy()
+        values[cut:] *= np.exp(rng.normal(0, 0.1, values[cut:].shape))
+        return FeatureSource(replace(self._given, values=values), corrupt_from(self._bars, cut, rng))
+
+    def _prices(self) -> Bars:
+        return self._bars
+
+    def _features(self) -> Features:
+        return self._given

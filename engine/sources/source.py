@@ -1,0 +1,135 @@
+"""What a study runs on: prices that are judged and traded, and features that detectors see, on the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from foreshock.data.bars import Bars
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import format_duration
+from foreshock.data.quality.clean import QualityReport, clean
+from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
+from foreshock.data.show.shown import few, shown
+from foreshock.engine.features.features import Features
+
+
+class Source(Shown):
+    """Prices, features and marks on the same rows; see ``BarSource``, ``WindowSource``, ``BookSource`` and ``FeatureSource``.
+
+    A subclass has a ``kind``, and makes ``_prices()`` and ``_features()``, which are asked for once.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> source = fs.BarSource(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars, ["log_return", "range"])
+    >>> source.kind, source.bars.n_bars, source.features.names
+    ('bars', 300, ('log_return', 'range'))
+    >>> source
+    BarSource(BTC/USDT, 300 rows of 1h, 2022-01-01 to 2022-01-13)
+    """
+
+    kind: ClassVar[str]
+
+    @cached_property
+    def bars(self) -> Bars:
+        """The prices that are judged and traded."""
+        return self._prices()
+
+    @cached_property
+    def features(self) -> Features:
+        """What the detectors see, on the rows and symbols of ``bars``."""
+        found = self._features()
+        if not np.array_equal(found.time, self.bars.time) or found.symbols != self.bars.symbols:
+            raise DataError(
+                f"features must have the rows and symbols of the bars, {self.bars.n_bars} rows of {few(self.bars.symbols, 3)}, "
+                f"got {found.n_rows} of {few(found.symbols, 3)}; compute them from the same bars"
+            )
+        return found
+
+    @property
+    def marks(self) -> dict[str, np.ndarray] | None:
+        """What the verdict's second forecast also sees, each (n_rows, n_symbols) and at least 0; None for the bars' volume."""
+        return None
+
+    @property
+    def redraw(self) -> Callable[[Bars], Features] | None:
+        """The features of a surrogate history of bars; None where none can honestly be drawn."""
+        return None
+
+    @property
+    def regime_features(self) -> Features:
+        """Features by which a study finds its regimes."""
+        return self.features
+
+    @property
+    def identity(self) -> str:
+        """Digest of the kind, the symbols, the interval and the features, not of the values, the path or the range of time."""
+        return hashlib.sha256(json.dumps(self.facts(), sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def facts(self) -> dict[str, Any]:
+        """What ``identity`` is the digest of, in JSON types."""
+        return {
+            "kind": self.kind,
+            "symbols": list(self.bars.symbols),
+            "interval": format_duration(self.bars.interval),
+            "features": list(self.names),
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return self.features.names
+
+    @abstractmethod
+    def head(self, n: int) -> Self:
+        """The source as it was after its first ``n`` rows."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def disturbed(self, cut: int, rng: np.random.Generator) -> Self:
+        """The source with everything from row ``cut`` on multiplied by noise, for the causality gate."""
+        raise NotImplementedError
+
+    def cleaned(self) -> tuple[Source, QualityReport]:
+        """The source without malformed bars, and what was found."""
+        _, report = clean(self.bars)
+        return self, report
+
+    @abstractmethod
+    def _prices(self) -> Bars:
+        raise NotImplementedError
+
+    @abstractmethod
+    def _features(self) -> Features:
+        raise NotImplementedError
+
+    def _facts(self) -> Iterator[str]:
+        yield symbols_fact(self.bars.symbols)
+        yield from grid_facts(self.bars.time, self.bars.interval)
+
+
+def by_symbol(given: Any, kinds: tuple[type, ...], what: str, symbol: str) -> dict[str, Any]:
+    """One object, or a dict of symbol to object, as a dict.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, is empty, or a name is not a text.
+    """
+    found = dict(given) if isinstance(given, Mapping) else {symbol: given}
+    if not found:
+        raise ConfigError(f"{what} must be of at least one symbol, got an empty dict")
+    for name, value in found.items():
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"a symbol of {what} must be a text, got {shown(name)}; such as 'BTC/USDT'")
+        if not isinstance(value, kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigError(f"{what} must be {wanted}, or a dict of symbol to them, got {shown(value)}")
+    return found

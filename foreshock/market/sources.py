@@ -1,0 +1,260 @@
+"""The source of a study file: bars, windows of trades, order books or ready features, by the keys of its data or source section."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from foreshock.data.bars import FIELDS, Bars
+from foreshock.data.books.orderbook import Book, read_book
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.files import naming, read_bars, read_table
+from foreshock.data.interval import parse_instant
+from foreshock.data.merge import merge_exchanges
+from foreshock.data.reading.rows import stem_of
+from foreshock.data.show.shown import few, shown
+from foreshock.data.tables import TIME_NAMES, parse_times
+from foreshock.data.trades.trades import Trades, read_trades
+from foreshock.engine.features.features import Features
+from foreshock.engine.sources.bars import BarSource
+from foreshock.engine.sources.books import BookSource
+from foreshock.engine.sources.given import FeatureSource
+from foreshock.engine.sources.source import Source
+from foreshock.engine.sources.windows import WindowSource
+from foreshock.market.history import load_bars
+
+if TYPE_CHECKING:
+    from foreshock.study.config import SourceConfig, StudyConfig
+
+STORE, TRADES = "store", "trades"
+ENDINGS = (".parquet", ".pq", ".feather", ".arrow", ".csv", ".csv.gz", ".csv.zip", ".zip")
+One = TypeVar("One", Trades, Book)
+
+
+def open_source(config: StudyConfig, name: str, folder: Path, data: Path | None = None) -> Bars | Source:
+    """The bars of a data section, or the source of a source section.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        The study.
+    name : str
+        Name of the study file, for messages.
+    folder : Path
+        Folder that paths are relative to.
+    data : Path, optional
+        File or folder to read instead of the study's own path.
+
+    Raises
+    ------
+    ConfigError
+        If a key is missing, or a key does not belong to the kind of the source.
+    DataError
+        If the data cannot be read, or hold nothing of what is asked for.
+    """
+    wanted = config.source
+    if wanted is None:
+        section = config.data
+        if data is None and section.path is None:
+            raise ConfigError(f"no data: {name} has no key 'data.path'; add it, or pass --data PATH")
+        bars = read_bars(data or folder / str(section.path), section.interval)
+        bars = bars.select(section.symbols) if section.symbols else bars
+        return bars.between(section.start, section.end)
+    path = data or (folder / wanted.path if wanted.path is not None else None)
+    if path is None and wanted.origin != STORE:
+        raise ConfigError(f"no data: {name} has no key 'source.path'; add it, or pass --data PATH")
+    prices = read_bars(folder / wanted.prices) if wanted.prices is not None else None
+    if wanted.kind == "windows":
+        return _windows(wanted, _required(path), config.features)
+    if wanted.kind == "book":
+        return _books(wanted, _required(path), config.features, prices)
+    if wanted.kind == "features":
+        if prices is None:
+            raise ConfigError(
+                f"key 'source.prices' is missing in {name}: features need the bars that belong to them; add their path"
+            )
+        return _given(wanted, _required(path), config.features, prices)
+    bars = _stored(wanted) if wanted.origin == STORE else _bars(wanted, _required(path))
+    return BarSource(bars, config.features) if config.features else BarSource(bars)
+
+
+def _required(path: Path | None) -> Path:
+    if path is None:
+        raise ConfigError(f"source.from = {STORE!r} is for bars; set source.path for the other kinds")
+    return path
+
+
+def _bars(wanted: SourceConfig, path: Path) -> Bars:
+    if wanted.origin == TRADES:
+        source = WindowSource(_of_symbols(_files(path, read_trades), wanted), wanted.interval or "1h")
+        # A window without a trade is a bar without trades, as exchanges have it: its price stays, and its volume is 0.
+        return source.bars
+    bars = read_bars(path, wanted.interval)
+    return (bars.select(wanted.symbols) if wanted.symbols else bars).between(wanted.start, wanted.end)
+
+
+def _stored(wanted: SourceConfig) -> Bars:
+    """Bars from the store; of several exchanges as one market, or each symbol by its exchange."""
+    exchanges = [wanted.exchange] if isinstance(wanted.exchange, str) else list(wanted.exchange or ["binance"])
+    if not wanted.symbols:
+        raise ConfigError("key 'source.symbols' is missing: bars of the store go by symbol; add it, such as ['BTC/USDT']")
+    found = {
+        exchange: load_bars(wanted.symbols, exchange, wanted.interval or "1h", wanted.start, wanted.end, progress=True)
+        for exchange in exchanges
+    }
+    if len(found) == 1:
+        return found[exchanges[0]]
+    if wanted.merge:
+        return merged_bars(found)
+    frames = [
+        bars.to_frame().assign(symbol=lambda frame, e=exchange: e + ":" + frame["symbol"]) for exchange, bars in found.items()
+    ]
+    return Bars.from_frame(pd.concat(frames, ignore_index=True).sort_values("time", kind="stable"), wanted.interval or "1h")
+
+
+def merged_bars(found: Mapping[str, Bars]) -> Bars:
+    """Bars of one market from those of several exchanges: median prices and summed volumes of the exchanges that have the bar.
+
+    Parameters
+    ----------
+    found : dict of str to Bars
+        Bars by exchange, of one interval; symbols that an exchange lacks are taken from the others.
+    """
+    steps = {bars.interval for bars in found.values()}
+    if len(steps) > 1:
+        raise ConfigError("bars of several exchanges must have one interval to be merged; load them alike")
+    symbols = list(dict.fromkeys(symbol for bars in found.values() for symbol in bars.symbols))
+    frames = []
+    for symbol in symbols:
+        tables = {}
+        for exchange, bars in found.items():
+            if symbol in bars.symbols:
+                frame = bars.select(symbol).to_frame()
+                if len(frame):
+                    frame["time"] = frame["time"].astype("datetime64[ms]").astype("int64")
+                    tables[exchange] = pa.Table.from_pandas(frame[["time", *FIELDS]], preserve_index=False)
+        merged = merge_exchanges(tables)
+        frames.append(merged.to_frame().assign(symbol=symbol))
+    return Bars.from_frame(pd.concat(frames, ignore_index=True).sort_values("time", kind="stable"), steps.pop())
+
+
+def _windows(wanted: SourceConfig, path: Path, features: list[str] | None) -> WindowSource:
+    trades = _of_symbols(_files(path, read_trades), wanted)
+    return WindowSource(trades, wanted.interval or "20s", features, silence=wanted.silence or "1D")
+
+
+def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices: Bars | None) -> BookSource:
+    def read(file: Path) -> Book:
+        return read_book(file, wanted.interval, partial=True, start=wanted.first_row)
+
+    books = _of_symbols(_files(path, read), wanted)
+    if prices is not None and len(books) == 1 and wanted.symbols and len(wanted.symbols) == 1:
+        books = {wanted.symbols[0]: next(iter(books.values()))}
+    return BookSource(books, features, wanted.price, prices)
+
+
+def _given(wanted: SourceConfig, path: Path, features: list[str] | None, prices: Bars) -> FeatureSource:
+    frame = read_table(path)
+    with naming(path):
+        found = features_of(frame, prices, features)
+    bars = prices.select(wanted.symbols) if wanted.symbols else prices
+    if wanted.symbols:
+        found = replace(
+            found, symbols=bars.symbols, values=found.values[:, [found.symbols.index(name) for name in bars.symbols]].copy()
+        )
+    rows = slice(*np.searchsorted(bars.time, _span(bars, wanted)))
+    return FeatureSource(found.rows(rows), bars.rows(rows))
+
+
+def _span(bars: Bars, wanted: SourceConfig) -> list[np.datetime64]:
+    first = parse_instant(wanted.start, "start") if wanted.start else bars.time[0]
+    last = parse_instant(wanted.end, "end") if wanted.end else bars.time[-1] + bars.interval
+    return [first, last]
+
+
+def features_of(frame: pd.DataFrame, bars: Bars, names: list[str] | None = None) -> Features:
+    """Features of a long table, one row for each time and symbol, on the rows and symbols of bars; NaN where the table has no row.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A time column (``ts time timestamp date datetime open_time``), ``symbol`` unless the bars have one symbol, and a column of
+        numbers for each feature. A time is the open of the bar at whose close the features are known.
+    bars : Bars
+        The bars.
+    names : list of str, optional
+        Columns to use; by default all columns of numbers.
+
+    Raises
+    ------
+    DataError
+        If the table has no time, no feature, a symbol or time that the bars do not have, or a row twice.
+    """
+    time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
+    if time_name is None:
+        raise DataError(f"missing column: a time ({', '.join(TIME_NAMES)}); add it")
+    numbers = [str(name) for name in frame.select_dtypes("number").columns if name not in (time_name, "symbol")]
+    chosen = names or numbers
+    missing = [name for name in chosen if name not in numbers]
+    if missing or not chosen:
+        raise DataError(f"no column of numbers: {few(missing) or 'any'}; the table has {few(numbers) or 'none'}")
+    symbol = frame["symbol"].astype(str) if "symbol" in frame else pd.Series([bars.symbols[0]] * len(frame))
+    if "symbol" not in frame and bars.n_symbols > 1:
+        raise DataError("missing column: symbol, because the bars have several; add it")
+    strangers = [name for name in dict.fromkeys(symbol) if name not in bars.symbols]
+    if strangers:
+        raise DataError(f"features of {few(strangers, 3)}, of which there are no bars; the bars have {few(bars.symbols, 3)}")
+    time = parse_times(frame[time_name])
+    row = np.searchsorted(bars.time, time)
+    wrong = (row >= bars.n_bars) | (bars.time[np.minimum(row, bars.n_bars - 1)] != time)
+    if wrong.any():
+        raise DataError(f"features at {time[int(np.argmax(wrong))]}, where there is no bar ({int(wrong.sum())} such rows)")
+    column = np.array([bars.symbols.index(name) for name in symbol])
+    if pd.Series(row * bars.n_symbols + column).duplicated().any():
+        raise DataError("a time and symbol stands twice in the table of features; keep one row of each")
+    values = np.full((*bars.shape, len(chosen)), np.nan)
+    values[row, column] = frame[chosen].to_numpy(float)
+    return Features(bars.time, bars.symbols, tuple(chosen), values, bars.interval)
+
+
+def _files(path: Path, read: Callable[[Path], One]) -> dict[str, One]:
+    """What a file holds, or each file of a folder, by symbol."""
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS))
+        if not files:
+            raise DataError(f"the folder {path} holds no table; pass a file, or a folder of CSV, Parquet or Feather files")
+        return {stem_of(file): read(file) for file in files}
+    found = read(path)
+    if isinstance(found, Trades) and found.series is not None:
+        return found.split()  # type: ignore[return-value]
+    return {stem_of(path): found}
+
+
+def _of_symbols(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
+    """The symbols and the time that a study wants."""
+    if wanted.symbols:
+        # The one market of a file goes by the name that the study gives it.
+        if len(found) == 1 and len(wanted.symbols) == 1:
+            found = {wanted.symbols[0]: next(iter(found.values()))}
+        missing = [name for name in wanted.symbols if name not in found]
+        if missing:
+            raise DataError(f"no such symbol: {few(missing)}; the data have {few(found, 5)}")
+        found = {name: found[name] for name in wanted.symbols}
+    if wanted.start is None and wanted.end is None:
+        return found
+    kept = {}
+    for name, one in found.items():
+        first = parse_instant(wanted.start, "start") if wanted.start else one.time[0]
+        last = parse_instant(wanted.end, "end") if wanted.end else one.time[-1] + np.timedelta64(1, "us")
+        rows = slice(*(int(k) for k in np.searchsorted(one.time, [first, last])))
+        if rows.start < rows.stop:
+            kept[name] = one.rows(rows)
+    if not kept:
+        raise DataError(f"no data from {shown(wanted.start)} to {shown(wanted.end)}; widen the range")
+    return kept

@@ -1,0 +1,87 @@
+"""Types of the keys of a study file, and the base and first of its sections."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from foreshock.data.errors import ConfigError
+from foreshock.data.interval import parse_duration, parse_instant
+
+
+def _iso(value: Any) -> Any:
+    """Convert a TOML date to text; refuse a text that is not a date."""
+    text = value.isoformat() if isinstance(value, date) else value
+    if isinstance(text, str):
+        parse_instant(text, "it")
+    return text
+
+
+def check_span(text: str) -> str:
+    parse_duration(text, "it")
+    return text
+
+
+def _none(value: Any) -> Any:
+    """Read the text ``none`` as None."""
+    return None if value == "none" else value
+
+
+IsoDate = Annotated[str, BeforeValidator(_iso)]
+Span = Annotated[str, AfterValidator(check_span)]
+SpanOrNone = Annotated[Span | None, BeforeValidator(_none)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """A table of a study file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+# Keys that belong to some kinds of source alone.
+OF_KIND = {
+    "exchange": ("bars",),
+    "merge": ("bars",),
+    "silence": ("windows",),
+    "price": ("book",),
+    "first_row": ("book",),
+    "prices": ("book", "features"),
+}
+
+
+class SourceConfig(Section):
+    """What a study runs on: bars, windows of trades, order books, or ready features; ``path`` is replaced by ``--data``."""
+
+    kind: Literal["bars", "windows", "book", "features"] = "bars"
+    # A file, or a folder with a file for each symbol, relative to the study file.
+    path: str | None = None
+    # "path"; "store" for bars by exchange and symbol; "trades" for bars that are made of the trades in path.
+    origin: Annotated[Literal["path", "store", "trades"], Field(alias="from")] = "path"
+    interval: Span | None = None
+    exchange: str | list[str] | None = None
+    symbols: list[str] | None = Field(default=None, min_length=1)
+    start: IsoDate | None = None
+    end: IsoDate | None = None
+    # Bars of several exchanges as one market, with median prices and summed volumes.
+    merge: bool = False
+    # Without a trade for longer than this, a symbol was not watched.
+    silence: Span | None = None
+    price: Literal["midpoint", "microprice"] = "midpoint"
+    # Time of the first row of an order book without times.
+    first_row: IsoDate | None = None
+    # Bars to judge and trade, for order books and features.
+    prices: str | None = None
+
+    @model_validator(mode="after")
+    def _keys_belong_to_the_kind(self) -> Self:
+        for key, kinds in OF_KIND.items():
+            if key in self.model_fields_set and self.kind not in kinds:
+                raise ConfigError(f"{key} is for sources of kind {' and '.join(kinds)}, not {self.kind}; leave it out")
+        if self.origin != "path" and self.kind != "bars":
+            raise ConfigError(f"from = {self.origin!r} is for sources of kind bars, not {self.kind}; leave it out")
+        if self.origin == "store" and self.path is not None:
+            raise ConfigError("from = 'store' and path exclude each other; leave one of them out")
+        return self
