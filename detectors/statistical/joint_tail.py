@@ -11,7 +11,7 @@ from foreshock.data.show.shown import shown
 from foreshock.detectors.base import Detector
 from foreshock.detectors.scaling import MIN_ROWS, with_others
 from foreshock.engine.features.features import Features
-from foreshock.engine.features.roles import default_column
+from foreshock.engine.features.roles import default_columns
 
 DEFAULT_COLUMNS = ("range", "volume_ratio_20")
 
@@ -63,5 +63,4 @@ class JointTail(Detector):
 
     def _columns(self, features: Features) -> list[str]:
         """The columns; of the default ones, those that stand nearest to them in features that lack them."""
-        usual = tuple(self.columns) == DEFAULT_COLUMNS
-        return [default_column(features, name) if usual else name for name in self.columns]
+        return default_columns(features, self.columns) if tuple(self.columns) == DEFAULT_COLUMNS else list(self.columns)

@@ -10,7 +10,7 @@ import numpy as np
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
-from foreshock.engine.features.roles import default_column
+from foreshock.engine.features.roles import default_column, default_columns
 from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_mean_deviation_nb, rolling_quantiles_nb
 from foreshock.engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
 from foreshock.engine.statistics.variation import MEAN_DEVIATION, QUARTILES, exceeds_rounding
@@ -51,8 +51,7 @@ class _RollingDetector(Detector):
 
     def _columns(self, features: Features) -> list[str]:
         """The columns; of the default ones, those that stand nearest to them in features that lack them."""
-        usual = tuple(self.columns) == DEFAULT_COLUMNS
-        return list(dict.fromkeys(default_column(features, name) if usual else name for name in self.columns))
+        return default_columns(features, self.columns) if tuple(self.columns) == DEFAULT_COLUMNS else list(self.columns)
 
     @abstractmethod
     def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from foreshock.data.errors import ConfigError
 from foreshock.engine.features.features import Features
 
 # Names without the numbers at their end, by what they measure.
@@ -35,6 +36,25 @@ def role_of(name: str) -> str | None:
     """
     plain = re.sub(r"(_\d+)+$", "", name)
     return next((role for role, names in ROLES.items() if plain in names), None)
+
+
+def default_columns(features: Features, names: Sequence[str]) -> list[str]:
+    """``default_column`` of each name; those that nothing stands in for are left out, unless none is left.
+
+    Raises
+    ------
+    ConfigError
+        If nothing stands in for any of the names.
+    """
+    found = []
+    for name in names:
+        try:
+            found.append(default_column(features, name))
+        except ConfigError:
+            continue
+    if not found:
+        features.index(names[0])
+    return list(dict.fromkeys(found))
 
 
 def default_column(features: Features, name: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
 from foreshock.data.show.shown import few, shown
 from foreshock.engine.features.features import Features
+from foreshock.engine.features.roles import role_of
 
 
 class Source(Shown):
@@ -44,14 +46,14 @@ class Source(Shown):
 
     @cached_property
     def features(self) -> Features:
-        """What the detectors see, on the rows and symbols of ``bars``."""
+        """What the detectors see, on the rows and symbols of ``bars``; where no feature is a return, with that of the bars."""
         found = self._features()
         if not np.array_equal(found.time, self.bars.time) or found.symbols != self.bars.symbols:
             raise DataError(
                 f"features must have the rows and symbols of the bars, {self.bars.n_bars} rows of {few(self.bars.symbols, 3)}, "
                 f"got {found.n_rows} of {few(found.symbols, 3)}; compute them from the same bars"
             )
-        return found
+        return with_return(found, self.bars)
 
     @property
     def marks(self) -> dict[str, np.ndarray] | None:
@@ -113,6 +115,14 @@ class Source(Shown):
     def _facts(self) -> Iterator[str]:
         yield symbols_fact(self.bars.symbols)
         yield from grid_facts(self.bars.time, self.bars.interval)
+
+
+def with_return(features: Features, bars: Bars) -> Features:
+    """The features with the log return of the bars, ``log_return``, unless one of them is a return: baselines need one."""
+    if any(role_of(name) == "return" for name in features.names):
+        return features
+    values = np.concatenate([features.values, bars.returns()[:, :, None]], axis=2)
+    return replace(features, names=(*features.names, "log_return"), values=values)
 
 
 def by_symbol(given: Any, kinds: tuple[type, ...], what: str, symbol: str) -> dict[str, Any]:

@@ -31,6 +31,8 @@ COMPARABLE_FEATURES = (
     "trade_count_ratio_20",
     "buy_share_20",
     "rush_orders",
+    "return_zscore_60",
+    "volume_zscore_60",
 )
 SINGLE_FEATURES = (*COMPARABLE_FEATURES, "volume", "trade_count")
 PRICE_FIELDS = ("open", "high", "low", "close", "mean_price")

@@ -152,8 +152,8 @@ def daily_returns(returns: np.ndarray, interval: np.timedelta64, time: np.ndarra
     per_day = bars_in(DAY, interval, "a day")
     if time is None:
         time = np.datetime64(0, "us") + np.arange(len(returns)) * interval
-    if len(time) != len(returns) or (np.diff(time) != interval).any():
-        raise ConfigError(f"time must be one open per return, {len(returns)} in all, one interval apart, got {len(time)}")
+    if len(time) != len(returns) or (np.diff(time) < interval).any():
+        raise ConfigError(f"time must be one open per return, {len(returns)} in all, at least one interval apart, got {len(time)}")
     days, first, n_bars = np.unique(np.asarray(time).astype("datetime64[D]"), return_index=True, return_counts=True)
     if not first.size:
         return days, np.empty(0)

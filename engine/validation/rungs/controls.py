@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -26,13 +27,19 @@ class Control:
         Controls of one family measure the same thing; a detector that is one of them is calibrated without its family.
     marks : bool
         Whether it sees a mark such as volume, so that it is a control of the second rung alone.
-    values : ndarray, shape (n_rows, n_symbols)
-        Its score; NaN where not known.
+    make : callable
+        Makes its score, (n_rows, n_symbols), NaN where not known: the scores of all controls together would fill the memory.
     """
 
     family: str
     marks: bool
-    values: np.ndarray
+    make: Callable[[], np.ndarray]
+
+    @property
+    def values(self) -> np.ndarray:
+        """Its score."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.make()
 
 
 def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | None = None) -> dict[str, Control]:
@@ -53,9 +60,14 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
     size, spread = np.abs(bars.returns()), np.log(bars.high / bars.low)
     found: dict[str, Control] = {}
 
-    def add(name: str, family: str, values: np.ndarray, sees: bool = False) -> None:
-        known = np.isfinite(values) & ~np.isnan(bars.close)
-        found[name] = Control(family, sees, np.where(known, values, np.nan))
+    unknown = np.isnan(bars.close)
+
+    def add(name: str, family: str, make: Callable[[], np.ndarray], sees: bool = False) -> None:
+        def known() -> np.ndarray:
+            values = make()
+            return np.where(np.isfinite(values) & ~unknown, values, np.nan)
+
+        found[name] = Control(family, sees, known)
 
     def pairs(*wanted: tuple[int, int]) -> list[tuple[int, int]]:
         return [(short * scale, long * scale) for short, long in wanted if long * scale <= fits]
@@ -63,39 +75,45 @@ def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | N
     def root(w: int) -> np.ndarray:
         return np.sqrt(mean_known(size**2, w))
 
-    def mean(values: np.ndarray, w: int) -> np.ndarray:
-        return mean_known(values, w)
+    def ratio(of: Callable[[int], np.ndarray], short: int, long: int) -> np.ndarray:
+        return of(short) / of(long)
 
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for short, long in pairs((3, 72), (6, 72), (6, 168), (12, 168), (24, 168), (24, 720), (12, 720)):
-            add(f"volatility {short}/{long}", "volatility", root(short) / root(long))
-        for short, long in pairs((2, 48), (3, 168), (6, 168), (6, 720), (12, 168)):
-            add(f"absolute return {short}/{long}", "absolute return", mean(size, short) / mean(size, long))
-        for short, long in pairs((1, 20), (2, 48), (3, 72), (6, 168), (24, 720)):
-            add(f"range {short}/{long}", "range", mean(spread, short) / mean(spread, long))
-        add("one return/24", "one bar", size / earlier(root(24), 1, np.nan))
-        add("one range/24", "one bar", spread / earlier(mean(spread, 24), 1, np.nan))
-        if fits >= 168:
-            add("one return/168", "one bar", size / earlier(root(168), 1, np.nan))
-        add("one return", "level", size)
-        add("one range", "level", spread)
-        add(f"volatility {6 * scale}", "level", root(6 * scale))
-        add(f"volatility {24 * scale}", "level", root(24 * scale))
-        for short, long in pairs((24, 168)):
-            add(f"largest range {short}/{long}", "largest", max_known(spread, short) / mean(spread, long))
-        for short, long in pairs((3, 72), (6, 168), (24, 168), (24, 720)):
-            add(f"calm range {short}/{long}", "calm range", -mean(spread, short) / mean(spread, long))
-        for short, long in pairs((2, 48), (6, 168), (12, 168), (24, 720)):
-            add(f"calm return {short}/{long}", "calm return", -mean(size, short) / mean(size, long))
-        for name, values in clock_scores(bars).items():
-            add(name, "clock", values)
-        for mark, values in marks.items():
-            for family, spans in ((f"{mark} of a bar", ((1, 20), (1, 168))), (f"{mark} of hours", ((3, 72), (6, 168), (24, 720)))):
-                for short, long in pairs(*spans):
-                    add(f"{mark} {short}/{long}", family, mean(values, short) / mean(values, long), True)
-            logged, moved = np.log(values / np.nanmean(values) + 1e-9), np.log(spread / np.nanmean(spread) + 0.05)
-            add(f"{mark} and range", f"{mark} and range", logged + moved, True)
-            add(f"{mark} without range", f"{mark} without range", logged - moved, True)
+    def usual(values: np.ndarray) -> Callable[[int], np.ndarray]:
+        return partial(mean_known, values)
+
+    for short, long in pairs((3, 72), (6, 72), (6, 168), (12, 168), (24, 168), (24, 720), (12, 720)):
+        add(f"volatility {short}/{long}", "volatility", partial(ratio, root, short, long))
+    for short, long in pairs((2, 48), (3, 168), (6, 168), (6, 720), (12, 168)):
+        add(f"absolute return {short}/{long}", "absolute return", partial(ratio, usual(size), short, long))
+    for short, long in pairs((1, 20), (2, 48), (3, 72), (6, 168), (24, 720)):
+        add(f"range {short}/{long}", "range", partial(ratio, usual(spread), short, long))
+    add("one return/24", "one bar", lambda: size / earlier(root(24), 1, np.nan))
+    add("one range/24", "one bar", lambda: spread / earlier(mean_known(spread, 24), 1, np.nan))
+    if fits >= 168:
+        add("one return/168", "one bar", lambda: size / earlier(root(168), 1, np.nan))
+    add("one return", "level", lambda: size)
+    add("one range", "level", lambda: spread)
+    add(f"volatility {6 * scale}", "level", lambda: root(6 * scale))
+    add(f"volatility {24 * scale}", "level", lambda: root(24 * scale))
+    for short, long in pairs((24, 168)):
+        add(f"largest range {short}/{long}", "largest", lambda s=short, k=long: max_known(spread, s) / mean_known(spread, k))
+    for short, long in pairs((3, 72), (6, 168), (24, 168), (24, 720)):
+        add(f"calm range {short}/{long}", "calm range", lambda s=short, k=long: -mean_known(spread, s) / mean_known(spread, k))
+    for short, long in pairs((2, 48), (6, 168), (12, 168), (24, 720)):
+        add(f"calm return {short}/{long}", "calm return", lambda s=short, k=long: -mean_known(size, s) / mean_known(size, k))
+    for name, values in clock_scores(bars).items():
+        add(name, "clock", lambda v=values: v)
+    for mark, values in marks.items():
+        for family, spans in ((f"{mark} of a bar", ((1, 20), (1, 168))), (f"{mark} of hours", ((3, 72), (6, 168), (24, 720)))):
+            for short, long in pairs(*spans):
+                add(f"{mark} {short}/{long}", family, partial(ratio, usual(values), short, long), True)
+
+        def both(sign: float, values: np.ndarray = values) -> np.ndarray:
+            logged = np.log(values / np.nanmean(values) + 1e-9)
+            return logged + sign * np.log(spread / np.nanmean(spread) + 0.05)
+
+        add(f"{mark} and range", f"{mark} and range", partial(both, 1.0), True)
+        add(f"{mark} without range", f"{mark} without range", partial(both, -1.0), True)
     return found
 
 
@@ -126,9 +144,12 @@ def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Thre
     rule = threshold
     if threshold.needs_train_scores or np.isnan(threshold.nominal_rate):
         rule = rolling_rule(rate, bars)
-    return {
-        name: Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule) for name, control in controls.items()
-    }
+    found = {}
+    for name, control in controls.items():
+        signals = Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule)
+        # Thresholds are not asked for again, and those of all controls together would fill the memory.
+        found[name] = replace(signals, threshold=np.broadcast_to(np.nan, bars.shape))
+    return found
 
 
 def rolling_rule(rate: float, bars: Bars) -> RollingQuantile:

@@ -65,7 +65,7 @@ class RungTable:
         self.names = [h if isinstance(h, str) else format_duration(parse_duration(h)) for h in setting.horizons]
         self.forecasts = self.measured.forecasts
         controls = control_scores(bars, max(self.measured.horizons), marks)
-        controls["forecast"] = Control("forecast", False, self.measured.expected())
+        controls["forecast"] = Control("forecast", False, self.measured.expected)
         self.families = {name: control.family for name, control in controls.items()}
         self.alerts = control_signals(controls, bars, threshold, rate)
         # Labels of the user's own controls by a key that no other control has, whatever the label.

@@ -24,6 +24,8 @@ NEVER = 500
 # Inputs of which the mean over all symbols is one more input.
 OF_THE_MARKET = ("abs1", "abs6", "abs24", "range1", "range6", "range24", "return1", "return24")
 MARK_OF_THE_MARKET = ("1", "6", "24")
+# Windows of net moves.
+NET_WINDOWS = (6, 24, 168)
 
 
 @dataclass(frozen=True)
@@ -81,40 +83,69 @@ def known_state(bars: Bars, horizons: Sequence[int], delay: int = 1, marks: Mapp
         What the second forecast also sees, at least 0; by default the volume in quote currency, unless the volume of every symbol
         is the same in all bars. Marks that do not vary or are not known are left out.
     """
-    marks = usual_marks(bars) if marks is None else marks
-    marks = telling(marks)
+    marks = telling(usual_marks(bars) if marks is None else marks)
     windows = _windows(bars.n_bars, max(horizons))
     typical = typical_move(bars)
     row, symbol = known_lines(bars)
     known = np.zeros(bars.shape, bool)
     known[row, symbol] = True
+    own: dict[str, np.ndarray] = {}
+    linear: set[str] = set()
     with np.errstate(divide="ignore", invalid="ignore"):
-        price, linear = _price_inputs(bars, typical, windows, horizons)
-        seen: dict[str, np.ndarray] = {}
-        for name, values in marks.items():
-            found, straight = _mark_inputs(name, values, bars, windows)
-            seen |= found
+        market = _market_changes(bars, windows)
+        # One symbol at a time: all inputs of all symbols on all rows would be far larger than those of the lines.
+        for i in range(bars.n_symbols):
+            lines = np.flatnonzero(symbol == i)
+            if not lines.size:
+                continue
+            # Where many rows are known of other symbols alone, the rows before and after those of this one are left out.
+            rows = slice(int(row[lines[0]]), int(row[lines[-1]]) + 1) if bars.broken else slice(None)
+            one = bars.select(bars.symbols[i]).rows(rows)
+            found, straight = _price_inputs(one, typical[[i]], windows, horizons, {w: moves[rows] for w, moves in market.items()})
+            n_price = len(found)
             linear |= straight
+            for name, values in marks.items():
+                seen, straight = _mark_inputs(name, values[rows, i : i + 1], one, windows)
+                found |= seen
+                linear |= straight
+            at = row[lines] - (rows.start or 0)
+            for name, values in found.items():
+                own.setdefault(name, np.empty(len(row)))[lines] = values[at, 0]
+        price = {name: own[name] for name in list(own)[:n_price]}
+        seen = {name: own[name] for name in list(own)[n_price:]}
         if bars.n_symbols > 1:
             for inputs, names in ((price, OF_THE_MARKET), (seen, [f"{mark}{k}" for mark in marks for k in MARK_OF_THE_MARKET])):
                 for name in names:
-                    inputs[f"market_{name}"] = np.broadcast_to(_across(inputs[name], known), bars.shape)
+                    dense = np.zeros(bars.shape)
+                    dense[row, symbol] = inputs[name]
+                    inputs[f"market_{name}"] = _across(dense, known)[row, 0]
                     linear.add(f"market_{name}")
-        paths = [moves_after(bars, horizon, delay).path for horizon in horizons]
-        target = [np.log(path / typical + FLOOR * h)[known] for path, h in zip(paths, horizons, strict=True)]
-    inputs = {name: np.ascontiguousarray(values[known]) for name, values in (price | seen).items()}
+        target = []
+        for horizon in horizons:
+            path = moves_after(bars, horizon, delay).path
+            target.append(np.log(path / typical + FLOOR * horizon)[row, symbol])
     return State(
         bars.n_bars,
         bars.n_symbols,
         row,
         symbol,
-        inputs,
+        price | seen,
         len(price),
         frozenset(linear),
         np.column_stack(target),
         tuple(horizons),
         hour_cells(bars.time, bars.interval)[0][row],
     )
+
+
+def _market_changes(bars: Bars, windows: Sequence[int]) -> dict[int, np.ndarray]:
+    """Mean log change of all symbols over each of some windows, (n_bars, 1); nothing for one symbol."""
+    found = {}
+    for w in NET_WINDOWS if bars.n_symbols > 1 else ():
+        if w <= windows[-1]:
+            change = np.log(bars.close / earlier(bars.close, w, np.nan))
+            found[w] = _across(np.nan_to_num(change), ~np.isnan(change))
+    return found
 
 
 def known_lines(bars: Bars) -> tuple[np.ndarray, np.ndarray]:
@@ -146,8 +177,9 @@ def _windows(n_bars: int, longest: int) -> list[int]:
 
 
 def _price_inputs(
-    bars: Bars, typical: np.ndarray, windows: Sequence[int], horizons: Sequence[int]
+    bars: Bars, typical: np.ndarray, windows: Sequence[int], horizons: Sequence[int], market: Mapping[int, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Inputs of one symbol, each (n_rows, 1), and which of them belong to the linear part."""
     returns, spread = bars.returns(), np.log(bars.high / bars.low)
     size = np.abs(returns)
     usual = median_above_zero(spread)
@@ -161,13 +193,12 @@ def _price_inputs(
     for k in (1, 2, 3, 4):
         found[f"abs_lag{k}"], found[f"range_lag{k}"] = earlier(found["abs1"], k), earlier(found["range1"], k)
     linear = set(found)
-    for w in (6, 24, 168):
+    for w in NET_WINDOWS:
         if w <= windows[-1]:
             change = np.log(bars.close / earlier(bars.close, w, np.nan))
             found[f"net{w}"] = logs(np.abs(change), typical * w**0.5)
-            if bars.n_symbols > 1:
-                market = _across(np.nan_to_num(change), ~np.isnan(change))
-                found[f"apart{w}"] = logs(np.abs(change - market), typical * w**0.5)
+            if w in market:
+                found[f"apart{w}"] = logs(np.abs(change - market[w]), typical * w**0.5)
     linear |= set(found)
     for w in (6, 24, 72):
         found[f"largest{w}"] = logs(max_known(spread, w), usual)
