@@ -14,10 +14,11 @@ import pyarrow as pa
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.books.orderbook import Book, read_book
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.files import naming, read_bars, read_table
+from foreshock.data.files import naming, read_bars
 from foreshock.data.interval import parse_instant
 from foreshock.data.merge import merge_exchanges
-from foreshock.data.reading.rows import stem_of
+from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.rows import read_rows, stem_of
 from foreshock.data.show.shown import few, shown
 from foreshock.data.tables import TIME_NAMES, parse_times
 from foreshock.data.trades.trades import Trades, read_trades
@@ -160,7 +161,8 @@ def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
 
 
 def _given(wanted: SourceConfig, path: Path, features: list[str] | None, prices: Bars) -> FeatureSource:
-    frame = read_table(path)
+    # A column of any other name is of the kind that its values show.
+    frame = read_rows(path, Kinds(TIME_NAMES, (), ("symbol",)), "features")
     with naming(path):
         found = features_of(frame, prices, features)
     bars = prices.select(wanted.symbols) if wanted.symbols else prices

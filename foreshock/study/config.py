@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -342,6 +342,9 @@ def _explain(error: ValidationError) -> str:
     problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
     problem = min(problems or error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     loc = [str(part) for part in problem["loc"]]
+    refusal = problem.get("ctx", {}).get("error")
+    if not loc and isinstance(refusal, ConfigError):
+        return str(refusal)
     kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
     where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
@@ -349,7 +352,6 @@ def _explain(error: ValidationError) -> str:
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":
         return f"key {where!r} is missing; add it"
-    refusal = problem.get("ctx", {}).get("error")
     if isinstance(refusal, ConfigError):
         return f"key {where!r}: {refusal}"
     said, remedy = PLAIN.get(problem["type"], (problem["msg"].replace(" after validation", ""), "change it"))
@@ -363,8 +365,9 @@ def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:
         section = _THRESHOLDS[kind]
     else:
         for part in loc[:-1]:
-            section = section.model_fields[part].annotation
-    known = list(section.model_fields)
+            annotation = section.model_fields[part].annotation
+            section = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
+    known = [field.alias or name for name, field in section.model_fields.items()]
     hint = did_you_mean(loc[-1], known) or "; remove it"
     expected = f"expected one of {', '.join(known)}" if kind is None else f"a {kind} has {', '.join(sorted(known))}"
     return f"unknown key {where!r}; {expected}{hint}"

@@ -67,12 +67,19 @@
     return best;
   };
 
+  // Seconds since 1970 of a row; where time jumps, `jumps` has the row after it and its seconds.
+  const secondsOf = ({ start, step, jumps }, row) => {
+    let from = [0, start];
+    for (const jump of jumps || []) if (jump[0] <= row) from = jump;
+    return from[1] + (row - from[0]) * step;
+  };
+
   // Candles of `size` bars each, the first of number `first`; one without a known bar is an empty place.
-  const candles = ({ known, open, high, low, close }, { start, step, n }, size, first, stop) => {
+  const candles = ({ known, open, high, low, close }, head, size, first, stop) => {
     const found = [];
     for (let number = first; number < stop; number++) {
-      const candle = { time: start + number * size * step };
-      for (let i = number * size; i < Math.min((number + 1) * size, n); i++) {
+      const candle = { time: secondsOf(head, number * size) };
+      for (let i = number * size; i < Math.min((number + 1) * size, head.n); i++) {
         if (!known[i]) continue;
         if (candle.open === undefined) { candle.open = open[i]; candle.high = high[i]; candle.low = low[i]; }
         candle.high = Math.max(candle.high, high[i]);
@@ -114,7 +121,7 @@
   const build = figure => {
     const part = selector => figure.querySelector(selector), every = selector => [...figure.querySelectorAll(selector)];
     const head = JSON.parse(document.getElementById(figure.id + "-head").textContent);
-    const { n, step, start } = head;
+    const { n, step } = head;
     const symbol = part("[data-price=symbol]"), detector = part("[data-price=detector]"), plot = part(".plot");
     const state = { n, regimes: [], alerts: new Uint32Array(n + 1), colours: [], raw: "" };
     let chart, series, markers, prices, views = [], digits = 0, turn = 0, settling = 0, pressed = false;
@@ -167,7 +174,7 @@
     const mark = () => {
       const numbers = view().top.map(([row]) => Math.floor(row / size)).filter(number => number >= first && number < stop);
       markers.setMarkers([...new Set(numbers)].sort((a, b) => a - b).map(number => (
-        { time: start + number * size * step, position: "aboveBar", shape: "arrowDown", color: state.raw })));
+        { time: secondsOf(head, number * size), position: "aboveBar", shape: "arrowDown", color: state.raw })));
     };
 
     const paint = () => {

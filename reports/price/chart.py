@@ -124,10 +124,14 @@ class PriceHistory(Shown):
         every = [self._symbol(column) for column in range(bars.n_symbols)]
         seconds = int(bars.interval // SECOND)
         names = tuple(map(str, self.regimes[0])) if self.regimes else ()
+        times = bars.time.astype("datetime64[s]").astype(np.int64)
+        jumps = [[int(row), int(times[row])] for row in np.flatnonzero(np.diff(bars.time) > bars.interval) + 1]
         head = {
-            "start": int(bars.time[0].astype("datetime64[s]").astype(np.int64)),
+            "start": int(times[0]),
             "step": seconds,
             "n": bars.n_bars,
+            # Rows before which time jumps, and their times.
+            **({"jumps": jumps} if jumps else {}),
             "regimes": names,
             "symbols": [{"decimals": decimals, "widths": widths} for decimals, widths, _ in every],
         }

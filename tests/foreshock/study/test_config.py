@@ -131,7 +131,7 @@ def test_a_whole_number_is_good_for_a_fraction_and_a_detector_keeps_its_paramete
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("detecters = []", "unknown key 'detecters'; expected one of title, data, features, detectors, "),
+        ("detecters = []", "unknown key 'detecters'; expected one of title, data, source, features, detectors, "),
         ("detecters = []", "; did you mean 'detectors'?"),
         (LEAST + "quux = 1", "; remove it"),
         (LEAST + "[costs]\ntakr = 1", "unknown key 'costs.takr'; expected one of taker, slippage, maker, "),

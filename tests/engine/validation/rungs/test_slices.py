@@ -78,7 +78,7 @@ def test_the_parts_of_a_history_hold_all_of_its_events(table, alerts, masks):
 
 
 def test_few_events_have_a_count_and_no_ratio(table, alerts):
-    events = thin(alerts.active & alerts.decided, table.cooldown)
+    events = thin(alerts.active & alerts.decided, table.measured.cooldown)
     rows = np.flatnonzero(events[:, 0] & (np.arange(len(events)) > 800))
     few, enough = (np.arange(len(events))[:, None] < rows[n] for n in (LEAST_EVENTS - 1, LEAST_EVENTS))
     after, first = np.arange(len(events))[:, None] > 800, np.array([[True, False, False]])

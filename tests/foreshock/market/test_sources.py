@@ -1,0 +1,162 @@
+"""The source section of a study file: every kind is read, and what does not belong together is refused by its key."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import foreshock as fs
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.market.sources import merged_bars, open_source
+from foreshock.study.config import parse_study
+
+HOUR = 3_600_000
+START = 1_704_067_200_000
+
+
+def opened(folder: Path, features: list[str] | None = None, **source: object) -> fs.Bars | fs.Source:
+    content: dict[str, object] = {"detectors": ["zscore"], "source": source}
+    if features:
+        content["features"] = features
+    return open_source(parse_study(content), "study.toml", folder)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("sources")
+    market = fs.simulate_market(seed=2, n_symbols=2, n_bars=48)
+    bars = market.bars
+    (place / "trades").mkdir()
+    for symbol in bars.symbols:
+        trades = fs.bar_trades(bars.select(symbol))
+        trades.to_frame().to_parquet(place / "trades" / f"{symbol.replace('/', '-')}.parquet")
+    fs.bar_trades(bars.select("BTC/USDT")).to_frame().to_parquet(place / "btc.parquet")
+    bars.to_frame().to_parquet(place / "bars.parquet")
+    features = fs.ohlcv_features(bars, ["range", "log_return"]).to_frame().reset_index()
+    features.to_parquet(place / "features.parquet")
+    book = fs.simulate_book(seed=1, n_rows=200).book
+    book.to_frame().to_parquet(place / "book.parquet")
+    return place
+
+
+def test_windows_of_one_file_of_a_folder_and_of_some_symbols(folder):
+    one = opened(folder, kind="windows", path="btc.parquet", interval="1m", symbols=["BTC/USDT"])
+    assert (type(one), one.bars.symbols) == (fs.WindowSource, ("BTC/USDT",))
+    many = opened(folder, kind="windows", path="trades", interval="1m")
+    assert many.bars.symbols == ("BTC-USDT", "ETH-USDT")
+    some = opened(folder, ["log_return", "volume"], kind="windows", path="trades", interval="1m", symbols=["ETH-USDT"])
+    assert (some.bars.symbols, some.features.names) == (("ETH-USDT",), ("log_return", "volume"))
+    np.testing.assert_array_equal(some.bars.close[:, 0], many.bars.close[-len(some.bars) :, 1])
+
+
+def test_a_range_of_time_is_kept_of_trades(folder):
+    whole = opened(folder, kind="windows", path="trades", interval="1m")
+    part = opened(folder, kind="windows", path="trades", interval="1m", start="2022-01-01T06:00", end="2022-01-01T12:00")
+    assert str(part.bars.time[0]) >= "2022-01-01T06:00"
+    assert str(part.bars.time[-1]) < "2022-01-01T12:00"
+    assert part.bars.n_bars < whole.bars.n_bars
+    with pytest.raises(DataError, match="no data from '2030-01-01' to None"):
+        opened(folder, kind="windows", path="trades", start="2030-01-01")
+
+
+def test_bars_of_a_path_and_of_trades(folder):
+    plain = opened(folder, kind="bars", path="bars.parquet", symbols=["BTC/USDT"])
+    of_trades = opened(folder, path="btc.parquet", interval="1h", symbols=["BTC/USDT"], **{"from": "trades"})
+    assert of_trades.kind == "bars"
+    np.testing.assert_allclose(of_trades.bars.close, plain.bars.close)
+
+
+def test_books_have_their_own_prices_or_those_of_bars(folder):
+    own = opened(folder, kind="book", path="book.parquet", interval="5s")
+    assert (own.bars.n_bars, own.kind) == (200, "book")
+    micro = opened(folder, kind="book", path="book.parquet", interval="5s", price="microprice")
+    assert not np.array_equal(own.bars.close, micro.bars.close)
+    times = pd.DatetimeIndex(own.bars.time)
+    one = np.ones(200)
+    priced = pd.DataFrame({"time": times, "open": one, "high": one, "low": one, "close": one, "volume": one})
+    priced.assign(symbol="BTC").to_parquet(folder / "priced.parquet")
+    given = opened(folder, kind="book", path="book.parquet", interval="5s", prices="priced.parquet", symbols=["BTC"])
+    assert given.bars.symbols == ("BTC",)
+    np.testing.assert_array_equal(given.bars.close, 1.0)
+    # A book without times has that of its first row.
+    fs.read_book(folder / "book.parquet").to_frame().drop(columns="time").to_parquet(folder / "clockless.parquet")
+    late = opened(folder, kind="book", path="clockless.parquet", interval="5s", first_row="2024-06-01T12:00")
+    assert str(late.bars.time[0]) == "2024-06-01T12:00:00.000000"
+
+
+def test_features_of_a_table_lie_on_the_rows_of_their_bars(folder):
+    source = opened(folder, kind="features", path="features.parquet", prices="bars.parquet", symbols=["ETH/USDT"])
+    bars = fs.read_bars(folder / "bars.parquet").select("ETH/USDT")
+    np.testing.assert_array_equal(source.features.values, fs.ohlcv_features(bars, ["range", "log_return"]).values)
+    part = opened(folder, kind="features", path="features.parquet", prices="bars.parquet", start="2022-01-01T12:00")
+    assert part.bars.n_bars == 36
+
+
+def test_bars_of_the_store_of_several_exchanges_are_one_market_or_many(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORESHOCK_STORE", str(tmp_path / "store"))
+    store = fs.Store(tmp_path / "store")
+    for exchange, level in (("binance", 100.0), ("bybit", 102.0)):
+        prices = {name: [level, level + 1] for name in ("open", "high", "low", "close")}
+        rows = pa.table({"time": [START, START + HOUR], **prices, "volume": [5.0, 6.0]})
+        store.write(fs.SeriesKey(exchange, "spot", "BTC/USDT", "ohlcv", "1h"), rows, START, START + 2 * HOUR)
+    wanted = {"from": "store", "symbols": ["BTC/USDT"], "interval": "1h", "start": "2024-01-01", "end": "2024-01-01T02:00"}
+    one = opened(tmp_path, exchange="binance", **wanted)
+    np.testing.assert_array_equal(one.bars.close[:, 0], [100, 101])
+    merged = opened(tmp_path, exchange=["binance", "bybit"], merge=True, **wanted)
+    np.testing.assert_array_equal(merged.bars.close[:, 0], [101, 102])
+    np.testing.assert_array_equal(merged.bars.volume[:, 0], [10, 12])
+    beside = opened(tmp_path, exchange=["binance", "bybit"], **wanted)
+    assert beside.bars.symbols == ("binance:BTC/USDT", "bybit:BTC/USDT")
+
+
+def test_a_bar_that_one_venue_lacks_is_that_of_the_others():
+    bars = fs.simulate_market(seed=2, n_symbols=1, n_bars=10).bars
+    holed = {name: getattr(bars, name).copy() for name in ("open", "high", "low", "close", "volume")}
+    for values in holed.values():
+        values[4] = np.nan
+    other = fs.Bars(bars.time, bars.symbols, **holed, interval=bars.interval)
+    found = merged_bars({"a": bars, "b": other})
+    np.testing.assert_array_equal(found.close, bars.close)
+    np.testing.assert_array_equal(found.volume[:, 0] / bars.volume[:, 0], [2.0] * 4 + [1.0] + [2.0] * 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"kind": "windows"}, "no key 'source.path'"),
+        ({"kind": "features", "path": "features.parquet"}, "features need the bars"),
+        ({"kind": "windows", "path": "x", "prices": "y"}, "key 'source': prices is for sources of kind book and features"),
+        ({"kind": "book", "path": "x", "silence": "1D"}, "silence is for sources of kind windows"),
+        ({"kind": "windows", "from": "store"}, "from = 'store' is for sources of kind bars"),
+        ({"from": "store", "path": "x"}, "exclude each other"),
+        ({"from": "store"}, "'source.symbols' is missing"),
+        ({"kind": "trades"}, "key 'source.kind'"),
+        ({"colour": "red"}, "unknown key 'source.colour'"),
+    ],
+)
+def test_keys_that_do_not_belong_together_are_refused(folder, source, words):
+    with pytest.raises(ConfigError, match=words):
+        opened(folder, **source)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda f: f.drop(columns="time"), "missing column: a time"),
+        (lambda f: f.assign(symbol="DOGE"), "of which there are no bars"),
+        (lambda f: f.assign(time=f["time"] + pd.Timedelta("1min")), "where there is no bar"),
+        (lambda f: pd.concat([f, f.head(1)]), "stands twice"),
+        (lambda f: f[["time", "symbol"]], "no column of numbers"),
+    ],
+)
+def test_features_that_do_not_fit_their_bars_are_refused(folder, tmp_path, change, words):
+    change(pd.read_parquet(folder / "features.parquet")).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match=words):
+        opened(folder, kind="features", path=str(tmp_path / "other.parquet"), prices="bars.parquet")
+
+
+def test_data_and_source_exclude_each_other():
+    with pytest.raises(ConfigError, match=r"\[data\] and \[source\] exclude each other"):
+        parse_study({"detectors": ["zscore"], "data": {"path": "a"}, "source": {"path": "b"}})
