@@ -127,7 +127,7 @@ class BookSource(Source):
         for one in self._books:
             later = one.time >= start - self._step // 2
             amounts = np.exp(rng.normal(0, 3, later.shape))
-            changed = {name: getattr(one, name) * np.where(later, amounts, 1.0) for name in ("buys", "sells")}
+            changed = {name: getattr(one, name) * np.where(later, amounts, 1.0) for name in ("spread", "buys", "sells")}
             for name in ("notional", "cancel_notional", "limit_notional", "market_notional"):
                 changed[name] = getattr(one, name) * np.where(later, amounts, 1.0)[:, None, None]
             other._books.append(replace(one, midpoint=one.midpoint * np.where(later, level, 1.0), **changed))

@@ -1,4 +1,4 @@
-"""Size and power of the deciding test on windows of trades and on order books: ``python -m tests.studies.source_size --out sources.csv``.
+"""Size and power of the deciding test on windows and on books: ``python -m tests.studies.source_size --out sources.csv``.
 
 Histories have a hidden volatility that number, value and size of trades, rush orders, depth, spread and flows follow, and nothing
 else. Detectors on prices count at both rungs, those that see the marks at the second alone, because marks know the hidden

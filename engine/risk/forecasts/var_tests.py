@@ -216,8 +216,10 @@ def _shortfall_rows(
     hits: np.ndarray, loss: np.ndarray, var: np.ndarray, es: np.ndarray, level: float, n_simulations: int, rng: np.random.Generator
 ) -> list[Row]:
     expected = len(loss) * (1 - level)
-    z2 = 1 - float((loss[hits] / es[hits]).sum()) / expected
-    z1 = 1 - float((loss[hits] / es[hits]).mean()) if len(hits) else math.nan
+    # A forecast of no loss at all, as of an account that held nothing, has no ratio.
+    ratios = np.divide(loss[hits], es[hits], out=np.full(len(hits), np.nan), where=es[hits] > 0)
+    z2 = 1 - float(ratios.sum()) / expected
+    z1 = 1 - float(ratios.mean()) if len(hits) else math.nan
     if level <= 0.5 or not ((var > 0) & (es > var)).all():
         note = "needs a level above 0.5, and 0 < VaR < CVaR in every row"
         return [("acerbi_szekely_z1", z1, math.nan, math.nan, note), ("acerbi_szekely_z2", z2, math.nan, math.nan, note)]

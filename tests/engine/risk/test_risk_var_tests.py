@@ -279,3 +279,10 @@ def test_static_forecasts_of_the_study_are_right_before_the_switch():
 def test_forecasts_that_cannot_be_judged_are_refused(call, message):
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+def test_a_forecast_of_no_loss_at_all_has_no_ratio():
+    returns, zero = np.array([0.01, -0.02, 0.0, -0.01] * 30), np.zeros(120)
+    found = backtest(returns, zero, 0.95, zero)
+    assert np.isnan(found.loc[["acerbi_szekely_z1", "acerbi_szekely_z2"], "statistic"]).all()
+    assert "0 < VaR < CVaR" in found.loc["acerbi_szekely_z1", "note"]
