@@ -46,6 +46,9 @@ def run(
     opened: Annotated[
         bool, typer.Option("--open", help="Open the part that the study file keeps sealed, once, and show whether findings hold.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read everything, run nothing, and say what would run and about how long.")
+    ] = False,
 ) -> None:
     """Run a study from a file: walk-forward scores, verdicts, backtests, a report, and an entry in the trial ledger."""
     check_out(out)
@@ -67,6 +70,12 @@ def run(
     from foreshock.study.trials import record_study
 
     whole = Study.from_config(config, bars)
+    if check:
+        from foreshock.study.outlook import outlook
+
+        for line in outlook(whole):
+            typer.echo(printable(line))
+        return
     if trials is not None and whole.n_sealed:
         # Before hours of work: a part that was opened is refused.
         seal_study(whole, trials)

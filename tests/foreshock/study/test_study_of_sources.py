@@ -1,7 +1,6 @@
 """Studies of windows and order books, from the examples: end to end, from the file to the page."""
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np

@@ -1,0 +1,67 @@
+"""What a study would do, and about how long it would take, before anything is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foreshock.data.interval import format_duration
+
+if TYPE_CHECKING:
+    from foreshock.study.study import Study
+
+# Seconds for a million rows of all symbols together, as measured on two cores: by the kind of fit, for each of its folds' rows; for
+# the forecasts and controls; and for what is done with each detector (evidence, slices, accounts, risk).
+FAST, NETWORK = 4.0, 900.0
+FORECASTS, EACH_DETECTOR, COMPILING = 110.0, 25.0, 20.0
+
+
+def outlook(study: Study) -> list[str]:
+    """Lines that say what a study runs on, what it would fit and judge, and about how long that takes.
+
+    Raises
+    ------
+    ConfigError
+        If a window or horizon does not fit into the data, as ``Study.run`` would.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> from foreshock.study.outlook import outlook
+    >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=1_500).bars
+    >>> for line in outlook(fs.Study(bars, ["zscore"], fs.WalkForward("20D", "5D"), fs.RollingQuantile(0.99, "10D"))):
+    ...     print(line)
+    BTC/USDT: 1,500 rows of 1h, 2022-01-01T00:00 to 2022-03-04T11:00
+    3 detectors: zscore, random, volatility_only; 13 features
+    7 test blocks from 2022-02-02T00:00 on, 732 rows; horizons 1h, 6h, 24h
+    nothing was run; a run takes about half a minute
+    """
+    plan = study._plan()
+    bars = plan.bars
+    names = ", ".join(bars.symbols[:4]) + (f" and {bars.n_symbols - 4} more" if bars.n_symbols > 4 else "")
+    first = plan.setting.first
+    cells = bars.close.size / 1e6
+    fits = sum(NETWORK if detector.slow else FAST for detector in (plan.detectors | plan.controls).values())
+    seconds = COMPILING + cells * (fits + FORECASTS + EACH_DETECTOR * len(plan.detectors))
+    n_features = len(plan.source.features.names)
+    return [
+        f"{names}: {bars.n_bars:,} rows of {format_duration(bars.interval)}, {str(bars.time[0])[:16]} to {str(bars.time[-1])[:16]}",
+        f"{len(plan.detectors)} detectors: {', '.join(plan.detectors)}; {n_features} features",
+        f"{plan.n_folds} test blocks from {str(bars.time[first])[:16]} on, {bars.n_bars - first:,} rows; "
+        f"horizons {', '.join(study.horizons)}",
+        f"nothing was run; a run takes about {in_words(seconds)}",
+    ]
+
+
+def in_words(seconds: float) -> str:
+    """A rough time in words.
+
+    >>> [in_words(x) for x in (20, 100, 4_000, 20_000)]
+    ['half a minute', '2 minutes', 'an hour', '6 hours']
+    """
+    if seconds < 45:
+        return "half a minute"
+    minutes = round(seconds / 60)
+    if minutes < 45:
+        return "a minute" if minutes < 2 else f"{minutes} minutes"
+    hours = round(seconds / 3_600)
+    return "an hour" if hours < 2 else f"{hours} hours"
