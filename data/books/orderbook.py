@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
+from foreshock.data.books.prices import PRICES, bars_of_prices, microprice
 from foreshock.data.checks import check_array, check_each, check_integer, check_path, check_rows, check_times, check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
@@ -237,29 +238,12 @@ class Book(Shown):
         >>> fs.simulate_book(seed=1, n_rows=60).book.to_bars()
         Bars(SIM/USDT, 60 bars of 5s, 2024-01-01T00:00:00 to 2024-01-01T00:04:55)
         """
-        if price not in ("midpoint", "microprice"):
+        if price not in PRICES:
             raise ConfigError(f"price must be 'midpoint' or 'microprice', got {shown(price)}")
-        known = self.midpoint
-        if price == "microprice":
-            (bid, ask), best = self.price[:, :, 0].T, self.notional[:, :, 0]
-            size = best / self.price[:, :, 0]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                known = (bid * size[:, 1] + ask * size[:, 0]) / size.sum(axis=1)
+        known = self.midpoint if price == "midpoint" else microprice(self.price[:, :, 0], self.notional[:, :, 0])
         if np.isnan(known).all():
             raise DataError(f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices")
-        at, start = self.grid_rows()
-        close, traded = np.full((2, int(at[-1]) + 1), np.nan)
-        close[at], traded[at] = known, np.where(np.isnan(self.market_notional).all(axis=(1, 2)), np.nan, self._traded())
-        before = np.concatenate([[np.nan], close[:-1]])
-        opened = np.where(np.isnan(before) | np.isnan(close), close, before)
-        time = start + np.arange(len(close)) * self.interval
-        high, low = np.maximum(opened, close), np.minimum(opened, close)
-        return Bars(
-            time, (self.symbol,), opened, high, low, close, np.where(np.isnan(close), np.nan, traded / close), self.interval
-        )
-
-    def _traded(self) -> np.ndarray:
-        return np.nansum(self.market_notional, axis=(1, 2))
+        return bars_of_prices(self.symbol, self.interval, *self.grid_rows(), known, self.market_notional)
 
     def to_frame(self) -> pd.DataFrame:
         """Flat table: ``time`` and ``BOOK_COLUMNS``."""

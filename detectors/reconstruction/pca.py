@@ -51,6 +51,42 @@ class PCA(PooledDetector):
         residual = centred - (centred @ model["components"].T) @ model["components"]
         return (residual**2).mean(axis=1)
 
+    def encode(self, features: Features) -> np.ndarray:
+        """Principal components of each row, shape (n_rows, n_symbols, n_components); NaN where a row is not scored.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=400).bars)
+        >>> pca = fs.make_detector("pca", n_components=3).fit(features)
+        >>> pca.encode(features).shape
+        (400, 1, 3)
+        """
+        self._check_fitted()
+        return self._by_model(features, lambda rows, model: (rows - model["mean"]) @ model["components"].T, (self.n_components,))
+
+    def reconstruct(self, features: Features) -> np.ndarray:
+        """Rows rebuilt from their components, in the units of ``features``, shape (n_rows, n_symbols, n_features).
+
+        Row t uses row t alone; it is NaN where a row is not scored.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=400).bars)
+        >>> pca = fs.make_detector("pca").fit(features)
+        >>> error = (features.values - pca.reconstruct(features)) / pca.scale_
+        >>> bool(np.allclose((error**2).mean(axis=2), pca.score(features).values, equal_nan=True))
+        True
+        """
+        self._check_fitted()
+
+        def rebuilt(rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+            return (rows - model["mean"]) @ model["components"].T @ model["components"] + model["mean"]
+
+        center, scale = self.scaler._of(features)
+        return self._by_model(features, rebuilt, (len(self.names_),)) * scale + center
+
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
         return model["mean"].shape == (n_features,) and model["components"].shape == (self.n_components, n_features)
 

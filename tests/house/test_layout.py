@@ -17,8 +17,8 @@ LONG = 350
 # A longer file has its reason here; the lines are an upper bound, so that it cannot grow unseen.
 REASONS: dict[str, tuple[int, str]] = {
     "data/books/orderbook.py": (
-        380,
-        "233 lines of code: a book and how it is read; the rest documents columns",
+        400,
+        "240 lines of code: a book and how it is read; the rest documents columns",
     ),
     "data/checks.py": (400, "one kind of function, each a few lines with its doctest: checks of arguments"),
     "data/simulate/book.py": (365, "226 lines of code: one simulator; the rest documents its events and columns"),
@@ -28,7 +28,7 @@ REASONS: dict[str, tuple[int, str]] = {
         "197 lines of code: one computation and its documented result",
     ),
     "detectors/neural/scenarios/model.py": (
-        425,
+        430,
         "234 lines of code: the base of three generators; the rest documents formulas",
     ),
     "engine/detection/report.py": (385, "207 lines of code: one report, whose metrics are documented one by one"),

@@ -28,11 +28,12 @@ from foreshock.data.checks import (
     check_whole,
 )
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.interval import format_duration, parse_duration
+from foreshock.data.interval import Instant, format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
 from foreshock.data.show.shown import few, one_line, shown
 from foreshock.detectors.base import write_saved
 from foreshock.detectors.neural.parameters import ParametersOfBases
+from foreshock.detectors.neural.scenarios.as_bars import bars_of_paths
 from foreshock.detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
 from foreshock.detectors.neural.windows import Windows
 from foreshock.detectors.shown_parameters import ShownParameters
@@ -100,6 +101,24 @@ class Scenarios(Shown):
         """
         check_array("weights", weights)
         return held_returns(self.paths, weights)
+
+    def to_bars(self, start: Instant = "2000-01-01", price: float = 100.0, volume: float = 1.0) -> Bars:
+        """The paths one after another as bars, in which detectors and strategies can be tried.
+
+        A bar opens at the close before and has no wicks, because a model knows returns from close to close alone. Every bar has the
+        same ``volume``, so that features of volume say nothing.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> scenarios = fs.generate_scenarios(fs.load_scenario_model(), 100, stress=2.0)
+        >>> bars = scenarios.to_bars()
+        >>> bars.shape, bool(np.allclose(bars.returns()[1:24], scenarios.paths[0, 1:]))
+        ((2400, 4), True)
+        """
+        check_number("price", price)
+        check_number("volume", volume)
+        return bars_of_paths(self.paths, self.symbols, self.interval, start, price, volume)
 
     def _facts(self) -> Iterator[str]:
         n_paths, n_steps, _ = self.paths.shape
