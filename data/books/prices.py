@@ -39,7 +39,7 @@ def bars_of_prices(
 
 
 def microprice(price: np.ndarray, notional: np.ndarray) -> np.ndarray:
-    """Best bid and ask, (n_rows, 2), weighted by the size at the other side, (n_rows,); NaN where a size is not known, or both are 0.
+    """Best bid and ask, (n_rows, 2), weighted by the size at the other side; NaN where a size is not known, or both are 0.
 
     >>> microprice(np.array([[99.0, 101.0]]), np.array([[99.0, 303.0]]))
     array([99.5])
