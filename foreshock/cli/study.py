@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Study file; see examples/study.toml.")]
 DataPath = Annotated[Path | None, typer.Option("--data", help="Bars to use instead of data.path of the study.")]
-OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet and trades.parquet.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json and the tables.")]
 
 
 def demo(
@@ -69,7 +69,8 @@ def run(
     if trials is not None and whole.n_sealed:
         # Before hours of work: a part that was opened is refused.
         seal_study(whole, trials)
-    result = whole.run(progress=True)
+    # The verdicts are saved before the backtests, which may take long or be interrupted.
+    result = whole.run(progress=True, out=out)
     command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "") + (" --open" if opened else "")
     if trials is not None:
         try:

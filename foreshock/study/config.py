@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -36,7 +36,10 @@ from foreshock.engine.thresholds.registry import HALFLIFE_ALONE, THRESHOLDS
 from foreshock.engine.thresholds.volatility import VolatilityScaled
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
+from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+from foreshock.study.traded.entries import DEFAULT
+from foreshock.study.traded.regimes import FEWEST, MOST, TREND, VOLATILITY, N
 
 
 def _iso(value: Any) -> Any:
@@ -98,6 +101,20 @@ class DetectorConfig(BaseModel):
 
     name: str
     label: str | None = None
+
+
+class StrategyConfig(DetectorConfig):
+    """A strategy by name, its parameters as further keys, and a label if a name is used twice."""
+
+
+class RegimesConfig(_Section):
+    """The regimes of the study: how many, named by which features, and found by which, by default the same."""
+
+    n: int = Field(default=N, ge=FEWEST, le=MOST)
+    volatility: str = VOLATILITY
+    trend: str = TREND
+    features: list[str] | None = Field(default=None, min_length=1)
+    pool: bool = True
 
 
 class SplitsConfig(_Section):
@@ -240,6 +257,7 @@ class StudyConfig(Shown, _Section):
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     controls: list[str | DetectorConfig] = []
+    strategies: list[str | StrategyConfig] = list(DEFAULT)
     # A share of the bars, or a duration.
     sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()
@@ -249,6 +267,8 @@ class StudyConfig(Shown, _Section):
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
+    # Without the section, the regimes are those of the study's own kmeans_regime.
+    regimes: RegimesConfig | None = None
     surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
@@ -264,7 +284,7 @@ class StudyConfig(Shown, _Section):
     @property
     def files(self) -> list[str]:
         """The ``.py`` files that the study names; loading it runs their code."""
-        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls]]
+        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls, *self.strategies]]
         named.append(self.threshold.kind)
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
@@ -327,12 +347,13 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
     config._folder = Path(folder)
-    for key, entries in (("detectors", config.detectors), ("controls", config.controls)):
+    lists = (("detectors", config.detectors, DETECTORS), ("controls", config.controls, DETECTORS))
+    for key, entries, registry in (*lists, ("strategies", config.strategies, STRATEGIES)):
         for i, entry in enumerate(entries):
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
             # A registered name without parameters needs no check, so that networks are not imported here.
-            if wanted.model_extra or wanted.name not in DETECTORS.table:
-                _check(DETECTORS, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
+            if wanted.model_extra or wanted.name not in registry.table:
+                _check(registry, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
     if isinstance(config.threshold, UserThresholdConfig):
         _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
     return config
@@ -363,7 +384,7 @@ def _explain(error: ValidationError) -> str:
     loc = [str(part) for part in problem["loc"]]
     kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
-    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
+    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig", "StrategyConfig"))
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":
@@ -382,8 +403,13 @@ def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:
         section = _THRESHOLDS[kind]
     else:
         for part in loc[:-1]:
-            section = section.model_fields[part].annotation
+            section = _model(section.model_fields[part].annotation)
     known = list(section.model_fields)
     hint = did_you_mean(loc[-1], known) or "; remove it"
     expected = f"expected one of {', '.join(known)}" if kind is None else f"a {kind} has {', '.join(sorted(known))}"
     return f"unknown key {where!r}; {expected}{hint}"
+
+
+def _model(annotation: Any) -> Any:
+    """The class of a section, which may be left out."""
+    return next((arg for arg in get_args(annotation) if isinstance(arg, type) and issubclass(arg, BaseModel)), annotation)

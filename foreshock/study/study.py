@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,9 @@ from foreshock.plain import plain
 from foreshock.progress import progress_bar
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
+from foreshock.strategies.base import Strategy
 from foreshock.study.audit import Pipeline
-from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
+from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StrategyConfig, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
@@ -43,7 +45,12 @@ from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
-from foreshock.study.trading import Strategies, trade
+from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
+from foreshock.study.traded.entries import described as described_strategies
+from foreshock.study.traded.regimes import RegimeSetting, regime_setting
+from foreshock.study.traded.weights import Told
+from foreshock.study.trading import Strategies as Backtested
+from foreshock.study.trading import Traded, trade
 from foreshock.study.trials import deflate_study
 
 BASELINES = ("random", "volatility_only")
@@ -101,6 +108,14 @@ class Study(Shown):
         Negative controls of your own, beside some forty that every study has: detectors that know nothing of what comes but what
         past prices tell. They raise alerts by the same blocks and rule, help to calibrate the verdicts at both forecasts, and are
         neither judged nor traded. A control that does know something widens every interval.
+    strategies : sequence of str or Strategy, or dict of label to either
+        What is held on the alerts, and on other rules: names (see ``fs.strategy_names()``), strategies with parameters, objects of
+        your own with ``weights(bars, signals)``. Those that act on alerts are run for each detector, beside random timings. By
+        default ``"anomaly_avoidance"``; buy and hold and equal weight always stand beside. A strategy that fails is named with its
+        reason, and takes nothing else with it.
+    regimes : int or dict, optional
+        Number of regimes, or a dict of ``n``, ``volatility``, ``trend``, ``features`` and ``pool``; by default those of the study's
+        own ``kmeans_regime``, or else 4. See ``fs.make_detector("kmeans_regime")`` for how they are named.
     sealed : float or str, optional
         Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
         ``fs.open_sealed``.
@@ -143,6 +158,8 @@ class Study(Shown):
     title: str = TITLE
     controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
     sealed: float | str | None = None
+    strategies: Strategies = DEFAULT
+    regimes: int | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -156,9 +173,11 @@ class Study(Shown):
         check_number("random_draws", self.random_draws)
         check_text("surrogate_family", self.surrogate_family)
         check_text("title", self.title)
-        for name in ("detectors", "horizons", "features"):
+        for name in ("detectors", "horizons", "features", "strategies"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
+        self.labelled_strategies()
+        regime_setting(self.regimes)
         check_controls(self.controls)
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
@@ -197,6 +216,8 @@ class Study(Shown):
             title=config.title,
             controls=_built("controls", config.controls, config),
             sealed=config.sealed,
+            strategies=_strategies_of(config),
+            regimes=config.regimes.model_dump() if config.regimes is not None else None,
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -224,6 +245,18 @@ class Study(Shown):
         """Negative controls of the user's own by label."""
         return labelled_controls(self.controls, self.labelled_detectors())
 
+    def labelled_strategies(self) -> dict[str, Strategy]:
+        """Strategies under test by label, without the passive baselines that every study has."""
+        return {entry.label: entry.strategy for entry in self._entries()}
+
+    def _entries(self) -> tuple[Entry, ...]:
+        return entries(self.strategies, Defaults(self.hold, self.exposure, self.rebalance))
+
+    @property
+    def regime_setting(self) -> RegimeSetting:
+        """How regimes are found and named."""
+        return regime_setting(self.regimes, self.labelled_detectors().values())
+
     def config(self) -> dict[str, Any]:
         """Every parameter in plain values, for results.json."""
         detectors, controls = (
@@ -237,6 +270,8 @@ class Study(Shown):
             # Without any, the configuration is the one that earlier entries of a ledger hold.
             **({"controls": controls} if controls else {}),
             **({"sealed": self.sealed} if self.sealed is not None else {}),
+            **({"strategies": described_strategies(self._entries())} if self.strategies != DEFAULT else {}),
+            **({"regimes": regimes} if (regimes := self.regime_setting.described()) else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
             "horizons": list(self.horizons),
@@ -286,13 +321,16 @@ class Study(Shown):
 
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
     @with_one_blas_thread
-    def run(self, progress: bool = False) -> StudyResult:
+    def run(self, progress: bool = False, out: str | Path | None = None) -> StudyResult:
         """Score, judge and backtest every detector out of sample.
 
         Parameters
         ----------
         progress : bool
             Show a progress bar on standard error.
+        out : str or Path, optional
+            Folder for ``results.json`` and ``scores.parquet`` with the verdicts, written before the backtests begin; ``save``
+            writes the whole.
 
         Raises
         ------
@@ -322,16 +360,20 @@ class Study(Shown):
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             make = partial(ohlcv_features, features=self.features)
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step, controls)
-            around = circumstances(judged, signals, self.splits, setting, step)
-            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
-        content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
-        backtests, paths = traded.backtests, traded.risk_paths
-        forward, verdicts = judged.forward, judged.verdicts
-        return deflate_study(
-            StudyResult(
-                self.title, content, bars, around.regimes, scores, signals, forward, verdicts, backtests, paths, plan.quality
-            )
-        )
+            around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
+
+            def result(traded: Traded | None) -> StudyResult:
+                known = (bars, plan.detectors, scores, signals, judged, around, traded, setting)
+                content = plain(study_content(self.config(), *known))
+                backtests, paths = ({}, {}) if traded is None else (traded.backtests, traded.risk_paths)
+                found = (scores, signals, judged.forward, judged.verdicts, backtests, paths, plan.quality)
+                return StudyResult(self.title, content, bars, around.regimes, *found)
+
+            if out is not None:
+                result(None).save_verdicts(out)
+            told = Told(around.named, self.splits, self.seed)
+            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, told, step)
+        return deflate_study(result(traded))
 
     @with_one_blas_thread
     def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
@@ -354,7 +396,8 @@ class Study(Shown):
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
         trained = ohlcv_features(bars.head(first), self.features)
         fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        pipeline = Pipeline(self.features, fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
+        known = (self.threshold, purge, self._strategies(), self.costs, self.regime_setting)
+        pipeline = Pipeline(self.features, fitted, self.splits, *known)
         return pipeline.run_gate(bars, n_cuts, first, self.seed, progress)
 
     def _plan(self) -> _Plan:
@@ -370,8 +413,8 @@ class Study(Shown):
         setting = self._judging(folds[0].test.start)
         return _Plan(detectors, self.labelled_controls(), bars, quality, purge, len(folds), setting, self._strategies())
 
-    def _strategies(self) -> Strategies:
-        return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
+    def _strategies(self) -> Backtested:
+        return Backtested(self._entries(), self.hold, self.rebalance, self.random_draws, self.seed)
 
     def _probe_threshold(self, bars: Bars) -> None:
         """Let the threshold refuse its window now, on scores that are nowhere known."""
@@ -396,7 +439,21 @@ class _Plan:
     purge: int
     n_folds: int
     setting: Judging
-    strategies: Strategies
+    strategies: Backtested
+
+
+def _strategies_of(config: StudyConfig) -> dict[str, Strategy]:
+    """Strategies of a study file, by label."""
+    wanted = config.avoidance
+    defaults, found = Defaults(wanted.hold, wanted.exposure, wanted.rebalance), {}
+    for entry in config.strategies:
+        one = entry if isinstance(entry, StrategyConfig) else StrategyConfig(name=entry)
+        strategy = defaults.make(one.name, one.model_extra or {}, config.folder)
+        label = one.label or (strategy.name if ":" in one.name else one.name)
+        if label in found:
+            raise ConfigError(f"key 'strategies': {shown(label)} stands there twice; set a label for one of them")
+        found[label] = strategy
+    return found
 
 
 def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:
