@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -101,3 +102,13 @@ class Regimes(Shown):
                 free = next(number for number in range(1, len(names) + 2) if f"regime {number}" not in names)
                 names[k], rules[k], holds[k] = f"regime {free}", "", float("nan")
         return replace(self, names=tuple(names), rules=tuple(rules), holds=tuple(holds))
+
+
+REGIME_FILES = ("regimes.parquet", "regimes.csv")
+
+
+def write_regimes(regimes: Regimes, paths: Mapping[str, Path]) -> None:
+    """Write time (UTC), symbol and regime of every row whose regime is known."""
+    rows = regimes.rows_frame()
+    rows.to_parquet(paths["regimes.parquet"], compression="zstd", index=False)
+    rows.to_csv(paths["regimes.csv"], index=False)

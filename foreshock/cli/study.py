@@ -158,10 +158,11 @@ def eda(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for eda.html and eda.json.")] = Path("foreshock-out/eda"),
     interval: Annotated[str | None, typer.Option(help="Bar length, such as 1h; by default the most common step.")] = None,
+    regimes: Annotated[int | None, typer.Option(help="Number of regimes, 2 to 8; by default 4.")] = None,
 ) -> None:
     """Show what a history looks like: its faults, returns, features, volatility and regimes, on one page."""
     check_out(out)
-    found = explore_file(data, out, interval)
+    found = explore_file(data, out, interval, regimes)
     from foreshock.reports.exploration.page import headline
 
     for sentence in headline(found.results):
@@ -171,7 +172,7 @@ def eda(
     typer.echo(f"report: {out / 'eda.html'}")
 
 
-def explore_file(data: Path, out: Path, interval: str | None = None) -> Exploration:
+def explore_file(data: Path, out: Path, interval: str | None = None, regimes: int | None = None) -> Exploration:
     """Explore a file of bars, and write ``eda.html`` and ``eda.json`` into a folder."""
     from foreshock.data.files import naming, read_table
 
@@ -179,8 +180,10 @@ def explore_file(data: Path, out: Path, interval: str | None = None) -> Explorat
     from foreshock.exploration.exploration import explore
 
     with naming(data):
-        found = explore(table, interval, f"{data.resolve().name}: what the data look like")
-    found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
+        title, chosen = f"{data.resolve().name}: what the data look like", {} if regimes is None else {"n_regimes": regimes}
+        found = explore(table, interval, title, **chosen)
+    options = (f" --interval {interval}" if interval else "") + (f" --regimes {regimes}" if regimes is not None else "")
+    found.save(out, f"foreshock eda {data.name}{options}")
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.out_of_sample.causality import Audit, audit
 from foreshock.engine.out_of_sample.splits import WalkForward
@@ -20,7 +21,6 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.backtest.portfolio import backtest
 from foreshock.strategies.regime_exposure import RegimeExposure
 from foreshock.study.traded.entries import Entry
-from foreshock.study.traded.regimes import RegimeSetting
 from foreshock.study.traded.weights import Told, account_of, wanted
 from foreshock.study.trading import Strategies
 

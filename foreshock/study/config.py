@@ -27,6 +27,7 @@ from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
+from foreshock.detectors.clusters.setting import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.thresholds.conformal import AdaptiveConformal
@@ -39,7 +40,6 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.traded.entries import DEFAULT
-from foreshock.study.traded.regimes import FEWEST, MOST, TREND, VOLATILITY, N
 
 
 def _iso(value: Any) -> Any:

@@ -17,7 +17,7 @@ from foreshock.data.quality.clean import QualityReport
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import one_line, shown
 from foreshock.data.system.disk import written_together
-from foreshock.detectors.clusters.regimes import Regimes
+from foreshock.detectors.clusters.labels import REGIME_FILES, Regimes, write_regimes
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
@@ -27,7 +27,6 @@ from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import RANDOM, STRATEGY
-from foreshock.study.traded.files import REGIME_FILES, write_regimes
 from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:

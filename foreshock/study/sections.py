@@ -11,6 +11,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.interval import Duration
 from foreshock.detectors.clusters.labels import Regimes
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.judging import Judging
@@ -20,7 +21,6 @@ from foreshock.engine.validation.moves.slices import slice_masks, slice_q, slice
 from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.study.judge import Judgement
 from foreshock.study.side_by_side import for_each, worth_processes
-from foreshock.study.traded.regimes import RegimeSetting
 
 CURVES = ("activity", "activity_low", "activity_high", "signed", "signed_low", "signed_high")
 # Bootstrap draws of one slice: fewer than elsewhere, because there are many slices.

@@ -19,6 +19,7 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
+from foreshock.detectors.clusters.setting import RegimeSetting, regime_setting
 from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
 from foreshock.engine.out_of_sample.causality import Audit
@@ -47,7 +48,6 @@ from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
 from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
 from foreshock.study.traded.entries import described as described_strategies
-from foreshock.study.traded.regimes import RegimeSetting, regime_setting
 from foreshock.study.traded.weights import Told
 from foreshock.study.trading import Strategies as Backtested
 from foreshock.study.trading import Traded, trade

@@ -122,6 +122,29 @@ def places_rule(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def regime_rules_table(results: Mapping[str, Any]) -> Table | None:
+    """What the name of each regime says, and how many of its bars do so; None for results without rules."""
+    found = results.get("regimes") or {}
+    if not found.get("rules"):
+        return None
+    rows = [
+        [
+            header(name),
+            Cell(rule or "called by its number", kind="text"),
+            cell(share, fmt.percent),
+            cell(found["share"][name], fmt.percent),
+        ]
+        for name, rule, share in zip(found["names"], found["rules"], found["holds"], strict=True)
+    ]
+    columns = [
+        Column("Regime", kind="text"),
+        Column("Rule", kind="text"),
+        Column("Satisfied", "share of its bars"),
+        Column("Share", "of bars"),
+    ]
+    return Table("regime-rules", "What each regime means", columns, rows)
+
+
 def regime_table(results: Mapping[str, Any]) -> Table | None:
     """Share of each regime in the tested bars of each symbol; None without regimes."""
     found = results.get("regimes") or {}
