@@ -104,11 +104,7 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
         f"{shown_panels} of each strategy, after costs, out of sample",
         f"start = 1; below, {below}; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
         "points, each with the deepest drawdown since the last; press a name to show or hide it"
-        + (
-            f"; {fmt.count(len(names))} of {fmt.count(len(every))} accounts, all are in the tables"
-            if len(names) < len(every)
-            else ""
-        ),
+        + (f"; {fmt.count(len(names))} of {fmt.count(len(every))} accounts drawn" if len(names) < len(every) else ""),
         spec_of(figure),
         height_of(figure),
         tuple(legend),

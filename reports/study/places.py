@@ -127,20 +127,14 @@ def regime_rules_table(results: Mapping[str, Any]) -> Table | None:
     found = results.get("regimes") or {}
     if not found.get("rules"):
         return None
-    rows = [
-        [
-            header(name),
-            Cell(rule or "called by its number", kind="text"),
-            cell(share, fmt.percent),
-            cell(found["share"][name], fmt.percent),
-        ]
-        for name, rule, share in zip(found["names"], found["rules"], found["holds"], strict=True)
-    ]
+    rows = []
+    for name, rule, share in zip(found["names"], found["rules"], found["holds"], strict=True):
+        told = Cell(rule or "by number", kind="text")
+        rows.append([header(name), told, cell(share, fmt.percent), cell(found["share"][name], fmt.percent)])
     columns = [
-        Column("Regime", kind="text"),
-        Column("Rule", kind="text"),
+        *(Column(label, kind="text") for label in ("Regime", "Rule")),
         Column("Satisfied", "share of its bars"),
-        Column("Share", "of bars"),
+        Column("Share"),
     ]
     return Table("regime-rules", "What each regime means", columns, rows)
 
