@@ -120,7 +120,10 @@ def _fewer(names: Sequence[str], results: Mapping[str, Any]) -> list[str]:
 def dress(names: Sequence[str], results: Mapping[str, Any]) -> dict[str, tuple[str, str, float]]:
     """Colour, dash and width per strategy; random timing has the colour of the strategy it is held against."""
     lines = {"buy_and_hold": ("var(--ink)", "solid", 2.2), "equal_weight": ("var(--ink-2)", "dash", 1.8)}
-    for place, name in enumerate(name for name in names if name not in lines and strategy_kind(name, results) != RANDOM):
+    # The strategies that are shown at first have the first colours.
+    tested = [name for name in names if name not in lines and strategy_kind(name, results) != RANDOM]
+    first = first_shown(tested, results, N_COLOURS)
+    for place, name in enumerate([*first, *(name for name in tested if name not in first)]):
         lines[name] = (f"var(--series-{place % N_COLOURS + 1})", DASHES[place // N_COLOURS % len(DASHES)], 1.7)
     for name in names:
         partner = partner_of(name, results) or ""

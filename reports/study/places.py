@@ -129,8 +129,14 @@ def regime_rules_table(results: Mapping[str, Any]) -> Table | None:
         return None
     rows = []
     for name, rule, share in zip(found["names"], found["rules"], found["holds"], strict=True):
-        told = Cell(rule or "by number", kind="text")
-        rows.append([header(name), told, cell(share, fmt.percent), cell(found["share"][name], fmt.percent)])
+        rows.append(
+            [
+                header(name),
+                Cell(rule or "by number", kind="text"),
+                cell(share, fmt.percent),
+                cell(found["share"][name], fmt.percent),
+            ]
+        )
     columns = [
         *(Column(label, kind="text") for label in ("Regime", "Rule")),
         Column("Satisfied", "share of its bars"),
