@@ -249,8 +249,8 @@ class Study(Shown):
         """Strategies under test by label, without the passive baselines that every study has."""
         return {entry.label: entry.strategy for entry in self._entries()}
 
-    def _entries(self) -> tuple[Entry, ...]:
-        return entries(self.strategies, Defaults(self.hold, self.exposure, self.rebalance))
+    def _entries(self, given: Strategies | None = None) -> tuple[Entry, ...]:
+        return entries(self.strategies if given is None else given, Defaults(self.hold, self.exposure, self.rebalance))
 
     @property
     def regime_setting(self) -> RegimeSetting:
@@ -270,7 +270,7 @@ class Study(Shown):
             # Without any, the configuration is the one that earlier entries of a ledger hold.
             **({"controls": controls} if controls else {}),
             **({"sealed": self.sealed} if self.sealed is not None else {}),
-            **({"strategies": described_strategies(self._entries())} if self.strategies != DEFAULT else {}),
+            **({"strategies": described_strategies(self._entries())} if self._entries() != self._entries(DEFAULT) else {}),
             **({"regimes": regimes} if (regimes := self.regime_setting.described()) else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),

@@ -35,7 +35,7 @@ class Half:
 class Raises:
     name: ClassVar[str] = "raises"
 
-    def weights(self, bars: fs.Bars, signals: fs.Signals) -> np.ndarray:
+    def weights(self, bars: fs.Bars, signals: fs.Signals) -> np.ndarray:  # noqa: ARG002
         raise KeyError("no such column")
 
 
@@ -97,10 +97,9 @@ def result(folder) -> fs.StudyResult:
 
 
 def test_every_strategy_has_its_accounts_and_says_who_it_is(result):
-    who = {
-        name: (entry["strategy"], entry["detector"], entry["role"], entry["of"])
-        for name, entry in result.results["backtests"].items()
-    }
+    backtests = result.results["backtests"]
+    keys = ("strategy", "detector", "role", "of")
+    who = {name: tuple(entry[key] for key in keys) for name, entry in backtests.items()}
     detectors = ["zscore", "pca", "random", "volatility_only"]
     expected = {name: (name, None, "baseline", None) for name in ("buy_and_hold", "equal_weight")}
     for label, chance in (("anomaly_avoidance", "random_avoidance"), ("fade", "random_fade")):
