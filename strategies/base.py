@@ -20,6 +20,9 @@ class Strategy(Protocol):
     ``weights`` returns an array of shape (n_bars, n_symbols). Row t holds the target weights decided at the close of row t, as
     fractions of the equity, negative for short. Their absolute values sum to at most 1; the rest is cash. They trade at the open
     of t + 1. NaN is no order: the position stays. Row t must be the same, bit for bit, when the rows after t are deleted.
+
+    A study runs a strategy once for each detector; one that acts on no alerts gives ``signals`` a default, such as None, and is run
+    once. A strategy that needs credit has an attribute ``account``, an ``fs.Account``; short sales are allowed in any case.
     """
 
     name: ClassVar[str]

@@ -18,6 +18,8 @@ from foreshock.engine.statistics.variation import exceeds_rounding
 from foreshock.strategies.base import carried, equal_weights, rows_of
 
 BUDGETS = ("equal", "sharpe")
+# Models of fs.latent_factors.
+MODELS = ("pca", "autoencoder", "vae", "beta_vae", "conditional_autoencoder")
 
 
 class FactorReturns(Protocol):
@@ -68,6 +70,10 @@ class FactorPortfolio(Shown):
         How often weights are computed, such as ``"7d"``.
     factors : LatentFactors, optional
         Factors to hold instead of principal components.
+    model : str, optional
+        Model of ``fs.latent_factors`` whose factors a study passes, such as ``"autoencoder"``; outside a study pass ``factors``.
+    n_components : int, optional
+        Another name of ``n_factors``.
 
     Raises
     ------
@@ -99,6 +105,8 @@ class FactorPortfolio(Shown):
     exposure: float = 1.0
     rebalance: Duration = "7d"
     factors: FactorReturns | None = None
+    model: str | None = None
+    n_components: int | None = None
     name: ClassVar[str] = "factor_portfolio"
 
     def __post_init__(self) -> None:
@@ -107,8 +115,14 @@ class FactorPortfolio(Shown):
         check_number("exposure", self.exposure)
         parse_duration(self.window, "window")
         parse_duration(self.rebalance, "rebalance")
-        if not isinstance(self.n_factors, int) or self.n_factors < 1:
-            raise ConfigError(f"n_factors must be at least 1, got {shown(self.n_factors)}")
+        key, n_factors = ("n_factors", self.n_factors) if self.n_components is None else ("n_components", self.n_components)
+        if not isinstance(n_factors, int) or n_factors < 1:
+            raise ConfigError(f"{key} must be at least 1, got {shown(n_factors)}")
+        # One value under both names.
+        object.__setattr__(self, "n_factors", n_factors)
+        object.__setattr__(self, "n_components", None)
+        if self.model is not None and self.model not in MODELS:
+            raise ConfigError(f"model must be one of {', '.join(MODELS)}, got {shown(self.model)}")
         check_switch("long_only", self.long_only)
         if self.factors is not None and not hasattr(self.factors, "factor_returns"):
             raise ConfigError(f"factors must be those of fs.latent_factors, got {type(self.factors).__name__}")
@@ -121,6 +135,10 @@ class FactorPortfolio(Shown):
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""
+        if self.model is not None and self.factors is None:
+            raise ConfigError(
+                f"factor_portfolio with the model {self.model} needs factors; pass those of fs.latent_factors, or run a study"
+            )
         _, listed, due = equal_weights(bars, self.rebalance)
         window = bars_in(self.window, bars.interval, "window")
         if window < 3:

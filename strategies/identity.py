@@ -19,6 +19,8 @@ class Identity:
     detector : str or None
         Label of the detector whose alerts it acts on; None for one that acts on none.
     role : {"strategy", "random", "baseline"}
+    of : str or None
+        For random timings, the strategy that they are timings of.
 
     Examples
     --------
@@ -31,6 +33,7 @@ class Identity:
     strategy: str
     detector: str | None = None
     role: str = STRATEGY
+    of: str | None = None
 
     @property
     def name(self) -> str:

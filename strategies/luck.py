@@ -1,8 +1,8 @@
-"""How much of what an avoidance strategy earned its timing is worth: against random timings of the same exits."""
+"""How much of what a strategy earned its timing is worth: against random timings of the same exits or alerts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +64,27 @@ def luck(
     on_draw : callable, optional
         Called after each draw.
     """
+    timed = bool((signals.active & signals.decided).any())
+    return luck_among(chance.timings(bars, signals), bars, timed, own, costs, account, on_draw)
+
+
+def luck_among(
+    timings: Iterable[tuple[np.ndarray, float]],
+    bars: Bars,
+    timed: bool,
+    own: float,
+    costs: Costs = DEFAULT_COSTS,
+    account: Account = DEFAULT_ACCOUNT,
+    on_draw: Callable[[], None] | None = None,
+) -> Luck:
+    """Compare the total return ``own`` of a strategy with that of other timings, given as pairs of weights and stake.
+
+    ``timed`` says whether the strategy timed anything at all; see ``luck`` for the rest.
+    """
     stakes: list[float] = []
 
     def drawn() -> Iterator[np.ndarray]:
-        for weights, stake in chance.timings(bars, signals):
+        for weights, stake in timings:
             yield weights
             stakes.append(stake)
             if on_draw is not None:
@@ -75,7 +92,7 @@ def luck(
 
     totals = total_returns(bars, drawn(), costs, account)
     widening = 1 / np.sqrt(np.mean(stakes)) if np.mean(stakes) > 0 else 1.0
-    if not (signals.active & signals.decided).any():
+    if not timed:
         return Luck(totals, None, None, 1.0)
     logs, mine = np.log(np.maximum(1 + totals, RUIN)), np.log(max(1 + own, RUIN))
     middle = logs.mean()

@@ -9,13 +9,16 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type
+from foreshock.data.checks import check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 from foreshock.engine.scores import Signals
 from foreshock.strategies.base import carried, equal_weights, rows_of
+
+# Full exposure in a calm or rising market, a quarter otherwise; these values were not fitted to returns.
+EXPOSURES = {"calm": 1.0, "high volatility": 0.25, "bullish momentum": 1.0, "bearish": 0.25}
 
 
 class RegimeLabels(Protocol):
@@ -41,12 +44,16 @@ class RegimeExposure(Shown):
 
     Parameters
     ----------
-    regimes : Regimes
-        Walk-forward labels, because labels of a model that was fitted to all rows would use the future.
-    exposures : dict of str to float
-        Exposure for each regime, from 0 to 1.
+    regimes : Regimes, optional
+        Walk-forward labels, because labels of a model that was fitted to all rows would use the future. A study passes its own to
+        a strategy that has none.
+    exposures : dict of str to float, optional
+        Exposure for each regime, from 0 to 1; by default 1 in calm and bullish momentum, a quarter in high volatility and bearish,
+        and 1 in a regime that is called by its number.
     rebalance : str
         How often equal weights are restored, such as ``"1d"``.
+    unnamed : float, optional
+        Exposure in a regime that ``exposures`` does not name; by default every regime must be named.
 
     Raises
     ------
@@ -65,27 +72,36 @@ class RegimeExposure(Shown):
     array([1. , 0.2, nan])
     """
 
-    regimes: RegimeLabels
-    exposures: Mapping[str, float]
+    regimes: RegimeLabels | None = None
+    exposures: Mapping[str, float] | None = None
     rebalance: Duration = "1d"
+    unnamed: float | None = None
     name: ClassVar[str] = "regime_exposure"
 
     def __post_init__(self) -> None:
         parse_duration(self.rebalance, "rebalance")
-        if not hasattr(self.regimes, "labels"):
+        without = self.regimes is None and (self.exposures is None or bool(self.exposures))
+        if not without and not hasattr(self.regimes, "labels"):
             raise ConfigError(f"regimes must be those of fs.walk_forward_regimes, got {type(self.regimes).__name__}")
+        if self.exposures is None:
+            return
         check_type("exposures", self.exposures, Mapping, "name the exposure of each regime")
-        if set(self.exposures) != set(self.regimes.names):
+        if self.regimes is not None and self.unnamed is None and set(self.exposures) != set(self.regimes.names):
             raise ConfigError(f"exposures must name the regimes {few(self.regimes.names)}, got {few(self.exposures)}")
-        for name, value in self.exposures.items():
+        given = {f"the exposure of {shown(name)}": value for name, value in self.exposures.items()}
+        for what, value in (given if self.unnamed is None else {**given, "unnamed": self.unnamed}).items():
+            check_number(what, value)
             if not 0 <= value <= 1:
-                raise ConfigError(f"the exposure of {shown(name)} must be a fraction from 0 to 1, got {shown(value)}")
+                raise ConfigError(f"{what} must be a fraction from 0 to 1, got {shown(value)}")
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""
+        if self.regimes is None:
+            raise ConfigError("regime_exposure needs regimes; pass those of fs.walk_forward_regimes, or put it into a study")
         base, listed, due = equal_weights(bars, self.rebalance)
         labels = self.regimes.labels[rows_of(bars, self.regimes.time, self.regimes.symbols, "regimes")]
-        table = np.array([self.exposures[name] for name in self.regimes.names])
+        exposures, rest = (EXPOSURES, 1.0) if self.exposures is None else (self.exposures, self.unnamed)
+        table = np.array([exposures.get(name, rest) for name in self.regimes.names], dtype=float)
         exposure = carried(np.where(labels < 0, np.nan, table[np.maximum(labels, 0)]))
         before = np.vstack([np.full((1, bars.n_symbols), np.nan), exposure[:-1]])
         # The first known exposure of a symbol counts as a change; an unknown exposure does not.

@@ -57,7 +57,7 @@ class BarSource(Source):
         return self.features.names if callable(self._wanted) else tuple(self._wanted)
 
     @property
-    def regime_features(self) -> Features:
+    def drawn(self) -> Features:
         return ohlcv_features(self._bars)
 
     @property

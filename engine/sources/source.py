@@ -66,8 +66,8 @@ class Source(Shown):
         return None
 
     @property
-    def regime_features(self) -> Features:
-        """Features by which a study finds its regimes."""
+    def drawn(self) -> Features:
+        """Features that a page draws by regime."""
         return self.features
 
     @property

@@ -13,7 +13,8 @@ from foreshock.data.bars import Bars
 from foreshock.data.interval import format_duration
 from foreshock.data.quality.clean import clean
 from foreshock.data.system.threads import with_one_blas_thread
-from foreshock.detectors.clusters.regimes import KMeansRegime, Regimes, walk_forward_regimes
+from foreshock.detectors.clusters.labels import Regimes
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.detectors.neural.latent.factors import LatentFactors, latent_factors
 from foreshock.detectors.registry import make_detector
 from foreshock.engine.features.features import Features
@@ -43,8 +44,6 @@ DETECTORS = ("zscore", "isolation_forest", "pca")
 SPLITS = WalkForward(train="365D", test="90D", embargo="2D")
 QUANTILE, THRESHOLD_WINDOW = 0.95, "60D"
 SHORTS = Account(shorts=True)
-# Full exposure in a calm or rising market, a quarter otherwise; these values were not fitted to returns.
-EXPOSURES = {"calm": 1.0, "high volatility": 0.25, "bullish momentum": 1.0, "bearish": 0.25}
 # Returns of 2024 as published in a book: hourly bars of eight assets, models and thresholds fitted on the same rows.
 PUBLISHED_YEAR = 2024
 PUBLISHED = {"anomaly_avoidance": 0.448, "buy_and_hold": 0.381, "factor_portfolio": 0.312}
@@ -117,7 +116,7 @@ def strategy_comparison(
     for name in detectors:
         signals[name] = walk_forward(make_detector(name), features, splits).signals(RollingQuantile(QUANTILE, THRESHOLD_WINDOW))
         on_step(f"walk-forward {name}")
-    regimes = walk_forward_regimes(KMeansRegime(seed=seed), features, splits)
+    regimes = RegimeSetting().walk_forward(bars, splits, seed)
     # With as many factors as symbols, the code would be the returns themselves.
     latent = latent_factors(bars, "autoencoder", min(3, bars.n_symbols - 1), splits, seed=seed) if bars.n_symbols > 1 else None
     on_step("regimes and latent factors")
@@ -145,7 +144,9 @@ def _in_sample(bars: Bars, features: Features, within: slice, detectors: Sequenc
     for name in detectors:
         scores = make_detector(name).fit(rows).score(features)
         signals[name] = scores.signals(Fixed(float(np.nanquantile(scores.values[within], QUANTILE))))
-    regimes = KMeansRegime(seed=seed).fit(rows).regimes(features)
+    setting = RegimeSetting()
+    grouped = setting.features_of(bars)
+    regimes = setting.detector(seed).fit(grouped.rows(within)).regimes(grouped)
     # Weights that the last row of the year would choose from the returns of the full year.
     whole = FactorPortfolio(window=format_duration((own.n_bars - 1) * own.interval), rebalance=format_duration(own.interval))
     return _Knowledge(signals, regimes, factor_weights=whole.weights(own)[-1])
@@ -176,7 +177,7 @@ def _books(bars: Bars, told: _Knowledge) -> dict[str, _Book]:
     name, alerts = next(iter(told.signals.items()))
     for mode in ("follow", "fade"):
         books[f"event_trade[{name}, {mode}]"] = _Book(EventTrade(mode).weights(bars, alerts), SHORTS)
-    books["regime_exposure"] = _Book(RegimeExposure(told.regimes, EXPOSURES).weights(bars))
+    books["regime_exposure"] = _Book(RegimeExposure(told.regimes).weights(bars))
     if told.factor_weights is None:
         books["factor_portfolio"] = _Book(FactorPortfolio().weights(bars), SHORTS)
         books["factor_portfolio[long only]"] = _Book(FactorPortfolio(long_only=True).weights(bars))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="Study file; see examples/study.toml.")]
 DataPath = Annotated[Path | None, typer.Option("--data", help="Bars to use instead of data.path of the study.")]
-OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json, scores.parquet and trades.parquet.")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for report.html, results.json and the tables.")]
 
 
 def demo(
@@ -79,7 +79,8 @@ def run(
     if trials is not None and whole.n_sealed:
         # Before hours of work: a part that was opened is refused.
         seal_study(whole, trials)
-    result = whole.run(progress=True)
+    # The verdicts are saved before the backtests, which may take long or be interrupted.
+    result = whole.run(progress=True, out=out)
     command = f"foreshock run {study.name}" + (f" --data {data.name}" if data else "") + (" --open" if opened else "")
     if trials is not None:
         try:
@@ -167,10 +168,11 @@ def eda(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for eda.html and eda.json.")] = Path("foreshock-out/eda"),
     interval: Annotated[str | None, typer.Option(help="Bar length, such as 1h; by default the most common step.")] = None,
+    regimes: Annotated[int | None, typer.Option(help="Number of regimes, 2 to 8; by default 4.")] = None,
 ) -> None:
     """Show what a history looks like: its faults, returns, features, volatility and regimes, on one page."""
     check_out(out)
-    found = explore_file(data, out, interval)
+    found = explore_file(data, out, interval, regimes)
     from foreshock.reports.exploration.page import headline
 
     for sentence in headline(found.results):
@@ -180,7 +182,7 @@ def eda(
     typer.echo(f"report: {out / 'eda.html'}")
 
 
-def explore_file(data: Path, out: Path, interval: str | None = None) -> Exploration:
+def explore_file(data: Path, out: Path, interval: str | None = None, regimes: int | None = None) -> Exploration:
     """Explore a file of bars, and write ``eda.html`` and ``eda.json`` into a folder."""
     from foreshock.data.files import naming, read_table
 
@@ -188,8 +190,10 @@ def explore_file(data: Path, out: Path, interval: str | None = None) -> Explorat
     from foreshock.exploration.exploration import explore
 
     with naming(data):
-        found = explore(table, interval, f"{data.resolve().name}: what the data look like")
-    found.save(out, f"foreshock eda {data.name}" + (f" --interval {interval}" if interval else ""))
+        title, chosen = f"{data.resolve().name}: what the data look like", {} if regimes is None else {"n_regimes": regimes}
+        found = explore(table, interval, title, **chosen)
+    options = (f" --interval {interval}" if interval else "") + (f" --regimes {regimes}" if regimes is not None else "")
+    found.save(out, f"foreshock eda {data.name}{options}")
     return found
 
 

@@ -17,7 +17,11 @@ from foreshock.data.interval import Duration
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
+from foreshock.data.system.disk import written_together
 from foreshock.data.system.threads import with_one_blas_thread
+from foreshock.detectors.clusters.labels import REGIME_FILES, Regimes, write_regimes
+from foreshock.detectors.clusters.regimes import check_regimes
+from foreshock.detectors.clusters.setting import N
 from foreshock.exploration import sections
 from foreshock.plain import bars_section, plain, versions
 
@@ -40,6 +44,8 @@ class Exploration(Shown):
         The history after cleaning.
     quality : QualityReport
         Findings of the cleaning.
+    regimes : Regimes, optional
+        Regime of each row, learned from the whole history; None if it is too short.
 
     Examples
     --------
@@ -53,6 +59,7 @@ class Exploration(Shown):
     results: dict[str, Any]
     bars: Bars
     quality: QualityReport
+    regimes: Regimes | None = None
 
     def summary(self) -> pd.DataFrame:
         """One row for each symbol: bars, gaps, findings, and moments of its log returns."""
@@ -87,12 +94,15 @@ class Exploration(Shown):
         return Path(path)
 
     def save(self, folder: str | os.PathLike[str], command: str = "foreshock eda DATA") -> Path:
-        """Write ``eda.html`` and ``eda.json`` into a folder."""
+        """Write ``eda.html``, ``eda.json``, and the regime of each row as ``regimes.parquet`` and ``regimes.csv`` into a folder."""
         check_path("folder", folder)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.to_json(folder / "eda.json")
         self.report(folder / "eda.html", command)
+        if self.regimes is not None:
+            with written_together(folder, REGIME_FILES) as partial:
+                write_regimes(self.regimes, partial)
         return folder
 
     def _facts(self) -> Iterator[str]:
@@ -111,7 +121,11 @@ class Exploration(Shown):
 # One thread: the matrices are small, and the sums are then bit-equal in every run.
 @with_one_blas_thread
 def explore(
-    bars: Bars | pd.DataFrame, interval: Duration | None = None, title: str = "What the data look like", seed: int = 0
+    bars: Bars | pd.DataFrame,
+    interval: Duration | None = None,
+    title: str = "What the data look like",
+    seed: int = 0,
+    n_regimes: int = N,
 ) -> Exploration:
     """Clean a history, and describe it.
 
@@ -125,6 +139,8 @@ def explore(
         Heading of the page.
     seed : int
         Seed of k-means and of the choice of rows drawn in the projection.
+    n_regimes : int
+        Number of regimes, 2 to 8.
 
     Returns
     -------
@@ -149,6 +165,7 @@ def explore(
         check_duration("interval", interval)
     check_text("title", title)
     check_seed("seed", seed)
+    check_regimes(n_regimes)
     bars, quality = clean(bars, interval)
     omitted: list[dict[str, str]] = []
     content = {
@@ -161,12 +178,10 @@ def explore(
         **sections.features_section(bars, omitted),
         "correlation": sections.correlation_section(bars),
         "autocorrelation": sections.autocorrelation_section(bars, omitted),
-        **sections.paths_section(bars, seed, omitted),
-        "omitted": omitted,
-        "seeds": {"exploration": seed},
-        "versions": versions(),
     }
-    return Exploration(title, plain(content), bars, quality)
+    paths, regimes = sections.paths_section(bars, seed, omitted, n_regimes)
+    content |= {**paths, "omitted": omitted, "seeds": {"exploration": seed}, "versions": versions()}
+    return Exploration(title, plain(content), bars, quality, regimes)
 
 
 def _data(bars: Bars) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.errors import DataError
 from foreshock.data.interval import bars_per_year
-from foreshock.detectors.clusters.regimes import KMeansRegime
+from foreshock.detectors.clusters.labels import Regimes
+from foreshock.detectors.clusters.setting import N, RegimeSetting
 from foreshock.detectors.reconstruction.pca import principal_components
 from foreshock.detectors.scaling import CLIP, RobustScaler
 from foreshock.engine.features.features import Features
@@ -22,7 +23,7 @@ from foreshock.engine.statistics.description import autocorrelation, correlation
 PAIRED = ("log_return", "volatility_20", "range", "volume_change", "volume_ratio_20", "return_24")
 FEATURES = (*PAIRED, "parkinson_20", "amihud_20", "drawdown_168", "skew_168")
 LOG_AXIS = ("volatility_20", "range", "volume_ratio_20")
-REGIME_FEATURES = ("volatility_20", "return_24")
+REGIME_FEATURES = RegimeSetting().columns
 N_CELLS = 36
 N_LAGS = 168
 LEAST_ROWS = 100
@@ -167,8 +168,13 @@ def autocorrelation_section(bars: Bars, omitted: list[dict[str, str]]) -> dict[s
     return found
 
 
-def paths_section(bars: Bars, seed: int, omitted: list[dict[str, str]]) -> dict[str, Any]:
-    """Rolling volatility, prices and regimes over time, one point for a run of bars, and the projection of the feature rows."""
+def paths_section(
+    bars: Bars, seed: int, omitted: list[dict[str, str]], n_regimes: int = N
+) -> tuple[dict[str, Any], Regimes | None]:
+    """Rolling volatility, prices and regimes over time, one point for a run of bars, and the projection of the feature rows.
+
+    The regimes themselves come second; None if there are too few rows.
+    """
     features = ohlcv_features(bars, PAIRED)
     per_point = -(-bars.n_bars // N_POINTS)
     starts = np.arange(0, bars.n_bars, per_point)
@@ -191,14 +197,15 @@ def paths_section(bars: Bars, seed: int, omitted: list[dict[str, str]]) -> dict[
     if n_complete < LEAST_ROWS:
         why = f"no symbol has {LEAST_ROWS} bars with a 20-bar volatility and a 24-bar return, at most {n_complete}"
         omitted.append({"what": "regimes and projection", "why": why})
-        return {**found, "regimes": None, "projection": None}
-    labels, regimes = _regimes(features, seed)
+        return {**found, "regimes": None, "projection": None}, None
+    grouped, regimes = _regimes(features, seed, n_regimes)
+    labels = grouped.labels
     found["prices"]["regime"] = {
         symbol: _mode(labels[:, i], starts, len(regimes["names"])) for i, symbol in enumerate(bars.symbols)
     }
     _period_shares(found["periods"], bars, labels, regimes["names"])
     regimes |= _regime_means(features, labels, regimes["names"], bars.symbols)
-    return {**found, "regimes": regimes, "projection": projection(features, labels, seed, omitted)}
+    return {**found, "regimes": regimes, "projection": projection(features, labels, seed, omitted)}, grouped
 
 
 def _known_mean(x: np.ndarray) -> float:
@@ -252,16 +259,15 @@ def _period_shares(found: dict[str, Any], bars: Bars, labels: np.ndarray, names:
         row["regimes"] = [float((own == k).mean()) if len(own) else None for k in range(len(names))]
 
 
-def _regimes(features: Features, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Labels, shape (n_rows, n_symbols), and how the regimes were fitted."""
+def _regimes(features: Features, seed: int, n_regimes: int) -> tuple[Regimes, dict[str, Any]]:
+    """Regimes of all rows, and how they were fitted."""
     thin = -(-features.values[:, :, 0].size // N_FITTED)
     # Thinning must leave enough rows of every symbol that has enough before.
     thin = max(min(thin, features.n_rows // (4 * LEAST_ROWS)), 1)
-    detector = KMeansRegime(volatility=REGIME_FEATURES[0], trend=REGIME_FEATURES[1], seed=seed)
     own = features.select(REGIME_FEATURES)
-    found = detector.fit(own.rows(slice(None, None, thin))).regimes(own)
+    found = RegimeSetting(n_regimes).detector(seed).fit(own.rows(slice(None, None, thin))).regimes(own).checked()
     about = {"names": list(found.names), "features": list(REGIME_FEATURES), "every": thin, "share": found.share()}
-    return found.labels, about
+    return found, {**about, "rules": list(found.rules), "holds": list(found.holds)}
 
 
 def paired(features: Features) -> Features:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.engine.out_of_sample.causality import Audit
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
-from foreshock.engine.scores import Threshold
+from foreshock.engine.scores import Signals, Threshold
 from foreshock.engine.sources.gate import audit_source
 from foreshock.engine.sources.source import Source
 from foreshock.progress import progress_bar
+from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.backtest.portfolio import backtest
+from foreshock.strategies.regime_exposure import RegimeExposure
+from foreshock.study.traded.entries import Entry
+from foreshock.study.traded.weights import Told, account_of, wanted
 from foreshock.study.trading import Strategies
 
 # Cheap to refit on every history, which the walk-forward scores need.
@@ -41,6 +47,8 @@ class Pipeline:
         Strategies whose weights and fills are computed.
     costs : Costs
         Costs of their fills.
+    regimes : RegimeSetting
+        Regimes of the strategies that hold by regime.
     """
 
     fitted: Mapping[str, Detector]
@@ -49,6 +57,7 @@ class Pipeline:
     purge: int
     strategies: Strategies
     costs: Costs
+    regimes: RegimeSetting = field(default_factory=RegimeSetting)
 
     def compute(self, source: Source) -> dict[str, np.ndarray]:
         """Features, scores, threshold, weights and fills by name, each with a row for each row of the source."""
@@ -61,14 +70,30 @@ class Pipeline:
         signals = scores.signals(self.threshold)
         found["walk-forward scores"] = scores.values
         found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
-        acting = self.strategies.acting
-        weights = {acting.name: acting.weights(bars, signals)} | {idle.name: idle.weights(bars) for idle in self.strategies.passive}
+        weights = {entry.label: self._weights(entry, bars, signals) for entry in self._acting()}
+        weights |= {idle.name: idle.weights(bars) for idle in self.strategies.passive}
+        rules = {entry.label: account_of(entry, entry.strategy, weights[entry.label]) for entry in self._acting()}
         found |= {f"strategy {name}": values for name, values in weights.items()}
-        return found | {f"fills {name}": backtest(bars, values, self.costs).turnover for name, values in weights.items()}
+        return found | {
+            f"fills {name}": backtest(bars, values, self.costs, account=rules.get(name, DEFAULT_ACCOUNT)).turnover
+            for name, values in weights.items()
+        }
+
+    def _acting(self) -> list[Entry]:
+        """The strategies that are checked: all but those that networks are fitted for, which would take hours."""
+        return [entry for entry in self.strategies.entries if getattr(entry.strategy, "model", None) is None]
+
+    def _weights(self, entry: Entry, bars: Bars, signals: Signals) -> np.ndarray:
+        strategy = entry.strategy
+        if isinstance(strategy, RegimeExposure) and strategy.regimes is None:
+            told = Told(self.regimes.walk_forward(bars, self.splits, self.strategies.seed), self.splits, self.strategies.seed)
+            strategy = told.bound(strategy, bars)
+        return wanted(entry, strategy, bars, signals)
 
     def run_gate(self, source: Source, n_cuts: int, first: int, seed: int, progress: bool) -> Audit:
         """Hold ``compute`` to the causality gate; ``first`` is the first test row."""
-        at_open = [f"fills {strategy.name}" for strategy in (self.strategies.acting, *self.strategies.passive)]
+        at_open = [f"fills {entry.label}" for entry in self._acting()]
+        at_open += [f"fills {strategy.name}" for strategy in self.strategies.passive]
         tolerance = {f"detector {label}": detector.tolerance for label, detector in self.fitted.items()}
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.

@@ -24,6 +24,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
+from foreshock.detectors.clusters.setting import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.thresholds.conformal import AdaptiveConformal
@@ -33,8 +34,10 @@ from foreshock.engine.thresholds.registry import HALFLIFE_ALONE, THRESHOLDS
 from foreshock.engine.thresholds.volatility import VolatilityScaled
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
+from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.keys import Fraction, IsoDate, Section, SourceConfig, Span, SpanOrNone, check_span
+from foreshock.study.traded.entries import DEFAULT
 
 
 def _differ(horizons: list[str]) -> list[str]:
@@ -71,6 +74,20 @@ class DetectorConfig(BaseModel):
 
     name: str
     label: str | None = None
+
+
+class StrategyConfig(DetectorConfig):
+    """A strategy by name, its parameters as further keys, and a label if a name is used twice."""
+
+
+class RegimesConfig(Section):
+    """The regimes of the study: how many, named by which features, and found by which, by default the same."""
+
+    n: int = Field(default=N, ge=FEWEST, le=MOST)
+    volatility: str = VOLATILITY
+    trend: str = TREND
+    features: list[str] | None = Field(default=None, min_length=1)
+    pool: bool = True
 
 
 class SplitsConfig(Section):
@@ -214,6 +231,7 @@ class StudyConfig(Shown, Section):
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     controls: list[str | DetectorConfig] = Field(default_factory=list)
+    strategies: list[str | StrategyConfig] = Field(default_factory=lambda: list(DEFAULT))
     # A share of the bars, or a duration.
     sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()
@@ -223,6 +241,8 @@ class StudyConfig(Shown, Section):
     cooldown: Span | None = None
     costs: CostsConfig = CostsConfig()
     avoidance: AvoidanceConfig = AvoidanceConfig()
+    # Without the section, the regimes are those of the study's own kmeans_regime.
+    regimes: RegimesConfig | None = None
     surrogates: SurrogatesConfig = SurrogatesConfig()
     scenarios: ScenariosConfig = ScenariosConfig()
     n_bootstrap: int = Field(default=N_BOOTSTRAP, ge=MIN_BOOTSTRAP)
@@ -245,7 +265,7 @@ class StudyConfig(Shown, Section):
     @property
     def files(self) -> list[str]:
         """The ``.py`` files that the study names; loading it runs their code."""
-        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls]]
+        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls, *self.strategies]]
         named.append(self.threshold.kind)
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
@@ -308,12 +328,13 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     except ValidationError as error:
         raise ConfigError(f"{source}: {_explain(error)}") from error
     config._folder = Path(folder)
-    for key, entries in (("detectors", config.detectors), ("controls", config.controls)):
+    lists = (("detectors", config.detectors, DETECTORS), ("controls", config.controls, DETECTORS))
+    for key, entries, registry in (*lists, ("strategies", config.strategies, STRATEGIES)):
         for i, entry in enumerate(entries):
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
             # A registered name without parameters needs no check, so that networks are not imported here.
-            if wanted.model_extra or wanted.name not in DETECTORS.table:
-                _check(DETECTORS, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
+            if wanted.model_extra or wanted.name not in registry.table:
+                _check(registry, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
     if isinstance(config.threshold, UserThresholdConfig):
         _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
     return config
@@ -347,7 +368,7 @@ def _explain(error: ValidationError) -> str:
         return str(refusal)
     kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
-    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
+    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig", "StrategyConfig"))
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":
@@ -365,9 +386,13 @@ def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:
         section = _THRESHOLDS[kind]
     else:
         for part in loc[:-1]:
-            annotation = section.model_fields[part].annotation
-            section = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
+            section = _model(section.model_fields[part].annotation)
     known = [field.alias or name for name, field in section.model_fields.items()]
     hint = did_you_mean(loc[-1], known) or "; remove it"
     expected = f"expected one of {', '.join(known)}" if kind is None else f"a {kind} has {', '.join(sorted(known))}"
     return f"unknown key {where!r}; {expected}{hint}"
+
+
+def _model(annotation: Any) -> Any:
+    """The class of a section, which may be left out."""
+    return next((arg for arg in get_args(annotation) if isinstance(arg, type) and issubclass(arg, BaseModel)), annotation)

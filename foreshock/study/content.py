@@ -46,13 +46,15 @@ def study_content(
     signals: Mapping[str, Signals],
     judged: Judgement,
     around: Circumstances,
-    traded: Traded,
+    traded: Traded | None,
     setting: Judging,
 ) -> dict[str, Any]:
-    """The sections of results.json, in their order; ``features`` are those by which the regimes are found."""
-    backtests, regimes = traded.backtests, around.regimes
+    """The sections of results.json in their order, without backtests if ``traded`` is None; a page draws ``features``."""
+    backtests, regimes = {} if traded is None else traded.backtests, around.regimes
     return {
         "version": SCHEMA_VERSION,
+        # False in a file that was written when the verdicts were known and the backtests were not.
+        "complete": traded is not None,
         "config": config,
         "data": data_section(bars, setting.first),
         "detectors": {
@@ -64,12 +66,7 @@ def study_content(
         "calibration": calibration_section(),
         "evidence": {label: evidence_section(frames) for label, frames in judged.evidence.items()},
         "lead_lag": {label: asdict(found) for label, found in judged.lead_lag.items()},
-        "backtests": {who.name: backtest_section(who, result) for who, result in traded.accounts.items()},
-        "risk": {name: risk_rows(result) for name, result in backtests.items()},
-        "equity_by_month": months_section(backtests),
-        "value_at_risk": traded.value_at_risk,
-        "cost_sweep": traded.costs,
-        "random_draws": traded.timings,
+        **_traded_sections(traded, backtests),
         "event_study": around.event_study,
         "regimes": regimes_section(regimes),
         "projection": projection(paired(features), regimes.labels, setting.seed, []),
@@ -78,6 +75,20 @@ def study_content(
         "agreement": agreement(signals, AGREEMENT_BARS),
         "seeds": {"study": setting.seed},
         "versions": versions(),
+    }
+
+
+def _traded_sections(traded: Traded | None, backtests: Mapping[str, BacktestResult]) -> dict[str, Any]:
+    if traded is None:
+        return {"backtests": {}, "failed_strategies": [], "random_draws": {}}
+    return {
+        "backtests": {who.name: backtest_section(who, result) for who, result in traded.accounts.items()},
+        "failed_strategies": traded.failures,
+        "risk": {name: risk_rows(result) for name, result in backtests.items()},
+        "equity_by_month": months_section(backtests),
+        "value_at_risk": traded.value_at_risk,
+        "cost_sweep": traded.costs,
+        "random_draws": traded.timings,
     }
 
 

@@ -17,12 +17,13 @@ from foreshock.data.quality.clean import QualityReport
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import one_line, shown
 from foreshock.data.system.disk import written_together
-from foreshock.detectors.clusters.regimes import Regimes
+from foreshock.detectors.clusters.labels import REGIME_FILES, Regimes, write_regimes
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
 from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.verdict import Verdict
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import RANDOM, STRATEGY
@@ -30,6 +31,8 @@ from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:
     from foreshock.reports.study.page import StudyReport
+
+FILES = ("report.html", "results.json", "scores.parquet", "trades.parquet")
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,8 +145,8 @@ class StudyResult(Shown):
                     "detectable": first.get("detectable"),
                     "q": moves["q"],
                     "alert_rate": entry["alert_rate"]["realised"],
-                    "luck_below": self.results["random_draws"][acting[label]]["percentile"],
-                    "avoidance_return": self.results["backtests"][acting[label]]["total_return"],
+                    "luck_below": (self.results["random_draws"].get(acting.get(label, "")) or {}).get("percentile"),
+                    "avoidance_return": (self.results["backtests"].get(acting.get(label, "")) or {}).get("total_return"),
                 }
             )
         table = pd.DataFrame(rows).set_index("detector")
@@ -151,8 +154,14 @@ class StudyResult(Shown):
         return table.astype(dict.fromkeys(numbers, float))
 
     def _acting(self) -> dict[str, str]:
-        """Name of the strategy under test that acts on each detector."""
-        return {entry["detector"]: name for name, entry in self.results["backtests"].items() if entry["role"] == STRATEGY}
+        """Account that acts on each detector: of anomaly avoidance, or else of the first strategy that acts on alerts."""
+        found: dict[str, str] = {}
+        for name, entry in self.results["backtests"].items():
+            if entry["role"] == STRATEGY and entry["detector"] is not None:
+                if entry["strategy"] == AnomalyAvoidance.name:
+                    found[entry["detector"]] = name
+                found.setdefault(entry["detector"], name)
+        return found
 
     @property
     def equity(self) -> pd.DataFrame:
@@ -194,6 +203,10 @@ class StudyResult(Shown):
         parts = [result.trades.assign(strategy=name) for name, result in self.backtests.items()]
         trades = pd.concat(parts, ignore_index=True)
         return trades[["strategy", *trades.columns.drop("strategy")]]
+
+    def regimes_frame(self) -> pd.DataFrame:
+        """Long table of the rows whose regime is known out of sample: time, symbol, regime."""
+        return self.regimes.rows_frame()
 
     def closed_trades_frame(self) -> pd.DataFrame:
         """Long table of all closed trades except those of random timing; the first column is the strategy's name."""
@@ -255,15 +268,26 @@ class StudyResult(Shown):
         return study_excerpt(self.title, self.results)
 
     def save(self, folder: str | Path, command: str = "") -> Path:
-        """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
+        """Write ``report.html``, ``results.json`` and tables into a folder.
 
-        All four are written under temporary names and renamed when the last is complete.
+        The tables are ``scores.parquet``, ``trades.parquet``, and the regime of each row as ``regimes.parquet`` and
+        ``regimes.csv``. All are written under temporary names and renamed when the last is complete.
         """
         check_path("folder", folder)
         folder = Path(folder)
-        with written_together(folder, ("report.html", "results.json", "scores.parquet", "trades.parquet")) as partial:
+        with written_together(folder, (*FILES, *REGIME_FILES)) as partial:
             partial["report.html"].write_bytes(self._page(command).to_html().encode())
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
             self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
+            write_regimes(self.regimes, partial)
+        return folder
+
+    def save_verdicts(self, folder: str | Path) -> Path:
+        """Write ``results.json`` and ``scores.parquet``; for a result without backtests, which has no page yet."""
+        check_path("folder", folder)
+        folder = Path(folder)
+        with written_together(folder, ("results.json", "scores.parquet")) as partial:
+            partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
+            self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
         return folder

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration
-from foreshock.detectors.clusters.regimes import KMeansRegime, Regimes, walk_forward_regimes
-from foreshock.engine.features.features import Features
+from foreshock.detectors.clusters.labels import Regimes
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.judging import Judging
@@ -37,13 +36,16 @@ class Circumstances:
     event_study : dict of str to dict
         Activity and return after the alerts of each detector.
     regimes : Regimes
-        Out of sample, on the rows of the bars.
+        Out of sample, on the rows of the bars, with names that their bars satisfy.
+    named : Regimes
+        The same with the names that were known at the time, for strategies.
     slices : list of dict
         The deciding test and the forward moves of each detector in each year, asset and regime, at the horizon of its verdict.
     """
 
     event_study: dict[str, dict[str, Any]]
     regimes: Regimes
+    named: Regimes
     slices: list[dict[str, Any]]
 
 
@@ -53,9 +55,9 @@ def circumstances(
     splits: WalkForward,
     setting: Judging,
     step: Callable[[str], None],
-    features: Features,
+    wanted: RegimeSetting | None = None,
 ) -> Circumstances:
-    """Event studies over the longest horizon, regimes by these features, and slices at the horizon of each detector's verdict.
+    """Event studies over the longest horizon, regimes, and slices at the horizon of each detector's verdict.
 
     ``step`` is called once for each detector, and once more at the end.
     """
@@ -63,12 +65,8 @@ def circumstances(
     bars = table.bars
     after = event_studies(bars, signals, table.longest, setting, step)
     n_jobs = -1 if worth_processes(bars) else 1
-    finder = KMeansRegime(seed=setting.seed)
-    try:
-        regimes = walk_forward_regimes(finder, features, splits, n_jobs)
-    except DataError:
-        # Where no training block has enough rows with all features known, the regimes are not known, and nothing else fails.
-        regimes = Regimes(bars.time, bars.symbols, np.full(bars.shape, -1, np.int8), finder.regime_names)
+    named = (wanted or RegimeSetting()).walk_forward(bars, splits, setting.seed, n_jobs)
+    regimes = named.checked()
     # The bar of an alert is seldom calm, whatever was before it: an alert belongs to the regime that it came out of.
     before = np.full_like(regimes.labels, -1)
     before[1:] = regimes.labels[:-1]
@@ -76,7 +74,7 @@ def circumstances(
     horizons = {label: verdict.horizon for label, verdict in judged.verdicts.items()}
     slices = slices_section(table, judged.rung_table, signals, horizons, masks, setting)
     step("years, assets and regimes")
-    return Circumstances(after, regimes, slices)
+    return Circumstances(after, regimes, named, slices)
 
 
 def event_studies(
@@ -143,6 +141,8 @@ def regimes_section(regimes: Regimes) -> dict[str, Any]:
     known = {symbol: regimes.labels[regimes.labels[:, i] >= 0, i] for i, symbol in enumerate(regimes.symbols)}
     return {
         "names": regimes.names,
+        "rules": regimes.rules,
+        "holds": regimes.holds,
         "share": regimes.share(),
         "by_symbol": {
             symbol: [float((own == k).mean()) if len(own) else None for k in range(len(regimes.names))]

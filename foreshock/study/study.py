@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
+from foreshock.detectors.clusters.setting import RegimeSetting, regime_setting
 from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.causality import Audit
@@ -36,8 +38,9 @@ from foreshock.plain import plain
 from foreshock.progress import progress_bar
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
+from foreshock.strategies.base import Strategy
 from foreshock.study.audit import Pipeline
-from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
+from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StrategyConfig, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
@@ -45,7 +48,11 @@ from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
-from foreshock.study.trading import Strategies, trade
+from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
+from foreshock.study.traded.entries import described as described_strategies
+from foreshock.study.traded.weights import Told
+from foreshock.study.trading import Strategies as Backtested
+from foreshock.study.trading import Traded, trade
 from foreshock.study.trials import deflate_study
 
 BASELINES = ("random", "volatility_only")
@@ -104,6 +111,14 @@ class Study(Shown):
         Negative controls of your own, beside some forty that every study has: detectors that know nothing of what comes but what
         past prices tell. They raise alerts by the same blocks and rule, help to calibrate the verdicts at both forecasts, and are
         neither judged nor traded. A control that does know something widens every interval.
+    strategies : sequence of str or Strategy, or dict of label to either
+        What is held on the alerts, and on other rules: names (see ``fs.strategy_names()``), strategies with parameters, objects of
+        your own with ``weights(bars, signals)``. Those that act on alerts are run for each detector, beside random timings. By
+        default ``"anomaly_avoidance"``; buy and hold and equal weight always stand beside. A strategy that fails is named with its
+        reason, and takes nothing else with it.
+    regimes : int or dict, optional
+        Number of regimes, or a dict of ``n``, ``volatility``, ``trend``, ``features`` and ``pool``; by default those of the study's
+        own ``kmeans_regime``, or else 4. See ``fs.make_detector("kmeans_regime")`` for how they are named.
     sealed : float or str, optional
         Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
         ``fs.open_sealed``.
@@ -146,6 +161,8 @@ class Study(Shown):
     title: str = TITLE
     controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
     sealed: float | str | None = None
+    strategies: Strategies = DEFAULT
+    regimes: int | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -159,9 +176,11 @@ class Study(Shown):
         check_number("random_draws", self.random_draws)
         check_text("surrogate_family", self.surrogate_family)
         check_text("title", self.title)
-        for name in ("detectors", "horizons", "features"):
+        for name in ("detectors", "horizons", "features", "strategies"):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
+        self.labelled_strategies()
+        regime_setting(self.regimes)
         check_controls(self.controls)
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars | Source):
@@ -207,6 +226,8 @@ class Study(Shown):
             title=config.title,
             controls=_built("controls", config.controls, config),
             sealed=config.sealed,
+            strategies=_strategies_of(config),
+            regimes=config.regimes.model_dump() if config.regimes is not None else None,
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -234,6 +255,18 @@ class Study(Shown):
         """Negative controls of the user's own by label."""
         return labelled_controls(self.controls, self.labelled_detectors())
 
+    def labelled_strategies(self) -> dict[str, Strategy]:
+        """Strategies under test by label, without the passive baselines that every study has."""
+        return {entry.label: entry.strategy for entry in self._entries()}
+
+    def _entries(self, given: Strategies | None = None) -> tuple[Entry, ...]:
+        return entries(self.strategies if given is None else given, Defaults(self.hold, self.exposure, self.rebalance))
+
+    @property
+    def regime_setting(self) -> RegimeSetting:
+        """How regimes are found and named."""
+        return regime_setting(self.regimes, self.labelled_detectors().values())
+
     def config(self) -> dict[str, Any]:
         """Every parameter in plain values, for results.json."""
         detectors, controls = (
@@ -249,6 +282,8 @@ class Study(Shown):
             # Without any, the configuration is the one that earlier entries of a ledger hold.
             **({"controls": controls} if controls else {}),
             **({"sealed": self.sealed} if self.sealed is not None else {}),
+            **({"strategies": described_strategies(self._entries())} if self._entries() != self._entries(DEFAULT) else {}),
+            **({"regimes": regimes} if (regimes := self.regime_setting.described()) else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
             "horizons": list(self.horizons),
@@ -308,13 +343,16 @@ class Study(Shown):
 
     # Matrices here are small: BLAS threads cost more than they give, and several studies at once would fight over cores.
     @with_one_blas_thread
-    def run(self, progress: bool = False) -> StudyResult:
+    def run(self, progress: bool = False, out: str | Path | None = None) -> StudyResult:
         """Score, judge and backtest every detector out of sample.
 
         Parameters
         ----------
         progress : bool
             Show a progress bar on standard error.
+        out : str or Path, optional
+            Folder for ``results.json`` and ``scores.parquet`` with the verdicts, written before the backtests begin; ``save``
+            writes the whole.
 
         Raises
         ------
@@ -344,17 +382,20 @@ class Study(Shown):
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             redraw = plan.source.redraw
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, plan.source.marks)
-            seen = plan.source.regime_features
-            around = circumstances(judged, signals, self.splits, setting, step, seen)
-            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
-        content = plain(study_content(self.config(), bars, seen, plan.detectors, scores, signals, judged, around, traded, setting))
-        backtests, paths = traded.backtests, traded.risk_paths
-        forward, verdicts = judged.forward, judged.verdicts
-        return deflate_study(
-            StudyResult(
-                self.title, content, bars, around.regimes, scores, signals, forward, verdicts, backtests, paths, plan.quality
-            )
-        )
+            around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
+
+            def result(traded: Traded | None) -> StudyResult:
+                known = (bars, plan.source.drawn, plan.detectors, scores, signals, judged, around, traded, setting)
+                content = plain(study_content(self.config(), *known))
+                backtests, paths = ({}, {}) if traded is None else (traded.backtests, traded.risk_paths)
+                found = (scores, signals, judged.forward, judged.verdicts, backtests, paths, plan.quality)
+                return StudyResult(self.title, content, bars, around.regimes, *found)
+
+            if out is not None:
+                result(None).save_verdicts(out)
+            told = Told(around.named, self.splits, self.seed)
+            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, told, step)
+        return deflate_study(result(traded))
 
     @with_one_blas_thread
     def audit(self, n_cuts: int = 20, progress: bool = False) -> Audit:
@@ -378,7 +419,8 @@ class Study(Shown):
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
         trained = source.head(first).features
         fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        pipeline = Pipeline(fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
+        known = (self.threshold, purge, self._strategies(), self.costs, self.regime_setting)
+        pipeline = Pipeline(fitted, self.splits, *known)
         return pipeline.run_gate(source, n_cuts, first, self.seed, progress)
 
     def _plan(self) -> _Plan:
@@ -395,8 +437,8 @@ class Study(Shown):
         setting = self._judging(folds[0].test.start)
         return _Plan(detectors, self.labelled_controls(), source, quality, purge, len(folds), setting, self._strategies())
 
-    def _strategies(self) -> Strategies:
-        return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
+    def _strategies(self) -> Backtested:
+        return Backtested(self._entries(), self.hold, self.rebalance, self.random_draws, self.seed)
 
     def _probe_threshold(self, bars: Bars) -> None:
         """Let the threshold refuse its window now, on scores that are nowhere known."""
@@ -421,11 +463,25 @@ class _Plan:
     purge: int
     n_folds: int
     setting: Judging
-    strategies: Strategies
+    strategies: Backtested
 
     @property
     def bars(self) -> Bars:
         return self.source.bars
+
+
+def _strategies_of(config: StudyConfig) -> dict[str, Strategy]:
+    """Strategies of a study file, by label."""
+    wanted = config.avoidance
+    defaults, found = Defaults(wanted.hold, wanted.exposure, wanted.rebalance), {}
+    for entry in config.strategies:
+        one = entry if isinstance(entry, StrategyConfig) else StrategyConfig(name=entry)
+        strategy = defaults.make(one.name, one.model_extra or {}, config.folder)
+        label = one.label or (strategy.name if ":" in one.name else one.name)
+        if label in found:
+            raise ConfigError(f"key 'strategies': {shown(label)} stands there twice; set a label for one of them")
+        found[label] = strategy
+    return found
 
 
 def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:

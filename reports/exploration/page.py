@@ -101,6 +101,7 @@ class EdaReport(Page):
             "absent": tables.absent_kinds(results),
             "omitted": results["omitted"],
             "regimes": regime_key(results),
+            "regime_features": " and ".join((results["regimes"] or {}).get("features", [])),
             "n_symbols": len(results["data"]["symbols"]),
             "n_charted": len(symbols),
             "every": fmt.count(results["regimes"]["every"]) if results["regimes"] and results["regimes"]["every"] > 1 else "",

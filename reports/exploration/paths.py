@@ -9,7 +9,7 @@ from foreshock.reports.parts.chart import AXIS, DASHES, N_COLOURS, Chart, Line, 
 
 # Lines of the volatility chart that are visible at first.
 N_SHOWN = 3
-REGIME_COLOURS = ("var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)")
+REGIME_COLOURS = tuple(f"var(--series-{number})" for number in range(1, N_COLOURS + 1))
 
 
 def autocorrelation_charts(results: Mapping[str, Any]) -> list[Chart]:
@@ -168,10 +168,10 @@ def projection_chart(results: Mapping[str, Any]) -> Chart | None:
             y=drawable(point[1] for point in points),
             mode="markers",
             hoverinfo="skip",
-            marker={"color": REGIME_COLOURS[k], "size": 4.5, "opacity": 0.6},
+            marker={"color": REGIME_COLOURS[k % N_COLOURS], "size": 4.5, "opacity": 0.6},
         )
         share = fmt.percent(regimes["share"][name], 0)
-        legend.append(Line(name, (k,), REGIME_COLOURS[k], "solid", True, share))
+        legend.append(Line(name, (k,), REGIME_COLOURS[k % N_COLOURS], "solid", True, share))
     limits = [_middle([point[j] for point in found["points"]]) for j in range(2)]
     names = [f"component {j + 1}, {fmt.percent(found['explained'][j], 0)} of the variance" for j in range(2)]
     figure.update_layout(

@@ -239,6 +239,7 @@ def regimes_table(results: Mapping[str, Any]) -> Table | None:
     if not found:
         return None
     features = list(next(iter(found["rows"].values()))["means"])
+    rules = dict(zip(found["names"], zip(found.get("rules") or (), found.get("holds") or (), strict=True), strict=False))
     percents = ("log_return", "volatility_20", "range", "return_24")
     rows = [
         [
@@ -247,6 +248,7 @@ def regimes_table(results: Mapping[str, Any]) -> Table | None:
             cell(found["share"][name], fmt.percent),
             cell(row["stay"], fmt.number),
             *(cell(row["means"][f], (lambda x: fmt.percent(x, 2)) if f in percents else fmt.ratio) for f in features),
+            *([Cell(rules[name][0] or "called by its number", kind="text"), cell(rules[name][1], fmt.percent)] if rules else []),
         ]
         for name, row in found["rows"].items()
     ]
@@ -256,6 +258,7 @@ def regimes_table(results: Mapping[str, Any]) -> Table | None:
         Column("Share"),
         Column("Stay", "bars, mean"),
         *(Column(words(f), "mean") for f in features),
+        *([Column("Rule", kind="text"), Column("Satisfied", "share of its bars")] if rules else []),
     ]
     return Table("regimes", "The regimes, all symbols together", columns, rows)
 

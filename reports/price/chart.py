@@ -205,7 +205,8 @@ class PriceHistory(Shown):
 
     def _cells(self, row: int, column: int, detector: str, scores: np.ndarray) -> list[Cell]:
         bars = self.bars
-        regime = int(self.regimes[1][row, column]) if self.regimes else UNKNOWN
+        # The bar of an alert is seldom calm, whatever was before it: an alert belongs to the regime that it came out of.
+        regime = int(self.regimes[1][row - 1, column]) if self.regimes and row else UNKNOWN
         name = str(self.regimes[0][regime]) if self.regimes and regime != UNKNOWN else None
         score, close, time = float(scores[row, column]), float(bars.close[row, column]), str(bars.time[row])
         return [
@@ -224,7 +225,7 @@ class PriceHistory(Shown):
             Column("Time", "UTC, open of the bar", "text"),
             *(Column(label, kind="text") for label in ("Symbol", "Detector")),
             Column("Score"),
-            Column("Regime", kind="text"),
+            Column("Regime", "of the bar before", "text"),
             Column("Close", "quote currency"),
         ]
         return Table(f"{name}-table", "The marked alerts, highest score first", columns, [cells for _, cells in top])

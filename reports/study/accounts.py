@@ -22,21 +22,27 @@ from foreshock.reports.parts.chart import (
     spec_of,
     thinned,
 )
-from foreshock.reports.study.order import detector_of, strategies_in_order, strategy_kind, strategy_of
+from foreshock.reports.study.order import detector_of, first_shown, n_groups, partner_of, strategies_in_order, strategy_kind
 from foreshock.reports.study.tables import draw_quantiles
-from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY
+from foreshock.strategies.identity import BASELINE, RANDOM
 
 # How many windows of the exposure's mean fit into the test side by side.
 N_MEANS = 50
 # Strategies that the equity chart shows at first; the others appear when their names are pressed.
 N_SHOWN = 6
+# Accounts that a chart can draw and a legend can list; beyond, random timings are left out, then the weakest detectors.
+MOST_LINES = 48
 
 
 def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.DataFrame | None = None) -> Chart | None:
     """Equity of every strategy, and its drawdown and, where known, its exposure below; None when there is no equity."""
     if equity.empty:
         return None
-    names = strategies_in_order(equity.columns, results)
+    every = strategies_in_order(equity.columns, results)
+    names = every if len(every) <= MOST_LINES else _fewer(every, results)
+    first = first_shown(names, results, N_SHOWN)
+    equity = equity[names]
+    exposure = exposure if exposure is None else exposure[names]
     thin, drawdown = thinned(equity)
     panels, places = {"y": thin, "y2": drawdown}, [[0.36, 1], [0, 0.29]]
     if exposure is not None:
@@ -45,13 +51,10 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
         mean = exposure.rolling(n_mean, min_periods=1).mean()
         panels, places = panels | {"y3": mean.loc[thin.index]}, [[0.48, 1], [0.235, 0.425], [0, 0.18]]
     figure = blank(560 if exposure is None else 680)
-    lines, shown = dress(names, results), 0
-    legend = []
+    lines, legend = dress(names, results), []
     for place, name in enumerate(names):
         colour, dash, width = lines[name]
-        kind = strategy_kind(name, results)
-        visible = kind == BASELINE or (kind == STRATEGY and shown < N_SHOWN)
-        shown += kind == STRATEGY
+        visible = strategy_kind(name, results) == BASELINE or name in first
         for axis, values in panels.items():
             figure.add_scatter(
                 y=drawable(values[name].to_numpy()),
@@ -100,20 +103,30 @@ def equity_chart(equity: pd.DataFrame, results: Mapping[str, Any], exposure: pd.
         "equity",
         f"{shown_panels} of each strategy, after costs, out of sample",
         f"start = 1; below, {below}; n = {fmt.count(len(equity))} bars, drawn in {fmt.count(len(thin))} "
-        "points, each with the deepest drawdown since the last; press a name to show or hide it",
+        "points, each with the deepest drawdown since the last; press a name to show or hide it"
+        + (f"; {fmt.count(len(names))} of {fmt.count(len(every))} accounts drawn" if len(names) < len(every) else ""),
         spec_of(figure),
         height_of(figure),
         tuple(legend),
     )
 
 
+def _fewer(names: Sequence[str], results: Mapping[str, Any]) -> list[str]:
+    """The accounts that are drawn if there are too many."""
+    baselines = [name for name in names if strategy_kind(name, results) == BASELINE]
+    return baselines + first_shown(names, results, MOST_LINES - len(baselines))
+
+
 def dress(names: Sequence[str], results: Mapping[str, Any]) -> dict[str, tuple[str, str, float]]:
     """Colour, dash and width per strategy; random timing has the colour of the strategy it is held against."""
     lines = {"buy_and_hold": ("var(--ink)", "solid", 2.2), "equal_weight": ("var(--ink-2)", "dash", 1.8)}
-    for place, name in enumerate(name for name in names if name not in lines and strategy_kind(name, results) != RANDOM):
+    # The strategies that are shown at first have the first colours.
+    tested = [name for name in names if name not in lines and strategy_kind(name, results) != RANDOM]
+    first = first_shown(tested, results, N_COLOURS)
+    for place, name in enumerate([*first, *(name for name in tested if name not in first)]):
         lines[name] = (f"var(--series-{place % N_COLOURS + 1})", DASHES[place // N_COLOURS % len(DASHES)], 1.7)
     for name in names:
-        partner = strategy_of(detector_of(name, results) or "", results) or ""
+        partner = partner_of(name, results) or ""
         lines.setdefault(name, (lines.get(partner, ("var(--ink-2)",))[0], "dot", 1.4))
     return lines
 
@@ -160,11 +173,15 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
     shown = [x for x in every if x is not None and fmt.known(x)] or [0.0]
     margin = 0.04 * (max(shown) - min(shown)) or 0.01
     figure.update_xaxes(tickformat=".3~%", nticks=6, showgrid=True, range=[min(shown) - margin, max(shown) + margin])
-    name_rows(figure, [detector_of(name, results) or name for name in names])
+    # One strategy needs no name in every row.
+    several = n_groups(names, results) > 1
+    name_rows(figure, [name if several else detector_of(name, results) or name for name in names])
     n_draws = sorted({fmt.count(draws[name].get("n_draws")) for name in names})
     return Chart(
         "timing",
-        "Total return of anomaly avoidance against random timing of the same exposure",
+        "Total return of each strategy against random timing of the same alerts"
+        if several
+        else "Total return of anomaly avoidance against random timing of the same exposure",
         f"◆ strategy; thin band 5 to 95 %, thick band 25 to 75 %, tick the median of n = {' or '.join(n_draws)} random draws; "
         "vertical line buy_and_hold",
         spec_of(figure),

@@ -1,6 +1,6 @@
 """The order of detectors and strategies on a page, and the test that decides a verdict."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from foreshock.engine.validation.rungs.result import RUNGS
@@ -77,14 +77,47 @@ def strategy_kind(name: str, results: Mapping[str, Any]) -> str:
 
 
 def strategies_in_order(names: Iterable[str], results: Mapping[str, Any]) -> list[str]:
-    """Baselines first, then strategies, then random timing; within each by the verdict of the detector they act on."""
+    """Baselines first, then strategies, then random timing; within each strategy by the verdict of the detector it acts on."""
     order, ranked = (BASELINE, STRATEGY, RANDOM), detectors_by_verdict(results)
+    groups = list(dict.fromkeys(entry.get("strategy") for entry in results["backtests"].values()))
 
-    def rank(name: str) -> tuple[int, int]:
-        detector = detector_of(name, results)
-        return order.index(strategy_kind(name, results)), ranked.index(detector) if detector in ranked else len(ranked)
+    def rank(name: str) -> tuple[int, int, int]:
+        detector, group = detector_of(name, results), group_of(name, results)
+        return (
+            order.index(strategy_kind(name, results)),
+            groups.index(group) if group in groups else len(groups),
+            ranked.index(detector) if detector in ranked else len(ranked),
+        )
 
     return sorted(names, key=rank)
+
+
+def group_of(name: str, results: Mapping[str, Any]) -> str | None:
+    """The strategy of an account, whatever the detector; None if it has no backtest."""
+    return (results["backtests"].get(name) or {}).get("strategy")
+
+
+def n_groups(names: Iterable[str], results: Mapping[str, Any]) -> int:
+    """How many different strategies these accounts are of."""
+    return len({group_of(name, results) for name in names})
+
+
+def first_shown(names: Sequence[str], results: Mapping[str, Any], most: int) -> list[str]:
+    """Up to ``most`` strategies under test: first the strongest account of each, then the others in their order."""
+    tested = [name for name in names if strategy_kind(name, results) == STRATEGY]
+    strongest = list({group_of(name, results): name for name in reversed(tested)}.values())[::-1]
+    chosen = [*strongest, *(name for name in tested if name not in strongest)][:most]
+    return [name for name in tested if name in chosen]
+
+
+def partner_of(name: str, results: Mapping[str, Any]) -> str | None:
+    """The strategy that random timings are held against, or None."""
+    entry = results["backtests"].get(name) or {}
+    of, detector = entry.get("of"), entry.get("detector")
+    if of is None:
+        return strategy_of(detector or "", results)
+    found = results["backtests"].items()
+    return next((own for own, other in found if other.get("strategy") == of and other["detector"] == detector), None)
 
 
 def detector_of(strategy: str, results: Mapping[str, Any]) -> str | None:

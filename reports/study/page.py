@@ -150,6 +150,7 @@ class StudyReport(Page):
             "activity": evidence_tables.activity_table(results),
             "calibration": evidence_tables.calibration_table(results) if study_order.has_surrogates(results) else None,
             "returns": study_tables.returns_table(results),
+            "failed": study_tables.failed_table(results),
             "risk": study_tables.risk_table(results),
             "timing": study_tables.timing_table(results, self.random_draws),
             "alerts": study_tables.alert_table(results),
@@ -160,6 +161,7 @@ class StudyReport(Page):
             "places": place_tables.place_tables(results),
             "slices": place_tables.slices_table(results),
             "regimes": place_tables.regime_table(results),
+            "regime_rules": place_tables.regime_rules_table(results),
             "var": risk_figures.var_table(results),
             "costs": risk_figures.cost_table(results),
             "quality": quality_table(self.quality),
@@ -234,7 +236,17 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
         if roles[name] == "baseline" and study_order.is_finding(verdicts[name])
     ]
     sentences += [f"{name}, the truth of the simulated market: {verdicts[name]}." for name in names if roles[name] == "oracle"]
-    return sentences + _trading_sentence(results, draws, tested) + _span_sentence(results.get("data") or {})
+    sentences += _trading_sentence(results, draws, tested) + failed_sentence(results)
+    return sentences + _span_sentence(results.get("data") or {})
+
+
+def failed_sentence(results: Mapping[str, Any]) -> list[str]:
+    """Which strategies failed."""
+    failed = list(dict.fromkeys(entry["strategy"] for entry in results.get("failed_strategies") or []))
+    if not failed:
+        return []
+    verb = "strategy failed and has" if len(failed) == 1 else "strategies failed and have"
+    return [f"{len(failed)} {verb} no account: {_listed(failed)}."]
 
 
 def _yardstick(results: Mapping[str, Any]) -> str:

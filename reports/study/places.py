@@ -122,6 +122,29 @@ def places_rule(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def regime_rules_table(results: Mapping[str, Any]) -> Table | None:
+    """What the name of each regime says, and how many of its bars do so; None for results without rules."""
+    found = results.get("regimes") or {}
+    if not found.get("rules"):
+        return None
+    rows = []
+    for name, rule, share in zip(found["names"], found["rules"], found["holds"], strict=True):
+        rows.append(
+            [
+                header(name),
+                Cell(rule or "by number", kind="text"),
+                cell(share, fmt.percent),
+                cell(found["share"][name], fmt.percent),
+            ]
+        )
+    columns = [
+        *(Column(label, kind="text") for label in ("Regime", "Rule")),
+        Column("Satisfied", "share of its bars"),
+        Column("Share"),
+    ]
+    return Table("regime-rules", "What each regime means", columns, rows)
+
+
 def regime_table(results: Mapping[str, Any]) -> Table | None:
     """Share of each regime in the tested bars of each symbol; None without regimes."""
     found = results.get("regimes") or {}

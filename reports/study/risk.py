@@ -11,7 +11,7 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import N_COLOURS, Chart, Line, blank, drawable, height_of, safe, spec_of
 from foreshock.reports.parts.tables import Cell, Column, Table, cell, header, words
 from foreshock.reports.study.accounts import N_SHOWN, dress
-from foreshock.reports.study.order import strategies_in_order, strategy_kind
+from foreshock.reports.study.order import first_shown, strategies_in_order, strategy_kind
 from foreshock.strategies.identity import BASELINE, RANDOM
 
 # Only this many periods are drawn, the last ones.
@@ -23,7 +23,9 @@ COLOURS = {0.95: "var(--matched)", 0.99: "var(--ink)"}
 def var_charts(paths: Mapping[str, RiskPath], results: Mapping[str, Any]) -> list[Chart]:
     """Returns of each strategy and the value at risk that was forecast for them, with breaches marked."""
     names = [name for name in strategies_in_order(paths, results) if strategy_kind(name, results) != RANDOM]
-    return [_var_chart(i, name, paths[name]) for i, name in enumerate(names[:N_SHOWN])]
+    baselines = [name for name in names if strategy_kind(name, results) == BASELINE]
+    drawn = [*baselines, *first_shown(names, results, max(N_SHOWN - len(baselines), 0))]
+    return [_var_chart(i, name, paths[name]) for i, name in enumerate(drawn)]
 
 
 def _var_chart(i: int, name: str, path: RiskPath) -> Chart:
@@ -141,10 +143,11 @@ def cost_chart(results: Mapping[str, Any]) -> Chart | None:
         return None
     figure = blank(380)
     lines, legend = dress(names, results), []
+    first = first_shown(names, results, N_COLOURS - 2)
     rates = [1e4 * rate for rate in swept["rates"]]
     for place, name in enumerate(names):
         colour, dash, width = lines[name]
-        visible = strategy_kind(name, results) == BASELINE or place < N_COLOURS
+        visible = strategy_kind(name, results) == BASELINE or name in first
         totals = swept["total_return"][name]
         figure.add_scatter(
             x=rates,

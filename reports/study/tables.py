@@ -14,6 +14,7 @@ from foreshock.reports.study.order import (
     detectors_by_verdict,
     forecasts_decide,
     has_surrogates,
+    n_groups,
     on_rung,
     strategies_in_order,
     strategy_kind,
@@ -24,6 +25,8 @@ from foreshock.reports.study.rungs import halves
 from foreshock.strategies.identity import RANDOM, STRATEGY
 from foreshock.strategies.luck import RUIN
 
+# Anomaly avoidance, its random timings and two baselines.
+N_ALONE = 4
 # Note below a detector's name, by its role.
 DETECTOR_ROLES = {"detector": "", "baseline": "baseline", "oracle": "the truth"}
 FORWARD_TESTS = {
@@ -226,12 +229,30 @@ def returns_table(results: Mapping[str, Any]) -> Table:
     return Table("returns", caption, columns, rows)
 
 
+def failed_table(results: Mapping[str, Any]) -> Table | None:
+    """Strategies that failed, with the reason; None if none did."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for entry in results.get("failed_strategies") or []:
+        detectors = by_reason.setdefault((entry["strategy"], entry["reason"]), [])
+        detectors += [entry["detector"]] if entry["detector"] is not None else []
+    if not by_reason:
+        return None
+    rows = [
+        [header(name), Cell(", ".join(detectors) or fmt.DASH, kind="text"), Cell(reason, kind="text")]
+        for (name, reason), detectors in by_reason.items()
+    ]
+    columns = [Column("Strategy", kind="text"), Column("On the alerts of", kind="text"), Column("Reason", kind="text")]
+    return Table("failed", "Strategies that failed and have no account", columns, rows)
+
+
 def months_table(results: Mapping[str, Any]) -> Table | None:
     """Equity of each strategy at the end of each month; None if not known."""
     found = results.get("equity_by_month") or {}
     names = strategies_in_order(found.get("equity") or {}, results)
     if not names:
         return None
+    # A column for every draw in the middle would push the strategies apart.
+    names = names if n_groups(names, results) <= N_ALONE else [name for name in names if strategy_kind(name, results) != RANDOM]
     rows = [
         [header(month), *(cell(found["equity"][name][i], fmt.ratio) for name in names)] for i, month in enumerate(found["months"])
     ]

@@ -14,6 +14,7 @@ from sklearn.svm import OneClassSVM as SklearnSVM
 
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.detectors.base import Detector
+from foreshock.detectors.clusters.regimes import _codes
 from foreshock.detectors.ensemble import rank
 from foreshock.detectors.registry import detectors, load_detector, make_detector
 from foreshock.detectors.scaling import CLIP, RobustScaler, complete_rows
@@ -133,13 +134,14 @@ def test_planted_regimes_are_found_and_named():
 
 
 def test_of_four_regimes_calm_is_the_quietest_whatever_its_trend():
-    """The quietest rows fall a little; of the two kinds between, one rises and one hardly moves."""
+    """The quietest rows fall a little; of the two kinds between, one rises and one hardly moves and has no name."""
     rng = np.random.default_rng(5)
     truth = rng.integers(0, 4, 2_000)
     centres = np.array([[1.0, -0.3], [4.0, 0.0], [1.8, 2.0], [2.6, 0.2]])
     rows = centres[truth][:, [0, 1, 0]] + rng.normal(0, 0.1, (len(truth), 3))
     features = plain(rows, ("volatility_20", "return_24", "range"))
     found = make_detector("kmeans_regime").fit(features).regimes(features)
+    assert found.names == ("calm", "high volatility", "bullish momentum", "regime 3")
     assert (found.labels[:, 0] == truth).mean() > 0.99
 
 
@@ -157,24 +159,41 @@ def test_the_score_is_the_distance_to_the_nearest_centroid(features):
     rows, mask = standardised(detector, features)
     distances = np.linalg.norm(rows[:, None] - detector.models_[0]["centroids"][None], axis=2)
     np.testing.assert_allclose(detector.score(features).values[mask], distances.min(axis=1), rtol=1e-12)
-    labels = detector.regimes(features).labels
-    np.testing.assert_array_equal(labels[mask], distances.argmin(axis=1))
+    found = detector.regimes(features)
+    labels = found.labels
+    # Every row has the name or number of its nearest centroid, and centroids are numbered by their volatility.
+    place = {code: k for k, code in enumerate(sorted(_codes(detector.models_[0]).tolist()))}
+    wanted = [place[code] for code in _codes(detector.models_[0])[distances.argmin(axis=1)].tolist()]
+    np.testing.assert_array_equal(labels[mask], wanted)
+    centroids = detector.models_[0]["centroids"][:, features.names.index("volatility_20")]
+    assert (np.diff(centroids) > 0).all()
     assert (labels[~mask] == -1).all()
     assert (~mask).any()
 
 
-def test_matching_undoes_any_renumbering_and_names_would_not(features):
+def numbers(detector, features):
+    """Number of the nearest centroid of each row."""
+    rows, _ = standardised(detector, features)
+    return np.linalg.norm(rows[:, None] - detector.models_[0]["centroids"][None], axis=2).argmin(axis=1)
+
+
+def test_matching_undoes_any_renumbering_and_leaves_names_with_what_bars_do(features):
     features, truth = planted_regimes(2_000, seed=3)
     first = make_detector("kmeans_regime").fit(features)
-    # Later rows: the bullish regime has become the most volatile one, so by its own centroid it would be named otherwise.
+    before = numbers(first, features)
+    # Later rows: the bullish regime has become the most volatile one, so by its own centroid it would be numbered otherwise.
     values = features.values.copy()
     values[truth == 2, 0, 0] += 3.5
     later = with_values(features, values)
     refit = make_detector("kmeans_regime", seed=9).fit(later)
-    assert (refit.regimes(later).labels[:, 0] == truth).mean() < 0.6
+    assert (numbers(refit, later) == before).mean() < 0.6
     matched = refit.matched_to(first)
-    assert (matched.regimes(later).labels[:, 0] == truth).mean() > 0.99
-    assert (refit.regimes(later).labels[:, 0] == truth).mean() < 0.6, "matching must leave the detector as it was"
+    assert (numbers(matched, later) == before).mean() > 0.99
+    assert (numbers(refit, later) == before).mean() < 0.6, "matching must leave the detector as it was"
+    for fitted in (refit, matched):
+        found = fitted.regimes(later)
+        rising = later.values[:, 0, 1][found.labels[:, 0] == found.names.index("bullish momentum")] > 0
+        assert rising.mean() > 0.99
     with pytest.raises(ConfigError, match="same parameters, features and symbols"):
         make_detector("kmeans_regime", n_regimes=3).fit(later).matched_to(first)
 

@@ -53,7 +53,8 @@ def test_results_have_every_key_of_the_contract_and_no_number_that_json_lacks(re
         f"{kind}_avoidance[{name}]" for kind in ("anomaly", "random") for name in content["detectors"]
     }
     assert all(set(backtest) >= BACKTEST_KEYS for backtest in content["backtests"].values())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "results.json", "scores.parquet", "trades.parquet"]
+    files = ["regimes.csv", "regimes.parquet", "report.html", "results.json", "scores.parquet", "trades.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == files
 
 
 def test_the_files_hold_what_the_results_say(result, tmp_path):
