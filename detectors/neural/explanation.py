@@ -66,9 +66,7 @@ def _network(detector: Any, windows: Windows, model: dict[str, Any]) -> Any:
     return net.double().to(pick_device(detector.device))
 
 
-def _values(
-    detector: Any, net: Any, model: dict[str, Any], windows: Windows, errors: Errors, replaced: int | None
-) -> np.ndarray:
+def _values(detector: Any, net: Any, model: dict[str, Any], windows: Windows, errors: Errors, replaced: int | None) -> np.ndarray:
     device, found = pick_device(detector.device), []
     with one_thread(), torch.no_grad():
         for start in range(0, len(windows), BATCH):

@@ -63,12 +63,12 @@ class JointTail(Detector):
     def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         found = np.zeros((len(rows), len(features.names)))
         ratios = self._ratios(features)[rows, symbols]
-        ratios[np.isnan(ratios).any(axis=1)] = np.nan
         found[:, [features.index(name) for name in self.columns]] = ratios
+        found[np.isnan(ratios).any(axis=1)] = np.nan
         return found
 
     def _ratios(self, features: Features) -> np.ndarray:
         """Each column in its scale, (n_rows, n_symbols, n_columns)."""
         unknown = np.full((1, len(self.columns)), np.nan)
         rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
-        return (features.select(self.columns).values / np.vstack([self.scale_, unknown])[rows])
+        return features.select(self.columns).values / np.vstack([self.scale_, unknown])[rows]
