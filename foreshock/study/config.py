@@ -341,8 +341,7 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
 def _check(registry: Registry, source: str, key: str, name: str, params: dict[str, Any], folder: Path) -> None:
     """Refuse an unknown name, unknown parameters, and parameters of the wrong type."""
     try:
-        cls = registry.find(name, folder)
-        registry.check_parameters(name, cls, params)
+        registry.check_entry(name, params, folder)
     except ConfigError as error:
         raise ConfigError(f"{source}: key {shown(key)}: {error}") from error
 
