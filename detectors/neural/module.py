@@ -37,9 +37,9 @@ class ModuleDetector(NeuralDetector):
 
     The module maps rows (n, n_features) to rows of the same shape, or returns a tuple whose first entry is that. Rows are
     standardised for each symbol by median and interquartile range of the training rows, and clipped at 10 for the module. For
-    each fold, a copy of the module as it was passed, weights included, is trained by AdamW on the mean squared error in batches,
-    with early stopping by the last 15 % of the training rows; random numbers, dropout's among them, come from ``seed``. The score
-    of a row uses that row alone.
+    each fold, a copy of the module is trained by AdamW on the mean squared error in batches, with early stopping by the last 15 %
+    of the training rows. Its initial weights are drawn anew by ``reset_parameters`` of its layers; all random numbers, dropout's
+    among them, come from ``seed``. The score of a row uses that row alone.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ class ModuleDetector(NeuralDetector):
         It is not changed.
     name : str, optional
         By default the name of its class.
+    fresh : bool
+        Whether to draw initial weights (True, the default), or to start from those that the module has.
     epochs, batch_size, learning_rate, max_windows, pool, warm_start, seed, device
         As those of the autoencoders; see ``fs.make_detector("autoencoder")``. ``window`` is 1.
 
@@ -60,9 +62,10 @@ class ModuleDetector(NeuralDetector):
     by_row: ClassVar[bool] = True
     slow = 1
 
-    def __init__(self, module: Any = None, name: str | None = None, **shared: Any) -> None:
+    def __init__(self, module: Any = None, name: str | None = None, fresh: bool = True, **shared: Any) -> None:
         super().__init__(**{"latent": 1, **shared})
         self.module = module
+        self.fresh = fresh
         self.name = checked_name(name, type(module).__name__, type(module).__module__)
 
     def described(self) -> dict[str, Any]:
@@ -95,7 +98,12 @@ class ModuleDetector(NeuralDetector):
             )
 
     def _network(self, n_features: int, n_context: int) -> nn.Module:  # noqa: ARG002 - the module has its own shape
-        return _Wrapped(deepcopy(self.module).float())
+        net = deepcopy(self.module).float()
+        for layer in net.modules() if self.fresh else ():
+            reset = getattr(layer, "reset_parameters", None)
+            if callable(reset):
+                reset()
+        return _Wrapped(net)
 
     def _fit_windows(self, windows: Windows, start: dict[str, Any] | None, on_epoch: OnEpoch | None) -> dict[str, Any]:
         # Dropout and the like draw from torch's global state.

@@ -12,7 +12,6 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import one_line
 from foreshock.detectors.base import Detector
 
-
 LIBRARIES = ("sklearn", "pyod", "torch")
 
 
@@ -37,7 +36,7 @@ def checked_name(name: Any, otherwise: str, module: str = "") -> str:
     ('sklearn_isolation_forest', 'mine')
     """
     if name is None:
-        library = module.split(".")[0]
+        library = module.split(".", maxsplit=1)[0]
         # A model of a library may be called as one of foreshock's own.
         prefix = f"{library}_" if library in LIBRARIES else ""
         return prefix + re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", otherwise).lower()
