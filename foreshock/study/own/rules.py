@@ -44,7 +44,9 @@ class Rules:
         if by_rate:
             judged = {label: alerts for label, alerts in found.items() if label not in self.baselines}
             usual = {label: alerts for label, alerts in judged.items() if label not in self.own}
-            rule = rolling_rule(alert_rate(usual or judged), bars)
+            # The median: one detector that always alerts, or never, says nothing of the others.
+            rates = [rate for alerts in (usual or judged).values() if (rate := alert_rate({"": alerts})) > 0]
+            rule = rolling_rule(float(np.median(rates)) if rates else 0.0, bars)
             rules |= dict.fromkeys(by_rate, rule)
             found |= {label: scores[label].signals(rule) for label in by_rate}
         return {label: found[label] for label in scores}, {label: rules[label] for label in scores}
