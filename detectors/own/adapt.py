@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +43,11 @@ def adapted(thing: Any, name: str | None = None, **params: Any) -> Detector:
 def made(found: Any, name: str, params: dict[str, Any], label: str | None = None) -> Detector:
     """The detector behind an object of a module or file: a class of models is made with ``params``, a function called with them."""
     if isinstance(found, type):
+        if not (is_estimator(found) or is_module_class(found)):
+            raise ConfigError(
+                f"{shown(name)} is not a detector: it must be a subclass of fs.Detector, got class {found.__name__}; a model, a "
+                f"torch module, a function or a table of scores will do too"
+            )
         return adapted(called(name, "__init__", lambda: found(**params)), label)
     if params and not callable(found):
         raise ConfigError(f"{shown(name)} is an object, which takes no parameters; remove {', '.join(params)}, or name its class")
@@ -55,6 +59,10 @@ def made(found: Any, name: str, params: dict[str, Any], label: str | None = None
 
 
 def is_module(thing: Any) -> bool:
-    """Whether it is a torch module; torch is not imported for it."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(thing, torch.nn.Module)
+    """Whether it is a torch module."""
+    return is_module_class(type(thing))
+
+
+def is_module_class(cls: type) -> bool:
+    """Whether it is a class of torch modules; torch is not imported for it."""
+    return any(f"{base.__module__}.{base.__qualname__}" == "torch.nn.modules.module.Module" for base in cls.__mro__)

@@ -119,7 +119,7 @@ class EstimatorDetector(OwnThing, PooledDetector):
 
 
 def is_estimator(thing: Any) -> bool:
-    """Whether it has ``fit`` and one of the two ways of scoring."""
+    """Whether a model, or a class of models, has ``fit`` and one of the two ways of scoring."""
     return callable(getattr(thing, "fit", None)) and any(
         hasattr(thing, method) for method in ("score_samples", "decision_function")
     )
