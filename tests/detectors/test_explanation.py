@@ -59,15 +59,19 @@ def without(detector: fs.Detector, features: Features, row: int, symbol: int, na
 def test_every_detector_says_what_each_feature_added(fitted, features):
     added = fitted.explain_rows(features, ROWS, SYMBOLS)
     scores = fitted.score(features).values[ROWS, SYMBOLS]
-    assert added.shape == (5, len(features.names)) and np.isfinite(scores).all() and np.isfinite(added).all()
+    assert added.shape == (5, len(features.names))
+    assert np.isfinite(scores).all()
+    assert np.isfinite(added).all()
     if fitted.name in SHARED:
         np.testing.assert_allclose(added.sum(axis=1), scores, rtol=1e-9)
     elif fitted.name in LARGEST:
         used = [features.index(name) for name in fitted.get_params()["columns"]]
-        assert (added[:, used].max(axis=1) == scores).all() and not np.delete(added, used, axis=1).any()
+        assert (added[:, used].max(axis=1) == scores).all()
+        assert not np.delete(added, used, axis=1).any()
     elif fitted.name == "joint_tail":
         used = [features.index(name) for name in fitted.get_params()["columns"]]
-        assert (added[:, used].min(axis=1) == scores).all() and not np.delete(added, used, axis=1).any()
+        assert (added[:, used].min(axis=1) == scores).all()
+        assert not np.delete(added, used, axis=1).any()
     elif fitted.name in WHOLE:
         told = WHOLE[fitted.name]
         expected = np.zeros_like(added)
@@ -161,7 +165,8 @@ def test_a_row_without_a_score_has_no_explanation(fitted, features):
     values = features.values.copy()
     values[1_100, 0] = np.nan
     added = fitted.explain_rows(replace(features, values=values), ROWS, SYMBOLS)
-    assert np.isnan(added[0]).all() and np.isfinite(added[1]).all()
+    assert np.isnan(added[0]).all()
+    assert np.isfinite(added[1]).all()
 
 
 def test_an_explanation_survives_saving(features, tmp_path):
@@ -175,7 +180,8 @@ def test_one_row_is_explained_by_position_or_by_time(features):
     fitted = fs.make_detector("zscore").fit(train_rows(features))
     expected = fitted.explain_rows(features, [1_100], [1])[0]
     told = fitted.explain(features, 1_100, features.symbols[1])
-    assert told.index[0] in ("log_return", "volume_ratio_20") and told.iloc[0] == expected.max()
+    assert told.index[0] in ("log_return", "volume_ratio_20")
+    assert told.iloc[0] == expected.max()
     assert fitted.explain(features, str(features.time[1_100]), features.symbols[1]).equals(told)
     assert fitted.explain(features, 1_100 - 1_200, features.symbols[1]).equals(told)
 
