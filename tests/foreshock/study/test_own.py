@@ -1,4 +1,3 @@
-
 """Studies of things of one's own: five of them in a study file and in a script, the gate, and thresholds of single detectors."""
 
 import json
@@ -15,6 +14,7 @@ from foreshock.reports.study.page import headline
 from foreshock.study.own.gate import prepared
 from foreshock.study.own.rules import Rules
 from tests.market import make_bars
+from tests.paths import ROOT
 from tests.small import small_study
 
 MINE = """
@@ -257,3 +257,11 @@ def test_workers_of_other_processes_get_them(monkeypatch):
     result = study.run()
     assert result.results["surrogates"]["n"] == 19
     assert result.results["detectors"]["mine"]["n_alerts"] > 0
+
+
+def test_the_example_of_things_of_ones_own_is_a_study():
+    config = fs.load_study(ROOT / "examples" / "plugins" / "own.toml")
+    study = fs.Study.from_config(config, make_bars(50, 1))
+    labels = ["zscore", "envelope", "network", "volume_surge", "pyod_ecod", "sklearn_isolation_forest"]
+    assert list(study.labelled_detectors()) == [*labels, "random", "volatility_only"]
+    assert config.files == ["own.py"]
