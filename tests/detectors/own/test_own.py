@@ -62,10 +62,11 @@ def test_the_strangest_row_has_the_highest_score_and_every_contract_is_kept(kind
     assert detector.own
     scores = fs.walk_forward(detector, features, SPLITS)
     assert np.nanargmax(scores.values[:, 0]) == 1_000
-    fs.check_detector(detector)
+    fs.check_detector(detector, features)
 
 
 def test_scores_of_a_model_are_minus_those_of_scikit_learn_and_those_of_pyod(features):
+    features = fs.Features(features.time, ("A",), features.names, features.values[:, :1], features.interval)
     rows = EstimatorDetector(IsolationForest(random_state=1)).fit(features).scaler.complete(features)[0]
     theirs = -IsolationForest(random_state=1).fit(rows).score_samples(rows)
     ours = fs.as_detector(IsolationForest(random_state=1)).fit(features).score(features).values
@@ -193,13 +194,13 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
     [
         (moved, "has scores at other times than the study, .* are no rows; stamp each score with the open of its bar, in UTC"),
         (lambda t: t.assign(time=t["time"] - pd.Timedelta("900D")), "has scores at other times than the study"),
-        (lambda t: t.assign(symbol="DOGE"), "has scores of DOGE and none of A, B; name the symbols as the study does"),
+        (lambda t: t.assign(symbol="X" + t["symbol"]), "has scores of XA, XB and none of A, B; name the symbols as the study does"),
         (lambda t: t.assign(score=np.nan), "has no known score, NaN everywhere"),
         (lambda t: t.assign(score=np.inf), "has an infinite score at 2024"),
         (lambda t: t.assign(score="high"), "has a score in 'score' that is no number"),
         (lambda t: pd.concat([t, t]), "has two scores of A at 2024-01-01 00:00:00"),
         (lambda t: t.assign(time="soon"), "has a time that is none"),
-        (lambda t: t.rename(columns={"time": "when"}).set_index("symbol"), "has a time that is none"),
+        (lambda t: t.rename(columns={"time": "when"}).set_index("symbol"), "needs times as the column 'time' or as index, got the columns"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_in_a_sentence(change, said, features):
