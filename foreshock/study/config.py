@@ -183,9 +183,9 @@ class DetectorConfig(BaseModel):
     threshold: ThresholdConfig | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.name is None) == (self.scores is None):
-            raise ConfigError('it needs a name or scores, and not both; such as { name = "zscore" } or { scores = "s.csv" }')
+    def _not_both(self) -> Self:
+        if self.name is not None and self.scores is not None:
+            raise ConfigError("it has a name and scores, and is one of both; leave one out")
         if self.scores is not None and self.model_extra:
             raise ConfigError(f"scores take no parameters, got {few(list(self.model_extra))}; remove them")
         return self
@@ -344,6 +344,8 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     for key, entries in (("detectors", config.detectors), ("controls", config.controls)):
         for i, entry in enumerate(entries):
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+            if wanted.name is None and wanted.scores is None:
+                raise ConfigError(f"{source}: key '{key}.{i}.name' is missing; add it")
             # A registered name without parameters needs no check, so that networks are not imported here.
             if wanted.name is not None and (wanted.model_extra or wanted.name not in DETECTORS.table):
                 _check(DETECTORS, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
@@ -385,7 +387,7 @@ def _explain(error: ValidationError) -> str:
     at = loc.index("threshold") + 1 if "threshold" in loc else len(loc)
     kind = loc.pop(at) if at < len(loc) else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
-    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
+    where = ".".join(part for part in loc if part not in ("str", "float") and "DetectorConfig" not in part)
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":

@@ -85,7 +85,8 @@ def _entry(entry: str | DetectorConfig, folder: Path) -> tuple[str, Detector]:
     if wanted.scores is not None:
         detector = as_detector(folder / wanted.scores, wanted.label)
         return detector.name, detector
-    assert wanted.name is not None
+    if wanted.name is None:
+        raise ConfigError(f"a detector of a study needs a name or scores, got {shown(entry)}; such as 'zscore'")
     detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, folder)
     # A class in a file or module goes by its own name, not by its place.
     return wanted.label or (detector.name if ":" in wanted.name else wanted.name), detector

@@ -200,7 +200,10 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
         (lambda t: t.assign(score="high"), "has a score in 'score' that is no number"),
         (lambda t: pd.concat([t, t]), "has two scores of A at 2024-01-01 00:00:00"),
         (lambda t: t.assign(time="soon"), "has a time that is none"),
-        (lambda t: t.rename(columns={"time": "when"}).set_index("symbol"), "needs times as the column 'time' or as index, got the columns"),
+        (
+            lambda t: t.rename(columns={"time": "when"}).set_index("symbol"),
+            "needs times as the column 'time' or as index, got the columns",
+        ),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_in_a_sentence(change, said, features):

@@ -209,10 +209,13 @@ def _scores(seed: int) -> tuple:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ('{ label = "x" }', "key 'detectors.0': it needs a name or scores, and not both"),
-        ('{ name = "zscore", scores = "s.csv" }', "it needs a name or scores, and not both"),
+        ('{ label = "x" }', "key 'detectors.0.name' is missing; add it"),
+        ('{ name = "zscore", scores = "s.csv" }', "key 'detectors.0': it has a name and scores, and is one of both; leave one out"),
         ('{ scores = "s.csv", window = 3 }', "scores take no parameters, got window"),
-        ('{ name = "zscore", threshold = { kind = "fixed", valu = 3 } }', "key 'detectors.0.threshold.valu"),
+        (
+            '{ name = "zscore", threshold = { kind = "fixed", valu = 3 } }',
+            "unknown key 'detectors.0.threshold.valu'; a fixed has .*; did you mean 'value'",
+        ),
         ('{ name = "zscore", threshold = { kind = "fixd" } }', "unknown threshold 'fixd'"),
         ('{ name = "mine.py:nothing" }', "mine.py has no class 'nothing'"),
         ('{ name = "mine.py:volume", wide = 3 }', None),
@@ -242,18 +245,21 @@ def test_controls_alert_by_the_rule_of_the_study(tmp_path):
 def test_scores_of_a_table_are_judged_as_those_of_the_detector_that_made_them():
     bars = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).bars
     features = fs.ohlcv_features(bars)
-    rule, splits = fs.RollingQuantile(0.95, "20D"), fs.WalkForward("20D", "10D")
+    # The embargo is longer than both purges, so that the blocks are the same.
+    rule, splits = fs.RollingQuantile(0.95, "20D"), fs.WalkForward("20D", "10D", "3D")
     for name in ("volatility_only", "mad"):
-        detector = fs.make_detector(name).fit(features)
+        detector = fs.make_detector(name, window=24).fit(features)
         table = fs.PrecomputedScores(pd.DataFrame(detector.score(features).values, pd.DatetimeIndex(bars.time), list(bars.symbols)))
         given = {"threshold": rule, "horizon": "6h", "n_bootstrap": 99, "splits": splits}
-        theirs, ours = fs.validate(bars, table, **given), fs.validate(bars, name, **given)
+        theirs, ours = fs.validate(bars, table, **given), fs.validate(bars, detector, **given)
         assert (theirs.label, theirs.p_value) == (ours.label, pytest.approx(ours.p_value))
 
 
 def test_workers_of_other_processes_get_them(monkeypatch):
     monkeypatch.setattr("foreshock.study.side_by_side.WORTH_PROCESSES", 1)
-    study = small_study(detectors={"mine": lambda frame: frame["range"], "forest": IsolationForest(20)}, n_bootstrap=99)
+    study = small_study(
+        detectors={"mine": lambda frame: frame["range"], "forest": IsolationForest(n_estimators=20)}, n_bootstrap=99
+    )
     result = study.run()
     assert result.results["surrogates"]["n"] == 19
     assert result.results["detectors"]["mine"]["n_alerts"] > 0
