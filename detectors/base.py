@@ -62,6 +62,8 @@ class Detector(ShownParameters, BaseEstimator):
     # Whether fit keeps the medians of its rows, for ``explain``: no, if the class knows what is typical, or needs it not.
     keeps_typical: ClassVar[bool] = True
     typical_: dict[str, Any] | None = None
+    # Whether a score is made of its row alone, so that the look-back of a user's detector need not be measured.
+    by_row: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -20,8 +20,6 @@ class OwnThing(Detector):
 
     # Neither its look-back nor its causality is taken on trust.
     own: ClassVar[bool] = True
-    # Whether a score depends on its row alone by construction, so that no look-back is to be measured.
-    by_row: ClassVar[bool] = False
     # Whether scores come from a table, so that nobody can tell what they saw.
     from_table: ClassVar[bool] = False
 

@@ -128,6 +128,9 @@ def test_scores_are_of_the_walk_forward_blocks_only(bars):
     seen = []
 
     class Spy(Known):
+        # Its look-back is not measured, which would score a longer past.
+        by_row = True
+
         def score(self, features: Features) -> Scores:
             seen.append(features.n_rows)
             return super().score(features)
