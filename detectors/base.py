@@ -122,7 +122,7 @@ class Detector(ShownParameters, BaseEstimator):
         >>> import foreshock as fs
         >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
         >>> fs.make_detector("pca").fit(features).explain(features, "2022-01-10 05:00").head(2).round(3).to_dict()
-        {'return_24': 0.029, 'market_beta_24': 0.0}
+        {'skew_168': 0.024, 'volume_change': 0.009}
         """
         at, col = row_at(features, row), symbol_at(features, symbol)
         added = self.explain_rows(features, np.array([at]), np.array([col]))[0]
@@ -161,7 +161,7 @@ class Detector(ShownParameters, BaseEstimator):
         >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
         >>> detector = fs.make_detector("zscore", window=24).fit(features)
         >>> detector.explain_rows(features, [280, 290], [0, 0]).max(axis=1).round(3)
-        array([0.914, 0.678])
+        array([0.7  , 1.345])
         """
         at, cols = check_places(features, rows, symbols)
         self._check_fitted()

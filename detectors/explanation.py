@@ -59,7 +59,7 @@ def symbol_at(features: Features, symbol: str | None) -> int:
     """Position of a symbol, which may be left out if there is but one."""
     if symbol is None and len(features.symbols) == 1:
         return 0
-    if symbol not in features.symbols:
+    if not isinstance(symbol, str) or symbol not in features.symbols:
         raise ConfigError(f"symbol must be one of {few(features.symbols)}, got {shown(symbol)}")
     return features.symbols.index(symbol)
 

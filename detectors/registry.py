@@ -220,8 +220,8 @@ def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
     name : str, optional
         Name of a thing of your own; by default that of its class, function or file.
     **params
-        Of a name, its parameters; of a function, further keywords; of a model ``pool``, ``max_rows`` and ``seed``; of a module
-        also ``epochs``, ``batch_size`` and ``learning_rate``.
+        A name takes its parameters, a function further keywords, a model ``pool``, ``max_rows`` and ``seed``, and a module also
+        ``epochs``, ``batch_size`` and ``learning_rate``.
 
     Returns
     -------

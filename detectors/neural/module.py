@@ -73,8 +73,8 @@ class ModuleDetector(NeuralDetector):
         about = {"module": one_line(" ".join(repr(self.module).split()), 300), "sha256": source_digest(type(self.module))}
         return {"name": self.name, **about, **rest}
 
-    def save(self, path: str | Path) -> None:
-        raise ConfigError(f"{self.name} cannot be saved to {path}: it holds an object that is not foreshock's; fit it again")
+    def save(self, path: str | Path) -> None:  # noqa: ARG002 - the signature of the base
+        raise ConfigError(f"{self.name} cannot be saved: it holds an object that is not foreshock's; fit it again")
 
     def _check(self, features: Features) -> None:
         if self.window != 1:

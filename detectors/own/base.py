@@ -23,8 +23,8 @@ class OwnThing(Detector):
     # Whether scores come from a table, so that nobody can tell what they saw.
     from_table: ClassVar[bool] = False
 
-    def save(self, path: str | Path) -> None:
-        raise ConfigError(f"{self.name} cannot be saved to {path}: it holds an object that is not foreshock's; fit it again")
+    def save(self, path: str | Path) -> None:  # noqa: ARG002 - the signature of the base
+        raise ConfigError(f"{self.name} cannot be saved: it holds an object that is not foreshock's; fit it again")
 
 
 def checked_name(name: Any, otherwise: str, module: str = "") -> str:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.own.base import OwnThing, checked_name
@@ -85,6 +86,7 @@ class PrecomputedScores(OwnThing):
         DataError
             If no symbol of the scores is one of the rows, or if more than half of their times in that span are none of the rows.
         """
+        check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
         table = self.table()
         if list(table.columns) == [""] and len(features.symbols) > 1:
             raise DataError(

@@ -130,7 +130,7 @@ class Study(Shown):
     """
 
     bars: Bars
-    detectors: Sequence[str | Detector] | Mapping[str, str | Detector]
+    detectors: Sequence[Any] | Mapping[str, Any]
     splits: WalkForward = field(default_factory=WalkForward)
     threshold: Threshold = field(default_factory=RollingQuantile)
     horizons: Sequence[str] = HORIZONS
@@ -147,7 +147,7 @@ class Study(Shown):
     surrogate_family: str = BEST
     seed: int = SEED
     title: str = TITLE
-    controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
+    controls: Sequence[Any] | Mapping[str, Any] = ()
     sealed: float | str | None = None
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
@@ -179,7 +179,7 @@ class Study(Shown):
                 f"{self.bars.n_bars} bars; such as 0.2 or '180D'"
             )
         check_threshold(self.threshold)
-        if self.thresholds != {}:
+        if not isinstance(self.thresholds, Mapping) or self.thresholds:
             check_thresholds(self.thresholds, list(self.labelled_detectors()))
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")

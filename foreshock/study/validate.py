@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 
@@ -16,7 +16,6 @@ from foreshock.data.interval import bars_in
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
 from foreshock.data.system.threads import with_one_blas_thread
-from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import as_detector
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
@@ -85,13 +84,13 @@ class ValidateOptions(TypedDict, total=False):
 
     family: str
     n_bootstrap: int
-    controls: Sequence[str | Detector] | Mapping[str, str | Detector]
+    controls: Sequence[Any] | Mapping[str, Any]
 
 
 @with_one_blas_thread
 def validate(
     bars: Bars,
-    detector: str | Detector,
+    detector: Any,
     features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES,
     threshold: Threshold | None = None,
     horizon: str = "24h",
@@ -113,7 +112,7 @@ def validate(
     bars : Bars
         History, which is cleaned first.
     detector : str or Detector
-        Name, or detector; it is cloned.
+        Name, detector, or a thing of your own; see ``fs.as_detector``. It is cloned.
     features : sequence of str, or callable
         Names for ``ohlcv_features``, or a function of bars that returns ``Features`` on their rows and symbols. It is also
         called with the bars of each surrogate history.
