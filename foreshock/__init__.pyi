@@ -50,6 +50,8 @@ from .detectors.neural.scenarios.model import Scenarios as Scenarios
 from .detectors.neural.scenarios.model import generate_scenarios as generate_scenarios
 from .detectors.neural.scenarios.vae import ConditionalVAEScenarios as ConditionalVAEScenarios
 from .detectors.neural.scenarios.vae import VAEScenarios as VAEScenarios
+from .detectors.own import PrecomputedScores as PrecomputedScores
+from .detectors.registry import as_detector as as_detector
 from .detectors.registry import load_detector as load_detector
 from .detectors.registry import make_detector as make_detector
 from .detectors.registry import register_detector as register_detector

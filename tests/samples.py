@@ -69,6 +69,7 @@ def samples() -> dict[str, Any]:
         fs.BuyAndHold(), fs.EqualWeight(), fs.RandomAvoidance(), fs.EventTrade(), fs.FactorPortfolio(), fs.TimeSeriesMomentum(),
         fs.RegimeExposure(regimes, {"calm": 1.0, "wild": 0.0}), fs.VolatilityTarget(), fs.VAEScenarios(), fs.GANScenarios(),
         fs.ConditionalVAEScenarios(), fs.make_detector("zscore"),
+        fs.PrecomputedScores(pd.DataFrame(scores.values, pd.DatetimeIndex(scores.time), list(scores.symbols))),
         fs.Audit((AuditResult("zscore", 20, 0.0, 0.0, None),)),
         fs.Events(np.array([0]), np.array([3]), np.array([5]), bars.shape),
         fs.HoldOut.reserve(bars, 0.2, ledger),

@@ -47,9 +47,14 @@ class PCA(PooledDetector):
         return {"mean": mean, "components": principal_components(rows - mean, self.n_components)}
 
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        return (self._residual(rows, model) ** 2).mean(axis=1)
+
+    def _parts(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        return self._residual(rows, model) ** 2 / rows.shape[1]
+
+    def _residual(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         centred = rows - model["mean"]
-        residual = centred - (centred @ model["components"].T) @ model["components"]
-        return (residual**2).mean(axis=1)
+        return centred - (centred @ model["components"].T) @ model["components"]
 
     def encode(self, features: Features) -> np.ndarray:
         """Principal components of each row, shape (n_rows, n_symbols, n_components); NaN where a row is not scored.

@@ -35,6 +35,7 @@ class JointTail(Detector):
     """
 
     name = "joint_tail"
+    keeps_typical = False
     learned = ("symbols_", "scale_")
 
     def __init__(self, columns: Sequence[str] = DEFAULT_COLUMNS, scales: Sequence[float] | None = None, q: float = 0.99) -> None:
@@ -58,8 +59,19 @@ class JointTail(Detector):
         self.symbols_, self.scale_ = features.symbols, scale
 
     def _score(self, features: Features) -> np.ndarray:
+        return self._ratios(features).min(axis=2)
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(rows), len(features.names)))
+        ratios = self._ratios(features)[rows, symbols]
+        found[:, [features.index(name) for name in self._columns(features)]] = ratios
+        found[np.isnan(ratios).any(axis=1)] = np.nan
+        return found
+
+    def _ratios(self, features: Features) -> np.ndarray:
+        """Each column in its scale, (n_rows, n_symbols, n_columns)."""
         rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
-        return (features.select(self._columns(features)).values / with_others(self.scale_, features)[rows]).min(axis=2)
+        return features.select(self._columns(features)).values / with_others(self.scale_, features)[rows]
 
     def _columns(self, features: Features) -> list[str]:
         """The columns; of the default ones, those that stand nearest to them in features that lack them."""

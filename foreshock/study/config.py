@@ -67,19 +67,6 @@ class DataConfig(Section):
     end: IsoDate | None = None
 
 
-class DetectorConfig(BaseModel):
-    """A detector by name, its parameters as further keys, and a label if a name is used twice."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    name: str
-    label: str | None = None
-
-
-class StrategyConfig(DetectorConfig):
-    """A strategy by name, its parameters as further keys, and a label if a name is used twice."""
-
-
 class RegimesConfig(Section):
     """The regimes of the study: how many, named by which features, and found by which, by default the same."""
 
@@ -168,6 +155,37 @@ ThresholdConfig = Annotated[
     | Annotated[UserThresholdConfig, Tag(OTHER_KIND)],
     Discriminator(_kind),
 ]
+
+
+class DetectorConfig(BaseModel):
+    """A detector by name, or a file of scores, with its parameters as further keys; and a label and a threshold of its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str | None = None
+    # A CSV, Parquet or Feather file, relative to the study file.
+    scores: str | None = None
+    label: str | None = None
+    threshold: ThresholdConfig | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.name is not None and self.scores is not None:
+            raise ConfigError("it has a name and scores, and is one of both; leave one out")
+        if self.scores is not None and self.model_extra:
+            raise ConfigError(f"scores take no parameters, got {few(list(self.model_extra))}; remove them")
+        return self
+
+
+class StrategyConfig(BaseModel):
+    """A strategy by name, its parameters as further keys, and a label if a name is used twice."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str
+    label: str | None = None
+
+
 _THRESHOLDS: dict[str, type[_Threshold]] = {
     "rolling_quantile": RollingQuantileConfig,
     "train_quantile": TrainQuantileConfig,
@@ -265,13 +283,16 @@ class StudyConfig(Shown, Section):
     @property
     def files(self) -> list[str]:
         """The ``.py`` files that the study names; loading it runs their code."""
-        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls, *self.strategies]]
-        named.append(self.threshold.kind)
+        named = [
+            entry if isinstance(entry, str) else entry.name or "" for entry in [*self.detectors, *self.controls, *self.strategies]
+        ]
+        rules = [self.threshold, *(entry.threshold for entry in self.detectors if isinstance(entry, DetectorConfig))]
+        named += [rule.kind for rule in rules if rule is not None]
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
     def _facts(self) -> Iterator[str]:
         yield shown(self.title, 40)
-        yield few([entry if isinstance(entry, str) else entry.label or entry.name for entry in self.detectors], 4)
+        yield few([entry if isinstance(entry, str) else entry.label or entry.name or entry.scores for entry in self.detectors], 4)
         yield f"at {few(self.horizons, 4)}"
 
 
@@ -331,20 +352,30 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     lists = (("detectors", config.detectors, DETECTORS), ("controls", config.controls, DETECTORS))
     for key, entries, registry in (*lists, ("strategies", config.strategies, STRATEGIES)):
         for i, entry in enumerate(entries):
-            wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
+            wanted = DetectorConfig(name=entry) if isinstance(entry, str) else entry
+            if isinstance(wanted, DetectorConfig) and wanted.name is None and wanted.scores is None:
+                raise ConfigError(f"{source}: key '{key}.{i}.name' is missing; add it")
             # A registered name without parameters needs no check, so that networks are not imported here.
-            if wanted.model_extra or wanted.name not in registry.table:
+            if wanted.name is not None and (wanted.model_extra or wanted.name not in registry.table):
                 _check(registry, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
-    if isinstance(config.threshold, UserThresholdConfig):
-        _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
+            if isinstance(wanted, StrategyConfig):
+                continue
+            if key == "controls" and wanted.threshold is not None:
+                raise ConfigError(f"{source}: key 'controls.{i}.threshold': controls alert by the rule of the study; remove it")
+            _check_rule(wanted.threshold, source, f"{key}.{i}.threshold", config.folder)
+    _check_rule(config.threshold, source, "threshold", config.folder)
     return config
+
+
+def _check_rule(rule: _Threshold | None, source: str, key: str, folder: Path) -> None:
+    if isinstance(rule, UserThresholdConfig):
+        _check(THRESHOLDS, source, key, rule.kind, rule.model_extra or {}, folder)
 
 
 def _check(registry: Registry, source: str, key: str, name: str, params: dict[str, Any], folder: Path) -> None:
     """Refuse an unknown name, unknown parameters, and parameters of the wrong type."""
     try:
-        cls = registry.find(name, folder)
-        registry.check_parameters(name, cls, params)
+        registry.check_entry(name, params, folder)
     except ConfigError as error:
         raise ConfigError(f"{source}: key {shown(key)}: {error}") from error
 
@@ -366,9 +397,12 @@ def _explain(error: ValidationError) -> str:
     refusal = problem.get("ctx", {}).get("error")
     if not loc and isinstance(refusal, ConfigError):
         return str(refusal)
-    kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
+    # The kind of a threshold stands after its key, and the user did not write it there.
+    at = loc.index("threshold") + 1 if "threshold" in loc else len(loc)
+    kind = loc.pop(at) if at < len(loc) else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
-    where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig", "StrategyConfig"))
+    branches = ("DetectorConfig", "StrategyConfig")
+    where = ".".join(part for part in loc if part not in ("str", "float") and not any(branch in part for branch in branches))
     if problem["type"] == "extra_forbidden":
         return _unknown_key(loc, where, kind)
     if problem["type"] == "missing":

@@ -48,8 +48,12 @@ def study_content(
     around: Circumstances,
     traded: Traded | None,
     setting: Judging,
+    told: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The sections of results.json in their order, without backtests if ``traded`` is None; a page draws ``features``."""
+    """The sections of results.json in their order, without backtests if ``traded`` is None.
+
+    A page draws ``features``; ``told`` has the threshold and the gate of each detector.
+    """
     backtests, regimes = {} if traded is None else traded.backtests, around.regimes
     return {
         "version": SCHEMA_VERSION,
@@ -58,7 +62,8 @@ def study_content(
         "config": config,
         "data": data_section(bars, setting.first),
         "detectors": {
-            label: detector_section(detector, scores[label], signals[label], judged, label) for label, detector in detectors.items()
+            label: {**detector_section(detector, scores[label], signals[label], judged, label), **gated(told[label])}
+            for label, detector in detectors.items()
         },
         "forecasts": {"trees": judged.rungs.trees, "has_volume": judged.rungs.has_marks, "quality": judged.rungs.quality},
         "controls": controls_section(judged.rungs),
@@ -126,6 +131,12 @@ def detector_section(detector: Detector, scores: Scores, signals: Signals, judge
         "fit_seconds": sum(fold.fit_seconds for fold in scores.folds),
         "score_seconds": sum(fold.score_seconds for fold in scores.folds),
     }
+
+
+def gated(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Threshold of a detector and, unless it is foreshock's own, what the causality gate found."""
+    gate = told["gate"]
+    return {"threshold": told["threshold"], **({"gate": asdict(gate)} if gate is not None else {})}
 
 
 def _horizon(

@@ -20,9 +20,9 @@ from foreshock.data.show.shown import few, shown
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
 from foreshock.detectors.clusters.setting import RegimeSetting, regime_setting
-from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.causality import Audit
+from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.sources.bars import BarSource
@@ -40,11 +40,14 @@ from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.base import Strategy
 from foreshock.study.audit import Pipeline
-from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StrategyConfig, StudyConfig
+from foreshock.study.config import MIN_BOOTSTRAP, StrategyConfig, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.judge import judge
+from foreshock.study.own.entries import adapted_entries, built, built_thresholds, check_thresholds, labelled
+from foreshock.study.own.gate import Gate, prepared
+from foreshock.study.own.rules import Rules
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
@@ -71,8 +74,8 @@ class Study(Shown):
         The history; bars are cleaned first, and the result says what was set to unknown. A source has features and prices of its
         own: see ``fs.BarSource``, ``fs.WindowSource``, ``fs.BookSource`` and ``fs.FeatureSource``.
     detectors : sequence of str or Detector, or dict of label to either
-        Names (see ``fs.detectors()``) or detectors with parameters of their own. The baselines ``random`` and
-        ``volatility_only`` are added, so that every table shows them.
+        Names (see ``fs.detectors()``), detectors, or things of your own; see ``fs.as_detector``. Whatever is not foreshock's goes
+        through a short causality gate, and its look-back is measured. The baselines ``random`` and ``volatility_only`` are added.
     splits : WalkForward
         Lengths of training and test blocks; by default a year and 90 days.
     threshold : Threshold
@@ -122,6 +125,9 @@ class Study(Shown):
     sealed : float or str, optional
         Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
         ``fs.open_sealed``.
+    thresholds : dict of str to Threshold, optional
+        Rules of single detectors, by label, in place of ``threshold``. Where ``threshold`` aims at no rate, as ``fs.Fixed`` does,
+        the baselines alert by a rolling quantile, as often as the detectors.
 
     Raises
     ------
@@ -142,7 +148,7 @@ class Study(Shown):
     """
 
     bars: Bars | Source
-    detectors: Sequence[str | Detector] | Mapping[str, str | Detector]
+    detectors: Sequence[Any] | Mapping[str, Any]
     splits: WalkForward = field(default_factory=WalkForward)
     threshold: Threshold = field(default_factory=RollingQuantile)
     horizons: Sequence[str] = HORIZONS
@@ -159,10 +165,11 @@ class Study(Shown):
     surrogate_family: str = BEST
     seed: int = SEED
     title: str = TITLE
-    controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
+    controls: Sequence[Any] | Mapping[str, Any] = ()
     sealed: float | str | None = None
     strategies: Strategies = DEFAULT
     regimes: int | Mapping[str, Any] | None = None
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -182,6 +189,9 @@ class Study(Shown):
         self.labelled_strategies()
         regime_setting(self.regimes)
         check_controls(self.controls)
+        # Once: a table of scores may be large.
+        for name in ("detectors", "controls"):
+            object.__setattr__(self, name, adapted_entries(getattr(self, name)))
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars | Source):
             raise ConfigError(f"bars must be Bars or a source, got {shown(self.bars)}; read a file with fs.read_bars")
@@ -198,6 +208,8 @@ class Study(Shown):
                 f"out"
             )
         check_threshold(self.threshold)
+        if not isinstance(self.thresholds, Mapping) or self.thresholds:
+            check_thresholds(self.thresholds, list(self.labelled_detectors()))
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
         check_surrogates(self.n_surrogates)
@@ -210,7 +222,7 @@ class Study(Shown):
         check_type("config", config, StudyConfig, "read one with fs.load_study")
         return cls(
             bars,
-            _built("detectors", config.detectors, config),
+            built("detectors", config.detectors, config),
             WalkForward(**config.splits.model_dump()),
             build_threshold(config.threshold.kind, config.threshold.model_dump(exclude={"kind"}), config.folder),
             config.horizons,
@@ -224,32 +236,16 @@ class Study(Shown):
             surrogate_family=config.surrogates.family,
             seed=config.seed,
             title=config.title,
-            controls=_built("controls", config.controls, config),
+            controls=built("controls", config.controls, config),
             sealed=config.sealed,
             strategies=_strategies_of(config),
             regimes=config.regimes.model_dump() if config.regimes is not None else None,
+            thresholds=built_thresholds(config),
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
         """Detectors by label, the baselines among them."""
-        if isinstance(self.detectors, Mapping):
-            named = self.detectors.items()
-            labelled = {label: as_detector(entry) for label, entry in named}
-        else:
-            built = [as_detector(entry) for entry in self.detectors]
-            labelled = {detector.name: detector for detector in built}
-            if len(labelled) < len(built):
-                raise ConfigError("two detectors have the same name; pass a dict of label to detector")
-        if not labelled:
-            raise ConfigError("a study needs at least one detector; see fs.detectors()")
-        for label, detector in labelled.items():
-            check_text("label of a detector", label)
-            if not label.strip() or any("\ud800" <= letter <= "\udfff" for letter in label):
-                raise ConfigError(f"the label of a detector must be a text, got {shown(label)}; such as 'short'")
-            # The tables compare every detector with the baselines by these labels.
-            if label in BASELINES and (detector.name != label or detector.role != "baseline"):
-                raise ConfigError(f"the label {label!r} belongs to the baseline of that name; choose another label")
-        return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
+        return labelled(self.detectors, BASELINES)
 
     def labelled_controls(self) -> dict[str, Detector]:
         """Negative controls of the user's own by label."""
@@ -270,7 +266,7 @@ class Study(Shown):
     def config(self) -> dict[str, Any]:
         """Every parameter in plain values, for results.json."""
         detectors, controls = (
-            {label: {"name": d.name, **d.get_params()} for label, d in labelled.items()}
+            {label: d.described() for label, d in labelled.items()}
             for labelled in (self.labelled_detectors(), self.labelled_controls())
         )
         return {
@@ -286,6 +282,7 @@ class Study(Shown):
             **({"regimes": regimes} if (regimes := self.regime_setting.described()) else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
+            **({"thresholds": {label: described(rule) for label, rule in self.thresholds.items()}} if self.thresholds else {}),
             "horizons": list(self.horizons),
             "delay": self.delay,
             "cooldown": self.event_cooldown,
@@ -374,18 +371,19 @@ class Study(Shown):
         with progress_bar(n_steps, progress) as step:
             features = plan.source.features
             step("features")
-            fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, self.threshold.needs_train_scores, step)
+            fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, plan.rules.needs_train_scores, step)
             scores = {label: found for label, (found, _) in fitted.items()}
-            signals = {label: found.signals(self.threshold) for label, found in scores.items()}
-            rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
+            signals, rules = plan.rules.signals(scores, bars)
+            rescorers = {label: Rescorer(folds.score, rules[label]) for label, (_, folds) in fitted.items()}
             purge = self._purge(plan.detectors | plan.controls)
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             redraw = plan.source.redraw
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, plan.source.marks)
             around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
+            told = {label: {"threshold": described(rule), "gate": plan.gates.get(label)} for label, rule in rules.items()}
 
             def result(traded: Traded | None) -> StudyResult:
-                known = (bars, plan.source.drawn, plan.detectors, scores, signals, judged, around, traded, setting)
+                known = (bars, plan.source.drawn, plan.detectors, scores, signals, judged, around, traded, setting, told)
                 content = plain(study_content(self.config(), *known))
                 backtests, paths = ({}, {}) if traded is None else (traded.backtests, traded.risk_paths)
                 found = (scores, signals, judged.forward, judged.verdicts, backtests, paths, plan.quality)
@@ -393,8 +391,8 @@ class Study(Shown):
 
             if out is not None:
                 result(None).save_verdicts(out)
-            told = Told(around.named, self.splits, self.seed)
-            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, told, step)
+            seen = Told(around.named, self.splits, self.seed)
+            traded = trade(bars, signals, setting.first, plan.strategies, self.costs, seen, step)
         return deflate_study(result(traded))
 
     @with_one_blas_thread
@@ -430,26 +428,28 @@ class Study(Shown):
         bars = source.bars
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
-        self._probe_threshold(bars)
+        for rule in (self.threshold, *self.thresholds.values()):
+            _probe_threshold(rule, bars)
         check_moves_fit(bars, self.horizons, self.delay)
+        detectors, gates = prepared(detectors, source, self.splits, self._label_bars, self.seed)
+        controls, _ = prepared(self.labelled_controls(), source, self.splits, self._label_bars, self.seed)
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)
-        return _Plan(detectors, self.labelled_controls(), source, quality, purge, len(folds), setting, self._strategies())
+        baselines = [label for label, detector in detectors.items() if detector.role == "baseline"]
+        rules = Rules(self.threshold, self.thresholds, baselines)
+        return _Plan(detectors, controls, source, quality, purge, len(folds), setting, self._strategies(), rules, gates)
 
     def _strategies(self) -> Backtested:
         return Backtested(self._entries(), self.hold, self.rebalance, self.random_draws, self.seed)
 
-    def _probe_threshold(self, bars: Bars) -> None:
-        """Let the threshold refuse its window now, on scores that are nowhere known."""
-        if not self.threshold.needs_train_scores:
-            unknown = np.full((1, bars.n_symbols), np.nan)
-            self.threshold.threshold(Scores(bars.time[:1], bars.symbols, unknown, bars.interval))
-
     def _purge(self, detectors: Mapping[str, Detector]) -> int:
         """Bars between training and test rows: one for all detectors, so that they are judged on the same rows."""
-        longest = max(bars_in(horizon, self.source.bars.interval, "horizon") for horizon in self.horizons)
-        return longest + self.delay + max(detector.lookback for detector in detectors.values())
+        return self._label_bars + max(lookback_of(detector) for detector in detectors.values())
+
+    @property
+    def _label_bars(self) -> int:
+        return max(bars_in(horizon, self.source.bars.interval, "horizon") for horizon in self.horizons) + self.delay
 
 
 @dataclass(frozen=True)
@@ -464,6 +464,8 @@ class _Plan:
     n_folds: int
     setting: Judging
     strategies: Backtested
+    rules: Rules
+    gates: dict[str, Gate]
 
     @property
     def bars(self) -> Bars:
@@ -484,15 +486,8 @@ def _strategies_of(config: StudyConfig) -> dict[str, Strategy]:
     return found
 
 
-def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:
-    """Detectors of a list in a study file, by label."""
-    found: dict[str, Detector] = {}
-    for entry in entries:
-        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-        detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
-        # A class in a file or module goes by its own name, not by its place.
-        label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
-        if label in found:
-            raise ConfigError(f"key {key!r}: {shown(label)} stands there twice; set a label for one of them")
-        found[label] = detector
-    return found
+def _probe_threshold(rule: Threshold, bars: Bars) -> None:
+    """Let a threshold refuse its window now, on scores that are nowhere known."""
+    if not rule.needs_train_scores:
+        unknown = np.full((1, bars.n_symbols), np.nan)
+        rule.threshold(Scores(bars.time[:1], bars.symbols, unknown, bars.interval))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import log
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 
@@ -16,12 +16,12 @@ from foreshock.data.interval import bars_in
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
 from foreshock.data.system.threads import with_one_blas_thread
-from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import as_detector
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.out_of_sample.lookback import knowing_lookback, lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
-from foreshock.engine.out_of_sample.walk_forward import fit_walk_forward
+from foreshock.engine.out_of_sample.walk_forward import first_blocks, fit_walk_forward
 from foreshock.engine.scores import Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging, check_surrogates
@@ -84,13 +84,13 @@ class ValidateOptions(TypedDict, total=False):
 
     family: str
     n_bootstrap: int
-    controls: Sequence[str | Detector] | Mapping[str, str | Detector]
+    controls: Sequence[Any] | Mapping[str, Any]
 
 
 @with_one_blas_thread
 def validate(
     bars: Bars,
-    detector: str | Detector,
+    detector: Any,
     features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES,
     threshold: Threshold | None = None,
     horizon: str = "24h",
@@ -112,7 +112,7 @@ def validate(
     bars : Bars
         History, which is cleaned first.
     detector : str or Detector
-        Name, or detector; it is cloned.
+        Name, detector, or a thing of your own; see ``fs.as_detector``. It is cloned.
     features : sequence of str, or callable
         Names for ``ohlcv_features``, or a function of bars that returns ``Features`` on their rows and symbols. It is also
         called with the bars of each surrogate history.
@@ -186,8 +186,12 @@ def validate(
     check_moves_fit(bars, [horizon], delay)
     seen, splits = make(bars), splits or _usual_splits(bars)
     label_bars = bars_in(horizon, bars.interval, "horizon") + delay
+    fitted, *others = (
+        knowing_lookback(one, seen, partial(first_blocks, one, seen, splits, label_bars)) for one in (fitted, *controls.values())
+    )
+    controls = dict(zip(controls, others, strict=True))
     scores, folds = fit_walk_forward(fitted, seen, splits, label_bars=label_bars, train_scores=threshold.needs_train_scores)
-    purge = label_bars + max(one.lookback for one in (fitted, *controls.values()))
+    purge = label_bars + max(lookback_of(one) for one in (fitted, *controls.values()))
     own = control_alerts(controls, seen, splits, purge, threshold)
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)

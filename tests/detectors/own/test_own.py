@@ -1,0 +1,226 @@
+# ruff: noqa: ARG002 - a model takes the arguments of its kind
+"""Detectors of one's own: the sign of each kind of model, what a function and a table may return, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import LinearRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, OneClassSVM
+
+import foreshock as fs
+from foreshock.detectors.own import EstimatorDetector
+from tests.market import make_bars
+
+SPLITS = fs.WalkForward("20D", "10D", "1D")
+NAMES = ["log_return", "range", "volume_ratio_20"]
+
+
+@pytest.fixture(scope="module")
+def features() -> fs.Features:
+    made = fs.ohlcv_features(make_bars(1_200, 2, seed=3), NAMES)
+    # A row as strange as can be, for the sign of the score.
+    made.values[1_000, 0] = [0.5, 0.9, 60.0]
+    return made
+
+
+def rebuilds() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Tanh(), torch.nn.Dropout(0.1), torch.nn.Linear(2, 3))
+
+
+def pyod_model(name: str):
+    module = pytest.importorskip(f"pyod.models.{name.lower()}")
+    return getattr(module, name)()
+
+
+def volume(frame: pd.DataFrame, window: int = 50) -> pd.Series:
+    return (frame["volume_ratio_20"] - frame["volume_ratio_20"].rolling(window).mean()).abs()
+
+
+MODELS = {
+    "score_samples": lambda: IsolationForest(n_estimators=20),
+    "decision_function": lambda: OneClassSVM(nu=0.1),
+    "density": lambda: GaussianMixture(2, random_state=0),
+    "pipeline": lambda: make_pipeline(StandardScaler(), IsolationForest(n_estimators=20, random_state=0)),
+    "neighbours": lambda: LocalOutlierFactor(novelty=True),
+    "pyod": lambda: pyod_model("KNN"),
+    "pyod among others": lambda: pyod_model("ECOD"),
+    "module": rebuilds,
+    "function": lambda: volume,
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_strangest_row_has_the_highest_score_and_every_contract_is_kept(kind, features):
+    detector = fs.as_detector(MODELS[kind]())
+    assert detector.own
+    scores = fs.walk_forward(detector, features, SPLITS)
+    assert np.nanargmax(scores.values[:, 0]) == 1_000
+    fs.check_detector(detector, features)
+
+
+def test_scores_of_a_model_are_minus_those_of_scikit_learn_and_those_of_pyod(features):
+    features = fs.Features(features.time, ("A",), features.names, features.values[:, :1], features.interval)
+    rows = EstimatorDetector(IsolationForest(random_state=1)).fit(features).scaler.complete(features)[0]
+    theirs = -IsolationForest(random_state=1).fit(rows).score_samples(rows)
+    ours = fs.as_detector(IsolationForest(random_state=1)).fit(features).score(features).values
+    np.testing.assert_allclose(ours[~np.isnan(ours)], theirs, rtol=1e-12)
+    knn = fs.as_detector(pyod_model("KNN")).fit(features).score(features).values
+    np.testing.assert_allclose(knn[~np.isnan(knn)], pyod_model("KNN").fit(rows).decision_function(rows), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["score_samples", "module", "function"])
+def test_parameters_pass_through_a_clone(kind):
+    detector = fs.as_detector(MODELS[kind](), "mine")
+    copied = clone(detector)
+    assert copied.name == "mine"
+    assert repr(copied.get_params()) == repr(detector.get_params())
+    assert len(repr(detector)) < 200
+
+
+def test_names_come_from_the_thing():
+    assert fs.as_detector(IsolationForest()).name == "sklearn_isolation_forest"
+    assert fs.as_detector(volume).name == "volume"
+    assert fs.as_detector(volume, "mine", window=10).params == {"window": 10}
+    assert fs.as_detector(pd.DataFrame({"time": ["2024-01-01"], "score": [1.0]}), "theirs").name == "theirs"
+
+
+def test_a_module_is_trained_from_its_seed_alone(features):
+    scores = [fs.as_detector(rebuilds(), seed=seed).fit(features).score(features).values for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.allclose(scores[0], scores[2], equal_nan=True)
+    untrained = rebuilds()
+    before = [weight.clone() for weight in untrained.parameters()]
+    fs.as_detector(untrained).fit(features)
+    assert all(torch.equal(a, b) for a, b in zip(before, untrained.parameters(), strict=True))
+
+
+def test_shares_of_the_squared_error_of_a_module_add_up_to_its_score(features):
+    detector = fs.as_detector(rebuilds()).fit(features)
+    added = detector.explain_rows(features, [1_000, 900], [0, 1])
+    np.testing.assert_allclose(added.sum(axis=1), detector.score(features).values[[1_000, 900], [0, 1]], rtol=1e-9)
+    assert detector.explain(features, 1_000, features.symbols[0]).iloc[0] == added[0].max()
+
+
+class WithoutSign:
+    def fit(self, rows):
+        return self
+
+    def decision_function(self, rows):
+        return np.zeros((len(rows), 2))
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (LinearRegression(), "a detector must be a name, a Detector, a model with fit and score_samples or"),
+        (LocalOutlierFactor(), "set its novelty=True"),
+        (IsolationForest, r"got the class IsolationForest; make one, such as IsolationForest\(\)"),
+        (3, "a detector must be a name, .* got 3"),
+    ],
+)
+def test_a_thing_that_is_no_detector_is_refused(thing, said):
+    with pytest.raises(fs.ConfigError, match=said):
+        fs.as_detector(thing)
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (SVC(), "sklearn_svc cannot learn from rows of 3 features without labels: TypeError"),
+        (WithoutSign(), r"must return one number for each row, got the shape \(16, 2\)"),
+        (torch.nn.Linear(5, 5), "torch_linear cannot take rows of 3 features: RuntimeError: .*; its first layer"),
+        (torch.nn.Linear(3, 2), r"must rebuild rows of 3 features, got \(2, 2\) for 2 rows"),
+        (lambda frame: frame["log_return"].iloc[1:].to_numpy(), r"must return one score for each of the .* got the shape"),
+        (lambda frame: frame["nothing"], "function raised KeyError: 'nothing'; fix it"),
+        (lambda frame: "high", "must return numbers for A, got 'high'"),
+        (lambda frame: frame["log_return"] / 0, "gives A an infinite score at 2024-01"),
+    ],
+)
+def test_what_a_thing_returns_is_refused_in_a_sentence(thing, said, features):
+    detector = fs.as_detector(thing)
+    with np.errstate(all="ignore"), pytest.raises(fs.ConfigError, match=said) as caught:
+        fs.walk_forward(detector, features, SPLITS)
+    assert len(str(caught.value)) < 500
+
+
+def long_table(features: fs.Features) -> pd.DataFrame:
+    return features.to_frame().reset_index()[["time", "symbol", "range"]].rename(columns={"range": "score"})
+
+
+@pytest.mark.parametrize("kind", ["long", "wide", "wide column", "csv", "parquet", "epochs", "shuffled"])
+def test_scores_of_a_table_stand_on_their_rows(kind, features, tmp_path):
+    table = long_table(features)
+    if kind.startswith("wide"):
+        table = table.pivot(index="time", columns="symbol", values="score")
+        table = table if kind == "wide" else table.reset_index()
+    elif kind == "epochs":
+        table["time"] = table["time"].astype("datetime64[us, UTC]").astype("int64") // 1_000
+    elif kind == "shuffled":
+        table = table.sample(frac=1, random_state=0)
+    given = table
+    if kind in ("csv", "parquet"):
+        given = tmp_path / f"theirs.{kind}"
+        table.to_csv(given, index=False) if kind == "csv" else table.to_parquet(given)
+    detector = fs.as_detector(given)
+    assert detector.name == ("theirs" if kind in ("csv", "parquet") else "scores")
+    scores = fs.walk_forward(detector, features, SPLITS)
+    expected = features.column("range").copy()
+    expected[: scores.folds[0].test.start] = np.nan
+    np.testing.assert_allclose(scores.values, expected, rtol=1e-12)
+    assert np.isnan(detector.explain_rows(features, [5], [0])).all()
+
+
+def test_scores_of_one_symbol_need_no_symbol(features):
+    one = fs.Features(features.time, ("X",), features.names, features.values[:, :1], features.interval)
+    table = pd.Series(np.arange(1_200.0), pd.DatetimeIndex(features.time))
+    assert fs.PrecomputedScores(table).score(one).values[-1, 0] == 1_199
+    with pytest.raises(fs.DataError, match="names no symbols, and the study has 2; add a column 'symbol'"):
+        fs.walk_forward(fs.PrecomputedScores(table), features, SPLITS)
+
+
+def moved(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(time=table["time"] + pd.Timedelta("30min"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (moved, "has scores at other times than the study, .* are no rows; stamp each score with the open of its bar, in UTC"),
+        (lambda t: t.assign(time=t["time"] - pd.Timedelta("900D")), "has scores at other times than the study"),
+        (lambda t: t.assign(symbol="X" + t["symbol"]), "has scores of XA, XB and none of A, B; name the symbols as the study does"),
+        (lambda t: t.assign(score=np.nan), "has no known score, NaN everywhere"),
+        (lambda t: t.assign(score=np.inf), "has an infinite score at 2024"),
+        (lambda t: t.assign(score="high"), "has a score in 'score' that is no number"),
+        (lambda t: pd.concat([t, t]), "has two scores of A at 2024-01-01 00:00:00"),
+        (lambda t: t.assign(time="soon"), "has a time that is none"),
+        (
+            lambda t: t.rename(columns={"time": "when"}).set_index("symbol"),
+            "needs times as the column 'time' or as index, got the columns",
+        ),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_in_a_sentence(change, said, features):
+    with pytest.raises(fs.DataError, match=said) as caught:
+        fs.walk_forward(fs.PrecomputedScores(change(long_table(features))), features, SPLITS)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_file_of_scores_that_is_none_is_refused(tmp_path):
+    with pytest.raises(fs.DataError, match="no such file of scores"):
+        fs.as_detector(str(tmp_path / "none.csv")).table()
+    (tmp_path / "bad.parquet").write_text("no")
+    with pytest.raises(fs.DataError, match="cannot be read as scores"):
+        fs.as_detector(tmp_path / "bad.parquet").table()
+
+
+@pytest.mark.parametrize("thing", ["score_samples", "module", "function"])
+def test_what_holds_a_foreign_object_is_not_saved(thing, features, tmp_path):
+    with pytest.raises(fs.ConfigError, match="it holds an object that is not foreshock's; fit it again"):
+        fs.as_detector(MODELS[thing]()).fit(features).save(tmp_path / "one")
