@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -149,19 +150,20 @@ class MedianAbsoluteDeviation(_RollingDetector):
         return _divide(np.abs(x - median), spread)
 
 
-class _OfReturns(Detector):
-    """A detector that sees log returns alone, which therefore add the whole score."""
+class _OfOneColumn(Detector):
+    """A detector that sees one column alone, by default log returns, which therefore adds the whole score."""
 
     keeps_typical = False
+    column: ClassVar[str] = "log_return"
 
     def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         scores = self._score(features)[rows, symbols]
         found = np.where(np.isnan(scores), np.nan, 0.0)[:, None].repeat(len(features.names), axis=1)
-        found[:, features.index("log_return")] = scores
+        found[:, features.index(default_column(features, self.column))] = scores
         return found
 
 
-class RollingVolatility(_OfReturns):
+class RollingVolatility(_OfOneColumn):
     """Ratio of short to long realised volatility of log returns, both up to and including the scored row.
 
     Parameters
@@ -195,7 +197,7 @@ class RollingVolatility(_OfReturns):
         return _divide(short, long)
 
 
-class VolatilityOnly(_OfReturns):
+class VolatilityOnly(_OfOneColumn):
     """Baseline: trailing standard deviation of log returns, the only information in a detector that merely echoes volatility.
 
     Parameters
@@ -223,7 +225,7 @@ class VolatilityOnly(_OfReturns):
         return rolling_moments_nb(returns, self.window, 2, features.start_row % self.window)[1]
 
 
-class RangeOnly(Detector):
+class RangeOnly(_OfOneColumn):
     """Baseline: trailing mean of the range of the bars; where no feature is a range, of the absolute returns.
 
     Parameters
@@ -234,6 +236,7 @@ class RangeOnly(Detector):
 
     name = "range_only"
     role = "baseline"
+    column = "range"
 
     def __init__(self, window: int = 24) -> None:
         self.window = window
