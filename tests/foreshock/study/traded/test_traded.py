@@ -257,10 +257,10 @@ def test_what_acts_on_alerts_is_told_by_its_signature():
     [
         ([fs.EventTrade("fade"), fs.EventTrade("follow")], "two strategies have the label 'event_trade'"),
         ([fs.EqualWeight("7d")], "the label 'equal_weight' belongs to the baseline"),
-        ({"random_x": "anomaly_avoidance"}, "the label 'random_x' belongs to random timings"),
+        ({"x": fs.EventTrade(), "random_x": Half()}, "the label 'random_x' belongs to random timings"),
         ([3], "a strategy must be a name or an object with a method weights"),
         ([Half], "a strategy must be a name or an object with a method weights"),
-        (["anomaly"], "unknown strategy 'anomaly'.*did you mean 'anomaly_avoidance'"),
+        (["anomaly_avoidence"], "unknown strategy 'anomaly_avoidence'.*did you mean 'anomaly_avoidance'"),
         ({" ": Half()}, "the label of a strategy must be a text"),
         ([fs.RegimeExposure(exposures={"bullisch": 1.0})], "exposures of regime_exposure name 'bullisch', which is no regime"),
     ],
