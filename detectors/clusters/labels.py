@@ -50,9 +50,9 @@ class Regimes(Shown):
     >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_bars=2_000).bars, ["volatility_20", "return_24"])
     >>> regimes = fs.make_detector("kmeans_regime", n_regimes=3).fit(features).regimes(features)
     >>> regimes.names
-    ('calm', 'bullish momentum', 'bearish')
-    >>> regimes.rules[1], min(regimes.holds) >= 0.9
-    ('return_24 above 0', True)
+    ('calm', 'high volatility', 'bearish')
+    >>> regimes.rules[2], min(regimes.holds) >= 0.9
+    ('return_24 below 0', True)
     >>> regimes.labels.shape
     (2000, 8)
     >>> round(sum(regimes.share().values()), 6)

@@ -29,7 +29,7 @@ def with_identities(results: Mapping[str, Any]) -> dict[str, Any]:
     >>> old = {"detectors": {"random": {}}, "backtests": {"anomaly_avoidance[random]": {"total_return": 0.1}}}
     >>> from foreshock.study.identities import with_identities
     >>> with_identities(old)["backtests"]["anomaly_avoidance[random]"]
-    {'strategy': 'anomaly_avoidance', 'detector': 'random', 'role': 'strategy', 'total_return': 0.1}
+    {'strategy': 'anomaly_avoidance', 'detector': 'random', 'role': 'strategy', 'of': None, 'total_return': 0.1}
     """
     backtests = {name: {**asdict(_named(name)), **entry} for name, entry in (results.get("backtests") or {}).items()}
     detectors = {label: {"role": DETECTOR_ROLES.get(label, "detector"), **entry} for label, entry in results["detectors"].items()}

@@ -40,7 +40,7 @@ from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.base import Strategy
 from foreshock.study.audit import Pipeline
-from foreshock.study.config import MIN_BOOTSTRAP, StrategyConfig, StudyConfig
+from foreshock.study.config import MIN_BOOTSTRAP, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
@@ -53,6 +53,7 @@ from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
 from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
 from foreshock.study.traded.entries import described as described_strategies
+from foreshock.study.traded.from_file import strategies_of
 from foreshock.study.traded.weights import Told
 from foreshock.study.trading import Strategies as Backtested
 from foreshock.study.trading import Traded, trade
@@ -238,7 +239,7 @@ class Study(Shown):
             title=config.title,
             controls=built("controls", config.controls, config),
             sealed=config.sealed,
-            strategies=_strategies_of(config),
+            strategies=strategies_of(config),
             regimes=config.regimes.model_dump() if config.regimes is not None else None,
             thresholds=built_thresholds(config),
         )
@@ -470,20 +471,6 @@ class _Plan:
     @property
     def bars(self) -> Bars:
         return self.source.bars
-
-
-def _strategies_of(config: StudyConfig) -> dict[str, Strategy]:
-    """Strategies of a study file, by label."""
-    wanted = config.avoidance
-    defaults, found = Defaults(wanted.hold, wanted.exposure, wanted.rebalance), {}
-    for entry in config.strategies:
-        one = entry if isinstance(entry, StrategyConfig) else StrategyConfig(name=entry)
-        strategy = defaults.make(one.name, one.model_extra or {}, config.folder)
-        label = one.label or (strategy.name if ":" in one.name else one.name)
-        if label in found:
-            raise ConfigError(f"key 'strategies': {shown(label)} stands there twice; set a label for one of them")
-        found[label] = strategy
-    return found
 
 
 def _probe_threshold(rule: Threshold, bars: Bars) -> None:

@@ -26,7 +26,7 @@ from foreshock.strategies.identity import BASELINE, RANDOM, STRATEGY, Identity
 from foreshock.strategies.luck import Luck, luck, luck_among
 from foreshock.strategies.random_alerts import RandomAlerts
 from foreshock.study.side_by_side import for_each
-from foreshock.study.traded.entries import Entry
+from foreshock.study.traded.entries import Entry, chance_label
 from foreshock.study.traded.weights import Told, account_of, from_row, tested_weights, wanted
 
 
@@ -177,8 +177,7 @@ class _Accounts:
         self.step(who.name)
         if alerts is None:
             return
-        of_label = RandomAvoidance.name if entry.label == AnomalyAvoidance.name else f"random_{entry.label}"
-        chance = Identity(of_label, who.detector, RANDOM, entry.label)
+        chance = Identity(chance_label(entry.label), who.detector, RANDOM, entry.label)
         found = self._luck(
             entry, strategy, alerts, float(own.equity[-1] - 1), self.rules[who.name], partial(self.step, chance.name)
         )

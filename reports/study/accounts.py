@@ -1,4 +1,4 @@
-"""The charts of a study's accounts: equity, drawdown and exposure, and timing against chance."""
+"""The accounts of a study: charts of equity, drawdown and exposure, of timing against chance, and the strategies that have none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +22,7 @@ from foreshock.reports.parts.chart import (
     spec_of,
     thinned,
 )
+from foreshock.reports.parts.tables import Cell, Column, Table, header
 from foreshock.reports.study.order import detector_of, first_shown, n_groups, partner_of, strategies_in_order, strategy_kind
 from foreshock.reports.study.tables import draw_quantiles
 from foreshock.strategies.identity import BASELINE, RANDOM
@@ -187,3 +188,19 @@ def timing_chart(results: Mapping[str, Any], draws: Mapping[str, Mapping[str, An
         spec_of(figure),
         height_of(figure),
     )
+
+
+def failed_table(results: Mapping[str, Any]) -> Table | None:
+    """Strategies that failed, with the reason; None if none did."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for entry in results.get("failed_strategies") or []:
+        detectors = by_reason.setdefault((entry["strategy"], entry["reason"]), [])
+        detectors += [entry["detector"]] if entry["detector"] is not None else []
+    if not by_reason:
+        return None
+    rows = [
+        [header(name), Cell(", ".join(detectors) or fmt.DASH, kind="text"), Cell(reason, kind="text")]
+        for (name, reason), detectors in by_reason.items()
+    ]
+    columns = [Column("Strategy", kind="text"), Column("On the alerts of", kind="text"), Column("Reason", kind="text")]
+    return Table("failed", "Strategies that failed and have no account", columns, rows)

@@ -153,7 +153,7 @@ class StudyReport(Page):
             "activity": evidence_tables.activity_table(results),
             "calibration": evidence_tables.calibration_table(results) if study_order.has_surrogates(results) else None,
             "returns": study_tables.returns_table(results),
-            "failed": study_tables.failed_table(results),
+            "failed": accounts.failed_table(results),
             "risk": study_tables.risk_table(results),
             "timing": study_tables.timing_table(results, self.random_draws),
             "alerts": study_tables.alert_table(results),

@@ -230,22 +230,6 @@ def returns_table(results: Mapping[str, Any]) -> Table:
     return Table("returns", caption, columns, rows)
 
 
-def failed_table(results: Mapping[str, Any]) -> Table | None:
-    """Strategies that failed, with the reason; None if none did."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
-    for entry in results.get("failed_strategies") or []:
-        detectors = by_reason.setdefault((entry["strategy"], entry["reason"]), [])
-        detectors += [entry["detector"]] if entry["detector"] is not None else []
-    if not by_reason:
-        return None
-    rows = [
-        [header(name), Cell(", ".join(detectors) or fmt.DASH, kind="text"), Cell(reason, kind="text")]
-        for (name, reason), detectors in by_reason.items()
-    ]
-    columns = [Column("Strategy", kind="text"), Column("On the alerts of", kind="text"), Column("Reason", kind="text")]
-    return Table("failed", "Strategies that failed and have no account", columns, rows)
-
-
 def months_table(results: Mapping[str, Any]) -> Table | None:
     """Equity of each strategy at the end of each month; None if not known."""
     found = results.get("equity_by_month") or {}

@@ -87,7 +87,8 @@ def test_every_alert_is_counted_and_the_highest_scores_are_marked_and_listed():
             assert [row for row, _ in view["top"]] == expected
             assert f"{len(rows)} alerts, ▼ the 20 with the highest scores" in view["note"]
             row, cells = view["top"][0]
-            regime = history.regimes[1][row, column]
+            # An alert belongs to the regime that it came out of.
+            regime = history.regimes[1][row - 1, column]
             close = bars.close[row, column]
             assert [text for text, _ in cells] == [
                 fmt.moment(str(bars.time[row])), symbol, name, fmt.number(scores[row, column]),

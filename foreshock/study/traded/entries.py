@@ -77,8 +77,6 @@ def entries(given: Strategies, defaults: Defaults) -> tuple[Entry, ...]:
             raise ConfigError(
                 f"two strategies have the label {shown(label)}; pass a dict of label to strategy, or set label in the file"
             )
-        if label == RandomAvoidance.name or label.startswith("random_"):
-            raise ConfigError(f"the label {shown(label)} belongs to random timings; choose another label")
         # Every study has these two, equal weights rebalanced as the study says.
         if strategy in passive or strategy == EqualWeight():
             continue
@@ -87,7 +85,15 @@ def entries(given: Strategies, defaults: Defaults) -> tuple[Entry, ...]:
         if isinstance(strategy, RegimeExposure):
             _check_exposures(label, strategy)
         found[label] = Entry(label, strategy, acts_on_alerts(strategy))
+    timed = {chance_label(entry.label) for entry in found.values() if entry.acts}
+    if taken := [label for label in found if label in timed]:
+        raise ConfigError(f"the label {shown(taken[0])} belongs to random timings; choose another label")
     return tuple(found.values())
+
+
+def chance_label(label: str) -> str:
+    """The name of the random timings of a strategy."""
+    return RandomAvoidance.name if label == AnomalyAvoidance.name else f"random_{label}"
 
 
 def acts_on_alerts(strategy: Strategy) -> bool:

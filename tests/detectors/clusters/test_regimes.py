@@ -6,8 +6,8 @@ import pytest
 
 import foreshock as fs
 from foreshock.data.errors import ConfigError
+from foreshock.detectors.clusters.regimes import KMeansRegime
 from foreshock.detectors.clusters.setting import regime_setting
-from foreshock.detectors.registry import make_detector
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.splits import WalkForward
 
@@ -30,7 +30,7 @@ def test_a_name_is_kept_only_where_nine_bars_in_ten_satisfy_its_rule():
         made = rows.copy()
         made[:, 1] = np.where(turned & (truth > 0), 0.02 * np.sign(-made[:, 1]), made[:, 1])
         features = plain(made, ("volatility_20", "return_24"))
-        found = make_detector("kmeans_regime", n_regimes=3).fit(features).regimes(features)
+        found = KMeansRegime(3).fit(features).regimes(features)
         named = {
             name: share for name, share in zip(found.names, found.holds, strict=True) if name in ("bullish momentum", "bearish")
         }
@@ -62,7 +62,7 @@ def test_rows_with_a_regime_are_listed_and_others_left_out():
 def test_at_least_nine_in_ten_bars_of_a_regime_satisfy_its_rule(file, n_regimes, shared_data):
     bars, _ = fs.clean(fs.read_bars(shared_data / file))
     features = fs.ohlcv_features(bars, ["volatility_20", "return_24"])
-    found = fs.walk_forward_regimes(make_detector("kmeans_regime", n_regimes=n_regimes), features, WalkForward("365D", "90D"))
+    found = fs.walk_forward_regimes(KMeansRegime(n_regimes), features, WalkForward("365D", "90D"))
     assert {"calm", "bullish momentum", "bearish"} <= set(found.names)
     trend = features.column("return_24")
     for k, name in enumerate(found.names):
@@ -91,4 +91,4 @@ def test_bars_of_bullish_momentum_have_risen(n_regimes, shared_data):
 def test_a_number_of_regimes_outside_two_to_eight_is_refused(n_regimes):
     features = plain(np.random.default_rng(1).random((200, 2)), ("volatility_20", "return_24"))
     with pytest.raises(ConfigError, match="n_regimes must be a number from 2 to 8"):
-        make_detector("kmeans_regime", n_regimes=n_regimes).fit(features)
+        KMeansRegime(n_regimes).fit(features)

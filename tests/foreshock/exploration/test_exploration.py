@@ -219,6 +219,14 @@ def test_paths_are_means_last_values_and_modes_of_stretches(bars, found):
         np.testing.assert_array_equal(np.array(prices["regime"][symbol], float), own)
 
 
+def test_the_number_of_regimes_can_be_chosen(bars, tmp_path):
+    found = fs.explore(bars, n_regimes=3)
+    assert len(found.results["regimes"]["names"]) == 3
+    assert "finds 3 regimes" in found.report(tmp_path / "eda.html").read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match="n_regimes must be a number from 2 to 8, got 1"):
+        fs.explore(bars, n_regimes=1)
+
+
 def test_regimes_are_those_of_the_detector(bars, found):
     features = ohlcv_features(bars, sections.PAIRED)
     own = features.select(sections.REGIME_FEATURES)
@@ -314,7 +322,11 @@ def test_the_result_is_frozen_and_writes_what_it_holds(tmp_path, bars):
     path = result.to_json(tmp_path / "eda.json")
     assert json.loads(path.read_text(encoding="utf-8")) == result.results
     folder = result.save(tmp_path / "deep" / "out")
-    assert sorted(file.name for file in folder.iterdir()) == ["eda.html", "eda.json"]
+    assert sorted(file.name for file in folder.iterdir()) == ["eda.html", "eda.json", "regimes.csv", "regimes.parquet"]
+    assert result.regimes is not None
+    rows = pd.read_parquet(folder / "regimes.parquet")
+    assert len(rows) == (result.regimes.labels >= 0).sum()
+    assert dict(rows["regime"].value_counts(normalize=True)) == pytest.approx(result.results["regimes"]["share"])
     summary = result.summary()
     assert summary.loc[bars.symbols[0], "kurtosis"] == result.results["returns"][bars.symbols[0]]["kurtosis"]
 

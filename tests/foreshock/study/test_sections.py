@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import foreshock as fs
-from foreshock.detectors.clusters.regimes import Regimes
+from foreshock.detectors.clusters.labels import Regimes
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Signals
 from foreshock.engine.thresholds.quantiles import RollingQuantile
@@ -25,7 +26,7 @@ def test_an_alert_belongs_to_the_regime_of_the_bar_before(monkeypatch):
     # The bar of every alert is loud, the bar before it calm.
     labels = np.where(active, 1, 0).astype(np.int8)
     found = Regimes(bars.time, bars.symbols, labels, ("calm", "loud"))
-    monkeypatch.setattr(sections, "walk_forward_regimes", lambda *_: found)
+    monkeypatch.setattr(RegimeSetting, "walk_forward", lambda *_: found)
     signals = Signals(bars.time, bars.symbols, active, np.full(bars.shape, 0.5), np.ones(bars.shape, bool), bars.interval)
     setting = Judging(("6h",), "6h", n_bootstrap=99)
     judged = judge(bars, {}, {"d": signals}, RULE, setting, {}, fs.ohlcv_features)
