@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Pipeline:
         Strategies whose weights and fills are computed.
     costs : Costs
         Costs of their fills.
+    thresholds : dict of str to Threshold
+        Rules of single detectors by label, held to the same scores.
     """
 
     features: Sequence[str]
@@ -52,6 +54,7 @@ class Pipeline:
     purge: int
     strategies: Strategies
     costs: Costs
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
     def compute(self, bars: Bars) -> dict[str, np.ndarray]:
         """Features, scores, threshold, weights and fills by name, each with a row for each bar."""
@@ -59,11 +62,13 @@ class Pipeline:
         found = {f"feature {name}": features.column(name) for name in features.names}
         found |= {f"detector {label}": detector.score(features).values for label, detector in self.fitted.items()}
         baseline = self.fitted[REFITTED]
-        label_bars, train_scores = self.purge - baseline.lookback, self.threshold.needs_train_scores
+        label_bars = self.purge - baseline.lookback
+        train_scores = any(rule.needs_train_scores for rule in (self.threshold, *self.thresholds.values()))
         scores = walk_forward(baseline, features, self.splits, label_bars=label_bars, train_scores=train_scores)
         signals = scores.signals(self.threshold)
         found["walk-forward scores"] = scores.values
         found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
+        found |= {f"threshold of {label}": scores.signals(rule).threshold for label, rule in self.thresholds.items()}
         acting = self.strategies.acting
         weights = {acting.name: acting.weights(bars, signals)} | {idle.name: idle.weights(bars) for idle in self.strategies.passive}
         found |= {f"strategy {name}": values for name, values in weights.items()}

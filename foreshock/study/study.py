@@ -351,8 +351,11 @@ class Study(Shown):
         purge = self._purge(detectors)
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
         trained = ohlcv_features(bars.head(first), self.features)
-        fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        pipeline = Pipeline(self.features, fitted, self.splits, self.threshold, purge, self._strategies(), self.costs)
+        # Nobody can tell what scores from a table saw.
+        computed = {label: detector for label, detector in detectors.items() if not getattr(detector, "from_table", False)}
+        fitted = {label: detector.fit(trained) for label, detector in computed.items()}
+        parts = (self.features, fitted, self.splits, self.threshold, purge, self._strategies(), self.costs, self.thresholds)
+        pipeline = Pipeline(*parts)
         return pipeline.run_gate(bars, n_cuts, first, self.seed, progress)
 
     def _plan(self) -> _Plan:
