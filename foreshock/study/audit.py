@@ -49,6 +49,8 @@ class Pipeline:
         Costs of their fills.
     regimes : RegimeSetting
         Regimes of the strategies that hold by regime.
+    thresholds : dict of str to Threshold
+        Rules of single detectors by label, held to the same scores.
     """
 
     fitted: Mapping[str, Detector]
@@ -58,6 +60,7 @@ class Pipeline:
     strategies: Strategies
     costs: Costs
     regimes: RegimeSetting = field(default_factory=RegimeSetting)
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
     def compute(self, source: Source) -> dict[str, np.ndarray]:
         """Features, scores, threshold, weights and fills by name, each with a row for each row of the source."""
@@ -65,11 +68,13 @@ class Pipeline:
         found = {f"feature {name}": features.column(name) for name in features.names}
         found |= {f"detector {label}": detector.score(features).values for label, detector in self.fitted.items()}
         baseline = self.fitted[REFITTED]
-        label_bars, train_scores = self.purge - baseline.lookback, self.threshold.needs_train_scores
+        label_bars = self.purge - baseline.lookback
+        train_scores = any(rule.needs_train_scores for rule in (self.threshold, *self.thresholds.values()))
         scores = walk_forward(baseline, features, self.splits, label_bars=label_bars, train_scores=train_scores)
         signals = scores.signals(self.threshold)
         found["walk-forward scores"] = scores.values
         found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
+        found |= {f"threshold of {label}": scores.signals(rule).threshold for label, rule in self.thresholds.items()}
         weights = {entry.label: self._weights(entry, bars, signals) for entry in self._acting()}
         weights |= {idle.name: idle.weights(bars) for idle in self.strategies.passive}
         rules = {entry.label: account_of(entry, entry.strategy, weights[entry.label]) for entry in self._acting()}

@@ -417,8 +417,10 @@ class Study(Shown):
         purge = self._purge(detectors)
         first = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start
         trained = source.head(first).features
-        fitted = {label: detector.fit(trained) for label, detector in detectors.items()}
-        known = (self.threshold, purge, self._strategies(), self.costs, self.regime_setting)
+        # Nobody can tell what scores from a table saw.
+        computed = {label: detector for label, detector in detectors.items() if not getattr(detector, "from_table", False)}
+        fitted = {label: detector.fit(trained) for label, detector in computed.items()}
+        known = (self.threshold, purge, self._strategies(), self.costs, self.regime_setting, self.thresholds)
         pipeline = Pipeline(fitted, self.splits, *known)
         return pipeline.run_gate(source, n_cuts, first, self.seed, progress)
 

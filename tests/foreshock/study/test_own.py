@@ -271,3 +271,14 @@ def test_the_example_of_things_of_ones_own_is_a_study():
     labels = ["zscore", "envelope", "network", "volume_surge", "pyod_ecod", "sklearn_isolation_forest"]
     assert list(study.labelled_detectors()) == [*labels, "random", "volatility_only"]
     assert config.files == ["own.py"]
+
+
+def test_an_audit_holds_thresholds_of_single_detectors_and_leaves_out_scores_from_a_table(bars):
+    table = pd.DataFrame(np.ones(bars.shape), pd.DatetimeIndex(bars.time), list(bars.symbols))
+    found = {"leaky": lambda frame: frame["range"].shift(-1), "theirs": table, "range": lambda frame: frame["range"]}
+    found = {label: fs.as_detector(thing) for label, thing in found.items()}
+    study = fs.Study(bars, found, fs.WalkForward("40D", "20D"), horizons=["6h"], thresholds={"range": fs.Fixed(0.01)})
+    audit = study.audit(n_cuts=2)
+    told = {result.name: result.passed for result in audit.results if result.name.startswith(("detector", "threshold"))}
+    expected = {"detector leaky": False, "detector range": True, "detector random": True, "detector volatility_only": True}
+    assert told == expected | {"threshold RollingQuantile": True, "threshold of range": True}
