@@ -104,7 +104,7 @@ def _pair(first: str, one: DetectionReport, second: str, two: DetectionReport, m
     p = float("nan")
     if metric in ("auc_pr", "vus_pr"):
         p = float(2 * stats.norm.sf(abs(difference) / spread)) if spread > 0 else p
-    elif difference != 0:
+    elif difference != 0 and not np.isnan(difference):
         p = _exchanged(one.tally, two.tally, metric, difference)
     return {
         "first": first,

@@ -91,6 +91,12 @@ class DataConfig(_Section):
     end: IsoDate | None = None
 
 
+class LabelsConfig(_Section):
+    """Labelled events; ``path`` is relative to the study file."""
+
+    path: str
+
+
 class DetectorConfig(BaseModel):
     """A detector by name, its parameters as further keys, and a label if a name is used twice."""
 
@@ -240,6 +246,7 @@ class StudyConfig(Shown, _Section):
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     controls: list[str | DetectorConfig] = []
+    labels: LabelsConfig | None = None
     # A share of the bars, or a duration.
     sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()

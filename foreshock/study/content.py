@@ -28,6 +28,7 @@ from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import Identity
 from foreshock.study.judge import Judgement
 from foreshock.study.sections import Circumstances, regimes_section
+from foreshock.study.signals.detection import Detection
 from foreshock.study.trading import Traded
 
 SCHEMA_VERSION = 1
@@ -47,6 +48,7 @@ def study_content(
     around: Circumstances,
     traded: Traded,
     setting: Judging,
+    detection: Detection,
 ) -> dict[str, Any]:
     """The sections of results.json, in their order."""
     backtests, regimes = traded.backtests, around.regimes
@@ -55,8 +57,11 @@ def study_content(
         "config": config,
         "data": data_section(bars, setting.first),
         "detectors": {
-            label: detector_section(detector, scores[label], signals[label], judged, label) for label, detector in detectors.items()
+            label: detector_section(detector, scores[label], signals[label], judged, label)
+            | ({"detection": detection.detectors[label]} if label in detection.detectors else {})
+            for label, detector in detectors.items()
         },
+        **({"labels": detection.labels, "detection_pairs": detection.pairs} if detection.labels else {}),
         "forecasts": {"trees": judged.rungs.trees, "has_volume": judged.rungs.has_marks, "quality": judged.rungs.quality},
         "controls": controls_section(judged.rungs),
         "surrogates": surrogates_section(judged, bars.symbols),

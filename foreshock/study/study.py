@@ -13,6 +13,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_horizons, check_number, check_seed, check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
+from foreshock.data.labels import Labels
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -43,6 +44,7 @@ from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
+from foreshock.study.signals.detection import detect, labels_of
 from foreshock.study.trading import Strategies, trade
 from foreshock.study.trials import deflate_study
 
@@ -104,6 +106,9 @@ class Study(Shown):
     sealed : float or str, optional
         Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
         ``fs.open_sealed``.
+    labels : Labels, optional
+        Events that are known to have happened, and what an analyst said about alerts; see ``fs.read_labels``. Every detector is then
+        measured by how well it finds them.
 
     Raises
     ------
@@ -143,6 +148,7 @@ class Study(Shown):
     title: str = TITLE
     controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
     sealed: float | str | None = None
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -168,6 +174,9 @@ class Study(Shown):
                 f"sealed must be a share between 0 and 1, or a duration, that leaves bars before it, got {shown(self.sealed)} of "
                 f"{self.bars.n_bars} bars; such as 0.2 or '180D'"
             )
+        if self.labels is not None:
+            check_type("labels", self.labels, Labels, "read a file with fs.read_labels")
+            self.labels.check_fit(self.bars.symbols, self.bars.time[0], self.bars.time[-1] + self.bars.interval)
         check_threshold(self.threshold)
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
@@ -197,6 +206,7 @@ class Study(Shown):
             title=config.title,
             controls=_built("controls", config.controls, config),
             sealed=config.sealed,
+            labels=labels_of(config),
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -305,7 +315,7 @@ class Study(Shown):
         bars, setting = plan.bars, plan.setting
         n_labels = len(plan.detectors)
         n_steps = (
-            5
+            6
             + n_labels * (plan.n_folds + 3)
             + len(plan.controls) * plan.n_folds
             + plan.strategies.n_backtests(n_labels)
@@ -323,8 +333,12 @@ class Study(Shown):
             make = partial(ohlcv_features, features=self.features)
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, make, step, controls)
             around = circumstances(judged, signals, self.splits, setting, step)
+            detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
+            step("labels")
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
-        content = plain(study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting))
+        content = plain(
+            study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting, detection)
+        )
         backtests, paths = traded.backtests, traded.risk_paths
         forward, verdicts = judged.forward, judged.verdicts
         return deflate_study(
