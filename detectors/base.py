@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator
 
 from foreshock.data.checks import check_type
@@ -18,6 +19,7 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.contract import Found, called
 from foreshock.data.show.shown import few
 from foreshock.data.system.disk import write_whole
+from foreshock.detectors.explanation import check_places, medians, replaced_scores, row_at, symbol_at, typical_of
 from foreshock.detectors.parameter_types import check_types
 from foreshock.detectors.shown_parameters import ShownParameters
 from foreshock.engine.features.features import Features
@@ -57,6 +59,9 @@ class Detector(ShownParameters, BaseEstimator):
     slow: ClassVar[int] = 0
     # What a study shows it as: "detector", "baseline", or "oracle" for one that knows what no detector can.
     role: ClassVar[str] = "detector"
+    # Whether fit keeps the medians of its rows, for ``explain``: no, if the class knows what is typical, or needs it not.
+    keeps_typical: ClassVar[bool] = True
+    typical_: dict[str, Any] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -74,6 +79,8 @@ class Detector(ShownParameters, BaseEstimator):
         check_types(self)
         refuse_infinite(features)
         self._own("fit", lambda: self._fit(features))
+        if self.keeps_typical:
+            self.typical_ = medians(features)
         return self
 
     def score(self, features: Features) -> Scores:
@@ -95,6 +102,79 @@ class Detector(ShownParameters, BaseEstimator):
             )
         values = self._own("score", lambda: self._score(features))
         return Scores(features.time, features.symbols, values, features.interval)
+
+    def explain(self, features: Features, row: int | str | np.datetime64 = -1, symbol: str | None = None) -> pd.Series:
+        """What each feature added to the score of one row, the largest first; see ``explain_rows``.
+
+        Parameters
+        ----------
+        features : Features
+            The rows, with those of the lookback before the explained one.
+        row : int, str or datetime
+            Position of the row, or the time of its open (UTC); by default the last row.
+        symbol : str, optional
+            Needed if there are several.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+        >>> fs.make_detector("pca").fit(features).explain(features, "2022-01-10 05:00").head(2).round(3).to_dict()
+        {'return_24': 0.029, 'market_beta_24': 0.0}
+        """
+        at, col = row_at(features, row), symbol_at(features, symbol)
+        added = self.explain_rows(features, np.array([at]), np.array([col]))[0]
+        named = pd.Series(added, list(features.names), name=f"{self.name} of {features.symbols[col]} at {features.time[at]}")
+        return named.sort_values(ascending=False, kind="stable", na_position="last")
+
+    def explain_rows(self, features: Features, rows: Sequence[int] | np.ndarray, symbols: Sequence[int] | np.ndarray) -> np.ndarray:
+        """What each feature added to the scores of many rows, in the unit of the scores.
+
+        Exact where the score is made of features: the rolling detectors and ``joint_tail`` have a score for each column, of which
+        they take the largest or smallest; ``pca``, ``kmeans_regime`` and the autoencoders have a share for each, and the shares
+        add up to the score. For all others it is by how much the score falls when the feature of this row, and nothing else, is
+        replaced by its median over the training rows; the differences need not add up.
+
+        Parameters
+        ----------
+        features : Features
+            The history, with the lookback of every row.
+        rows, symbols : array of int, shape (n,)
+            Position of the row and of the symbol of each score.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features)
+            In the order of ``features.names``. NaN where a row has no score or nothing can be said, 0 for a feature that the
+            detector does not use.
+
+        Raises
+        ------
+        ConfigError
+            If the detector is not fitted, or a place lies outside the features.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+        >>> detector = fs.make_detector("zscore", window=24).fit(features)
+        >>> detector.explain_rows(features, [280, 290], [0, 0]).max(axis=1).round(3)
+        array([0.914, 0.678])
+        """
+        at, cols = check_places(features, rows, symbols)
+        self._check_fitted()
+        refuse_infinite(features)
+        return self._own("explain", lambda: self._explain_rows(features, at, cols))
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        scores = self._variants(features, rows, symbols)
+        return scores[:, :1] - scores[:, 1:]
+
+    def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        """Scores of rows as they are, and with one feature at a time at its typical value, (n, 1 + n_features)."""
+        typical = typical_of(self.typical_, features, int(rows.min(initial=features.n_rows)))
+        wide = bool(getattr(self, "market_wide", False))
+        return replaced_scores(lambda part: self.score(part).values, self.lookback, wide, features, rows, symbols, typical)
 
     def _own(self, what: str, function: Callable[[], Found]) -> Found:
         """The result of the class's own code; whatever a user's class raises is one sentence, a fault of ours stays a traceback."""
@@ -132,7 +212,8 @@ class Detector(ShownParameters, BaseEstimator):
             If the file cannot be written.
         """
         self._check_fitted()
-        write_saved(path, self.name, self.get_params(), self.state(), owned(type(self)))
+        kept = {"typical_": self.typical_} if self.typical_ is not None else {}
+        write_saved(path, self.name, self.get_params(), self.state() | kept, owned(type(self)))
 
 
 def refuse_infinite(features: Features) -> None:

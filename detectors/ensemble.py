@@ -87,6 +87,19 @@ class Ensemble(Detector):
                 total[:, i] += rank(scores[:, i], ranked[0 if self.pool else self.symbols_.index(symbol)]) if known else np.nan
         return total / len(self.states_)
 
+    def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        total = np.zeros((len(rows), 1 + len(features.names)))
+        for member, state, ranked in zip(self._members(), self.states_, self.ranked_, strict=True):
+            restored = member.restore(state)
+            restored.typical_ = self.typical_
+            scores = restored._variants(features, rows, symbols)
+            for i, symbol in enumerate(features.symbols):
+                at = symbols == i
+                if at.any():
+                    own = ranked[0 if self.pool else self.symbols_.index(symbol)] if symbol in self.symbols_ else np.array([])
+                    total[at] += rank(scores[at].ravel(), own).reshape(-1, total.shape[1])
+        return total / len(self.states_)
+
     def restore(self, state: dict[str, Any]) -> Self:
         super().restore(state)
         if len(self.states_) != len(self.members) or len(self.ranked_) != len(self.members):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from foreshock.detectors.explanation import variants
 from foreshock.detectors.scaled import ModelDetector
 from foreshock.detectors.scaling import content_order
 from foreshock.engine.features.features import Features
@@ -45,6 +46,34 @@ class PooledDetector(ModelDetector):
             if len(group):
                 out[mask[:, i], i] = function(group, self.models_[self.symbols_.index(features.symbols[i])])
         return out
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        return self._by_place(features, rows, symbols, self._parts, len(features.names))
+
+    def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        return self._by_place(features, rows, symbols, self._score_variants, 1 + len(features.names))
+
+    def _by_place(self, features: Features, rows: np.ndarray, symbols: np.ndarray, function: Any, width: int) -> np.ndarray:
+        """``function(rows, model)`` of the standardised rows at some places, (n, width); NaN where a row is not complete."""
+        center, scale = self.scaler._of(features)
+        x = (features.values[rows, symbols] - center[symbols]) / scale[symbols]
+        known = np.logical_not(np.isnan(x).any(axis=1))
+        places = np.array([self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols])
+        model_of = np.zeros_like(rows) if self.pool else places[symbols]
+        out = np.full((len(rows), width), np.nan)
+        for k in np.unique(model_of[known]):
+            chosen = known & (model_of == k)
+            out[chosen] = function(x[chosen], self.models_[k])
+        return out
+
+    def _score_variants(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        # The typical row is zero: features are standardised by their medians.
+        return np.stack([self._score_rows(part, model) for part in variants(rows, np.zeros_like(rows))], axis=1)
+
+    def _parts(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        """What each feature added to the scores of complete standardised rows, (n, n_features)."""
+        scores = self._score_variants(rows, model)
+        return scores[:, :1] - scores[:, 1:]
 
     @abstractmethod
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Random(Detector):
 
     name = "random"
     role = "baseline"
+    keeps_typical = False
     learned = ("symbols_", "keys_")
 
     def __init__(self, seed: int = 0) -> None:
@@ -50,6 +51,11 @@ class Random(Detector):
         score = (_mix(x) >> np.uint64(11)) * 2.0**-53
         unknown = np.isnan(features.values).all(axis=2) | (chosen == NO_KEY)
         return np.where(unknown, np.nan, score)
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        # No feature adds to what is drawn.
+        scores = self._score(features)[rows, symbols]
+        return np.where(np.isnan(scores), np.nan, 0.0)[:, None].repeat(len(features.names), axis=1)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

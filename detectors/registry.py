@@ -256,7 +256,9 @@ def restored(detector: Detector, learned: dict[str, Any], path: str | Path) -> D
     if missing:
         raise DataError(f"{path} lacks {few(missing)}, which a {detector.name} needs; save the detector again")
     try:
-        return detector.restore(learned)
+        detector.restore(learned)
+        detector.typical_ = learned.get("typical_")
+        return detector
     except (KeyError, AttributeError, TypeError) as error:
         raise DataError(f"{path} is not a complete {detector.name}: {error}; save the detector again") from error
 

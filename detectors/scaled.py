@@ -16,6 +16,8 @@ class ScaledDetector(Detector):
     """Base of the detectors that standardise rows per symbol, by median and interquartile range of the training rows."""
 
     learned = ("symbols_", "names_", "center_", "scale_")
+    # The centres are the medians of the training rows.
+    keeps_typical = False
     symbols_: tuple[str, ...]
     names_: tuple[str, ...]
     center_: np.ndarray

@@ -191,6 +191,11 @@ class KMeansRegime(PooledDetector):
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         return _nearest_nb(rows, model["centroids"])[1]
 
+    def _parts(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        nearest, distance = _nearest_nb(rows, model["centroids"])
+        # The squared gaps add up to the squared distance; a row at its centroid has nothing to share out.
+        return (rows - model["centroids"][nearest]) ** 2 / np.where(distance > 0, distance, 1.0)[:, None]
+
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
         return (
             model["centroids"].shape == (self.n_regimes, n_features)

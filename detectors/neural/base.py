@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import refuse_infinite
+from foreshock.detectors.neural.explanation import BATCH, squares_of_windows, variants_of_windows
 from foreshock.detectors.neural.folds import train_together
 from foreshock.detectors.neural.parameters import ParametersOfBases
 from foreshock.detectors.neural.trainer import (
@@ -35,8 +36,6 @@ from foreshock.engine.features.features import Features
 
 # Smallest number of windows in the validation part, which decides when training stops.
 FEWEST_LATER = 10
-# Rows in each pass when scoring. The last pass is padded, because rounding depends on the shape of the arrays.
-BATCH = 512
 
 
 class NeuralDetector(ParametersOfBases, ModelDetector):
@@ -290,6 +289,14 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
                     rows, cols = group.rows[start : start + BATCH], group.cols[start : start + BATCH]
                     out[rows, cols] = found[: len(rows)]
         return out
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        if type(self)._errors is NeuralDetector._errors:
+            return squares_of_windows(self, features, rows, symbols)
+        return super()._explain_rows(features, rows, symbols)
+
+    def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        return variants_of_windows(self, features, rows, symbols)
 
     def _restored(self, n_features: int, n_context: int, model: dict[str, Any]) -> nn.Module:
         net = self._network(n_features, n_context)

@@ -47,9 +47,14 @@ class PCA(PooledDetector):
         return {"mean": mean, "components": principal_components(rows - mean, self.n_components)}
 
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        return (self._residual(rows, model) ** 2).mean(axis=1)
+
+    def _parts(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
+        return self._residual(rows, model) ** 2 / rows.shape[1]
+
+    def _residual(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         centred = rows - model["mean"]
-        residual = centred - (centred @ model["components"].T) @ model["components"]
-        return (residual**2).mean(axis=1)
+        return centred - (centred @ model["components"].T) @ model["components"]
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
         return model["mean"].shape == (n_features,) and model["components"].shape == (self.n_components, n_features)

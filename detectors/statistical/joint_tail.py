@@ -32,6 +32,7 @@ class JointTail(Detector):
     """
 
     name = "joint_tail"
+    keeps_typical = False
     learned = ("symbols_", "scale_")
 
     def __init__(
@@ -57,6 +58,17 @@ class JointTail(Detector):
         self.symbols_, self.scale_ = features.symbols, scale
 
     def _score(self, features: Features) -> np.ndarray:
+        return self._ratios(features).min(axis=2)
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(rows), len(features.names)))
+        ratios = self._ratios(features)[rows, symbols]
+        found[:, [features.index(name) for name in self.columns]] = ratios
+        found[np.isnan(ratios).any(axis=1)] = np.nan
+        return found
+
+    def _ratios(self, features: Features) -> np.ndarray:
+        """Each column in its scale, (n_rows, n_symbols, n_columns)."""
         unknown = np.full((1, len(self.columns)), np.nan)
         rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
-        return (features.select(self.columns).values / np.vstack([self.scale_, unknown])[rows]).min(axis=2)
+        return features.select(self.columns).values / np.vstack([self.scale_, unknown])[rows]

@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
+from foreshock.detectors.explanation import typical_of
 from foreshock.engine.features.features import Features
 from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_mean_deviation_nb, rolling_quantiles_nb
 from foreshock.engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
@@ -27,6 +28,8 @@ class _RollingDetector(Detector):
     columns : sequence of str
         Features to score. A row is scored if at least one of them can be; otherwise its score is NaN.
     """
+
+    keeps_typical = False
 
     def __init__(self, window: int = 168, columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
         self.window = window
@@ -48,9 +51,36 @@ class _RollingDetector(Detector):
             score = np.fmax(score, self._score_column(features.column(name), features.start_row % self.window))
         return score
 
-    @abstractmethod
     def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
-        raise NotImplementedError
+        return self._compared(x, *self._reference(x, phase))
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(rows), len(features.names)))
+        for name in self.columns:
+            x = features.column(name)
+            found[:, features.index(name)] = self._score_column(x, features.start_row % self.window)[rows, symbols]
+        used = found[:, [features.index(name) for name in self.columns]]
+        found[np.isnan(used).all(axis=1)] = np.nan
+        return found
+
+    def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        typical = typical_of(self.typical_, features, int(rows.min(initial=features.n_rows)))[symbols]
+        # The window does not hold the row itself, so another value of the row is compared with the same reference.
+        scores = np.full((len(self.columns), len(rows), 1 + len(features.names)), np.nan)
+        for score, name in zip(scores, self.columns, strict=True):
+            x, j = features.column(name), features.index(name)
+            reference = [part[rows, symbols] for part in self._reference(x, features.start_row % self.window)]
+            score[:] = self._compared(x[rows, symbols], *reference)[:, None]
+            score[:, 1 + j] = self._compared(typical[:, j], *reference)
+        return np.fmax.reduce(scores, axis=0)
+
+    @abstractmethod
+    def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:
+        """What each row of a column, (n_rows, n_symbols), is compared with: statistics of the window before it."""
+
+    @abstractmethod
+    def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
+        """Scores of values, given their references."""
 
 
 class ZScore(_RollingDetector):
@@ -58,10 +88,14 @@ class ZScore(_RollingDetector):
 
     name = "zscore"
 
-    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:
+    def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:
         _, std = rolling_moments_nb(x, self.window, 2, phase)
         mean = rolling_mean_nb(x, self.window, phase)
-        return _divide(np.abs(x - _lag(mean)), _lag(_spread(std, mean)))
+        return _lag(mean), _lag(_spread(std, mean))
+
+    def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
+        mean, std = reference
+        return _divide(np.abs(x - mean), std)
 
 
 class InterquartileRange(_RollingDetector):
@@ -73,10 +107,14 @@ class InterquartileRange(_RollingDetector):
 
     name = "iqr"
 
-    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:  # noqa: ARG002 - quantiles have no blocks
+    def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:  # noqa: ARG002 - quantiles have no blocks
         low, high = rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window)
         distance = _where_tied(x, self.window, high - low, np.maximum(np.abs(low), np.abs(high)), QUARTILES)
-        return _divide(np.maximum(_lag(low) - x, x - _lag(high)), _lag(distance))
+        return _lag(low), _lag(high), _lag(distance)
+
+    def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
+        low, high, distance = reference
+        return _divide(np.maximum(low - x, x - high), distance)
 
 
 class MedianAbsoluteDeviation(_RollingDetector):
@@ -94,13 +132,29 @@ class MedianAbsoluteDeviation(_RollingDetector):
 
     name = "mad"
 
-    def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:  # noqa: ARG002 - medians have no blocks
+    def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:  # noqa: ARG002 - medians have no blocks
         median, mad = rolling_mad_nb(x, self.window, self.window)
         spread = _where_tied(x, self.window, 1.4826 * mad, np.abs(median), 1.0)
-        return _divide(np.abs(x - _lag(median)), _lag(spread))
+        return _lag(median), _lag(spread)
+
+    def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
+        median, spread = reference
+        return _divide(np.abs(x - median), spread)
 
 
-class RollingVolatility(Detector):
+class _OfReturns(Detector):
+    """A detector that sees log returns alone, which therefore add the whole score."""
+
+    keeps_typical = False
+
+    def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        scores = self._score(features)[rows, symbols]
+        found = np.where(np.isnan(scores), np.nan, 0.0)[:, None].repeat(len(features.names), axis=1)
+        found[:, features.index("log_return")] = scores
+        return found
+
+
+class RollingVolatility(_OfReturns):
     """Ratio of short to long realised volatility of log returns, both up to and including the scored row.
 
     Parameters
@@ -134,7 +188,7 @@ class RollingVolatility(Detector):
         return _divide(short, long)
 
 
-class VolatilityOnly(Detector):
+class VolatilityOnly(_OfReturns):
     """Baseline: trailing standard deviation of log returns, the only information in a detector that merely echoes volatility.
 
     Parameters

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.errors import ConfigError
+from foreshock.detectors.explanation import variants
 from foreshock.detectors.scaled import ScaledDetector
 from foreshock.detectors.scaling import complete_rows
 from foreshock.engine.features.features import Features
@@ -74,6 +75,14 @@ class HalfSpaceTrees(ScaledDetector):
         squashed = 0.5 + rows / (2 + 2 * np.abs(rows))
         return _stream_nb(squashed, mask, self.feature_, self.cut_, self.depth, self.window)
 
+    def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+        x = self.scaler.transform(features)
+        _, mask = complete_rows(x)
+        squashed = 0.5 + x / (2 + 2 * np.abs(x))
+        # Zero is the median of the training rows, squashed to 1/2.
+        probes = np.stack(variants(squashed[rows, symbols], np.full((len(rows), x.shape[2]), 0.5)), axis=1)
+        return _probe_nb(squashed, mask, rows, symbols, probes, self.feature_, self.cut_, self.depth, self.window)
+
     def _whole(self) -> bool:
         shape = (self.n_trees, 2**self.depth)
         return self.feature_.shape == self.cut_.shape == shape and self.feature_.max() < len(self.names_)
@@ -95,6 +104,48 @@ def _halve(feature: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray
             highs[2 * node][at] = cut[:, node]
             lows[2 * node + 1][at] = cut[:, node]
     return cut
+
+
+@njit(cache=True)
+def _leaf_nb(row, feature, cut, n_leaves):
+    """The leaf of one tree that a squashed row falls into."""
+    leaf = 1
+    while leaf < n_leaves:
+        leaf = 2 * leaf + 1 if row[feature[leaf]] > cut[leaf] else 2 * leaf
+    return leaf
+
+
+@njit(cache=True)
+def _probe_nb(rows, known, at, symbols, probes, feature, cut, depth, window):
+    """Scores of (n, n_probes) rows that stand at the places ``at`` and ``symbols``: each sees the window before its place."""
+    n_trees, n_leaves = len(feature), 2**depth
+    score = np.full(probes.shape[:2], np.nan)
+    mass = np.zeros(2 * n_leaves, np.int32)
+    for i in range(len(at)):
+        row, symbol = at[i], symbols[i]
+        if row < window or not known[row, symbol]:
+            continue
+        n = known[row - window : row, symbol].sum()
+        if 2 * n < window:
+            continue
+        density = np.ones(probes.shape[1])
+        for tree in range(n_trees):
+            mass[:] = 0
+            for past in range(row - window, row):
+                if known[past, symbol]:
+                    leaf = _leaf_nb(rows[past, symbol], feature[tree], cut[tree], n_leaves)
+                    while leaf > 0:
+                        mass[leaf] += 1
+                        leaf >>= 1
+            for k in range(probes.shape[1]):
+                leaf = _leaf_nb(probes[i, k], feature[tree], cut[tree], n_leaves)
+                level = 0
+                while level < depth and 10 * mass[leaf >> (depth - level)] >= n:
+                    level += 1
+                density[k] += mass[leaf >> (depth - level)] * 2.0**level
+        for k in range(probes.shape[1]):
+            score[i, k] = -np.log2(density[k] / (n_trees * n))
+    return score
 
 
 @njit(cache=True)
