@@ -32,9 +32,9 @@ USUAL_KIND = "event"
 class Labels(Shown):
     """What is known to have happened: labelled events, and what an analyst said about alerts.
 
-    A label that is ``true`` is an event that a detector should find. One that is ``false`` says that there was none: an alert in it is
-    a false alarm, as it is wherever there is no event. In one that is ``unsure``, nothing counts. ``fs.read_labels`` reads them from a
-    file, ``Labels.from_frame`` from a table.
+    A label that is ``true`` is an event that a detector should find. One that is ``false`` says that there was none: an alert in
+    it is a false alarm, as it is wherever there is no event. In one that is ``unsure``, nothing counts. ``fs.read_labels`` reads
+    them from a file, ``Labels.from_frame`` from a table.
 
     Parameters
     ----------
@@ -78,15 +78,16 @@ class Labels(Shown):
         Parameters
         ----------
         frame : DataFrame
-            Columns, in any case and order: ``symbol``; ``start`` (or ``time``), the beginning, as a timestamp, ISO 8601 or an epoch,
-            UTC; ``stop`` (or ``end``), the first moment after it, without which a label is a moment and covers the row that it lies
-            in; and, where there are any, ``kind``, ``disposition`` (``true``, ``false``, ``unsure``; empty is ``unsure``) and
-            ``note``. Without a column ``disposition``, every label is ``true``.
+            Columns, in any case and order: ``symbol``; ``start`` (or ``time``), the beginning, as a timestamp, ISO 8601 or an
+            epoch, UTC; ``stop`` (or ``end``), the first moment after it, without which a label is a moment and covers the row that
+            it lies in; and, where there are any, ``kind``, ``disposition`` (``true``, ``false``, ``unsure``; empty is ``unsure``)
+            and ``note``. Without a column ``disposition``, every label is ``true``.
 
         Raises
         ------
         DataError
-            If a column is missing, a symbol or a time is not known, a label stops before it starts, or a disposition is another word.
+            If a column is missing, a symbol or a time is not known, a label stops before it starts, or a disposition is another
+            word.
         """
         check_type("frame", frame, pd.DataFrame, "pass a pandas table")
         frame = frame.set_axis([lowered(name) for name in frame.columns], axis=1)
@@ -158,7 +159,7 @@ class Labels(Shown):
         strange = sorted(set(self.symbols) - set(map(str, symbols)))
         if strange:
             raise DataError(
-                f"labels name {few(strange)}, the data have {few(symbols)}; correct the names, or keep the others with labels.select"
+                f"labels name {few(strange)}, the data have {few(symbols)}; correct them, or keep the others with labels.select"
             )
         outside = (self.stop <= start) | (self.start >= end)
         if outside.any():
@@ -193,8 +194,8 @@ def read_labels(path: str | Path) -> Labels:
     ----------
     path : str or Path
         File with the columns of ``Labels.from_frame``: ``symbol``, ``start``, ``stop`` and, where there are any, ``kind``,
-        ``disposition`` and ``note``. The ``alerts.csv`` that ``foreshock run`` writes is one as soon as an analyst has added a column
-        ``disposition``.
+        ``disposition`` and ``note``. The ``alerts.csv`` that ``foreshock run`` writes is one as soon as an analyst has added a
+        column ``disposition``.
 
     Raises
     ------

@@ -24,11 +24,12 @@ N_EXCHANGES = 1_999
 def compare_detections(reports: Mapping[str, DetectionReport]) -> pd.DataFrame:
     """Differences in detection quality of each pair of detectors, on the same events.
 
-    Both detectors of a pair are measured on the same draws of blocks of time, so that what is easy or hard to find is so for both. The
-    interval (95 %) is the difference plus and minus 1.96 of its standard deviations over the draws. For ``recall``, ``precision`` and
-    ``f1``, p is that of a permutation test [1]_: the share of 1,999 random exchanges of the two detectors, block by block, whose
-    difference is at least as large; a normal p-value would find too much among few events. For ``auc_pr`` and ``vus_pr`` p is the
-    two-sided normal p-value of the difference. ``p_adjusted`` is p after Holm [2]_ over all pairs of the same metric.
+    Both detectors of a pair are measured on the same draws of blocks of time, so that what is easy or hard to find is so for both.
+    The interval (95 %) is the difference plus and minus 1.96 of its standard deviations over the draws. For ``recall``,
+    ``precision`` and ``f1``, p is that of a permutation test [1]_: the share of 1,999 random exchanges of the two detectors, block
+    by block, whose difference is at least as large; a normal p-value would find too much among few events. For ``auc_pr`` and
+    ``vus_pr`` p is the two-sided normal p-value of the difference. ``p_adjusted`` is p after Holm [2]_ over all pairs of the same
+    metric.
 
     Parameters
     ----------
@@ -39,8 +40,8 @@ def compare_detections(reports: Mapping[str, DetectionReport]) -> pd.DataFrame:
     -------
     DataFrame
         One row for each pair and metric: ``first``, ``second``, ``metric``, ``value_first``, ``value_second``, ``difference``, its
-        interval ``low`` to ``high``, ``p``, ``p_adjusted``, ``n_events``, and ``only_first`` and ``only_second``, the events that only
-        one caught. NaN where it is not known, as p is where nothing differs.
+        interval ``low`` to ``high``, ``p``, ``p_adjusted``, ``n_events``, and ``only_first`` and ``only_second``, the events that
+        only one caught. NaN where it is not known, as p is where nothing differs.
 
     Raises
     ------
@@ -79,8 +80,8 @@ def compare_detections(reports: Mapping[str, DetectionReport]) -> pd.DataFrame:
     other = [label for label, report in reports.items() if not np.array_equal(report.draws.get("n_events", np.ones(1)), one)]
     if other:
         raise ConfigError(
-            f"reports must be on the same events, rows and draws, got others of {few(other)}; make them with the same events, counted, "
-            "block and seed"
+            f"reports must be on the same events, rows and draws, got others of {few(other)}; make them with the same "
+            "events, counted, block and seed"
         )
     rows = [
         _pair(first, reports[first], second, reports[second], metric)

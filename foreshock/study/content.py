@@ -12,6 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
+from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.risk.estimators.report import risk_report
 from foreshock.engine.risk.performance import performance
@@ -28,6 +29,7 @@ from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import Identity
 from foreshock.study.judge import Judgement
 from foreshock.study.sections import Circumstances, regimes_section
+from foreshock.study.signals.description import deciles_section, distribution_section, profile_section
 from foreshock.study.signals.detection import Detection
 from foreshock.study.trading import Traded
 
@@ -49,6 +51,7 @@ def study_content(
     traded: Traded,
     setting: Judging,
     detection: Detection,
+    features: Features,
 ) -> dict[str, Any]:
     """The sections of results.json, in their order."""
     backtests, regimes = traded.backtests, around.regimes
@@ -77,6 +80,9 @@ def study_content(
         "event_study": around.event_study,
         "regimes": regimes_section(regimes),
         "projection": projection(ohlcv_features(bars, PAIRED), regimes.labels, setting.seed, []),
+        "profile": profile_section(features, signals),
+        "distribution": distribution_section(scores, signals),
+        "deciles": deciles_section(judged.table, scores, signals),
         "slices": around.slices,
         "rank_stability": rank_stability(around.slices),
         "agreement": agreement(signals, AGREEMENT_BARS),

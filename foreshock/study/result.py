@@ -18,6 +18,7 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import one_line, shown
 from foreshock.data.system.disk import written_together
 from foreshock.detectors.clusters.regimes import Regimes
+from foreshock.engine.features.features import Features
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
@@ -26,10 +27,15 @@ from foreshock.engine.validation.verdict import Verdict
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import RANDOM, STRATEGY
+from foreshock.study.files.alerts import write_alerts
+from foreshock.study.files.rows import write_rows
 from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:
     from foreshock.reports.study.page import StudyReport
+
+
+FILES = ("report.html", "results.json", "alerts.csv", "rows.parquet", "scores.parquet", "trades.parquet")
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,6 +60,10 @@ class StudyResult(Shown):
         Forecasts of value at risk by strategy; empty if the history is too short for them.
     quality : QualityReport
         Findings of the cleaning.
+    alerts : DataFrame, optional
+        What ``alerts_frame`` returns.
+    features : Features, optional
+        What the detectors saw, on the rows of ``bars``.
 
     Examples
     --------
@@ -78,6 +88,8 @@ class StudyResult(Shown):
     backtests: dict[str, BacktestResult]
     risk_paths: dict[str, RiskPath]
     quality: QualityReport
+    alerts: pd.DataFrame | None = None
+    features: Features | None = None
 
     def _facts(self) -> Iterator[str]:
         yield shown(self.title, 40)
@@ -189,6 +201,20 @@ class StudyResult(Shown):
             )
         return pd.concat(parts, ignore_index=True)
 
+    def alerts_frame(self) -> pd.DataFrame:
+        """One row for each alert, by detector and time.
+
+        ``time`` (UTC, the open of the row), ``symbol``, ``detector``, ``score``, ``threshold``; ``tail_probability``, the share of
+        the symbol's own out-of-sample scores of the threshold's window, up to the row itself, that are at least as high, and above
+        all of them what a Pareto tail implies; ``regime`` of the bar before; ``price_change`` of the bar, a fraction; ``driver_1``
+        to ``driver_3``, the features that added most to the score, each with how much it ``_added``; and ``move_6h`` for the
+        horizon ``"6h"``, the log move from the open at which a strategy could have traded. What is not known is NaN or None.
+        """
+        if self.alerts is not None:
+            return self.alerts.copy()
+        table = self.scores_frame().query("alert").drop(columns="alert").reset_index(drop=True)
+        return table.astype({"symbol": object, "detector": object})
+
     def trades_frame(self) -> pd.DataFrame:
         """Long table of all fills; the first column is the strategy's name."""
         parts = [result.trades.assign(strategy=name) for name, result in self.backtests.items()]
@@ -255,13 +281,27 @@ class StudyResult(Shown):
         return study_excerpt(self.title, self.results)
 
     def save(self, folder: str | Path, command: str = "") -> Path:
-        """Write ``report.html``, ``results.json``, ``scores.parquet`` and ``trades.parquet`` into a folder.
+        """Write the files of the study into a folder.
 
-        All four are written under temporary names and renamed when the last is complete.
+        All are written under temporary names and renamed when the last is complete.
+
+        ============== =============================================================================================
+        report.html    the page
+        results.json   every figure of the page
+        alerts.csv     one row for each alert; see ``alerts_frame``
+        rows.parquet   one row for each bar and symbol, what the tables are made of: time, symbol, prices, features,
+                       regime, and for each detector its score, threshold and alert, such as ``score[zscore]``
+        scores.parquet time, symbol, detector, score, threshold and alert of every decided row
+        trades.parquet every fill
+        ============== =============================================================================================
+
+        ``rows.parquet`` takes some 6 bytes a number, 150 MB for a million rows of twenty features; it is written in runs of rows.
         """
         check_path("folder", folder)
         folder = Path(folder)
-        with written_together(folder, ("report.html", "results.json", "scores.parquet", "trades.parquet")) as partial:
+        with written_together(folder, FILES) as partial:
+            write_alerts(self.alerts_frame(), str(partial["alerts.csv"]))
+            write_rows(partial["rows.parquet"], self.bars, self.features, self.scores, self.signals, self.regimes)
             partial["report.html"].write_bytes(self._page(command).to_html().encode())
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)

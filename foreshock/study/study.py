@@ -40,6 +40,7 @@ from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+from foreshock.study.files.alerts import alerts_table
 from foreshock.study.judge import judge
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
@@ -107,7 +108,7 @@ class Study(Shown):
         Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
         ``fs.open_sealed``.
     labels : Labels, optional
-        Events that are known to have happened, and what an analyst said about alerts; see ``fs.read_labels``. Every detector is then
+        Events that are known to have happened, and what an analyst said about alerts; see ``fs.read_labels``. Every detector is
         measured by how well it finds them.
 
     Raises
@@ -315,7 +316,7 @@ class Study(Shown):
         bars, setting = plan.bars, plan.setting
         n_labels = len(plan.detectors)
         n_steps = (
-            6
+            7
             + n_labels * (plan.n_folds + 3)
             + len(plan.controls) * plan.n_folds
             + plan.strategies.n_backtests(n_labels)
@@ -335,15 +336,32 @@ class Study(Shown):
             around = circumstances(judged, signals, self.splits, setting, step)
             detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
             step("labels")
+            folds, rules = {label: found for label, (_, found) in fitted.items()}, dict.fromkeys(signals, self.threshold)
+            alerts = alerts_table(judged.table, scores, signals, rules, around.regimes, features, folds)
+            step("alerts")
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
         content = plain(
-            study_content(self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting, detection)
+            study_content(
+                self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting, detection, features
+            )
         )
         backtests, paths = traded.backtests, traded.risk_paths
         forward, verdicts = judged.forward, judged.verdicts
         return deflate_study(
             StudyResult(
-                self.title, content, bars, around.regimes, scores, signals, forward, verdicts, backtests, paths, plan.quality
+                self.title,
+                content,
+                bars,
+                around.regimes,
+                scores,
+                signals,
+                forward,
+                verdicts,
+                backtests,
+                paths,
+                plan.quality,
+                alerts,
+                features,
             )
         )
 

@@ -64,7 +64,7 @@ def test_equal_rows_are_one_label():
     ],
 )
 def test_what_is_no_label_is_refused_in_a_sentence_with_its_file(tmp_path, text, said):
-    with pytest.raises(fs.DataError, match="events.csv: .*; ") as error:
+    with pytest.raises(fs.DataError, match=r"events\.csv: .*; ") as error:
         fs.read_labels(written(tmp_path, text))
     assert said in str(error.value)
 
@@ -73,9 +73,9 @@ def test_labels_outside_the_data_or_of_another_symbol_are_refused(tmp_path):
     labels = fs.read_labels(written(tmp_path, EVENTS))
     start, end = np.datetime64("2024-01-05T17"), np.datetime64("2024-01-06T01")
     labels.check_fit(["A", "B"], start, end)
-    with pytest.raises(fs.DataError, match="labels name B, the data have A; .*labels.select"):
+    with pytest.raises(fs.DataError, match=r"labels name B, the data have A; .*labels\.select"):
         labels.check_fit(["A"], start, end)
-    with pytest.raises(fs.DataError, match="got 1 outside, the first of A at 2024-01-05T12.*labels.between"):
+    with pytest.raises(fs.DataError, match=r"got 1 outside, the first of A at 2024-01-05T12.*labels\.between"):
         labels.check_fit(["A", "B"], np.datetime64("2024-01-05T18"), end)
     assert labels.between(end="2024-01-06").symbols == ("A",)
     assert labels.select(["B"]).kinds == ("crash",)

@@ -65,8 +65,8 @@ def detect(
 ) -> Detection:
     """Match the alerts of every detector with the labels.
 
-    All detectors are measured on the same rows, those on which any of them decided: a detector without a score for an event misses it.
-    Rows that an analyst was unsure about do not count. A false alarm silences further ones of its symbol for ``cooldown``.
+    All detectors are measured on the same rows, those on which any of them decided: a detector without a score for an event misses
+    it. Rows that an analyst was unsure about do not count. A false alarm silences further ones of its symbol for ``cooldown``.
     """
     if labels is None:
         return Detection()
