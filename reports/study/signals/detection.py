@@ -9,17 +9,31 @@ from foreshock.reports.study.order import detectors_by_verdict
 from foreshock.reports.study.tables import DETECTOR_ROLES
 from foreshock.reports.study.tables import detection_table as earlier_table
 
+
+
+def _share(value: float | None) -> str:
+    return fmt.percent(value, 0)
+
+
+def _delay(value: float | None) -> str:
+    """Seconds in the largest unit of which there is one."""
+    if value is None or not fmt.known(value):
+        return fmt.DASH
+    unit, size = next((one for one in (("d", 86_400), ("h", 3_600), ("min", 60)) if abs(value) >= one[1]), ("s", 1))
+    return f"{fmt.number(value / size)}{fmt.UNIT_SPACE}{unit}"
+
+
 # Key, label, and how its values are written.
 METRICS = (
-    ("recall", "Recall", fmt.percent),
+    ("recall", "Recall", _share),
     ("precision", "Precision", fmt.percent),
     ("f1", "F1", fmt.ratio),
-    ("median_delay_s", "Delay", fmt.seconds),
+    ("median_delay_s", "Delay", _delay),
     ("false_per_day", "False alarms", fmt.ratio),
     ("auc_pr", "AUC-PR", fmt.ratio),
     ("vus_pr", "VUS-PR", fmt.ratio),
 )
-BELOW = {"median_delay_s": "median, 95 % interval", "false_per_day": "a day and symbol, 95 % interval"}
+BELOW = {"median_delay_s": "median", "false_per_day": "a day"}
 COMPARED = {"recall": "Recall", "precision": "Precision", "f1": "F1", "auc_pr": "AUC-PR", "vus_pr": "VUS-PR"}
 
 
@@ -51,14 +65,13 @@ def detection_table(results: Mapping[str, Any]) -> Table | None:
         cells = [header(name, DETECTOR_ROLES[results["detectors"][name]["role"]])]
         for key, _, write in METRICS:
             chance = found.get(f"{key}_chance")
-            beside = f"chance {write(chance)}" if fmt.known(chance) else ""
-            shown = fmt.interval(found.get(f"{key}_ci"), write)
-            cells.append(cell(found.get(key), write, f"{shown}, {beside}" if beside and shown != fmt.DASH else shown))
+            beside = f"; {write(chance)}" if fmt.known(chance) else ""
+            cells.append(cell(found.get(key), write, fmt.interval(found.get(f"{key}_ci"), write) + beside))
         cells += [cell(found.get("n_caught"), fmt.count, f"of {fmt.count(found.get('n_events'))}")]
         rows.append([*cells, cell(found.get("n_false"), fmt.count)])
     columns = [
         Column("Detector", kind="text"),
-        *(Column(label, BELOW.get(key, "95 % interval")) for key, label, _ in METRICS),
+        *(Column(label, BELOW.get(key, "")) for key, label, _ in METRICS),
         Column("n caught", "of events"),
         Column("n false"),
     ]
@@ -87,7 +100,7 @@ def kinds_table(results: Mapping[str, Any]) -> Table | None:
 
 
 def said_table(results: Mapping[str, Any]) -> Table | None:
-    """What an analyst said about the alerts of each detector; None if nothing was said."""
+    """How many alerts of each detector a label calls true, false or unsure; None if all labels are true."""
     found = {
         name: results["detectors"][name]["detection"]["alerts_said"]
         for name in detectors_by_verdict(results)
@@ -108,7 +121,7 @@ def said_table(results: Mapping[str, Any]) -> Table | None:
         *(Column(words(key), "alerts") for key in ("true", "false", "unsure")),
         Column("Share true", "of those decided, 95 % interval"),
     ]
-    return Table("detection-said", "What an analyst said about the alerts", columns, rows)
+    return Table("detection-said", "Alerts that lie in a label, by what it says", columns, rows)
 
 
 def pairs_table(results: Mapping[str, Any]) -> Table | None:
