@@ -51,7 +51,7 @@ class Detector(ShownParameters, BaseEstimator):
     Scores(BTC/USDT, 300 rows of 1h, 2022-01-01 to 2022-01-13, 99.7% scored)
     """
 
-    name: ClassVar[str]
+    name: str
     learned: ClassVar[tuple[str, ...]] = ()
     # Largest relative change of a score when later rows are deleted: 0 unless the detector uses BLAS or a network.
     tolerance: ClassVar[float] = 0.0
@@ -183,6 +183,10 @@ class Detector(ShownParameters, BaseEstimator):
     def _check_fitted(self) -> None:
         if not all(hasattr(self, name) for name in self.learned):
             raise ConfigError(f"{self.name} is not fitted; call fit(features) first")
+
+    def described(self) -> dict[str, Any]:
+        """Name and parameters, as results show them."""
+        return {"name": self.name, **self.get_params()}
 
     def state(self) -> dict[str, Any]:
         """The learned attributes by name: arrays, numbers, strings, and tuples and dicts of them."""

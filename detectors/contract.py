@@ -19,6 +19,7 @@ from foreshock.detectors.base import Detector, read_saved
 from foreshock.detectors.registry import DETECTORS, restored
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
+from foreshock.engine.out_of_sample.lookback import lookback_of, measure_lookback, with_lookback
 from foreshock.engine.scores import Scores
 
 # BLAS may round the score of a row differently when the history starts at the row's lookback than inside a longer history.
@@ -70,9 +71,14 @@ def check_detector(detector: Detector, features: Features | None = None) -> None
     # NumPy's order of summation, and so its rounding, depends on the memory layout; the copy has the same layout every time.
     features = _copied(ohlcv_features(random_bars(1_400, 3, seed=11)) if features is None else features)
     _check_class(detector)
+    if getattr(detector, "from_table", False):
+        raise ConfigError(f"{detector.name} has scores from a table, which nobody can check; check the detector that made them")
     n_train = features.n_rows * 4 // 7
     fresh = _cloned(detector)
     fitted = _fitted(fresh, features, n_train)
+    if getattr(detector, "own", False):
+        # An adapter claims no look-back of its own: it is measured.
+        fitted = with_lookback(fitted, measure_lookback(fitted, features, slice(n_train, features.n_rows)))
     scores = _scored(fitted, features)
     _check_scores(fitted, scores, n_train)
     _check_again(detector, fitted, features, n_train, scores)
@@ -98,7 +104,7 @@ def _check_class(detector: Detector) -> None:
 
 
 def _lookback(fitted: Detector) -> int:
-    lookback = called(fitted.name, "lookback", lambda: fitted.lookback)
+    lookback = called(fitted.name, "lookback", lambda: lookback_of(fitted))
     if not isinstance(lookback, Integral) or isinstance(lookback, bool) or lookback < 0:
         raise ConfigError(f"lookback of {fitted.name} must be a whole number of rows, 0 or more, got {shown(lookback)}")
     return int(lookback)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -94,7 +95,7 @@ class PyODDetector(PooledDetector):
             model.fit(rows)
             # A model that cannot score a single row may divide by zero; its result is checked below.
             with np.errstate(all="ignore"):
-                alone, again = _one_by_one(model, probes), _one_by_one(model, probes)
+                alone, again = (one_by_one(model.decision_function, probes) for _ in range(2))
             together = model.decision_function(probes)
         except (ValueError, TypeError, IndexError) as error:
             raise ConfigError(f"{self.name} cannot learn from these rows and score others one by one: {error}") from error
@@ -108,15 +109,16 @@ class PyODDetector(PooledDetector):
         if not model["alone"]:
             return np.asarray(model["model"].decision_function(rows), dtype=np.float64).ravel()
         if self.name in TAILS:
-            return _tails(model["model"].X_train, rows, self.name)
-        return _one_by_one(model["model"], rows)
+            return tails(model["model"].X_train, rows, self.name)
+        return one_by_one(model["model"].decision_function, rows)
 
 
-def _one_by_one(model: Any, rows: np.ndarray) -> np.ndarray:
-    return np.array([np.ravel(model.decision_function(row[None]))[0] for row in rows], dtype=np.float64)
+def one_by_one(score: Callable[[np.ndarray], Any], rows: np.ndarray) -> np.ndarray:
+    """Scores of rows, each of them scored alone."""
+    return np.array([np.ravel(score(row[None]))[0] for row in rows], dtype=np.float64)
 
 
-def _tails(train: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
+def tails(train: np.ndarray, rows: np.ndarray, name: str) -> np.ndarray:
     """The ECOD or COPOD score of each row when it is scored alone, together with the training rows.
 
     L and R are minus the logarithms of the two empirical tail probabilities of a feature, counting the row itself. S is the one

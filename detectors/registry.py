@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,35 @@ class _Detectors(Registry):
 
             return pyod_class(name)
         return super().find(name, folder)
+
+    def make(self, name: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Any:
+        """As ``Registry.make``; ``"mine.py:Name"`` may also be a model or its class, a torch module, a function, or a table."""
+        found = self._foreign(name, folder)
+        if found is None:
+            return super().make(name, params, folder)
+        from foreshock.detectors.own.adapt import made
+
+        return made(found, name, dict(params), self._label(name))
+
+    def check_entry(
+        self, name: str, params: Mapping[str, Any], folder: str | Path | None = None, where: Callable[[str], str] | None = None
+    ) -> None:
+        if self._foreign(name, folder) is None:
+            super().check_entry(name, params, folder, where)
+        else:
+            self.make(name, params, folder)
+
+    def _foreign(self, name: str, folder: str | Path | None) -> Any:
+        """The object behind a name if it is not a class of detectors, else None."""
+        if not isinstance(name, str) or name.startswith(PYOD) or name in self.table:
+            return None
+        found = self.thing(name, folder)
+        return None if isinstance(found, type) and self.accepts(found) else found
+
+    def _label(self, name: str) -> str | None:
+        """A label of an object of a file or module: the name by which it stands there; a class has its own."""
+        label = name.rpartition(":")[2]
+        return label if label.isidentifier() and not label[:1].isupper() else None
 
 
 DETECTORS = _Detectors(
@@ -177,21 +207,53 @@ def make_detector(name: str, **params: Any) -> Detector:
     return DETECTORS.make(name, params)
 
 
-def as_detector(entry: str | Detector) -> Detector:
-    """The detector itself, or a new one if ``entry`` is a name.
+def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
+    """Whatever detects, as a detector: a name, a detector, or a thing of your own.
+
+    Parameters
+    ----------
+    entry : object
+        A name, as ``make_detector`` takes it; a ``Detector``, which is returned as it is; a model with ``fit`` and
+        ``score_samples`` or ``decision_function``, such as those of scikit-learn and PyOD; a torch module that rebuilds rows, which
+        is trained for each fold; a function from a DataFrame of one symbol, indexed by time, to a score for each row; or a table,
+        or the path of a CSV, Parquet or Feather file, of scores: see ``PrecomputedScores``.
+    name : str, optional
+        Name of a thing of your own; by default that of its class, function or file.
+    **params
+        Of a name, its parameters; of a function, further keywords; of a model ``pool``, ``max_rows`` and ``seed``; of a module
+        also ``epochs``, ``batch_size`` and ``learning_rate``.
+
+    Returns
+    -------
+    Detector
+        ``fs.Study``, ``fs.validate`` and the like call this for each of their detectors.
 
     Raises
     ------
     ConfigError
-        If ``entry`` is neither a name nor a detector.
+        If ``entry`` is none of these.
+
+    Examples
+    --------
+    >>> import foreshock as fs
+    >>> from sklearn.svm import OneClassSVM
+    >>> fs.as_detector("zscore", window=24), fs.as_detector(OneClassSVM(nu=0.1), "svm").name
+    (ZScore(window=24), 'svm')
+    >>> fs.as_detector(lambda frame: frame["range"], "wide").name
+    'wide'
     """
-    if isinstance(entry, str):
-        return make_detector(entry)
-    if isinstance(entry, type) or not _is_detector(type(entry)):
-        raise ConfigError(
-            f"a detector must be a name or a Detector, got {shown(entry)}; such as 'zscore' or fs.make_detector('zscore')"
-        )
-    return entry
+    from foreshock.detectors.own.adapt import FILES, adapted
+
+    path = isinstance(entry, Path) or (isinstance(entry, str) and entry.lower().endswith(FILES))
+    if isinstance(entry, str) and not path:
+        if name is not None:
+            raise ConfigError(f"{shown(entry)} has its name already; to call it {shown(name)} in a study, pass a dict of labels")
+        return make_detector(entry, **params)
+    if not isinstance(entry, type) and _is_detector(type(entry)):
+        if params or name is not None:
+            raise ConfigError(f"{shown(entry)} is a detector and is taken as it is; leave the other arguments out")
+        return entry
+    return adapted(entry, name, **params)
 
 
 def load_detector(path: str | Path) -> Detector:

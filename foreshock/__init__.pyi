@@ -52,6 +52,8 @@ from .detectors.neural.scenarios.model import Scenarios as Scenarios
 from .detectors.neural.scenarios.model import generate_scenarios as generate_scenarios
 from .detectors.neural.scenarios.vae import ConditionalVAEScenarios as ConditionalVAEScenarios
 from .detectors.neural.scenarios.vae import VAEScenarios as VAEScenarios
+from .detectors.own import PrecomputedScores as PrecomputedScores
+from .detectors.registry import as_detector as as_detector
 from .detectors.registry import load_detector as load_detector
 from .detectors.registry import make_detector as make_detector
 from .detectors.registry import register_detector as register_detector
@@ -184,6 +186,8 @@ from .strategies.registry import strategy_names as strategy_names
 from .strategies.volatility_target import VolatilityTarget as VolatilityTarget
 from .study.config import StudyConfig as StudyConfig
 from .study.config import load_study as load_study
+from .study.files.load import SavedResult as SavedResult
+from .study.files.load import load_result as load_result
 from .study.replication.sealed import open_sealed as open_sealed
 from .study.result import StudyResult as StudyResult
 from .study.study import Study as Study

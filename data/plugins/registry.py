@@ -122,6 +122,10 @@ class Registry:
         ConfigError
             If there is no such name, file, module or class, the class is not of this kind, or its module raises an error.
         """
+        return self._checked(name, self.thing(name, folder))
+
+    def thing(self, name: str, folder: str | Path | None = None) -> Any:
+        """The object behind a name, of whatever kind it is; see ``find``."""
         if not isinstance(name, str):
             raise ConfigError(f"the name of a {self.kind} must be a text, got {shown(name)}")
         self.check(name)
@@ -139,7 +143,13 @@ class Registry:
         if not hasattr(found, attribute):
             there = [key for key, value in vars(found).items() if self.accepts(value) and value.__module__ == found.__name__]
             raise ConfigError(f"{one_line(module, 80)} has no class {shown(attribute)}; {self.kind}s in it: {few(there) or 'none'}")
-        return self._checked(name, getattr(found, attribute))
+        return getattr(found, attribute)
+
+    def check_entry(
+        self, name: str, params: Mapping[str, Any], folder: str | Path | None = None, where: Callable[[str], str] | None = None
+    ) -> None:
+        """Refuse what ``make`` would refuse, before anything is made."""
+        self.check_parameters(name, self.find(name, folder), params, where)
 
     def make(self, name: str, params: Mapping[str, Any], folder: str | Path | None = None) -> Any:
         """An object of the class behind a name, with checked parameters; see ``find``.

@@ -172,9 +172,9 @@ def audit(
             found = _named(compute(history))
             for name, values in full.items():
                 stop = cut + (what == "corrupted" and name in at_open)
-                difference = _difference(values[:stop], found[name][:stop])
-                worst[name] = max(worst[name], difference)
-                if difference > allowed[name]:
+                gap = difference(values[:stop], found[name][:stop])
+                worst[name] = max(worst[name], gap)
+                if gap > allowed[name]:
                     leaks.setdefault(name, f"rows from {cut} on {what}")
         if on_cut is not None:
             on_cut()
@@ -199,7 +199,8 @@ def corrupt_from(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
     return replace(bars, **changed)
 
 
-def _difference(expected: np.ndarray, found: np.ndarray) -> float:
+def difference(expected: np.ndarray, found: np.ndarray) -> float:
+    """Largest relative difference between two arrays; infinity if shapes differ, or a value became known or unknown."""
     if expected.shape != found.shape:
         return float("inf")
     if expected.dtype.kind != "f":

@@ -12,6 +12,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.combinatorial import CombinatorialSplits
+from foreshock.engine.out_of_sample.lookback import carried, knowing_lookback, lookback_of
 from foreshock.engine.out_of_sample.walk_forward import FitsAndScores, score_block
 from foreshock.engine.scores import Scores
 
@@ -70,7 +71,9 @@ def combinatorial_scores(
     from sklearn.base import clone
 
     check_whole("label_bars", label_bars, 0)
-    splits = replace(splits, purge=splits.purge + label_bars + detector.lookback)
+    half = features.n_rows // 2
+    detector = knowing_lookback(detector, features, lambda: (slice(0, half), slice(half, features.n_rows)))
+    splits = replace(splits, purge=splits.purge + label_bars + lookback_of(detector))
     tested = []
     for fold in splits.folds(features.n_rows, features.interval):
         known = np.zeros(features.n_rows, dtype=bool)
@@ -78,7 +81,7 @@ def combinatorial_scores(
         visible = replace(features, values=np.where(known[:, None, None], features.values, np.nan))
         # scikit-learn's clone is not typed for a protocol.
         fresh: FitsAndScores = clone(detector)  # pyright: ignore[reportAssignmentType, reportArgumentType]
-        fitted = fresh.fit(visible)
+        fitted = carried(fresh, detector).fit(visible)
         values = np.full((features.n_rows, len(features.symbols)), np.nan)
         for block in fold.test:
             values[block] = score_block(fitted, features, block)

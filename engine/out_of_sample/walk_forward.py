@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 
@@ -13,22 +13,12 @@ from foreshock.data.checks import check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import shown
 from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.lookback import FitsAndScores, carried, knowing_lookback, lookback_of, past_of
 from foreshock.engine.out_of_sample.splits import Fold, WalkForward
 from foreshock.engine.scores import FoldScores, Scores
 
 # Largest number of folds that are fitted together: each holds its training windows in memory.
 TOGETHER = 10
-
-
-class FitsAndScores(Protocol):
-    """The interface of a detector that the engine uses."""
-
-    @property
-    def lookback(self) -> int: ...
-
-    def fit(self, features: Features) -> Self: ...
-
-    def score(self, features: Features) -> Scores: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ class FittedFolds:
 
 def score_block(detector: FitsAndScores, features: Features, rows: slice) -> np.ndarray:
     """Scores of a slice of rows, (n_rows, n_symbols); the detector also sees the rows of its lookback before them."""
-    first = max(rows.start - detector.lookback, 0)
+    first = rows.start - past_of(detector, rows.start)
     return detector.score(features.rows(slice(first, rows.stop))).values[rows.start - first :]
 
 
@@ -70,6 +60,9 @@ def walk_forward(
     on_fold: Callable[[], None] | None = None,
 ) -> Scores:
     """Out-of-sample scores of a detector that is refitted before each test block.
+
+    The look-back of a detector that is not foreshock's own is measured, whatever it claims: scores with a longer past must not
+    differ. The longer of both is used.
 
     Parameters
     ----------
@@ -147,7 +140,12 @@ def fit_walk_forward(
         )
     check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
     check_type("splits", splits, WalkForward, 'pass fs.WalkForward(train="120D", test="60D")')
-    wanted = splits.folds(features.n_rows, features.interval, purge=label_bars + detector.lookback, origin=features.start_row)
+    check_rows = getattr(detector, "check_rows", None)
+    if check_rows is not None:
+        check_rows(features)
+    detector = knowing_lookback(detector, features, lambda: first_blocks(detector, features, splits, label_bars))
+    purge = label_bars + lookback_of(detector)
+    wanted = splits.folds(features.n_rows, features.interval, purge=purge, origin=features.start_row)
     for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
         began = perf_counter()
         values[fold.test] = score_block(fitted, features, fold.test)
@@ -164,6 +162,13 @@ def fit_walk_forward(
         )
     scores = Scores(features.time, features.symbols, values, features.interval, tuple(folds))
     return scores, FittedFolds(tuple(detectors), scores.folds)
+
+
+def first_blocks(detector: Any, features: Features, splits: WalkForward, label_bars: int) -> tuple[slice, slice]:
+    """The first training window and the first test block of a detector, by the look-back that is known of it."""
+    purge = label_bars + lookback_of(detector)
+    fold = splits.folds(features.n_rows, features.interval, purge, features.start_row)[0]
+    return fold.train, fold.test
 
 
 def _fitted(detector: Any, features: Features, folds: Sequence[Fold]) -> Iterator[tuple[FitsAndScores, float]]:
@@ -185,7 +190,7 @@ def _fitted(detector: Any, features: Features, folds: Sequence[Fold]) -> Iterato
             continue
         for part in parts:
             began = perf_counter()
-            fresh: Any = clone(detector)
+            fresh = carried(clone(detector), detector)
             warm = getattr(detector, "warm_start", False) and previous is not None
             previous = fresh.fit(part, initial=previous) if warm else fresh.fit(part)
             yield previous, perf_counter() - began

@@ -251,6 +251,10 @@ def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
 def _finish(result: StudyResult, out: Path, command: str) -> None:
     folder = result.save(out, command)
     _print_summary(result)
+    from foreshock.reports.study.own import gate_sentences, leak_sentences
+
+    for sentence in (*leak_sentences(result.results), *gate_sentences(result.results)):
+        typer.echo(printable(sentence))
     if result.results.get("sealed"):
         from foreshock.reports.study.sealed import sealed_sentences
 

@@ -97,15 +97,6 @@ class LabelsConfig(_Section):
     path: str
 
 
-class DetectorConfig(BaseModel):
-    """A detector by name, its parameters as further keys, and a label if a name is used twice."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-    name: str
-    label: str | None = None
-
-
 class SplitsConfig(_Section):
     train: Span = WalkForward.train
     test: Span = WalkForward.test
@@ -184,6 +175,28 @@ ThresholdConfig = Annotated[
     | Annotated[UserThresholdConfig, Tag(OTHER_KIND)],
     Discriminator(_kind),
 ]
+
+
+class DetectorConfig(BaseModel):
+    """A detector by name, or a file of scores, with its parameters as further keys; and a label and a threshold of its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    name: str | None = None
+    # A CSV, Parquet or Feather file, relative to the study file.
+    scores: str | None = None
+    label: str | None = None
+    threshold: ThresholdConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.name is None) == (self.scores is None):
+            raise ConfigError('it needs a name or scores, and not both; such as { name = "zscore" } or { scores = "s.csv" }')
+        if self.scores is not None and self.model_extra:
+            raise ConfigError(f"scores take no parameters, got {few(list(self.model_extra))}; remove them")
+        return self
+
+
 _THRESHOLDS: dict[str, type[_Threshold]] = {
     "rolling_quantile": RollingQuantileConfig,
     "train_quantile": TrainQuantileConfig,
@@ -271,13 +284,14 @@ class StudyConfig(Shown, _Section):
     @property
     def files(self) -> list[str]:
         """The ``.py`` files that the study names; loading it runs their code."""
-        named = [entry if isinstance(entry, str) else entry.name for entry in [*self.detectors, *self.controls]]
-        named.append(self.threshold.kind)
+        named = [entry if isinstance(entry, str) else entry.name or "" for entry in [*self.detectors, *self.controls]]
+        rules = [self.threshold, *(entry.threshold for entry in self.detectors if isinstance(entry, DetectorConfig))]
+        named += [rule.kind for rule in rules if rule is not None]
         return list(dict.fromkeys(place for name in named if (place := name.rpartition(":")[0]).endswith(".py")))
 
     def _facts(self) -> Iterator[str]:
         yield shown(self.title, 40)
-        yield few([entry if isinstance(entry, str) else entry.label or entry.name for entry in self.detectors], 4)
+        yield few([entry if isinstance(entry, str) else entry.label or entry.name or entry.scores for entry in self.detectors], 4)
         yield f"at {few(self.horizons, 4)}"
 
 
@@ -338,18 +352,24 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
         for i, entry in enumerate(entries):
             wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
             # A registered name without parameters needs no check, so that networks are not imported here.
-            if wanted.model_extra or wanted.name not in DETECTORS.table:
+            if wanted.name is not None and (wanted.model_extra or wanted.name not in DETECTORS.table):
                 _check(DETECTORS, source, f"{key}.{i}", wanted.name, wanted.model_extra or {}, config.folder)
-    if isinstance(config.threshold, UserThresholdConfig):
-        _check(THRESHOLDS, source, "threshold", config.threshold.kind, config.threshold.model_extra or {}, config.folder)
+            if key == "controls" and wanted.threshold is not None:
+                raise ConfigError(f"{source}: key 'controls.{i}.threshold': controls alert by the rule of the study; remove it")
+            _check_rule(wanted.threshold, source, f"{key}.{i}.threshold", config.folder)
+    _check_rule(config.threshold, source, "threshold", config.folder)
     return config
+
+
+def _check_rule(rule: _Threshold | None, source: str, key: str, folder: Path) -> None:
+    if isinstance(rule, UserThresholdConfig):
+        _check(THRESHOLDS, source, key, rule.kind, rule.model_extra or {}, folder)
 
 
 def _check(registry: Registry, source: str, key: str, name: str, params: dict[str, Any], folder: Path) -> None:
     """Refuse an unknown name, unknown parameters, and parameters of the wrong type."""
     try:
-        cls = registry.find(name, folder)
-        registry.check_parameters(name, cls, params)
+        registry.check_entry(name, params, folder)
     except ConfigError as error:
         raise ConfigError(f"{source}: key {shown(key)}: {error}") from error
 
@@ -368,7 +388,9 @@ def _explain(error: ValidationError) -> str:
     problems = [found for found in error.errors() if not (found["type"] == "string_type" and isinstance(found["input"], dict))]
     problem = min(problems or error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     loc = [str(part) for part in problem["loc"]]
-    kind = loc.pop(1) if loc[0] == "threshold" and len(loc) > 1 else None
+    # The kind of a threshold stands after its key, and the user did not write it there.
+    at = loc.index("threshold") + 1 if "threshold" in loc else len(loc)
+    kind = loc.pop(at) if at < len(loc) else None
     # pydantic adds the branch of the union (string or table) to the location; the user did not write it.
     where = ".".join(part for part in loc if part not in ("str", "float", "DetectorConfig"))
     if problem["type"] == "extra_forbidden":

@@ -52,16 +52,20 @@ def study_content(
     setting: Judging,
     detection: Detection,
     features: Features,
+    told: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The sections of results.json, in their order."""
+    """The sections of results.json, in their order; ``told`` has the threshold and the gate of each detector."""
     backtests, regimes = traded.backtests, around.regimes
     return {
         "version": SCHEMA_VERSION,
         "config": config,
         "data": data_section(bars, setting.first),
         "detectors": {
-            label: detector_section(detector, scores[label], signals[label], judged, label)
-            | ({"detection": detection.detectors[label]} if label in detection.detectors else {})
+            label: {
+                **detector_section(detector, scores[label], signals[label], judged, label),
+                **gated(told[label]),
+                **({"detection": detection.detectors[label]} if label in detection.detectors else {}),
+            }
             for label, detector in detectors.items()
         },
         **({"labels": detection.labels, "detection_pairs": detection.pairs} if detection.labels else {}),
@@ -125,6 +129,12 @@ def detector_section(detector: Detector, scores: Scores, signals: Signals, judge
         "fit_seconds": sum(fold.fit_seconds for fold in scores.folds),
         "score_seconds": sum(fold.score_seconds for fold in scores.folds),
     }
+
+
+def gated(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Threshold of a detector and, unless it is foreshock's own, what the causality gate found."""
+    gate = told["gate"]
+    return {"threshold": told["threshold"], **({"gate": asdict(gate)} if gate is not None else {})}
 
 
 def _horizon(

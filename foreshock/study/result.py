@@ -22,13 +22,13 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
-from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.verdict import Verdict
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
-from foreshock.strategies.identity import RANDOM, STRATEGY
+from foreshock.strategies.identity import RANDOM
 from foreshock.study.files.alerts import write_alerts
 from foreshock.study.files.rows import write_rows
+from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:
@@ -120,51 +120,11 @@ class StudyResult(Shown):
         ``print(result)`` shows the short summary.
         """
         check_switch("short", short)
-        table = self._summary()
-        if not short:
-            return table
-        table = table.rename(columns={"n_events": "alerts", "expected_ratio": "beyond"})
-        return table[["verdict", "horizon", "alerts", "beyond", "q", "avoidance_return", "luck_below"]]
+        return summary_table(self.results, short)
 
     def to_frame(self) -> pd.DataFrame:
         """``summary()``: one row a detector, by ``detector``."""
         return self.summary()
-
-    def _summary(self) -> pd.DataFrame:
-        rows, acting = [], self._acting()
-        for label, verdict in self.verdicts.items():
-            entry = self.results["detectors"][label]
-            moves = entry["forward"][verdict.horizon]
-            first, second = (entry["rungs"].get(rung, {}).get(verdict.horizon, {}) for rung in RUNGS)
-            low, high = moves["expected_ci"]
-            rows.append(
-                {
-                    "detector": label,
-                    "verdict": verdict.label,
-                    "horizon": verdict.horizon,
-                    "n_events": moves["n_events"],
-                    "abs_move_ratio": moves["abs_move_ratio"],
-                    "matched_ratio": moves["matched_ratio"],
-                    "ci_low": moves["ci"][0],
-                    "ci_high": moves["ci"][1],
-                    "expected_ratio": moves["expected_ratio"],
-                    "expected_low": low,
-                    "expected_high": high,
-                    "volume_ratio": second.get("ratio"),
-                    "detectable": first.get("detectable"),
-                    "q": moves["q"],
-                    "alert_rate": entry["alert_rate"]["realised"],
-                    "luck_below": self.results["random_draws"][acting[label]]["percentile"],
-                    "avoidance_return": self.results["backtests"][acting[label]]["total_return"],
-                }
-            )
-        table = pd.DataFrame(rows).set_index("detector")
-        numbers = table.columns.drop(["verdict", "horizon", "n_events"])
-        return table.astype(dict.fromkeys(numbers, float))
-
-    def _acting(self) -> dict[str, str]:
-        """Name of the strategy under test that acts on each detector."""
-        return {entry["detector"]: name for name, entry in self.results["backtests"].items() if entry["role"] == STRATEGY}
 
     @property
     def equity(self) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import FittedFolds, fit_walk_forward
 from foreshock.engine.scores import Scores
@@ -109,7 +110,7 @@ def _scored(
     train_scores: bool,
     on_fold: Callable[[], None] | None = None,
 ) -> Scored | ConfigError:
-    label_bars = purge - detector.lookback
+    label_bars = purge - lookback_of(detector)
     with threadpool_limits(limits=1):
         try:
             return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)

@@ -19,9 +19,9 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.base import Detector
-from foreshock.detectors.registry import DETECTORS, as_detector, make_detector
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
 from foreshock.engine.out_of_sample.causality import Audit
+from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
@@ -36,12 +36,15 @@ from foreshock.progress import progress_bar
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.study.audit import Pipeline
-from foreshock.study.config import MIN_BOOTSTRAP, DetectorConfig, StudyConfig
+from foreshock.study.config import MIN_BOOTSTRAP, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.files.alerts import alerts_table
 from foreshock.study.judge import judge
+from foreshock.study.own.entries import adapted_entries, built, built_thresholds, check_thresholds, labelled
+from foreshock.study.own.gate import Gate, prepared
+from foreshock.study.own.rules import Rules
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
@@ -64,8 +67,8 @@ class Study(Shown):
     bars : Bars
         The history; it is cleaned first, and the result says what was set to unknown.
     detectors : sequence of str or Detector, or dict of label to either
-        Names (see ``fs.detectors()``) or detectors with parameters of their own. The baselines ``random`` and
-        ``volatility_only`` are added, so that every table shows them.
+        Names (see ``fs.detectors()``), detectors, or things of your own; see ``fs.as_detector``. Whatever is not foreshock's goes
+        through a short causality gate, and its look-back is measured. The baselines ``random`` and ``volatility_only`` are added.
     splits : WalkForward
         Lengths of training and test blocks; by default a year and 90 days.
     threshold : Threshold
@@ -110,6 +113,9 @@ class Study(Shown):
     labels : Labels, optional
         Events that are known to have happened, and what an analyst said about alerts; see ``fs.read_labels``. Every detector is
         measured by how well it finds them.
+    thresholds : dict of str to Threshold, optional
+        Rules of single detectors, by label, in place of ``threshold``. Where ``threshold`` aims at no rate, as ``fs.Fixed`` does,
+        the baselines alert by a rolling quantile, as often as the detectors.
 
     Raises
     ------
@@ -150,6 +156,7 @@ class Study(Shown):
     controls: Sequence[str | Detector] | Mapping[str, str | Detector] = ()
     sealed: float | str | None = None
     labels: Labels | None = None
+    thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -167,6 +174,9 @@ class Study(Shown):
             if isinstance(getattr(self, name), str) or not isinstance(getattr(self, name), Sequence | Mapping):
                 raise ConfigError(f"{name} must be a list, got {shown(getattr(self, name))}; put it in brackets")
         check_controls(self.controls)
+        # Once: a table of scores may be large.
+        for name in ("detectors", "controls"):
+            object.__setattr__(self, name, adapted_entries(getattr(self, name)))
         check_horizons(self.horizons)
         if not isinstance(self.bars, Bars):
             raise ConfigError(f"bars must be Bars, got {shown(self.bars)}; read a file with fs.read_bars")
@@ -179,6 +189,8 @@ class Study(Shown):
             check_type("labels", self.labels, Labels, "read a file with fs.read_labels")
             self.labels.check_fit(self.bars.symbols, self.bars.time[0], self.bars.time[-1] + self.bars.interval)
         check_threshold(self.threshold)
+        if self.thresholds != {}:
+            check_thresholds(self.thresholds, list(self.labelled_detectors()))
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
         check_surrogates(self.n_surrogates)
@@ -191,7 +203,7 @@ class Study(Shown):
         check_type("config", config, StudyConfig, "read one with fs.load_study")
         return cls(
             bars,
-            _built("detectors", config.detectors, config),
+            built("detectors", config.detectors, config),
             WalkForward(**config.splits.model_dump()),
             build_threshold(config.threshold.kind, config.threshold.model_dump(exclude={"kind"}), config.folder),
             config.horizons,
@@ -205,31 +217,15 @@ class Study(Shown):
             surrogate_family=config.surrogates.family,
             seed=config.seed,
             title=config.title,
-            controls=_built("controls", config.controls, config),
+            controls=built("controls", config.controls, config),
             sealed=config.sealed,
             labels=labels_of(config),
+            thresholds=built_thresholds(config),
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
         """Detectors by label, the baselines among them."""
-        if isinstance(self.detectors, Mapping):
-            named = self.detectors.items()
-            labelled = {label: as_detector(entry) for label, entry in named}
-        else:
-            built = [as_detector(entry) for entry in self.detectors]
-            labelled = {detector.name: detector for detector in built}
-            if len(labelled) < len(built):
-                raise ConfigError("two detectors have the same name; pass a dict of label to detector")
-        if not labelled:
-            raise ConfigError("a study needs at least one detector; see fs.detectors()")
-        for label, detector in labelled.items():
-            check_text("label of a detector", label)
-            if not label.strip() or any("\ud800" <= letter <= "\udfff" for letter in label):
-                raise ConfigError(f"the label of a detector must be a text, got {shown(label)}; such as 'short'")
-            # The tables compare every detector with the baselines by these labels.
-            if label in BASELINES and (detector.name != label or detector.role != "baseline"):
-                raise ConfigError(f"the label {label!r} belongs to the baseline of that name; choose another label")
-        return labelled | {name: make_detector(name) for name in BASELINES if name not in labelled}
+        return labelled(self.detectors, BASELINES)
 
     def labelled_controls(self) -> dict[str, Detector]:
         """Negative controls of the user's own by label."""
@@ -238,7 +234,7 @@ class Study(Shown):
     def config(self) -> dict[str, Any]:
         """Every parameter in plain values, for results.json."""
         detectors, controls = (
-            {label: {"name": d.name, **d.get_params()} for label, d in labelled.items()}
+            {label: d.described() for label, d in labelled.items()}
             for labelled in (self.labelled_detectors(), self.labelled_controls())
         )
         return {
@@ -250,6 +246,7 @@ class Study(Shown):
             **({"sealed": self.sealed} if self.sealed is not None else {}),
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
+            **({"thresholds": {label: described(rule) for label, rule in self.thresholds.items()}} if self.thresholds else {}),
             "horizons": list(self.horizons),
             "delay": self.delay,
             "cooldown": self.event_cooldown,
@@ -325,10 +322,10 @@ class Study(Shown):
         with progress_bar(n_steps, progress) as step:
             features = ohlcv_features(bars, self.features)
             step("features")
-            fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, self.threshold.needs_train_scores, step)
+            fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, plan.rules.needs_train_scores, step)
             scores = {label: found for label, (found, _) in fitted.items()}
-            signals = {label: found.signals(self.threshold) for label, found in scores.items()}
-            rescorers = {label: Rescorer(folds.score, self.threshold) for label, (_, folds) in fitted.items()}
+            signals, rules = plan.rules.signals(scores, bars)
+            rescorers = {label: Rescorer(folds.score, rules[label]) for label, (_, folds) in fitted.items()}
             purge = self._purge(plan.detectors | plan.controls)
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
             make = partial(ohlcv_features, features=self.features)
@@ -336,15 +333,13 @@ class Study(Shown):
             around = circumstances(judged, signals, self.splits, setting, step)
             detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
             step("labels")
-            folds, rules = {label: found for label, (_, found) in fitted.items()}, dict.fromkeys(signals, self.threshold)
+            folds = {label: found for label, (_, found) in fitted.items()}
             alerts = alerts_table(judged.table, scores, signals, rules, around.regimes, features, folds)
             step("alerts")
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, self.seed, step)
-        content = plain(
-            study_content(
-                self.config(), bars, plan.detectors, scores, signals, judged, around, traded, setting, detection, features
-            )
-        )
+        told = {label: {"threshold": described(rule), "gate": plan.gates.get(label)} for label, rule in rules.items()}
+        parts = (scores, signals, judged, around, traded, setting, detection, features, told)
+        content = plain(study_content(self.config(), bars, plan.detectors, *parts))
         backtests, paths = traded.backtests, traded.risk_paths
         forward, verdicts = judged.forward, judged.verdicts
         return deflate_study(
@@ -395,26 +390,29 @@ class Study(Shown):
         bars, quality = clean(self.visible)
         for name in ("hold", "rebalance", "event_cooldown"):
             bars_in(getattr(self, name), bars.interval, name.removeprefix("event_"))
-        self._probe_threshold(bars)
+        for rule in (self.threshold, *self.thresholds.values()):
+            _probe_threshold(rule, bars)
         check_moves_fit(bars, self.horizons, self.delay)
+        make = partial(ohlcv_features, features=self.features)
+        detectors, gates = prepared(detectors, make, bars, self.splits, self._label_bars, self.seed)
+        controls, _ = prepared(self.labelled_controls(), make, bars, self.splits, self._label_bars, self.seed)
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)
-        return _Plan(detectors, self.labelled_controls(), bars, quality, purge, len(folds), setting, self._strategies())
+        baselines = [label for label, detector in detectors.items() if detector.role == "baseline"]
+        rules = Rules(self.threshold, self.thresholds, baselines)
+        return _Plan(detectors, controls, bars, quality, purge, len(folds), setting, self._strategies(), rules, gates)
 
     def _strategies(self) -> Strategies:
         return Strategies.of(self.hold, self.exposure, self.rebalance, self.random_draws, self.seed)
 
-    def _probe_threshold(self, bars: Bars) -> None:
-        """Let the threshold refuse its window now, on scores that are nowhere known."""
-        if not self.threshold.needs_train_scores:
-            unknown = np.full((1, bars.n_symbols), np.nan)
-            self.threshold.threshold(Scores(bars.time[:1], bars.symbols, unknown, bars.interval))
-
     def _purge(self, detectors: Mapping[str, Detector]) -> int:
         """Bars between training and test rows: one for all detectors, so that they are judged on the same rows."""
-        longest = max(bars_in(horizon, self.bars.interval, "horizon") for horizon in self.horizons)
-        return longest + self.delay + max(detector.lookback for detector in detectors.values())
+        return self._label_bars + max(lookback_of(detector) for detector in detectors.values())
+
+    @property
+    def _label_bars(self) -> int:
+        return max(bars_in(horizon, self.bars.interval, "horizon") for horizon in self.horizons) + self.delay
 
 
 @dataclass(frozen=True)
@@ -429,17 +427,12 @@ class _Plan:
     n_folds: int
     setting: Judging
     strategies: Strategies
+    rules: Rules
+    gates: dict[str, Gate]
 
 
-def _built(key: str, entries: Sequence[str | DetectorConfig], config: StudyConfig) -> dict[str, Detector]:
-    """Detectors of a list in a study file, by label."""
-    found: dict[str, Detector] = {}
-    for entry in entries:
-        wanted = entry if isinstance(entry, DetectorConfig) else DetectorConfig(name=entry)
-        detector = DETECTORS.make(wanted.name, wanted.model_extra or {}, config.folder)
-        # A class in a file or module goes by its own name, not by its place.
-        label = wanted.label or (detector.name if ":" in wanted.name else wanted.name)
-        if label in found:
-            raise ConfigError(f"key {key!r}: {shown(label)} stands there twice; set a label for one of them")
-        found[label] = detector
-    return found
+def _probe_threshold(rule: Threshold, bars: Bars) -> None:
+    """Let a threshold refuse its window now, on scores that are nowhere known."""
+    if not rule.needs_train_scores:
+        unknown = np.full((1, bars.n_symbols), np.nan)
+        rule.threshold(Scores(bars.time[:1], bars.symbols, unknown, bars.interval))

@@ -20,8 +20,9 @@ from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import as_detector
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.out_of_sample.lookback import knowing_lookback, lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
-from foreshock.engine.out_of_sample.walk_forward import fit_walk_forward
+from foreshock.engine.out_of_sample.walk_forward import first_blocks, fit_walk_forward
 from foreshock.engine.scores import Threshold, check_threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging, check_surrogates
@@ -186,8 +187,12 @@ def validate(
     check_moves_fit(bars, [horizon], delay)
     seen, splits = make(bars), splits or _usual_splits(bars)
     label_bars = bars_in(horizon, bars.interval, "horizon") + delay
+    fitted, *others = (
+        knowing_lookback(one, seen, partial(first_blocks, one, seen, splits, label_bars)) for one in (fitted, *controls.values())
+    )
+    controls = dict(zip(controls, others, strict=True))
     scores, folds = fit_walk_forward(fitted, seen, splits, label_bars=label_bars, train_scores=threshold.needs_train_scores)
-    purge = label_bars + max(one.lookback for one in (fitted, *controls.values()))
+    purge = label_bars + max(lookback_of(one) for one in (fitted, *controls.values()))
     own = control_alerts(controls, seen, splits, purge, threshold)
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)

@@ -32,6 +32,9 @@ from foreshock.reports.study import (
     order as study_order,
 )
 from foreshock.reports.study import (
+    own as own_things,
+)
+from foreshock.reports.study import (
     places as place_tables,
 )
 from foreshock.reports.study import (
@@ -245,6 +248,8 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
         if roles[name] == "baseline" and study_order.is_finding(verdicts[name])
     ]
     sentences += [f"{name}, the truth of the simulated market: {verdicts[name]}." for name in names if roles[name] == "oracle"]
+    # What cannot be trusted comes before what was found.
+    sentences = own_things.leak_sentences(results) + sentences + own_things.gate_sentences(results)
     return sentences + _trading_sentence(results, draws, tested) + _span_sentence(results.get("data") or {})
 
 

@@ -20,6 +20,7 @@ from foreshock.reports.study.order import (
     verdict_kind,
     verdict_rank,
 )
+from foreshock.reports.study.own import threshold_text
 from foreshock.reports.study.rungs import halves
 from foreshock.strategies.identity import RANDOM, STRATEGY
 from foreshock.strategies.luck import RUIN
@@ -306,7 +307,7 @@ def draw_quantiles(drawn: Mapping[str, Any], levels: tuple[float, ...]) -> list[
 
 
 def alert_table(results: Mapping[str, Any]) -> Table:
-    """Realised and nominal alert rate, and running time of each detector."""
+    """Realised and nominal alert rate, threshold and running time of each detector."""
     rows = []
     for name in detectors_by_verdict(results):
         detector = results["detectors"][name]
@@ -319,6 +320,7 @@ def alert_table(results: Mapping[str, Any]) -> Table:
                 *(cell(value, lambda value: fmt.percent(value, 2)) for value in (nominal, realised)),
                 cell(times, fmt.ratio),
                 cell(detector.get("n_alerts"), fmt.count),
+                Cell(threshold_text(detector.get("threshold"))),
                 *(cell(detector.get(key), fmt.seconds) for key in ("fit_seconds", "score_seconds")),
             ]
         )
@@ -328,6 +330,7 @@ def alert_table(results: Mapping[str, Any]) -> Table:
         Column("Realised", "share of bars"),
         Column("Realised / nominal"),
         Column("n alerts"),
+        Column("Threshold", kind="text"),
         Column("Fit"),
         Column("Score"),
     ]

@@ -114,8 +114,8 @@ def open_sealed(study: Study, result: StudyResult, ledger: Ledger | None = None,
     n_folds = len(study.splits.folds(bars.n_bars, bars.interval, plan.purge, bars.start_row))
     with progress_bar(1 + n_folds * len(detectors | plan.controls), progress) as step:
         features = ohlcv_features(bars, study.features)
-        fitted = walk_forward_each(detectors, features, study.splits, plan.purge, rule.needs_train_scores, step)
-        signals = {label: scores.signals(rule) for label, (scores, _) in fitted.items()}
+        fitted = walk_forward_each(detectors, features, study.splits, plan.purge, plan.rules.needs_train_scores, step)
+        signals, _ = plan.rules.signals({label: scores for label, (scores, _) in fitted.items()}, bars)
         controls = control_alerts(plan.controls, features, study.splits, purge, rule, step)
         setting = replace(study._judging(first), forward=True)
         test = RungTable(bars, setting, rule, alert_rate(signals), own_controls=controls).test(signals)

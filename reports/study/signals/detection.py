@@ -10,7 +10,6 @@ from foreshock.reports.study.tables import DETECTOR_ROLES
 from foreshock.reports.study.tables import detection_table as earlier_table
 
 
-
 def _share(value: float | None) -> str:
     return fmt.percent(value, 0)
 

@@ -193,7 +193,7 @@ def test_two_detectors_of_one_name_need_labels():
         ({"hold": "90m"}, "hold must be a whole number of 1h bars"),
         ({"rebalance": "30m"}, "rebalance must be a whole number of 1h bars"),
         ({"cooldown": ""}, "cooldown must be a number and one of the units"),
-        ({"detectors": [None]}, "a detector must be a name or a Detector, got None"),
+        ({"detectors": [None]}, "a detector must be a name, a Detector, .*, got None"),
         ({"cooldown": "5m"}, "cooldown must be a whole number of 1h bars"),
         ({"threshold": fs.RollingQuantile(0.99, "2D")}, "threshold window must hold at least 100 bars"),
         ({"delay": 9_999}, "delay must be shorter than the data"),

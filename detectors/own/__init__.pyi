@@ -1,0 +1,4 @@
+from .adapt import adapted as adapted
+from .estimator import EstimatorDetector as EstimatorDetector
+from .function import FunctionDetector as FunctionDetector
+from .scores import PrecomputedScores as PrecomputedScores
