@@ -17,6 +17,8 @@ from foreshock.engine.thresholds.tail_probability import tail_probability
 from foreshock.engine.validation.moves.forward import MoveTable
 
 N_DRIVERS = 3
+# Columns of text; of a study without alerts they are empty, and look like any other.
+WORDS = ("symbol", "detector", "regime", *(f"driver_{at + 1}" for at in range(N_DRIVERS)))
 
 
 def alerts_table(
@@ -47,7 +49,13 @@ def alerts_table(
         columns |= _largest(added, features.names)
         columns |= {f"move_{name}": moves.signed[rows, cols] for name, (moves, _) in table.entries.items()}
         parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+    return with_words(pd.concat(parts, ignore_index=True))
+
+
+def with_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its text as objects, None where it is not known."""
+    names = [name for name in table.columns if name in WORDS]
+    return table.assign(**{name: table[name].astype(object).where(table[name].notna(), None) for name in names})
 
 
 def drivers(folds: FittedFolds, features: Features, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
@@ -97,7 +105,8 @@ def regime_before(regimes: Regimes) -> np.ndarray:
 
 def write_alerts(alerts: pd.DataFrame, path: str) -> None:
     """Write the table as CSV, its times in ISO 8601 with the zone."""
-    time = (
-        np.datetime_as_string(alerts["time"].to_numpy(dtype="datetime64[us]"), unit="auto", timezone="UTC") if len(alerts) else []
-    )
+    moments = alerts["time"].to_numpy(dtype="datetime64[us]")
+    # One form for all: numpy would write a midnight as a date.
+    unit = "s" if (moments == moments.astype("datetime64[s]")).all() else "us"
+    time = np.datetime_as_string(moments, unit=unit, timezone="UTC") if len(moments) else []
     alerts.assign(time=time).to_csv(path, index=False)

@@ -22,6 +22,7 @@ from foreshock.data.show.shown import few, one_line, shown
 from foreshock.data.system.disk import write_whole
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.verdict import Verdict
+from foreshock.study.files.alerts import with_words
 from foreshock.study.files.rows import PRICES
 from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
@@ -123,15 +124,13 @@ class SavedResult(Shown):
         """``summary()``: one row a detector, by ``detector``."""
         return self.summary()
 
-    def report(self, path: str | Path, command: str = "") -> Path:
+    def report(self, path: str | Path) -> Path:
         """Write the page as it was saved.
 
         Parameters
         ----------
         path : str or Path
             File to write.
-        command : str
-            It is on the page already, and is not used.
         """
         check_path("path", path)
         path = Path(path)
@@ -150,10 +149,10 @@ class SavedResult(Shown):
         """One row for each alert, by detector and time; see ``StudyResult.alerts_frame``."""
         path = self._file("alerts.csv")
         with naming(path):
-            table = pd.read_csv(path, parse_dates=["time"], keep_default_na=False, na_values=[""])
-        # Where no alert was raised, there is no time to tell the column by.
-        time = pd.to_datetime(table["time"], utc=True).dt.tz_convert(None)
-        return table.assign(time=time.astype("datetime64[us]"))
+            # A symbol may be called NA. Only the slower way to read numbers gives back the ones that were written.
+            table = pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
+            time = pd.to_datetime(table["time"], utc=True, format="ISO8601").dt.tz_convert(None).astype("datetime64[us]")
+        return with_words(table.assign(time=time))
 
     def rows_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every bar of every symbol, by time: prices, features, regime, and each detector's score, threshold and alert.
