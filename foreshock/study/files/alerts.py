@@ -11,6 +11,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.errors import ForeshockError
 from foreshock.detectors.clusters.regimes import Regimes
 from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.lookback import past_of
 from foreshock.engine.out_of_sample.walk_forward import FittedFolds
 from foreshock.engine.scores import Scores, Signals, Threshold
 from foreshock.engine.thresholds.tail_probability import tail_probability
@@ -66,7 +67,7 @@ def drivers(folds: FittedFolds, features: Features, rows: np.ndarray, cols: np.n
         explain = getattr(detector, "explain_rows", None)
         if explain is None or not own.any():
             continue
-        first = max(fold.test.start - detector.lookback, 0)
+        first = fold.test.start - past_of(detector, fold.test.start)
         try:
             added[own] = explain(features.rows(slice(first, fold.test.stop)), rows[own] - first, cols[own])
         except ForeshockError:
