@@ -15,6 +15,7 @@ from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted, span_facts, symbols_fact
 from foreshock.data.show.shown import few
+from foreshock.detectors.kept import fit_kept
 from foreshock.detectors.pooled import PooledDetector
 from foreshock.detectors.reconstruction.pca import principal_components
 from foreshock.detectors.scaling import CLIP
@@ -250,8 +251,8 @@ def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: Wal
     return Regimes(features.time, features.symbols, labels, detector.regime_names)
 
 
-def _fitted(detector: KMeansRegime, features: Features) -> KMeansRegime:
-    return detector.fit(features)
+def _fitted(detector: KMeansRegime, features: Features) -> Any:
+    return fit_kept(detector, features)
 
 
 @njit(cache=True)

@@ -10,12 +10,12 @@ from threadpoolctl import threadpool_limits
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
+from foreshock.detectors.kept import keeper_of
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import FittedFolds, fit_walk_forward
 from foreshock.engine.scores import Scores
-from foreshock.study.resume.keeper import keeper_of
 
 Scored = tuple[Scores, FittedFolds]
 Found = TypeVar("Found")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,21 @@ def keeper_of(
     if cache.folder is None or facts is None:
         return None
     return lambda folds: Keeper(cache, detector, features, folds, facts, digests, train_scores)
+
+
+def fit_kept(detector: Detector, features: Features) -> Detector:
+    """The detector, fitted on all rows of the features; or a copy of it that was fitted on them before."""
+    keeper = keeper_of(detector, features, {}, False)
+    if keeper is None:
+        return detector.fit(features)
+    rows = slice(0, features.n_rows)
+    kept = keeper([Fold(rows, rows)])
+    found = kept.fitted(0)
+    if found is None:
+        began = perf_counter()
+        detector.fit(features)
+        return kept.keep_fit(0, detector, perf_counter() - began).whole
+    return found[0].whole
 
 
 def facts_of(detector: Detector) -> dict[str, Any] | None:
