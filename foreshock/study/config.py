@@ -94,7 +94,7 @@ class DataConfig(_Section):
 class LabelsConfig(_Section):
     """Labelled events; ``path`` is relative to the study file."""
 
-    path: str
+    path: str | None = None
 
 
 class SplitsConfig(_Section):
@@ -259,7 +259,7 @@ class StudyConfig(Shown, _Section):
     features: list[str] | None = Field(default=None, min_length=1)
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     controls: list[str | DetectorConfig] = []
-    labels: LabelsConfig | None = None
+    labels: LabelsConfig = LabelsConfig()
     # A share of the bars, or a duration.
     sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()

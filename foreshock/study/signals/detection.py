@@ -50,7 +50,7 @@ def labels_of(config: StudyConfig) -> Labels | None:
     DataError
         If the file cannot be read, or no label is left.
     """
-    if config.labels is None:
+    if config.labels.path is None:
         return None
     path = config.folder / config.labels.path
     found = read_labels(path).between(config.data.start, config.data.end)
