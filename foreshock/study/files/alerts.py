@@ -55,8 +55,8 @@ def alerts_table(
 
 def with_words(table: pd.DataFrame) -> pd.DataFrame:
     """The table with its text as objects, None where it is not known."""
-    names = [name for name in table.columns if name in WORDS]
-    return table.assign(**{name: table[name].astype(object).where(table[name].notna(), None) for name in names})
+    texts = {name: table[name].astype(object) for name in table.columns if name in WORDS}
+    return table.assign(**{name: text.where(text.notna() & (text != ""), None) for name, text in texts.items()})
 
 
 def drivers(folds: FittedFolds, features: Features, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:

@@ -16,13 +16,15 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_names, check_path, check_switch
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import parse_duration
-from foreshock.data.reading.rows import naming
+from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.rows import naming, read_rows
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, one_line, shown
 from foreshock.data.system.disk import write_whole
+from foreshock.data.tables import parse_times
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.verdict import Verdict
-from foreshock.study.files.alerts import with_words
+from foreshock.study.files.alerts import WORDS, with_words
 from foreshock.study.files.rows import PRICES
 from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
@@ -148,11 +150,10 @@ class SavedResult(Shown):
     def alerts_frame(self) -> pd.DataFrame:
         """One row for each alert, by detector and time; see ``StudyResult.alerts_frame``."""
         path = self._file("alerts.csv")
+        table = read_rows(path, Kinds(times=("time",), numbers=(), words=WORDS), "alerts")
         with naming(path):
-            # A symbol may be called NA. Only the slower way to read numbers gives back the ones that were written.
-            table = pd.read_csv(path, keep_default_na=False, na_values=[""], float_precision="round_trip")
-            time = pd.to_datetime(table["time"], utc=True, format="ISO8601").dt.tz_convert(None).astype("datetime64[us]")
-        return with_words(table.assign(time=time))
+            table = table.assign(time=parse_times(table["time"]) if len(table) else np.zeros(0, dtype="datetime64[us]"))
+        return with_words(table)
 
     def rows_frame(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Every bar of every symbol, by time: prices, features, regime, and each detector's score, threshold and alert.

@@ -74,9 +74,7 @@ def test_later_rows_and_rows_before_the_window_do_not_change_it(scores):
     values = scores.values.copy()
     values[801:] = 1e9
     values[: 700 - 240] = -1e9
-    np.testing.assert_array_equal(
-        tail_probability(scores_of(values), rule, rows, cols), tail_probability(scores, rule, rows, cols)
-    )
+    np.testing.assert_array_equal(tail_probability(scores_of(values), rule, rows, cols), tail_probability(scores, rule, rows, cols))
 
 
 def test_scores_scaled_by_volatility_are_compared_as_scaled(scores):

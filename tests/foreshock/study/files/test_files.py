@@ -131,9 +131,9 @@ def test_a_result_read_from_its_files_is_the_one_that_was_saved(result, folder, 
 
 
 def test_what_is_not_there_is_said(folder, tmp_path):
-    with pytest.raises(fs.DataError, match="no results.json in"):
+    with pytest.raises(fs.DataError, match=r"no results\.json in"):
         fs.load_result(tmp_path)
-    with pytest.raises(fs.ConfigError, match="no column score.none.; it has time"):
+    with pytest.raises(fs.ConfigError, match=r"no column score\[none\]; it has time"):
         fs.load_result(folder).rows_frame(["score[none]"])
     (tmp_path / "results.json").write_bytes((folder / "results.json").read_bytes())
     with pytest.raises(fs.DataError, match=r"no alerts.csv in .*; run the study again"):

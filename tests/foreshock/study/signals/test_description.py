@@ -8,7 +8,13 @@ import pytest
 
 import foreshock as fs
 from foreshock.engine.validation.moves.forward import MoveTable
-from foreshock.study.signals.description import deciles_section, distribution_section, profile_section, score_groups
+from foreshock.study.signals.description import (
+    _mean_of_blocks,
+    deciles_section,
+    distribution_section,
+    profile_section,
+    score_groups,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +77,8 @@ def test_the_interval_of_a_tenth_is_wider_where_moves_overlap():
     covered = []
     for _ in range(120):
         level = np.repeat(rng.standard_normal(40), 24)[:, None]
-        from foreshock.study.signals.description import _mean_of_blocks
-
         block = np.arange(len(level)) // 48
-        mean, (low, high) = _mean_of_blocks(level, np.ones(level.shape, bool), block)
+        _, (low, high) = _mean_of_blocks(level, np.ones(level.shape, bool), block)
         covered.append(low <= 0 <= high)
     assert np.mean(covered) > 0.85
 
@@ -92,7 +96,7 @@ def test_a_histogram_holds_every_decided_row_and_the_thresholds(market):
 
 def test_the_profile_is_that_of_a_table_of_rows(market):
     features = fs.ohlcv_features(market.bars, ["range", "log_return", "volatility_20"])
-    scores, signals = scored(market.bars, features.column("range"))
+    _, signals = scored(market.bars, features.column("range"))
     rows = profile_section(features, {"a": signals})["a"]
     assert rows[0]["feature"] == "range"
     frame = pd.DataFrame({name: features.column(name)[signals.decided] for name in features.names})

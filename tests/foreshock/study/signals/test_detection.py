@@ -103,7 +103,9 @@ def test_labels_of_the_sealed_part_are_not_seen():
 
 
 def test_a_study_file_names_labels_beside_itself_and_selects_them_as_its_data(tmp_path):
-    (tmp_path / "events.csv").write_text("symbol,start,stop\nA,2024-01-05,2024-01-06\nB,2024-01-05,2024-01-06\nA,2025-01-05,2025-01-06\n")
+    (tmp_path / "events.csv").write_text(
+        "symbol,start,stop\nA,2024-01-05,2024-01-06\nB,2024-01-05,2024-01-06\nA,2025-01-05,2025-01-06\n"
+    )
     text = 'detectors = ["zscore"]\n[labels]\npath = "events.csv"\n[data]\nsymbols = ["A"]\nend = 2024-06-01\n'
     (tmp_path / "study.toml").write_text(text)
     labels = labels_of(fs.load_study(tmp_path / "study.toml"))
