@@ -17,6 +17,8 @@ from .data.errors import ExchangeError as ExchangeError
 from .data.errors import ForeshockError as ForeshockError
 from .data.exchange.archive import Archive as Archive
 from .data.files import read_bars as read_bars
+from .data.labels import Labels as Labels
+from .data.labels import read_labels as read_labels
 from .data.merge import MergedBars as MergedBars
 from .data.merge import merge_exchanges as merge_exchanges
 from .data.quality.clean import QualityReport as QualityReport
@@ -58,6 +60,7 @@ from .detectors.registry import register_detector as register_detector
 from .engine.detection import DetectionReport as DetectionReport
 from .engine.detection import Events as Events
 from .engine.detection import auc_pr as auc_pr
+from .engine.detection import compare_detections as compare_detections
 from .engine.detection import detection_report as detection_report
 from .engine.detection import match_events as match_events
 from .engine.detection import vus_pr as vus_pr
@@ -188,6 +191,8 @@ from .strategies.registry import strategy_names as strategy_names
 from .strategies.volatility_target import VolatilityTarget as VolatilityTarget
 from .study.config import StudyConfig as StudyConfig
 from .study.config import load_study as load_study
+from .study.files.load import SavedResult as SavedResult
+from .study.files.load import load_result as load_result
 from .study.replication.sealed import open_sealed as open_sealed
 from .study.result import StudyResult as StudyResult
 from .study.study import Study as Study

@@ -31,7 +31,14 @@ random_draws = 2
 [surrogates]
 n = 0
 """
-EARLIER = {"report.html": b"<p>Earlier.</p>", "results.json": b'{"earlier": true}', "scores.parquet": b"s", "trades.parquet": b"t"}
+EARLIER = {
+    "report.html": b"<p>Earlier.</p>",
+    "results.json": b'{"earlier": true}',
+    "alerts.csv": b"a",
+    "rows.parquet": b"r",
+    "scores.parquet": b"s",
+    "trades.parquet": b"t",
+}
 DETECTORS = '["zscore"]'
 
 

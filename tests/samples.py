@@ -91,6 +91,8 @@ def samples() -> dict[str, Any]:
         fs.ScenarioStudy(fs.VAEScenarios(), scenarios, {"vae": card}, {}, pd.DataFrame({"var": [0.1]}), 9, {"A": 1.0}, 0, {}, {}),
         fs.Study(bars, ["zscore"]),
         _study_result(bars, quality, regimes, scores, signals, moves, verdict, result),
+        market.labels,
+        fs.SavedResult(folder, {"config": {"title": "a title"}, "detectors": {}}),
         fs.PriceHistory(bars, {"zscore": (signals.active, scores.values)}),
         fs.StudyConfig(detectors=["zscore"]),
         fs.DetectionReport(3, 2, 1, 25.0, {"recall": Metric(0.7, 0.5, 0.9, 0.1)}, None, ()),  # pyright: ignore[reportArgumentType]
@@ -121,7 +123,16 @@ def _study_result(bars: fs.Bars, quality: Any, regimes: Any, scores: Any, signal
     rungs = {rung: {"6h": {"ratio": 1.02, "detectable": 1.2}} for rung in ("volatility", "volume")}
     results = {
         "data": {"hash": "a"},
-        "detectors": {"zscore": {"role": "detector", "forward": {"6h": forward}, "rungs": rungs, "alert_rate": {"realised": 0.01}}},
+        "detectors": {
+            "zscore": {
+                "role": "detector",
+                "verdict": "echoes volatility",
+                "verdict_horizon": "6h",
+                "forward": {"6h": forward},
+                "rungs": rungs,
+                "alert_rate": {"realised": 0.01},
+            }
+        },
         "random_draws": {"anomaly_avoidance[zscore]": {"percentile": 0.5, "detector": "zscore"}},
         "backtests": {
             "anomaly_avoidance[zscore]": {

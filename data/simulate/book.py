@@ -13,6 +13,7 @@ from foreshock.data.books.orderbook import N_LEVELS, SIDES, Book
 from foreshock.data.checks import check_number, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
+from foreshock.data.labels import Labels
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -79,6 +80,11 @@ class SimulatedBook(Shown):
     clean: Book
     events: pd.DataFrame
     trades: Trades
+
+    @property
+    def labels(self) -> Labels:
+        """The planted events as labels."""
+        return Labels.from_frame(self.events[["time", "stop", "kind"]].assign(symbol=self.book.symbol))
 
     def _facts(self) -> Iterator[str]:
         yield from self.book._facts()

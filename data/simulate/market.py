@@ -14,6 +14,7 @@ from foreshock.data.books.orderbook import Book
 from foreshock.data.checks import check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
+from foreshock.data.labels import Labels
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -97,6 +98,13 @@ class SimulatedMarket(Shown):
     def book(self) -> Book:
         """The book of ``simulated_book``."""
         return self.simulated_book.book
+
+    @property
+    def labels(self) -> Labels:
+        """The planted events as labels: from the first bar in which one is visible to its last; a decoy is ``false``."""
+        # A foreshock is visible in its signature, before its onset.
+        found = self.events[["symbol", "stop", "kind"]].assign(start=self.events["signature_time"])
+        return Labels.from_frame(found.assign(disposition=np.where(found["kind"] == "decoy", "false", "true")))
 
     def _facts(self) -> Iterator[str]:
         yield from self.bars._facts()

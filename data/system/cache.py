@@ -21,6 +21,8 @@ FOLDER, SIZE = "FORESHOCK_CACHE", "FORESHOCK_CACHE_GB"
 OFF = "off"
 USUAL_GB = 4.0
 ENDING = ".safetensors"
+# Name of the digest of its arrays in the head of a file.
+DIGEST = "sha256"
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Entry:
 class Cache:
     """A folder of arrays by kind and key; the least recently used are removed beyond a size.
 
-    A file that cannot be read counts as missing, and a folder that cannot be written as full: the cache saves time and decides
-    nothing.
+    A file that cannot be read, or was changed since it was written, counts as missing, and a folder that cannot be written as full:
+    the cache saves time and decides nothing.
 
     Parameters
     ----------
@@ -65,14 +67,17 @@ class Cache:
 
     def read(self, kind: str, key: str) -> dict[str, np.ndarray] | None:
         """The arrays of an entry, or None."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, safe_open
 
         if self.folder is None:
             return None
         path = self._path(kind, key)
         try:
-            found = load_file(path)
+            with safe_open(path, framework="numpy") as file:
+                said = (file.metadata() or {}).get(DIGEST)
+                found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            if said != _content_digest(found):
+                return None
             os.utime(path)
         except (OSError, SafetensorError, ValueError):
             return None
@@ -84,7 +89,8 @@ class Cache:
 
         if self.folder is None:
             return
-        content = save({name: np.ascontiguousarray(values) for name, values in arrays.items()})
+        whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
+        content = save(whole, metadata={DIGEST: _content_digest(whole)})
         if len(content) > self.n_bytes:
             return
         try:
@@ -160,6 +166,15 @@ def key_of(facts: Mapping[str, Any], arrays: Iterable[np.ndarray] = (), code: It
     for package in code:
         digest.update(_source_digest(package).encode())
     return digest.hexdigest()[:40]
+
+
+def _content_digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
+    return digest.hexdigest()
 
 
 @lru_cache

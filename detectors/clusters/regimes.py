@@ -12,6 +12,7 @@ from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.detectors.clusters.labels import HOLDS, REGIMES, RULES, UNKNOWN, Regimes
+from foreshock.detectors.kept import fit_kept
 from foreshock.detectors.pooled import PooledDetector
 from foreshock.detectors.reconstruction.pca import principal_components
 from foreshock.detectors.scaling import CLIP, known_rows
@@ -326,8 +327,8 @@ def named_at_the_time(detector: KMeansRegime, features: Features, splits: WalkFo
     return _collected(features, blocks, tuple(names))
 
 
-def _fitted(detector: KMeansRegime, features: Features) -> KMeansRegime:
-    return detector.fit(features)
+def _fitted(detector: KMeansRegime, features: Features) -> Any:
+    return fit_kept(detector, features)
 
 
 @njit(cache=True)

@@ -2,6 +2,7 @@
 
 from foreshock.engine.detection.curves import auc_pr, vus_pr
 from foreshock.engine.detection.events import Events, Matches, match_events
+from foreshock.engine.detection.pairs import compare_detections
 from foreshock.engine.detection.report import METRICS, DetectionReport, Metric, detection_report, pooled_report
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Matches",
     "Metric",
     "auc_pr",
+    "compare_detections",
     "detection_report",
     "match_events",
     "pooled_report",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -93,6 +93,10 @@ class DetectionReport(Shown):
         ``recall``, ``precision``, ``f1``, ``false_per_day`` (per symbol), ``median_delay_s``, ``auc_pr``, ``vus_pr``.
     tally, shifted : Tally, tuple of Tally
         Counts behind the event metrics, for the data and for each random shift; used for pooling.
+    caught : ndarray of bool, shape (n_events,)
+        Whether each event was caught, by symbol and start; empty in a pooled report.
+    draws : dict of str to ndarray
+        Each metric, and ``n_events``, in each draw of the bootstrap; reports on the same events, rows and seed have the same draws.
 
     Examples
     --------
@@ -117,6 +121,8 @@ class DetectionReport(Shown):
     metrics: dict[str, Metric]
     tally: Tally
     shifted: tuple[Tally, ...]
+    caught: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    draws: dict[str, np.ndarray] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
         """Flat dict: counts, and for every metric ``<name>``, ``<name>_ci``, ``_chance``, ``_lift`` and ``_lift_ci``."""
@@ -284,11 +290,13 @@ def detection_report(
     values = {name: float(x[0]) for name, x in whole.metrics().items()}
     values |= {"auc_pr": panel.average_precision(), "vus_pr": volume.volume()}
     drawn = whole.metrics(weights) | {"auc_pr": panel.average_precision_draws(unit, weights), "vus_pr": volume.draws(weights)}
+    drawn["n_events"] = weights @ whole.n_events
 
     shifts = np.random.default_rng([seed, 1]).integers(0, len(labels), options.get("n_shifts", 99))
     shifted = tuple(tally(np.roll(active, -shift, axis=0) & counted).as_unit() for shift in shifts)
     precision, volumes = panel.shifted(around, shifts)
-    return _assemble(whole, shifted, values, drawn, {"auc_pr": precision, "vus_pr": volumes})
+    caught = match_events(active, inside, early=early, cooldown=cooldown).caught
+    return _assemble(whole, shifted, values, drawn, {"auc_pr": precision, "vus_pr": volumes}, caught)
 
 
 def pooled_report(reports: Sequence[DetectionReport], n_draws: int = 299, seed: int = 0) -> DetectionReport:
@@ -307,7 +315,12 @@ def pooled_report(reports: Sequence[DetectionReport], n_draws: int = 299, seed: 
 
 
 def _assemble(
-    tally: Tally, shifted: tuple[Tally, ...], values: dict[str, float], drawn: dict[str, np.ndarray], chance: dict[str, np.ndarray]
+    tally: Tally,
+    shifted: tuple[Tally, ...],
+    values: dict[str, float],
+    drawn: dict[str, np.ndarray],
+    chance: dict[str, np.ndarray],
+    caught_each: np.ndarray | None = None,
 ) -> DetectionReport:
     by_shift = [t.metrics() for t in shifted]
     events, caught, false, days = (float(x.sum()) for x in (tally.n_events, tally.n_caught, tally.n_false, tally.days))
@@ -328,7 +341,8 @@ def _assemble(
         by_chance = chance[name] if name in chance else np.array([m[name][0] for m in by_shift])
         known = by_chance[~np.isnan(by_chance)]
         metrics[name] = Metric(value, low, high, float(known.mean()) if len(known) else float("nan"))
-    return DetectionReport(int(events), int(caught), int(false), days, metrics, tally, shifted)
+    each = np.zeros(0, dtype=bool) if caught_each is None else caught_each
+    return DetectionReport(int(events), int(caught), int(false), days, metrics, tally, shifted, each, drawn)
 
 
 def _units(events: Events, reach: int, block: int) -> tuple[np.ndarray, int]:

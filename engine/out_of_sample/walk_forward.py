@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +19,28 @@ from foreshock.engine.scores import FoldScores, Scores
 
 # Largest number of folds that are fitted together: each holds its training windows in memory.
 TOGETHER = 10
+
+
+class KeepsFolds(Protocol):
+    """What keeps fits and scores of the folds of one detector from an earlier run; folds go by their number."""
+
+    def found(self, fold: int) -> FoldScores | None:
+        """Scores of a fold, ``values`` among them, or None."""
+        ...
+
+    def fitted(self, fold: int) -> tuple[FitsAndScores, float] | None:
+        """The fit of a fold whose scores are found, or that was kept without scores, and the seconds it took; or None."""
+        ...
+
+    def keep_fit(self, fold: int, fitted: FitsAndScores, seconds: float) -> FitsAndScores:
+        """Keep a fit, and return what stands for it."""
+        ...
+
+    def keep_scores(self, fold: int, scores: FoldScores, values: np.ndarray) -> None: ...
+
+    def values(self, fold: int) -> np.ndarray:
+        """Scores of the test rows of a fold that is found, (n_rows, n_symbols)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -116,6 +138,7 @@ def fit_walk_forward(
     label_bars: int = 0,
     train_scores: bool = False,
     on_fold: Callable[[], None] | None = None,
+    keeper: Callable[[Sequence[Fold]], KeepsFolds] | None = None,
 ) -> tuple[Scores, FittedFolds]:
     """Out-of-sample scores of a detector that is refitted before each test block.
 
@@ -123,6 +146,8 @@ def fit_walk_forward(
     ----------
     detector : Detector
         See ``walk_forward`` for all parameters.
+    keeper : callable, optional
+        From the folds to what keeps their fits and scores; by default nothing does.
 
     Returns
     -------
@@ -146,12 +171,20 @@ def fit_walk_forward(
     detector = knowing_lookback(detector, features, lambda: first_blocks(detector, features, splits, label_bars))
     purge = label_bars + lookback_of(detector)
     wanted = splits.folds(features.n_rows, features.interval, purge=purge, origin=features.start_row)
-    for fold, (fitted, fit_seconds) in zip(wanted, _fitted(detector, features, wanted), strict=True):
-        began = perf_counter()
-        values[fold.test] = score_block(fitted, features, fold.test)
-        score_seconds = perf_counter() - began
-        kept = fitted.score(features.rows(fold.train)).values if train_scores else None
-        folds.append(FoldScores(fold.train, fold.test, kept, fit_seconds, score_seconds))
+    kept = keeper(wanted) if keeper is not None else None
+    for k, (fold, (fitted, fit_seconds)) in enumerate(zip(wanted, _fitted(detector, features, wanted, kept), strict=True)):
+        found = kept.found(k) if kept is not None else None
+        if kept is not None and found is not None:
+            values[fold.test] = kept.values(k)
+        else:
+            began = perf_counter()
+            values[fold.test] = score_block(fitted, features, fold.test)
+            score_seconds = perf_counter() - began
+            trained = fitted.score(features.rows(fold.train)).values if train_scores else None
+            found = FoldScores(fold.train, fold.test, trained, fit_seconds, score_seconds)
+            if kept is not None:
+                kept.keep_scores(k, found, values[fold.test])
+        folds.append(found)
         detectors.append(fitted)
         if on_fold is not None:
             on_fold()
@@ -171,26 +204,41 @@ def first_blocks(detector: Any, features: Features, splits: WalkForward, label_b
     return fold.train, fold.test
 
 
-def _fitted(detector: Any, features: Features, folds: Sequence[Fold]) -> Iterator[tuple[FitsAndScores, float]]:
+def _fitted(
+    detector: Any, features: Features, folds: Sequence[Fold], kept: KeepsFolds | None = None
+) -> Iterator[tuple[FitsAndScores, float]]:
     """Yield a clone fitted on the training rows of each fold, and the seconds of fitting.
 
-    A detector with ``fit_folds`` may fit several folds together; one with ``warm_start`` starts from the previous fold.
+    A detector with ``fit_folds`` may fit several folds together; one with ``warm_start`` starts from the previous fold. Folds that
+    are kept are not fitted.
     """
     from sklearn.base import clone
 
     fit_folds = getattr(detector, "fit_folds", lambda _: None)
     previous: Any = None
     for start in range(0, len(folds), TOGETHER):
-        parts = [features.rows(fold.train) for fold in folds[start : start + TOGETHER]]
+        numbers = range(start, min(start + TOGETHER, len(folds)))
+        have = {k: one for k in numbers if kept is not None and (one := kept.fitted(k)) is not None}
+        missing = [k for k in numbers if k not in have]
+        parts = [features.rows(folds[k].train) for k in missing]
         began = perf_counter()
-        together = fit_folds(parts)
+        together = fit_folds(parts) if parts else None
         if together is not None:
             seconds = (perf_counter() - began) / len(parts)
-            yield from ((fitted, seconds) for fitted in together)
-            continue
-        for part in parts:
-            began = perf_counter()
-            fresh = carried(clone(detector), detector)
-            warm = getattr(detector, "warm_start", False) and previous is not None
-            previous = fresh.fit(part, initial=previous) if warm else fresh.fit(part)
-            yield previous, perf_counter() - began
+            # All of them are kept before the first is scored: an interrupt would lose the others.
+            have |= {k: (_stand_in(kept, k, fitted, seconds), seconds) for k, fitted in zip(missing, together, strict=True)}
+        for k in numbers:
+            if k not in have:
+                began = perf_counter()
+                fresh = carried(clone(detector), detector)
+                warm = getattr(detector, "warm_start", False) and previous is not None
+                part = features.rows(folds[k].train)
+                fitted = fresh.fit(part, initial=getattr(previous, "whole", previous)) if warm else fresh.fit(part)
+                seconds = perf_counter() - began
+                have[k] = _stand_in(kept, k, fitted, seconds), seconds
+            previous = have[k][0]
+            yield have[k]
+
+
+def _stand_in(kept: KeepsFolds | None, fold: int, fitted: FitsAndScores, seconds: float) -> FitsAndScores:
+    return fitted if kept is None else kept.keep_fit(fold, fitted, seconds)

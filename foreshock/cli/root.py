@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, NoReturn
 
@@ -22,6 +25,9 @@ from foreshock.data.errors import ConfigError, ForeshockError
 from foreshock.terminal import printable
 
 INTERRUPTED = "interrupted; files that were already written are unchanged"
+ENDED = "ended by SIGTERM; files that were already written are unchanged"
+# Numbers of signals by which the process was asked to end.
+_asked: list[int] = []
 
 app = typer.Typer(
     help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
@@ -86,21 +92,51 @@ def _plain(docstring: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command line; the arguments are those of the process by default."""
     try:
-        app(args=arguments, prog_name="foreshock")
+        with _ending_cleanly():
+            app(args=arguments, prog_name="foreshock")
     except ForeshockError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, SystemError) as error:
         if not _is_interrupt(error):
             raise
-        _fail(INTERRUPTED, 130)
+        _stop()
     except SystemExit as stop:
         # typer turns an interrupt of a command into exit code 130, without a message.
         if stop.code == 130:
-            _fail(INTERRUPTED, 130)
+            _stop()
         raise
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         _fail(f"{error.strerror or error}{where}; check the path, its permissions and the free space", 3)
+
+
+@contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """Treat SIGTERM as an interrupt, so that locks are let go, halves of files removed and processes ended."""
+    _asked.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, _frame: object) -> None:
+        _asked.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _stop() -> NoReturn:
+    """End after an interrupt, and say what is kept."""
+    if not _asked:
+        _fail(INTERRUPTED, 130)
+    from foreshock.data.system.cache import usual_cache
+
+    kept = "; fits and forecasts are kept in the cache: run again, and it goes on from there" if usual_cache().folder else ""
+    _fail(ENDED + kept, 143)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

@@ -77,6 +77,12 @@ class RegimesConfig(Section):
     pool: bool = True
 
 
+class LabelsConfig(Section):
+    """Labelled events; ``path`` is relative to the study file."""
+
+    path: str | None = None
+
+
 class SplitsConfig(Section):
     train: Span = WalkForward.train
     test: Span = WalkForward.test
@@ -250,6 +256,7 @@ class StudyConfig(Shown, Section):
     detectors: list[str | DetectorConfig] = Field(min_length=1)
     controls: list[str | DetectorConfig] = Field(default_factory=list)
     strategies: list[str | StrategyConfig] = Field(default_factory=lambda: list(DEFAULT))
+    labels: LabelsConfig = LabelsConfig()
     # A share of the bars, or a duration.
     sealed: Annotated[float | str | None, AfterValidator(_sealed)] = None
     splits: SplitsConfig = SplitsConfig()

@@ -28,6 +28,8 @@ from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import Identity
 from foreshock.study.judge import Judgement
 from foreshock.study.sections import Circumstances, regimes_section
+from foreshock.study.signals.description import deciles_section, distribution_section, profile_section
+from foreshock.study.signals.detection import Detection
 from foreshock.study.trading import Traded
 
 SCHEMA_VERSION = 1
@@ -40,7 +42,7 @@ TWO_SIDED = 1.96
 def study_content(
     config: Mapping[str, Any],
     bars: Bars,
-    features: Features,
+    drawn: Features,
     detectors: Mapping[str, Detector],
     scores: Mapping[str, Scores],
     signals: Mapping[str, Signals],
@@ -48,11 +50,13 @@ def study_content(
     around: Circumstances,
     traded: Traded | None,
     setting: Judging,
+    detection: Detection,
+    features: Features,
     told: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The sections of results.json in their order, without backtests if ``traded`` is None.
 
-    A page draws ``features``; ``told`` has the threshold and the gate of each detector.
+    The detectors saw ``features``, a page draws ``drawn``, and ``told`` has the threshold and the gate of each detector.
     """
     backtests, regimes = {} if traded is None else traded.backtests, around.regimes
     return {
@@ -62,9 +66,14 @@ def study_content(
         "config": config,
         "data": data_section(bars, setting.first),
         "detectors": {
-            label: {**detector_section(detector, scores[label], signals[label], judged, label), **gated(told[label])}
+            label: {
+                **detector_section(detector, scores[label], signals[label], judged, label),
+                **gated(told[label]),
+                **({"detection": detection.detectors[label]} if label in detection.detectors else {}),
+            }
             for label, detector in detectors.items()
         },
+        **({"labels": detection.labels, "detection_pairs": detection.pairs} if detection.labels else {}),
         "forecasts": {"trees": judged.rungs.trees, "has_volume": judged.rungs.has_marks, "quality": judged.rungs.quality},
         "controls": controls_section(judged.rungs),
         "surrogates": surrogates_section(judged, bars.symbols),
@@ -74,7 +83,10 @@ def study_content(
         **_traded_sections(traded, backtests),
         "event_study": around.event_study,
         "regimes": regimes_section(regimes),
-        "projection": projection(paired(features), regimes.labels, setting.seed, []),
+        "projection": projection(paired(drawn), regimes.labels, setting.seed, []),
+        "profile": profile_section(features, signals),
+        "distribution": distribution_section(scores, signals),
+        "deciles": deciles_section(judged.table, scores, signals),
         "slices": around.slices,
         "rank_stability": rank_stability(around.slices),
         "agreement": agreement(signals, AGREEMENT_BARS),

@@ -61,4 +61,5 @@ def demo_study(seed: int = 7) -> Study:
         RollingQuantile(0.99, window="60D"),
         title=f"foreshock demo: simulated market, seed {seed}",
         seed=seed,
+        labels=demo_market(seed).labels,
     )

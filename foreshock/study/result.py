@@ -18,21 +18,26 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import one_line, shown
 from foreshock.data.system.disk import written_together
 from foreshock.detectors.clusters.labels import REGIME_FILES, Regimes, write_regimes
+from foreshock.engine.features.features import Features
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.moves.forward import ForwardMoves
-from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.verdict import Verdict
-from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
-from foreshock.strategies.identity import RANDOM, STRATEGY
+from foreshock.strategies.identity import RANDOM
+from foreshock.study.files.alerts import write_alerts
+from foreshock.study.files.rows import write_rows
+from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:
     from foreshock.reports.study.page import StudyReport
 
 FILES = ("report.html", "results.json", "scores.parquet", "trades.parquet")
+
+
+FILES = ("report.html", "results.json", "alerts.csv", "rows.parquet", "scores.parquet", "trades.parquet")
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +62,10 @@ class StudyResult(Shown):
         Forecasts of value at risk by strategy; empty if the history is too short for them.
     quality : QualityReport
         Findings of the cleaning.
+    alerts : DataFrame, optional
+        What ``alerts_frame`` returns.
+    features : Features, optional
+        What the detectors saw, on the rows of ``bars``.
 
     Examples
     --------
@@ -81,6 +90,8 @@ class StudyResult(Shown):
     backtests: dict[str, BacktestResult]
     risk_paths: dict[str, RiskPath]
     quality: QualityReport
+    alerts: pd.DataFrame | None = None
+    features: Features | None = None
 
     def _facts(self) -> Iterator[str]:
         yield shown(self.title, 40)
@@ -111,57 +122,11 @@ class StudyResult(Shown):
         ``print(result)`` shows the short summary.
         """
         check_switch("short", short)
-        table = self._summary()
-        if not short:
-            return table
-        table = table.rename(columns={"n_events": "alerts", "expected_ratio": "beyond"})
-        return table[["verdict", "horizon", "alerts", "beyond", "q", "avoidance_return", "luck_below"]]
+        return summary_table(self.results, short)
 
     def to_frame(self) -> pd.DataFrame:
         """``summary()``: one row a detector, by ``detector``."""
         return self.summary()
-
-    def _summary(self) -> pd.DataFrame:
-        rows, acting = [], self._acting()
-        for label, verdict in self.verdicts.items():
-            entry = self.results["detectors"][label]
-            moves = entry["forward"][verdict.horizon]
-            first, second = (entry["rungs"].get(rung, {}).get(verdict.horizon, {}) for rung in RUNGS)
-            low, high = moves["expected_ci"]
-            rows.append(
-                {
-                    "detector": label,
-                    "verdict": verdict.label,
-                    "horizon": verdict.horizon,
-                    "n_events": moves["n_events"],
-                    "abs_move_ratio": moves["abs_move_ratio"],
-                    "matched_ratio": moves["matched_ratio"],
-                    "ci_low": moves["ci"][0],
-                    "ci_high": moves["ci"][1],
-                    "expected_ratio": moves["expected_ratio"],
-                    "expected_low": low,
-                    "expected_high": high,
-                    "volume_ratio": second.get("ratio"),
-                    "detectable": first.get("detectable"),
-                    "q": moves["q"],
-                    "alert_rate": entry["alert_rate"]["realised"],
-                    "luck_below": (self.results["random_draws"].get(acting.get(label, "")) or {}).get("percentile"),
-                    "avoidance_return": (self.results["backtests"].get(acting.get(label, "")) or {}).get("total_return"),
-                }
-            )
-        table = pd.DataFrame(rows).set_index("detector")
-        numbers = table.columns.drop(["verdict", "horizon", "n_events"])
-        return table.astype(dict.fromkeys(numbers, float))
-
-    def _acting(self) -> dict[str, str]:
-        """Account that acts on each detector: of anomaly avoidance, or else of the first strategy that acts on alerts."""
-        found: dict[str, str] = {}
-        for name, entry in self.results["backtests"].items():
-            if entry["role"] == STRATEGY and entry["detector"] is not None:
-                if entry["strategy"] == AnomalyAvoidance.name:
-                    found[entry["detector"]] = name
-                found.setdefault(entry["detector"], name)
-        return found
 
     @property
     def equity(self) -> pd.DataFrame:
@@ -197,6 +162,20 @@ class StudyResult(Shown):
                 )
             )
         return pd.concat(parts, ignore_index=True)
+
+    def alerts_frame(self) -> pd.DataFrame:
+        """One row for each alert, by detector and time.
+
+        ``time`` (UTC, the open of the row), ``symbol``, ``detector``, ``score``, ``threshold``; ``tail_probability``, the share of
+        the symbol's own out-of-sample scores of the threshold's window, up to the row itself, that are at least as high, and above
+        all of them what a Pareto tail implies; ``regime`` of the bar before; ``price_change`` of the bar, a fraction; ``driver_1``
+        to ``driver_3``, the features that added most to the score, each with how much it ``_added``; and ``move_6h`` for the
+        horizon ``"6h"``, the log move from the open at which a strategy could have traded. What is not known is NaN or None.
+        """
+        if self.alerts is not None:
+            return self.alerts.copy()
+        table = self.scores_frame().query("alert").drop(columns="alert").reset_index(drop=True)
+        return table.astype({"symbol": object, "detector": object})
 
     def trades_frame(self) -> pd.DataFrame:
         """Long table of all fills; the first column is the strategy's name."""
@@ -268,14 +247,28 @@ class StudyResult(Shown):
         return study_excerpt(self.title, self.results)
 
     def save(self, folder: str | Path, command: str = "") -> Path:
-        """Write ``report.html``, ``results.json`` and tables into a folder.
+        """Write the files of the study into a folder.
 
-        The tables are ``scores.parquet``, ``trades.parquet``, and the regime of each row as ``regimes.parquet`` and
-        ``regimes.csv``. All are written under temporary names and renamed when the last is complete.
+        All are written under temporary names and renamed when the last is complete.
+
+        =============== =============================================================================================
+        report.html     the page
+        results.json    every figure of the page
+        alerts.csv      one row for each alert; see ``alerts_frame``
+        rows.parquet    one row for each bar and symbol, what the tables are made of: time, symbol, prices, features,
+                        regime, and for each detector its score, threshold and alert, such as ``score[zscore]``
+        scores.parquet  time, symbol, detector, score, threshold and alert of every decided row
+        trades.parquet  every fill
+        regimes.parquet the regime of each row; also as regimes.csv
+        =============== =============================================================================================
+
+        ``rows.parquet`` takes some 6 bytes a number, 150 MB for a million rows of twenty features; it is written in runs of rows.
         """
         check_path("folder", folder)
         folder = Path(folder)
         with written_together(folder, (*FILES, *REGIME_FILES)) as partial:
+            write_alerts(self.alerts_frame(), str(partial["alerts.csv"]))
+            write_rows(partial["rows.parquet"], self.bars, self.features, self.scores, self.signals, self.regimes)
             partial["report.html"].write_bytes(self._page(command).to_html().encode())
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
+from foreshock.detectors.kept import keeper_of
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
@@ -68,6 +69,7 @@ def walk_forward_all(
     *,
     train_scores: bool = False,
     on_fold: Callable[[str], None] = lambda _: None,
+    kept: bool = False,
 ) -> Iterator[tuple[str, Scored | ConfigError]]:
     """Yield each label with the result of ``fit_walk_forward``, or with the ConfigError that it raised; fast detectors come first.
 
@@ -82,18 +84,21 @@ def walk_forward_all(
         Whether to keep the scores of the training rows.
     on_fold : callable
         Called with the label after each fold; for a detector in another process, after all of its folds.
+    kept : bool
+        Whether fits and scores are kept in the cache, and read from it.
     """
     from joblib import Parallel, delayed
 
     # The slowest starts first: started last, it would run alone while the other cores are idle.
     slow = sorted((label for label, detector in detectors.items() if detector.slow), key=lambda label: -detectors[label].slow)
     apart = slow if len(slow) > 1 else []
+    digests: dict[str, str] | None = {} if kept else None
     for label, detector in detectors.items():
         if label not in apart:
-            yield label, _scored(detector, features, splits, purge, train_scores, lambda label=label: on_fold(label))
+            yield label, _scored(detector, features, splits, purge, train_scores, digests, lambda label=label: on_fold(label))
     # joblib's return type is a union of all modes, hence Any.
     results: Any = Parallel(n_jobs=-1, return_as="generator")(
-        delayed(_scored)(detectors[label], features, splits, purge, train_scores) for label in apart
+        delayed(_scored)(detectors[label], features, splits, purge, train_scores, digests) for label in apart
     )
     n_folds = len(splits.folds(features.n_rows, features.interval, purge, features.start_row))
     for label, result in zip(apart, results, strict=True):
@@ -108,12 +113,15 @@ def _scored(
     splits: WalkForward,
     purge: int,
     train_scores: bool,
+    digests: dict[str, str] | None,
     on_fold: Callable[[], None] | None = None,
 ) -> Scored | ConfigError:
     label_bars = purge - lookback_of(detector)
+    keeper = keeper_of(detector, features, digests, train_scores) if digests is not None else None
     with threadpool_limits(limits=1):
         try:
-            return fit_walk_forward(detector, features, splits, label_bars=label_bars, train_scores=train_scores, on_fold=on_fold)
+            options: dict[str, Any] = {"label_bars": label_bars, "train_scores": train_scores, "on_fold": on_fold, "keeper": keeper}
+            return fit_walk_forward(detector, features, splits, **options)
         except ConfigError as error:
             return error
 
@@ -128,6 +136,8 @@ def walk_forward_each(
 ) -> dict[str, Scored]:
     """Scores and fitted detectors by label, in the order of the detectors; ``step`` is called after each fold.
 
+    Fits and scores are kept in the cache, so that no fold is fitted twice.
+
     Raises
     ------
     ConfigError
@@ -138,7 +148,9 @@ def walk_forward_each(
     def on_fold(label: str) -> None:
         step(f"walk-forward {label}")
 
-    for label, result in walk_forward_all(detectors, features, splits, purge, train_scores=train_scores, on_fold=on_fold):
+    for label, result in walk_forward_all(
+        detectors, features, splits, purge, train_scores=train_scores, on_fold=on_fold, kept=True
+    ):
         if isinstance(result, ConfigError):
             raise result
         found[label] = result

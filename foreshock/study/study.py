@@ -14,6 +14,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_horizons, check_number, check_seed, check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
+from foreshock.data.labels import Labels
 from foreshock.data.quality.clean import QualityReport
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
@@ -44,6 +45,7 @@ from foreshock.study.config import MIN_BOOTSTRAP, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+from foreshock.study.files.alerts import alerts_table
 from foreshock.study.judge import judge
 from foreshock.study.own.entries import adapted_entries, built, built_thresholds, check_thresholds, labelled
 from foreshock.study.own.gate import Gate, prepared
@@ -51,6 +53,7 @@ from foreshock.study.own.rules import Rules
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
 from foreshock.study.side_by_side import walk_forward_each
+from foreshock.study.signals.detection import detect, labels_of
 from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
 from foreshock.study.traded.entries import described as described_strategies
 from foreshock.study.traded.from_file import strategies_of
@@ -126,6 +129,9 @@ class Study(Shown):
     sealed : float or str, optional
         Share of the bars, such as 0.2, or duration, such as ``"180D"``, at the end that nothing of the study may see; see
         ``fs.open_sealed``.
+    labels : Labels, optional
+        Events that are known to have happened, and what an analyst said about alerts; see ``fs.read_labels``. Every detector is
+        measured by how well it finds them.
     thresholds : dict of str to Threshold, optional
         Rules of single detectors, by label, in place of ``threshold``. Where ``threshold`` aims at no rate, as ``fs.Fixed`` does,
         the baselines alert by a rolling quantile, as often as the detectors.
@@ -170,6 +176,7 @@ class Study(Shown):
     sealed: float | str | None = None
     strategies: Strategies = DEFAULT
     regimes: int | Mapping[str, Any] | None = None
+    labels: Labels | None = None
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -208,6 +215,9 @@ class Study(Shown):
                 f"surrogate histories cannot honestly be drawn of {self.bars.kind}, got n_surrogates={self.n_surrogates}; leave it "
                 f"out"
             )
+        if self.labels is not None:
+            check_type("labels", self.labels, Labels, "read a file with fs.read_labels")
+            self.labels.check_fit(self.bars.symbols, self.bars.time[0], self.bars.time[-1] + self.bars.interval)
         check_threshold(self.threshold)
         if not isinstance(self.thresholds, Mapping) or self.thresholds:
             check_thresholds(self.thresholds, list(self.labelled_detectors()))
@@ -241,6 +251,7 @@ class Study(Shown):
             sealed=config.sealed,
             strategies=strategies_of(config),
             regimes=config.regimes.model_dump() if config.regimes is not None else None,
+            labels=labels_of(config),
             thresholds=built_thresholds(config),
         )
 
@@ -363,7 +374,7 @@ class Study(Shown):
         bars, setting = plan.bars, plan.setting
         n_labels = len(plan.detectors)
         n_steps = (
-            5
+            7
             + n_labels * (plan.n_folds + 3)
             + len(plan.controls) * plan.n_folds
             + plan.strategies.n_backtests(n_labels)
@@ -381,13 +392,18 @@ class Study(Shown):
             redraw = plan.source.redraw
             judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, plan.source.marks)
             around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
+            detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
+            step("labels")
+            folds = {label: found for label, (_, found) in fitted.items()}
+            alerts = alerts_table(judged.table, scores, signals, rules, around.regimes, features, folds)
+            step("alerts")
             told = {label: {"threshold": described(rule), "gate": plan.gates.get(label)} for label, rule in rules.items()}
 
             def result(traded: Traded | None) -> StudyResult:
-                known = (bars, plan.source.drawn, plan.detectors, scores, signals, judged, around, traded, setting, told)
-                content = plain(study_content(self.config(), *known))
+                known = (bars, plan.source.drawn, plan.detectors, scores, signals, judged, around)
+                content = plain(study_content(self.config(), *known, traded, setting, detection, features, told))
                 backtests, paths = ({}, {}) if traded is None else (traded.backtests, traded.risk_paths)
-                found = (scores, signals, judged.forward, judged.verdicts, backtests, paths, plan.quality)
+                found = (scores, signals, judged.forward, judged.verdicts, backtests, paths, plan.quality, alerts, features)
                 return StudyResult(self.title, content, bars, around.regimes, *found)
 
             if out is not None:

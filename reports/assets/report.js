@@ -49,6 +49,14 @@
     drawAll();
   });
 
+  // A chart in a closed section has no width until it is opened.
+  document.addEventListener("toggle", event => {
+    for (const place of event.target.open ? event.target.querySelectorAll(".chart") : []) {
+      Plotly.purge(place);
+      draw(place.id);
+    }
+  }, true);
+
   for (const button of document.querySelectorAll("[data-traces]")) {
     button.addEventListener("click", () => {
       const shown = button.getAttribute("aria-pressed") !== "true";

@@ -49,6 +49,8 @@ from foreshock.reports.study import (
 from foreshock.reports.study import (
     tables as study_tables,
 )
+from foreshock.reports.study.signals import detection as labels_found
+from foreshock.reports.study.signals import scores as score_figures
 
 # Half a year: over fewer days, the standard error of an annual Sharpe ratio exceeds 1.4.
 SHORT_DAYS = 182.5
@@ -123,6 +125,8 @@ class StudyReport(Page):
             "after": event_figures.event_charts(results),
             "var": risk_figures.var_charts(self.risk_paths, results),
             "costs": risk_figures.cost_chart(results),
+            "distribution": score_figures.distribution_charts(results),
+            "deciles": score_figures.decile_charts(results),
             "projection": eda_paths.projection_chart(results) if results.get("projection") else None,
         }
 
@@ -146,7 +150,13 @@ class StudyReport(Page):
             "controls": rung_tables.controls_table(results),
             "every_control": rung_tables.every_control(results),
             "forward": study_tables.forward_table(results),
-            "detection": study_tables.detection_table(results),
+            "detection": labels_found.detection_table(results),
+            "detection_kinds": labels_found.kinds_table(results),
+            "detection_said": labels_found.said_table(results),
+            "detection_pairs": labels_found.pairs_table(results),
+            "profile": score_figures.profile_table(results),
+            "distribution": score_figures.distribution_table(results),
+            "deciles": score_figures.decile_table(results),
             "ladder": evidence_tables.ladder_table(results),
             "surrogates": evidence_tables.surrogate_table(results),
             "lead": evidence_tables.lead_table(results),
@@ -175,6 +185,7 @@ class StudyReport(Page):
         }
         return {
             "rule": rule(results),
+            "labelled": labels_found.detection_sentence(results),
             "sealed": sealed_tables.sealed_sentences(results),
             "places_rule": place_tables.places_rule(results),
             "calibrated": evidence_tables.calibration_sentence(results),

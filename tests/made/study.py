@@ -423,6 +423,7 @@ def full_report() -> StudyReport:
         },
         "value_at_risk": {"rows": tests, "reason": ""},
     }
+    results |= _signals(results, rng)
     n = 300
     opened = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.sort(rng.integers(0, 9_000, n)), unit="h")
     trades = pd.DataFrame(
@@ -439,6 +440,35 @@ def full_report() -> StudyReport:
     )
     results["equity_by_month"] = {"months": ["2022-01", "2022-02"], "equity": {name: [1.1, 0.9] for name in strategies}}
     return replace(report, results=results, risk_paths=paths, trades=trades, exposure=report.equity * 0 + 0.8)
+
+
+def _signals(results: dict, rng: np.random.Generator) -> dict:
+    """Labels found, profiles, distributions and tenths; every detector has the same rows."""
+    names = list(results["detectors"])
+    metrics = ("recall", "precision", "f1", "median_delay_s", "false_per_day", "auc_pr", "vus_pr")
+    for detector in results["detectors"].values():
+        found = {}
+        for metric in metrics:
+            value = float(rng.random())
+            found |= {metric: value, f"{metric}_ci": [0.8 * value, 1.1 * value], f"{metric}_chance": 0.1 * value}
+        kinds = {"pump": {"n_events": 8, "n_caught": 4, "recall": 0.5, "recall_ci": [0.2, 0.8]}}
+        kinds |= {"crash": {"n_events": 0, "n_caught": 0, "recall": None, "recall_ci": [None, None]}}
+        said = {"true": 4, "false": 2, "unsure": 1, "share_true": 2 / 3, "share_true_ci": [0.3, 0.9]}
+        detector["detection"] = {**found, "n_events": 8, "n_caught": 4, "n_false": 9, "by_kind": kinds, "alerts_said": said}
+    pair = {"metric": "recall", "value_first": 0.5, "value_second": 0.25, "difference": 0.25, "low": -0.1, "high": 0.6}
+    pair |= {"p": 0.04, "p_adjusted": 0.12, "n_events": 8, "only_first": 3, "only_second": 1}
+    row = {"feature": "range", "n_alerts": 41, "mean": 0.02, "median": 0.01, "others_mean": 0.01, "others_median": 0.005}
+    row |= {"others_std": 0.004, "difference": 2.5, "median_difference": None}
+    tenth = {"n": 300, "abs_move": 0.01, "abs_move_ci": [0.008, 0.012], "return": 0.001, "return_ci": [None, None]}
+    bins = {"edges": [0.0, 1.0, 2.5, 4.0], "counts": [900, 90, 0], "n": 990, "threshold": [1.5, 2.0, 3.0]}
+    labels = {"n": 9, "kinds": {"pump": 9}, "dispositions": {"true": 8, "false": 1, "unsure": 0}, "n_counted": 8}
+    return {
+        "labels": {**labels, "cooldown": "24h", "reason": ""},
+        "detection_pairs": [{"first": first, "second": names[-1], **pair} for first in names[:-1]],
+        "profile": {name: [row, {**row, "feature": "ETH/USDT"}] for name in names},
+        "distribution": {name: bins for name in names},
+        "deciles": {name: {"24h": [{"group": group, **tenth} for group in range(1, 11)]} for name in names},
+    }
 
 
 def renamed(report: StudyReport, old: str, new: str) -> StudyReport:

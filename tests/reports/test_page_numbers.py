@@ -110,6 +110,7 @@ def _strange(texts: list[str], written: set[str], strings: set[str]) -> list[str
 
 BY_NAME = ("verdicts", "forward-table", "surrogate-table", "ladder-table", "lead-table", "after-table", "returns")
 BY_NAME += ("risk", "var-table", "cost-table", "regime-shares", "rungs-table", "gains-table")
+BY_NAME += ("profile", "distribution-table", "decile-table")
 
 
 @pytest.mark.parametrize("table", BY_NAME)

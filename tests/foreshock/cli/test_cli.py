@@ -344,8 +344,14 @@ cli.main()
 """
 
 
+KEPT = "; fits and forecasts are kept in the cache: run again, and it goes on from there"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
-def test_an_interrupted_process_says_so_and_leaves_the_earlier_files(place):
+@pytest.mark.parametrize(
+    ("sent", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")], ids=["INT", "TERM"]
+)
+def test_a_process_that_is_asked_to_end_says_so_and_leaves_the_earlier_files(place, sent, code, said):
     before = snapshot(place)
     command = [sys.executable, "-c", SLOW_STUDY, "run", "study.toml", "--out", "out", "--ledger", "mine.jsonl"]
     # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
@@ -354,11 +360,12 @@ def test_an_interrupted_process_says_so_and_leaves_the_earlier_files(place):
         try:
             assert running.stdout is not None
             assert running.stdout.readline() == "running\n"
-            running.send_signal(signal.SIGINT)
+            running.send_signal(sent)
             out, err = running.communicate(timeout=60)
         finally:
             running.kill()
-    assert (running.returncode, out, err) == (130, "", "error: interrupted; files that were already written are unchanged\n")
+    kept = KEPT if sent == signal.SIGTERM else ""
+    assert (running.returncode, out, err) == (code, "", f"error: {said}; files that were already written are unchanged{kept}\n")
     assert snapshot(place) == before
 
 

@@ -1,0 +1,65 @@
+"""The summary of a study from its results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from foreshock.engine.validation.rungs.result import RUNGS
+from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
+from foreshock.strategies.identity import STRATEGY
+
+
+def summary_table(results: Mapping[str, Any], short: bool = False) -> pd.DataFrame:
+    """One row for each detector; see ``StudyResult.summary``."""
+    table = _whole(results)
+    if not short:
+        return table
+    table = table.rename(columns={"n_events": "alerts", "expected_ratio": "beyond"})
+    return table[["verdict", "horizon", "alerts", "beyond", "q", "avoidance_return", "luck_below"]]
+
+
+def acting_on(results: Mapping[str, Any]) -> dict[str, str]:
+    """Account that acts on each detector: of anomaly avoidance, or else of the first strategy that acts on alerts."""
+    found: dict[str, str] = {}
+    for name, entry in results["backtests"].items():
+        if entry["role"] == STRATEGY and entry["detector"] is not None:
+            if entry["strategy"] == AnomalyAvoidance.name:
+                found[entry["detector"]] = name
+            found.setdefault(entry["detector"], name)
+    return found
+
+
+def _whole(results: Mapping[str, Any]) -> pd.DataFrame:
+    rows, acting = [], acting_on(results)
+    for label, entry in results["detectors"].items():
+        horizon = entry["verdict_horizon"]
+        moves = entry["forward"][horizon]
+        first, second = (entry["rungs"].get(rung, {}).get(horizon, {}) for rung in RUNGS)
+        low, high = moves["expected_ci"]
+        rows.append(
+            {
+                "detector": label,
+                "verdict": entry["verdict"],
+                "horizon": horizon,
+                "n_events": moves["n_events"],
+                "abs_move_ratio": moves["abs_move_ratio"],
+                "matched_ratio": moves["matched_ratio"],
+                "ci_low": moves["ci"][0],
+                "ci_high": moves["ci"][1],
+                "expected_ratio": moves["expected_ratio"],
+                "expected_low": low,
+                "expected_high": high,
+                "volume_ratio": second.get("ratio"),
+                "detectable": first.get("detectable"),
+                "q": moves["q"],
+                "alert_rate": entry["alert_rate"]["realised"],
+                "luck_below": (results["random_draws"].get(acting.get(label, "")) or {}).get("percentile"),
+                "avoidance_return": (results["backtests"].get(acting.get(label, "")) or {}).get("total_return"),
+            }
+        )
+    table = pd.DataFrame(rows).set_index("detector")
+    numbers = table.columns.drop(["verdict", "horizon", "n_events"])
+    return table.astype(dict.fromkeys(numbers, float))
