@@ -253,7 +253,8 @@ def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
     if not isinstance(entry, type) and _is_detector(type(entry)):
         if params or name is not None:
             raise ConfigError(f"{shown(entry)} is a detector and is taken as it is; leave the other arguments out")
-        return entry
+        made: Any = entry
+        return made
     return adapted(entry, name, **params)
 
 

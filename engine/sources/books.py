@@ -147,7 +147,8 @@ class BookSource(Source):
             return self._given
         placed = {name: self._layout.place([getattr(run, name)[:, 0] for run in self._runs]) for name in FIELDS}
         symbols = tuple(one.symbol for one in self._books)
-        return Bars(self._layout.time(self._step), symbols, **placed, interval=self._step, broken=self._layout.broken)
+        time, prices = self._layout.time(self._step), (placed[name] for name in FIELDS)
+        return Bars(time, symbols, *prices, interval=self._step, broken=self._layout.broken)
 
     def _features(self) -> Features:
         found = [book_features(one, self._names) for one in self._books]

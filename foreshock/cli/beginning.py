@@ -132,15 +132,14 @@ def _history(source: str, data: Path) -> tuple[np.timedelta64, np.timedelta64]:
     import numpy as np
 
     from foreshock.data.files import read_bars
+    from foreshock.engine.sources.source import Source
     from foreshock.market.sources import open_source
     from foreshock.study.config import parse_study
 
     if source == "bars":
         bars = read_bars(data)
         return bars.interval, bars.n_bars * bars.interval
-    content = {"detectors": ["zscore"], "source": {"kind": SOURCES[source], "path": str(data.resolve())}}
-    if source == "trades":
-        content["source"]["interval"] = "20s"  # type: ignore[index]
-    found = open_source(parse_study(content), str(data), Path())
-    bars = found if not hasattr(found, "bars") else found.bars
+    wanted = {"kind": SOURCES[source], "path": str(data.resolve())} | ({"interval": "20s"} if source == "trades" else {})
+    found = open_source(parse_study({"detectors": ["zscore"], "source": wanted}), str(data), Path())
+    bars = found.bars if isinstance(found, Source) else found
     return bars.interval, np.timedelta64(int(bars.n_bars), "s") * int(bars.interval / np.timedelta64(1, "s"))

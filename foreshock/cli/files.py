@@ -31,8 +31,7 @@ def clean(
     with naming(data):
         bars, report = cleaned(table, interval)
     _write(bars.to_frame(), out)
-    for kind, n in report.findings.groupby(["kind", "done"]).size().items():
-        name, done = kind
+    for name, done, n in report.findings.groupby(["kind", "done"]).size().reset_index().itertuples(index=False):
         typer.echo(printable(f"{str(name).replace('_', ' ')}: {n:,} bars, {done}"))
     if report.findings.empty:
         typer.echo("nothing was found")

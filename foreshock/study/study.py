@@ -217,7 +217,8 @@ class Study(Shown):
             )
         if self.labels is not None:
             check_type("labels", self.labels, Labels, "read a file with fs.read_labels")
-            self.labels.check_fit(self.bars.symbols, self.bars.time[0], self.bars.time[-1] + self.bars.interval)
+            bars = self.source.bars
+            self.labels.check_fit(bars.symbols, bars.time[0], bars.time[-1] + bars.interval)
         check_threshold(self.threshold)
         if not isinstance(self.thresholds, Mapping) or self.thresholds:
             check_thresholds(self.thresholds, list(self.labelled_detectors()))

@@ -149,7 +149,8 @@ def _market_changes(bars: Bars, windows: Sequence[int]) -> dict[int, np.ndarray]
 
 def known_lines(bars: Bars) -> tuple[np.ndarray, np.ndarray]:
     """Row and symbol of each line of a state: the bars that are known of symbols whose price ever changed."""
-    return np.nonzero(~np.isnan(bars.close) & ~np.isnan(typical_move(bars)))
+    row, symbol = np.nonzero(~np.isnan(bars.close) & ~np.isnan(typical_move(bars)))
+    return row, symbol
 
 
 def usual_marks(bars: Bars) -> dict[str, np.ndarray]:

@@ -89,7 +89,7 @@ def deciles_section(table: MoveTable, scores: Mapping[str, Scores], signals: Map
 
 def score_groups(scores: Scores, decided: np.ndarray) -> np.ndarray:
     """The tenth of the scores, 0 to 9, that each decided row belongs to within its symbol and test block; -1 elsewhere."""
-    groups = np.full(scores.values.shape, -1)
+    groups = np.full_like(decided, -1, dtype=np.int64)
     blocks = [fold.test for fold in scores.folds] or [slice(0, len(scores.values))]
     for block in blocks:
         for col in range(groups.shape[1]):

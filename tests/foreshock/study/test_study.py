@@ -212,7 +212,7 @@ def test_a_duration_that_does_not_fit_is_refused_before_any_detector_runs(change
         ({"detectors": "zscore"}, "detectors must be a list, got 'zscore'"),
         ({"detectors": None}, "detectors must be a list, got None"),
         ({"horizons": "1h"}, "horizons must be a list, got '1h'"),
-        ({"bars": "bars.csv"}, "bars must be Bars, got 'bars.csv'; read a file with fs.read_bars"),
+        ({"bars": "bars.csv"}, "bars must be Bars or a source, got 'bars.csv'; read a file with fs.read_bars"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"n_bootstrap": 98}, "n_bootstrap must be a whole number of at least 99, got 98"),
         ({"n_surrogates": 19.5}, "n_surrogates must be a whole number of at least 0, got 19.5"),
