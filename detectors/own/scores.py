@@ -184,7 +184,7 @@ def _times(column: pd.Series, name: str) -> pd.DatetimeIndex:
     try:
         if column.dtype.kind in "iuf":
             largest = float(column.max())
-            unit = next((unit for unit, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if largest < most), "ns")
+            unit: Any = next((unit for unit, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if largest < most), "ns")
             time = pd.to_datetime(column, unit=unit, utc=True)
         else:
             dated = isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M"
