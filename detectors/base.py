@@ -23,7 +23,7 @@ from foreshock.detectors.explanation import check_places, medians, replaced_scor
 from foreshock.detectors.parameter_types import check_types
 from foreshock.detectors.shown_parameters import ShownParameters
 from foreshock.engine.features.features import Features
-from foreshock.engine.out_of_sample.lookback import past_of
+from foreshock.engine.out_of_sample.lookback import measure_lookback, needs_measuring, past_of, with_lookback
 from foreshock.engine.scores import Scores
 
 FORMAT = 2
@@ -177,7 +177,10 @@ class Detector(ShownParameters, BaseEstimator):
         """Scores of rows as they are, and with one feature at a time at its typical value, (n, 1 + n_features)."""
         typical = typical_of(self.typical_, features, int(rows.min(initial=features.n_rows)))
         wide = bool(getattr(self, "market_wide", False))
-        lookback = past_of(self, features.n_rows)
+        known = self
+        if needs_measuring(self):
+            known = with_lookback(self, measure_lookback(self, features, slice(features.n_rows // 2, features.n_rows)))
+        lookback = past_of(known, features.n_rows)
         return replaced_scores(lambda part: self.score(part).values, lookback, wide, features, rows, symbols, typical)
 
     def _own(self, what: str, function: Callable[[], Found]) -> Found:

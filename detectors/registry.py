@@ -245,6 +245,7 @@ def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
     """
     from foreshock.detectors.own.adapt import FILES, adapted
 
+    given: Any = entry
     path = isinstance(entry, Path) or (isinstance(entry, str) and entry.lower().endswith(FILES))
     if isinstance(entry, str) and not path:
         if name is not None:
@@ -253,8 +254,7 @@ def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
     if not isinstance(entry, type) and _is_detector(type(entry)):
         if params or name is not None:
             raise ConfigError(f"{shown(entry)} is a detector and is taken as it is; leave the other arguments out")
-        made: Any = entry
-        return made
+        return given
     return adapted(entry, name, **params)
 
 

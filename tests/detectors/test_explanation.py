@@ -161,6 +161,18 @@ def test_both_ways_of_scoring_replaced_rows_give_the_same(features, monkeypatch)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
 
+def test_the_look_back_of_a_detector_that_claims_none_is_measured_to_explain_it(features):
+    def surge(frame):
+        return frame["range"] / frame["range"].rolling(30).mean()
+
+    detector = fs.as_detector(surge).fit(train_rows(features))
+    added = detector.explain_rows(features, [1_000], [1])[0]
+    score = detector.score(features).values[1_000, 1]
+    expected = score - without(detector, features, 1_000, 1, "range")
+    assert added[features.index("range")] == pytest.approx(expected, rel=1e-9)
+    assert not np.delete(added, features.index("range")).any()
+
+
 def test_a_row_without_a_score_has_no_explanation(fitted, features):
     values = features.values.copy()
     values[1_100, 0] = np.nan
