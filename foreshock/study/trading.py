@@ -39,8 +39,8 @@ class Strategies:
     entries : tuple of Entry
         Strategies under test.
     hold, rebalance : str
-        Of the study: how long an alert counts in random timings of a strategy without a hold of its own, and how often passive
-        equal weights are restored.
+        How long an alert counts in random timings of a strategy without a hold of its own, and how often passive equal weights are
+        restored.
     n_draws, seed : int
         Random timings of every strategy that acts on alerts.
     """

@@ -38,7 +38,7 @@ class Told:
     Parameters
     ----------
     regimes : Regimes
-        Of the study, with the names that were known at the time.
+        The study's own, with the names that were known at the time.
     splits : WalkForward
         Blocks of the latent factors.
     seed : int
