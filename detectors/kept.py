@@ -124,12 +124,13 @@ class KeptFit:
     def whole(self) -> Detector:
         """The fitted detector."""
         if self.known is None:
-            self.known = self._read() or clone(self.detector).fit(self.train)
+            self.known = self._read() or self.fit(self.train)
         return self.known
 
     def fit(self, features: Features) -> Detector:
         """A fit of its own on other rows."""
-        return clone(self.detector).fit(features)
+        fresh: Any = clone(self.detector)
+        return fresh.fit(features)
 
     def score(self, features: Features) -> Scores:
         return self.whole.score(features)

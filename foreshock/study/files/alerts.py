@@ -86,7 +86,7 @@ def _largest(added: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]
             values = np.take_along_axis(added, order[:, at : at + 1], axis=1)[:, 0]
         known = values > 0
         said = np.array(names, dtype=object)[order[:, at]] if at < added.shape[1] else np.full(len(added), None)
-        columns[f"driver_{at + 1}"] = np.where(known, said, None)
+        columns[f"driver_{at + 1}"] = np.where(known, said, np.array(None, dtype=object))
         columns[f"driver_{at + 1}_added"] = np.where(known, values, np.nan)
     return columns
 

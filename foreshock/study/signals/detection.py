@@ -147,6 +147,6 @@ def _by_analyst(signals: Mapping[str, Signals], on_rows: Mapping[str, Events], l
 def _share(n: int, of: int) -> tuple[float, float, float]:
     """A share with its 95 % interval, NaN where there is nothing to count."""
     if not of:
-        return (float("nan"),) * 3
+        return float("nan"), float("nan"), float("nan")
     low, high = wilson(n, of)
     return n / of, low, high
