@@ -129,7 +129,6 @@ class KeptFit:
 
     def fit(self, features: Features) -> Detector:
         """A fit of its own on other rows."""
-        # clone is typed as returning containers, too, hence Any.
         fresh: Any = clone(self.detector)
         return fresh.fit(features)
 

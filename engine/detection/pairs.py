@@ -129,8 +129,8 @@ def _exchanged(one: Tally, two: Tally, metric: str, difference: float) -> float:
     names = ("n_events", "n_caught", "n_false")
     parts = [(getattr(one, name), getattr(two, name)) for name in names]
     sides = [[(kept * a + (1 - kept) * b).sum(axis=1) for a, b in parts] for kept in (~swapped * 1.0, swapped * 1.0)]
-    (n_first, caught_first, false_first), (n_second, caught_second, false_second) = sides
-    drawn = np.abs(_metric(n_first, caught_first, false_first, metric) - _metric(n_second, caught_second, false_second, metric))
+    first, second = (_metric(events, caught, false, metric) for events, caught, false in sides)
+    drawn = np.abs(first - second)
     # A difference that is not known, of a side without an alert, does not speak against chance.
     exceeding = ~(drawn < abs(difference) - 1e-12)
     return float((1 + exceeding.sum()) / (1 + N_EXCHANGES))

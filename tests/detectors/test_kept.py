@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,8 +176,8 @@ def test_a_detector_of_a_users_own_and_one_that_reads_a_file_are_not_kept(featur
 
 def test_explanations_are_kept(features, fitted, monkeypatch):
     rows, cols = np.array([900, 950]), np.array([0, 1])
-    first = scored({"pca": fs.make_detector("pca")}, features)["pca"][1].detectors[-1]
+    first: Any = scored({"pca": fs.make_detector("pca")}, features)["pca"][1].detectors[-1]
     added = first.explain_rows(features, rows, cols)
     monkeypatch.setattr(Detector, "_explain_rows", None)
-    again = scored({"pca": fs.make_detector("pca")}, features)["pca"][1].detectors[-1]
+    again: Any = scored({"pca": fs.make_detector("pca")}, features)["pca"][1].detectors[-1]
     np.testing.assert_array_equal(again.explain_rows(features, rows, cols), added)

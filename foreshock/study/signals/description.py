@@ -92,7 +92,7 @@ def score_groups(scores: Scores, decided: np.ndarray) -> np.ndarray:
     groups = np.full_like(decided, -1, dtype=np.int64)
     blocks = [fold.test for fold in scores.folds] or [slice(0, len(scores.values))]
     for block in blocks:
-        for col in range(groups.shape[1]):
+        for col in range(len(scores.symbols)):
             rows = block.start + np.flatnonzero(decided[block, col])
             if len(rows) < N_GROUPS:
                 continue

@@ -44,18 +44,16 @@ def test_every_alert_stands_in_the_file_with_score_and_threshold(result, alerts)
 
 def test_change_regime_and_moves_of_an_alert_are_those_of_its_bar(result, alerts):
     bars, labels = result.bars, result.regimes.labels
-    closes = pd.DataFrame(bars.close)
-    opens = pd.DataFrame(bars.open)
     for alert in alerts.sample(60, random_state=1).itertuples():
         row = int(np.searchsorted(bars.time, np.datetime64(alert.time.tz_convert(None), "us")))
         col = bars.symbols.index(alert.symbol)
-        assert alert.price_change == pytest.approx(closes.iloc[row, col] / closes.iloc[row - 1, col] - 1)
+        assert alert.price_change == pytest.approx(bars.close[row, col] / bars.close[row - 1, col] - 1)
         before = labels[row - 1, col]
         assert alert.regime == result.regimes.names[before] if before >= 0 else pd.isna(alert.regime)
         for horizon, move in (("1h", alert.move_1h), ("12h", alert.move_12h)):
             last = row + int(horizon[:-1])
             if last < bars.n_bars:
-                assert move == pytest.approx(np.log(closes.iloc[last, col] / opens.iloc[row + 1, col]))
+                assert move == pytest.approx(np.log(bars.close[last, col] / bars.open[row + 1, col]))
             else:
                 assert np.isnan(move)
 

@@ -36,7 +36,7 @@ def labels_at(bars: fs.Bars, *rows: tuple[int, int, int, str, str]) -> fs.Labels
 
 
 def found_by(labels: fs.Labels | None, bars: fs.Bars, **alerts: tuple[fs.Scores, fs.Signals]):
-    scores, signals = ({name: pair[k] for name, pair in alerts.items()} for k in (0, 1))
+    scores, signals = {name: pair[0] for name, pair in alerts.items()}, {name: pair[1] for name, pair in alerts.items()}
     return detect(labels, bars, scores, signals, "1h", 0)
 
 
