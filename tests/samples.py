@@ -23,7 +23,7 @@ from foreshock.engine.out_of_sample.causality import AuditResult
 def public_classes() -> dict[str, type]:
     """The classes of ``foreshock.__all__`` but its errors and the abstract detector."""
     found = {name: getattr(fs, name) for name in fs.__all__ if inspect.isclass(getattr(fs, name))}
-    return {name: kind for name, kind in found.items() if not issubclass(kind, Exception) and kind is not fs.Detector}
+    return {name: kind for name, kind in found.items() if not issubclass(kind, Exception) and kind not in (fs.Detector, fs.Source)}
 
 
 @functools.cache
@@ -64,6 +64,8 @@ def samples() -> dict[str, Any]:
         fs.volume_bars(trades, float(trades.size.sum() / 5)),
         fs.trade_windows(trades, 600), fs.SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1m"),
         fs.Archive(folder), fs.Store(folder),
+        fs.BarSource(bars, ["log_return"]), fs.WindowSource(trades, "10m"), fs.BookSource(simulated.book),
+        fs.FeatureSource(features, bars),
         fs.BookStream(), fs.OhlcvStream(2), fs.WindowStream(), fs.CombinatorialSplits(6, 2), fs.AdaptiveConformal(),
         fs.PeaksOverThreshold(), fs.VolatilityScaled(thresholds[0.9]), fs.Fixed(3.0), fs.TrainQuantile(0.9), fs.AnomalyAvoidance(),
         fs.BuyAndHold(), fs.EqualWeight(), fs.RandomAvoidance(), fs.EventTrade(), fs.FactorPortfolio(), fs.TimeSeriesMomentum(),

@@ -11,7 +11,16 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.books.prices import PRICES, bars_of_prices, microprice
-from foreshock.data.checks import check_array, check_each, check_integer, check_path, check_rows, check_times, check_type
+from foreshock.data.checks import (
+    check_array,
+    check_each,
+    check_integer,
+    check_path,
+    check_rows,
+    check_text,
+    check_times,
+    check_type,
+)
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled
@@ -238,6 +247,7 @@ class Book(Shown):
         >>> fs.simulate_book(seed=1, n_rows=60).book.to_bars()
         Bars(SIM/USDT, 60 bars of 5s, 2024-01-01T00:00:00 to 2024-01-01T00:04:55)
         """
+        check_text("price", price)
         if price not in PRICES:
             raise ConfigError(f"price must be 'midpoint' or 'microprice', got {shown(price)}")
         known = self.midpoint if price == "midpoint" else microprice(self.price[:, :, 0], self.notional[:, :, 0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -42,15 +42,15 @@ class BarSource(Source):
             check_texts("features", features)
         self._bars, self._wanted = bars, features
 
-    def head(self, n: int) -> BarSource:
-        return BarSource(self._bars.head(n), self._wanted)
+    def _head(self, n: int) -> Self:
+        return type(self)(self._bars.head(n), self._wanted)
 
-    def disturbed(self, cut: int, rng: np.random.Generator) -> BarSource:
-        return BarSource(corrupt_from(self._bars, cut, rng), self._wanted)
+    def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
+        return type(self)(corrupt_from(self._bars, cut, rng), self._wanted)
 
     def cleaned(self) -> tuple[BarSource, QualityReport]:
         bars, report = clean(self._bars)
-        return BarSource(bars, self._wanted), report
+        return type(self)(bars, self._wanted), report
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ class BookSource(Source):
         placed = {name: self._layout.place(runs) for name, runs in found.items()}
         return {name: values for name, values in placed.items() if not np.isnan(values).all()}
 
-    def head(self, n: int) -> Self:
+    def _head(self, n: int) -> Self:
         other = self._copy()
         if self._given is not None:
             other._given = self._given.head(n)
@@ -119,7 +119,7 @@ class BookSource(Source):
         other._runs = [run.head(length) for run, length in zip(self._runs, other._layout.length, strict=False)]
         return other
 
-    def disturbed(self, cut: int, rng: np.random.Generator) -> Self:
+    def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
         other = self._copy()
         start = self.bars.time[cut]
         level = np.exp(rng.normal(0, 0.1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 
@@ -47,13 +48,13 @@ class FeatureSource(Source):
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         self._given, self._bars = features, bars
 
-    def head(self, n: int) -> FeatureSource:
-        return FeatureSource(self._given.rows(slice(0, n)), self._bars.head(n))
+    def _head(self, n: int) -> Self:
+        return type(self)(self._given.rows(slice(0, n)), self._bars.head(n))
 
-    def disturbed(self, cut: int, rng: np.random.Generator) -> FeatureSource:
+    def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
         values = self._given.values.copy()
         values[cut:] *= np.exp(rng.normal(0, 0.1, values[cut:].shape))
-        return FeatureSource(replace(self._given, values=values), corrupt_from(self._bars, cut, rng))
+        return type(self)(replace(self._given, values=values), corrupt_from(self._bars, cut, rng))
 
     def _prices(self) -> Bars:
         return self._bars

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from foreshock.data.bars import Bars
+from foreshock.data.checks import check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
 from foreshock.data.quality.clean import QualityReport, clean
@@ -89,20 +90,31 @@ class Source(Shown):
         """Names of the features."""
         return self.features.names
 
-    @abstractmethod
     def head(self, n: int) -> Self:
-        """The source as it was after its first ``n`` rows."""
-        raise NotImplementedError
+        """The source as it was after its first ``n`` rows, at least one."""
+        check_whole("n", n, 1)
+        return self._head(min(n, self.bars.n_bars))
 
-    @abstractmethod
     def disturbed(self, cut: int, rng: np.random.Generator) -> Self:
         """The source with everything from row ``cut`` on multiplied by noise, for the causality gate."""
-        raise NotImplementedError
+        check_whole("cut", cut, 0)
+        check_type("rng", rng, np.random.Generator, "such as np.random.default_rng(0)")
+        if cut >= self.bars.n_bars:
+            raise ConfigError(f"cut must be one of the {self.bars.n_bars} rows, got {cut}; pass an earlier row")
+        return self._disturbed(cut, rng)
 
     def cleaned(self) -> tuple[Source, QualityReport]:
         """The source without malformed bars, and what was found."""
         _, report = clean(self.bars)
         return self, report
+
+    @abstractmethod
+    def _head(self, n: int) -> Self:
+        raise NotImplementedError
+
+    @abstractmethod
+    def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
+        raise NotImplementedError
 
     @abstractmethod
     def _prices(self) -> Bars:

@@ -117,12 +117,12 @@ class WindowSource(Source):
         }
         return {name: self._layout.place(values) for name, values in of_windows.items()}
 
-    def head(self, n: int) -> Self:
+    def _head(self, n: int) -> Self:
         layout = self._layout.head(n)
         windows = [run.rows(slice(0, length)) for run, length in zip(self._windows, layout.length, strict=False)]
         return self._with(layout, windows)
 
-    def disturbed(self, cut: int, rng: np.random.Generator) -> Self:
+    def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
         level = np.exp(rng.normal(0, 0.1, len(self._layout.rows)))
         amount = np.exp(rng.normal(0, 3, len(self._layout.rows)))
         changed = []

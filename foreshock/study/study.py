@@ -210,11 +210,6 @@ class Study(Shown):
                 f"sealed must be a share between 0 and 1, or a duration, that leaves bars before it, got {shown(self.sealed)} of "
                 f"{self.source.bars.n_bars} bars; such as 0.2 or '180D'"
             )
-        if self.n_surrogates and isinstance(self.bars, Source) and self.bars.redraw is None:
-            raise ConfigError(
-                f"surrogate histories cannot honestly be drawn of {self.bars.kind}, got n_surrogates={self.n_surrogates}; leave it "
-                f"out"
-            )
         if self.labels is not None:
             check_type("labels", self.labels, Labels, "read a file with fs.read_labels")
             bars = self.source.bars
@@ -225,6 +220,11 @@ class Study(Shown):
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
         check_surrogates(self.n_surrogates)
+        if self.n_surrogates and self.source.redraw is None:
+            raise ConfigError(
+                f"surrogate histories cannot honestly be drawn of {self.source.kind}, got n_surrogates={self.n_surrogates}; "
+                f"leave it out"
+            )
         if not 1 <= self.random_draws <= MAX_RANDOM_DRAWS:
             raise ConfigError(f"random_draws must lie between 1 and {MAX_RANDOM_DRAWS}, got {self.random_draws}; 200 is usual")
 

@@ -152,8 +152,8 @@ def test_weights_that_are_not_shifted_are_caught_at_the_open(bars):
 
 
 def test_a_study_whose_adapter_forgets_the_shift_fails_its_audit(bars, monkeypatch):
-    def forgetful(history, weights, costs):
-        return backtest(history, np.vstack([weights[1:], weights[-1:]]), costs)
+    def forgetful(history, weights, costs, **rest):
+        return backtest(history, np.vstack([weights[1:], weights[-1:]]), costs, **rest)
 
     study = Study(
         bars, ["zscore"], WalkForward("20D", "5D", embargo=None), RollingQuantile(0.98, "10D"), horizons=["1h"], hold="6h"
