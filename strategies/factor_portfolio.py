@@ -121,7 +121,7 @@ class FactorPortfolio(Shown):
         # One value under both names.
         object.__setattr__(self, "n_factors", n_factors)
         object.__setattr__(self, "n_components", None)
-        if self.model is not None and self.model not in MODELS:
+        if self.model is not None and (not isinstance(self.model, str) or self.model not in MODELS):
             raise ConfigError(f"model must be one of {', '.join(MODELS)}, got {shown(self.model)}")
         check_switch("long_only", self.long_only)
         if self.factors is not None and not hasattr(self.factors, "factor_returns"):

@@ -80,19 +80,19 @@ class RegimeExposure(Shown):
 
     def __post_init__(self) -> None:
         parse_duration(self.rebalance, "rebalance")
+        if self.exposures is not None:
+            check_type("exposures", self.exposures, Mapping, "name the exposure of each regime")
+        if self.unnamed is not None:
+            check_fraction("unnamed", self.unnamed)
         without = self.regimes is None and (self.exposures is None or bool(self.exposures))
         if not without and not hasattr(self.regimes, "labels"):
             raise ConfigError(f"regimes must be those of fs.walk_forward_regimes, got {type(self.regimes).__name__}")
         if self.exposures is None:
             return
-        check_type("exposures", self.exposures, Mapping, "name the exposure of each regime")
         if self.regimes is not None and self.unnamed is None and set(self.exposures) != set(self.regimes.names):
             raise ConfigError(f"exposures must name the regimes {few(self.regimes.names)}, got {few(self.exposures)}")
-        given = {f"the exposure of {shown(name)}": value for name, value in self.exposures.items()}
-        for what, value in (given if self.unnamed is None else {**given, "unnamed": self.unnamed}).items():
-            check_number(what, value)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"{what} must be a fraction from 0 to 1, got {shown(value)}")
+        for name, value in self.exposures.items():
+            check_fraction(f"the exposure of {shown(name)}", value)
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""
@@ -107,3 +107,10 @@ class RegimeExposure(Shown):
         # The first known exposure of a symbol counts as a change; an unknown exposure does not.
         moved = (exposure != before) & ~np.isnan(exposure)
         return np.where(due | (listed & moved), np.where(listed, base * exposure, 0.0), np.nan)
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuse an exposure that is not a number from 0 to 1."""
+    check_number(name, value)
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} must be a fraction from 0 to 1, got {shown(value)}")
