@@ -40,8 +40,8 @@ def tail_probability(scores: Scores, threshold: Threshold, rows: np.ndarray, col
     >>> values = np.random.default_rng(0).exponential(1.0, (400, 1))
     >>> values[399] = 20.0
     >>> scores = Scores(time, ("A",), values, np.timedelta64(1, "h"))
-    >>> tail_probability(scores, RollingQuantile(0.9, "10D"), np.array([398, 399]), np.array([0, 0])).round(6)
-    array([0.733333, 0.      ])
+    >>> tail_probability(scores, RollingQuantile(0.9, "10D"), np.array([398, 399]), np.array([0, 0])).round(6).tolist()
+    [0.216667, 7.7e-05]
     """
     values, rule = scores.values, threshold
     if isinstance(rule, VolatilityScaled):
