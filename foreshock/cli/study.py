@@ -71,7 +71,7 @@ def run(
 
     whole = Study.from_config(config, bars)
     if check:
-        from foreshock.study.outlook import outlook
+        from foreshock.study.files.outlook import outlook
 
         for line in outlook(whole):
             typer.echo(printable(line))

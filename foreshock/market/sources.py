@@ -31,7 +31,8 @@ from foreshock.engine.sources.windows import WindowSource
 from foreshock.market.history import load_bars
 
 if TYPE_CHECKING:
-    from foreshock.study.config import SourceConfig, StudyConfig
+    from foreshock.study.config import StudyConfig
+    from foreshock.study.keys.source import SourceConfig
 
 STORE, TRADES = "store", "trades"
 ENDINGS = (".parquet", ".pq", ".feather", ".arrow", ".csv", ".csv.gz", ".csv.zip", ".zip")

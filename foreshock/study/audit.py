@@ -22,8 +22,8 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.backtest.portfolio import backtest
 from foreshock.strategies.regime_exposure import RegimeExposure
 from foreshock.study.traded.entries import Entry
+from foreshock.study.traded.trading import Strategies
 from foreshock.study.traded.weights import Told, account_of, wanted
-from foreshock.study.trading import Strategies
 
 # Cheap to refit on every history, which the walk-forward scores need.
 REFITTED = "volatility_only"

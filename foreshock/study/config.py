@@ -11,10 +11,8 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
     PrivateAttr,
-    Tag,
     ValidationError,
     model_validator,
 )
@@ -27,16 +25,14 @@ from foreshock.data.show.shown import few, shown
 from foreshock.detectors.clusters.setting import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
-from foreshock.engine.thresholds.conformal import AdaptiveConformal
-from foreshock.engine.thresholds.peaks import PeaksOverThreshold
-from foreshock.engine.thresholds.quantiles import RollingQuantile, TrainQuantile
-from foreshock.engine.thresholds.registry import HALFLIFE_ALONE, THRESHOLDS
-from foreshock.engine.thresholds.volatility import VolatilityScaled
+from foreshock.engine.thresholds.registry import THRESHOLDS
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
-from foreshock.study.keys import Fraction, IsoDate, Section, SourceConfig, Span, SpanOrNone, check_span
+from foreshock.study.keys.source import SourceConfig
+from foreshock.study.keys.thresholds import BY_KIND, RollingQuantileConfig, ThresholdConfig, UserThresholdConfig
+from foreshock.study.keys.types import IsoDate, Section, Span, SpanOrNone, check_span
 from foreshock.study.traded.entries import DEFAULT
 
 
@@ -91,78 +87,6 @@ class SplitsConfig(Section):
     mode: Literal["rolling", "expanding"] = WalkForward.mode
 
 
-class _Threshold(Section):
-    """Keys of every kind of threshold: whether to scale scores by their recent volatility, and the half-life."""
-
-    volatility_scaled: bool = False
-    halflife: Span = VolatilityScaled.halflife
-
-    @model_validator(mode="after")
-    def _halflife_is_used(self) -> Self:
-        if "halflife" in self.model_fields_set and not self.volatility_scaled:
-            raise ConfigError(HALFLIFE_ALONE)
-        return self
-
-
-class RollingQuantileConfig(_Threshold):
-    kind: Literal["rolling_quantile"] = "rolling_quantile"
-    q: Fraction = RollingQuantile.q
-    window: Span = RollingQuantile.window
-
-
-class TrainQuantileConfig(_Threshold):
-    kind: Literal["train_quantile"]
-    q: Fraction = TrainQuantile.q
-
-
-class AdaptiveConformalConfig(_Threshold):
-    """``AdaptiveConformal`` with the alert rate 1 - q."""
-
-    kind: Literal["adaptive_conformal"]
-    q: Fraction = round(1 - AdaptiveConformal.alpha, 12)
-    gamma: Fraction = AdaptiveConformal.gamma
-    window: Span = AdaptiveConformal.window
-
-
-class PeaksOverThresholdConfig(_Threshold):
-    kind: Literal["peaks_over_threshold"]
-    q: Fraction = PeaksOverThreshold.q
-    init: Fraction = PeaksOverThreshold.init
-    window: Span = PeaksOverThreshold.window
-    refit: Span = PeaksOverThreshold.refit
-
-
-class FixedConfig(_Threshold):
-    kind: Literal["fixed"]
-    value: float
-
-
-class UserThresholdConfig(_Threshold):
-    """A user's threshold, by name or as ``"mine.py:Class"``, with its parameters as further keys."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
-
-    kind: str
-
-
-def _kind(section: Any) -> str:
-    """The tag of the model that validates a threshold section."""
-    kind = section.get("kind", "rolling_quantile") if isinstance(section, dict) else getattr(section, "kind", "rolling_quantile")
-    return kind if isinstance(kind, str) and kind in THRESHOLDS.table else OTHER_KIND
-
-
-OTHER_KIND = "another kind"
-ThresholdConfig = Annotated[
-    Annotated[RollingQuantileConfig, Tag("rolling_quantile")]
-    | Annotated[TrainQuantileConfig, Tag("train_quantile")]
-    | Annotated[AdaptiveConformalConfig, Tag("adaptive_conformal")]
-    | Annotated[PeaksOverThresholdConfig, Tag("peaks_over_threshold")]
-    | Annotated[FixedConfig, Tag("fixed")]
-    | Annotated[UserThresholdConfig, Tag(OTHER_KIND)],
-    Discriminator(_kind),
-]
-
-
 class DetectorConfig(BaseModel):
     """A detector by name, or a file of scores, with its parameters as further keys; and a label and a threshold of its own."""
 
@@ -190,15 +114,6 @@ class StrategyConfig(BaseModel):
 
     name: str
     label: str | None = None
-
-
-_THRESHOLDS: dict[str, type[_Threshold]] = {
-    "rolling_quantile": RollingQuantileConfig,
-    "train_quantile": TrainQuantileConfig,
-    "adaptive_conformal": AdaptiveConformalConfig,
-    "peaks_over_threshold": PeaksOverThresholdConfig,
-    "fixed": FixedConfig,
-}
 
 
 class CostsConfig(Section):
@@ -374,7 +289,7 @@ def parse_study(content: dict[str, Any], source: str = "study", folder: str | Pa
     return config
 
 
-def _check_rule(rule: _Threshold | None, source: str, key: str, folder: Path) -> None:
+def _check_rule(rule: ThresholdConfig | None, source: str, key: str, folder: Path) -> None:
     if isinstance(rule, UserThresholdConfig):
         _check(THRESHOLDS, source, key, rule.kind, rule.model_extra or {}, folder)
 
@@ -424,7 +339,7 @@ def _explain(error: ValidationError) -> str:
 def _unknown_key(loc: list[str], where: str, kind: str | None) -> str:
     section: Any = StudyConfig
     if kind is not None:
-        section = _THRESHOLDS[kind]
+        section = BY_KIND[kind]
     else:
         for part in loc[:-1]:
             section = _model(section.model_fields[part].annotation)

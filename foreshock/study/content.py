@@ -30,7 +30,7 @@ from foreshock.study.judge import Judgement
 from foreshock.study.sections import Circumstances, regimes_section
 from foreshock.study.signals.description import deciles_section, distribution_section, profile_section
 from foreshock.study.signals.detection import Detection
-from foreshock.study.trading import Traded
+from foreshock.study.traded.trading import Traded
 
 SCHEMA_VERSION = 1
 # Alerts of two detectors up to this many bars apart are the same event.

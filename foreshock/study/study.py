@@ -57,9 +57,9 @@ from foreshock.study.signals.detection import detect, labels_of
 from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
 from foreshock.study.traded.entries import described as described_strategies
 from foreshock.study.traded.from_file import strategies_of
+from foreshock.study.traded.trading import Strategies as Backtested
+from foreshock.study.traded.trading import Traded, trade
 from foreshock.study.traded.weights import Told
-from foreshock.study.trading import Strategies as Backtested
-from foreshock.study.trading import Traded, trade
 from foreshock.study.trials import deflate_study
 
 BASELINES = ("random", "volatility_only")

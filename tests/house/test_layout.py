@@ -17,7 +17,7 @@ LONG = 350
 # A longer file has its reason here; the lines are an upper bound, so that it cannot grow unseen.
 REASONS: dict[str, tuple[int, str]] = {
     "data/books/orderbook.py": (
-        400,
+        410,
         "240 lines of code: a book and how it is read; the rest documents columns",
     ),
     "data/checks.py": (400, "one kind of function, each a few lines with its doctest: checks of arguments"),
@@ -43,8 +43,10 @@ REASONS: dict[str, tuple[int, str]] = {
         410,
         "196 lines of code: one test and its documented result",
     ),
-    "foreshock/study/config.py": (430, "every key of a study file in one place, one class a table"),
+    "detectors/clusters/regimes.py": (360, "one detector, its rules and its walk-forward use; a third documents them"),
+    "foreshock/study/config.py": (360, "every section of a study file in one place, one class a table"),
     "foreshock/study/study.py": (500, "one class and its plan; a third documents what a study may be asked"),
+    "reports/study/page.py": (360, "one page: every chart and table of a study is named here once"),
     "strategies/assess/comparison.py": (
         435,
         "188 lines of code: one comparison and its documented results",

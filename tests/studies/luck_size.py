@@ -21,7 +21,7 @@ from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.totals import total_returns
 from foreshock.strategies.baselines import RandomAvoidance
 from foreshock.strategies.luck import luck
-from tests.studies.resumable import parser_of, resume
+from tests.studies.parts.resumable import parser_of, resume
 
 N_BARS, N_SYMBOLS, WARM_UP = 4_000, 4, 480
 N_DRAWS = 200

@@ -26,8 +26,8 @@ from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.rungs.rungs import RungTable
-from tests.studies.nulls import LAWS
-from tests.studies.resumable import parser_of, resume
+from tests.studies.parts.nulls import LAWS
+from tests.studies.parts.resumable import parser_of, resume
 
 KINDS = ("windows", "book")
 STEP = np.timedelta64(20_000_000, "us")

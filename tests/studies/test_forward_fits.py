@@ -9,7 +9,7 @@ from foreshock.data.errors import DataError
 from foreshock.engine.scores import Scores
 from foreshock.engine.validation.judging import Judging
 from tests.studies import forward_fits
-from tests.studies.nulls import history
+from tests.studies.parts.nulls import history
 from tests.studies.verdict_power import RULE
 
 

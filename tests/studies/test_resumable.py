@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.studies.resumable import Row, resume
+from tests.studies.parts.resumable import Row, resume
 
 
 def test_what_a_file_has_is_not_done_again(tmp_path: Path):

@@ -22,8 +22,8 @@ from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.moves.forward import forward_moves
 from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.verdict import ADDS, CALMER, VOLUME_TELLS, decide
-from tests.studies.nulls import HOUR, START, ar
-from tests.studies.resumable import parser_of, resume
+from tests.studies.parts.nulls import HOUR, START, ar
+from tests.studies.parts.resumable import parser_of, resume
 
 HORIZONS = ("1h", "6h", "24h")
 RULE = RollingQuantile(0.99, "20D")

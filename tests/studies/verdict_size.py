@@ -22,8 +22,8 @@ from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.rungs.rungs import RungTable
-from tests.studies.nulls import FOUR_SYMBOLS, LAWS, history
-from tests.studies.resumable import parser_of, resume
+from tests.studies.parts.nulls import FOUR_SYMBOLS, LAWS, history
+from tests.studies.parts.resumable import parser_of, resume
 
 HORIZONS = ("1h", "6h", "24h")
 ON_PRICES = ("zscore", "mad", "isolation_forest", "one_class_svm")

@@ -17,7 +17,7 @@ from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.rungs.seasons import season_nb
 from foreshock.engine.validation.rungs.state import known_state, max_known, mean_known, since_nb
-from tests.studies.nulls import history
+from tests.studies.parts.nulls import history
 from tests.studies.verdict_power import RULE, Planted, simulate
 
 HORIZONS = (1, 6, 24)

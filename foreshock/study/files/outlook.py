@@ -26,7 +26,7 @@ def outlook(study: Study) -> list[str]:
     Examples
     --------
     >>> import foreshock as fs
-    >>> from foreshock.study.outlook import outlook
+    >>> from foreshock.study.files.outlook import outlook
     >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=1_500).bars
     >>> for line in outlook(fs.Study(bars, ["zscore"], fs.WalkForward("20D", "5D"), fs.RollingQuantile(0.99, "10D"))):
     ...     print(line)

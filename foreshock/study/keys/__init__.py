@@ -1,0 +1,1 @@
+"""Keys of a study file: their types, and the sections that need more than a few."""
