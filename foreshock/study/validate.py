@@ -8,21 +8,25 @@ from functools import partial
 from math import log
 from typing import Any, TypedDict, Unpack
 
+import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_one, check_seed, check_whole
+from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.registry import as_detector
 from foreshock.engine.features.features import Features
-from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
+from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.lookback import knowing_lookback, lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import first_blocks, fit_walk_forward
 from foreshock.engine.scores import Threshold, check_threshold
+from foreshock.engine.sources.bars import BarSource
+from foreshock.engine.sources.source import Source
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging, check_surrogates
 from foreshock.engine.validation.moves.forward import check_moves_fit
@@ -89,7 +93,7 @@ class ValidateOptions(TypedDict, total=False):
 
 @with_one_blas_thread
 def validate(
-    bars: Bars,
+    bars: Bars | Source,
     detector: Any,
     features: Sequence[str] | Callable[[Bars], Features] = OHLCV_FEATURES,
     threshold: Threshold | None = None,
@@ -109,8 +113,8 @@ def validate(
 
     Parameters
     ----------
-    bars : Bars
-        History, which is cleaned first.
+    bars : Bars or Source
+        History; bars are cleaned first. A source has features of its own; see ``fs.WindowSource`` and ``fs.BookSource``.
     detector : str or Detector
         Name, detector, or a thing of your own; see ``fs.as_detector``. It is cloned.
     features : sequence of str, or callable
@@ -173,18 +177,27 @@ def validate(
     check_surrogates(n_surrogates)
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
     check_seed("seed", seed)
-    bars, _ = clean(bars)
+    if isinstance(bars, Source):
+        if features is not OHLCV_FEATURES:
+            raise ConfigError("features belong to the source, and were passed beside it; pass them to the source")
+        if n_surrogates and bars.redraw is None:
+            raise ConfigError(
+                f"surrogate histories cannot honestly be drawn of {bars.kind}, got n_surrogates={n_surrogates}; leave it out"
+            )
+        source, _ = bars.cleaned()
+    else:
+        source = BarSource(clean(bars)[0], features)
+    bars = source.bars
     fitted = as_detector(detector)
     threshold = RollingQuantile() if threshold is None else threshold
     check_threshold(threshold)
-    make = features if callable(features) else partial(ohlcv_features, features=features)
     label = fitted.name
     controls = labelled_controls(options.get("controls", ()), [label])
     bars_in(horizon, bars.interval, "horizon")
     gap = horizon if cooldown is None else cooldown
     bars_in(gap, bars.interval, "cooldown")
     check_moves_fit(bars, [horizon], delay)
-    seen, splits = make(bars), splits or _usual_splits(bars)
+    seen, splits = source.features, splits or _usual_splits(bars)
     label_bars = bars_in(horizon, bars.interval, "horizon") + delay
     fitted, *others = (
         knowing_lookback(one, seen, partial(first_blocks, one, seen, splits, label_bars)) for one in (fitted, *controls.values())
@@ -195,7 +208,8 @@ def validate(
     own = control_alerts(controls, seen, splits, purge, threshold)
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)
-    judged = judge(bars, {label: scores}, {label: signals}, threshold, setting, {label: rescorer}, make, own_controls=own)
+    given = (threshold, setting, {label: rescorer}, source.redraw)
+    judged = judge(bars, {label: scores}, {label: signals}, *given, own_controls=own, marks=source.marks)
     verdict = judged.verdicts[label]
     n_bars = bars.n_bars - setting.first
     return Validation(
@@ -211,6 +225,9 @@ def validate(
 
 
 def _usual_splits(bars: Bars) -> WalkForward:
+    minutes = int(bars.n_bars * bars.interval / np.timedelta64(1, "m"))
+    if minutes < 12 * 1_440:
+        return WalkForward(f"{max(minutes // 3, 1)}m", f"{max(minutes // 12, 1)}m", embargo=None)
     days = int(bars.n_bars * (bars.interval.astype("timedelta64[us]").astype(int) / 86_400e6))
     return (
         WalkForward(embargo=None)

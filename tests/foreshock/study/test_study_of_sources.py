@@ -83,3 +83,15 @@ def test_surrogates_of_a_book_and_features_beside_a_source_are_refused():
         fs.Study(source, ["zscore"], n_surrogates=19)
     with pytest.raises(fs.ConfigError, match="features belong to the source"):
         fs.Study(source, ["zscore"], features=["range"])
+
+
+def test_one_detector_is_validated_on_a_source():
+    source = fs.BookSource(fs.simulate_book(seed=1, n_rows=3_000).book)
+    rule = fs.RollingQuantile(0.97, "30m")
+    found = fs.validate(source, "zscore", threshold=rule, horizon="5m", n_bootstrap=99)
+    assert found.horizon == "5m"
+    assert [rung for rung, _ in found.rungs.index] == ["volatility", "volume"]
+    with pytest.raises(fs.ConfigError, match="features belong to the source"):
+        fs.validate(source, "zscore", ["range"], rule, "5m")
+    with pytest.raises(fs.ConfigError, match="cannot honestly be drawn of book"):
+        fs.validate(source, "zscore", threshold=rule, horizon="5m", n_surrogates=19)
