@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
 
-from foreshock.data.errors import DataError
+from foreshock.data.checks import check_type
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import few
 from foreshock.detectors.base import Detector
 from foreshock.detectors.scaling import RobustScaler
 from foreshock.engine.features.features import Features
@@ -31,6 +34,46 @@ class ScaledDetector(Detector):
     def _learn_scales(self, features: Features) -> None:
         learned = RobustScaler.learn(features)
         self.symbols_, self.names_, self.center_, self.scale_ = learned.symbols, learned.names, learned.center, learned.scale
+
+    def rescaled(self, features: Features) -> Self:
+        """A copy that standardises rows by the median and interquartile range of these, and scores their symbols.
+
+        What the detector learned stays as it is: a model of one market, such as a pretrained one, is held against another in the
+        units of that market. The rows should lie before those that are scored.
+
+        Parameters
+        ----------
+        features : Features
+            Rows of the other market, with the features that the detector was fitted on.
+
+        Raises
+        ------
+        ConfigError
+            If the detector is not fitted, has a model for each symbol, or was fitted on other features.
+        DataError
+            If no symbol has 100 rows with all features known.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> from dataclasses import replace
+        >>> book = replace(fs.simulate_book(seed=5, n_rows=600).book, symbol="OTHER/USDT")
+        >>> features = fs.book_features(book, fs.LEVEL_FEATURES)
+        >>> learned = fs.load_detector("pretrained:anogan_book").rescaled(features.rows(slice(0, 300)))
+        >>> learned.score(features.rows(slice(300, None)))  # doctest: +ELLIPSIS
+        Scores(OTHER/USDT, 300 rows of 5s, 2024-01-01T00:25:00 to 2024-01-01T00:49:55, ...% scored)
+        """
+        self._check_fitted()
+        check_type("features", features, Features, "make them with fs.book_features or fs.ohlcv_features")
+        if not getattr(self, "pool", True):
+            raise ConfigError(f"{self.name} has a model for each symbol and knows no other; fit it with pool=True")
+        if features.names != self.names_:
+            raise ConfigError(
+                f"{self.name} was fitted on the features {few(self.names_)}, got {few(features.names)}; compute the same"
+            )
+        other = copy(self)
+        other._learn_scales(features)
+        return other
 
     def restore(self, state: dict[str, Any]) -> Self:
         super().restore(state)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,3 +62,21 @@ def test_the_training_script_makes_the_same_model(detector):
     _, features = rows_of(TRAIN_SEED, **NO_EVENTS)
     again = fs.make_detector("anogan", **PARAMS).fit(features)
     np.testing.assert_allclose(again.score(features).values, detector.score(features).values, rtol=1e-5)
+
+
+def test_the_pretrained_model_scores_another_market_in_its_own_units(detector):
+    book = fs.simulate_book(seed=5, n_rows=800).book
+    # A market whose books are a thousand times as deep, under another name.
+    deep = replace(book, symbol="DEEP/USDT", notional=book.notional * 1_000)
+    features = [fs.book_features(one, fs.LEVEL_FEATURES) for one in (book, deep)]
+    with pytest.raises(ConfigError, match="knows none of"):
+        detector.score(features[1])
+    known, other = (
+        detector.rescaled(seen.rows(slice(0, 400))).score(seen.rows(slice(400, None))).values[:, 0] for seen in features
+    )
+    assert np.isfinite(other).mean() > 0.9
+    both = np.isfinite(known) & np.isfinite(other)
+    # The log of a depth is moved by a constant, which standardising takes out, but for depths near 0.
+    assert np.corrcoef(known[both], other[both])[0, 1] > 0.95
+    with pytest.raises(ConfigError, match="was fitted on the features"):
+        detector.rescaled(fs.book_features(book))
