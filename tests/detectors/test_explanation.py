@@ -25,7 +25,7 @@ SHARED = (
 )
 LARGEST = ("zscore", "iqr", "mad")
 # The score is that of one feature, or of none.
-WHOLE = {"rolling_volatility": "log_return", "volatility_only": "log_return", "random": None}
+WHOLE = {"rolling_volatility": "log_return", "volatility_only": "log_return", "range_only": "range", "random": None}
 REPLACED = ("isolation_forest", "one_class_svm", "half_space_trees", "ensemble", "vae", "beta_vae", "seq2seq_autoencoder", "anogan")
 ROWS, SYMBOLS = np.array([1_100, 900, 901, 1_199, 900]), np.array([0, 1, 1, 2, 0])
 

@@ -11,6 +11,18 @@ from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.identity import STRATEGY
 
+# Columns of a study without detectors.
+COLUMNS = (
+    "detector",
+    "verdict",
+    "horizon",
+    "n_events",
+    "expected_ratio",
+    "q",
+    "luck_below",
+    "avoidance_return",
+)
+
 
 def summary_table(results: Mapping[str, Any], short: bool = False) -> pd.DataFrame:
     """One row for each detector; see ``StudyResult.summary``."""
@@ -24,7 +36,7 @@ def summary_table(results: Mapping[str, Any], short: bool = False) -> pd.DataFra
 def acting_on(results: Mapping[str, Any]) -> dict[str, str]:
     """Account that acts on each detector: of anomaly avoidance, or else of the first strategy that acts on alerts."""
     found: dict[str, str] = {}
-    for name, entry in results["backtests"].items():
+    for name, entry in (results.get("backtests") or {}).items():
         if entry["role"] == STRATEGY and entry["detector"] is not None:
             if entry["strategy"] == AnomalyAvoidance.name:
                 found[entry["detector"]] = name
@@ -56,10 +68,10 @@ def _whole(results: Mapping[str, Any]) -> pd.DataFrame:
                 "detectable": first.get("detectable"),
                 "q": moves["q"],
                 "alert_rate": entry["alert_rate"]["realised"],
-                "luck_below": (results["random_draws"].get(acting.get(label, "")) or {}).get("percentile"),
-                "avoidance_return": (results["backtests"].get(acting.get(label, "")) or {}).get("total_return"),
+                "luck_below": ((results.get("random_draws") or {}).get(acting.get(label, "")) or {}).get("percentile"),
+                "avoidance_return": ((results.get("backtests") or {}).get(acting.get(label, "")) or {}).get("total_return"),
             }
         )
-    table = pd.DataFrame(rows).set_index("detector")
+    table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).set_index("detector")
     numbers = table.columns.drop(["verdict", "horizon", "n_events"])
     return table.astype(dict.fromkeys(numbers, float))
