@@ -30,8 +30,8 @@ class BarSource(Source):
     --------
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
-    >>> fs.BarSource(bars, lambda b: fs.ohlcv_features(b, ["range"])).features.names
-    ('range',)
+    >>> fs.BarSource(bars, lambda b: fs.ohlcv_features(b, ["range", "log_return"])).features.names
+    ('range', 'log_return')
     """
 
     kind = "bars"

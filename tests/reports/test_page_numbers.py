@@ -187,12 +187,17 @@ def test_timing_alert_rates_and_quality_are_those_of_the_results(result, saved, 
     results, _ = saved
     for row in tables["timing-table"]:
         name = "".join(row[0])
-        totals = results["random_draws"][name]["total_returns"]
-        low, middle, high = (fmt.percent(float(np.quantile(totals, q))) for q in (0.05, 0.5, 0.95))
+        drawn = results["random_draws"][name]
+        totals = drawn["total_returns"]
+        # Draws are shown as they are counted: their log returns widened about the mean.
+        logs = np.log1p(totals)
+        wide = logs.mean() + (logs - logs.mean()) * drawn["widening"]
+        low, middle, high = (fmt.percent(float(np.expm1(np.quantile(wide, q)))) for q in (0.05, 0.5, 0.95))
         own = fmt.percent(results["backtests"][name]["total_return"])
         beaten = fmt.percent(results["random_draws"][name]["percentile"])
         around = fmt.interval(results["random_draws"][name]["interval"], fmt.percent)
-        assert ["".join(cell) for cell in row[1:]] == [own, middle, f"[{low}, {high}]", beaten, around, fmt.count(len(totals))]
+        shown = [own, middle, f"[{low}, {high}]", beaten, around, fmt.count(len(totals)), fmt.ratio(drawn["widening"])]
+        assert ["".join(cell) for cell in row[1:]] == shown
     for row in tables["alert-table"]:
         entry = results["detectors"]["".join(row[0])]
         rate = entry["alert_rate"]

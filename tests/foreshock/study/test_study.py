@@ -270,7 +270,9 @@ def test_the_demo_tells_the_planted_foreshocks_from_chance():
     # Fewer detectors and bars than the demo itself, in a third of the time.
     few = {name: demo.labelled_detectors()[name] for name in ("planted_foreshocks",)}
     bars = demo.bars.rows(slice(0, 12_000))
-    found = replace(demo, bars=bars, detectors=few, labels=demo.labels.between(None, bars.time[-1])).run()
+    found = replace(
+        demo, bars=bars, detectors=few, labels=demo.labels.between(None, bars.time[-1]), random_draws=20, n_bootstrap=199
+    ).run()
     truth, chance = found.results["detectors"]["planted_foreshocks"], found.results["detectors"]["random"]
     assert truth["verdict"] == "adds information"
     assert all(truth["forward"][horizon]["ci"][0] > 1 for horizon in ("6h", "24h"))
