@@ -45,18 +45,18 @@ def scan(
 
 
 def _print_cases(content: dict) -> None:
-    from foreshock.reports.cases.tables import signed_percent
+    from foreshock.reports.cases.tables import signed_percent, tail
     from foreshock.reports.parts import format as fmt
 
-    columns = ("case", "symbol", "from", "detectors", "alerts", "tail", "price", "value", "driver")
+    columns = ("case", "symbol", "from", "rarest", "alerts", "tail", "price", "value", "driver")
     rows = [
         (
             case["case_id"],
             case["symbol"],
             fmt.moment(case["start"]),
-            case["detectors"],
+            case["rarest_detector"],
             fmt.count(case["n_alerts"]),
-            fmt.number(case["tail_probability"]),
+            tail(case["tail_probability"]),
             signed_percent(case["price_change"]),
             fmt.ratio(case["value_ratio"]),
             case["driver_1"] or fmt.DASH,

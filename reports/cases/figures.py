@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from foreshock.reports.cases.tables import signed_percent
+from foreshock.reports.cases.tables import signed_percent, tail
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.chart import Chart, blank, drawable, height_of, safe, spec_of
 
@@ -61,7 +61,7 @@ def _chart(at: int, case: Mapping[str, Any], picture: Mapping[str, Any]) -> Char
     return Chart(
         f"case-{at}",
         f"{case['symbol']}, {fmt.moment(case['start'])}: {signed_percent(case['price_change'])}, "
-        f"tail probability {fmt.number(case['tail_probability'])}",
+        f"tail probability {tail(case['tail_probability'])}",
         f"case {case['case_id']}; close, alerts of {case['detectors']}, the case shaded; n = {fmt.count(picture['n_rows'])} rows",
         spec_of(figure),
         height_of(figure),

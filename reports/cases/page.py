@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from foreshock.reports.cases import figures, tables
-from foreshock.reports.cases.tables import signed_percent
+from foreshock.reports.cases.tables import signed_percent, tail
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.page import Page, first_of, history_facts
 from foreshock.reports.parts.tables import settings_table
@@ -85,6 +85,6 @@ def headline(content: Mapping[str, Any]) -> list[str]:
     return [
         f"{found}, on {fmt.counted(symbols, 'symbol')}.",
         f"The rarest is {rarest['symbol']} at {fmt.moment(rarest['start'])} UTC: {rarest['rarest_detector']} had a score with a "
-        f"tail probability of {fmt.number(rarest['tail_probability'])}, the price changed by {changed}{traded}.",
+        f"tail probability of {tail(rarest['tail_probability'])}, the price changed by {changed}{traded}.",
         "A case says that something was unusual, not why, and not that it was wrong; no verdict on the detectors was reached here.",
     ]

@@ -8,6 +8,7 @@ from foreshock.reports.parts.tables import Cell, Column, Table, cell, header
 
 # Cases on the page; all of them stand in cases.csv.
 MOST_CASES = 200
+LEAST_TAIL = 1e-9
 DRIVERS = ("driver_1", "driver_2", "driver_3")
 
 
@@ -19,9 +20,7 @@ def cases_table(content: Mapping[str, Any]) -> Table:
     horizons = move_names(content)
     columns = [
         Column("Case", kind="text"),
-        Column("Symbol", kind="text"),
-        Column("From", "UTC", "text"),
-        Column("To", "UTC", "text"),
+        Column("From and to", "UTC", "text"),
         Column("Detectors", kind="text"),
         Column("Alerts"),
         Column("Tail probability"),
@@ -37,13 +36,11 @@ def cases_table(content: Mapping[str, Any]) -> Table:
 def _row(case: Mapping[str, Any], horizons: list[str]) -> list[Cell]:
     drivers = ", ".join(case[name] for name in DRIVERS if case[name])
     return [
-        header(case["case_id"]),
-        cell(case["symbol"], str),
-        cell(case["start"], fmt.moment),
-        cell(case["stop"], fmt.moment),
+        Cell(case["symbol"], case["case_id"], case["symbol"]),
+        Cell(fmt.moment(case["start"]), fmt.moment(case["stop"]), case["start"]),
         cell(case["detectors"], str),
         cell(case["n_alerts"], fmt.count),
-        cell(case["tail_probability"], fmt.number, case["rarest_detector"]),
+        cell(case["tail_probability"], tail, case["rarest_detector"]),
         cell(case["largest_score"], fmt.number),
         cell(case["price_change"], signed_percent),
         cell(case["value_ratio"], fmt.ratio),
@@ -72,6 +69,15 @@ def move_names(content: Mapping[str, Any]) -> list[str]:
     """Horizons of the moves, in the order of the study."""
     cases = content["cases"]
     return [name.removeprefix("move_") for name in cases[0] if name.startswith("move_")] if cases else []
+
+
+def tail(value: float | None) -> str:
+    """A tail probability; below 1e-9, where no tail that was fitted is known so well, only as smaller.
+
+    >>> tail(0.0042), tail(1e-300), tail(None)
+    ('0.0042', '< 1e-9', '–')
+    """
+    return "< 1e-9" if value is not None and value < LEAST_TAIL else fmt.number(value)
 
 
 def signed_percent(value: float | None) -> str:

@@ -49,8 +49,7 @@ def save_scan(found: Scan, folder: Path, command: str, again: Mapping[str, Any])
     page = CasesReport(scan_content(found), command).to_html()
     with written_together(folder, ("alerts.csv", "cases.csv", "cases.html")) as parts:
         write_alerts(found.alerts, str(parts["alerts.csv"]))
-        times = {name: iso_times(found.cases[name]) for name in ("start", "stop")}
-        found.cases.assign(**times).to_csv(parts["cases.csv"], index=False)
+        _dated(found.cases).to_csv(parts["cases.csv"], index=False)
         parts["cases.html"].write_bytes(page.encode())
     own = set(found.cases["case_id"])
     return sum(path.is_dir() and path.name not in own for path in evidence.iterdir()) if evidence.is_dir() else 0
@@ -67,13 +66,12 @@ def _write_bundle(found: Scan, case: int, evidence: Path, command: str, again: M
             "sha256": hashlib.sha256(parts[name].read_bytes()).hexdigest(),
             "kind": kind,
             "n_rows": len(raw),
-            "from": str(first),
-            "before": str(last),
+            **dict(zip(("from", "before"), iso_times(pd.Series([first, last])), strict=True)),
         }
         content = {
             "version": VERSION,
-            "case": row.to_dict(),
-            "alerts": found.alerts[found.of_alert == case].to_dict("records"),
+            "case": _dated(found.cases.iloc[[case]]).to_dict("records")[0],
+            "alerts": _dated(found.alerts[found.of_alert == case]).to_dict("records"),
             "files": {name: file},
             "study": {"digest": found.digest, "title": found.title, **found.study},
             "data": bars_section(found.bars),
@@ -82,6 +80,11 @@ def _write_bundle(found: Scan, case: int, evidence: Path, command: str, again: M
         }
         text = json.dumps(plain(content), indent=1, allow_nan=False, ensure_ascii=False)
         parts[MANIFEST].write_text(text + "\n", encoding="utf-8")
+
+
+def _dated(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its times as text."""
+    return table.assign(**{name: iso_times(table[name]) for name in ("time", "start", "stop") if name in table})
 
 
 def span_of(found: Scan, row: pd.Series) -> tuple[np.datetime64, np.datetime64]:

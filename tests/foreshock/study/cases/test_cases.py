@@ -48,7 +48,12 @@ def test_an_id_depends_on_study_symbol_and_first_alert_alone():
         case_id("9f2c", symbol, one.bars.time[row]) for symbol, row in (("BTC/USDT", 100), ("ETH/USDT", 101), ("BTC/USDT", 106))
     ]
     assert found(n_alerts=1).cases["case_id"].iloc[0] in set(one.cases["case_id"])
-    assert len({case_id("9f2c", "A", one.bars.time[0]), case_id("9f2d", "A", one.bars.time[0]), case_id("9f2c", "B", one.bars.time[0])}) == 3
+    assert (
+        len(
+            {case_id("9f2c", "A", one.bars.time[0]), case_id("9f2d", "A", one.bars.time[0]), case_id("9f2c", "B", one.bars.time[0])}
+        )
+        == 3
+    )
 
 
 def test_the_value_traded_is_that_of_the_source():
@@ -57,11 +62,13 @@ def test_the_value_traded_is_that_of_the_source():
     np.testing.assert_allclose(traded_value(windows)[:, 0], fs.trade_windows(fs.bar_trades(market), 3_600).quote_volume)
     np.testing.assert_array_equal(traded_value(fs.BarSource(market)), market.extras["quote_volume"])
     book = fs.simulate_book(seed=1, n_rows=100).book
-    np.testing.assert_allclose(traded_value(fs.BookSource(book))[:, 0], np.nansum(book.market_notional, axis=(1, 2)))
+    np.testing.assert_allclose(traded_value(fs.BookSource(book))[:, 0], np.sum(book.market_notional, axis=(1, 2)))
 
 
 def test_a_scan_raises_the_alerts_of_a_run_without_its_baselines():
-    study = small_study(bars=fs.simulate_market(seed=5, n_symbols=2, n_bars=2_500).bars, detectors=["zscore", "pca"], n_surrogates=0)
+    study = small_study(
+        bars=fs.simulate_market(seed=5, n_symbols=2, n_bars=2_500).bars, detectors=["zscore", "pca"], n_surrogates=0
+    )
     one, ran = scan(study), study.run()
     wanted = ran.alerts_frame()
     wanted = wanted[wanted["detector"].isin(["zscore", "pca"])].reset_index(drop=True)
@@ -107,6 +114,8 @@ def test_every_bundle_holds_the_raw_rows_their_hash_and_the_alerts(tmp_path):
         stop = int(np.searchsorted(one.bars.time, np.datetime64(case["stop"])))
         own = one.bars.rows(slice(row - COOLDOWN, stop + 6)).select(case["symbol"])
         pd.testing.assert_frame_equal(rows, own.to_frame())
+        assert file["from"] == f"{one.bars.time[row - COOLDOWN].astype('M8[s]')}Z"
+        assert told["case"]["start"] == f"{one.bars.time[row].astype('M8[s]')}Z"
         assert [alert["score"] for alert in told["alerts"]] == one.alerts.loc[one.of_alert == at, "score"].tolist()
         assert told["study"] == {"digest": "9f2c", "title": "About BTC/USDT", **one.study}
         assert told["again"] == {"command": "foreshock scan study.toml", "inputs": {"bars.csv": "ab"}}
@@ -125,9 +134,9 @@ def test_the_page_is_what_the_cases_say():
     content = scan_content(found())
     page = CasesReport(content, "foreshock scan study.toml").to_html()
     rows = table_of(page, "cases")
-    assert [row[0] for row in rows] == [case["case_id"] for case in content["cases"]]
-    assert [row[6] for row in rows] == ["0.002 zscore", "0.003 mad", "0.006 zscore"]
-    assert rows[0][1:6] == ["BTC/USDT", "2022-01-05 04:00", "2022-01-05 08:00", "zscore, mad", "3"]
+    assert [row[0] for row in rows] == [f"{case['symbol']} {case['case_id']}" for case in content["cases"]]
+    assert [row[4] for row in rows] == ["0.002 zscore", "0.003 mad", "0.006 zscore"]
+    assert rows[0][1:4] == ["2022-01-05 04:00 2022-01-05 08:00", "zscore, mad", "3"]
     assert table_of(page, "detectors") == [["zscore", "300", "3", "1.00\u202f%", "2"], ["mad", "300", "2", "0.67\u202f%", "2"]]
     assert "3 cases in 5 alerts of 2 detectors, on 2 symbols." in seen(page)
     assert "The rarest is BTC/USDT at 2022-01-05 04:00 UTC: zscore had a score with a tail probability of 0.002" in seen(page)
