@@ -102,7 +102,8 @@ def _cumulated(returns: np.ndarray, bars: Bars, first: int) -> dict[str, Any]:
     """Cumulated simple returns from the first test row on, thinned; a row without a return changes nothing."""
     paths = np.cumprod(1 + np.nan_to_num(returns[first:]), axis=0) - 1
     rows = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), N_POINTS)).round().astype(int))
-    time = np.datetime_as_string((bars.time + bars.interval)[first:][rows], unit="s")
+    closes: np.ndarray = bars.time[first:][rows] + bars.interval
+    time = np.datetime_as_string(closes.astype("datetime64[s]"), unit="s")
     return {"time": time, **{f"factor_{k + 1}": paths[rows, k] for k in range(paths.shape[1])}}
 
 
