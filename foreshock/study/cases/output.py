@@ -150,7 +150,7 @@ def scan_content(found: Scan) -> dict[str, Any]:
     )
 
 
-def _plain_case(row: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_case(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {**row, "start": str(np.datetime64(row["start"], "us")), "stop": str(np.datetime64(row["stop"], "us"))}
 
 

@@ -110,12 +110,19 @@ def test_no_alert_is_a_result_and_a_file_says_so(here, monkeypatch, capsys):
 
 def test_what_is_sealed_is_not_scanned_and_not_kept(here, monkeypatch, capsys):
     bars_study('window = "7D"\nq = 0.95')
-    Path("study.toml").write_text('sealed = "5D"\n' + Path("study.toml").read_text())
+    done(monkeypatch, capsys, "scan", "study.toml", "--out", "whole")
+    # The sealed part begins right after an alert, in the evidence that an open study would keep.
+    last = pd.read_csv("whole/alerts.csv", parse_dates=["time"])["time"].max().tz_localize(None)
+    n_sealed = int((pd.Timestamp(fs.read_bars("bars.csv").time[-1]) - last) / pd.Timedelta("1h"))
+    assert n_sealed > 0
+    Path("study.toml").write_text(f'sealed = "{n_sealed}h"\n' + Path("study.toml").read_text())
     done(monkeypatch, capsys, "scan", "study.toml", "--out", "out")
-    last = np.datetime64(fs.read_bars("bars.csv").time[-1]) - np.timedelta64(5, "D")
-    evidence = [pd.read_parquet(path)["time"].max() for path in (here / "out" / "evidence").rglob("*.parquet")]
-    assert max(evidence) == pd.Timestamp(last)
-    assert pd.read_csv("out/alerts.csv", parse_dates=["time"])["time"].max().tz_localize(None) <= pd.Timestamp(last)
+    kept = {
+        out: max(pd.read_parquet(path)["time"].max() for path in (here / out / "evidence").rglob("*.parquet"))
+        for out in ("whole", "out")
+    }
+    assert kept["out"] == last < kept["whole"]
+    assert pd.read_csv("out/alerts.csv", parse_dates=["time"])["time"].max().tz_localize(None) == last
 
 
 @pytest.mark.parametrize(
