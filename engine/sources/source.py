@@ -107,7 +107,7 @@ class Source(Shown):
         >>> trades = fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars)
         >>> kind, rows = fs.WindowSource(trades, "5m").raw_rows("asset", "2022-01-01T00:00", "2022-01-01T00:05")
         >>> kind, len(rows), list(rows.columns)
-        ('trades', 36, ['time', 'price', 'size', 'quote', 'is_buy'])
+        ('trades', 37, ['time', 'price', 'size', 'quote', 'is_buy', 'ids'])
         """
         if symbol not in self.bars.symbols:
             raise ConfigError(f"the source has no symbol {shown(symbol)}; it has {few(self.bars.symbols, 5)}")
