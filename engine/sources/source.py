@@ -115,8 +115,10 @@ class Source(Shown):
         return self._raw_rows(symbol, first, min(last, self.bars.time[-1] + self.bars.interval))
 
     def _raw_rows(self, symbol: str, start: np.datetime64, stop: np.datetime64) -> tuple[str, pd.DataFrame]:
-        bars = self.bars.rows(slice(*(int(k) for k in np.searchsorted(self.bars.time, [start, stop]))))
-        return "bars", bars.select(symbol).to_frame()
+        first, last = (int(k) for k in np.searchsorted(self.bars.time, [start, stop]))
+        if first >= last:
+            return "bars", self.bars.head(1).select(symbol).to_frame().head(0)
+        return "bars", self.bars.rows(slice(first, last)).select(symbol).to_frame()
 
     @abstractmethod
     def head(self, n: int) -> Self:

@@ -232,6 +232,8 @@ def test_raw_rows_are_what_was_recorded_and_nothing_after_the_source_ends():
     assert source.disturbed(100, np.random.default_rng(0)).raw_rows("ETH/USDT", start, stop)[0] == "bars"
     kind, found = fs.BarSource(bars).raw_rows("ETH/USDT", start, stop)
     assert (kind, len(found)) == ("bars", 2)
+    kind, found = fs.BarSource(bars).raw_rows("ETH/USDT", bars.time[0] - np.timedelta64(2, "D"), bars.time[0])
+    assert (kind, len(found), "close" in found) == ("bars", 0, True)
     windows = fs.trade_windows(trades["BTC/USDT"], 300)
     kind, found = fs.WindowSource(windows, "5m", symbol="A").raw_rows("A", start, stop)
     assert (kind, len(found)) == ("windows", 24)
