@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Self
 
 import numpy as np
+import pandas as pd
 
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.books.orderbook import TOTALS, Book
@@ -136,6 +137,15 @@ class BookSource(Source):
         else:
             other._runs = [one.to_bars(self._price) for one in other._books]
         return other
+
+    def _raw_rows(self, symbol: str, start: np.datetime64, stop: np.datetime64) -> tuple[str, pd.DataFrame]:
+        book = next((one for one in self._books if one.symbol == symbol), None)
+        if book is None:
+            return super()._raw_rows(symbol, start, stop)
+        rows = slice(*(int(k) for k in np.searchsorted(book.time, [start, stop])))
+        # Columns that no snapshot knows are those that the file did not have.
+        frame = book.rows(rows).to_frame() if rows.start < rows.stop else book.head(1).to_frame().head(0)
+        return "snapshots", frame[["time", *book.known_columns]]
 
     def _copy(self) -> Self:
         other = object.__new__(type(self))

@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.interval import format_duration
+from foreshock.data.interval import Instant, format_duration, parse_instant
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
 from foreshock.data.show.shown import few, shown
@@ -89,6 +90,36 @@ class Source(Shown):
     def names(self) -> tuple[str, ...]:
         """Names of the features."""
         return self.features.names
+
+    def raw_rows(self, symbol: str, start: Instant, stop: Instant) -> tuple[str, pd.DataFrame]:
+        """What was recorded of a symbol: the kind of its rows, and those from ``start`` to before ``stop``.
+
+        Trades where the windows were made of them, windows, snapshots of the book, or bars; nothing after the last row of the
+        source, and no row at all where nothing was recorded.
+
+        Raises
+        ------
+        ConfigError
+            If the source has no such symbol.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> trades = fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=24).bars)
+        >>> kind, rows = fs.WindowSource(trades, "5m").raw_rows("asset", "2022-01-01T00:00", "2022-01-01T00:05")
+        >>> kind, len(rows), list(rows.columns)
+        ('trades', 37, ['time', 'price', 'size', 'quote', 'is_buy', 'ids'])
+        """
+        if symbol not in self.bars.symbols:
+            raise ConfigError(f"the source has no symbol {shown(symbol)}; it has {few(self.bars.symbols, 5)}")
+        first, last = parse_instant(start, "start"), parse_instant(stop, "stop")
+        return self._raw_rows(symbol, first, min(last, self.bars.time[-1] + self.bars.interval))
+
+    def _raw_rows(self, symbol: str, start: np.datetime64, stop: np.datetime64) -> tuple[str, pd.DataFrame]:
+        first, last = (int(k) for k in np.searchsorted(self.bars.time, [start, stop]))
+        if first >= last:
+            return "bars", self.bars.head(1).select(symbol).to_frame().head(0)
+        return "bars", self.bars.rows(slice(first, last)).select(symbol).to_frame()
 
     def head(self, n: int) -> Self:
         """The source as it was after its first ``n`` rows, at least one."""

@@ -95,7 +95,7 @@ class WindowSource(Source):
         if isinstance(trades, Trades) and trades.series is not None:
             trades = trades.split()
         given = by_symbol(trades, (Trades, TradeWindows), "trades", symbol)
-        self._symbols, self._step = tuple(given), step
+        self._symbols, self._step, self._recorded = tuple(given), step, given
         runs = [_runs(found, step, quiet) for found in given.values()]
         self._windows = [run for own in runs for run in own]
         column = [i for i, own in enumerate(runs) for _ in own]
@@ -120,7 +120,7 @@ class WindowSource(Source):
     def _head(self, n: int) -> Self:
         layout = self._layout.head(n)
         windows = [run.rows(slice(0, length)) for run, length in zip(self._windows, layout.length, strict=False)]
-        return self._with(layout, windows)
+        return self._with(layout, windows, self._recorded)
 
     def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
         level = np.exp(rng.normal(0, 0.1, len(self._layout.rows)))
@@ -139,13 +139,25 @@ class WindowSource(Source):
                 )
             amounts = {name: getattr(run, name) * np.where(later, amount[rows], 1.0) for name in AMOUNT_FIELDS}
             changed.append(replace(run, **prices, **amounts, volatility=run.volatility * np.where(later, level[rows], 1.0)))
-        return self._with(self._layout, changed)
+        # The trades of disturbed windows are not known.
+        return self._with(self._layout, changed, {})
 
-    def _with(self, layout: Layout, windows: list[TradeWindows]) -> Self:
+    def _with(self, layout: Layout, windows: list[TradeWindows], recorded: Mapping[str, Trades | TradeWindows]) -> Self:
         other = object.__new__(type(self))
+        other._recorded = recorded
         other._symbols, other._step, other._names = self._symbols, self._step, self._names
         other._layout, other._windows = layout, windows
         return other
+
+    def _raw_rows(self, symbol: str, start: np.datetime64, stop: np.datetime64) -> tuple[str, pd.DataFrame]:
+        found = self._recorded.get(symbol)
+        if found is None:
+            return super()._raw_rows(symbol, start, stop)
+        rows = slice(*(int(k) for k in np.searchsorted(found.time, [start, stop])))
+        kind = "trades" if isinstance(found, Trades) else "windows"
+        # Trades of no row are no Trades: the columns are cut instead.
+        columns = {name: values[rows] for name, values in vars(found).items() if isinstance(values, np.ndarray)}
+        return kind, pd.DataFrame(columns)
 
     def _prices(self) -> Bars:
         last = [pd.Series(run.close).ffill().to_numpy() for run in self._windows]

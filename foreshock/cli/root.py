@@ -15,6 +15,8 @@ import typer
 
 from foreshock.cli.beginning import init
 from foreshock.cli.benchmark import benchmark_verbs
+from foreshock.cli.cases import scan
+from foreshock.cli.factors import factors
 from foreshock.cli.fetch import fetch
 from foreshock.cli.files import clean, denoise, windows
 from foreshock.cli.gallery import gallery
@@ -36,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # The order here is the order of --help.
-for verb in (demo, init, run, audit, fetch, compare, eda, scenarios, gallery, clean, windows, denoise):
+for verb in (demo, init, run, scan, audit, fetch, compare, eda, scenarios, factors, gallery, clean, windows, denoise):
     app.command()(verb)
 app.add_typer(ledger_verbs, name="ledger")
 app.add_typer(store_verbs, name="store")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.made import comparison, exploration, prices, scenarios, study
+from tests.made import cases, comparison, exploration, factors, prices, scenarios, study
 
 HARMLESS = ("first", "second", "third")
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "=cmd|' /C calc'!A0")
@@ -31,5 +31,7 @@ KINDS = {
     "comparison": Kind(comparison.page_of, 6),
     "scenarios": Kind(scenarios.page_of, 6, n_names=2),
     "exploration": Kind(exploration.page_of, 15, n_names=2),
+    "cases": Kind(cases.page_of, 3),
+    "factors": Kind(factors.page_of, 3, n_names=2),
     "prices": Kind(prices.page_of, 0, n_scripts=4),
 }

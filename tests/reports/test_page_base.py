@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from foreshock.reports.cases.page import CasesReport
 from foreshock.reports.comparison.page import ComparisonReport
 from foreshock.reports.exploration.page import EdaReport
+from foreshock.reports.factors.page import FactorReport
 from foreshock.reports.parts import html
 from foreshock.reports.parts.page import Page, first_of, history_facts
 from foreshock.reports.scenarios.page import ScenarioReport
@@ -64,7 +66,7 @@ def test_the_file_holds_the_page(rendered, tmp_path):
 
 
 def test_every_report_is_a_page_with_a_template_of_its_own():
-    reports = (StudyReport, ComparisonReport, EdaReport, ScenarioReport)
+    reports = (StudyReport, ComparisonReport, EdaReport, ScenarioReport, CasesReport, FactorReport)
     assert all(issubclass(report, Page) and not report.__abstractmethods__ for report in reports)
     assert len({report.template for report in reports}) == len(reports)
 

@@ -106,8 +106,11 @@ def regime_before(regimes: Regimes) -> np.ndarray:
 
 def write_alerts(alerts: pd.DataFrame, path: str) -> None:
     """Write the table as CSV, its times in ISO 8601 with the zone."""
-    moments = alerts["time"].to_numpy(dtype="datetime64[us]")
-    # One form for all: numpy would write a midnight as a date.
-    unit = "s" if (moments == moments.astype("datetime64[s]")).all() else "us"
-    time = np.datetime_as_string(moments, unit=unit, timezone="UTC") if len(moments) else []
-    alerts.assign(time=time).to_csv(path, index=False)
+    alerts.assign(time=iso_times(alerts["time"])).to_csv(path, index=False)
+
+
+def iso_times(moments: pd.Series) -> np.ndarray:
+    """Times in ISO 8601 with the zone, all in one form: numpy would write a midnight as a date."""
+    times = moments.to_numpy(dtype="datetime64[us]")
+    unit = "s" if (times == times.astype("datetime64[s]")).all() else "us"
+    return np.datetime_as_string(times, unit=unit, timezone="UTC") if len(times) else np.array([], dtype=object)

@@ -1,6 +1,7 @@
 """Sources: what a study runs on has the same rows everywhere, knows nothing of later rows, and leaves out what nobody watched."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import foreshock as fs
@@ -211,3 +212,34 @@ def test_features_of_other_rows_than_the_bars_are_refused():
 def test_what_no_source_can_be_made_of_is_refused_with_a_remedy(make, words):
     with pytest.raises(ConfigError, match=words):
         make()
+
+
+def test_raw_rows_are_what_was_recorded_and_nothing_after_the_source_ends():
+    bars = fs.simulate_market(seed=1, n_symbols=2, n_bars=48).bars
+    trades = {name: fs.bar_trades(bars.select(name)) for name in bars.symbols}
+    source = fs.WindowSource(trades, "5m")
+    start, stop = bars.time[10], bars.time[12]
+    own = trades["ETH/USDT"].to_frame()
+    wanted = own[(own["time"] >= start) & (own["time"] < stop)].reset_index(drop=True)
+    kind, found = source.raw_rows("ETH/USDT", start, stop)
+    assert kind == "trades"
+    pd.testing.assert_frame_equal(found, wanted)
+    n = int(np.searchsorted(source.bars.time, bars.time[11]))
+    _, cut = source.head(n).raw_rows("ETH/USDT", start, stop)
+    assert cut["time"].max() < bars.time[11]
+    assert len(source.raw_rows("ETH/USDT", bars.time[0] - np.timedelta64(2, "D"), bars.time[0])[1]) == 0
+    # The trades of disturbed windows are not known: their bars stand for them.
+    assert source.disturbed(100, np.random.default_rng(0)).raw_rows("ETH/USDT", start, stop)[0] == "bars"
+    kind, found = fs.BarSource(bars).raw_rows("ETH/USDT", start, stop)
+    assert (kind, len(found)) == ("bars", 2)
+    kind, found = fs.BarSource(bars).raw_rows("ETH/USDT", bars.time[0] - np.timedelta64(2, "D"), bars.time[0])
+    assert (kind, len(found), "close" in found) == ("bars", 0, True)
+    windows = fs.trade_windows(trades["BTC/USDT"], 300)
+    kind, found = fs.WindowSource(windows, "5m", symbol="A").raw_rows("A", start, stop)
+    assert (kind, len(found)) == ("windows", 24)
+    book = fs.simulate_book(seed=1, n_rows=60).book
+    kind, found = fs.BookSource(book).raw_rows(book.symbol, book.time[10], book.time[20])
+    assert kind == "snapshots"
+    pd.testing.assert_frame_equal(found, book.rows(slice(10, 20)).to_frame()[["time", *book.known_columns]], check_like=True)
+    with pytest.raises(ConfigError, match="the source has no symbol 'DOGE'"):
+        source.raw_rows("DOGE", start, stop)

@@ -1,0 +1,1 @@
+from .page import CasesReport as CasesReport

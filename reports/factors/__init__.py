@@ -1,0 +1,5 @@
+"""The page of latent factors."""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
