@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_type, check_whole
+from foreshock.data.checks import check_text, check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant, format_duration, parse_instant
 from foreshock.data.quality.clean import QualityReport, clean
@@ -110,6 +110,7 @@ class Source(Shown):
         >>> kind, len(rows), list(rows.columns)
         ('trades', 37, ['time', 'price', 'size', 'quote', 'is_buy', 'ids'])
         """
+        check_text("symbol", symbol)
         if symbol not in self.bars.symbols:
             raise ConfigError(f"the source has no symbol {shown(symbol)}; it has {few(self.bars.symbols, 5)}")
         first, last = parse_instant(start, "start"), parse_instant(stop, "stop")
