@@ -93,8 +93,8 @@ def with_others(learned: np.ndarray, features: Features) -> np.ndarray:
     """
     if not features.comparable:
         return np.vstack([learned, np.full((1, learned.shape[1]), np.nan)])
-    known = learned[~np.isnan(learned).all(axis=1)]
-    middle = np.nanmedian(known, axis=0, keepdims=True) if len(known) else np.full((1, learned.shape[1]), np.nan)
+    known = [column[~np.isnan(column)] for column in learned.T]
+    middle = np.array([[np.median(column) if column.size else np.nan for column in known]])
     return np.vstack([np.where(np.isnan(learned), middle, learned), middle])
 
 

@@ -20,7 +20,7 @@ def cases_table(content: Mapping[str, Any]) -> Table:
     horizons = move_names(content)
     columns = [
         Column("Case", kind="text"),
-        Column("From and to", "UTC", "text"),
+        Column("From and to", "UTC"),
         Column("Detectors", kind="text"),
         Column("Alerts"),
         Column("Tail probability"),
