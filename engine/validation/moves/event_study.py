@@ -21,6 +21,8 @@ from foreshock.engine.validation.moves.lead_lag import count_clusters
 from foreshock.engine.validation.moves.moves import Moves, expected_log_path, season_dummies
 
 HALF_LIVES = np.geomspace(0.5, 500, 121)
+# Over fewer bars a half-life cannot be told from a constant.
+LEAST_BARS = 3
 FEW = "fewer than 2 groups of events with known bars"
 
 
@@ -356,6 +358,8 @@ def _decay(found: _Cumulated, band: Band) -> Decay:
     nan = float("nan")
     if not (low > 1).any():
         return Decay(ratio, low, high, nan, (nan, nan), "no activity clearly beyond the ordinary")
+    if len(ratio) < LEAST_BARS:
+        return Decay(ratio, low, high, nan, (nan, nan), f"a half-life needs {LEAST_BARS} bars after the alert")
     # Curves are fitted bar by bar; the draws carry the dependence between bars.
     curves = np.diff(np.vstack([found.activity, found.activity + band.draws]), prepend=0.0, axis=1)
     lives = _half_life(curves, 1 / np.maximum(np.diff(band.draws, prepend=0.0, axis=1).var(axis=0), 1e-300))

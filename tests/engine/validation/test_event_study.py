@@ -158,6 +158,16 @@ def test_a_planted_effect_and_its_half_life_are_found():
         assert found.p_signed > 0.01
 
 
+def test_an_effect_over_one_bar_has_no_half_life():
+    bars = quiet_bars(2, 20_000)
+    active = sparse_events(bars, 3, 40)
+    loud = with_returns(bars, bars.returns() * (1 + after(active, np.array([3.0]))))
+    found = event_study(loud, signals_of(bars, active), "1h")
+    assert found.decay.ratio[0] > 2
+    assert np.isnan(found.decay.half_life)
+    assert found.decay.reason == "a half-life needs 3 bars after the alert"
+
+
 def test_a_planted_drift_shows_in_the_signed_curve_alone():
     bars = quiet_bars(4, 20_000)
     active = sparse_events(bars, 5, 80)
