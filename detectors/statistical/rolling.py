@@ -197,7 +197,23 @@ class RollingVolatility(_OfOneColumn):
         return _divide(short, long)
 
 
-class VolatilityOnly(_OfOneColumn):
+class _TrailingBaseline(_OfOneColumn):
+    """A baseline that describes the last ``window`` rows of its column, the scored row among them."""
+
+    role = "baseline"
+
+    def __init__(self, window: int = 24) -> None:
+        self.window = window
+
+    @property
+    def lookback(self) -> int:
+        return self.window - 1
+
+    def _fit(self, features: Features) -> None:
+        default_column(features, self.column)
+
+
+class VolatilityOnly(_TrailingBaseline):
     """Baseline: trailing standard deviation of log returns, the only information in a detector that merely echoes volatility.
 
     Parameters
@@ -207,17 +223,6 @@ class VolatilityOnly(_OfOneColumn):
     """
 
     name = "volatility_only"
-    role = "baseline"
-
-    def __init__(self, window: int = 24) -> None:
-        self.window = window
-
-    @property
-    def lookback(self) -> int:
-        return self.window - 1
-
-    def _fit(self, features: Features) -> None:
-        default_column(features, "log_return")
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
@@ -225,7 +230,7 @@ class VolatilityOnly(_OfOneColumn):
         return rolling_moments_nb(returns, self.window, 2, features.start_row % self.window)[1]
 
 
-class RangeOnly(_OfOneColumn):
+class RangeOnly(_TrailingBaseline):
     """Baseline: trailing mean of the range of the bars; where no feature is a range, of the absolute returns.
 
     Parameters
@@ -235,18 +240,7 @@ class RangeOnly(_OfOneColumn):
     """
 
     name = "range_only"
-    role = "baseline"
     column = "range"
-
-    def __init__(self, window: int = 24) -> None:
-        self.window = window
-
-    @property
-    def lookback(self) -> int:
-        return self.window - 1
-
-    def _fit(self, features: Features) -> None:
-        default_column(features, "range")
 
     def _score(self, features: Features) -> np.ndarray:
         _check_window("window", self.window, 2)
