@@ -20,8 +20,11 @@ from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.layout import lay_out
 from foreshock.engine.sources.source import Source, by_symbol
 
-# A default feature is left out if it is known in fewer rows than this; with fewer features than this, the levels are added.
+# A default feature is left out if it is known in a smaller share of the first rows; with fewer features than this, the levels are
+# added.
 LEAST_KNOWN, LEAST_FEATURES = 0.5, 4
+# Default features are chosen by so many rows at the beginning: what a later row knows has no part in it.
+FIRST_ROWS = 1_000
 
 
 class BookSource(Source):
@@ -35,8 +38,8 @@ class BookSource(Source):
     book : Book, or dict of symbol to Book
         Snapshots, all of one interval. Holes stay unknown.
     features : sequence of str, optional
-        Names; see ``book_features``. By default ``BOOK_FEATURES``, without those that a partial book does not know; where few of
-        them remain, the logs of its levels are added.
+        Names; see ``book_features``. By default ``BOOK_FEATURES``, without those that most of the first 1,000 snapshots do not know,
+        as in a partial book; where few of them remain, the logs of its levels are added.
     price : str
         ``"midpoint"`` or ``"microprice"``.
     prices : Bars, optional
@@ -179,15 +182,15 @@ class BookSource(Source):
 
 
 def _usual(books: Sequence[Book]) -> tuple[str, ...]:
-    """Default features that most rows of every book know."""
-    wanted = BOOK_FEATURES
+    """Default features that most of the first rows of every book know."""
+    books, wanted = [one.head(FIRST_ROWS) for one in books], BOOK_FEATURES
     kept = _known(books, wanted)
     if len(kept) < LEAST_FEATURES:
         have = set.intersection(*(set(one.known_columns) for one in books))
         levels = [name for name in LEVEL_FEATURES if name.removeprefix("log_") in have and name not in TOTALS]
         kept = (*kept, *_known(books, tuple(levels)))
     if not kept:
-        raise DataError("no feature of the order book is known in half of its rows; pass features")
+        raise DataError("no feature of the order book is known in half of its first rows; pass features")
     return kept
 
 

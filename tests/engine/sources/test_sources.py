@@ -1,5 +1,7 @@
 """Sources: what a study runs on has the same rows everywhere, knows nothing of later rows, and leaves out what nobody watched."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,6 +190,16 @@ def test_a_partial_book_without_prices_is_studied_on_bars_of_its_market(shared_d
     last = np.searchsorted(wanted.time + book.interval, source.bars.time[row] + source.bars.interval, side="right") - 1
     assert source.features.column("log_bids_notional_0")[row, 0] == wanted.values[last, 0, 0]
     np.testing.assert_array_equal(source.features.column("log_return"), source.bars.returns())
+
+
+def test_default_features_of_a_book_are_chosen_by_its_first_rows_alone():
+    book = fs.simulate_book(seed=3, n_rows=2_500).book
+    early = (np.arange(2_500) < 1_000)[:, None, None]
+    # Placed and cancelled values are reported from snapshot 1,000 on: most rows know them, and none of the first.
+    late = replace(book, limit_notional=np.where(early, np.nan, book.limit_notional))
+    assert "cancel_to_limit_20" in fs.BookSource(book).names
+    assert "cancel_to_limit_20" not in fs.BookSource(late).names
+    assert fs.BookSource(late).names == fs.BookSource(late.head(1_000)).names
 
 
 def test_features_of_other_rows_than_the_bars_are_refused():
