@@ -16,6 +16,7 @@ from sklearn.base import clone
 
 from foreshock.data.errors import ForeshockError
 from foreshock.data.system.cache import Cache, key_of, usual_cache
+from foreshock.data.system.disk import unflushed
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import load_detector
 from foreshock.engine.features.features import Features
@@ -149,7 +150,8 @@ class KeptFit:
         with TemporaryDirectory() as folder:
             path = Path(folder) / FIT
             try:
-                self.whole.save(path)
+                with unflushed():
+                    self.whole.save(path)
             except ForeshockError:
                 return None
             return path.read_bytes()

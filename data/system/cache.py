@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.system.disk import write_whole
+from foreshock.data.system.disk import unflushed, write_whole
 
 FOLDER, SIZE = "FORESHOCK_CACHE", "FORESHOCK_CACHE_GB"
 OFF = "off"
@@ -23,6 +23,10 @@ USUAL_GB = 4.0
 ENDING = ".safetensors"
 # Name of the digest of its arrays in the head of a file.
 DIGEST = "sha256"
+# A process counts its folder again after it has written this part of the whole size.
+LOOKS = 100
+# Bytes that a process may write to a cache before it counts the folder again: the entries of a full one are a hundred thousand.
+_ROOM: dict[Cache, int] = {}
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,9 @@ class Cache:
         if len(content) > self.n_bytes:
             return
         try:
-            write_whole(self._path(kind, key), content)
-            self._shrink()
+            with unflushed():
+                write_whole(self._path(kind, key), content)
+            self._shrink(len(content))
         except (DataError, OSError):
             return
 
@@ -121,7 +126,11 @@ class Cache:
         assert self.folder is not None
         return self.folder / kind / f"{key}{ENDING}"
 
-    def _shrink(self) -> None:
+    def _shrink(self, written: int) -> None:
+        """Remove what was not used for longest, if what this process has written since it last looked may have filled the cache."""
+        _ROOM[self] = _ROOM.get(self, 0) - written
+        if _ROOM[self] >= 0:
+            return
         entries = self.entries()
         left = sum(entry.n_bytes for entry in entries)
         for entry in entries:
@@ -129,6 +138,8 @@ class Cache:
                 break
             entry.path.unlink(missing_ok=True)
             left -= entry.n_bytes
+        # Other processes fill the same folder, so the count is not trusted for long.
+        _ROOM[self] = min(self.n_bytes - left, self.n_bytes // LOOKS)
 
 
 def usual_cache() -> Cache:

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from threading import get_ident
 
@@ -14,6 +15,8 @@ from foreshock.data.errors import DataError
 PARTIAL = ".partial"
 # Errors of a file system that cannot flush a folder, or does not let its user open one.
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+# Whether what is written is flushed to the disk before it counts as written.
+FLUSHED: ContextVar[bool] = ContextVar("flushed", default=True)
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -182,7 +185,29 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
+@contextmanager
+def unflushed() -> Iterator[None]:
+    """Writes in the block are whole but not flushed: for files that a reader checks and can do without, after a power failure too.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "kept"
+    >>> with unflushed():
+    ...     write_whole(path, "can be made again")
+    >>> path.read_text()
+    'can be made again'
+    """
+    before = FLUSHED.set(False)
+    try:
+        yield
+    finally:
+        FLUSHED.reset(before)
+
+
 def sync_file(path: Path) -> None:
+    if not FLUSHED.get():
+        return
     # Windows flushes only files that are open for writing.
     with path.open("r+b") as file:
         os.fsync(file.fileno())
@@ -190,7 +215,7 @@ def sync_file(path: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     # Windows cannot open a folder to flush it.
-    if os.name == "nt":
+    if os.name == "nt" or not FLUSHED.get():
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY)

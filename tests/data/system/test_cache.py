@@ -40,6 +40,31 @@ def test_a_damaged_file_counts_as_missing(tmp_path, content):
     assert cache.read("kind", "a") is None
 
 
+def test_an_entry_is_not_flushed_and_a_folder_with_room_is_counted_once(tmp_path, monkeypatch):
+    counted = []
+
+    def flushed(_: int) -> None:
+        raise AssertionError("an entry is checked when it is read, and need not survive a power failure")
+
+    monkeypatch.setattr("foreshock.data.system.disk.os.fsync", flushed)
+    whole = Cache.entries
+    monkeypatch.setattr(Cache, "entries", lambda cache: counted.append(cache) or whole(cache))
+    cache = Cache(tmp_path, 10_000_000)
+    for key in "abcdefgh":
+        cache.write("kind", key, ARRAYS)
+    assert len(counted) == 1
+    assert all(cache.read("kind", key) is not None for key in "abcdefgh")
+
+
+def test_a_cache_stays_within_its_size_by_a_hundredth(tmp_path):
+    cache = Cache(tmp_path, 1_000_000)
+    for key in range(200):
+        cache.write("kind", str(key), ARRAYS)
+    assert 0.9e6 < sum(entry.n_bytes for entry in cache.entries()) <= 1.01e6
+    assert cache.read("kind", "0") is None
+    assert cache.read("kind", "199") is not None
+
+
 def test_a_folder_that_cannot_be_written_is_a_full_cache(tmp_path):
     (tmp_path / "kind").write_text("a file where a folder should be")
     Cache(tmp_path, 1_000_000).write("kind", "a", ARRAYS)
