@@ -1,6 +1,9 @@
 """A made-up study: numbers that a study could have found, and its report."""
 
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -372,6 +375,12 @@ def bare_report() -> StudyReport:
 
 def full_report() -> StudyReport:
     """The report with everything that a study adds beside its verdicts."""
+    # Tests may change what is in it.
+    return deepcopy(_full_report())
+
+
+@cache
+def _full_report() -> StudyReport:
     report, rng = bare_report(), np.random.default_rng(11)
     results, offsets = report.results, list(range(1, 25))
     strategies = [name for name in results["backtests"] if not name.startswith("random_avoidance")]
@@ -495,9 +504,32 @@ def renamed(report: StudyReport, old: str, new: str) -> StudyReport:
     )
 
 
+def without(report: StudyReport, detectors: tuple[str, ...]) -> StudyReport:
+    """The report without some detectors and their strategies."""
+    gone = {*detectors, *(f"{role}_avoidance[{name}]" for role in ("anomaly", "random") for name in detectors)}
+
+    def drop(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: drop(value) for key, value in node.items() if key not in gone}
+        if isinstance(node, list):
+            return [drop(part) for part in node if not (isinstance(part, dict) and gone & set(map(str, part.values())))]
+        return node
+
+    kept = [name for name in report.equity if name not in gone]
+    return replace(
+        report,
+        results=drop(report.results),
+        random_draws=drop(report.random_draws),
+        equity=report.equity[kept],
+        exposure=None if report.exposure is None else report.exposure[kept],
+        risk_paths=drop(report.risk_paths),
+        trades=report.trades[~report.trades["strategy"].isin(gone)],
+    )
+
+
 def page_of(*names: str) -> str:
-    """The page with everything on it, of which a detector, a symbol and another detector have these names."""
-    report = full_report()
+    """The page of five detectors with everything on it; a detector, a symbol and another detector have these names."""
+    report = without(full_report(), ("mad", "rolling_volatility", "seq2seq_autoencoder", "volatility_only"))
     for old, new in zip(("zscore", "ETH/USDT", "isolation_forest"), names, strict=False):
         report = renamed(report, old, new)
     return report.to_html()

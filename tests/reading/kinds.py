@@ -27,7 +27,7 @@ class Kind:
 
 # A new kind of page is a line here.
 KINDS = {
-    "study": Kind(study.page_of, 57, n_scripts=3, most_bytes=4e6),
+    "study": Kind(study.page_of, 36, n_scripts=3, most_bytes=3e6),
     "comparison": Kind(comparison.page_of, 6),
     "scenarios": Kind(scenarios.page_of, 6, n_names=2),
     "exploration": Kind(exploration.page_of, 15, n_names=2),

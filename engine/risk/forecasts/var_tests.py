@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,8 @@ from foreshock.engine.risk.labels import check_same_index
 MIN_ROWS = 2 * DQ_LAGS + 2
 MAX_SIMULATIONS = 100_000
 YELLOW, RED = 0.95, 0.9999
+# Hits that are drawn at a time.
+MOST_DRAWN = 2_000_000
 Forecasts = np.ndarray | pd.Series | Mapping[float, np.ndarray]
 
 
@@ -185,7 +187,8 @@ def _hit_rows(hits: np.ndarray, n: int, rate: float, var: np.ndarray, n_simulati
     x = len(hits)
     kupiec, conditional, dynamic = coverage(hits)
     rank = dynamic_quantile_nb(hits, n, rate, var, DQ_LAGS)[1]
-    drawn = np.array([coverage(_rows(rng.binomial(n, rate), n, rng)) for _ in range(n_simulations)]).T
+    parts = (np.split(at, ends) for at, ends in _independent(n, rate, n_simulations, rng))
+    drawn = np.array([coverage(at) for part in parts for at in part]).T
     p = [monte_carlo_p(found, draws, rng) for found, draws in zip((kupiec, conditional, dynamic), drawn, strict=True)]
     asymptotic = [stats.chi2.sf(found, df) for found, df in ((kupiec, 1), (conditional, 2), (dynamic, rank))]
     below = float(stats.binom.cdf(x, n, rate))
@@ -226,16 +229,24 @@ def _shortfall_rows(
     excess = StudentExcess.of(var, es, level)
     base, reach = var / es, 1 - var / es
 
-    def drawn_sum(at: np.ndarray) -> float:
-        return float((base[at] + reach[at] * excess.draw(at, rng)).sum())
+    def drawn_ratios(at: np.ndarray) -> np.ndarray:
+        return base[at] + reach[at] * excess.draw(at, rng)
 
-    def one_sided(found: float, simulate: Callable[[], float]) -> float:
+    def one_sided(found: float, drawn: np.ndarray) -> float:
         # monte_carlo_p counts larger draws, so both signs are reversed: small Z speaks against the null.
-        return monte_carlo_p(-found, -np.array([simulate() for _ in range(n_simulations)]), rng)
+        return monte_carlo_p(-found, -drawn, rng)
 
-    n = len(loss)
-    p2 = one_sided(z2, lambda: 1 - drawn_sum(_rows(rng.binomial(n, 1 - level), n, rng)) / expected)
-    p1 = one_sided(z1, lambda: 1 - drawn_sum(hits) / len(hits)) if len(hits) else math.nan
+    sums = []
+    for at, ends in _independent(len(loss), 1 - level, n_simulations, rng):
+        whole = np.concatenate([[0.0], np.cumsum(drawn_ratios(at))])
+        sums.append(np.diff(whole[np.concatenate([[0], ends, [len(at)]])]))
+    p2 = one_sided(z2, 1 - np.concatenate(sums) / expected)
+    p1 = math.nan
+    if len(hits):
+        some = min(MOST_DRAWN // len(hits) + 1, n_simulations)
+        sizes = [min(some, n_simulations - start) for start in range(0, n_simulations, some)]
+        means = [drawn_ratios(np.tile(hits, size)).reshape(size, -1).mean(axis=1) for size in sizes]
+        p1 = one_sided(z1, 1 - np.concatenate(means))
     return [
         ("acerbi_szekely_z1", z1, p1, math.nan, "" if len(hits) else "no hits"),
         ("acerbi_szekely_z2", z2, p2, math.nan, ""),
@@ -251,6 +262,24 @@ def monte_carlo_p(found: float, drawn: np.ndarray, rng: np.random.Generator) -> 
     order = rng.random(len(drawn) + 1)
     larger = (drawn > found) | ((drawn == found) & (order[1:] >= order[0]))
     return float((1 + larger.sum()) / (1 + len(drawn)))
+
+
+def _independent(n: int, rate: float, n_simulations: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Independent hits of a rate among n rows, in many simulations, some at a time.
+
+    Each part has the rows of all hits, simulation by simulation and ascending in each, and the place after the last hit of every
+    simulation but the last, as ``np.split`` takes both.
+    """
+    most = max(int(MOST_DRAWN / (n * rate)), 1)
+    for start in range(0, n_simulations, most):
+        some = min(most, n_simulations - start)
+        # One run of all simulations' rows: from hit to hit, the number of rows is geometric.
+        whole = n * some
+        at = np.cumsum(rng.geometric(rate, int(whole * rate + 10 * math.sqrt(whole * rate) + 10))) - 1
+        while at[-1] < whole:
+            at = np.concatenate([at, at[-1] + np.cumsum(rng.geometric(rate, len(at) // 4 + 1))])
+        at = at[at < whole]
+        yield at % n, np.searchsorted(at, n * np.arange(1, some))
 
 
 def _rows(n_hits: int, n: int, rng: np.random.Generator) -> np.ndarray:

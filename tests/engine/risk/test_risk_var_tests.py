@@ -8,6 +8,7 @@ from scipy import stats
 
 from foreshock.data.errors import ConfigError
 from foreshock.engine.risk.estimators.student_excess import StudentExcess
+from foreshock.engine.risk.forecasts import var_tests
 from foreshock.engine.risk.forecasts.hit_tests import dynamic_quantile_nb, independence_nb, kupiec_nb
 from foreshock.engine.risk.forecasts.var_tests import monte_carlo_p, var_backtest
 from tests.studies.var_calibration import TESTS, rejected, right_forecasts, static_forecasts
@@ -131,6 +132,24 @@ def test_the_statistics_of_acerbi_and_szekely_are_those_of_their_paper():
 
 
 # ---- Monte Carlo
+
+
+@pytest.mark.parametrize("most", [2_000_000, 500])
+def test_simulated_hits_are_independent_and_have_the_rate(monkeypatch, most):
+    monkeypatch.setattr(var_tests, "MOST_DRAWN", most)
+    n, rate, n_simulations = 200, 0.05, 4_000
+    parts = var_tests._independent(n, rate, n_simulations, np.random.default_rng(3))
+    hits = [at for at, ends in parts for at in np.split(at, ends)]
+    assert len(hits) == n_simulations
+    assert all(np.all(np.diff(at) > 0) and (not len(at) or 0 <= at[0] <= at[-1] < n) for at in hits)
+    counts = np.array([len(at) for at in hits])
+    # Five standard errors of the binomial's mean and variance.
+    assert counts.mean() == pytest.approx(n * rate, abs=5 * math.sqrt(n * rate * (1 - rate) / n_simulations))
+    assert counts.var() == pytest.approx(n * rate * (1 - rate), rel=5 * math.sqrt(2 / n_simulations))
+    by_row = np.bincount(np.concatenate(hits), minlength=n)
+    assert np.abs(by_row / n_simulations - rate).max() < 5 * math.sqrt(rate * (1 - rate) / n_simulations)
+    pairs = sum(int((np.diff(at) == 1).sum()) for at in hits)
+    assert pairs == pytest.approx(n_simulations * (n - 1) * rate**2, rel=0.1)
 
 
 def test_a_monte_carlo_p_is_the_rank_and_ties_are_broken_evenly():
