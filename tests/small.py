@@ -46,6 +46,13 @@ def small_detector(name: str, **params: Any) -> Detector:
     return make_detector(name, **{**_SHARED, **_NEURAL.get(name, {}), **params})
 
 
+def quick(name: str, **params: Any) -> Detector:
+    """A detector that is fitted at once, for what does not depend on how well it learned."""
+    params |= {"epochs": 1} if name in neural_detectors() else {}
+    params |= {"steps": 20} if name == "anogan" else {}
+    return small_detector(name, **params)
+
+
 def train_rows(features: Features) -> Features:
     """The first 800 rows."""
     return features.rows(slice(0, N_TRAIN))

@@ -188,5 +188,6 @@ def _sum_depths_nb(rows, feature, cut, path):
                 depth[i + 5] += leaf[n5 - n_leaves]
                 depth[i + 6] += leaf[n6 - n_leaves]
                 depth[i + 7] += leaf[n7 - n_leaves]
-        total[start : start + m] = depth[:m]
+        for i in range(m):
+            total[start + i] = depth[i]
     return total

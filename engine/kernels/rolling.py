@@ -65,7 +65,10 @@ def _flat(x):
     if n_symbols >= WIDTH:
         return x.ravel()
     wide = np.zeros((n_rows, WIDTH))
-    wide[:, :n_symbols] = x
+    # Element by element: numba takes seven seconds to compile what an assignment of slices says of shapes that differ.
+    for t in range(n_rows):
+        for i in range(n_symbols):
+            wide[t, i] = x[t, i]
     return wide.ravel()
 
 

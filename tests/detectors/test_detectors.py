@@ -18,7 +18,7 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from tests.market import make_bars
 from tests.reference import content_ordered
-from tests.small import small_detector
+from tests.small import quick, small_detector
 
 N_TRAIN = 800
 
@@ -58,11 +58,14 @@ def test_an_obvious_anomaly_scores_above_nearly_all_rows(detector, features):
     assert (scores[N_TRAIN:] >= scores[row, 0]).sum() <= 6
 
 
-def test_every_detector_keeps_the_contract(detector, features):
-    check_detector(detector, features)
+@pytest.mark.parametrize("name", detectors())
+def test_every_detector_keeps_the_contract(name, features):
+    check_detector(quick(name), features)
 
 
-def test_no_lookback_is_longer_than_it_need_be(detector, features):
+@pytest.mark.parametrize("name", detectors())
+def test_no_lookback_is_longer_than_it_need_be(name, features):
+    detector = quick(name)
     if not detector.lookback:
         pytest.skip("looks at no row before")
     fitted(detector, features)

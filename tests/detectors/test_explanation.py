@@ -11,7 +11,7 @@ from foreshock.detectors.explanation import replaced_scores
 from foreshock.detectors.registry import detectors
 from foreshock.engine.features.features import Features
 from tests.market import make_bars
-from tests.small import N_TRAIN, small_detector, train_rows
+from tests.small import N_TRAIN, quick, train_rows
 
 # Shares of these add up to the score.
 SHARED = (
@@ -37,7 +37,7 @@ def features() -> Features:
 
 @pytest.fixture(scope="module", params=detectors())
 def fitted(request, features) -> fs.Detector:
-    return small_detector(request.param).fit(train_rows(features))
+    return quick(request.param).fit(train_rows(features))
 
 
 def typical(detector: fs.Detector, features: Features) -> np.ndarray:

@@ -10,7 +10,7 @@ from foreshock.detectors.registry import detectors, neural_detectors
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
 from tests.market import make_bars
-from tests.small import small_detector
+from tests.small import quick
 
 N_TRAIN, ORDER = 500, [2, 0, 1]
 MARKET_FEATURES = ("market_correlation_24", "market_beta_24", "return_rank_24")
@@ -47,9 +47,7 @@ def renamed(bars: Bars) -> Bars:
 
 
 def scores(name: str, features: Features) -> np.ndarray:
-    params = {"epochs": 2} if name in neural_detectors() else {}
-    params |= {"steps": 20} if name == "anogan" else {}
-    return small_detector(name, **params).fit(features.rows(slice(0, N_TRAIN))).score(features).values
+    return quick(name).fit(features.rows(slice(0, N_TRAIN))).score(features).values
 
 
 @pytest.fixture(scope="module", params=detectors())

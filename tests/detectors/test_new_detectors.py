@@ -13,7 +13,6 @@ from sklearn.linear_model import SGDOneClassSVM
 from sklearn.svm import OneClassSVM as SklearnSVM
 
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.detectors.base import Detector
 from foreshock.detectors.clusters.regimes import _codes
 from foreshock.detectors.ensemble import rank
 from foreshock.detectors.registry import detectors, load_detector, make_detector
@@ -25,17 +24,12 @@ from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
 from tests.market import make_bars
 from tests.reference import content_ordered
-from tests.small import N_TRAIN, small_detector, train_rows, with_values
+from tests.small import N_TRAIN, quick, train_rows, with_values
 
 pytestmark = pytest.mark.long
 CLASSICAL = ("isolation_forest", "one_class_svm", "pca", "kmeans_regime", "pyod:ECOD", "pyod:KNN")
 POOLED = (*CLASSICAL, "autoencoder", "vae", "seq2seq_autoencoder")
 HOUR = np.timedelta64(1, "h").astype("timedelta64[us]")
-
-
-def quick(name: str) -> Detector:
-    """A small detector; the AnoGAN takes fewer steps, because what is asked here does not depend on how well it learned."""
-    return small_detector(name, **({"steps": 25} if name == "anogan" else {}))
 
 
 def only(features: Features, col: int) -> Features:
@@ -428,7 +422,7 @@ def test_saving_a_pyod_model_is_refused_alone_and_in_an_ensemble(features, tmp_p
 
 @pytest.mark.parametrize("name", POOLED)
 def test_without_pooling_each_symbol_is_scored_as_if_it_were_alone(name, features, tmp_path):
-    each = small_detector(name, pool=False).fit(train_rows(features))
+    each = quick(name, pool=False).fit(train_rows(features))
     scores = each.score(features).values
     for col in range(3):
         alone = quick(name).fit(train_rows(only(features, col))).score(only(features, col)).values

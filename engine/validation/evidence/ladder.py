@@ -301,7 +301,7 @@ def _bar_by_bar(surprise: np.ndarray, found: Comparison, moves: Moves) -> Estima
     against = f"{OTHERS}, each bar over what was expected one bar before"
     y = np.full(surprise.shape, np.nan)
     ahead = moves.delay + moves.horizon - 1
-    y[: len(y) - ahead] = rolling_mean_nb(surprise, moves.horizon)[ahead:] if moves.horizon > 1 else surprise[ahead:]
+    y[: len(y) - ahead] = rolling_mean_nb(surprise, moves.horizon, 0)[ahead:] if moves.horizon > 1 else surprise[ahead:]
     known = (found.events | found.others) & ~np.isnan(y)
     n, n_events = int(known.sum()), int((found.events & known).sum())
     slope = dummy_slope(y, found.events & known, known)

@@ -272,9 +272,9 @@ def max_known(values: np.ndarray, window: int) -> np.ndarray:
     return np.where(np.isinf(out), np.nan, out)
 
 
-def _padded(kernel: Callable[[np.ndarray, int], np.ndarray], values: np.ndarray, window: int, fill: float) -> np.ndarray:
+def _padded(kernel: Callable[[np.ndarray, int, int], np.ndarray], values: np.ndarray, window: int, fill: float) -> np.ndarray:
     before = np.full((window - 1, values.shape[1]), fill)
-    return kernel(np.concatenate([before, values]), window)[window - 1 :]
+    return kernel(np.concatenate([before, values]), window, 0)[window - 1 :]
 
 
 def _across(values: np.ndarray, known: np.ndarray) -> np.ndarray:

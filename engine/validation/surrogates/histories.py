@@ -323,7 +323,7 @@ def _fit_volume(quote: np.ndarray, level: np.ndarray, z: np.ndarray, season: np.
     coefficients = np.zeros(4 + len(VOLUME_WINDOWS))
     if traded.any():
         filled = np.where(traded, quote, quote[traded].mean())
-        lags = [np.concatenate([[np.nan], rolling_mean_nb(filled[:, None], window)[:-1, 0]]) for window in VOLUME_WINDOWS]
+        lags = [np.concatenate([[np.nan], rolling_mean_nb(filled[:, None], window, 0)[:-1, 0]]) for window in VOLUME_WINDOWS]
         x = np.column_stack([_volume_regressors(level, z, season), *lags])
         known = ~np.isnan(x).any(axis=1) & traded
         if known.sum() >= MIN_DONORS:
