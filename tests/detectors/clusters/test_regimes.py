@@ -58,7 +58,7 @@ def test_rows_with_a_regime_are_listed_and_others_left_out():
 
 
 @pytest.mark.parametrize("file", ["ohlcv_1h_8assets.parquet", "ohlcv_btc_spot_1h_2017_2024.parquet"])
-@pytest.mark.parametrize("n_regimes", [3, 4])
+@pytest.mark.parametrize("n_regimes", [pytest.param(3, marks=pytest.mark.slow), 4])
 def test_at_least_nine_in_ten_bars_of_a_regime_satisfy_its_rule(file, n_regimes, shared_data):
     bars, _ = fs.clean(fs.read_bars(shared_data / file))
     features = fs.ohlcv_features(bars, ["volatility_20", "return_24"])
@@ -72,7 +72,7 @@ def test_at_least_nine_in_ten_bars_of_a_regime_satisfy_its_rule(file, n_regimes,
         assert name.startswith("regime ") or found.holds[k] >= 0.9
 
 
-@pytest.mark.parametrize("n_regimes", [None, 3])
+@pytest.mark.parametrize("n_regimes", [None, pytest.param(3, marks=pytest.mark.slow)])
 def test_bars_of_bullish_momentum_have_risen(n_regimes, shared_data):
     """By the regimes of a study on the first four coins, 44 % of these bars had a negative return over 24 hours."""
     bars = fs.read_bars(shared_data / "ohlcv_1h_8assets.parquet")

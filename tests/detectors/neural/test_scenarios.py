@@ -48,12 +48,12 @@ def test_the_shipped_model_passes_more_measures_than_gaussian_and_phase_shuffled
     returns = simulate_market(**market, n_bars=24 * n_days + 1).bars.returns()[1:]
     before, after = cut_paths(returns[:cut], 24), cut_paths(returns[cut:], 24)
     model = fs.load_scenario_model()
-    passed = fs.realism(after, model.sample(600, seed=1), n_splits=30).n_passed
+    passed = fs.realism(after, model.sample(600, seed=1), n_splits=20).n_passed
     controls = [control(before, len(after), 1) for control in (gaussian_paths, phase_shuffled_paths)]
-    others = [fs.realism(after, paths, n_splits=30).n_passed for paths in controls]
+    others = [fs.realism(after, paths, n_splits=20).n_passed for paths in controls]
     assert passed >= 6
     assert max(others) <= 4
-    assert fs.realism(after, before, n_splits=30).n_passed >= 7
+    assert fs.realism(after, before, n_splits=20).n_passed >= 7
 
 
 @pytest.mark.parametrize("name", NAMES)

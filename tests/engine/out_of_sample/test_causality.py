@@ -21,7 +21,7 @@ from foreshock.strategies.contract import check_strategy
 from foreshock.strategies.registry import make_strategy, strategy_names
 from foreshock.study.study import Study
 from tests.market import make_bars
-from tests.small import THRESHOLDS, small_detector
+from tests.small import THRESHOLDS, quick, small_detector
 
 pytestmark = pytest.mark.long
 
@@ -95,7 +95,7 @@ def test_an_audit_that_cannot_cut_is_refused(bars):
 
 
 def test_a_study_passes_with_every_detector(bars):
-    every = {name: small_detector(name, **({"epochs": 1} if name in neural_detectors() else {})) for name in detectors()}
+    every = {name: quick(name) for name in detectors()}
     study = Study(bars, every, WalkForward("20D", "10D", "1D"), RollingQuantile(0.98, "10D"), horizons=["1h", "6h"], hold="6h")
     found = study.audit(n_cuts=2)
     assert found.passed, found.table[found.table.first_leak.notna()]

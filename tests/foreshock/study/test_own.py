@@ -257,9 +257,8 @@ def test_scores_of_a_table_are_judged_as_those_of_the_detector_that_made_them():
 
 def test_workers_of_other_processes_get_them(monkeypatch):
     monkeypatch.setattr("foreshock.study.side_by_side.WORTH_PROCESSES", 1)
-    study = small_study(
-        detectors={"mine": lambda frame: frame["range"], "forest": IsolationForest(n_estimators=20)}, n_bootstrap=99
-    )
+    detectors = {"mine": lambda frame: frame["range"], "forest": IsolationForest(n_estimators=20)}
+    study = small_study(bars=fs.simulate_market(seed=5, n_symbols=1, n_bars=2_000).bars, detectors=detectors, n_bootstrap=99)
     result = study.run()
     assert result.results["surrogates"]["n"] == 19
     assert result.results["detectors"]["mine"]["n_alerts"] > 0
