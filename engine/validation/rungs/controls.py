@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.engine.scores import Scores, Signals, Threshold
+from foreshock.engine.scores import Scores, Threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.rungs.state import earlier, max_known, mean_known, telling, usual_marks
 
@@ -40,6 +42,46 @@ class Control:
         """Its score."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.make()
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Alerts in an eighth of the memory: on a wide table, those of all controls together would fill it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n_rows, n_symbols).
+    bits : ndarray of uint8, shape (2, n_bytes)
+        Alerts, and rows in which the rule could decide.
+
+    Examples
+    --------
+    >>> active, decided = np.array([[True, False]]), np.array([[True, True]])
+    >>> packed = Packed.of(active, decided)
+    >>> packed.active.tolist(), packed.decided.tolist()
+    ([[True, False]], [[True, True]])
+    """
+
+    shape: tuple[int, ...]
+    bits: np.ndarray
+
+    @classmethod
+    def of(cls, active: np.ndarray, decided: np.ndarray) -> Self:
+        return cls(active.shape, np.stack([np.packbits(active), np.packbits(decided)]))
+
+    @property
+    def active(self) -> np.ndarray:
+        """Where there is an alert; bool, (n_rows, n_symbols)."""
+        return self._mask(0)
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Where score and threshold are known; bool, (n_rows, n_symbols)."""
+        return self._mask(1)
+
+    def _mask(self, part: int) -> np.ndarray:
+        return np.unpackbits(self.bits[part], count=math.prod(self.shape)).view(bool).reshape(self.shape)
 
 
 def control_scores(bars: Bars, longest: int, marks: Mapping[str, np.ndarray] | None = None) -> dict[str, Control]:
@@ -127,7 +169,7 @@ def clock_scores(bars: Bars) -> dict[str, np.ndarray]:
     return {f"clock {k} h": np.broadcast_to((((hour == k) & weekday) + noise)[:, None], bars.shape) for k in CLOCKS}
 
 
-def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float) -> dict[str, Signals]:
+def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float) -> dict[str, Packed]:
     """Alerts of each control by the rule of the study, or, where that rule needs the scores of a fit, by a rolling quantile.
 
     Parameters
@@ -147,8 +189,7 @@ def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Thre
     found = {}
     for name, control in controls.items():
         signals = Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule)
-        # Thresholds are not asked for again, and those of all controls together would fill the memory.
-        found[name] = replace(signals, threshold=np.broadcast_to(np.nan, bars.shape))
+        found[name] = Packed.of(signals.active, signals.decided)
     return found
 
 

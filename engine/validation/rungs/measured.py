@@ -13,6 +13,7 @@ from foreshock.data.interval import bars_in
 from foreshock.data.system.cache import key_of, usual_cache
 from foreshock.engine.scores import Signals
 from foreshock.engine.validation.judging import Judging
+from foreshock.engine.validation.rungs.controls import Packed
 from foreshock.engine.validation.rungs.effects import Effect, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
 from foreshock.engine.validation.rungs.gain import ForecastErrors, Gain
@@ -104,7 +105,7 @@ class Measured:
         out[known_lines(self.bars)] = self.forecasts[RUNGS[0]].values[:, order[len(order) // 2]]
         return out
 
-    def effects(self, rung: str, signals: Mapping[str, Signals]) -> dict[str, ByPart]:
+    def effects(self, rung: str, signals: Mapping[str, Signals | Packed]) -> dict[str, ByPart]:
         """Effects of alerts at a rung, by label; those of one call are one entry of the cache."""
         alerts = [np.packbits(mask) for found in signals.values() for mask in (found.active, found.decided)]
         key = key_of({"rung": rung, "content": self._content, "cooldown": self.cooldown}, alerts)

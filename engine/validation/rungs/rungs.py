@@ -21,7 +21,7 @@ from foreshock.engine.validation.rungs.calibration import (
     overlap,
     sampling_error,
 )
-from foreshock.engine.validation.rungs.controls import Control, control_scores, control_signals
+from foreshock.engine.validation.rungs.controls import Control, Packed, control_scores, control_signals
 from foreshock.engine.validation.rungs.effects import Effect
 from foreshock.engine.validation.rungs.gain import Gain
 from foreshock.engine.validation.rungs.measured import ByPart, Measured
@@ -67,11 +67,12 @@ class RungTable:
         controls = control_scores(bars, max(self.measured.horizons), marks)
         controls["forecast"] = Control("forecast", False, self.measured.expected)
         self.families = {name: control.family for name, control in controls.items()}
-        self.alerts = control_signals(controls, bars, threshold, rate)
+        self.alerts: dict[str, Packed] = control_signals(controls, bars, threshold, rate)
         # Labels of the user's own controls by a key that no other control has, whatever the label.
         self.own = {f"{name} (own)": name for name in own_controls or {}}
         for key, name in self.own.items():
-            self.alerts[key], self.families[key] = (own_controls or {})[name], key
+            signals = (own_controls or {})[name]
+            self.alerts[key], self.families[key] = Packed.of(signals.active, signals.decided), key
         self.controls: dict[str, dict[str, ByPart]] = {}
         self._fits: dict[tuple[str, int, int, frozenset[str]], Calibration] = {}
         for rung in self.forecasts:
