@@ -19,7 +19,15 @@ from foreshock.strategies.base import carried, equal_weights, rows_of
 
 BUDGETS = ("equal", "sharpe")
 # Models of fs.latent_factors.
-MODELS = ("pca", "autoencoder", "vae", "beta_vae", "conditional_autoencoder")
+MODELS = (
+    "pca",
+    "autoencoder",
+    "sparse_autoencoder",
+    "denoising_autoencoder",
+    "vae",
+    "beta_vae",
+    "conditional_autoencoder",
+)
 
 
 class FactorReturns(Protocol):
