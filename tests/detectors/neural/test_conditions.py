@@ -77,7 +77,7 @@ def test_characteristics_are_those_of_the_row_before(bars):
             own = fs.ohlcv_features(bars.select(name), [feature]).values[row - 168 : row, 0, 0]
             np.testing.assert_allclose(found[row, :, col + k], (own <= own[-1]).mean() - 0.5)
     np.testing.assert_allclose(found[row, 0, 5:9], 0.5 * clock(bars.time[row - 1 : row])[0])
-    fitted = fs.make_detector("kmeans_regime").fit(fs.ohlcv_features(bars.head(800), ["volatility_20", "return_24"]))
+    fitted: Any = fs.make_detector("kmeans_regime").fit(fs.ohlcv_features(bars.head(800), ["volatility_20", "return_24"]))
     labels = fitted.regimes(fs.ohlcv_features(bars, ["volatility_20", "return_24"])).labels
     assert found[row, :, 9:13].argmax(axis=1).tolist() == labels[row - 1].tolist()
     rates = bars.extras["open_interest"][row - 1]
