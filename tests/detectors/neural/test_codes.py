@@ -1,19 +1,24 @@
 """What is known of a code: the active units of a VAE, the mean activation of a sparse code, and where both are shown."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import foreshock as fs
+from foreshock.benchmarks.models import _figures
 from foreshock.detectors.kept import keeper_of
 from foreshock.detectors.registry import load_detector, make_detector
+from foreshock.engine.detection import Events
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.walk_forward import fit_walk_forward
+from foreshock.engine.scores import FoldScores
 from foreshock.reports.comparison.tables import models_table
 from foreshock.reports.study.tables import alert_table
-from foreshock.study.content import facts_section
+from foreshock.study.content import detector_section, facts_section
 from tests.made.comparison import MODELS
+from tests.market import make_bars
 from tests.small import small_detector, train_rows
 
 HOUR = np.timedelta64(3_600_000_000, "us")
@@ -89,6 +94,24 @@ def test_results_have_the_facts_of_every_fold_from_the_cache_too(features, monke
     assert all(0 < n <= 4 for n in units)
     assert all(0 < a < 1 for a in activation)
     assert {name: section(name) for name in found} == found
+
+
+def test_the_comparison_of_models_and_the_section_of_a_detector_have_the_facts(features):
+    bars = make_bars(n_bars=1_400, n_symbols=3, seed=11)
+    events = Events(np.zeros(1, int), np.array([1_200]), np.array([1_201]), bars.shape)
+    detector, rows = small_detector("vae", epochs=1), slice(0, 1_400)
+    figures = _figures(detector, bars, features, events, [(rows, rows)], 0.95)
+    assert figures["active_units"] == fitted(small_detector("vae", epochs=1), features).active_units_
+    folds = (FoldScores(rows, rows, facts={"active_units": 3.0}), FoldScores(rows, rows, facts={"active_units": 4.0}))
+    scores = fs.Scores(features.time, features.symbols, features.values[:, :, 0], features.interval, folds)
+    judged: Any = SimpleNamespace(
+        verdicts={"vae": SimpleNamespace(label="", horizon="", sentence="")},
+        surrogate=lambda _: None,
+        forward={"vae": SimpleNamespace(horizons={})},
+        rungs=SimpleNamespace(found={"vae": {}}, gains={"vae": {}}),
+    )
+    section = detector_section(detector, scores, scores.signals(fs.Fixed(1.0)), judged, "vae")
+    assert section["fit_facts"] == {"active_units": [3.0, 4.0]}
 
 
 def test_pages_show_what_is_known_of_a_code():

@@ -167,7 +167,9 @@ def test_scores_with_every_condition_use_no_later_row_and_are_kept_in_a_file(nam
     np.testing.assert_allclose(detector.score(named.rows(slice(950 - lead, 1_000))).values[lead:], scores[950:1_000], rtol=1e-9)
     detector.save(tmp_path / "c")
     np.testing.assert_array_equal(load_detector(tmp_path / "c").score(named).values, scores)
+    before = detector.regimes_
     again = detector.fit(named.rows(slice(200, 1_000)))
+    assert again.regimes_ is not before
     assert not np.array_equal(again.score(named).values, scores, equal_nan=True)
     # In another market the regimes are those that were learned, in its units.
     other = again.rescaled(replace(named, values=named.values * 7.0, symbols=SYMBOLS))
