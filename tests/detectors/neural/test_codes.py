@@ -127,7 +127,7 @@ def test_pages_show_what_is_known_of_a_code():
 
 def test_a_sparse_code_reaches_its_rate_at_the_defaults():
     """On whole years of eight coins and of simulated ones it was .108."""
-    features = fs.ohlcv_features(fs.simulate_market(seed=7, n_symbols=1, n_bars=2_400).bars)
+    features = fs.ohlcv_features(fs.simulate_market(seed=7, n_symbols=1, n_bars=1_500).bars)
     detector = fitted(make_detector("sparse_autoencoder", device="cpu"), features)
     assert detector.rate == 0.1
     assert 0.08 < detector.mean_activation_ < 0.13

@@ -43,11 +43,11 @@ def test_a_sparse_network_finds_factors_that_are_seldom_far_from_zero():
 
 def test_a_denoising_network_takes_out_noise_that_another_passes_on():
     rng = np.random.default_rng(4)
-    returns = rng.normal(size=(N, 2)) @ rng.normal(size=(2, 8)) + 0.05 * rng.normal(size=(N, 8))
+    returns = rng.normal(size=(1_000, 2)) @ rng.normal(size=(2, 8)) + 0.05 * rng.normal(size=(1_000, 8))
     noisy = returns + NOISE * rng.normal(size=returns.shape)
     errors = {}
     for name in ("autoencoder", "denoising_autoencoder"):
-        fitted = model(name, 6)
+        fitted = model(name, 6, 15)
         fitted.fit(sections(returns))
         rebuilt = fitted.decode(fitted.encode(sections(noisy)), sections(noisy))
         errors[name] = float(((rebuilt - returns) ** 2).mean())

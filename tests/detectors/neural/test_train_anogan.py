@@ -11,7 +11,7 @@ import foreshock as fs
 from examples.train_anogan import by_pretrained, holds_book, on_file
 from foreshock.detectors.registry import load_detector
 
-FAST: dict[str, Any] = {"steps": 60, "epochs": 3, "width": 32, "learning_rate": 5e-3}
+FAST: dict[str, Any] = {"steps": 60, "epochs": 2, "width": 16, "learning_rate": 5e-3, "loss": "original"}
 
 
 def test_a_book_is_learned_from_its_file_and_its_later_rows_scored(tmp_path, capsys):
