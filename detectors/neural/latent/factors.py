@@ -133,7 +133,8 @@ def latent_factors(
     pca                          principal components: the linear baseline
     autoencoder, vae, beta_vae   networks of the returns of a row and of which returns are known (beta 1 and 4)
     sparse_autoencoder           the autoencoder with few large codes in a row: it also minimises the mean absolute code, at a
-                                 variance of 1, which turns the codes to factors that are seldom far from zero
+                                 variance of 1, which turns the codes to factors that are seldom far from zero, at the price
+                                 of what they explain (of eight coins 74 %, where the autoencoder explains 81 %)
     denoising_autoencoder        the autoencoder of returns with added noise of 0.3 volatilities, which it learns to take out
     conditional_autoencoder      loadings are a network of characteristics of the previous row, factors are portfolios [1]_
     ===========================  =============================================================================================
