@@ -1,5 +1,6 @@
 """Models of latent factors: sparse and denoising ones do what they are for, hidden layers have the sizes that were asked for."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 
 import foreshock as fs
 from foreshock.data.errors import ConfigError
+from foreshock.detectors.neural.latent import factors
 from foreshock.detectors.neural.latent.dense import NOISE
 from foreshock.detectors.neural.latent.models import BetaNetwork, CrossSections
 from foreshock.detectors.neural.latent.registry import MODELS, make_factor_model
 from foreshock.strategies.factor_portfolio import MODELS as OF_PORTFOLIOS
+from foreshock.study.traded.weights import Told
 
 N = 2_000
 
@@ -91,3 +94,22 @@ def test_what_cannot_be_a_network_is_refused(name, hidden, message):
 def test_portfolios_of_factors_know_every_model():
     assert OF_PORTFOLIOS == MODELS
     assert fs.FactorPortfolio(model="denoising_autoencoder").model == "denoising_autoencoder"
+
+
+def test_a_portfolio_of_factors_passes_its_hidden_layers_on(monkeypatch):
+    asked = {}
+
+    def given(bars: fs.Bars, model: str, n_factors: int, splits: fs.WalkForward, **others: Any) -> Any:
+        asked.update(others, model=model)
+        return SimpleNamespace(factor_returns=None)
+
+    monkeypatch.setattr(factors, "latent_factors", given)
+    unknown: Any = None
+    portfolio = fs.FactorPortfolio(model="sparse_autoencoder", hidden=(8, 4))
+    Told(unknown, fs.WalkForward(), 3).bound(portfolio, unknown)
+    assert asked == {"hidden": (8, 4), "seed": 3, "model": "sparse_autoencoder"}
+    for model_name in ("pca", None):
+        with pytest.raises(ConfigError, match="hidden belongs to a network"):
+            fs.FactorPortfolio(model=model_name, hidden=(8,))
+    with pytest.raises(ConfigError, match=r"hidden must be the sizes of hidden layers, each at least 1, got \(0,\)"):
+        fs.FactorPortfolio(model="vae", hidden=(0,))
