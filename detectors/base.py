@@ -191,6 +191,10 @@ class Detector(ShownParameters, BaseEstimator):
         if not all(hasattr(self, name) for name in self.learned):
             raise ConfigError(f"{self.name} is not fitted; call fit(features) first")
 
+    def fit_facts(self) -> dict[str, float]:
+        """Numbers by which a fit can be judged, such as the active units of a VAE; results show them. Most detectors have none."""
+        return {}
+
     def described(self) -> dict[str, Any]:
         """Name and parameters, as results show them."""
         return {"name": self.name, **self.get_params()}

@@ -29,6 +29,8 @@ CODE = ("foreshock.detectors", "foreshock.engine")
 # Packages whose fits may differ from version to version.
 PACKAGES = ("numpy", "scipy", "scikit-learn", "numba", "torch", "pyod")
 FIT, SCORES, ADDED = "fit", "scores", "explanation"
+# Arrays of one number of a fold's scores: what is known of its fit.
+FACT = "fact "
 
 
 def keeper_of(
@@ -194,7 +196,8 @@ class Keeper:
                 return None
             rows, seconds = self.folds[fold], kept["seconds"]
             trained = kept.get("train")
-            scores = FoldScores(rows.train, rows.test, trained, float(seconds[0]), float(seconds[1]))
+            facts = {name.removeprefix(FACT): float(value[0]) for name, value in kept.items() if name.startswith(FACT)}
+            scores = FoldScores(rows.train, rows.test, trained, float(seconds[0]), float(seconds[1]), facts)
             self._found[fold] = scores, kept["values"]
         return self._found[fold][0]
 
@@ -221,6 +224,7 @@ class Keeper:
         arrays = {"values": values, "seconds": np.array([scores.fit_seconds, scores.score_seconds])}
         if scores.train_values is not None:
             arrays["train"] = scores.train_values
+        arrays |= {FACT + name: np.array([value]) for name, value in scores.facts.items()}
         self.cache.write(SCORES, self._scores_key(fold), arrays)
 
     def _stand_in(self, fold: int, fitted: Detector | None = None) -> KeptFit:

@@ -265,9 +265,9 @@ def load_detector(path: str | Path) -> Detector:
     ----------
     path : str or Path
         The saved file, or ``"pretrained:anogan_book"`` for the AnoGAN that comes with foreshock, which scores
-        ``book_features(book, LEVEL_FEATURES)`` of a simulated book. Its card is ``detectors/neural/shipped/anogan_book.json``, its
-        training script ``examples/train_anogan.py``. A detector of your own must be registered by ``register_detector`` under the
-        ``name`` of its class.
+        ``book_features(book, LEVEL_FEATURES)`` of a simulated book, and by ``rescaled`` those of another market. Its card is
+        ``detectors/neural/shipped/anogan_book.json``, its training script ``examples/train_anogan.py``. A detector of your own
+        must be registered by ``register_detector`` under the ``name`` of its class.
 
     Returns
     -------

@@ -51,7 +51,7 @@ class ScaledDetector(Detector):
         ConfigError
             If the detector is not fitted, has a model for each symbol, or was fitted on other features.
         DataError
-            If no symbol has 100 rows with all features known.
+            If no symbol has 100 rows with all features known, or a feature is never known.
 
         Examples
         --------
@@ -70,6 +70,12 @@ class ScaledDetector(Detector):
         if features.names != self.names_:
             raise ConfigError(
                 f"{self.name} was fitted on the features {few(self.names_)}, got {few(features.names)}; compute the same"
+            )
+        never = [name for k, name in enumerate(features.names) if np.isnan(features.values[:, :, k]).all()]
+        if never:
+            raise DataError(
+                f"{self.name} needs all of its {len(features.names)} features, of which {few(features.symbols, 3)} never has "
+                f"{len(never)}: {few(never, 3)}; pass rows that have them, or fit another on those that are there"
             )
         other = copy(self)
         other._learn_scales(features)

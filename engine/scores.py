@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +39,8 @@ class FoldScores:
         In-sample scores, for thresholds that need them; they are not reported.
     fit_seconds, score_seconds : float
         Time spent on fitting and on scoring the block.
+    facts : dict of str to float
+        Numbers by which the fit can be judged; see ``Detector.fit_facts``.
     """
 
     train: slice
@@ -46,6 +48,7 @@ class FoldScores:
     train_values: np.ndarray | None = None
     fit_seconds: float = 0.0
     score_seconds: float = 0.0
+    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)

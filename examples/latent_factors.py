@@ -12,7 +12,15 @@ import pandas as pd
 
 import foreshock as fs
 
-MODELS = ("pca", "autoencoder", "vae", "beta_vae", "conditional_autoencoder")
+MODELS = (
+    "pca",
+    "autoencoder",
+    "sparse_autoencoder",
+    "denoising_autoencoder",
+    "vae",
+    "beta_vae",
+    "conditional_autoencoder",
+)
 
 
 def main(path: str) -> None:

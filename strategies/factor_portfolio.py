@@ -12,14 +12,22 @@ from foreshock.data.checks import check_number, check_switch, check_text
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.scores import Signals
 from foreshock.engine.statistics.variation import exceeds_rounding
 from foreshock.strategies.base import carried, equal_weights, rows_of
 
 BUDGETS = ("equal", "sharpe")
 # Models of fs.latent_factors.
-MODELS = ("pca", "autoencoder", "vae", "beta_vae", "conditional_autoencoder")
+MODELS = (
+    "pca",
+    "autoencoder",
+    "sparse_autoencoder",
+    "denoising_autoencoder",
+    "vae",
+    "beta_vae",
+    "conditional_autoencoder",
+)
 
 
 class FactorReturns(Protocol):
@@ -74,6 +82,8 @@ class FactorPortfolio(Shown):
         Model of ``fs.latent_factors`` whose factors a study passes, such as ``"autoencoder"``; outside a study pass ``factors``.
     n_components : int, optional
         Another name of ``n_factors``.
+    hidden : tuple of int, optional
+        Sizes of the hidden layers of the network that ``model`` names; see ``fs.latent_factors``.
 
     Raises
     ------
@@ -107,6 +117,7 @@ class FactorPortfolio(Shown):
     factors: FactorReturns | None = None
     model: str | None = None
     n_components: int | None = None
+    hidden: tuple[int, ...] | None = None
     name: ClassVar[str] = "factor_portfolio"
 
     def __post_init__(self) -> None:
@@ -123,6 +134,7 @@ class FactorPortfolio(Shown):
         object.__setattr__(self, "n_components", None)
         if self.model is not None and (not isinstance(self.model, str) or self.model not in MODELS):
             raise ConfigError(f"model must be one of {', '.join(MODELS)}, got {shown(self.model)}")
+        self._check_hidden()
         check_switch("long_only", self.long_only)
         if self.factors is not None and not hasattr(self.factors, "factor_returns"):
             raise ConfigError(f"factors must be those of fs.latent_factors, got {type(self.factors).__name__}")
@@ -132,6 +144,18 @@ class FactorPortfolio(Shown):
             raise ConfigError(f"turnover_penalty must be a weight from 0 to below 1, got {shown(self.turnover_penalty)}")
         if not 0 < self.exposure <= 1:
             raise ConfigError(f"exposure must be a fraction above 0 and up to 1, got {shown(self.exposure)}")
+
+    def _check_hidden(self) -> None:
+        if self.hidden is None:
+            return
+        if self.model in (None, "pca"):
+            raise ConfigError(
+                f"hidden belongs to a network, got {shown(self.hidden)} without one; name one of {few(MODELS[1:])} by model"
+            )
+        sizes: object = self.hidden
+        if not isinstance(sizes, tuple | list) or not sizes or not all(type(size) is int and size >= 1 for size in sizes):
+            raise ConfigError(f"hidden must be the sizes of hidden layers, each at least 1, got {shown(sizes)}; such as (64, 32)")
+        object.__setattr__(self, "hidden", tuple(sizes))
 
     def weights(self, bars: Bars, signals: Signals | None = None) -> np.ndarray:  # noqa: ARG002
         """Target weights, shape (n_bars, n_symbols). The signals are not used."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +12,7 @@ from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.checks import check_array, check_integer, check_texts, check_type, check_whole, did_you_mean
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
-from foreshock.data.show.shown import shown
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
 from foreshock.engine.kernels.elementwise import (
@@ -47,6 +47,8 @@ CHUNK_ROWS = 12_000
 # A chunk has at least this many times the rows that are computed only to warm it up.
 MIN_CHUNK_OF_WARM_UP = 8
 MAX_WINDOW = 10_000_000
+# How long a funding rate stands; exchanges settle every eight hours or more often.
+FUNDING, STANDS = "funding_rate", np.timedelta64(1, "D")
 
 
 def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threads: int = 1) -> Features:
@@ -92,6 +94,8 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
             Sample skewness of log_return, adjusted for bias.
         ``market_correlation_w``, ``market_beta_w``
             Correlation with, and slope on, the mean log_return over the symbols known in the bar.
+        ``funding_rate``, and any other column of ``bars.extras``
+            The value of the bar; of ``funding_rate``, which most bars lack, the newest of the last 24 hours.
     n_threads : int
         Threads to use; the result is bit-equal for any number.
 
@@ -127,14 +131,19 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
         raise ConfigError(f"features must be a list of at least one name, got {shown(features)}; see OHLCV_FEATURES")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_threads", n_threads, 1)
-    parsed = [_parse(name) for name in features]
+    extra = [name in bars.extras and not _is_formula(name) for name in features]
+    parsed = [_parse(name, bars.extras) for name, own in zip(features, extra, strict=True) if not own]
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))
 
     # The first row of a chunk needs a full window of returns before it.
-    warm_up = max(window for _, window in parsed) + 1
+    warm_up = max((window for _, window in parsed), default=0) + 1
     step = _chunk_step(parsed, bars.n_bars, warm_up)
     start_row = bars.start_row
+    own_planes = [plane for plane, own in zip(planes, extra, strict=True) if not own]
+    for plane, name, own in zip(planes, features, extra, strict=True):
+        if own:
+            plane[:] = _extra(bars, name)
 
     def fill(starts: range) -> None:
         rows = None
@@ -143,10 +152,10 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
             fields = {name: getattr(bars, name)[origin:stop] for name in FIELDS}
             rows = BatchRows(fields, _SERIES, _third(parsed), rows, start_row + origin)
             with np.errstate(divide="ignore", invalid="ignore"):
-                for plane, (name, window) in zip(planes, parsed, strict=True):
+                for plane, (name, window) in zip(own_planes, parsed, strict=True):
                     plane[first:stop] = _formula(rows, name, window)[first - origin :]
 
-    starts = range(0, bars.n_bars, step)
+    starts = range(0, bars.n_bars, step) if parsed else range(0)
     if n_threads > 1:
         with ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(fill, [starts[k::n_threads] for k in range(n_threads)]))
@@ -219,14 +228,31 @@ class OhlcvStream(Shown):
         yield counted(len(self.names), "feature")
 
 
-def _parse(name: str) -> tuple[str, int]:
+def _is_formula(name: str) -> bool:
+    match = re.fullmatch(r"([a-z_]+)_(\d+)", name)
+    return name in _PLAIN or (match is not None and match[1] in _WINDOWED)
+
+
+def _extra(bars: Bars, name: str) -> np.ndarray:
+    """A column of ``bars.extras``; funding rates stand until the next, at most for a day."""
+    values = bars.extras[name]
+    if name != FUNDING:
+        return values
+    at = np.arange(bars.n_bars)[:, None]
+    newest = np.maximum.accumulate(np.where(np.isnan(values), -1, at), axis=0)
+    standing = (newest >= 0) & (at - newest < max(STANDS // bars.interval, 1))
+    return np.where(standing, np.take_along_axis(values, np.maximum(newest, 0), axis=0), np.nan)
+
+
+def _parse(name: str, extras: Collection[str] = ()) -> tuple[str, int]:
     """Name of the formula, and window in bars (0 for features without one)."""
     if name in _PLAIN:
         return name, 0
     match = re.fullmatch(r"([a-z_]+)_(\d+)", str(name))
     if match is None or match[1] not in _WINDOWED:
         known = ", ".join([*_PLAIN, *(f"{key}_<window>" for key in _WINDOWED)])
-        hint = did_you_mean(name, [*_PLAIN, *OHLCV_FEATURES])
+        known += f", or a column of extras: {few(sorted(extras))}" if extras else ""
+        hint = did_you_mean(name, [*_PLAIN, *OHLCV_FEATURES, *extras])
         raise ConfigError(f"unknown feature {shown(name)}; expected one of {known}{hint}")
     window, least = int(match[2]), 3 if match[1] == "skew" else 2
     if not least <= window <= MAX_WINDOW:

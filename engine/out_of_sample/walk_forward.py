@@ -181,7 +181,8 @@ def fit_walk_forward(
             values[fold.test] = score_block(fitted, features, fold.test)
             score_seconds = perf_counter() - began
             trained = fitted.score(features.rows(fold.train)).values if train_scores else None
-            found = FoldScores(fold.train, fold.test, trained, fit_seconds, score_seconds)
+            facts = getattr(getattr(fitted, "whole", fitted), "fit_facts", dict)()
+            found = FoldScores(fold.train, fold.test, trained, fit_seconds, score_seconds, facts)
             if kept is not None:
                 kept.keep_scores(k, found, values[fold.test])
         folds.append(found)

@@ -61,8 +61,10 @@ class BarSource(Source):
         return ohlcv_features(self._bars)
 
     @property
-    def redraw(self) -> Callable[[Bars], Features]:
-        return self._of
+    def redraw(self) -> Callable[[Bars], Features] | None:
+        # A surrogate history has prices and volumes, and nothing else.
+        extras = () if callable(self._wanted) else set(self._wanted) & set(self._bars.extras)
+        return None if extras else self._of
 
     def _of(self, bars: Bars) -> Features:
         if not callable(self._wanted):

@@ -79,7 +79,7 @@ def model_comparison(
         (the published one is in other units); ``f1``, ``precision``, ``caught`` and ``n_events`` of event-based detection with a
         cool-down of 24 bars; ``market_r2``, R2 of the market's mean return on a symbol's codes; ``fit_seconds``, CPU seconds of
         fitting; ``var_95_alert`` and ``var_95_other``, 95 % VaR of a symbol's next 24 bars after alerts and after other bars,
-        losses positive.
+        losses positive; where a model has them, ``active_units`` and ``mean_activation`` of its code, the mean over fits.
 
     Raises
     ------
@@ -129,11 +129,13 @@ def _figures(
 ) -> dict[str, Any]:
     shape = (features.n_rows, len(features.symbols))
     scores, errors, r2, sizes, seconds = np.full(shape, np.nan), [], [], [], 0.0
+    facts: list[dict[str, float]] = []
     for train, test in blocks:
         fresh: Any = clone(detector)
         began = process_time()
         fresh.fit(features.rows(train))
         seconds += process_time() - began
+        facts.append(fresh.fit_facts())
         first = max(test.start - detector.lookback, 0)
         block, kept = features.rows(slice(first, test.stop)), slice(test.start - first, None)
         scores[test] = fresh.score(block).values[kept]
@@ -170,6 +172,7 @@ def _figures(
         "fit_seconds": seconds,
         "var_95_alert": historical_var(after[active]),
         "var_95_other": historical_var(after[decided & ~active]),
+        **{name: float(np.mean([found[name] for found in facts])) for name in facts[0]},
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import shown
 from foreshock.terminal import check_out, print_table, printable
 
 MOST_FACTORS = 3
@@ -20,11 +21,15 @@ def factors(
     model: Annotated[
         str,
         typer.Option(
-            help="Model beside PCA: autoencoder, vae, beta_vae or conditional_autoencoder; pca, the default, stands alone."
+            help="Model beside PCA: autoencoder, sparse_autoencoder, denoising_autoencoder, vae, beta_vae or "
+            "conditional_autoencoder; pca, the default, stands alone."
         ),
     ] = "pca",
     n: Annotated[
         int | None, typer.Option("--n", help="Number of factors; by default 3, or one less than the symbols.", min=1)
+    ] = None,
+    hidden: Annotated[
+        str | None, typer.Option("--hidden", help="Sizes of the network's hidden layers, such as 64,32; by default 32.")
     ] = None,
 ) -> None:
     """Find the latent factors of a study's market: what they explain out of sample, what they are, and whether they stay."""
@@ -49,13 +54,16 @@ def factors(
     if wanted >= bars.n_symbols:
         most = bars.n_symbols - 1
         raise ConfigError(f"--n must lie between 1 and {most} for {bars.n_symbols} symbols, got {n}; pass fewer, or add symbols")
+    layers = _sizes(hidden, model)
     splits = WalkForward(**config.splits.model_dump())
     models = ["pca"] if model == "pca" else ["pca", model]
     asked = {"n": wanted, "models": models, "splits": config.splits.model_dump(), "seed": config.seed}
+    asked |= {} if layers is None else {"hidden": layers}
     n_folds = len(splits.folds(bars.n_bars, bars.interval, origin=bars.start_row))
     with progress_bar(len(models) * n_folds, True) as step:
-        content = factor_content(bars, splits, models, wanted, config.seed, asked, step)
-    command = f"foreshock factors {study.name} --model {model} --n {wanted}" + (f" --data {data.name}" if data else "")
+        content = factor_content(bars, splits, models, wanted, config.seed, asked, step, layers)
+    command = f"foreshock factors {study.name} --model {model} --n {wanted}" + (f" --hidden {hidden}" if hidden else "")
+    command += f" --data {data.name}" if data else ""
     save_factors(content, out, command)
     rows = [
         (name, *(f"{found['fit'][key]:.2%}" for key in ("total_r2", "left_out_r2", "predictive_r2")), f"{found['market_gap']:.2f}")
@@ -67,3 +75,15 @@ def factors(
         typer.echo(printable(sentence))
     typer.echo(printable(f"factors: {out / 'factors.json'}"))
     typer.echo(printable(f"report: {out / 'factors.html'}"))
+
+
+def _sizes(hidden: str | None, model: str) -> list[int] | None:
+    """Sizes of layers from a text such as ``64,32``."""
+    if hidden is None:
+        return None
+    if model == "pca":
+        raise ConfigError(f"pca has no hidden layers, got --hidden {shown(hidden)}; name a network by --model, or leave it out")
+    try:
+        return [int(size) for size in hidden.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--hidden must be sizes of layers with commas, got {shown(hidden)}; such as 64,32") from error

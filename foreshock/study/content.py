@@ -142,7 +142,14 @@ def detector_section(detector: Detector, scores: Scores, signals: Signals, judge
         "sentence": verdict.sentence,
         "fit_seconds": sum(fold.fit_seconds for fold in scores.folds),
         "score_seconds": sum(fold.score_seconds for fold in scores.folds),
+        **facts_section(scores),
     }
+
+
+def facts_section(scores: Scores) -> dict[str, Any]:
+    """What is known of the fit of each fold, by name, such as the active units of a VAE; nothing for most detectors."""
+    names = dict.fromkeys(name for fold in scores.folds for name in fold.facts)
+    return {"fit_facts": {name: [fold.facts.get(name) for fold in scores.folds] for name in names}} if names else {}
 
 
 def gated(told: Mapping[str, Any]) -> dict[str, Any]:

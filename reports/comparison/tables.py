@@ -290,6 +290,7 @@ def config_table(content: Mapping[str, Any]) -> Table:
 
 def models_table(models: Mapping[str, Any]) -> Table:
     """Each model in sample, out of sample, and as published."""
+    facts = any(_code_text(row) != fmt.DASH for row in models["rows"])
     rows = [
         [
             header(row["model"]),
@@ -298,6 +299,7 @@ def models_table(models: Mapping[str, Any]) -> Table:
             *(cell(row[key], fmt.ratio) for key in ("f1", "precision")),
             cell(row["caught"], fmt.count, f"of {fmt.count(row['n_events'])}" if row["n_events"] is not None else ""),
             cell(row["market_r2"], fmt.ratio),
+            *([Cell(_code_text(row))] if facts else []),
             cell(row["fit_seconds"], fmt.seconds),
             *(cell(row[key], lambda x: fmt.percent(x, 2)) for key in ("var_95_alert", "var_95_other")),
         ]
@@ -311,12 +313,19 @@ def models_table(models: Mapping[str, Any]) -> Table:
         Column("Precision", "of events"),
         Column("Caught", "events"),
         Column("Market R²", "from the codes"),
+        *([Column("Code", kind="text")] if facts else []),
         Column("Fit", "CPU"),
         Column("VaR 95 %", "after alerts"),
         Column("VaR 95 %", "after other bars"),
     ]
     caption = "Models that reconstruct their input, in sample, out of sample, and as published; losses are positive"
     return Table("models", caption, columns, rows)
+
+
+def _code_text(row: Mapping[str, Any]) -> str:
+    """What is known of the code of a model, in words."""
+    facts = {"active units": row.get("active_units"), "mean activation": row.get("mean_activation")}
+    return ", ".join(f"{name} {fmt.ratio(value)}" for name, value in facts.items() if fmt.known(value)) or fmt.DASH
 
 
 def settings_tables(i: int, name: str, study: Mapping[str, Any]) -> Sequence[Table]:

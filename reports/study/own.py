@@ -52,6 +52,16 @@ def threshold_text(threshold: Mapping[str, Any] | None) -> str:
     return ", ".join([str(threshold.get("kind", "")), *(text for text in rest if not text.startswith("kind "))])
 
 
+def facts_text(facts: Mapping[str, Any] | None) -> str:
+    """What is known of the fits of a detector: the mean over its folds.
+
+    >>> facts_text({"active_units": [4, 3, None]})
+    'active units 3.50'
+    """
+    means = {name: [value for value in values if fmt.known(value)] for name, values in (facts or {}).items()}
+    return ", ".join(f"{name.replace('_', ' ')} {fmt.ratio(sum(values) / len(values))}" for name, values in means.items() if values)
+
+
 def _short(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 

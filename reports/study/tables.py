@@ -21,7 +21,7 @@ from foreshock.reports.study.order import (
     verdict_kind,
     verdict_rank,
 )
-from foreshock.reports.study.own import threshold_text
+from foreshock.reports.study.own import facts_text, threshold_text
 from foreshock.reports.study.rungs import halves
 from foreshock.strategies.identity import RANDOM, STRATEGY
 from foreshock.strategies.luck import RUIN
@@ -326,7 +326,8 @@ def alert_table(results: Mapping[str, Any]) -> Table:
                 cell(times, fmt.ratio),
                 cell(detector.get("n_alerts"), fmt.count),
                 Cell(threshold_text(detector.get("threshold"))),
-                *(cell(detector.get(key), fmt.seconds) for key in ("fit_seconds", "score_seconds")),
+                cell(detector.get("fit_seconds"), fmt.seconds, facts_text(detector.get("fit_facts"))),
+                cell(detector.get("score_seconds"), fmt.seconds),
             ]
         )
     columns = [

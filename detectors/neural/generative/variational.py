@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.neural.base import NeuralDetector, spread
+from foreshock.detectors.neural.codes import codes_of, mean_of_models
 from foreshock.detectors.neural.reconstruction.autoencoder import Dense
 from foreshock.detectors.neural.trainer import TrainingData, as_tensor
 from foreshock.engine.features.features import Features
@@ -60,7 +62,9 @@ class VAE(NeuralDetector):
     score does not depend on other rows. ``encode`` returns the mean. The other parameters are those of ``NeuralDetector``. A row
     whose window has an unknown value gets NaN.
 
-    Fitting fails if no unit of the code is active: if the variance over rows of every unit's mean is below 0.01 [3]_.
+    A unit of the code is active if the variance of its mean over the training rows is above 0.01 [3]_; any other says the same of
+    every row, and could be left out. ``active_units_`` of a fitted detector is their number. Fitting fails if no unit is active on
+    the validation rows.
 
     Parameters
     ----------
@@ -121,6 +125,30 @@ class VAE(NeuralDetector):
             total -= log_normal(target[:, -1], rebuilt[:, -1], spreads[:, -1]).mean(dim=1)
         return total / self.draws
 
+    @property
+    def active_units_(self) -> float:
+        """Number of active units of the code, of ``latent``; the mean over networks if each symbol has its own.
+
+        NaN for a detector that was saved before it was counted.
+
+        Examples
+        --------
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=900).bars)
+        >>> vae = fs.make_detector("vae", latent=6, hidden=(16,), epochs=3, learning_rate=0.01, device="cpu").fit(features)
+        >>> 1 <= vae.active_units_ <= 6
+        True
+        """
+        return mean_of_models(self, "unit_variance", lambda variance: float((variance > ACTIVE).sum()))
+
+    def fit_facts(self) -> dict[str, float]:
+        return {"active_units": self.active_units_}
+
+    def _facts(self) -> Iterator[str]:
+        yield from super()._facts()
+        if hasattr(self, "models_"):
+            yield f"{self.active_units_:.3g} of {self.latent} units active"
+
     def _score_noise(self) -> np.ndarray:
         return np.random.default_rng(self.seed).normal(size=(self.draws, self.latent))
 
@@ -135,6 +163,12 @@ class VAE(NeuralDetector):
             return mean + torch.exp(0.5 * log_var) * as_tensor(noise, dtype=mean.dtype)
 
         return self._decoded(codes, symbol, context, draw)
+
+    def _learn_errors(self, net: Any, data: TrainingData) -> dict[str, Any]:
+        return {"unit_variance": codes_of(net, data).var(dim=0, correction=0).cpu().numpy()}
+
+    def _fits(self, model: dict[str, Any], n_features: int) -> bool:
+        return super()._fits(model, n_features) and model.get("unit_variance", np.zeros(self.latent)).shape == (self.latent,)
 
     def _check_trained(self, net: nn.Module, data: TrainingData) -> None:
         if spread(data.later_x) > 1e-3 and not active_units(self._codes(net, data.later_x, data.later_context)).any():

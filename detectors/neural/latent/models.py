@@ -1,4 +1,4 @@
-"""Models of a cross-section of returns by a few codes: linear, dense networks, and networks of lagged characteristics."""
+"""Models of a cross-section of returns by a few codes: the base, a linear one, and one of lagged characteristics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.show.shown import shown
+from foreshock.data.errors import DataError
 from foreshock.detectors.neural.reconstruction.autoencoder import Dense
 from foreshock.detectors.neural.trainer import Settings, TrainingData, as_tensor, one_thread, pick_device, seeded, train
 from foreshock.detectors.scaling import CLIP
@@ -19,11 +18,8 @@ from foreshock.detectors.scaling import CLIP
 MIN_ROWS = 500
 # A row gets a code if at least this share of the symbols of its fold is known.
 LEAST_KNOWN = 0.5
-# Share of known returns that are hidden from the network in training, so that it learns to work with unknown returns.
-HIDDEN_SHARE = 0.1
 # Ridge penalty of the regression of returns on characteristics, which may have more columns than there are symbols.
 RIDGE = 0.5
-ACTIVE = 0.01
 LATER = 0.15
 
 
@@ -120,103 +116,14 @@ class LinearFactors(FactorModel):
         return codes @ self.components_
 
 
-class MaskedAutoencoder(nn.Module):
-    """Dense encoder of returns and of flags for known returns, dense decoder to all returns; optionally variational."""
-
-    def __init__(self, n_symbols: int, n_factors: int, variational: bool) -> None:
-        super().__init__()
-        self.variational, self.n_factors = variational, n_factors
-        self.encoder = Dense(2 * n_symbols, (32,), n_factors * (2 if variational else 1), 0.0)
-        self.decoder = Dense(n_factors, (32,), n_symbols, 0.0)
-        # A linear path is added to the layers, because most of the common part of returns is linear.
-        self.linear_in = nn.Linear(2 * n_symbols, n_factors, bias=False)
-        self.linear_out = nn.Linear(n_factors, n_symbols, bias=False)
-        self.log_noise = nn.Parameter(torch.full((n_symbols,), -0.7))
-        self.n_uniform = n_symbols
-        self.n_normal = n_factors if variational else 0
-
-    def encode(self, x: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat([x * known, known], dim=1)
-        out = self.encoder(seen)
-        mean = self.linear_in(seen) + out[:, : self.n_factors]
-        return mean, out[:, self.n_factors :].clamp(-8, 4)
-
-    def decode(self, code: Tensor) -> Tensor:
-        return self.linear_out(code) + self.decoder(code)
-
-
-class DenseFactors(FactorModel):
-    """An autoencoder or a VAE of cross-sections.
-
-    The loss is the mean squared error, or the Gaussian likelihood with a variance for each symbol, over the known returns only. An
-    unknown return enters as zero together with a flag of zero, and has no error.
-    """
-
-    def __init__(self, n_factors: int, variational: bool, beta: float, epochs: int, seed: int, device: str) -> None:
-        self.n_factors = n_factors
-        self.variational = variational
-        self.beta = beta
-        self.epochs = epochs
-        self.seed = seed
-        self.device = device
-
-    def fit(self, train: CrossSections) -> None:
-        usable = train.rows(train.usable())
-        known = usable.known().astype(float)
-        x = np.where(known > 0, np.clip(usable.returns, -CLIP, CLIP), 0.0)
-        n_symbols = known.shape[1]
-
-        def loss(net: Any, x: Tensor, known: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
-            shown = known * (uniform >= HIDDEN_SHARE) if net.training else known
-            mean, log_variance = net.encode(x[:, 0], shown)
-            if not net.variational:
-                return ((net.decode(mean) - x[:, 0]) ** 2 * known).sum() / known.sum()
-            rebuilt = net.decode(mean + torch.exp(log_variance / 2) * normal)
-            noise = net.log_noise
-            error = 0.5 * (rebuilt - x[:, 0]) ** 2 * torch.exp(-2 * noise) + noise
-            divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum()
-            return ((error * known).sum() + self.beta * divergence) / known.sum()
-
-        self.net_: Any = _trained(
-            lambda: MaskedAutoencoder(n_symbols, self.n_factors, self.variational),
-            loss,
-            x[:, None],
-            known,
-            self.epochs,
-            self.seed,
-            self.device,
-        )
-        if not (np.nanvar(self.encode(train), axis=0) > ACTIVE).any():
-            raise ConfigError(
-                f"the latent factors have collapsed: no code varies over the training rows; lower beta (now {self.beta:g}), "
-                f"raise epochs, or pass more rows"
-            )
-
-    def encode(self, rows: CrossSections) -> np.ndarray:
-        usable = rows.usable()
-        codes = np.full((len(usable), self.n_factors), np.nan)
-        chosen = rows.rows(usable)
-        known = chosen.known()
-        x = np.where(known, np.clip(chosen.returns, -CLIP, CLIP), 0.0)
-        with one_thread(), torch.no_grad():
-            codes[usable] = self.net_.encode(*(as_tensor(part, dtype=torch.float64) for part in (x, known.astype(float))))[
-                0
-            ].numpy()
-        return codes
-
-    def decode(self, codes: np.ndarray, rows: CrossSections) -> np.ndarray:  # noqa: ARG002
-        with one_thread(), torch.no_grad():
-            return self.net_.decode(as_tensor(codes, dtype=torch.float64)).numpy()
-
-
 class BetaNetwork(nn.Module):
     """Loadings from characteristics, the same function for every symbol; factors from characteristic-managed portfolios."""
 
     n_uniform = n_normal = 0
 
-    def __init__(self, n_characteristics: int, n_factors: int) -> None:
+    def __init__(self, n_characteristics: int, hidden: tuple[int, ...], n_factors: int) -> None:
         super().__init__()
-        self.beta = Dense(n_characteristics, (32, 16), n_factors, 0.0)
+        self.beta = Dense(n_characteristics, hidden, n_factors, 0.0)
         self.factor = nn.Linear(n_characteristics + 1, n_factors, bias=False)
 
     def loadings(self, z: Tensor) -> Tensor:
@@ -241,8 +148,9 @@ class CharacteristicFactors(FactorModel):
     .. [1] Gu, Kelly and Xiu (2021), Autoencoder asset pricing models.
     """
 
-    def __init__(self, n_factors: int, epochs: int, seed: int, device: str) -> None:
+    def __init__(self, n_factors: int, hidden: tuple[int, ...], epochs: int, seed: int, device: str) -> None:
         self.n_factors = n_factors
+        self.hidden = hidden
         self.epochs = epochs
         self.seed = seed
         self.device = device
@@ -262,8 +170,14 @@ class CharacteristicFactors(FactorModel):
 
         together = np.concatenate([x[:, :, None], z], axis=2)
         n_characteristics = z.shape[2]
-        self.net_: Any = _trained(
-            lambda: BetaNetwork(n_characteristics, self.n_factors), loss, together, known, self.epochs, self.seed, self.device
+        self.net_: Any = trained(
+            lambda: BetaNetwork(n_characteristics, self.hidden, self.n_factors),
+            loss,
+            together,
+            known,
+            self.epochs,
+            self.seed,
+            self.device,
         )
 
     def encode(self, rows: CrossSections) -> np.ndarray:
@@ -299,7 +213,7 @@ def _with_characteristics(rows: CrossSections) -> CrossSections:
     return replace(rows, returns=np.where(np.isnan(rows.characteristics).any(axis=2), np.nan, rows.returns))
 
 
-def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: int, seed: int, device: str) -> nn.Module:
+def trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: int, seed: int, device: str) -> nn.Module:
     """A network trained on the first 85 % of the rows, with the rest for early stopping; returned in float64 on the CPU."""
     if len(x) < MIN_ROWS:
         raise DataError(
@@ -312,21 +226,3 @@ def _trained(build: Any, loss: Any, x: np.ndarray, known: np.ndarray, epochs: in
         net = seeded(build, seed).to(device)
         train(net, loss, data, Settings(epochs, 512, 3e-3, device=device), seed)
     return net.double().cpu().eval()
-
-
-def make_factor_model(name: str, n_factors: int, epochs: int, beta: float | None, seed: int, device: str) -> FactorModel:
-    """A fresh model by name."""
-    if beta is not None and name not in ("vae", "beta_vae"):
-        raise ConfigError(f"only 'vae' and 'beta_vae' take beta, got {shown(beta)} for {shown(name)}; leave it out")
-    if beta is not None and not 0 < beta < float("inf"):
-        raise ConfigError(f"beta of {name} must be above 0 and finite, got {shown(beta)}; 1 is that of a VAE")
-    if name == "pca":
-        return LinearFactors(n_factors)
-    if name == "conditional_autoencoder":
-        return CharacteristicFactors(n_factors, epochs, seed, device)
-    default = {"autoencoder": 0.0, "vae": 1.0, "beta_vae": 4.0}
-    if name not in default:
-        raise ConfigError(
-            f"no such factor model: {shown(name)}; expected one of pca, conditional_autoencoder, {', '.join(default)}"
-        )
-    return DenseFactors(n_factors, name != "autoencoder", default[name] if beta is None else beta, epochs, seed, device)

@@ -27,6 +27,7 @@ def factor_content(
     seed: int,
     config: Mapping[str, Any],
     on_fold: Callable[[str], None] = lambda _: None,
+    hidden: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The content of ``factors.json``, in JSON types: fractions, no NaN.
 
@@ -46,6 +47,8 @@ def factor_content(
         What was asked for, as it shall stand in the file.
     on_fold : callable
         Called with the name of the model after each fold.
+    hidden : sequence of int, optional
+        Sizes of the hidden layers of the networks; see ``fs.latent_factors``.
 
     Raises
     ------
@@ -57,7 +60,10 @@ def factor_content(
     blocks = [fold.test for fold in splits.folds(bars.n_bars, bars.interval, origin=bars.start_row)]
     found = {}
     for model in models:
-        factors = latent_factors(bars, model, n_factors, splits, seed=seed, on_fold=lambda model=model: on_fold(model))
+        layers = None if model == "pca" else hidden
+        factors = latent_factors(
+            bars, model, n_factors, splits, hidden=layers, seed=seed, on_fold=lambda model=model: on_fold(model)
+        )
         found[model] = _section(factors, bars, blocks)
     content = {
         "version": VERSION,

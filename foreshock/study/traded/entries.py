@@ -147,7 +147,12 @@ def _parameters(strategy: object) -> dict[str, Any]:
     own = {key: value for key, value in getattr(strategy, "__dict__", {}).items() if not key.startswith("_") and value is not None}
     # Regimes and factors are arrays of the whole history: their type says enough.
     plain = (str, int, float, bool)
-    return {
-        key: value if isinstance(value, plain) else dict(value) if isinstance(value, Mapping) else type(value).__name__
-        for key, value in own.items()
-    }
+    return {key: value if isinstance(value, plain) else _described(value) for key, value in own.items()}
+
+
+def _described(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, tuple | list):
+        return list(value) if all(isinstance(item, str | int | float) for item in value) else type(value).__name__
+    return type(value).__name__

@@ -56,7 +56,7 @@ class Told:
         if isinstance(strategy, FactorPortfolio) and strategy.factors is None and strategy.model is not None:
             from foreshock.detectors.neural.latent.factors import latent_factors
 
-            factors = latent_factors(bars, strategy.model, strategy.n_factors, self.splits, seed=self.seed)
+            factors = latent_factors(bars, strategy.model, strategy.n_factors, self.splits, hidden=strategy.hidden, seed=self.seed)
             return replace(strategy, factors=factors)
         return strategy
 

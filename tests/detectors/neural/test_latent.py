@@ -8,7 +8,8 @@ import pytest
 import foreshock as fs
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.detectors.neural.latent.factors import lagged_ranks, lagged_volatility
+from foreshock.detectors.neural.latent.characteristics import lagged_ranks
+from foreshock.detectors.neural.latent.factors import lagged_volatility
 from foreshock.detectors.neural.latent.models import CrossSections, LinearFactors
 
 SPLITS = fs.WalkForward(train="60D", test="30D", embargo="1D")

@@ -33,9 +33,13 @@ def test_the_example_writes_a_page_and_a_file_that_are_the_same_again(here, monk
 
 
 def test_pca_stands_beside_a_network(here, monkeypatch, capsys):
-    code, _, wrong = foreshock(monkeypatch, capsys, "factors", "factors.toml", "--n", "1", "--model", "autoencoder", "--out", "out")
+    asked = ("--n", "1", "--model", "sparse_autoencoder", "--hidden", "8,4", "--out", "out")
+    code, _, wrong = foreshock(monkeypatch, capsys, "factors", "factors.toml", *asked)
     assert code == 0, wrong
-    assert list(json.loads((here / "out" / "factors.json").read_text())["models"]) == ["pca", "autoencoder"]
+    found = json.loads((here / "out" / "factors.json").read_text())
+    assert list(found["models"]) == ["pca", "sparse_autoencoder"]
+    assert found["config"]["hidden"] == [8, 4]
+    assert "--model sparse_autoencoder --n 1 --hidden 8,4" in (here / "out" / "factors.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,8 @@ def test_pca_stands_beside_a_network(here, monkeypatch, capsys):
     [
         (("--n", "4"), "--n must lie between 1 and 3 for 4 symbols, got 4"),
         (("--model", "ica"), "no such factor model: 'ica'"),
+        (("--hidden", "8"), "pca has no hidden layers, got --hidden '8'"),
+        (("--model", "vae", "--hidden", "8;4"), "--hidden must be sizes of layers with commas, got '8;4'"),
         (("--out", "bars.parquet"), "--out must be a folder"),
     ],
 )

@@ -219,7 +219,7 @@ def test_a_file_and_a_script_name_the_same_strategies():
             "avoidance": {"hold": "6h"},
             "strategies": [
                 {"name": "anomaly_avoidance", "exposure": 0.5},
-                {"name": "factor_portfolio", "n_components": 3, "model": "vae", "label": "vae"},
+                {"name": "factor_portfolio", "n_components": 3, "model": "vae", "hidden": [8], "label": "vae"},
                 "regime_exposure",
                 {"name": "plugins/calm_only.py:CalmOnly", "hold": 12},
                 "equal_weight",
@@ -232,7 +232,8 @@ def test_a_file_and_a_script_name_the_same_strategies():
     found = study.labelled_strategies()
     assert list(found) == ["anomaly_avoidance", "vae", "regime_exposure", "calm_only"]
     assert found["anomaly_avoidance"] == fs.AnomalyAvoidance("6h", 0.5)
-    assert found["vae"] == fs.FactorPortfolio(3, model="vae")
+    assert found["vae"] == fs.FactorPortfolio(3, model="vae", hidden=(8,))
+    assert study.config()["strategies"]["vae"]["hidden"] == [8]
     assert study.regime_setting == RegimeSetting(3, pool=False)
     assert study.config()["strategies"]["calm_only"] == {"name": "calm_only", "hold": 12}
     assert [path.rpartition("/")[2] for path in toml.files] == ["calm_only.py"]
