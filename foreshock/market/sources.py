@@ -20,6 +20,7 @@ from foreshock.data.merge import merge_exchanges
 from foreshock.data.reading.kinds import Kinds
 from foreshock.data.reading.rows import read_rows, stem_of
 from foreshock.data.show.shown import few, shown
+from foreshock.data.store.store import Store
 from foreshock.data.tables import TIME_NAMES, parse_times
 from foreshock.data.trades.trades import Trades, read_trades
 from foreshock.engine.features.features import Features
@@ -66,7 +67,7 @@ def open_source(config: StudyConfig, name: str, folder: Path, data: Path | None 
         if data is None and section.path is None:
             raise ConfigError(f"no data: {name} has no key 'data.path'; add it, or pass --data PATH")
         bars = read_bars(data or folder / str(section.path), section.interval)
-        bars = bars.select(section.symbols) if section.symbols else bars
+        bars = bars.select(section.names) if section.names else bars
         return bars.between(section.start, section.end)
     path = data or (folder / wanted.path if wanted.path is not None else None)
     if path is None and wanted.origin != STORE:
@@ -98,7 +99,7 @@ def _bars(wanted: SourceConfig, path: Path) -> Bars:
         # A window without a trade is a bar without trades, as exchanges have it: its price stays, and its volume is 0.
         return source.bars
     bars = read_bars(path, wanted.interval)
-    return (bars.select(wanted.symbols) if wanted.symbols else bars).between(wanted.start, wanted.end)
+    return (bars.select(wanted.names) if wanted.names else bars).between(wanted.start, wanted.end)
 
 
 def _stored(wanted: SourceConfig) -> Bars:
@@ -106,8 +107,11 @@ def _stored(wanted: SourceConfig) -> Bars:
     exchanges = [wanted.exchange] if isinstance(wanted.exchange, str) else list(wanted.exchange or ["binance"])
     if not wanted.symbols:
         raise ConfigError("key 'source.symbols' is missing: bars of the store go by symbol; add it, such as ['BTC/USDT']")
+    step = wanted.interval or "1h"
     found = {
-        exchange: load_bars(wanted.symbols, exchange, wanted.interval or "1h", wanted.start, wanted.end, progress=True)
+        exchange: load_bars(
+            wanted.names or _all_stored(exchange, step, wanted), exchange, step, wanted.start, wanted.end, progress=True
+        )
         for exchange in exchanges
     }
     if len(found) == 1:
@@ -118,6 +122,26 @@ def _stored(wanted: SourceConfig) -> Bars:
         bars.to_frame().assign(symbol=lambda frame, e=exchange: e + ":" + frame["symbol"]) for exchange, bars in found.items()
     ]
     return Bars.from_frame(pd.concat(frames, ignore_index=True).sort_values("time", kind="stable"), wanted.interval or "1h")
+
+
+def _all_stored(exchange: str, step: str, wanted: SourceConfig) -> list[str]:
+    """Every spot symbol of an exchange of which the store has bars in the time of the study, from which a universe chooses."""
+    first, last = (
+        None if one is None else int(parse_instant(one, name).astype("datetime64[ms]").astype(np.int64))
+        for one, name in ((wanted.start, "start"), (wanted.end, "end"))
+    )
+    store, found = Store.default(), []
+    stored = store.keys()
+    for key in stored:
+        if (key.exchange, key.market, key.kind, key.timeframe) != (exchange, "spot", "ohlcv", step):
+            continue
+        if any(part.num_rows for part in store.parts(key, first, last)):
+            found.append(key.symbol)
+    if not found:
+        raise DataError(
+            f"the store has no {step} bars of {exchange} from which a universe could be chosen; fetch those of all symbols first"
+        )
+    return found
 
 
 def merged_bars(found: Mapping[str, Bars]) -> Bars:
@@ -156,8 +180,8 @@ def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
         return read_book(file, wanted.interval, partial=True, start=wanted.first_row)
 
     books = _of_symbols(_files(path, read), wanted)
-    if prices is not None and len(books) == 1 and wanted.symbols and len(wanted.symbols) == 1:
-        books = {wanted.symbols[0]: next(iter(books.values()))}
+    if prices is not None and len(books) == 1 and wanted.names and len(wanted.names) == 1:
+        books = {wanted.names[0]: next(iter(books.values()))}
     return BookSource(books, features, wanted.price, prices)
 
 
@@ -166,8 +190,8 @@ def _given(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
     frame = read_rows(path, Kinds(TIME_NAMES, (), ("symbol",)), "features")
     with naming(path):
         found = features_of(frame, prices, features)
-    bars = prices.select(wanted.symbols) if wanted.symbols else prices
-    if wanted.symbols:
+    bars = prices.select(wanted.names) if wanted.names else prices
+    if wanted.names:
         found = replace(
             found, symbols=bars.symbols, values=found.values[:, [found.symbols.index(name) for name in bars.symbols]].copy()
         )
@@ -241,14 +265,14 @@ def _files(path: Path, read: Callable[[Path], One]) -> dict[str, One]:
 
 def _of_symbols(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
     """The symbols and the time that a study wants."""
-    if wanted.symbols:
+    if wanted.names:
         # The one market of a file goes by the name that the study gives it.
-        if len(found) == 1 and len(wanted.symbols) == 1:
-            found = {wanted.symbols[0]: next(iter(found.values()))}
-        missing = [name for name in wanted.symbols if name not in found]
+        if len(found) == 1 and len(wanted.names) == 1:
+            found = {wanted.names[0]: next(iter(found.values()))}
+        missing = [name for name in wanted.names if name not in found]
         if missing:
             raise DataError(f"no such symbol: {few(missing)}; the data have {few(found, 5)}")
-        found = {name: found[name] for name in wanted.symbols}
+        found = {name: found[name] for name in wanted.names}
     if wanted.start is None and wanted.end is None:
         return found
     kept = {}

@@ -25,12 +25,14 @@ from foreshock.data.show.shown import few, shown
 from foreshock.detectors.clusters.setting import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.universe import Universe
 from foreshock.engine.thresholds.registry import THRESHOLDS
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.keys.source import SourceConfig
+from foreshock.study.keys.symbols import Symbols, names_of
 from foreshock.study.keys.thresholds import BY_KIND, RollingQuantileConfig, ThresholdConfig, UserThresholdConfig
 from foreshock.study.keys.types import IsoDate, Section, Span, SpanOrNone, check_span
 from foreshock.study.traded.entries import DEFAULT
@@ -58,9 +60,15 @@ class DataConfig(Section):
 
     path: str | None = None
     interval: Span | None = None
-    symbols: list[str] | None = Field(default=None, min_length=1)
+    # Names, or a table such as { top = 50, by = "quote_volume", window = "30D" }.
+    symbols: Symbols = None
     start: IsoDate | None = None
     end: IsoDate | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        """Symbols by name; None for all that the data have."""
+        return names_of(self.symbols)
 
 
 class RegimesConfig(Section):
@@ -201,6 +209,12 @@ class StudyConfig(Shown, Section):
     def folder(self) -> Path:
         """Folder that paths of ``.py`` files are relative to: that of the study file, or the working directory without one."""
         return self._folder
+
+    @property
+    def universe(self) -> Universe | None:
+        """Who is judged and held when; None for all symbols always."""
+        symbols = self.data.symbols if self.source is None else self.source.symbols
+        return symbols if isinstance(symbols, Universe) else None
 
     @property
     def files(self) -> list[str]:

@@ -127,7 +127,9 @@ def clock_scores(bars: Bars) -> dict[str, np.ndarray]:
     return {f"clock {k} h": np.broadcast_to((((hour == k) & weekday) + noise)[:, None], bars.shape) for k in CLOCKS}
 
 
-def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float) -> dict[str, Signals]:
+def control_signals(
+    controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float, within: np.ndarray | None = None
+) -> dict[str, Signals]:
     """Alerts of each control by the rule of the study, or, where that rule needs the scores of a fit, by a rolling quantile.
 
     Parameters
@@ -140,13 +142,15 @@ def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Thre
         Rule of the study.
     rate : float
         Share of rows that are alerts, where the rule cannot be used: one that names a level of the score, or needs training scores.
+    within : ndarray of bool, shape (n_bars, n_symbols), optional
+        Where they decide; by default everywhere.
     """
     rule = threshold
     if threshold.needs_train_scores or np.isnan(threshold.nominal_rate):
         rule = rolling_rule(rate, bars)
     found = {}
     for name, control in controls.items():
-        signals = Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule)
+        signals = Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule).where(within)
         # Thresholds are not asked for again, and those of all controls together would fill the memory.
         found[name] = replace(signals, threshold=np.broadcast_to(np.nan, bars.shape))
     return found

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from foreshock.data.errors import ConfigError
+from foreshock.study.keys.symbols import Symbols, names_of
 from foreshock.study.keys.types import IsoDate, Section, Span
 
 # Keys that belong to some kinds of source alone.
@@ -30,7 +31,8 @@ class SourceConfig(Section):
     origin: Annotated[Literal["path", "store", "trades"], Field(alias="from")] = "path"
     interval: Span | None = None
     exchange: str | list[str] | None = None
-    symbols: list[str] | None = Field(default=None, min_length=1)
+    # Names, or a table such as { top = 50, by = "quote_volume", window = "30D" }.
+    symbols: Symbols = None
     start: IsoDate | None = None
     end: IsoDate | None = None
     # Bars of several exchanges as one market, with median prices and summed volumes.
@@ -42,6 +44,11 @@ class SourceConfig(Section):
     first_row: IsoDate | None = None
     # Bars to judge and trade, for order books and features.
     prices: str | None = None
+
+    @property
+    def names(self) -> list[str] | None:
+        """Symbols by name; None for all that the data have."""
+        return names_of(self.symbols)
 
     @model_validator(mode="after")
     def _keys_belong_to_the_kind(self) -> Self:

@@ -54,7 +54,7 @@ def labels_of(config: StudyConfig) -> Labels | None:
         return None
     path = config.folder / config.labels.path
     found = read_labels(path).between(config.data.start, config.data.end)
-    found = found.select(config.data.symbols) if config.data.symbols else found
+    found = found.select(config.data.names) if config.data.names else found
     if not len(found):
         raise DataError(f"{path}: no label is of the symbols and the time that 'data' selects; correct one of them")
     return found
