@@ -172,9 +172,8 @@ class Universe(Shown):
             mask[fold.test, ranked] = True
             if fold.test.start < bars.n_bars:
                 rows = slice(fold.test.start, min(fold.test.stop, bars.n_bars))
-                blocks.append(
-                    MemberBlock(rows, bars.time[rows.start], tuple(bars.symbols[k] for k in ranked), np.sort(np.array(ranked, int)))
-                )
+                names, start = tuple(bars.symbols[k] for k in ranked), bars.time[int(rows.start)]
+                blocks.append(MemberBlock(rows, start, names, np.sort(np.array(ranked, int))))
         if not any(block.members for block in blocks):
             raise DataError(f"no symbol has a known {self.by} in the {self.window} before any test block; choose another column")
         return Membership(tuple(blocks), mask[:-1], mask[:-1] & mask[1:])

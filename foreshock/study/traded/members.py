@@ -65,7 +65,8 @@ def _of_columns(signals: Signals, columns: np.ndarray) -> Signals:
 def for_symbols(strategy: Strategy, symbols: tuple[str, ...]) -> Strategy:
     """A strategy that was told regimes or factors of all symbols, with those of some."""
     told: Any = strategy
-    regimes, factors = getattr(strategy, "regimes", None), getattr(strategy, "factors", None)
+    regimes: Any = getattr(strategy, "regimes", None)
+    factors: Any = getattr(strategy, "factors", None)
     if hasattr(regimes, "labels"):
         columns = [regimes.symbols.index(name) for name in symbols]
         told = replace(told, regimes=replace(regimes, symbols=symbols, labels=regimes.labels[:, columns]))
