@@ -33,6 +33,7 @@ from .data.store.store import Store as Store
 from .data.trades.bars import TradeBars as TradeBars
 from .data.trades.bars import dollar_bars as dollar_bars
 from .data.trades.bars import volume_bars as volume_bars
+from .data.trades.merge import merge_trades as merge_trades
 from .data.trades.trades import Trades as Trades
 from .data.trades.trades import read_trades as read_trades
 from .data.trades.trades import scan_trades as scan_trades

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from foreshock.data.bars import FIELDS, Bars
+from foreshock.data.bars import Bars
 from foreshock.data.books.orderbook import Book, read_book
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import naming, read_bars
@@ -22,6 +21,7 @@ from foreshock.data.reading.rows import read_rows, stem_of
 from foreshock.data.show.shown import few, shown
 from foreshock.data.store.store import Store
 from foreshock.data.tables import TIME_NAMES, parse_times
+from foreshock.data.trades.merge import merge_trades
 from foreshock.data.trades.trades import Trades, read_trades
 from foreshock.engine.features.features import Features
 from foreshock.engine.sources.bars import BarSource
@@ -29,7 +29,7 @@ from foreshock.engine.sources.books import BookSource
 from foreshock.engine.sources.given import FeatureSource
 from foreshock.engine.sources.source import Source
 from foreshock.engine.sources.windows import WindowSource
-from foreshock.market.history import load_bars
+from foreshock.market.history import load_bars, load_trades
 
 if TYPE_CHECKING:
     from foreshock.study.config import StudyConfig
@@ -74,7 +74,7 @@ def open_source(config: StudyConfig, name: str, folder: Path, data: Path | None 
         raise ConfigError(f"no data: {name} has no key 'source.path'; add it, or pass --data PATH")
     prices = read_bars(folder / wanted.prices) if wanted.prices is not None else None
     if wanted.kind == "windows":
-        return _windows(wanted, _required(path), config.features)
+        return WindowSource(_trades(wanted, path), wanted.interval or "20s", config.features, silence=wanted.silence or "1D")
     if wanted.kind == "book":
         return _books(wanted, _required(path), config.features, prices)
     if wanted.kind == "features":
@@ -95,7 +95,7 @@ def _required(path: Path | None) -> Path:
 
 def _bars(wanted: SourceConfig, path: Path) -> Bars:
     if wanted.origin == TRADES:
-        source = WindowSource(_of_symbols(_files(path, read_trades), wanted), wanted.interval or "1h")
+        source = WindowSource(_trades(wanted, path), wanted.interval or "1h")
         # A window without a trade is a bar without trades, as exchanges have it: its price stays, and its volume is 0.
         return source.bars
     bars = read_bars(path, wanted.interval)
@@ -145,34 +145,58 @@ def _all_stored(exchange: str, step: str, wanted: SourceConfig) -> list[str]:
 
 
 def merged_bars(found: Mapping[str, Bars]) -> Bars:
-    """Bars of one market from those of several exchanges: median prices and summed volumes of the exchanges that have the bar.
-
-    Parameters
-    ----------
-    found : dict of str to Bars
-        Bars by exchange, of one interval; symbols that an exchange lacks are taken from the others.
-    """
-    steps = {bars.interval for bars in found.values()}
-    if len(steps) > 1:
-        raise ConfigError("bars of several exchanges must have one interval to be merged; load them alike")
-    symbols = list(dict.fromkeys(symbol for bars in found.values() for symbol in bars.symbols))
-    frames = []
-    for symbol in symbols:
-        tables = {}
-        for exchange, bars in found.items():
-            if symbol in bars.symbols:
-                frame = bars.select(symbol).to_frame()
-                if len(frame):
-                    frame["time"] = frame["time"].astype("datetime64[ms]").astype("int64")
-                    tables[exchange] = pa.Table.from_pandas(frame[["time", *FIELDS]], preserve_index=False)
-        merged = merge_exchanges(tables)
-        frames.append(merged.to_frame().assign(symbol=symbol))
-    return Bars.from_frame(pd.concat(frames, ignore_index=True).sort_values("time", kind="stable"), steps.pop())
+    """Bars of one market from those of several exchanges; see ``fs.merge_exchanges``."""
+    return merge_exchanges(found)
 
 
-def _windows(wanted: SourceConfig, path: Path, features: list[str] | None) -> WindowSource:
-    trades = _of_symbols(_files(path, read_trades), wanted)
-    return WindowSource(trades, wanted.interval or "20s", features, silence=wanted.silence or "1D")
+def _trades(wanted: SourceConfig, path: Path | None) -> dict[str, Trades]:
+    """Trades by symbol, from files or from the store; of several exchanges as one market, or each symbol by its exchange."""
+    exchanges = [wanted.exchange] if isinstance(wanted.exchange, str) else list(wanted.exchange or [])
+    if path is None:
+        found = {exchange: _stored_trades(wanted, exchange) for exchange in exchanges or ["binance"]}
+    elif not exchanges:
+        return _of_symbols(_files(path, read_trades), wanted)
+    else:
+        places = {exchange: _place_of(path, exchange, len(exchanges) == 1) for exchange in exchanges}
+        found = {exchange: _files(place, read_trades) for exchange, place in places.items()}
+        name = wanted.names[0] if wanted.names and len(wanted.names) == 1 else None
+        if name and all(len(own) == 1 and name not in own for own in found.values()):
+            # The one market of each exchange goes by the name that the study gives it.
+            found = {exchange: {name: next(iter(own.values()))} for exchange, own in found.items()}
+    if len(found) == 1:
+        return _of_symbols(next(iter(found.values())), wanted)
+    if not wanted.merge:
+        names = wanted.names or list(dict.fromkeys(symbol for own in found.values() for symbol in own))
+        beside = {f"{exchange}:{symbol}": own[symbol] for exchange, own in found.items() for symbol in names if symbol in own}
+        missing = [symbol for symbol in names if not any(symbol in own for own in found.values())]
+        if missing:
+            raise DataError(f"no such symbol on any exchange: {few(missing)}; the data have {few(beside, 5)}")
+        return _in_time(beside, wanted)
+    by_symbol: dict[str, dict[str, Trades]] = {}
+    for exchange, own in found.items():
+        for symbol, one in own.items():
+            by_symbol.setdefault(symbol, {})[exchange] = one
+    if all(len(venues) == 1 for venues in by_symbol.values()):
+        raise DataError(
+            f"no symbol is on two of the exchanges {few(found, 5)}, got {few(by_symbol, 5)}; name their files alike, or set "
+            f"source.symbols"
+        )
+    return _of_symbols({symbol: merge_trades(venues) for symbol, venues in by_symbol.items()}, wanted)
+
+
+def _stored_trades(wanted: SourceConfig, exchange: str) -> dict[str, Trades]:
+    if not wanted.names:
+        raise ConfigError("key 'source.symbols' is missing: trades of the store go by symbol; add it, such as ['BTC/USDT']")
+    return {symbol: load_trades(symbol, exchange, wanted.start, wanted.end, progress=True) for symbol in wanted.names}
+
+
+def _place_of(path: Path, exchange: str, alone: bool) -> Path:
+    """The folder or the file of an exchange in a folder; of the only exchange, the path itself where there is none."""
+    places = [path / exchange, *(path / f"{exchange}{ending}" for ending in ENDINGS)]
+    place = next((place for place in places if place.exists()), path if alone else None)
+    if place is None:
+        raise DataError(f"{path} holds no folder and no file of {exchange}; put the trades of each exchange into one of its name")
+    return place
 
 
 def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices: Bars | None) -> BookSource:
@@ -273,6 +297,11 @@ def _of_symbols(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
         if missing:
             raise DataError(f"no such symbol: {few(missing)}; the data have {few(found, 5)}")
         found = {name: found[name] for name in wanted.names}
+    return _in_time(found, wanted)
+
+
+def _in_time(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
+    """What lies in the time that a study wants."""
     if wanted.start is None and wanted.end is None:
         return found
     kept = {}

@@ -12,8 +12,8 @@ from foreshock.study.keys.types import IsoDate, Section, Span
 
 # Keys that belong to some kinds of source alone.
 OF_KIND = {
-    "exchange": ("bars",),
-    "merge": ("bars",),
+    "exchange": ("bars", "windows"),
+    "merge": ("bars", "windows"),
     "silence": ("windows",),
     "price": ("book",),
     "first_row": ("book",),
@@ -27,7 +27,8 @@ class SourceConfig(Section):
     kind: Literal["bars", "windows", "book", "features"] = "bars"
     # A file, or a folder with a file for each symbol, relative to the study file.
     path: str | None = None
-    # "path"; "store" for bars by exchange and symbol; "trades" for bars that are made of the trades in path.
+    # "path"; "store" for bars, or trades of kind windows, by exchange and symbol; "trades" for bars that are made of the trades in
+    # path. Trades of several exchanges lie in path in a folder or file for each, by the name of the exchange.
     origin: Annotated[Literal["path", "store", "trades"], Field(alias="from")] = "path"
     interval: Span | None = None
     exchange: str | list[str] | None = None
@@ -35,7 +36,7 @@ class SourceConfig(Section):
     symbols: Symbols = None
     start: IsoDate | None = None
     end: IsoDate | None = None
-    # Bars of several exchanges as one market, with median prices and summed volumes.
+    # Several exchanges as one market: bars with median prices and summed volumes, trades in the order of time.
     merge: bool = False
     # Without a trade for longer than this, a symbol was not watched.
     silence: Span | None = None
@@ -55,8 +56,8 @@ class SourceConfig(Section):
         for key, kinds in OF_KIND.items():
             if key in self.model_fields_set and self.kind not in kinds:
                 raise ConfigError(f"{key} is for sources of kind {' and '.join(kinds)}, not {self.kind}; leave it out")
-        if self.origin != "path" and self.kind != "bars":
-            raise ConfigError(f"from = {self.origin!r} is for sources of kind bars, not {self.kind}; leave it out")
+        if self.origin != "path" and self.kind not in ("bars", "windows"):
+            raise ConfigError(f"from = {self.origin!r} is for sources of kind bars and windows, not {self.kind}; leave it out")
         if self.origin == "store" and self.path is not None:
             raise ConfigError("from = 'store' and path exclude each other; leave one of them out")
         return self
