@@ -113,8 +113,8 @@ class Universe(Shown):
     >>> found = fs.Universe(top=2, window="5D").members(bars, fs.WalkForward("10D", "10D", embargo=None))
     >>> found.to_frame()["symbol"].tolist()
     ['BTC/USDT', 'ETH/USDT', 'BTC/USDT', 'ETH/USDT']
-    >>> found.mask.sum(axis=0)
-    array([364, 364,   0])
+    >>> found.mask[-1]
+    array([ True,  True, False])
     """
 
     top: int

@@ -1,5 +1,7 @@
 """Several exchanges of one symbol: against pandas, and with known provenance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -79,7 +81,8 @@ def market(columns: dict[str, list[float]], start: str = "2024-01-01") -> fs.Bar
 def test_bars_of_exchanges_that_were_silent_for_whole_stretches_are_one_market():
     one = market({"A": [1.0, NAN, NAN, 4.0], "B": [NAN, NAN, NAN, NAN]})
     other = market({"A": [3.0, 5.0, NAN, NAN], "C": [7.0, 7.0, NAN, NAN]}, "2024-01-01T01:00")
-    third = market({"A": [NAN] * 6})
+    # A volume of no price is that of no bar.
+    third = replace(market({"A": [NAN] * 6}), volume=np.ones((6, 1)))
     merged = fs.merge_exchanges({"one": one, "other": other, "third": third})
     assert merged.symbols == ("A", "B", "C")
     np.testing.assert_array_equal(merged.close[:, 0], [1.0, 3.0, 5.0, 4.0, NAN, NAN])
