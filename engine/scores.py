@@ -15,6 +15,7 @@ from foreshock.data.checks import (
     check_each,
     check_names,
     check_number,
+    check_shape,
     check_span,
     check_times,
     check_type,
@@ -137,7 +138,10 @@ class Scores(Shown):
 
     def where(self, mask: np.ndarray | None) -> Scores:
         """The scores where ``mask``, (n_rows, n_symbols), is True, NaN elsewhere; None keeps all of them."""
-        return self if mask is None else replace(self, values=np.where(mask, self.values, np.nan))
+        if mask is None:
+            return self
+        check_shape("mask", mask, self.values.shape)
+        return replace(self, values=np.where(mask, self.values, np.nan))
 
     def _facts(self) -> Iterator[str]:
         yield symbols_fact(self.symbols)
@@ -221,6 +225,7 @@ class Signals(Shown):
         """The signals where ``mask``, (n_rows, n_symbols), is True; elsewhere nothing is decided. None keeps all of them."""
         if mask is None:
             return self
+        check_shape("mask", mask, self.active.shape)
         threshold = np.where(mask, self.threshold, np.nan)
         return replace(self, active=self.active & mask, threshold=threshold, decided=self.decided & mask)
 

@@ -81,7 +81,6 @@ from .engine.out_of_sample.causality import audit as audit
 from .engine.out_of_sample.combinatorial import CombinatorialSplits as CombinatorialSplits
 from .engine.out_of_sample.cross_validation import combinatorial_scores as combinatorial_scores
 from .engine.out_of_sample.splits import WalkForward as WalkForward
-from .engine.out_of_sample.universe import Membership as Membership
 from .engine.out_of_sample.universe import Universe as Universe
 from .engine.out_of_sample.walk_forward import walk_forward as walk_forward
 from .engine.realism import RealismCard as RealismCard

@@ -154,6 +154,7 @@ class Universe(Shown):
         """
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         check_type("splits", splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
+        check_whole("purge", purge, 0)
         bars_in(self.window, bars.interval, "window")
         amounts = self._amounts(bars)
         first = splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)[0].test.start

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import foreshock as fs
+from foreshock.engine.out_of_sample.universe import Membership
 from foreshock.study.traded.members import for_symbols, weights_of_members
 from tests.market import HOUR, bars_of
 
@@ -24,7 +25,7 @@ class Factors:
     factor_returns: np.ndarray
 
 
-def history() -> tuple[fs.Bars, fs.Membership]:
+def history() -> tuple[fs.Bars, Membership]:
     """Three symbols, of which the two with the largest volume are members; S0 leaves for S2 in row 168."""
     row = np.arange(264)[:, None]
     volume = np.where(row < 130, [[5.0, 4.0, 1.0]], [[1.0, 4.0, 99.0]])
