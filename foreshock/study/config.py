@@ -31,10 +31,10 @@ from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+from foreshock.study.keys.data import DataConfig
 from foreshock.study.keys.source import SourceConfig
-from foreshock.study.keys.symbols import Symbols, names_of
 from foreshock.study.keys.thresholds import BY_KIND, RollingQuantileConfig, ThresholdConfig, UserThresholdConfig
-from foreshock.study.keys.types import IsoDate, Section, Span, SpanOrNone, check_span
+from foreshock.study.keys.types import Section, Span, SpanOrNone, check_span
 from foreshock.study.traded.entries import DEFAULT
 
 
@@ -53,22 +53,6 @@ def _sealed(value: float | str | None) -> float | str | None:
 
 # With fewer draws, each end of a 95 % interval would rest on one or two of them.
 MIN_BOOTSTRAP = 99
-
-
-class DataConfig(Section):
-    """Selection of the bars; ``path`` is relative to the study file and replaced by ``--data``."""
-
-    path: str | None = None
-    interval: Span | None = None
-    # Names, or a table such as { top = 50, by = "quote_volume", window = "30D" }.
-    symbols: Symbols = None
-    start: IsoDate | None = None
-    end: IsoDate | None = None
-
-    @property
-    def names(self) -> list[str] | None:
-        """Symbols by name; None for all that the data have."""
-        return names_of(self.symbols)
 
 
 class RegimesConfig(Section):
