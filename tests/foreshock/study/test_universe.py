@@ -11,6 +11,8 @@ import foreshock as fs
 from foreshock.engine.out_of_sample.universe import Universe
 from foreshock.engine.validation.rungs.controls import control_scores, control_signals
 from foreshock.market.sources import open_source
+from foreshock.reports.study.page import facts
+from foreshock.reports.study.universe import universe_table
 from foreshock.study.config import parse_study
 from tests.market import quiet_bars
 
@@ -127,9 +129,28 @@ def test_a_strategy_is_asked_for_the_members_of_each_block_alone(holder, members
 def test_who_was_in_when_stands_in_the_results_and_on_the_page(result, members):
     assert result.results["universe"] == [{"start": str(block.start), "members": list(block.members)} for block in members.blocks]
     assert result.results["config"]["universe"] == {"top": 2, "by": "quote_volume", "window": "5D"}
+    table = universe_table(result.results)
+    assert table is not None
+    assert [[cell.text for cell in row] for row in table.rows[:2]] == [
+        ["2022-01-22 00:00", "2", ", ".join(members.blocks[0].members), "–"],
+        ["2022-01-28 00:00", "2", *moves_between(members.blocks[0].members, members.blocks[1].members)],
+    ]
+    assert dict(facts(result.results))["Universe"].startswith(
+        "the 2 largest by quote_volume over the 5D before each block; 3 symbols"
+    )
+
+
+def moves_between(before: tuple[str, ...], after: tuple[str, ...]) -> list[str]:
+    """Who joined and who left, as a page says it."""
+    joined, left = [name for name in after if name not in before], sorted(set(before) - set(after))
+    return [", ".join(joined) or "–", ", ".join(left) or "–"]
+
+
+@pytest.mark.slow
+def test_the_page_shows_who_was_in_when(result):
     page = result._page().to_html()
     assert "Who was in the universe" in page
-    assert "the 2 largest by quote_volume over the 5D before each block" in page
+    assert "Members of each test block, chosen by what was known when it began" in page
 
 
 @pytest.mark.slow
