@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import foreshock as fs
+from foreshock.cli.study import scenarios
 from foreshock.engine.out_of_sample.universe import Universe
 from foreshock.engine.validation.rungs.controls import control_scores, control_signals
 from foreshock.market.sources import open_source
 from foreshock.reports.study.page import facts
 from foreshock.reports.study.universe import universe_table
 from foreshock.study.config import parse_study
+from foreshock.study.files.outlook import outlook
 from tests.market import quiet_bars
 
 UNIVERSE = fs.Universe(2, window="5D")
@@ -140,6 +142,10 @@ def test_who_was_in_when_stands_in_the_results_and_on_the_page(result, members):
     )
 
 
+def test_a_check_says_how_many_symbols_are_members():
+    assert "the 2 largest by quote_volume over the 5D before each block: 4 symbols in all" in outlook(study())
+
+
 def moves_between(before: tuple[str, ...], after: tuple[str, ...]) -> list[str]:
     """Who joined and who left, as a page says it."""
     joined, left = [name for name in after if name not in before], sorted(set(before) - set(after))
@@ -221,3 +227,12 @@ def test_symbols_of_another_form_are_refused_in_one_sentence(symbols, message):
 def test_a_universe_is_a_universe():
     with pytest.raises(fs.ConfigError, match="universe must be Universe, got int; such as"):
         study(universe=50)
+
+
+def test_a_verb_that_has_no_blocks_refuses_a_universe(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(TABLE.format(section="data", symbols="{ top = 2 }"))
+    with pytest.raises(
+        fs.ConfigError, match=r"symbols = \{ top = 2, ... \} in .*study.toml changes from block to block, .* name the"
+    ):
+        scenarios(path, out=tmp_path / "out")
