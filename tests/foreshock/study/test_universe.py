@@ -138,7 +138,7 @@ def test_who_was_in_when_stands_in_the_results_and_on_the_page(result, members):
         ["2022-01-28 00:00", "2", *moves_between(members.blocks[0].members, members.blocks[1].members)],
     ]
     assert dict(facts(result.results))["Universe"].startswith(
-        "the 2 largest by quote_volume over the 5D before each block; 3 symbols"
+        "the 2 largest by quote_volume over the 5D before each block; 4 symbols in 4 blocks"
     )
 
 
