@@ -1,17 +1,19 @@
-"""Bars of one symbol on several exchanges, merged into one series that keeps the close and volume of each exchange."""
+"""Bars of several exchanges, merged into one market; of one symbol with the close and volume of each exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from foreshock.data.bars import FIELDS, PRICES
+from foreshock.data.bars import FIELDS, PRICES, Bars
 from foreshock.data.checks import check_type
-from foreshock.data.errors import DataError
+from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
 
@@ -65,25 +67,34 @@ class MergedBars(Shown):
         return self.table.to_pandas()
 
 
-def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
+@overload
+def merge_exchanges(tables: Mapping[str, Bars]) -> Bars: ...
+@overload
+def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars: ...
+def merge_exchanges(tables: Mapping[str, pa.Table] | Mapping[str, Bars]) -> MergedBars | Bars:
     """Median price and summed volume of the exchanges that have a bar.
 
     Parameters
     ----------
-    tables : mapping of str to Table
-        Bars of each exchange by its name, as ``Store.read`` returns them, all of one timeframe.
+    tables : mapping of str to Table or Bars
+        Bars of each exchange by its name, all of one length: of one symbol as ``Store.read`` returns them, or ``Bars`` of any
+        symbols, which an exchange need not all have.
 
     Returns
     -------
-    MergedBars
+    MergedBars, or Bars if Bars are passed
+        Bars have every symbol of any exchange, from the first bar of all to the last; a bar is NaN where no exchange has it,
+        however long an exchange was silent. They have no extras, which have no common meaning. MergedBars have
         Every bar that at least one exchange has. Open, high, low and close are medians over the exchanges with that bar (the mean
         of two); a median keeps order, so low stays below and high above the others. An exchange whose bar lacks one of its prices
         counts as not having it. Volume is the sum of the known volumes, NaN if none is known.
 
     Raises
     ------
+    ConfigError
+        If bars have different lengths.
     DataError
-        If there is no table, a column is missing, or times do not rise.
+        If there is no table, a column is missing, times do not rise, or bars of two exchanges open at different times.
 
     Examples
     --------
@@ -98,10 +109,17 @@ def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
     check_type("tables", tables, Mapping, "the table of each exchange, by its name")
     if not tables:
         raise DataError("there is nothing to merge; pass the bars of at least one exchange")
+    of_bars = {name: one for name, one in tables.items() if isinstance(one, Bars)}
+    if of_bars:
+        strange = next((name for name in tables if name not in of_bars), None)
+        if strange is not None:
+            raise ConfigError(f"tables must be Bars for every exchange or for none, got both ({shown(strange)} is none); pass Bars")
+        return _merged(of_bars)
     times = {name: _times(name, table) for name, table in tables.items()}
     time = np.unique(np.concatenate(list(times.values())))
     values = np.full((len(FIELDS), len(time), len(tables)), np.nan)
-    for i, (name, table) in enumerate(tables.items()):
+    given: Mapping[str, Any] = tables
+    for i, (name, table) in enumerate(given.items()):
         rows = np.searchsorted(time, times[name])
         for j, field in enumerate(FIELDS):
             values[j, rows, i] = table[field].to_numpy()
@@ -112,6 +130,38 @@ def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars:
     volume = np.where(np.isnan(values[-1]).all(axis=1), np.nan, np.nansum(values[-1], axis=1))
     merged = pa.table({"time": time, **prices, "volume": volume})
     return MergedBars(merged, tuple(tables), values[FIELDS.index("close")], values[-1])
+
+
+def _merged(found: Mapping[str, Bars]) -> Bars:
+    interval = next(iter(found.values())).interval
+    if any(bars.interval != interval for bars in found.values()):
+        raise ConfigError("bars of several exchanges must have one interval to be merged; load them alike")
+    begin = min(bars.time[0] for bars in found.values())
+    for name, bars in found.items():
+        if (bars.time[0] - begin) % interval:
+            raise DataError(
+                f"{name}: bars must open when those of the other exchanges do, got {bars.time[0]} beside {begin} with bars of "
+                f"{format_duration(interval)}; load them alike"
+            )
+    broken = any(bars.broken for bars in found.values())
+    end = max(bars.time[-1] for bars in found.values())
+    everywhere = np.unique(np.concatenate([bars.time for bars in found.values()]))
+    time = everywhere if broken else np.arange(begin, end + interval, interval)
+    rows = {name: np.searchsorted(time, bars.time) for name, bars in found.items()}
+    symbols = tuple(dict.fromkeys(symbol for bars in found.values() for symbol in bars.symbols))
+    merged: dict[str, Any] = {field: np.full((len(time), len(symbols)), np.nan) for field in FIELDS}
+    for k, symbol in enumerate(symbols):
+        having = {name: bars for name, bars in found.items() if symbol in bars.symbols}
+        values = np.full((len(FIELDS), len(time), len(having)), np.nan)
+        for i, (name, bars) in enumerate(having.items()):
+            for j, field in enumerate(FIELDS):
+                values[j, rows[name], i] = getattr(bars, field)[:, bars.symbols.index(symbol)]
+        # The volume of a bar that an exchange lacks says nothing.
+        values[-1, np.isnan(values[0])] = np.nan
+        for j, field in enumerate(PRICES):
+            merged[field][:, k] = _median(values[j])
+        merged["volume"][:, k] = np.where(np.isnan(values[-1]).all(axis=1), np.nan, np.nansum(values[-1], axis=1))
+    return Bars(time, symbols, **merged, interval=interval, broken=broken)
 
 
 def _times(name: str, table: pa.Table) -> np.ndarray:

@@ -15,6 +15,7 @@ from foreshock.data.checks import (
     check_each,
     check_names,
     check_number,
+    check_shape,
     check_span,
     check_times,
     check_type,
@@ -138,6 +139,13 @@ class Scores(Shown):
             active = kept
         return Signals(self.time, self.symbols, active, levels, decided, self.interval, given[0].nominal_rate)
 
+    def where(self, mask: np.ndarray | None) -> Scores:
+        """The scores where ``mask``, (n_rows, n_symbols), is True, NaN elsewhere; None keeps all of them."""
+        if mask is None:
+            return self
+        check_shape("mask", mask, self.values.shape)
+        return replace(self, values=np.where(mask, self.values, np.nan))
+
     def _facts(self) -> Iterator[str]:
         yield symbols_fact(self.symbols)
         yield from grid_facts(self.time, self.interval)
@@ -215,6 +223,14 @@ class Signals(Shown):
         check_type("rows", rows, slice, "such as slice(0, 100)")
         fields = {name: getattr(self, name)[rows] for name in ("time", "active", "threshold", "decided")}
         return replace(self, **fields)
+
+    def where(self, mask: np.ndarray | None) -> Signals:
+        """The signals where ``mask``, (n_rows, n_symbols), is True; elsewhere nothing is decided. None keeps all of them."""
+        if mask is None:
+            return self
+        check_shape("mask", mask, self.active.shape)
+        threshold = np.where(mask, self.threshold, np.nan)
+        return replace(self, active=self.active & mask, threshold=threshold, decided=self.decided & mask)
 
     def _facts(self) -> Iterator[str]:
         yield symbols_fact(self.symbols)

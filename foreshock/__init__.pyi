@@ -33,6 +33,7 @@ from .data.store.store import Store as Store
 from .data.trades.bars import TradeBars as TradeBars
 from .data.trades.bars import dollar_bars as dollar_bars
 from .data.trades.bars import volume_bars as volume_bars
+from .data.trades.merge import merge_trades as merge_trades
 from .data.trades.trades import Trades as Trades
 from .data.trades.trades import read_trades as read_trades
 from .data.trades.trades import scan_trades as scan_trades
@@ -80,6 +81,7 @@ from .engine.out_of_sample.causality import audit as audit
 from .engine.out_of_sample.combinatorial import CombinatorialSplits as CombinatorialSplits
 from .engine.out_of_sample.cross_validation import combinatorial_scores as combinatorial_scores
 from .engine.out_of_sample.splits import WalkForward as WalkForward
+from .engine.out_of_sample.universe import Universe as Universe
 from .engine.out_of_sample.walk_forward import walk_forward as walk_forward
 from .engine.realism import RealismCard as RealismCard
 from .engine.realism import realism as realism

@@ -99,6 +99,7 @@ def samples() -> dict[str, Any]:
         fs.StudyConfig(detectors=["zscore"]),
         fs.DetectionReport(3, 2, 1, 25.0, {"recall": Metric(0.7, 0.5, 0.9, 0.1)}, None, ()),  # pyright: ignore[reportArgumentType]
         fs.AvoidanceComparison(result, result, 0.5, np.zeros(5), 0.5, difference, pd.DataFrame({"gain": [0.1]})),
+        fs.Universe(2, window="5D"),
         fs.WalkForwardChoice(pd.DataFrame({"chosen": ["a"]}), weights, result),
         LatentFactors(
             bars.time, bars.symbols, "pca", np.zeros((600, 1)), np.zeros((600, 1, 2)), np.zeros((600, 1)), np.zeros((600, 2, 1)),

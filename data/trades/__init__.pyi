@@ -1,6 +1,7 @@
 from .bars import TradeBars as TradeBars
 from .bars import dollar_bars as dollar_bars
 from .bars import volume_bars as volume_bars
+from .merge import merge_trades as merge_trades
 from .trades import Trades as Trades
 from .trades import read_trades as read_trades
 from .trades import scan_trades as scan_trades

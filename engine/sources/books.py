@@ -78,6 +78,7 @@ class BookSource(Source):
             check_type("prices", prices, Bars, "read a file with fs.read_bars")
         given = by_symbol(book, (Book,), "book", book.symbol if isinstance(book, Book) else "asset")
         self._books = [replace(one, symbol=name) for name, one in given.items()]
+        self._symbols = tuple(given)
         steps = {one.interval for one in self._books}
         if len(steps) > 1:
             found = ", ".join(sorted(map(format_duration, steps)))
@@ -118,9 +119,9 @@ class BookSource(Source):
             return other
         other._layout = self._layout.head(n)
         stop = self._layout.time(self._step)[n - 1] + self._step
-        kept = len(other._layout.offset)
-        other._books = [_before(one, stop) for one in self._books[:kept]]
-        other._runs = [run.head(length) for run, length in zip(self._runs, other._layout.length, strict=False)]
+        kept = self._layout.begun(n)
+        other._books = [_before(self._books[k], stop) for k in kept]
+        other._runs = [self._runs[k].head(length) for k, length in zip(kept, other._layout.length, strict=True)]
         return other
 
     def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:
@@ -159,17 +160,16 @@ class BookSource(Source):
         if self._given is not None:
             return self._given
         placed = {name: self._layout.place([getattr(run, name)[:, 0] for run in self._runs]) for name in FIELDS}
-        symbols = tuple(one.symbol for one in self._books)
+        symbols = self._symbols
         time, prices = self._layout.time(self._step), (placed[name] for name in FIELDS)
         return Bars(time, symbols, *prices, interval=self._step, broken=self._layout.broken)
 
     def _features(self) -> Features:
         found = [book_features(one, self._names) for one in self._books]
-        several = len(self._books) > 1
+        several = len(self._symbols) > 1
         if self._given is None:
             values = self._layout.place([one.values[:, 0] for one in found])
-            symbols = tuple(one.symbol for one in self._books)
-            return Features(self._layout.time(self._step), symbols, self._names, values, self._step, comparable=several)
+            return Features(self._layout.time(self._step), self._symbols, self._names, values, self._step, comparable=several)
         bars = self._given
         values = np.full((*bars.shape, len(self._names)), np.nan)
         for one in found:

@@ -47,9 +47,13 @@ class Layout:
             out[offset : offset + len(values), column] = values
         return out
 
+    def begun(self, n: int) -> list[int]:
+        """The runs that begin in the first ``n`` rows; they need not be the first runs."""
+        return [k for k, offset in enumerate(self.offset) if offset < n]
+
     def head(self, n: int) -> Layout:
         """The first ``n`` rows, with the runs that begin in them."""
-        kept = [k for k, offset in enumerate(self.offset) if offset < n]
+        kept = self.begun(n)
         length = tuple(min(self.length[k], n - self.offset[k]) for k in kept)
         offset, column = (tuple(values[k] for k in kept) for values in (self.offset, self.column))
         return Layout(self.rows[:n], offset, length, column, self.n_columns)

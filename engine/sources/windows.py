@@ -119,7 +119,8 @@ class WindowSource(Source):
 
     def _head(self, n: int) -> Self:
         layout = self._layout.head(n)
-        windows = [run.rows(slice(0, length)) for run, length in zip(self._windows, layout.length, strict=False)]
+        begun = [self._windows[k] for k in self._layout.begun(n)]
+        windows = [run.rows(slice(0, length)) for run, length in zip(begun, layout.length, strict=True)]
         return self._with(layout, windows, self._recorded)
 
     def _disturbed(self, cut: int, rng: np.random.Generator) -> Self:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from foreshock.data.system.disk import write_whole
+from foreshock.data.labels import Labels
+from foreshock.data.system.disk import written_together
 from foreshock.engine.detection import METRICS, DetectionReport
 from foreshock.terminal import print_table
 
+FILE, LABELS = "benchmark.json", "labels.csv"
 # The keys that distinguish the rows of one detector.
 KEYS = ("series", "kind", "size", "window_s")
 FIGURES = (*METRICS, "vus_pr_lift", "vus_pr_all_rows")
@@ -40,13 +42,20 @@ def published_row(detector: str, source: str, vus_pr: float, **keys: Any) -> dic
 
 
 def save_benchmark(name: str, result: Mapping[str, Any], folder: Path) -> Path:
-    """Write ``benchmark.json``; an earlier file stays until the new one is complete."""
+    """Write ``benchmark.json`` and, where events are labelled, ``labels.csv``, which ``fs.read_labels`` reads.
+
+    Earlier files stay until the new ones are complete.
+    """
     from foreshock.plain import plain, versions
 
-    path = folder / "benchmark.json"
-    content = plain({"benchmark": name, **result, "versions": versions()})
-    write_whole(path, json.dumps(content, indent=1, allow_nan=False))
-    return path
+    labels = result.get("labels")
+    there = {"labels": LABELS} if isinstance(labels, Labels) else {}
+    with written_together(folder, [FILE, *there.values()]) as partial:
+        content = plain({"benchmark": name, **result, **there, "versions": versions()})
+        partial[FILE].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        if isinstance(labels, Labels):
+            labels.to_frame().to_csv(partial[LABELS], index=False)
+    return folder / FILE
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]], figures: Sequence[str] = FIGURES) -> None:

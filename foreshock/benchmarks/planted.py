@@ -59,7 +59,7 @@ def planted_benchmark(
     Returns
     -------
     dict
-        ``rows``, ``notes``, ``settings``, ``seeds``.
+        ``rows``, ``notes``, ``labels`` (a ``Labels`` of every planted event, decoys ``false``), ``settings``, ``seeds``.
     """
     market = simulate_market(seed=seed, n_symbols=n_symbols, n_bars=n_bars)
     features = ohlcv_features(market.bars)
@@ -103,7 +103,8 @@ def planted_benchmark(
         "cooldown_bars": COOLDOWN,
         "window_bars": WINDOW,
     }
-    return {"rows": rows, "notes": notes, "settings": settings, "seeds": {"market": seed, "bootstrap": seed}}
+    found = {"rows": rows, "notes": notes, "labels": market.labels}
+    return {**found, "settings": settings, "seeds": {"market": seed, "bootstrap": seed}}
 
 
 def network_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:

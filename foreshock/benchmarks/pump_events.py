@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from foreshock.benchmarks.pump_alerts import EARLIEST, LATEST
 from foreshock.data.errors import DataError
+from foreshock.data.labels import Labels
 from foreshock.data.reading.kinds import Kinds
 from foreshock.data.reading.rows import read_rows
 from foreshock.data.show.shown import few
@@ -26,6 +30,16 @@ class PumpEvent:
     name: str
     announced: np.datetime64
     trades: Trades
+
+
+def pump_labels(pumps: Sequence[PumpEvent]) -> Labels:
+    """Each pump as a label, by the name of its trades: the time in which an alert catches it."""
+    second = np.timedelta64(1_000_000, "us")
+    rows = [
+        {"symbol": pump.name, "start": pump.announced + int(EARLIEST) * second, "stop": pump.announced + int(LATEST) * second}
+        for pump in pumps
+    ]
+    return Labels.from_frame(pd.DataFrame(rows).assign(kind="pump"))
 
 
 def read_pumps(trades: Path, events: Path) -> list[PumpEvent]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.benchmarks.pump_alerts import Outcome, ScoredEvent, best_within, curve, outcome
-from foreshock.benchmarks.pump_events import PumpEvent, read_pumps
+from foreshock.benchmarks.pump_events import PumpEvent, pump_labels, read_pumps
 from foreshock.data.errors import ConfigError
 from foreshock.data.trades.windows import TradeWindows, trade_windows
 from foreshock.detectors.registry import make_detector
@@ -80,7 +80,8 @@ def pumps_benchmark(trades: Path | None, events: Path | None, on_step: Callable[
     Returns
     -------
     dict
-        ``rows``, ``curves``, ``robustness``, ``notes``; rates as fractions, delays in seconds.
+        ``rows``, ``curves``, ``robustness``, ``notes``, ``labels`` (a ``Labels`` of the minutes in which an alert catches each
+        pump); rates as fractions, delays in seconds.
 
     Raises
     ------
@@ -114,7 +115,8 @@ def pumps_benchmark(trades: Path | None, events: Path | None, on_step: Callable[
 
         rows += forest_rows(pumps, labelled, WINDOW_SECONDS, on_step)
         notes = []
-    return {"rows": rows + _published_rows(), "curves": curves, "robustness": robustness, "notes": notes}
+    found = {"rows": rows + _published_rows(), "curves": curves, "robustness": robustness, "notes": notes}
+    return found | {"labels": pump_labels(pumps)}
 
 
 def _all_scores(

@@ -251,7 +251,12 @@ def _loaded(study: Path) -> StudyConfig:
 
 
 def _bars(config: StudyConfig, study: Path, data: Path | None) -> Bars:
-    """The bars that the data or source section of the study selects."""
+    """The bars that the data or source section of the study selects, of the same symbols throughout."""
+    if config.universe is not None:
+        raise ConfigError(
+            f"symbols = {{ top = {config.universe.top}, ... }} in {study} changes from block to block, which only run, audit, "
+            f"compare and scan follow; name the symbols"
+        )
     from foreshock.engine.sources.source import Source
 
     found = _source(config, study, data)

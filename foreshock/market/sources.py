@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from foreshock.data.bars import FIELDS, Bars
+from foreshock.data.bars import Bars
 from foreshock.data.books.orderbook import Book, read_book
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import naming, read_bars
@@ -20,7 +19,9 @@ from foreshock.data.merge import merge_exchanges
 from foreshock.data.reading.kinds import Kinds
 from foreshock.data.reading.rows import read_rows, stem_of
 from foreshock.data.show.shown import few, shown
+from foreshock.data.store.store import Store
 from foreshock.data.tables import TIME_NAMES, parse_times
+from foreshock.data.trades.merge import merge_trades
 from foreshock.data.trades.trades import Trades, read_trades
 from foreshock.engine.features.features import Features
 from foreshock.engine.sources.bars import BarSource
@@ -28,7 +29,7 @@ from foreshock.engine.sources.books import BookSource
 from foreshock.engine.sources.given import FeatureSource
 from foreshock.engine.sources.source import Source
 from foreshock.engine.sources.windows import WindowSource
-from foreshock.market.history import load_bars
+from foreshock.market.history import load_bars, load_trades
 
 if TYPE_CHECKING:
     from foreshock.study.config import StudyConfig
@@ -66,14 +67,14 @@ def open_source(config: StudyConfig, name: str, folder: Path, data: Path | None 
         if data is None and section.path is None:
             raise ConfigError(f"no data: {name} has no key 'data.path'; add it, or pass --data PATH")
         bars = read_bars(data or folder / str(section.path), section.interval)
-        bars = bars.select(section.symbols) if section.symbols else bars
+        bars = bars.select(section.names) if section.names else bars
         return bars.between(section.start, section.end)
     path = data or (folder / wanted.path if wanted.path is not None else None)
     if path is None and wanted.origin != STORE:
         raise ConfigError(f"no data: {name} has no key 'source.path'; add it, or pass --data PATH")
     prices = read_bars(folder / wanted.prices) if wanted.prices is not None else None
     if wanted.kind == "windows":
-        return _windows(wanted, _required(path), config.features)
+        return WindowSource(_trades(wanted, path), wanted.interval or "20s", config.features, silence=wanted.silence or "1D")
     if wanted.kind == "book":
         return _books(wanted, _required(path), config.features, prices)
     if wanted.kind == "features":
@@ -94,11 +95,11 @@ def _required(path: Path | None) -> Path:
 
 def _bars(wanted: SourceConfig, path: Path) -> Bars:
     if wanted.origin == TRADES:
-        source = WindowSource(_of_symbols(_files(path, read_trades), wanted), wanted.interval or "1h")
+        source = WindowSource(_trades(wanted, path), wanted.interval or "1h")
         # A window without a trade is a bar without trades, as exchanges have it: its price stays, and its volume is 0.
         return source.bars
     bars = read_bars(path, wanted.interval)
-    return (bars.select(wanted.symbols) if wanted.symbols else bars).between(wanted.start, wanted.end)
+    return (bars.select(wanted.names) if wanted.names else bars).between(wanted.start, wanted.end)
 
 
 def _stored(wanted: SourceConfig) -> Bars:
@@ -106,8 +107,11 @@ def _stored(wanted: SourceConfig) -> Bars:
     exchanges = [wanted.exchange] if isinstance(wanted.exchange, str) else list(wanted.exchange or ["binance"])
     if not wanted.symbols:
         raise ConfigError("key 'source.symbols' is missing: bars of the store go by symbol; add it, such as ['BTC/USDT']")
+    step = wanted.interval or "1h"
     found = {
-        exchange: load_bars(wanted.symbols, exchange, wanted.interval or "1h", wanted.start, wanted.end, progress=True)
+        exchange: load_bars(
+            wanted.names or _all_stored(exchange, step, wanted), exchange, step, wanted.start, wanted.end, progress=True
+        )
         for exchange in exchanges
     }
     if len(found) == 1:
@@ -120,35 +124,79 @@ def _stored(wanted: SourceConfig) -> Bars:
     return Bars.from_frame(pd.concat(frames, ignore_index=True).sort_values("time", kind="stable"), wanted.interval or "1h")
 
 
+def _all_stored(exchange: str, step: str, wanted: SourceConfig) -> list[str]:
+    """Every spot symbol of an exchange of which the store has bars in the time of the study, from which a universe chooses."""
+    first, last = (
+        None if one is None else int(parse_instant(one, name).astype("datetime64[ms]").astype(np.int64))
+        for one, name in ((wanted.start, "start"), (wanted.end, "end"))
+    )
+    store, found = Store.default(), []
+    stored = store.keys()
+    for key in stored:
+        if (key.exchange, key.market, key.kind, key.timeframe) != (exchange, "spot", "ohlcv", step):
+            continue
+        if any(part.num_rows for part in store.parts(key, first, last)):
+            found.append(key.symbol)
+    if not found:
+        raise DataError(
+            f"the store has no {step} bars of {exchange} from which a universe could be chosen; fetch those of all symbols first"
+        )
+    return found
+
+
 def merged_bars(found: Mapping[str, Bars]) -> Bars:
-    """Bars of one market from those of several exchanges: median prices and summed volumes of the exchanges that have the bar.
-
-    Parameters
-    ----------
-    found : dict of str to Bars
-        Bars by exchange, of one interval; symbols that an exchange lacks are taken from the others.
-    """
-    steps = {bars.interval for bars in found.values()}
-    if len(steps) > 1:
-        raise ConfigError("bars of several exchanges must have one interval to be merged; load them alike")
-    symbols = list(dict.fromkeys(symbol for bars in found.values() for symbol in bars.symbols))
-    frames = []
-    for symbol in symbols:
-        tables = {}
-        for exchange, bars in found.items():
-            if symbol in bars.symbols:
-                frame = bars.select(symbol).to_frame()
-                if len(frame):
-                    frame["time"] = frame["time"].astype("datetime64[ms]").astype("int64")
-                    tables[exchange] = pa.Table.from_pandas(frame[["time", *FIELDS]], preserve_index=False)
-        merged = merge_exchanges(tables)
-        frames.append(merged.to_frame().assign(symbol=symbol))
-    return Bars.from_frame(pd.concat(frames, ignore_index=True).sort_values("time", kind="stable"), steps.pop())
+    """Bars of one market from those of several exchanges; see ``fs.merge_exchanges``."""
+    return merge_exchanges(found)
 
 
-def _windows(wanted: SourceConfig, path: Path, features: list[str] | None) -> WindowSource:
-    trades = _of_symbols(_files(path, read_trades), wanted)
-    return WindowSource(trades, wanted.interval or "20s", features, silence=wanted.silence or "1D")
+def _trades(wanted: SourceConfig, path: Path | None) -> dict[str, Trades]:
+    """Trades by symbol, from files or from the store; of several exchanges as one market, or each symbol by its exchange."""
+    exchanges = [wanted.exchange] if isinstance(wanted.exchange, str) else list(wanted.exchange or [])
+    if path is None:
+        found = {exchange: _stored_trades(wanted, exchange) for exchange in exchanges or ["binance"]}
+    elif not exchanges:
+        return _of_symbols(_files(path, read_trades), wanted)
+    else:
+        places = {exchange: _place_of(path, exchange, len(exchanges) == 1) for exchange in exchanges}
+        found = {exchange: _files(place, read_trades) for exchange, place in places.items()}
+        name = wanted.names[0] if wanted.names and len(wanted.names) == 1 else None
+        if name and all(len(own) == 1 and name not in own for own in found.values()):
+            # The one market of each exchange goes by the name that the study gives it.
+            found = {exchange: {name: next(iter(own.values()))} for exchange, own in found.items()}
+    if len(found) == 1:
+        return _of_symbols(next(iter(found.values())), wanted)
+    if not wanted.merge:
+        names = wanted.names or list(dict.fromkeys(symbol for own in found.values() for symbol in own))
+        beside = {f"{exchange}:{symbol}": own[symbol] for exchange, own in found.items() for symbol in names if symbol in own}
+        missing = [symbol for symbol in names if not any(symbol in own for own in found.values())]
+        if missing:
+            raise DataError(f"no such symbol on any exchange: {few(missing)}; the data have {few(beside, 5)}")
+        return _in_time(beside, wanted)
+    by_symbol: dict[str, dict[str, Trades]] = {}
+    for exchange, own in found.items():
+        for symbol, one in own.items():
+            by_symbol.setdefault(symbol, {})[exchange] = one
+    if all(len(venues) == 1 for venues in by_symbol.values()):
+        raise DataError(
+            f"no symbol is on two of the exchanges {few(found, 5)}, got {few(by_symbol, 5)}; name their files alike, or set "
+            f"source.symbols"
+        )
+    return _of_symbols({symbol: merge_trades(venues) for symbol, venues in by_symbol.items()}, wanted)
+
+
+def _stored_trades(wanted: SourceConfig, exchange: str) -> dict[str, Trades]:
+    if not wanted.names:
+        raise ConfigError("key 'source.symbols' is missing: trades of the store go by symbol; add it, such as ['BTC/USDT']")
+    return {symbol: load_trades(symbol, exchange, wanted.start, wanted.end, progress=True) for symbol in wanted.names}
+
+
+def _place_of(path: Path, exchange: str, alone: bool) -> Path:
+    """The folder or the file of an exchange in a folder; of the only exchange, the path itself where there is none."""
+    places = [path / exchange, *(path / f"{exchange}{ending}" for ending in ENDINGS)]
+    place = next((place for place in places if place.exists()), path if alone else None)
+    if place is None:
+        raise DataError(f"{path} holds no folder and no file of {exchange}; put the trades of each exchange into one of its name")
+    return place
 
 
 def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices: Bars | None) -> BookSource:
@@ -156,8 +204,8 @@ def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
         return read_book(file, wanted.interval, partial=True, start=wanted.first_row)
 
     books = _of_symbols(_files(path, read), wanted)
-    if prices is not None and len(books) == 1 and wanted.symbols and len(wanted.symbols) == 1:
-        books = {wanted.symbols[0]: next(iter(books.values()))}
+    if prices is not None and len(books) == 1 and wanted.names and len(wanted.names) == 1:
+        books = {wanted.names[0]: next(iter(books.values()))}
     return BookSource(books, features, wanted.price, prices)
 
 
@@ -166,8 +214,8 @@ def _given(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
     frame = read_rows(path, Kinds(TIME_NAMES, (), ("symbol",)), "features")
     with naming(path):
         found = features_of(frame, prices, features)
-    bars = prices.select(wanted.symbols) if wanted.symbols else prices
-    if wanted.symbols:
+    bars = prices.select(wanted.names) if wanted.names else prices
+    if wanted.names:
         found = replace(
             found, symbols=bars.symbols, values=found.values[:, [found.symbols.index(name) for name in bars.symbols]].copy()
         )
@@ -241,14 +289,19 @@ def _files(path: Path, read: Callable[[Path], One]) -> dict[str, One]:
 
 def _of_symbols(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
     """The symbols and the time that a study wants."""
-    if wanted.symbols:
+    if wanted.names:
         # The one market of a file goes by the name that the study gives it.
-        if len(found) == 1 and len(wanted.symbols) == 1:
-            found = {wanted.symbols[0]: next(iter(found.values()))}
-        missing = [name for name in wanted.symbols if name not in found]
+        if len(found) == 1 and len(wanted.names) == 1:
+            found = {wanted.names[0]: next(iter(found.values()))}
+        missing = [name for name in wanted.names if name not in found]
         if missing:
             raise DataError(f"no such symbol: {few(missing)}; the data have {few(found, 5)}")
-        found = {name: found[name] for name in wanted.symbols}
+        found = {name: found[name] for name in wanted.names}
+    return _in_time(found, wanted)
+
+
+def _in_time(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
+    """What lies in the time that a study wants."""
     if wanted.start is None and wanted.end is None:
         return found
     kept = {}

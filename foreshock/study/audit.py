@@ -12,6 +12,7 @@ from foreshock.detectors.base import Detector
 from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.engine.out_of_sample.causality import Audit
 from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.universe import Membership, Universe
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
 from foreshock.engine.scores import Signals, Threshold
 from foreshock.engine.sources.gate import audit_source
@@ -22,8 +23,9 @@ from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.backtest.portfolio import backtest
 from foreshock.strategies.regime_exposure import RegimeExposure
 from foreshock.study.traded.entries import Entry
+from foreshock.study.traded.members import weights_of_members
 from foreshock.study.traded.trading import Strategies
-from foreshock.study.traded.weights import Told, account_of, wanted
+from foreshock.study.traded.weights import Told, account_of, wanted, weights_from
 
 # Cheap to refit on every history, which the walk-forward scores need.
 REFITTED = "volatility_only"
@@ -51,6 +53,8 @@ class Pipeline:
         Regimes of the strategies that hold by regime.
     thresholds : dict of str to Threshold
         Rules of single detectors by label, held to the same scores.
+    universe : Universe, optional
+        Who is scored and held when.
     """
 
     fitted: Mapping[str, Detector]
@@ -61,6 +65,7 @@ class Pipeline:
     costs: Costs
     regimes: RegimeSetting = field(default_factory=RegimeSetting)
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    universe: Universe | None = None
 
     def compute(self, source: Source) -> dict[str, np.ndarray]:
         """Features, scores, threshold, weights and fills by name, each with a row for each row of the source."""
@@ -71,12 +76,18 @@ class Pipeline:
         label_bars = self.purge - baseline.lookback
         train_scores = any(rule.needs_train_scores for rule in (self.threshold, *self.thresholds.values()))
         scores = walk_forward(baseline, features, self.splits, label_bars=label_bars, train_scores=train_scores)
-        signals = scores.signals(self.threshold)
-        found["walk-forward scores"] = scores.values
+        members = None if self.universe is None else self.universe.members(bars, self.splits, self.purge)
+        within = None
+        if members is not None:
+            within = members.mask
+            found |= {"universe": members.mask, "universe held": members.held}
+        signals = scores.signals(self.threshold).where(within)
+        found["walk-forward scores"] = scores.where(within).values
         found[f"threshold {type(self.threshold).__name__}"] = signals.threshold
         found |= {f"threshold of {label}": scores.signals(rule).threshold for label, rule in self.thresholds.items()}
-        weights = {entry.label: self._weights(entry, bars, signals) for entry in self._acting()}
-        weights |= {idle.name: idle.weights(bars) for idle in self.strategies.passive}
+        weights = {entry.label: self._weights(entry, bars, signals, members) for entry in self._acting()}
+        for idle in self.strategies.passive:
+            weights[idle.name] = idle.weights(bars) if members is None else weights_of_members(idle.weights, bars, None, members)
         rules = {entry.label: account_of(entry, entry.strategy, weights[entry.label]) for entry in self._acting()}
         found |= {f"strategy {name}": values for name, values in weights.items()}
         return found | {
@@ -88,12 +99,17 @@ class Pipeline:
         """The strategies that are checked: all but those that networks are fitted for, which would take hours."""
         return [entry for entry in self.strategies.entries if getattr(entry.strategy, "model", None) is None]
 
-    def _weights(self, entry: Entry, bars: Bars, signals: Signals) -> np.ndarray:
+    def _weights(self, entry: Entry, bars: Bars, signals: Signals, members: Membership | None) -> np.ndarray:
         strategy = entry.strategy
         if isinstance(strategy, RegimeExposure) and strategy.regimes is None:
             told = Told(self.regimes.walk_forward(bars, self.splits, self.strategies.seed), self.splits, self.strategies.seed)
             strategy = told.bound(strategy, bars)
-        return wanted(entry, strategy, bars, signals)
+        if members is None:
+            return wanted(entry, strategy, bars, signals)
+        first = members.blocks[0].rows.start
+        weights = np.full(bars.shape, np.nan)
+        weights[first:] = weights_from(entry, strategy, bars, signals, first, members)
+        return weights
 
     def run_gate(self, source: Source, n_cuts: int, first: int, seed: int, progress: bool) -> Audit:
         """Hold ``compute`` to the causality gate; ``first`` is the first test row."""

@@ -25,14 +25,16 @@ from foreshock.data.show.shown import few, shown
 from foreshock.detectors.clusters.setting import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.universe import Universe
 from foreshock.engine.thresholds.registry import THRESHOLDS
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.costs import Costs
 from foreshock.strategies.registry import REGISTRY as STRATEGIES
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
+from foreshock.study.keys.data import DataConfig
 from foreshock.study.keys.source import SourceConfig
 from foreshock.study.keys.thresholds import BY_KIND, RollingQuantileConfig, ThresholdConfig, UserThresholdConfig
-from foreshock.study.keys.types import IsoDate, Section, Span, SpanOrNone, check_span
+from foreshock.study.keys.types import Section, Span, SpanOrNone, check_span
 from foreshock.study.traded.entries import DEFAULT
 
 
@@ -51,16 +53,6 @@ def _sealed(value: float | str | None) -> float | str | None:
 
 # With fewer draws, each end of a 95 % interval would rest on one or two of them.
 MIN_BOOTSTRAP = 99
-
-
-class DataConfig(Section):
-    """Selection of the bars; ``path`` is relative to the study file and replaced by ``--data``."""
-
-    path: str | None = None
-    interval: Span | None = None
-    symbols: list[str] | None = Field(default=None, min_length=1)
-    start: IsoDate | None = None
-    end: IsoDate | None = None
 
 
 class RegimesConfig(Section):
@@ -201,6 +193,12 @@ class StudyConfig(Shown, Section):
     def folder(self) -> Path:
         """Folder that paths of ``.py`` files are relative to: that of the study file, or the working directory without one."""
         return self._folder
+
+    @property
+    def universe(self) -> Universe | None:
+        """Who is judged and held when; None for all symbols always."""
+        symbols = self.data.symbols if self.source is None else self.source.symbols
+        return symbols if isinstance(symbols, Universe) else None
 
     @property
     def files(self) -> list[str]:

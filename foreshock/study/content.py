@@ -13,6 +13,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.universe import Membership
 from foreshock.engine.risk.estimators.report import risk_report
 from foreshock.engine.risk.performance import performance
 from foreshock.engine.scores import Scores, Signals
@@ -53,6 +54,7 @@ def study_content(
     detection: Detection,
     features: Features,
     told: Mapping[str, Mapping[str, Any]],
+    members: Membership | None = None,
 ) -> dict[str, Any]:
     """The sections of results.json in their order, without backtests if ``traded`` is None.
 
@@ -65,6 +67,7 @@ def study_content(
         "complete": traded is not None,
         "config": config,
         "data": data_section(bars, setting.first),
+        **({"universe": members.section()} if members is not None else {}),
         "detectors": {
             label: {
                 **detector_section(detector, scores[label], signals[label], judged, label),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from foreshock.data.checks import check_text
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
@@ -67,6 +69,7 @@ def control_alerts(
     purge: int,
     threshold: Threshold,
     step: Callable[[str], None] = lambda _: None,
+    within: np.ndarray | None = None,
 ) -> dict[str, Signals]:
     """Walk-forward alerts of the controls, by the splits and the rule of the detectors.
 
@@ -84,8 +87,10 @@ def control_alerts(
         Rule that turns scores into alerts.
     step : callable
         Called after each fold.
+    within : ndarray of bool, shape (n_rows, n_symbols), optional
+        Where they decide; by default everywhere.
     """
     if not controls:
         return {}
     fitted = walk_forward_each(controls, features, splits, purge, threshold.needs_train_scores, step)
-    return {label: scores.signals(threshold) for label, (scores, _) in fitted.items()}
+    return {label: scores.signals(threshold).where(within) for label, (scores, _) in fitted.items()}

@@ -81,11 +81,13 @@ def judge(
     step: Callable[[str], None] = lambda _: None,
     own_controls: Mapping[str, Signals] | None = None,
     marks: Mapping[str, np.ndarray] | None = None,
+    within: np.ndarray | None = None,
 ) -> Judgement:
     """Compute forward moves, the deciding test, evidence and verdict of several detectors on one history.
 
     ``own_controls`` are alerts of further negative controls, which calibrate the deciding test and are not judged; ``marks`` is
-    what its second forecast also sees, by default the volume.
+    what its second forecast also sees, by default the volume. ``within``, (n_bars, n_symbols), is where the negative controls
+    decide, by default everywhere; detectors decide where their signals say.
 
     ``rescorers`` and ``make_features`` serve the surrogate test, the second opinion, alone. ``step`` is called once for each
     detector, once for the deciding test, once for each surrogate, and once more for each detector.
@@ -96,7 +98,7 @@ def judge(
         forward[label] = table.after(found, setting.cooldown, setting.n_bootstrap, setting.seed)
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
-    rung_table = RungTable(bars, setting, threshold, alert_rate(signals), marks, own_controls)
+    rung_table = RungTable(bars, setting, threshold, alert_rate(signals), marks, own_controls, within)
     rungs = rung_table.test(signals, scores)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)

@@ -25,6 +25,7 @@ from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.causality import Audit
 from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.universe import Membership, Universe
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.sources.bars import BarSource
 from foreshock.engine.sources.source import Source
@@ -135,6 +136,9 @@ class Study(Shown):
     thresholds : dict of str to Threshold, optional
         Rules of single detectors, by label, in place of ``threshold``. Where ``threshold`` aims at no rate, as ``fs.Fixed`` does,
         the baselines alert by a rolling quantile, as often as the detectors.
+    universe : Universe, optional
+        Symbols that are judged and held in each test block, chosen by what was known when it began; by default all of them. See
+        ``fs.Universe``.
 
     Raises
     ------
@@ -178,6 +182,7 @@ class Study(Shown):
     regimes: int | Mapping[str, Any] | None = None
     labels: Labels | None = None
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    universe: Universe | None = None
 
     def __post_init__(self) -> None:
         check_type("splits", self.splits, WalkForward, "such as fs.WalkForward('365D', '30D')")
@@ -214,6 +219,8 @@ class Study(Shown):
             check_type("labels", self.labels, Labels, "read a file with fs.read_labels")
             bars = self.source.bars
             self.labels.check_fit(bars.symbols, bars.time[0], bars.time[-1] + bars.interval)
+        if self.universe is not None:
+            check_type("universe", self.universe, Universe, "such as fs.Universe(top=50)")
         check_threshold(self.threshold)
         if not isinstance(self.thresholds, Mapping) or self.thresholds:
             check_thresholds(self.thresholds, list(self.labelled_detectors()))
@@ -254,6 +261,7 @@ class Study(Shown):
             regimes=config.regimes.model_dump() if config.regimes is not None else None,
             labels=labels_of(config),
             thresholds=built_thresholds(config),
+            universe=config.universe,
         )
 
     def labelled_detectors(self) -> dict[str, Detector]:
@@ -296,6 +304,7 @@ class Study(Shown):
             "splits": asdict(self.splits),
             "threshold": described(self.threshold),
             **({"thresholds": {label: described(rule) for label, rule in self.thresholds.items()}} if self.thresholds else {}),
+            **({"universe": self.universe.described()} if self.universe is not None else {}),
             "horizons": list(self.horizons),
             "delay": self.delay,
             "cooldown": self.event_cooldown,
@@ -386,30 +395,32 @@ class Study(Shown):
             step("features")
             fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, plan.rules.needs_train_scores, step)
             scores = {label: found for label, (found, _) in fitted.items()}
-            signals, rules = plan.rules.signals(scores, bars)
-            rescorers = {label: Rescorer(folds.score, rules[label]) for label, (_, folds) in fitted.items()}
+            signals, rules = plan.rules.signals(scores, bars, plan.within)
+            # Thresholds and tail probabilities rest on every score of before; who is no member has no score to be judged by.
+            every, scores = scores, {label: found.where(plan.within) for label, found in scores.items()}
+            rescorers = {label: Rescorer(folds.score, rules[label], plan.within) for label, (_, folds) in fitted.items()}
             purge = self._purge(plan.detectors | plan.controls)
-            controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step)
-            redraw = plan.source.redraw
-            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, plan.source.marks)
+            controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step, plan.within)
+            redraw, marks = plan.source.redraw, plan.source.marks
+            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, marks, plan.within)
             around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
             detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
             step("labels")
             folds = {label: found for label, (_, found) in fitted.items()}
-            alerts = alerts_table(judged.table, scores, signals, rules, around.regimes, features, folds)
+            alerts = alerts_table(judged.table, every, signals, rules, around.regimes, features, folds)
             step("alerts")
             told = {label: {"threshold": described(rule), "gate": plan.gates.get(label)} for label, rule in rules.items()}
 
             def result(traded: Traded | None) -> StudyResult:
                 known = (bars, plan.source.drawn, plan.detectors, scores, signals, judged, around)
-                content = plain(study_content(self.config(), *known, traded, setting, detection, features, told))
+                content = plain(study_content(self.config(), *known, traded, setting, detection, features, told, plan.members))
                 backtests, paths = ({}, {}) if traded is None else (traded.backtests, traded.risk_paths)
                 found = (scores, signals, judged.forward, judged.verdicts, backtests, paths, plan.quality, alerts, features)
                 return StudyResult(self.title, content, bars, around.regimes, *found)
 
             if out is not None:
                 result(None).save_verdicts(out)
-            seen = Told(around.named, self.splits, self.seed)
+            seen = Told(around.named, self.splits, self.seed, plan.members)
             traded = trade(bars, signals, setting.first, plan.strategies, self.costs, seen, step)
         return deflate_study(result(traded))
 
@@ -437,7 +448,7 @@ class Study(Shown):
         # Nobody can tell what scores from a table saw.
         computed = {label: detector for label, detector in detectors.items() if not getattr(detector, "from_table", False)}
         fitted = {label: detector.fit(trained) for label, detector in computed.items()}
-        known = (self.threshold, purge, self._strategies(), self.costs, self.regime_setting, self.thresholds)
+        known = (self.threshold, purge, self._strategies(), self.costs, self.regime_setting, self.thresholds, self.universe)
         pipeline = Pipeline(fitted, self.splits, *known)
         return pipeline.run_gate(source, n_cuts, first, self.seed, progress)
 
@@ -458,7 +469,12 @@ class Study(Shown):
         setting = self._judging(folds[0].test.start)
         baselines = [label for label, detector in detectors.items() if detector.role == "baseline"]
         rules = Rules(self.threshold, self.thresholds, baselines)
-        return _Plan(detectors, controls, source, quality, purge, len(folds), setting, self._strategies(), rules, gates)
+        members = self._members(bars, purge)
+        return _Plan(detectors, controls, source, quality, purge, len(folds), setting, self._strategies(), rules, gates, members)
+
+    def _members(self, bars: Bars, purge: int) -> Membership | None:
+        """Who is judged and held when; None for everyone always."""
+        return None if self.universe is None else self.universe.members(bars, self.splits, purge)
 
     def _strategies(self) -> Backtested:
         return Backtested(self._entries(), self.hold, self.rebalance, self.random_draws, self.seed)
@@ -486,6 +502,11 @@ class _Plan:
     strategies: Backtested
     rules: Rules
     gates: dict[str, Gate]
+    members: Membership | None
+
+    @property
+    def within(self) -> np.ndarray | None:
+        return None if self.members is None else self.members.mask
 
     @property
     def bars(self) -> Bars:

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_one, check_seed, check_whole
+from foreshock.data.checks import check_one, check_seed, check_type, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
+from foreshock.data.labels import Labels
 from foreshock.data.options import check_options
 from foreshock.data.quality.clean import clean
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.detectors.registry import as_detector
+from foreshock.engine.detection import DetectionReport
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.lookback import knowing_lookback, lookback_of
@@ -38,6 +40,7 @@ from foreshock.engine.validation.verdict import Verdict
 from foreshock.study.config import MIN_BOOTSTRAP
 from foreshock.study.controls import control_alerts, labelled_controls
 from foreshock.study.judge import judge
+from foreshock.study.signals.detection import report_of
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +61,8 @@ class Validation(Verdict):
         horizon and events.
     lead : float
         Bars from the alert to the bar in which activity sets in; NaN if there is no such bar.
+    detection : DetectionReport, optional
+        How well the alerts find the labels that were passed.
 
     Examples
     --------
@@ -74,6 +79,7 @@ class Validation(Verdict):
     evidence: pd.DataFrame
     calibration: pd.DataFrame
     lead: float
+    detection: DetectionReport | None = None
 
     def _preview(self) -> pd.DataFrame:
         return self.evidence
@@ -89,6 +95,7 @@ class ValidateOptions(TypedDict, total=False):
     family: str
     n_bootstrap: int
     controls: Sequence[Any] | Mapping[str, Any]
+    labels: Labels | None
 
 
 @with_one_blas_thread
@@ -140,6 +147,9 @@ def validate(
         Bootstrap draws, at least 99.
     controls : sequence of str or Detector, or dict of label to either
         Negative controls of your own, which help to calibrate the verdict and are not judged; see ``fs.Study``.
+    labels : Labels, optional
+        Events that are known to have happened; ``detection`` of the result says how well the alerts find them. A false alarm
+        silences further ones of its symbol for the cool-down.
 
     Returns
     -------
@@ -151,7 +161,7 @@ def validate(
         If an argument has the wrong type, a window or the horizon does not fit into the data, or there are too few surrogates
         or bootstrap draws.
     DataError
-        If no row can be scored.
+        If no row can be scored, or labels lie outside the data or the rows that are decided.
     TypeError
         If a keyword is unknown.
 
@@ -169,11 +179,20 @@ def validate(
     >>> more = fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_bootstrap=99, controls=["random"])
     >>> bool(more.rungs["z_raw"].equals(found.rungs["z_raw"])), bool(more.rungs["z"].equals(found.rungs["z"]))
     (True, False)
+
+    With labels, the result says how well the alerts find them.
+
+    >>> labels = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000).labels
+    >>> fs.validate(bars, "zscore", threshold=rule, horizon="6h", n_bootstrap=99, labels=labels).detection
+    DetectionReport(1 of 1 event caught, 37 false alerts, 43.5 days)
     """
     check_one("splits", splits)
     check_one("features", features)
     check_options(validate, options, ValidateOptions)
     family, n_bootstrap = options.get("family", BEST), options.get("n_bootstrap", 999)
+    labels = options.get("labels")
+    if labels is not None:
+        check_type("labels", labels, Labels, "read a file with fs.read_labels")
     check_surrogates(n_surrogates)
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
     check_seed("seed", seed)
@@ -188,6 +207,8 @@ def validate(
     else:
         source = BarSource(clean(bars)[0], features)
     bars = source.bars
+    if labels is not None:
+        labels.check_fit(bars.symbols, bars.time[0], bars.time[-1] + bars.interval)
     fitted = as_detector(detector)
     threshold = RollingQuantile() if threshold is None else threshold
     check_threshold(threshold)
@@ -206,8 +227,10 @@ def validate(
     scores, folds = fit_walk_forward(fitted, seen, splits, label_bars=label_bars, train_scores=threshold.needs_train_scores)
     purge = label_bars + max(lookback_of(one) for one in (fitted, *controls.values()))
     own = control_alerts(controls, seen, splits, purge, threshold)
-    setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)
+    # Before the verdict, which takes longer: labels that cannot be counted are told first.
+    detection = None if labels is None else report_of(labels, bars, scores, signals, gap, seed)
+    setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     given = (threshold, setting, {label: rescorer}, source.redraw)
     judged = judge(bars, {label: scores}, {label: signals}, *given, own_controls=own, marks=source.marks)
     verdict = judged.verdicts[label]
@@ -221,6 +244,7 @@ def validate(
         judged.evidence[label][verdict.horizon],
         _calibration(n_bars, bars_in(horizon, bars.interval, "horizon"), judged.forward[label][verdict.horizon].n_events),
         judged.lead_lag[label].lead,
+        detection,
     )
 
 

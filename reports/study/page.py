@@ -49,6 +49,9 @@ from foreshock.reports.study import (
 from foreshock.reports.study import (
     tables as study_tables,
 )
+from foreshock.reports.study import (
+    universe as universe_tables,
+)
 from foreshock.reports.study.signals import detection as labels_found
 from foreshock.reports.study.signals import scores as score_figures
 
@@ -177,6 +180,7 @@ class StudyReport(Page):
             "regime_rules": place_tables.regime_rules_table(results),
             "var": risk_figures.var_table(results),
             "costs": risk_figures.cost_table(results),
+            "universe": universe_tables.universe_table(results),
             "quality": quality_table(self.quality),
             "config": settings_table("config", "Configuration", results.get("config") or {}),
             "data": settings_table("data-set", "Data", results.get("data") or {}),
@@ -334,6 +338,7 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
         ("Symbols", listed or fmt.DASH),
         ("Bars", f"{fmt.count(data.get('n_bars'))} of {fmt.literal(data.get('interval'))}"),
         ("Tested", " to ".join(_day(time) for time in test)),
+        *universe_tables.universe_fact(results),
         *_sealed_fact(results),
         ("Data hash", fmt.literal(data.get("hash"))[:12]),
     ]

@@ -1,13 +1,17 @@
 """Several exchanges of one symbol: against pandas, and with known provenance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+import foreshock as fs
 from foreshock.data.bars import FIELDS
-from foreshock.data.errors import DataError
+from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.merge import merge_exchanges
+from tests.market import NAN, bars_of
 from tests.servers.store_writers import bars
 
 
@@ -64,3 +68,59 @@ def test_one_exchange_is_itself_and_order_does_not_matter(tables):
 def test_what_cannot_be_merged_is_refused(change, message):
     with pytest.raises(DataError, match=message):
         merge_exchanges(change(bars(5)))
+
+
+def market(columns: dict[str, list[float]], start: str = "2024-01-01") -> fs.Bars:
+    """Bars of these closes by symbol, with a volume of twice the close."""
+    close = np.array(list(columns.values())).T
+    found = bars_of(close, volume=2 * close, start=start)
+    fields = {name: getattr(found, name) for name in FIELDS}
+    return fs.Bars(found.time, tuple(columns), **fields, interval=found.interval)
+
+
+def test_bars_of_exchanges_that_were_silent_for_whole_stretches_are_one_market():
+    one = market({"A": [1.0, NAN, NAN, 4.0], "B": [NAN, NAN, NAN, NAN]})
+    other = market({"A": [3.0, 5.0, NAN, NAN], "C": [7.0, 7.0, NAN, NAN]}, "2024-01-01T01:00")
+    # A volume of no price is that of no bar.
+    third = replace(market({"A": [NAN] * 6}), volume=np.ones((6, 1)))
+    merged = fs.merge_exchanges({"one": one, "other": other, "third": third})
+    assert merged.symbols == ("A", "B", "C")
+    np.testing.assert_array_equal(merged.close[:, 0], [1.0, 3.0, 5.0, 4.0, NAN, NAN])
+    np.testing.assert_array_equal(merged.volume[:, 0], [2.0, 6.0, 10.0, 8.0, NAN, NAN])
+    assert np.isnan(merged.close[:, 1]).all()
+    np.testing.assert_array_equal(merged.close[:, 2], [NAN, 7.0, 7.0, NAN, NAN, NAN])
+
+
+def test_bars_merge_as_tables_do(tables):
+    of_bars = {name: fs.Bars.from_frame(table.to_pandas().dropna(subset=list(FIELDS[:4]))) for name, table in tables.items()}
+    merged, expected = fs.merge_exchanges(of_bars), merge_exchanges(tables).to_frame()
+    rows = np.searchsorted(merged.time, expected["time"].to_numpy().astype("datetime64[ms]").astype("datetime64[us]"))
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(merged, name)[rows, 0], expected[name].to_numpy())
+
+
+def test_exchanges_years_apart_are_joined_by_unknown_bars():
+    merged = fs.merge_exchanges({"a": market({"A": [1.0, 1.0]}), "b": market({"A": [2.0]}, "2024-01-01T05:00")})
+    np.testing.assert_array_equal(merged.close[:, 0], [1.0, 1.0, NAN, NAN, NAN, 2.0])
+
+
+def test_bars_that_are_no_bars_of_one_grid_are_refused_in_one_sentence(tables):
+    one = market({"A": [1.0, 1.0]})
+    daily = bars_of([1.0, 2.0], interval=np.timedelta64(1, "D"))
+    with pytest.raises(ConfigError, match="bars of several exchanges must have one interval to be merged"):
+        fs.merge_exchanges({"a": one, "b": daily})
+    with pytest.raises(DataError, match="b: bars must open when those of the other exchanges do, got 2024-01-01T00:30"):
+        fs.merge_exchanges({"a": one, "b": market({"A": [1.0]}, "2024-01-01T00:30")})
+    with pytest.raises(ConfigError, match="tables must be Bars for every exchange or for none"):
+        fs.merge_exchanges({"a": one, "b": tables["a"]})
+
+
+def test_trades_of_several_series_or_none_are_refused_in_one_sentence():
+    trades = fs.bar_trades(fs.simulate_market(seed=1, n_symbols=1, n_bars=4).bars)
+    several = fs.Trades.from_frame(
+        trades.to_frame().drop(columns="ids").assign(symbol=["A", "B"] * (len(trades) // 2) + ["A"] * (len(trades) % 2))
+    )
+    with pytest.raises(DataError, match="okx: trades to merge must be of one symbol"):
+        fs.merge_trades({"binance": trades, "okx": several})
+    with pytest.raises(DataError, match="there is nothing to merge"):
+        fs.merge_trades({})

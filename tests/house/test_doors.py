@@ -49,6 +49,7 @@ MADE_BY_CALLERS = (
     "TimeSeriesMomentum",
     "TrainQuantile",
     "Trades",
+    "Universe",
     "VolatilityScaled",
     "VolatilityTarget",
     "WalkForward",

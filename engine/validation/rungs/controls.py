@@ -169,7 +169,9 @@ def clock_scores(bars: Bars) -> dict[str, np.ndarray]:
     return {f"clock {k} h": np.broadcast_to((((hour == k) & weekday) + noise)[:, None], bars.shape) for k in CLOCKS}
 
 
-def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float) -> dict[str, Packed]:
+def control_signals(
+    controls: Mapping[str, Control], bars: Bars, threshold: Threshold, rate: float, within: np.ndarray | None = None
+) -> dict[str, Packed]:
     """Alerts of each control by the rule of the study, or, where that rule needs the scores of a fit, by a rolling quantile.
 
     Parameters
@@ -182,13 +184,15 @@ def control_signals(controls: Mapping[str, Control], bars: Bars, threshold: Thre
         Rule of the study.
     rate : float
         Share of rows that are alerts, where the rule cannot be used: one that names a level of the score, or needs training scores.
+    within : ndarray of bool, shape (n_bars, n_symbols), optional
+        Where they decide; by default everywhere.
     """
     rule = threshold
     if threshold.needs_train_scores or np.isnan(threshold.nominal_rate):
         rule = rolling_rule(rate, bars)
     found = {}
     for name, control in controls.items():
-        signals = Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule)
+        signals = Scores(bars.time, bars.symbols, control.values, bars.interval).signals(rule).where(within)
         found[name] = Packed.of(signals.active, signals.decided)
     return found
 

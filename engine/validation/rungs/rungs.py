@@ -49,6 +49,8 @@ class RungTable:
         What the second forecast also sees; by default the volume in quote currency.
     own_controls : dict of str to Signals, optional
         Further negative controls by label, each a family of its own, at both rungs.
+    within : ndarray of bool, shape (n_bars, n_symbols), optional
+        Where the controls decide; by default everywhere. Detectors decide where their signals say.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class RungTable:
         rate: float = 0.01,
         marks: Mapping[str, np.ndarray] | None = None,
         own_controls: Mapping[str, Signals] | None = None,
+        within: np.ndarray | None = None,
     ) -> None:
         self.setting, self.n_bars, self.interval = setting, bars.n_bars, bars.interval
         self.measured = Measured(bars, setting, marks)
@@ -67,7 +70,7 @@ class RungTable:
         controls = control_scores(bars, max(self.measured.horizons), marks)
         controls["forecast"] = Control("forecast", False, self.measured.expected)
         self.families = {name: control.family for name, control in controls.items()}
-        self.alerts: dict[str, Packed] = control_signals(controls, bars, threshold, rate)
+        self.alerts: dict[str, Packed] = control_signals(controls, bars, threshold, rate, within)
         # Labels of the user's own controls by a key that no other control has, whatever the label.
         self.own = {f"{name} (own)": name for name in own_controls or {}}
         for key, name in self.own.items():

@@ -153,6 +153,8 @@ class Rescorer(Shown):
         Takes ``Features`` and returns ``Scores``, from models fitted on the data.
     threshold : Threshold
         Turns scores into alerts, separately on each history.
+    within : ndarray of bool, shape (n_rows, n_symbols), optional
+        Where it decides; by default everywhere.
 
     Examples
     --------
@@ -170,10 +172,11 @@ class Rescorer(Shown):
 
     score: Callable[[Features], Scores]
     threshold: Threshold
+    within: np.ndarray | None = None
 
     def signals(self, features: Features) -> Signals:
         check_type("features", features, Features, "make them with fs.ohlcv_features")
-        return self.score(features).signals(self.threshold)
+        return self.score(features).signals(self.threshold).where(self.within)
 
 
 class SurrogateOptions(TypedDict, total=False):

@@ -36,6 +36,7 @@ DECIDING = (
     "delay",
     "cooldown",
     "seed",
+    "universe",
 )
 
 
@@ -115,7 +116,7 @@ def scan(study: Study, progress: bool = False) -> Scan:
         step("features")
         fitted = walk_forward_each(detectors, features, study.splits, plan.purge, plan.rules.needs_train_scores, step)
         scores = {label: found for label, (found, _) in fitted.items()}
-        signals, rules = plan.rules.signals(scores, bars)
+        signals, rules = plan.rules.signals(scores, bars, plan.within)
         n_jobs = -1 if worth_processes(bars) else 1
         regimes = study.regime_setting.walk_forward(bars, study.splits, study.seed, n_jobs).checked()
         step("regimes")

@@ -43,11 +43,16 @@ def outlook(study: Study) -> list[str]:
     fits = sum(NETWORK if detector.slow else FAST for detector in (plan.detectors | plan.controls).values())
     seconds = COMPILING + cells * (fits + FORECASTS + EACH_DETECTOR * len(plan.detectors))
     n_features = len(plan.source.features.names)
+    chosen = []
+    if study.universe is not None and plan.members is not None:
+        rule, ever = study.universe, {name for block in plan.members.blocks for name in block.members}
+        chosen = [f"the {rule.top} largest by {rule.by} over the {rule.window} before each block: {len(ever)} symbols in all"]
     return [
         f"{names}: {bars.n_bars:,} rows of {format_duration(bars.interval)}, {str(bars.time[0])[:16]} to {str(bars.time[-1])[:16]}",
         f"{len(plan.detectors)} detectors: {', '.join(plan.detectors)}; {n_features} features",
         f"{plan.n_folds} test blocks from {str(bars.time[first])[:16]} on, {bars.n_bars - first:,} rows; "
         f"horizons {', '.join(study.horizons)}",
+        *chosen,
         f"nothing was run; a run takes about {in_words(seconds)}",
     ]
 

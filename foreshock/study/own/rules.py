@@ -36,11 +36,16 @@ class Rules:
     def needs_train_scores(self) -> bool:
         return any(rule.needs_train_scores for rule in (self.common, *self.own.values()))
 
-    def signals(self, scores: Mapping[str, Scores], bars: Bars) -> tuple[dict[str, Signals], dict[str, Threshold]]:
-        """Alerts, and the rule that raised them, by label."""
+    def signals(
+        self, scores: Mapping[str, Scores], bars: Bars, within: np.ndarray | None = None
+    ) -> tuple[dict[str, Signals], dict[str, Threshold]]:
+        """Alerts, and the rule that raised them, by label.
+
+        With ``within``, (n_rows, n_symbols), nothing is decided where it is False; thresholds still rest on every score of before.
+        """
         by_rate = [label for label in scores if self._by_rate(label)]
         rules = {label: self.own.get(label, self.common) for label in scores if label not in by_rate}
-        found = {label: scores[label].signals(rule) for label, rule in rules.items()}
+        found = {label: scores[label].signals(rule).where(within) for label, rule in rules.items()}
         if by_rate:
             judged = {label: alerts for label, alerts in found.items() if label not in self.baselines}
             usual = {label: alerts for label, alerts in judged.items() if label not in self.own}
@@ -48,7 +53,7 @@ class Rules:
             rates = [rate for alerts in (usual or judged).values() if (rate := alert_rate({"": alerts})) > 0]
             rule = rolling_rule(float(np.median(rates)) if rates else 0.0, bars)
             rules |= dict.fromkeys(by_rate, rule)
-            found |= {label: scores[label].signals(rule) for label in by_rate}
+            found |= {label: scores[label].signals(rule).where(within) for label in by_rate}
         return {label: found[label] for label in scores}, {label: rules[label] for label in scores}
 
     def _by_rate(self, label: str) -> bool:

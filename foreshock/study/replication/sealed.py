@@ -114,10 +114,12 @@ def open_sealed(study: Study, result: StudyResult, ledger: Ledger | None = None,
     with progress_bar(1 + n_folds * len(detectors | plan.controls), progress) as step:
         features = source.features
         fitted = walk_forward_each(detectors, features, study.splits, plan.purge, plan.rules.needs_train_scores, step)
-        signals, _ = plan.rules.signals({label: scores for label, (scores, _) in fitted.items()}, bars)
-        controls = control_alerts(plan.controls, features, study.splits, purge, rule, step)
+        members = study._members(bars, plan.purge)
+        within = None if members is None else members.mask
+        signals, _ = plan.rules.signals({label: scores for label, (scores, _) in fitted.items()}, bars, within)
+        controls = control_alerts(plan.controls, features, study.splits, purge, rule, step, within)
         setting = replace(study._judging(first), forward=True)
-        test = RungTable(bars, setting, rule, alert_rate(signals), source.marks, controls).test(signals)
+        test = RungTable(bars, setting, rule, alert_rate(signals), source.marks, controls, within).test(signals)
         step("the sealed part")
     found = replication(known["detectors"], test)
     section = {

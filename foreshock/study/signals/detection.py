@@ -54,7 +54,7 @@ def labels_of(config: StudyConfig) -> Labels | None:
         return None
     path = config.folder / config.labels.path
     found = read_labels(path).between(config.data.start, config.data.end)
-    found = found.select(config.data.symbols) if config.data.symbols else found
+    found = found.select(config.data.names) if config.data.names else found
     if not len(found):
         raise DataError(f"{path}: no label is of the symbols and the time that 'data' selects; correct one of them")
     return found
@@ -70,13 +70,8 @@ def detect(
     """
     if labels is None:
         return Detection()
-    table = labels.to_frame()
-    on_rows = {
-        said: Events.from_frame(table[table["disposition"] == said], bars.time, bars.symbols, bars.interval)
-        for said in DISPOSITIONS
-    }
-    unsure = on_rows["unsure"].labels()
-    counted = np.any([found.decided for found in signals.values()], axis=0) & ~unsure
+    table, on_rows = labels.to_frame(), _on_rows(labels, bars)
+    counted = np.any([found.decided for found in signals.values()], axis=0) & ~on_rows["unsure"].labels()
     rows = bars_in(cooldown, bars.interval, "cooldown")
     facts = {
         "n": len(labels),
@@ -103,6 +98,28 @@ def detect(
     }
     pairs = compare_detections(reports).to_dict("records") if len(reports) > 1 else []
     return Detection(facts, found, [{str(key): value for key, value in row.items()} for row in pairs])
+
+
+def report_of(labels: Labels, bars: Bars, scores: Scores, signals: Signals, cooldown: str, seed: int) -> DetectionReport:
+    """How well one detector finds the labels that are true, by the rules of ``detect``.
+
+    Raises
+    ------
+    DataError
+        If no label that is true begins in a row that was decided.
+    """
+    on_rows = _on_rows(labels, bars)
+    counted = signals.decided & ~on_rows["unsure"].labels()
+    return _report(scores, signals, on_rows["true"], bars_in(cooldown, bars.interval, "cooldown"), counted, seed)
+
+
+def _on_rows(labels: Labels, bars: Bars) -> dict[str, Events]:
+    """Labels of each disposition on the rows of the bars."""
+    table = labels.to_frame()
+    return {
+        said: Events.from_frame(table[table["disposition"] == said], bars.time, bars.symbols, bars.interval)
+        for said in DISPOSITIONS
+    }
 
 
 def _report(scores: Scores, signals: Signals, events: Events, cooldown: int, counted: np.ndarray, seed: int) -> DetectionReport:

@@ -27,7 +27,8 @@ from foreshock.strategies.luck import Luck, luck, luck_among
 from foreshock.strategies.random_alerts import RandomAlerts
 from foreshock.study.side_by_side import for_each
 from foreshock.study.traded.entries import Entry, chance_label
-from foreshock.study.traded.weights import Told, account_of, from_row, tested_weights, wanted
+from foreshock.study.traded.members import weights_of_members
+from foreshock.study.traded.weights import Told, account_of, tested_weights, weights_from
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,11 @@ class _Accounts:
         tested = self.tested
         for passive in self.strategies.passive:
             who = Identity(passive.name, role=BASELINE)
-            self.results[who] = backtest(tested, passive.weights(tested), self.costs, passive.name)
+            weights = passive.weights(tested)
+            if self.told.members is not None:
+                # Bought anew with the members of each block.
+                weights = weights_of_members(passive.weights, self.bars, None, self.told.members)[self.first :]
+            self.results[who] = backtest(tested, weights, self.costs, passive.name)
             self.step(passive.name)
         for entry in self.strategies.entries:
             try:
@@ -171,7 +176,7 @@ class _Accounts:
 
     def _one(self, who: Identity, entry: Entry, strategy: Strategy, tested: Bars) -> None:
         alerts = None if who.detector is None else self.signals[who.detector]
-        weights = tested_weights(entry, strategy, self.bars, alerts, self.first)
+        weights = tested_weights(entry, strategy, self.bars, alerts, self.first, self.told.members)
         self.rules[who.name] = account_of(entry, strategy, weights)
         own = self.results[who] = backtest(tested, weights, self.costs, who.name, self.rules[who.name])
         self.step(who.name)
@@ -198,20 +203,20 @@ class _Accounts:
         self, entry: Entry, strategy: Strategy, alerts: Signals, own: float, account: Account, on_draw: Callable[[], None]
     ) -> Luck:
         tested, shown = self.tested, alerts.rows(slice(self.first, None))
-        if isinstance(strategy, AnomalyAvoidance):
+        if isinstance(strategy, AnomalyAvoidance) and self.told.members is None:
             return luck(self._chance(strategy), tested, shown, own, self.costs, account, on_draw)
         timed = bool((shown.active & shown.decided).any())
         return luck_among(self._draws(entry, strategy, alerts), tested, timed, own, self.costs, account, on_draw)
 
     def _draws(self, entry: Entry, strategy: Strategy, alerts: Signals) -> Iterator[tuple[np.ndarray, float]]:
         """Target weights of each random timing on the test rows, and its stake."""
-        if isinstance(strategy, AnomalyAvoidance):
+        if isinstance(strategy, AnomalyAvoidance) and self.told.members is None:
             yield from self._chance(strategy).timings(self.tested, alerts.rows(slice(self.first, None)))
             return
         hold = getattr(strategy, "hold", None)
         moved = RandomAlerts(self.strategies.n_draws, self.strategies.seed, hold if isinstance(hold, str) else self.strategies.hold)
         for drawn, stake in moved.timings(self.bars, alerts):
-            yield from_row(wanted(entry, strategy, self.bars, drawn), self.first), stake
+            yield weights_from(entry, strategy, self.bars, drawn, self.first, self.told.members), stake
 
     def _chance(self, strategy: AnomalyAvoidance) -> RandomAvoidance:
         return RandomAvoidance(self.strategies.n_draws, self.strategies.seed, **vars(strategy))

@@ -14,15 +14,17 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.contract import called, first_difference
 from foreshock.detectors.clusters.labels import Regimes
 from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.universe import Membership
 from foreshock.engine.scores import Signals
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT, Account
-from foreshock.strategies.base import Strategy, carried
+from foreshock.strategies.base import Strategy
 from foreshock.strategies.event import EventTrade
 from foreshock.strategies.factor_portfolio import FactorPortfolio
 from foreshock.strategies.regime_exposure import RegimeExposure
 from foreshock.strategies.volatility_target import VolatilityTarget
 from foreshock.study.traded.entries import Entry
+from foreshock.study.traded.members import for_symbols, from_row, weights_of_members
 
 # Rows at which the history of a user's strategy is cut, to see whether it looks ahead.
 N_CUTS = 3
@@ -42,11 +44,14 @@ class Told:
     splits : WalkForward
         Blocks of the latent factors.
     seed : int
+    members : Membership, optional
+        Who may be held when; by default everyone.
     """
 
     regimes: Regimes
     splits: WalkForward
     seed: int
+    members: Membership | None = None
 
     def bound(self, strategy: Strategy, bars: Bars) -> Strategy:
         """The strategy with the regimes or the latent factors that it lacks."""
@@ -61,35 +66,45 @@ class Told:
         return strategy
 
 
-def tested_weights(entry: Entry, strategy: Strategy, bars: Bars, signals: Signals | None, first: int) -> np.ndarray:
+def tested_weights(
+    entry: Entry, strategy: Strategy, bars: Bars, signals: Signals | None, first: int, members: Membership | None
+) -> np.ndarray:
     """Target weights on the rows from ``first`` on, shape (n_test_rows, n_symbols).
 
-    Anomaly avoidance sees the test rows alone, all others the rows before them too; they start with the targets then in force.
+    Anomaly avoidance sees the test rows alone, all others the rows before them too; they start with the targets then in force. With
+    ``members``, a strategy is asked for the members of each block.
 
     Raises
     ------
     ConfigError
         If the strategy raises, returns something else than weights, orders nothing, or looks ahead.
     """
-    if isinstance(strategy, AnomalyAvoidance) and signals is not None:
+    if isinstance(strategy, AnomalyAvoidance) and signals is not None and members is None:
         return strategy.weights(bars.rows(slice(first, None)), signals.rows(slice(first, None)))
-    weights = wanted(entry, strategy, bars, signals)
     if not type(strategy).__module__.startswith("foreshock."):
-        _refuse_lookahead(entry, strategy, bars, signals, weights, first)
-    weights = from_row(weights, first)
+        _refuse_lookahead(entry, strategy, bars, signals, wanted(entry, strategy, bars, signals), first)
+    weights = weights_from(entry, strategy, bars, signals, first, members)
     quiet = signals is not None and not (signals.active & signals.decided).any()
-    if np.isnan(weights).all() and not quiet:
+    asked = weights if members is None else weights[members.held[first:]]
+    if np.isnan(asked).all() and not quiet:
         raise ConfigError(
             f"{entry.label} orders nothing in {len(weights)} bars: every weight is NaN; lengthen the history before the test"
         )
     return weights
 
 
-def from_row(weights: np.ndarray, first: int) -> np.ndarray:
-    """The weights from a row on, which begin with the newest targets up to it."""
-    own = weights[first:].copy()
-    own[0] = carried(weights[: first + 1])[-1]
-    return own
+def weights_from(
+    entry: Entry, strategy: Strategy, bars: Bars, signals: Signals | None, first: int, members: Membership | None
+) -> np.ndarray:
+    """Target weights from a row on, which begin with the newest targets; with ``members``, theirs alone."""
+    if members is None:
+        return from_row(wanted(entry, strategy, bars, signals), first)
+    begin = first if isinstance(strategy, AnomalyAvoidance) else 0
+
+    def weigh(own: Bars, told: Signals | None) -> np.ndarray:
+        return wanted(entry, for_symbols(strategy, own.symbols), own, told)
+
+    return weights_of_members(weigh, bars, signals, members, begin)[first:]
 
 
 def wanted(entry: Entry, strategy: Strategy, bars: Bars, signals: Signals | None) -> np.ndarray:

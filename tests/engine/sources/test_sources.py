@@ -47,13 +47,35 @@ def window_source() -> fs.WindowSource:
     return fs.WindowSource(trades("2024-01-01", 3_000))
 
 
-EVERY = {"bars": bar_source, "windows": window_source, "book": simulated_book, "features": given_source}
+def again_source() -> fs.WindowSource:
+    """A symbol that is watched twice, a month apart, and others that begin between its runs."""
+    first, second = trades("2024-01-01", 600), trades("2024-02-01", 600, 3)
+    parts = [
+        np.concatenate([getattr(one, name) for one in (first, second)]) for name in ("time", "price", "size", "quote", "is_buy")
+    ]
+    return fs.WindowSource({"A": fs.Trades(*parts), "B": trades("2024-01-01T00:30", 900, 1), "C": trades("2024-02-01", 500, 2)})
+
+
+def book_source() -> fs.BookSource:
+    """Books of which the first begins last."""
+    late, early = fs.simulate_book(seed=3, n_rows=300).book, fs.simulate_book(seed=4, n_rows=900).book
+    return fs.BookSource({"late": replace(late, time=late.time + np.timedelta64(1, "h")), "early": early})
+
+
+EVERY = {
+    "bars": bar_source,
+    "windows": window_source,
+    "windows again": again_source,
+    "book": simulated_book,
+    "books": book_source,
+    "features": given_source,
+}
 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_prices_features_and_marks_lie_on_the_same_rows(kind):
     source = EVERY[kind]()
-    assert source.kind == kind
+    assert kind.startswith(source.kind)
     assert source.features.values.shape[:2] == source.bars.shape
     np.testing.assert_array_equal(source.features.time, source.bars.time)
     for values in (source.marks or {}).values():

@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import foreshock as fs
 from foreshock.benchmarks import common, nab, planted
 from foreshock.cli import root as cli
 from foreshock.data.errors import DataError
 from foreshock.data.simulate.market import simulate_market
 from foreshock.detectors.registry import detectors, neural_detectors
-from foreshock.engine.detection import METRICS, auc_pr, vus_pr
+from foreshock.engine.detection import METRICS, Events, auc_pr, vus_pr
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
 from tests.sentences import refused
@@ -43,7 +44,7 @@ def saved(name: str, result: dict, folder: Path) -> dict:
 
 def test_planted_rows_have_every_metric_with_its_interval_and_chance(small_market, tmp_path):
     content = saved("planted", small_market, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["benchmark.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["benchmark.json", "labels.csv"]
     assert content["benchmark"] == "planted"
     assert {row["detector"] for row in content["rows"]} == set(FAST)
     assert {row["kind"] for row in content["rows"]} == {"all", *planted.KINDS, "foreshock before onset"}
@@ -59,6 +60,20 @@ def test_planted_rows_have_every_metric_with_its_interval_and_chance(small_marke
                 or row[f"{name}_lift"] is None
                 or row[f"{name}_lift"] == pytest.approx(row[name] / row[f"{name}_chance"])
             )
+
+
+def test_the_planted_events_are_labels_that_a_study_can_take(small_market, tmp_path):
+    content = saved("planted", small_market, tmp_path)
+    assert content["labels"] == "labels.csv"
+    labels = fs.read_labels(tmp_path / "labels.csv")
+    market = simulate_market(seed=3, n_symbols=3, n_bars=11_000)
+    pd.testing.assert_frame_equal(labels.to_frame(), market.labels.to_frame())
+    # They are the events that the benchmark counts, and the decoys, which are none.
+    true = labels.to_frame().query("disposition == 'true'")
+    events = Events.from_frame(true, market.bars.time, market.bars.symbols, market.bars.interval)
+    _, expected, _ = next(planted.event_groups(market.events, ohlcv_features(market.bars)))
+    np.testing.assert_array_equal(events.labels(), expected.labels())
+    assert labels.kinds.count("decoy") == labels.dispositions.count("false") > 0
 
 
 def vus_rows(**bounds: tuple[float, float, float]) -> list[dict]:
@@ -374,4 +389,4 @@ def test_a_failed_write_leaves_the_earlier_file(small_market, tmp_path, monkeypa
     with pytest.raises(ZeroDivisionError):
         common.save_benchmark("planted", small_market, tmp_path)
     assert path.read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["benchmark.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["benchmark.json", "labels.csv"]

@@ -168,7 +168,11 @@ def planted(tmp_path_factory):
 def test_planted_crowds_are_caught_and_one_large_order_is_not_a_crowd(planted):
     steps: list[str] = []
     result = pumps_benchmark(planted / "trades.parquet", planted / "events.csv", steps.append)
-    json.dumps(result, allow_nan=False)
+    json.dumps({**result, "labels": None}, allow_nan=False)
+    labels = result["labels"].to_frame()
+    assert labels["symbol"].tolist() == ["E0", "E1", "E2", "E3"]
+    assert labels["start"].tolist()[0] == pd.Timestamp("2021-02-01 16:58")
+    assert labels["stop"].tolist()[0] == pd.Timestamp("2021-02-01 17:01")
     rows = {(row["detector"], row["window_s"]): row for row in result["rows"] if not row["published"]}
     for seconds in (5, 15, 25):
         assert rows["joint_tail", seconds]["caught"] == 3

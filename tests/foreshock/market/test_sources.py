@@ -122,6 +122,88 @@ def test_a_bar_that_one_venue_lacks_is_that_of_the_others():
     np.testing.assert_array_equal(found.volume[:, 0] / bars.volume[:, 0], [2.0] * 4 + [1.0] + [2.0] * 5)
 
 
+@pytest.fixture(scope="module")
+def venues(folder) -> Path:
+    """Trades of one market on two exchanges: okx is two minutes late, a percent dearer, and has another market too."""
+    place = folder / "venues"
+    for exchange in ("binance", "okx"):
+        (place / exchange).mkdir(parents=True)
+        for symbol in ("BTC-USDT", "ETH-USDT") if exchange == "okx" else ("BTC-USDT",):
+            trades = fs.read_trades(folder / "trades" / f"{symbol}.parquet").to_frame()
+            if exchange == "okx":
+                trades = trades.assign(time=trades["time"] + pd.Timedelta("2min"), price=1.01 * trades["price"])
+            trades.to_parquet(place / exchange / f"{symbol}.parquet")
+    return place
+
+
+@pytest.mark.parametrize("wanted", [{"kind": "windows"}, {"kind": "bars", "from": "trades"}])
+def test_trades_of_several_exchanges_are_one_market_in_the_order_of_time(venues, wanted):
+    both = {"path": "venues", "interval": "1h", "exchange": ["binance", "okx"]}
+    merged = opened(venues.parent, **both, merge=True, **wanted)
+    parts = [pd.read_parquet(venues / name / "BTC-USDT.parquet") for name in ("binance", "okx")]
+    together = pd.concat(parts).sort_values("time", kind="stable")
+    expected = fs.WindowSource(fs.Trades.from_frame(together.drop(columns="ids", errors="ignore")), "1h").bars
+    found = merged.bars.select("BTC-USDT")
+    np.testing.assert_array_equal(found.close, expected.close)
+    np.testing.assert_array_equal(found.high, expected.high)
+    np.testing.assert_array_equal(found.volume, expected.volume)
+    # A market of one exchange is that of the exchange.
+    assert merged.bars.symbols == ("BTC-USDT", "ETH-USDT")
+    beside = opened(venues.parent, **both, **wanted)
+    assert beside.bars.symbols == ("binance:BTC-USDT", "okx:BTC-USDT", "okx:ETH-USDT")
+    some = opened(venues.parent, **both, merge=True, symbols=["BTC-USDT"], end="2022-01-01T12:00", **wanted)
+    assert (some.bars.symbols, str(some.bars.time[-1])) == (("BTC-USDT",), "2022-01-01T11:00:00.000000")
+    alone = opened(venues.parent, path="venues", interval="1h", exchange="okx", **wanted)
+    assert alone.bars.symbols == ("BTC-USDT", "ETH-USDT")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"exchange": ["binance", "kraken"], "merge": True}, "venues holds no folder and no file of kraken"),
+        ({"exchange": ["binance", "okx"], "merge": True, "symbols": ["XRP"]}, "no such symbol: XRP"),
+        ({"exchange": ["binance", "okx"], "symbols": ["BTC-USDT", "XRP"]}, "no such symbol on any exchange: XRP"),
+        ({"exchange": ["binance", "other"], "merge": True}, "no symbol is on two of the exchanges binance, other"),
+        ({"exchange": ["binance", "okx"], "merge": True, "start": "2030-01-01"}, "no data from '2030-01-01' to None"),
+    ],
+)
+def test_exchanges_that_cannot_be_put_together_are_refused_in_one_sentence(venues, wanted, words):
+    if not (venues / "other").exists():
+        (venues / "other").mkdir()
+        pd.read_parquet(venues / "okx" / "ETH-USDT.parquet").to_parquet(venues / "other" / "ether.parquet")
+    with pytest.raises(DataError, match=words):
+        opened(venues.parent, kind="windows", path="venues", interval="1m", **wanted)
+
+
+def test_trades_of_the_store_are_windows_of_one_market_or_many(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORESHOCK_STORE", str(tmp_path / "store"))
+    store = fs.Store(tmp_path / "store")
+    for at, (exchange, price) in enumerate((("binance", 100.0), ("okx", 102.0))):
+        columns = {"id": [1, 2], "price": [price, price + 1], "amount": [1.0, 2.0], "side": ["buy", "sell"]}
+        rows = pa.table({"time": [START + at, START + 30_000 + at], **columns})
+        store.write(fs.SeriesKey(exchange, "spot", "BTC/USDT", "trades"), rows, START, START + HOUR)
+    wanted = {"kind": "windows", "from": "store", "symbols": ["BTC/USDT"], "interval": "20s", "start": "2024-01-01"}
+    wanted |= {"end": "2024-01-01T01:00"}
+    merged = opened(tmp_path, exchange=["binance", "okx"], merge=True, **wanted)
+    np.testing.assert_array_equal(merged.bars.open[:, 0], [100, 101])
+    np.testing.assert_array_equal(merged.bars.close[:, 0], [102, 103])
+    np.testing.assert_array_equal(merged.bars.volume[:, 0], [2, 4])
+    np.testing.assert_array_equal(opened(tmp_path, exchange="okx", **wanted).bars.close[:, 0], [102, 103])
+
+
+def test_a_universe_of_the_store_chooses_from_every_symbol_that_has_bars_in_the_time(tmp_path, monkeypatch):
+    monkeypatch.setenv("FORESHOCK_STORE", str(tmp_path / "store"))
+    store = fs.Store(tmp_path / "store")
+    prices = {name: [1.0, 2.0] for name in ("open", "high", "low", "close", "volume")}
+    for symbol, begin in (("A/USDT", START), ("B/USDT", START), ("C/USDT", START + 100 * HOUR)):
+        rows = pa.table({"time": [begin, begin + HOUR], **prices})
+        store.write(fs.SeriesKey("binance", "spot", symbol, "ohlcv", "1h"), rows, START, START + 102 * HOUR)
+    wanted = {"from": "store", "symbols": {"top": 1}, "interval": "1h", "start": "2024-01-01", "end": "2024-01-01T02:00"}
+    assert opened(tmp_path, exchange="binance", **wanted).bars.symbols == ("A/USDT", "B/USDT")
+    with pytest.raises(DataError, match="the store has no 1h bars of okx from which a universe could be chosen"):
+        opened(tmp_path, exchange="okx", **wanted)
+
+
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -129,7 +211,9 @@ def test_a_bar_that_one_venue_lacks_is_that_of_the_others():
         ({"kind": "features", "path": "features.parquet"}, "features need the bars"),
         ({"kind": "windows", "path": "x", "prices": "y"}, "key 'source': prices is for sources of kind book and features"),
         ({"kind": "book", "path": "x", "silence": "1D"}, "silence is for sources of kind windows"),
-        ({"kind": "windows", "from": "store"}, "from = 'store' is for sources of kind bars"),
+        ({"kind": "windows", "from": "store"}, "'source.symbols' is missing: trades of the store go by symbol"),
+        ({"kind": "book", "from": "store"}, "from = 'store' is for sources of kind bars and windows, not book"),
+        ({"kind": "book", "path": "x", "merge": True}, "merge is for sources of kind bars and windows, not book"),
         ({"from": "store", "path": "x"}, "exclude each other"),
         ({"from": "store"}, "'source.symbols' is missing"),
         ({"kind": "trades"}, "key 'source.kind'"),
@@ -160,3 +244,14 @@ def test_features_that_do_not_fit_their_bars_are_refused(folder, tmp_path, chang
 def test_data_and_source_exclude_each_other():
     with pytest.raises(ConfigError, match=r"\[data\] and \[source\] exclude each other"):
         parse_study({"detectors": ["zscore"], "data": {"path": "a"}, "source": {"path": "b"}})
+
+
+def test_a_file_for_each_exchange_holds_the_market_that_the_study_names(folder):
+    (folder / "files").mkdir()
+    for exchange in ("binance", "okx"):
+        fs.read_trades(folder / "btc.parquet").to_frame().to_parquet(folder / "files" / f"{exchange}.parquet")
+    both = {"path": "files", "kind": "windows", "interval": "1h", "exchange": ["binance", "okx"], "merge": True}
+    one = opened(folder, path="btc.parquet", kind="windows", interval="1h", symbols=["BTC"])
+    np.testing.assert_allclose(opened(folder, symbols=["BTC"], **both).bars.volume, 2 * one.bars.volume)
+    with pytest.raises(DataError, match="no symbol is on two of the exchanges binance, okx, got binance, okx; name their files"):
+        opened(folder, **both)

@@ -1,6 +1,7 @@
 """One call, one verdict: planted foreshocks add information, z-scores echo, and nothing is asked of the network or the future."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import foreshock as fs
@@ -104,6 +105,7 @@ def test_wrong_use_is_refused(bars):
         ({"delay": 1.5}, "delay must be a whole number of at least 1 bar, because a score is known at the close of .*, got 1.5"),
         ({"detector": None}, "a detector must be a name, a Detector, .*, got None; such as 'zscore'"),
         ({"detector": Known}, "a detector must be an object, got the class "),
+        ({"labels": "events.csv"}, "labels must be Labels, got str; read a file with fs.read_labels"),
         ({"cooldown": ""}, "cooldown must be a number and one of the units"),
         ({"cooldown": "90m"}, "cooldown must be a whole number of 1h bars"),
         ({"threshold": 0.99}, "threshold must be a rule such as"),
@@ -137,3 +139,37 @@ def test_scores_are_of_the_walk_forward_blocks_only(bars):
 
     fs.validate(bars, Spy(), ["return_zscore_48"], fs.Fixed(0.5), "12h", 19, splits=SPLITS, n_bootstrap=99)
     assert max(seen) <= 30 * 24
+
+
+def test_labels_say_how_well_the_alerts_find_them():
+    market = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000)
+    rows = [1_200, 1_400, 1_600]
+    table = {
+        "symbol": "BTC/USDT",
+        "start": market.bars.time[[1_199, 1_300, 1_600, 100]],
+        "stop": market.bars.time[[1_202, 1_304, 1_601, 104]],
+    }
+    labels = fs.Labels.from_frame(pd.DataFrame(table))
+    known = Known(tuple(market.bars.time[rows].astype(np.int64).tolist()))
+    settings = {"threshold": fs.Fixed(0.5), "horizon": "6h", "n_bootstrap": 99}
+    found = fs.validate(market.bars, known, labels=labels, **settings)
+    # The label of row 100 lies before the first block: it is neither found nor missed.
+    assert found.detection is not None
+    assert (found.detection.n_events, found.detection.n_caught, found.detection.n_false) == (3, 2, 1)
+    assert found.detection.metrics["recall"].value == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"symbol": ["XRP"]}, "labels name XRP, the data have BTC/USDT"),
+        ({"start": [np.datetime64("2025-01-01")], "stop": [np.datetime64("2025-01-02")]}, "labels must lie within the data"),
+        ({}, "no event starts in a row that counts"),
+    ],
+)
+def test_labels_that_cannot_be_counted_are_told_before_the_verdict(change, message, monkeypatch):
+    market = fs.simulate_market(seed=7, n_symbols=1, n_bars=2_000)
+    monkeypatch.setattr("foreshock.study.validate.judge", None)
+    table = {"symbol": ["BTC/USDT"], "start": market.bars.time[10:11], "stop": market.bars.time[12:13]} | change
+    with pytest.raises(fs.DataError, match=message):
+        fs.validate(market.bars, Known(), threshold=fs.Fixed(0.5), horizon="6h", labels=fs.Labels.from_frame(pd.DataFrame(table)))
