@@ -38,8 +38,8 @@ class BookSource(Source):
     book : Book, or dict of symbol to Book
         Snapshots, all of one interval. Holes stay unknown.
     features : sequence of str, optional
-        Names; see ``book_features``. By default ``BOOK_FEATURES``, without those that most of the first 1,000 snapshots do not know,
-        as in a partial book; where few of them remain, the logs of its levels are added.
+        Names; see ``book_features``. By default ``BOOK_FEATURES``, without those that most of the first 1,000 snapshots do not
+        know, as in a partial book; where few of them remain, the logs of its levels are added.
     price : str
         ``"midpoint"`` or ``"microprice"``.
     prices : Bars, optional

@@ -15,7 +15,7 @@ from foreshock.detectors.kept import facts_of, fit_kept
 from foreshock.detectors.trees.isolation_forest import IsolationForest
 from foreshock.engine.features.features import Features
 from foreshock.study.side_by_side import walk_forward_each
-from tests.small import small_detector
+from tests.small import small_detector, small_study
 
 SPLITS = fs.WalkForward("15D", "5D", None)
 N_FOLDS = 5
@@ -156,6 +156,16 @@ def test_without_a_cache_everything_is_fitted(features, fitted, monkeypatch):
     for n_runs in (1, 2):
         found = scored({"pca": fs.make_detector("pca")}, features)
         assert fitted["pca"] == n_runs * len(found["pca"][0].folds)
+
+
+def test_a_study_with_another_horizon_below_the_longest_fits_nothing(fitted):
+    bars = small_study().bars.head(1_600)
+    first = small_study(bars=bars, n_surrogates=0, horizons=["1h", "12h"]).run()
+    before = dict(fitted)
+    assert set(before) >= {"zscore", "pca", "kmeans_regime"}
+    second = small_study(bars=bars, n_surrogates=0, horizons=["2h", "6h", "12h"]).run()
+    assert dict(fitted) == before
+    np.testing.assert_array_equal(second.scores["pca"].values, first.scores["pca"].values)
 
 
 class Mine(fs.Detector):
