@@ -104,6 +104,11 @@ class Detector(ShownParameters, BaseEstimator):
                 f"its own scale, so fit the detector on these symbols"
             )
         values = self._own("score", lambda: self._score(features))
+        if np.shape(values) != features.values.shape[:2]:
+            raise ConfigError(
+                f"{self.name} must return scores of shape (n_rows, n_symbols) = {features.values.shape[:2]}, got "
+                f"{np.shape(values)}; return one score for each row and symbol"
+            )
         return Scores(features.time, features.symbols, values, features.interval)
 
     def explain(self, features: Features, row: int | str | np.datetime64 = -1, symbol: str | None = None) -> pd.Series:

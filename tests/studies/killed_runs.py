@@ -32,27 +32,26 @@ STUDY = """
 detectors = [
     "isolation_forest",
     "pca",
-    { name = "autoencoder", epochs = 12, max_windows = 2000 },
-    { name = "vae", epochs = 12, max_windows = 2000 },
+    { name = "autoencoder", epochs = 4, max_windows = 1000 },
+    { name = "denoising_autoencoder", epochs = 4, max_windows = 1000 },
 ]
 horizons = ["1h", "6h"]
 n_bootstrap = 99
-strategies = ["anomaly_avoidance", "volatility_target"]
 
 [data]
 path = "bars.parquet"
 
 [splits]
-train = "30D"
-test = "10D"
-embargo = "1D"
+train = "20D"
+test = "5D"
+embargo = "none"
 
 [threshold]
 q = 0.98
 window = "10D"
 
 [avoidance]
-random_draws = 3
+random_draws = 1
 """
 # Every process, those of joblib among them, imports this first.
 COUNTED = """
@@ -69,9 +68,9 @@ if "resource_tracker" not in " ".join(sys.orig_argv):
 """
 
 
-def prepare(folder: Path, n_bars: int = 2_400, study: str = STUDY) -> Path:
+def prepare(folder: Path, n_bars: int = 1_300, study: str = STUDY) -> Path:
     """A folder with a study, its bars, and what counts the fits."""
-    fs.simulate_market(seed=8, n_symbols=2, n_bars=n_bars).bars.to_frame().to_parquet(folder / "bars.parquet")
+    fs.simulate_market(seed=8, n_symbols=1, n_bars=n_bars).bars.to_frame().to_parquet(folder / "bars.parquet")
     (folder / "study.toml").write_text(study)
     (folder / "counted").mkdir()
     (folder / "counted" / "sitecustomize.py").write_text(COUNTED)

@@ -12,6 +12,7 @@ import pytest
 
 import foreshock as fs
 from foreshock.data.system.cache import usual_cache
+from foreshock.study.signals.detection import labels_of
 from tests import console
 from tests.console import EARLIER, edit, foreshock
 from tests.paths import snapshot
@@ -43,7 +44,7 @@ train = "10m"
 test = "5m"
 embargo = "none"
 [threshold]
-window = "5m"
+window = "10m"
 [avoidance]
 hold = "5m"
 rebalance = "5m"
@@ -77,8 +78,8 @@ def test_a_book_without_a_price_and_one_that_is_crossed_or_has_one_side_is_refus
 
 
 def test_a_book_of_one_side_and_a_midpoint_is_studied(place, monkeypatch, capsys):
-    one_sided(fs.simulate_book(seed=1, n_rows=900).book.to_frame()).to_parquet("book.parquet")
-    Path("study.toml").write_text(BOOK)
+    one_sided(fs.simulate_book(seed=1, n_rows=1_200).book.to_frame()).to_parquet("book.parquet")
+    Path("study.toml").write_text(BOOK.replace('train = "10m"', 'train = "30m"'))
     code, _, wrong = foreshock(monkeypatch, capsys, "run", "study.toml", "--out", "out", "--no-ledger")
     assert code == 0, wrong
 
@@ -106,7 +107,7 @@ def test_windows_in_which_nobody_traded_are_a_sentence():
 
 
 LABELS = {
-    "outside": ("symbol,start,stop\nA,2031-01-01,2031-01-02\n", "labels must lie within the data"),
+    "outside": ("symbol,start,stop\nA,2023-01-01,2023-01-02\n", "labels must lie within the data"),
     "unknown symbol": ("symbol,start,stop\nDOGE,2024-01-20,2024-01-21\n", "labels name DOGE, the data have A, B; correct them"),
     "no label": ("symbol,start,stop\n", "labels.csv"),
     "backwards": ("symbol,start,stop\nA,2024-01-21,2024-01-20\n", "a label must stop after it starts"),
@@ -122,15 +123,18 @@ def test_labels_that_do_not_belong_to_the_data_are_refused(fault, section, refus
     refused(3, words)
 
 
-def test_labels_are_selected_with_the_source_as_with_the_data(place, monkeypatch, capsys):
+def test_labels_are_selected_with_the_source_as_with_the_data(place):
     # One of another symbol and one before the source begins are left out.
     rows = ("A,2024-01-25,2024-01-26", "B,2024-01-25,2024-01-26", "A,2024-01-01,2024-01-02")
     Path("labels.csv").write_text("\n".join(("symbol,start,stop", *rows)))
     chosen = 'symbols = ["A"]\nstart = "2024-01-03"'
     edit('[data]\npath = "bars.csv"', f'[labels]\npath = "labels.csv"\n\n[source]\npath = "bars.csv"\n{chosen}')
-    code, _, wrong = foreshock(monkeypatch, capsys, "run", "study.toml", "--out", "out", "--no-ledger")
-    assert code == 0, wrong
-    assert json.loads(Path("out/results.json").read_text())["labels"]["n"] == 1
+    labels = labels_of(fs.load_study("study.toml"))
+    assert labels is not None
+    assert labels.to_frame()[["symbol", "start"]].to_numpy().tolist() == [["A", pd.Timestamp("2024-01-25")]]
+    edit('symbols = ["A"]', 'symbols = ["DOGE"]')
+    with pytest.raises(fs.DataError, match="no label is of the symbols and the time that 'source' selects; correct one of them"):
+        labels_of(fs.load_study("study.toml"))
 
 
 SCORES = {
@@ -171,7 +175,7 @@ RAISING = {
     ),
     "another shape": (
         "import foreshock as fs\nclass Mine(fs.Detector):\n    def _score(self, features):\n        return features.values\n",
-        "mine",
+        "mine must return scores of shape (n_rows, n_symbols) = ",
     ),
     "no such name": ("other = 3\n", "mine.py has no class 'Mine'"),
 }
