@@ -1,48 +1,54 @@
-"""Every registered detector fits every kind of source with its defaults."""
+"""Every registered detector fits every kind of source with its defaults; networks: ``pytest -m slow`` and this file."""
+
+from functools import cache
 
 import numpy as np
 import pytest
 
 import foreshock as fs
-from foreshock.detectors.registry import detectors
+from foreshock.detectors.registry import detectors, neural_detectors
 from tests.small import small_detector
 
-MARKET = fs.simulate_market(seed=1, n_symbols=2, n_bars=900).bars
-N_TRAIN = 450
+# A book has neither flows nor windows in its first rows.
+N_ROWS, N_TRAIN = 900, 600
+SOURCES = ("bars", "windows", "book", "features")
 
 
-def windows() -> fs.Source:
-    trades = {name: fs.bar_trades(MARKET.select(name).head(16)) for name in MARKET.symbols}
-    return fs.WindowSource(trades, "1m")
+@cache
+def features_of(kind: str) -> fs.Features:
+    market = fs.simulate_market(seed=1, n_symbols=2, n_bars=N_ROWS).bars
+    if kind == "windows":
+        trades = {name: fs.bar_trades(market.select(name).head(N_ROWS // 60)) for name in market.symbols}
+        return fs.WindowSource(trades, "1m").features
+    if kind == "book":
+        return fs.BookSource(fs.simulate_book(seed=3, n_rows=N_ROWS + 500).book).features.rows(slice(500, None))
+    # So few that the usual codes of networks and components of PCA are as large as their input.
+    given = fs.FeatureSource(fs.ohlcv_features(market, ["log_return", "range", "volume_ratio_20"]), market)
+    return fs.BarSource(market).features if kind == "bars" else given.features
 
 
-SOURCES = {
-    "bars": lambda: fs.BarSource(MARKET),
-    "windows": windows,
-    "book": lambda: fs.BookSource(fs.simulate_book(seed=3, n_rows=900).book),
-    "features": lambda: fs.FeatureSource(fs.ohlcv_features(MARKET, ["log_return", "range", "volume_ratio_20"]), MARKET),
-}
+def networks_are_slow(name: str):
+    return pytest.param(name, marks=pytest.mark.slow) if name in neural_detectors() else name
 
 
-@pytest.fixture(scope="module", params=SOURCES)
-def features(request) -> fs.Features:
-    return SOURCES[request.param]().features
-
-
-# One epoch, or a few steps, of a small network: that a network learns is tested where it is at home.
-QUICK = {"epochs": 1, "max_windows": 300}
-
-
-@pytest.mark.parametrize("name", detectors())
-def test_every_detector_scores_every_source_with_its_defaults(name, features):
-    detector = small_detector(name)
-    params = detector.get_params()
-    quick = {key: value for key, value in {**QUICK, "steps": 3}.items() if key in params}
-    detector = small_detector(name, **quick).fit(features.rows(slice(0, N_TRAIN)))
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("name", map(networks_are_slow, detectors()))
+def test_every_detector_scores_every_source_with_its_defaults(name, kind):
+    features = features_of(kind)
+    detector = small_detector(name).fit(features.rows(slice(0, N_TRAIN)))
     scores = detector.score(features).values
     assert scores.shape == features.values.shape[:2]
     known = np.isfinite(features.values[N_TRAIN:]).all(axis=2)
     assert known.mean() > 0.5
-    # A rolling detector scores a row as soon as its window is full.
-    assert np.isfinite(scores[N_TRAIN:][known]).mean() > 0.95
-    assert len(np.unique(scores[N_TRAIN:][known])) > 50
+    found = scores[N_TRAIN:][known]
+    assert np.isfinite(found).mean() > 0.95
+    assert len(np.unique(found)) > 50
+
+
+@pytest.mark.parametrize(("name", "parameter"), [("pca", "n_components"), ("autoencoder", "latent")])
+def test_a_default_is_lowered_for_few_features_and_a_size_that_was_asked_for_is_not(name, parameter):
+    features = features_of("features")
+    assert small_detector(name, **{parameter: 2}).fit(features).encode(features).shape[2] == 2  # pyright: ignore[reportAttributeAccessIssue]
+    assert small_detector(name).fit(features).encode(features).shape[2] == 2  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(fs.ConfigError, match=rf"{parameter} .*must lie between 1 and 2 for 3 features"):
+        small_detector(name, **{parameter: 3}).fit(features)

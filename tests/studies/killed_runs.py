@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from argparse import BooleanOptionalAction
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -28,12 +29,16 @@ import foreshock as fs
 from tests.studies.parts.resumable import parser_of, resume
 
 FIELDS = ("kill", "after", "of", "n_before", "n_fits", "twice", "equal", "again")
+# Two networks run in processes of their own.
+NETWORKS = """
+    { name = "autoencoder", epochs = 4, max_windows = 1000 },
+    { name = "denoising_autoencoder", epochs = 4, max_windows = 1000 },
+"""
 STUDY = """
 detectors = [
     "isolation_forest",
     "pca",
-    { name = "autoencoder", epochs = 4, max_windows = 1000 },
-    { name = "denoising_autoencoder", epochs = 4, max_windows = 1000 },
+    # networks
 ]
 horizons = ["1h", "6h"]
 n_bootstrap = 99
@@ -68,8 +73,9 @@ if "resource_tracker" not in " ".join(sys.orig_argv):
 """
 
 
-def prepare(folder: Path, n_bars: int = 1_300, study: str = STUDY) -> Path:
+def prepare(folder: Path, networks: bool = True, n_bars: int = 1_300) -> Path:
     """A folder with a study, its bars, and what counts the fits."""
+    study = STUDY.replace("    # networks\n", NETWORKS if networks else "")
     fs.simulate_market(seed=8, n_symbols=1, n_bars=n_bars).bars.to_frame().to_parquet(folder / "bars.parquet")
     (folder / "study.toml").write_text(study)
     (folder / "counted").mkdir()
@@ -136,9 +142,10 @@ def killed(folder: Path, whole: float, first_seed: int, kill: int) -> list[dict[
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__, 20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--networks", action=BooleanOptionalAction, default=True)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = prepare(Path(temporary))
+        folder = prepare(Path(temporary), options.networks)
         # Compiled kernels and imports are warm in the second run, as in those that are killed.
         completed(folder, folder / "first")
         whole = completed(folder, folder / "whole")
