@@ -32,7 +32,7 @@ def networks_are_slow(name: str):
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("name", map(networks_are_slow, detectors()))
+@pytest.mark.parametrize("name", [networks_are_slow(name) for name in detectors()])
 def test_every_detector_scores_every_source_with_its_defaults(name, kind):
     features = features_of(kind)
     detector = small_detector(name).fit(features.rows(slice(0, N_TRAIN)))
@@ -45,7 +45,9 @@ def test_every_detector_scores_every_source_with_its_defaults(name, kind):
     assert len(np.unique(found)) > 50
 
 
-@pytest.mark.parametrize(("name", "parameter"), [("pca", "n_components"), ("autoencoder", "latent")])
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("pca", "n_components"), pytest.param("autoencoder", "latent", marks=pytest.mark.slow)]
+)
 def test_a_default_is_lowered_for_few_features_and_a_size_that_was_asked_for_is_not(name, parameter):
     features = features_of("features")
     assert small_detector(name, **{parameter: 2}).fit(features).encode(features).shape[2] == 2  # pyright: ignore[reportAttributeAccessIssue]
