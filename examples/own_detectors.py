@@ -5,7 +5,7 @@ from sklearn.ensemble import IsolationForest
 
 import foreshock as fs
 
-market = fs.simulate_market(seed=7, n_symbols=1, n_bars=1_100, n_flash_crashes=3, n_pumps=2, n_foreshocks=2, n_decoys=1)
+market = fs.simulate_market(seed=7, n_symbols=1, n_bars=1_500, n_flash_crashes=4, n_pumps=4, n_foreshocks=4)
 bars = market.bars
 module = torch.nn.Sequential(torch.nn.Linear(13, 4), torch.nn.Tanh(), torch.nn.Linear(4, 13))
 
@@ -25,8 +25,8 @@ own = [IsolationForest(n_estimators=20), "pyod:ECOD", module, range_over_usual, 
 study = fs.Study(
     bars,
     ["zscore", *own, looks_ahead],
-    splits=fs.WalkForward("20D", "10D"),
-    threshold=fs.RollingQuantile(0.98, "10D"),
+    splits=fs.WalkForward("15D", "20D"),
+    threshold=fs.RollingQuantile(0.98, "7D"),
     thresholds={"zscore": fs.Fixed(4)},
     horizons=["6h"],
     labels=market.labels,

@@ -23,6 +23,12 @@ USUAL_GB = 4.0
 ENDING = ".safetensors"
 # Name of the digest of its arrays in the head of a file.
 DIGEST = "sha256"
+# Processes that may fill the room of a cache at once before any of them looks how much of it is left.
+SHARED_BY = 8
+# Share of its size that a full cache keeps.
+LEFT = 0.9
+# Bytes that this process may write to a cache before it looks again, by folder and size.
+_room: dict[tuple[Path | None, int], float] = {}
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Cache:
             return
         try:
             write_whole(self._path(kind, key), content)
-            self._shrink()
+            self._shrink(len(content))
         except (DataError, OSError):
             return
 
@@ -121,14 +127,26 @@ class Cache:
         assert self.folder is not None
         return self.folder / kind / f"{key}{ENDING}"
 
-    def _shrink(self) -> None:
+    def _shrink(self, n_written: int) -> None:
+        """Remove what was not used for longest if the cache is full.
+
+        To look at every entry takes a second of a full cache. So nobody looks before this process has written an eighth of the
+        room that there was: as many processes may write at once.
+        """
+        place = (self.folder, self.n_bytes)
+        _room[place] = _room.get(place, 0.0) - n_written
+        if _room[place] >= 0:
+            return
         entries = self.entries()
         left = sum(entry.n_bytes for entry in entries)
+        # A full cache gets some room again, or the next write would have to look, too.
+        enough = self.n_bytes if left <= self.n_bytes else LEFT * self.n_bytes
         for entry in entries:
-            if left <= self.n_bytes:
+            if left <= enough:
                 break
             entry.path.unlink(missing_ok=True)
             left -= entry.n_bytes
+        _room[place] = (self.n_bytes - left) / SHARED_BY
 
 
 def usual_cache() -> Cache:

@@ -32,6 +32,19 @@ def test_the_least_recently_used_goes_first(tmp_path):
     assert {entry.key for entry in cache.entries()} == {"a", "c", "d"}
 
 
+def test_the_entries_of_a_cache_with_room_are_not_looked_at_with_each_write(tmp_path, monkeypatch):
+    looks = []
+    entries = Cache.entries
+    monkeypatch.setattr(Cache, "entries", lambda self: looks.append(1) or entries(self))
+    # A hundred entries fill it.
+    cache = Cache(tmp_path, 820_000)
+    for key in range(150):
+        cache.write("kind", str(key), ARRAYS)
+    assert len(looks) < 75
+    # Other processes may have filled the rest meanwhile; alone, it is never more than full.
+    assert sum(entry.n_bytes for entry in entries(cache)) <= 820_000
+
+
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff" * 200])
 def test_a_damaged_file_counts_as_missing(tmp_path, content):
     cache = Cache(tmp_path, 1_000_000)
