@@ -73,7 +73,7 @@ if "resource_tracker" not in " ".join(sys.orig_argv):
 """
 
 
-def prepare(folder: Path, networks: bool = True, n_bars: int = 1_300) -> Path:
+def prepare(folder: Path, networks: bool = True, n_bars: int = 1_100) -> Path:
     """A folder with a study, its bars, and what counts the fits."""
     study = STUDY.replace("    # networks\n", NETWORKS if networks else "")
     fs.simulate_market(seed=8, n_symbols=1, n_bars=n_bars).bars.to_frame().to_parquet(folder / "bars.parquet")
