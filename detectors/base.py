@@ -82,7 +82,7 @@ class Detector(ShownParameters, BaseEstimator):
         check_types(self)
         refuse_infinite(features)
         self._own("fit", lambda: self._fit(features))
-        # BLAS rounds by the order in which numbers lie in memory: a fit that is read from a file must not differ in its last digits.
+        # BLAS rounds by the order in which numbers lie in memory: a fit that is read from a file must not differ in a last digit.
         for name in self.learned:
             if hasattr(self, name):
                 setattr(self, name, in_order(getattr(self, name)))
