@@ -82,6 +82,10 @@ class Detector(ShownParameters, BaseEstimator):
         check_types(self)
         refuse_infinite(features)
         self._own("fit", lambda: self._fit(features))
+        # BLAS rounds by the order in which numbers lie in memory: a fit that is read from a file must not differ in a last digit.
+        for name in self.learned:
+            if hasattr(self, name):
+                setattr(self, name, in_order(getattr(self, name)))
         if self.keeps_typical:
             self.typical_ = medians(features)
         return self
@@ -104,6 +108,11 @@ class Detector(ShownParameters, BaseEstimator):
                 f"its own scale, so fit the detector on these symbols"
             )
         values = self._own("score", lambda: self._score(features))
+        if np.shape(values) != features.values.shape[:2]:
+            raise ConfigError(
+                f"{self.name} must return scores of shape (n_rows, n_symbols) = {features.values.shape[:2]}, got "
+                f"{np.shape(values)}; return one score for each row and symbol"
+            )
         return Scores(features.time, features.symbols, values, features.interval)
 
     def explain(self, features: Features, row: int | str | np.datetime64 = -1, symbol: str | None = None) -> pd.Series:
@@ -241,6 +250,16 @@ def refuse_infinite(features: Features) -> None:
             f"features must be finite, or NaN where not known, got {features.values[row, symbol, column]} in "
             f"{features.names[column]} of {features.symbols[symbol]} at {features.time[row]} ({int(wrong.sum())} such values)"
         )
+
+
+def in_order(learned: Any) -> Any:
+    """What was learned, with every array in it in the order of C, as ``write_saved`` writes it."""
+    if isinstance(learned, np.ndarray):
+        return learned if learned.flags.c_contiguous else np.ascontiguousarray(learned)
+    if isinstance(learned, dict):
+        return {key: in_order(item) for key, item in learned.items()}
+    # A list of a user's own class may be another kind of list.
+    return type(learned)(map(in_order, learned)) if type(learned) in (list, tuple) else learned
 
 
 def owned(cls: type) -> str:

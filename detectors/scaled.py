@@ -103,6 +103,17 @@ class ModelDetector(ScaledDetector):
     def _check(self, features: Features) -> None:
         """Refuse parameters that cannot work; a subclass may override it, the base accepts all."""
 
+    def _size(self, parameter: str, n_inputs: int) -> int:
+        """The size of a code, a parameter; where its default is no smaller than the input, one less than the input.
+
+        So the defaults fit features of any number but one; a size that was asked for is used, or refused by ``_check``.
+        """
+        wanted = getattr(self, parameter)
+        if not 1 < n_inputs <= wanted:
+            return wanted
+        usual = type(self)().get_params(deep=False)[parameter]
+        return n_inputs - 1 if wanted == usual else wanted
+
     def _whole(self) -> bool:
         wanted = 1 if self.pool else len(self.symbols_)
         return len(self.models_) == wanted and all(self._fits(model, len(self.names_)) for model in self.models_ if model)

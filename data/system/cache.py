@@ -23,10 +23,12 @@ USUAL_GB = 4.0
 ENDING = ".safetensors"
 # Name of the digest of its arrays in the head of a file.
 DIGEST = "sha256"
-# A process counts its folder again after it has written this part of the whole size.
-LOOKS = 100
-# Bytes that a process may write to a cache before it counts the folder again: the entries of a full one are a hundred thousand.
-_ROOM: dict[Cache, int] = {}
+# Processes that may fill the room of a cache at once before any of them looks how much of it is left.
+SHARED_BY = 8
+# Share of its size that a full cache keeps.
+LEFT = 0.9
+# Bytes that this process may write to a cache before it looks again, by folder and size.
+_room: dict[tuple[Path | None, int], float] = {}
 
 
 @dataclass(frozen=True)
@@ -126,20 +128,26 @@ class Cache:
         assert self.folder is not None
         return self.folder / kind / f"{key}{ENDING}"
 
-    def _shrink(self, written: int) -> None:
-        """Remove what was not used for longest, if what this process has written since it last looked may have filled the cache."""
-        _ROOM[self] = _ROOM.get(self, 0) - written
-        if _ROOM[self] >= 0:
+    def _shrink(self, n_written: int) -> None:
+        """Remove what was not used for longest if the cache is full.
+
+        To look at every entry takes a second of a full cache. So nobody looks before this process has written an eighth of the
+        room that there was: as many processes may write at once.
+        """
+        place = (self.folder, self.n_bytes)
+        _room[place] = _room.get(place, 0.0) - n_written
+        if _room[place] >= 0:
             return
         entries = self.entries()
         left = sum(entry.n_bytes for entry in entries)
+        # A full cache gets some room again, or the next write would have to look, too.
+        enough = self.n_bytes if left <= self.n_bytes else LEFT * self.n_bytes
         for entry in entries:
-            if left <= self.n_bytes:
+            if left <= enough:
                 break
             entry.path.unlink(missing_ok=True)
             left -= entry.n_bytes
-        # Other processes fill the same folder, so the count is not trusted for long.
-        _ROOM[self] = min(self.n_bytes - left, self.n_bytes // LOOKS)
+        _room[place] = (self.n_bytes - left) / SHARED_BY
 
 
 def usual_cache() -> Cache:

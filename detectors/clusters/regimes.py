@@ -11,6 +11,7 @@ from numba import njit
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
+from foreshock.data.system.parents import end_with_parent
 from foreshock.detectors.clusters.labels import HOLDS, REGIMES, RULES, UNKNOWN, Regimes
 from foreshock.detectors.kept import fit_kept
 from foreshock.detectors.pooled import PooledDetector
@@ -328,6 +329,7 @@ def named_at_the_time(detector: KMeansRegime, features: Features, splits: WalkFo
 
 
 def _fitted(detector: KMeansRegime, features: Features) -> Any:
+    end_with_parent()
     return fit_kept(detector, features)
 
 

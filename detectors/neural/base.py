@@ -54,7 +54,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     window : int
         Number of rows that the network sees; 1 scores each row by itself.
     latent : int
-        Number of values of the code, from 1 to one less than the number of values of a window.
+        Number of values of the code, from 1 to one less than the number of values of a window; a default is lowered to that.
     epochs : int
         Largest number of epochs; training stops earlier by the loss of the last 15 % of the training windows.
     batch_size : int
@@ -224,7 +224,8 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     def encode(self, features: Features) -> np.ndarray:
         """Codes, shape (n_rows, n_symbols, latent); NaN where a row is not scored. The code of a row uses no later row."""
         self._check_fitted()
-        return self._by_window(features, lambda net, _model, x, context, _: self._codes(net, x, context), (self.latent,))
+        width = (self._units(len(self.names_)),)
+        return self._by_window(features, lambda net, _model, x, context, _: self._codes(net, x, context), width)
 
     def reconstruct(self, features: Features) -> np.ndarray:
         """Rows as the network rebuilds them, in the units of ``features``, shape (n_rows, n_symbols, n_features).
@@ -259,8 +260,9 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
             raise ConfigError(f"{self.name} was fitted on {few(self.symbols_)}, got {shown(symbol)}; pass one of them")
         place = self.symbols_.index(symbol) if symbol is not None else 0
         model = self.models_[0 if self.pool else place]
-        if codes.ndim != 2 or codes.shape[1] != self.latent or not model:
-            raise ConfigError(f"{self.name} decodes codes of shape (n, {self.latent}) of a learned symbol, got {codes.shape}")
+        units = self._units(n_features)
+        if codes.ndim != 2 or codes.shape[1] != units or not model:
+            raise ConfigError(f"{self.name} decodes codes of shape (n, {units}) of a learned symbol, got {codes.shape}")
         n_context = self._n_context(n_features)
         context = np.zeros((len(codes), n_context)) if context is None else context
         net = self._restored(n_features, n_context, model).double()
@@ -312,6 +314,10 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
             for name, value in found.items()
         )
 
+    def _units(self, n_features: int) -> int:
+        """Units of the code."""
+        return self._size("latent", self.window * n_features)
+
     def _check(self, features: Features) -> None:
         """Refuse parameters that cannot work."""
         n_inputs = self.window * len(features.names)
@@ -324,7 +330,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
             raise ConfigError(f"dropout of {self.name} must lie between 0 and 1, got {dropout}; try 0.05")
         if not 0 < self.learning_rate < float("inf"):
             raise ConfigError(f"learning_rate of {self.name} must be above 0 and finite, got {self.learning_rate}; try 0.002")
-        if not 1 <= self.latent < n_inputs:
+        if not 1 <= self._units(len(features.names)) < n_inputs:
             raise ConfigError(
                 f"latent of {self.name} must lie between 1 and {n_inputs - 1} for {len(features.names)} features and window "
                 f"{self.window}, got {self.latent}; a code as large as its input keeps everything"

@@ -10,11 +10,10 @@ import numpy as np
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import one_line, shown
 from foreshock.detectors.own.base import OwnThing, checked_name
-from foreshock.detectors.pooled import PooledDetector
-from foreshock.detectors.pyod_adapter import N_PROBES, TAILS, one_by_one, tails
+from foreshock.detectors.own.foreign import ForeignDetector
 
 
-class EstimatorDetector(OwnThing, PooledDetector):
+class EstimatorDetector(OwnThing, ForeignDetector):
     """A model with ``fit(X)`` and ``score_samples(X)`` or ``decision_function(X)``, on standardised rows.
 
     X are the complete rows, standardised for each symbol by median and interquartile range of the training rows. A copy of the
@@ -51,8 +50,8 @@ class EstimatorDetector(OwnThing, PooledDetector):
     ('sklearn_isolation_forest', array([0.489, 0.489]))
     """
 
-    tolerance = 1e-9
     by_row = True
+    remedy = "set its seed, or choose another model"
 
     def __init__(
         self, model: Any = None, name: str | None = None, pool: bool = True, max_rows: int = 20_000, seed: int = 0
@@ -68,12 +67,11 @@ class EstimatorDetector(OwnThing, PooledDetector):
         about = {"model": one_line(f"{type(self.model).__module__}.{' '.join(repr(self.model).split())}", 300)}
         return {"name": self.name, **about, "pool": self.pool, "max_rows": self.max_rows, "seed": self.seed}
 
-    def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
-        if self.max_rows < 100:
-            raise ConfigError(f"max_rows of {self.name} must be at least 100, got {self.max_rows}; raise it")
-        if len(rows) > self.max_rows:
-            rows = rows[np.linspace(0, len(rows) - 1, self.max_rows).astype(int)]
-        probes = rows[np.linspace(0, len(rows) - 1, N_PROBES).astype(int)]
+    @property
+    def known(self) -> str:
+        return f"pyod:{type(self.model).__name__}" if self._sign > 0 else ""
+
+    def _trained(self, rows: np.ndarray) -> Any:
         model = _fresh(self.model, self.seed)
         try:
             model.fit(rows)
@@ -83,23 +81,7 @@ class EstimatorDetector(OwnThing, PooledDetector):
                 f"{self.name} cannot learn from rows of {rows.shape[1]} features without labels: "
                 f"{type(error).__name__}: {one_line(' '.join(str(error).split()), 160)}; pass a model that learns from X alone"
             ) from error
-        # A model that cannot score a single row may divide by zero; its result is checked below.
-        with np.errstate(all="ignore"):
-            together = self._asked(model, probes)
-            alone, again = (np.concatenate([self._asked(model, row[None]) for row in probes]) for _ in range(2))
-        if not np.isfinite(alone).all():
-            raise ConfigError(f"{self.name} scores a row only among others, including later ones; choose another model")
-        if not np.allclose(alone, again, rtol=1e-9, atol=0):
-            raise ConfigError(f"{self.name} scores the same row differently each time; set its seed, or choose another model")
-        return {"model": model, "alone": not np.allclose(together, alone, rtol=1e-9, atol=0)}
-
-    def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
-        if not model["alone"]:
-            return self._asked(model["model"], rows)
-        known = f"pyod:{type(self.model).__name__}"
-        if self._sign > 0 and known in TAILS:
-            return tails(model["model"].X_train, rows, known)
-        return self._sign * one_by_one(getattr(model["model"], self._method), rows)
+        return model
 
     def _asked(self, model: Any, rows: np.ndarray) -> np.ndarray:
         try:
@@ -113,9 +95,6 @@ class EstimatorDetector(OwnThing, PooledDetector):
                 f"rows; return an array of that length"
             )
         return self._sign * found.ravel()
-
-    def _fits(self, model: dict[str, Any], n_features: int) -> bool:  # noqa: ARG002 - it is never read from a file
-        return "model" in model
 
 
 def is_estimator(thing: Any) -> bool:

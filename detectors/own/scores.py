@@ -150,7 +150,8 @@ def _read(scores: Any, name: str) -> pd.DataFrame:
 
 
 def _wide(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    if isinstance(table.index, pd.MultiIndex) or "time" not in table.columns:
+    # Numbers of rows, which a table has unless it has another index, are no times.
+    if isinstance(table.index, pd.MultiIndex) or ("time" not in table.columns and not isinstance(table.index, pd.RangeIndex)):
         table = table.reset_index(names=[str(one or "time") for one in table.index.names])
     if "time" not in table.columns:
         raise DataError(

@@ -22,7 +22,7 @@ class PCA(PooledDetector):
     Parameters
     ----------
     n_components : int
-        Number of components, from 1 to one less than the number of features.
+        Number of components, from 1 to one less than the number of features; the default is lowered where it is more.
     pool : bool
         Whether all symbols share one set of components (True, the default) or each has its own.
     """
@@ -35,16 +35,14 @@ class PCA(PooledDetector):
         self.pool = pool
 
     def _check(self, features: Features) -> None:
-        if not 1 <= self.n_components < len(features.names):
-            raise ConfigError(
-                f"n_components must lie between 1 and {len(features.names) - 1} for {len(features.names)} features, "
-                f"got {self.n_components}"
-            )
+        n = len(features.names)
+        if not 1 <= self._size("n_components", n) < n:
+            raise ConfigError(f"n_components must lie between 1 and {n - 1} for {n} features, got {self.n_components}")
 
     def _fit_rows(self, rows: np.ndarray) -> dict[str, Any]:
         rows = np.clip(rows, -CLIP, CLIP)
         mean = rows.mean(axis=0)
-        return {"mean": mean, "components": principal_components(rows - mean, self.n_components)}
+        return {"mean": mean, "components": principal_components(rows - mean, self._size("n_components", rows.shape[1]))}
 
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         return (self._residual(rows, model) ** 2).mean(axis=1)
@@ -68,7 +66,8 @@ class PCA(PooledDetector):
         (400, 1, 3)
         """
         self._check_fitted()
-        return self._by_model(features, lambda rows, model: (rows - model["mean"]) @ model["components"].T, (self.n_components,))
+        n = self._size("n_components", len(self.names_))
+        return self._by_model(features, lambda rows, model: (rows - model["mean"]) @ model["components"].T, (n,))
 
     def reconstruct(self, features: Features) -> np.ndarray:
         """Rows rebuilt from their components, in the units of ``features``, shape (n_rows, n_symbols, n_features).
@@ -93,7 +92,10 @@ class PCA(PooledDetector):
         return self._by_model(features, rebuilt, (len(self.names_),)) * scale + center
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
-        return model["mean"].shape == (n_features,) and model["components"].shape == (self.n_components, n_features)
+        return model["mean"].shape == (n_features,) and model["components"].shape == (
+            self._size("n_components", n_features),
+            n_features,
+        )
 
 
 def principal_components(centred: np.ndarray, n_components: int) -> np.ndarray:

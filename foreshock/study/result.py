@@ -27,15 +27,12 @@ from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import RANDOM
 from foreshock.study.files.alerts import write_alerts
-from foreshock.study.files.rows import write_rows
+from foreshock.study.files.rows import StudyRows
 from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:
     from foreshock.reports.study.page import StudyReport
-
-FILES = ("report.html", "results.json", "scores.parquet", "trades.parquet")
-
 
 FILES = ("report.html", "results.json", "alerts.csv", "rows.parquet", "scores.parquet", "trades.parquet")
 
@@ -268,7 +265,7 @@ class StudyResult(Shown):
         folder = Path(folder)
         with written_together(folder, (*FILES, *REGIME_FILES)) as partial:
             write_alerts(self.alerts_frame(), str(partial["alerts.csv"]))
-            write_rows(partial["rows.parquet"], self.bars, self.features, self.scores, self.signals, self.regimes)
+            StudyRows(self.bars, self.features, self.scores, self.signals, self.regimes).write(partial["rows.parquet"])
             partial["report.html"].write_bytes(self._page(command).to_html().encode())
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
+from foreshock.data.system.parents import end_with_parent
 from foreshock.detectors.base import Detector
 from foreshock.detectors.kept import keeper_of
 from foreshock.engine.features.features import Features
@@ -57,6 +58,7 @@ def for_each(
 
 
 def _alone(task: Callable[..., Found], given: tuple) -> Found:
+    end_with_parent()
     with threadpool_limits(limits=1):
         return task(*given)
 
@@ -116,6 +118,7 @@ def _scored(
     digests: dict[str, str] | None,
     on_fold: Callable[[], None] | None = None,
 ) -> Scored | ConfigError:
+    end_with_parent()
     label_bars = purge - lookback_of(detector)
     keeper = keeper_of(detector, features, digests, train_scores) if digests is not None else None
     with threadpool_limits(limits=1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -46,15 +46,14 @@ from foreshock.study.config import MIN_BOOTSTRAP, StudyConfig
 from foreshock.study.content import study_content
 from foreshock.study.controls import check_controls, control_alerts, labelled_controls
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
-from foreshock.study.files.alerts import alerts_table
 from foreshock.study.judge import judge
 from foreshock.study.own.entries import adapted_entries, built, built_thresholds, check_thresholds, labelled
 from foreshock.study.own.gate import Gate, prepared
 from foreshock.study.own.rules import Rules
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
-from foreshock.study.side_by_side import walk_forward_each
 from foreshock.study.signals.detection import detect, labels_of
+from foreshock.study.signals.scored import Scored, score_forward
 from foreshock.study.traded.entries import DEFAULT, Defaults, Entry, Strategies, entries
 from foreshock.study.traded.entries import described as described_strategies
 from foreshock.study.traded.from_file import strategies_of
@@ -391,14 +390,9 @@ class Study(Shown):
             + self.n_surrogates
         )
         with progress_bar(n_steps, progress) as step:
-            features = plan.source.features
-            step("features")
-            fitted = walk_forward_each(plan.detectors, features, self.splits, plan.purge, plan.rules.needs_train_scores, step)
-            scores = {label: found for label, (found, _) in fitted.items()}
-            signals, rules = plan.rules.signals(scores, bars, plan.within)
-            # Thresholds and tail probabilities rest on every score of before; who is no member has no score to be judged by.
-            every, scores = scores, {label: found.where(plan.within) for label, found in scores.items()}
-            rescorers = {label: Rescorer(folds.score, rules[label], plan.within) for label, (_, folds) in fitted.items()}
+            scored = plan.scored(plan.detectors, self.splits, step)
+            features, scores, signals, rules = scored.features, scored.scores, scored.signals, scored.rules
+            rescorers = {label: Rescorer(folds.score, rules[label], plan.within) for label, folds in scored.folds.items()}
             purge = self._purge(plan.detectors | plan.controls)
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step, plan.within)
             redraw, marks = plan.source.redraw, plan.source.marks
@@ -406,8 +400,7 @@ class Study(Shown):
             around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
             detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
             step("labels")
-            folds = {label: found for label, (_, found) in fitted.items()}
-            alerts = alerts_table(judged.table, every, signals, rules, around.regimes, features, folds)
+            alerts = scored.alerts(judged.table, around.regimes)
             step("alerts")
             told = {label: {"threshold": described(rule), "gate": plan.gates.get(label)} for label, rule in rules.items()}
 
@@ -511,6 +504,10 @@ class _Plan:
     @property
     def bars(self) -> Bars:
         return self.source.bars
+
+    def scored(self, detectors: Mapping[str, Detector], splits: WalkForward, step: Callable[[str], None]) -> Scored:
+        """Some of the detectors, walked forward over the source."""
+        return score_forward(detectors, self.source, splits, self.purge, self.rules, step, self.within)
 
 
 def _probe_threshold(rule: Threshold, bars: Bars) -> None:

@@ -12,10 +12,11 @@ import foreshock as fs
 from foreshock.data.system.cache import usual_cache
 from foreshock.detectors.base import Detector
 from foreshock.detectors.kept import facts_of, fit_kept
+from foreshock.detectors.registry import detectors, neural_detectors
 from foreshock.detectors.trees.isolation_forest import IsolationForest
 from foreshock.engine.features.features import Features
 from foreshock.study.side_by_side import walk_forward_each
-from tests.small import small_detector
+from tests.small import small_detector, small_study
 
 SPLITS = fs.WalkForward("15D", "5D", None)
 N_FOLDS = 5
@@ -156,6 +157,30 @@ def test_without_a_cache_everything_is_fitted(features, fitted, monkeypatch):
     for n_runs in (1, 2):
         found = scored({"pca": fs.make_detector("pca")}, features)
         assert fitted["pca"] == n_runs * len(found["pca"][0].folds)
+
+
+def test_a_study_with_another_horizon_below_the_longest_fits_nothing(fitted):
+    bars = small_study().bars.head(1_600)
+    first = small_study(bars=bars, n_surrogates=0, horizons=["1h", "12h"]).run()
+    before = dict(fitted)
+    assert set(before) >= {"zscore", "pca", "kmeans_regime"}
+    second = small_study(bars=bars, n_surrogates=0, horizons=["2h", "6h", "12h"]).run()
+    assert dict(fitted) == before
+    np.testing.assert_array_equal(second.scores["pca"].values, first.scores["pca"].values)
+
+
+def arrays_of(value: Any) -> list[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [array for part in parts for array in arrays_of(part)]
+
+
+@pytest.mark.parametrize("name", [name for name in detectors() if name not in neural_detectors()])
+def test_what_was_learned_lies_in_memory_as_a_file_has_it(name, features):
+    """BLAS rounds by the order of numbers: explanations by a fit of the cache would differ in their last digits."""
+    learned = arrays_of(fs.make_detector(name).fit(features).state())
+    assert all(array.flags.c_contiguous for array in learned)
 
 
 class Mine(fs.Detector):

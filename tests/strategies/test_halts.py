@@ -76,6 +76,25 @@ def test_no_order_is_rejected_and_accounts_equal_the_plain_ledger(seed):
     check(seed)
 
 
+@pytest.mark.parametrize("gap", [6, 23, 24, 25, 30, 48, 168, 1_000])
+def test_a_symbol_may_be_silent_for_any_number_of_hours(gap):
+    rng = np.random.default_rng(gap)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, (200 + gap, 2)), axis=0))
+    opened = np.vstack([close[:1], close[:-1]])
+    close[100 : 100 + gap, 1] = opened[100 : 100 + gap, 1] = NAN
+    bars = bars_of(opened, close)
+    weights = EqualWeight().weights(bars)
+    equity = backtest(bars, weights).equity
+    expected = full_ledger(
+        {name: getattr(bars, name) for name in ("open", "high", "low", "close", "volume")},
+        weights,
+        Costs(),
+        Account(),
+        bars.symbols,
+    )["equity"]
+    np.testing.assert_allclose(equity, expected, rtol=1e-9)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12, 200))
 def test_the_same_in_two_hundred_universes(seed):

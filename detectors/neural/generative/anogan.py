@@ -108,7 +108,7 @@ class AnoGAN(NeuralDetector):
             raise ConfigError(f"lambda_ of anogan must lie between 0 and 1, got {self.lambda_}; it is a share")
 
     def _network(self, n_features: int, n_context: int) -> AnoganNet:  # noqa: ARG002
-        return AnoganNet(self.names_, self.window, self.layout, self.latent, self.width)
+        return AnoganNet(self.names_, self.window, self.layout, self._units(len(self.names_)), self.width)
 
     def _fit_windows(self, windows: Windows, start: dict[str, Any] | None, on_epoch: OnEpoch | None) -> dict[str, Any]:
         settings = self._settings()

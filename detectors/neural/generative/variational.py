@@ -102,7 +102,7 @@ class VAE(NeuralDetector):
             raise ConfigError(f"beta must be at least 0 and draws at least 1, got {self.beta} and {self.draws}; change them")
 
     def _network(self, n_features: int, n_context: int) -> VariationalNetwork:
-        return VariationalNetwork(self.window, n_features, n_context, tuple(self.hidden), self.latent, self.dropout)
+        return VariationalNetwork(self.window, n_features, n_context, tuple(self.hidden), self._units(n_features), self.dropout)
 
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
         mean, log_var = net.posterior(x, context, uniform)
@@ -150,7 +150,7 @@ class VAE(NeuralDetector):
             yield f"{self.active_units_:.3g} of {self.latent} units active"
 
     def _score_noise(self) -> np.ndarray:
-        return np.random.default_rng(self.seed).normal(size=(self.draws, self.latent))
+        return np.random.default_rng(self.seed).normal(size=(self.draws, self._units(len(self.names_))))
 
     def sample(
         self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None, seed: int | None = 0
@@ -173,8 +173,8 @@ class VAE(NeuralDetector):
     def _check_trained(self, net: nn.Module, data: TrainingData) -> None:
         if spread(data.later_x) > 1e-3 and not active_units(self._codes(net, data.later_x, data.later_context)).any():
             raise ConfigError(
-                f"{self.name} has collapsed: none of its {self.latent} latent units is active, every row has the same code; "
-                f"lower beta (now {self.beta}), raise epochs, or pass more rows"
+                f"{self.name} has collapsed: none of its {self._units(len(self.names_))} latent units is active, every row has the "
+                f"same code; lower beta (now {self.beta}), raise epochs, or pass more rows"
             )
 
 

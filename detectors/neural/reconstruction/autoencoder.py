@@ -115,7 +115,7 @@ class Autoencoder(NeuralDetector):
         self.dropout = dropout
 
     def _network(self, n_features: int, n_context: int) -> nn.Module:
-        return DenseAutoencoder(self.window, n_features, n_context, tuple(self.hidden), self.latent, self.dropout)
+        return DenseAutoencoder(self.window, n_features, n_context, tuple(self.hidden), self._units(n_features), self.dropout)
 
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG002
         return functional.mse_loss(net(x, context, uniform), x)

@@ -83,7 +83,7 @@ class ConvolutionalAutoencoder(NeuralDetector):
             raise ConfigError(f"channels must be two widths such as (32, 16), got {shown(self.channels)}; change it")
 
     def _network(self, n_features: int, n_context: int) -> ConvolutionalNetwork:  # noqa: ARG002 - sees the window alone
-        return ConvolutionalNetwork(self.window, n_features, self.channels, self.latent)
+        return ConvolutionalNetwork(self.window, n_features, self.channels, self._units(n_features))
 
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG002
         return functional.mse_loss(net.decode(net.encode(x)), x)

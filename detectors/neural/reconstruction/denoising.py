@@ -57,7 +57,7 @@ class DenoisingAutoencoder(Autoencoder):
             )
 
     def _network(self, n_features: int, n_context: int) -> DenoisingNetwork:
-        return DenoisingNetwork(self.window, n_features, n_context, tuple(self.hidden), self.latent, self.dropout)
+        return DenoisingNetwork(self.window, n_features, n_context, tuple(self.hidden), self._units(n_features), self.dropout)
 
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:
         return functional.mse_loss(net(self.corrupt(x, uniform[:, -net.n_input :], normal), context, uniform), x)

@@ -79,7 +79,7 @@ class Seq2SeqAutoencoder(NeuralDetector):
             raise ConfigError(f"hidden must be at least 1 unit, got {self.hidden}; raise it")
 
     def _network(self, n_features: int, n_context: int) -> RecurrentNetwork:  # noqa: ARG002 - sees the window alone
-        return RecurrentNetwork(self.cell, self.window, n_features, self.hidden, self.latent)
+        return RecurrentNetwork(self.cell, self.window, n_features, self.hidden, self._units(n_features))
 
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG002
         return functional.mse_loss(net.decode(net.encode(x)), x)

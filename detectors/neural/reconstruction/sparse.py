@@ -79,7 +79,7 @@ class SparseAutoencoder(Autoencoder):
             raise ConfigError(f"weight must be at least 0 and rate between 0 and 1, got {self.weight} and {self.rate}; change them")
 
     def _network(self, n_features: int, n_context: int) -> SparseNetwork:
-        shape = (self.window, n_features, n_context, tuple(self.hidden), self.latent, self.dropout)
+        shape = (self.window, n_features, n_context, tuple(self.hidden), self._units(n_features), self.dropout)
         return SparseNetwork(self.penalty, self.rate, *shape)
 
     def _loss(self, net: Any, x: Tensor, context: Tensor, uniform: Tensor, normal: Tensor) -> Tensor:  # noqa: ARG002

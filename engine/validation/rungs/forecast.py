@@ -14,6 +14,8 @@ BLOCKS = 5
 # Rows beside a block that its forecast is not fitted on, as a multiple of the longest horizon.
 GAP = 2
 RIDGE = 20.0
+# An input whose standard deviation is not above this, in units of a log, is constant but for rounding.
+FLAT = 1e-9
 # With fewer rows, trees learn nothing that the linear part does not; with more than this many, a sample is enough for them.
 TREES_FROM, TREES_SAMPLE = 50_000, 40_000
 TREES: dict[str, Any] = {
@@ -135,7 +137,9 @@ def _fit(
     from threadpoolctl import threadpool_limits
 
     columns = x[:, straight]
-    mean, spread = columns[train].mean(axis=0), columns[train].std(axis=0) + 1e-12
+    mean, spread = columns[train].mean(axis=0), columns[train].std(axis=0)
+    # An input that does not vary on the training rows has no part in the forecast, even where it varies later.
+    spread = np.where(spread > FLAT, spread + 1e-12, np.inf)
     z = (columns[train] - mean) / spread
     line = Ridge(RIDGE).fit(z, y[train])
     out = line.predict((columns[block] - mean) / spread).reshape(len(block), -1)

@@ -19,6 +19,7 @@ from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
+from foreshock.data.system.parents import end_with_parent
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.engine.features.features import Features
 from foreshock.engine.scores import Scores, Signals, Threshold
@@ -338,6 +339,7 @@ def _some_surrogates(
     setting: Judging,
 ) -> tuple[range, np.ndarray]:
     """Effect and t, (2, n_run, n_detectors, n_horizons), of each surrogate in a run."""
+    end_with_parent()
     out = []
     with threadpool_limits(limits=1):
         for k in run:

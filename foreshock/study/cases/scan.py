@@ -18,9 +18,8 @@ from foreshock.engine.validation.moves.forward import MoveTable
 from foreshock.plain import plain
 from foreshock.progress import progress_bar
 from foreshock.study.cases.cases import cases_of, traded_value
-from foreshock.study.files.alerts import alerts_table
 from foreshock.study.own.entries import labelled
-from foreshock.study.side_by_side import walk_forward_each, worth_processes
+from foreshock.study.side_by_side import worth_processes
 from foreshock.study.study import Study
 
 # What of a study's configuration decides which alerts there are.
@@ -112,17 +111,12 @@ def scan(study: Study, progress: bool = False) -> Scan:
     named = list(labelled(study.detectors, ()))
     detectors = {label: plan.detectors[label] for label in named}
     with progress_bar(len(detectors) * plan.n_folds + 3, progress) as step:
-        features = plan.source.features
-        step("features")
-        fitted = walk_forward_each(detectors, features, study.splits, plan.purge, plan.rules.needs_train_scores, step)
-        scores = {label: found for label, (found, _) in fitted.items()}
-        signals, rules = plan.rules.signals(scores, bars, plan.within)
+        scored = plan.scored(detectors, study.splits, step)
         n_jobs = -1 if worth_processes(bars) else 1
         regimes = study.regime_setting.walk_forward(bars, study.splits, study.seed, n_jobs).checked()
         step("regimes")
         table = MoveTable(bars, study.horizons, study.delay)
-        folds = {label: found for label, (_, found) in fitted.items()}
-        alerts = alerts_table(table, scores, signals, rules, regimes, features, folds)
+        alerts = scored.alerts(table, regimes)
         known = described(study)
         digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
         cooldown = bars_in(study.event_cooldown, bars.interval, "cooldown")
@@ -130,7 +124,7 @@ def scan(study: Study, progress: bool = False) -> Scan:
         cases, of_alert = cases_of(alerts, bars, traded_value(plan.source), cooldown, usual, digest)
         step("cases")
     longest = table.entries[table.longest][0].horizon
-    n_scored = {label: int(found.decided.sum()) for label, found in signals.items()}
+    n_scored = {label: int(found.decided.sum()) for label, found in scored.signals.items()}
     spans = (cooldown * bars.interval, longest * bars.interval)
     return Scan(
         study.title,

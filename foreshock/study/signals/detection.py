@@ -43,7 +43,7 @@ class Detection:
 
 
 def labels_of(config: StudyConfig) -> Labels | None:
-    """The labels that a study file names, those of the symbols and the time that its ``data`` selects; None without any.
+    """The labels that a study file names, those of the symbols and the time that its data or source selects; None without any.
 
     Raises
     ------
@@ -53,10 +53,14 @@ def labels_of(config: StudyConfig) -> Labels | None:
     if config.labels.path is None:
         return None
     path = config.folder / config.labels.path
-    found = read_labels(path).between(config.data.start, config.data.end)
-    found = found.select(config.data.names) if config.data.names else found
+    name, section = ("data", config.data) if config.source is None else ("source", config.source)
+    found = read_labels(path).between(section.start, section.end)
+    # Symbols of several exchanges side by side have the names of these before their own.
+    beside = config.source is not None and isinstance(config.source.exchange, list) and not config.source.merge
+    if section.names and not beside:
+        found = found.select(section.names)
     if not len(found):
-        raise DataError(f"{path}: no label is of the symbols and the time that 'data' selects; correct one of them")
+        raise DataError(f"{path}: no label is of the symbols and the time that {name!r} selects; correct one of them")
     return found
 
 

@@ -55,6 +55,9 @@ detectors = [
 horizons = ["6h"]
 n_bootstrap = 99
 
+[labels]
+path = "labels.csv"
+
 [splits]
 train = "40D"
 test = "20D"
@@ -69,15 +72,21 @@ random_draws = 2
 
 
 @pytest.fixture(scope="module")
-def bars() -> fs.Bars:
-    return fs.simulate_market(seed=5, n_symbols=2, n_bars=2_200).bars
+def market() -> fs.SimulatedMarket:
+    return fs.simulate_market(seed=5, n_symbols=2, n_bars=2_200, n_pumps=5)
 
 
 @pytest.fixture(scope="module")
-def result(bars, tmp_path_factory) -> fs.StudyResult:
+def bars(market) -> fs.Bars:
+    return market.bars
+
+
+@pytest.fixture(scope="module")
+def result(bars, market, tmp_path_factory) -> fs.StudyResult:
     folder = tmp_path_factory.mktemp("own")
     (folder / "mine.py").write_text(MINE)
     (folder / "study.toml").write_text(STUDY)
+    market.labels.to_frame().to_csv(folder / "labels.csv", index=False)
     features = fs.ohlcv_features(bars, ["range"])
     table = features.to_frame().reset_index().rename(columns={"range": "score"})
     table.assign(score=40 * table["score"]).to_csv(folder / "theirs.csv", index=False)
@@ -99,6 +108,17 @@ def test_five_kinds_of_detectors_of_ones_own_run_from_a_study_file(result):
     ]
     assert result.results["config"]["detectors"]["volume 60"]["window"] == 60
     assert len(json.dumps(result.results, allow_nan=False)) > 0
+
+
+def test_each_is_measured_by_how_well_it_finds_labelled_events_as_ours_is(result):
+    found = {label: entry["detection"] for label, entry in result.results["detectors"].items()}
+    (n_events,) = {one["n_events"] for one in found.values()}
+    assert n_events == 3
+    assert all(found[label]["n_caught"] == 3 for label in ("zscore", "net", "volume 60", "pyod_ecod", "theirs"))
+    # Each sees that a bar of a pump or a crash is large; the forest never scores above 2, and so never alerts.
+    chance = found["random"]["vus_pr"]
+    assert all(found[label]["vus_pr"] > 3 * chance for label in ("forest", "net", "pyod_ecod", "theirs"))
+    assert {row["first"] for row in result.results["detection_pairs"]} >= {"zscore", "forest"}
 
 
 def test_the_gate_of_what_is_not_ours_stands_in_the_results(result):

@@ -202,7 +202,7 @@ def test_two_detectors_of_one_name_need_labels():
     ],
 )
 def test_a_duration_that_does_not_fit_is_refused_before_any_detector_runs(changes, message, monkeypatch):
-    monkeypatch.setattr("foreshock.study.study.walk_forward_each", None)
+    monkeypatch.setattr("foreshock.study.signals.scored.walk_forward_each", None)
     with pytest.raises(fs.ConfigError, match=message):
         small_study(**changes).run()
 

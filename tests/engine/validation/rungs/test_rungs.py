@@ -11,7 +11,7 @@ from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.validation.judging import Judging
 from foreshock.engine.validation.rungs.controls import control_scores, control_signals
 from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, EventEffects
-from foreshock.engine.validation.rungs.forecast import Forecast, cross_fit
+from foreshock.engine.validation.rungs.forecast import Forecast, _fit, cross_fit
 from foreshock.engine.validation.rungs.gain import ForecastErrors
 from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.rungs.rungs import RungTable
@@ -43,6 +43,16 @@ def random_signals(bars, rows) -> Signals:
     active = np.zeros(bars.shape, bool)
     active[rows, 0] = True
     return Signals(bars.time, bars.symbols, active, np.full(bars.shape, 0.5), np.ones(bars.shape, bool), bars.interval)
+
+
+def test_an_input_that_does_not_vary_where_a_forecast_learns_has_no_part_in_it():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(400, 3)), rng.normal(size=(400, 1))
+    # Constant but for rounding, as the largest move of a window that is longer than the history so far.
+    x[:300, 2] = 0.1 + 1e-15 * rng.normal(size=300)
+    rows = (x, x[:, :1] + noise, np.arange(300), np.arange(300, 400))
+    found, expected = (_fit(*rows, np.array([True, True, seen]), 0, False) for seen in (True, False))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_means_and_maxima_of_what_is_known_are_those_of_pandas():

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import foreshock as fs
-from foreshock.study.files.rows import row_tables
+from foreshock.study.files.rows import StudyRows
 from tests.small import small_study
 
 pytestmark = pytest.mark.long
@@ -102,10 +102,10 @@ def test_scores_rates_and_profile_can_be_made_of_the_rows_again(result, folder):
 
 
 def test_rows_are_written_in_runs_and_say_the_same(result, monkeypatch):
-    parts = (result.bars, result.features, result.scores, result.signals, result.regimes)
-    (whole,) = row_tables(*parts)
+    rows = StudyRows(result.bars, result.features, result.scores, result.signals, result.regimes)
+    (whole,) = rows.tables()
     monkeypatch.setattr("foreshock.study.files.rows.CELLS", 1_000)
-    runs = list(row_tables(*parts))
+    runs = list(rows.tables())
     assert max(map(len, runs)) <= 1_000
     pd.testing.assert_frame_equal(pd.concat([run.to_pandas() for run in runs], ignore_index=True), whole.to_pandas())
 
