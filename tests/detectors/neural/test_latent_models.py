@@ -28,7 +28,7 @@ def sections(returns: np.ndarray) -> CrossSections:
 
 def found_factors(name: str, returns: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """The largest absolute correlation of each planted factor with a code."""
-    fitted = model(name, factors.shape[1])
+    fitted = model(name, factors.shape[1], 14)
     fitted.fit(sections(returns))
     codes = fitted.encode(sections(returns))
     return np.abs(np.corrcoef(codes.T, factors.T)[: codes.shape[1], codes.shape[1] :]).max(axis=0)
