@@ -40,7 +40,7 @@ def test_a_sparse_network_finds_factors_that_are_seldom_far_from_zero():
     factors = rng.normal(size=(N, 2)) * (rng.random((N, 2)) < 0.15) * 2.5
     loadings = np.linalg.qr(rng.normal(size=(8, 2)))[0].T * 2
     returns = factors @ loadings + 0.1 * rng.normal(size=(N, 8))
-    assert found_factors("sparse_autoencoder", returns, factors).min() > 0.94
+    assert found_factors("sparse_autoencoder", returns, factors).min() > 0.92
     assert found_factors("pca", returns, factors).max() < 0.88
 
 
@@ -54,7 +54,7 @@ def test_a_denoising_network_takes_out_noise_that_another_passes_on():
         fitted.fit(sections(returns))
         rebuilt = fitted.decode(fitted.encode(sections(noisy)), sections(noisy))
         errors[name] = float(((rebuilt - returns) ** 2).mean())
-    assert errors["denoising_autoencoder"] < 0.8 * errors["autoencoder"]
+    assert errors["denoising_autoencoder"] < 0.9 * errors["autoencoder"]
 
 
 def test_hidden_layers_have_the_sizes_that_were_asked_for():
