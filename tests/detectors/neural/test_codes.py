@@ -28,16 +28,16 @@ def fitted(detector: Any, features: Features) -> Any:
     return detector.fit(features)
 
 
-def two_factors(n: int = 1_200, seed: int = 1) -> Features:
+def two_factors(n: int = 1_500, seed: int = 1) -> Features:
     """Eight features that two factors drive, and noise."""
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=(n, 2)) @ rng.normal(size=(2, 8)) + 0.7 * rng.normal(size=(n, 8))
+    values = rng.normal(size=(n, 2)) @ rng.normal(size=(2, 8)) + 0.5 * rng.normal(size=(n, 8))
     time = np.datetime64("2024-01-01", "us") + np.arange(n) * HOUR
     return Features(time, ("A",), tuple("abcdefgh"), values[:, None], HOUR)
 
 
 def test_as_many_units_are_active_as_factors_were_planted():
-    detector = fitted(make_detector("vae", latent=5, hidden=(16,), epochs=16, learning_rate=0.03, device="cpu"), two_factors())
+    detector = fitted(make_detector("vae", latent=5, hidden=(16,), epochs=20, learning_rate=0.02, device="cpu"), two_factors())
     assert detector.active_units_ == 2
     assert repr(detector).endswith("2 of 5 units active)")
 

@@ -133,7 +133,7 @@ def conditional(**params) -> Any:
 
 
 def test_the_usual_condition_is_the_state_of_the_market(named):
-    plain, asked = (conditional(**params).fit(train_rows(named)) for params in ({}, {"condition": ("market",)}))
+    plain, asked = (conditional(epochs=1, **params).fit(train_rows(named)) for params in ({}, {"condition": ("market",)}))
     np.testing.assert_array_equal(plain.score(named).values, asked.score(named).values)
     z = plain.scaler.transform(named)
     np.testing.assert_array_equal(plain._windows(named).context, plain._context(z, named.start_row))

@@ -15,18 +15,18 @@ FAST: dict[str, Any] = {"steps": 60, "epochs": 2, "width": 16, "learning_rate": 
 
 
 def test_a_book_is_learned_from_its_file_and_its_later_rows_scored(tmp_path, capsys):
-    book = fs.simulate_book(seed=3, n_rows=600).book
+    book = fs.simulate_book(seed=3, n_rows=400).book
     book.to_frame().to_parquet(tmp_path / "SIM.parquet")
     scores = on_file(tmp_path / "SIM.parquet", tmp_path / "out", **FAST)
-    assert (scores.time[0], len(scores.time)) == (book.time[420], 180)
+    assert (scores.time[0], len(scores.time)) == (book.time[280], 120)
     loaded: Any = load_detector(tmp_path / "out" / "anogan.safetensors")
     features = fs.book_features(fs.read_book(tmp_path / "SIM.parquet"), loaded.names_)
-    np.testing.assert_array_equal(loaded.score(features).values[420:], scores.values)
+    np.testing.assert_array_equal(loaded.score(features).values[280:], scores.values)
     table = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert table["score"].tolist() == pytest.approx(scores.values[~np.isnan(scores.values)].tolist())
     printed = capsys.readouterr().out
-    assert printed.startswith("150 features of 420 snapshots learned, ")
-    assert re.search(r"the pretrained model, in the units of the first 420 rows: \d+\.\d% of \d+ later rows", printed)
+    assert printed.startswith("150 features of 280 snapshots learned, ")
+    assert re.search(r"the pretrained model, in the units of the first 280 rows: \d+\.\d% of \d+ later rows", printed)
 
 
 def test_trades_are_learned_in_windows(shared_data, tmp_path, capsys):
