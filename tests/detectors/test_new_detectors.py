@@ -371,7 +371,7 @@ def test_a_model_that_looks_at_neighbours_is_scored_row_by_row(features):
         ("pyod:SOS", "scores a row only among others"),
         ("pyod:DevNet", "cannot learn from these rows .* 'y'"),
         ("pyod:MAD", "cannot learn from these rows .* univariate"),
-        ("pyod:KNN", "max_rows must be at least 100, got 99"),
+        ("pyod:KNN", "max_rows of pyod:KNN must be at least 100, got 99"),
     ],
 )
 def test_a_model_that_cannot_be_used_causally_is_refused(name, message, features):
