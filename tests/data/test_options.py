@@ -15,6 +15,7 @@ MISSPELT = {
     "simulate_book": ({"n_spoof": 3}, "n_spoofs"),
     "detection_report": ({"scores": None, "signals": None, "events": None, "n_draw": 9}, "n_draws"),
     "scenario_study": ({"bars": None, "on_stp": print}, "on_step"),
+    "latent_factors": ({"bars": None, "devices": "cpu"}, "device"),
     "validate": ({"bars": None, "detector": "zscore", "n_bootstraps": 99}, "n_bootstrap"),
     "surrogate_test": (
         dict.fromkeys(("surrogates", "signals", "rescorers", "make_features", "horizons", "cooldown")) | {"n_job": 2},

@@ -209,7 +209,7 @@ def test_an_honest_detector_passes_and_is_left_unfitted(features):
         (ForgetsToLearn, "scores of forgets_to_learn change when it is saved and loaded; name in learned all that fit sets"),
         (HidesItsLookback, "hides_its_lookback uses rows before its lookback of 0; make the property lookback return"),
         (Constant, "constant gives every row the same score, 1.0; strange rows must score higher"),
-        (Short, "short must return scores of the shape .n_rows, n_symbols. = .500, 3.: "),
+        (Short, "short must return scores of shape .n_rows, n_symbols. = .500, 3., got .499, 3."),
         (Silent, "silent must score most rows after those it was fitted on, got 0 of 645"),
         (Spreads, "spreads loses the score of row .* to unknown features of B in row .*; only that symbol may be unscored"),
         (ComparesSymbols, "compares_symbols lets the features of one symbol change the score of another .* market_wide = True"),

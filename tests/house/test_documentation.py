@@ -115,7 +115,7 @@ def test_the_readmes_script_prints_a_row_for_each_detector_and_writes_its_report
         ("single_detector.py", r"\d+ alerts, \d\.\d\d% of the scored bars"),
         ("planted_foreshocks.py", r"planted foreshocks, 24h: n = \d+, volatility-matched ratio [12]\.\d\d"),
         ("stand_aside.py", r"anomaly avoidance +[+-]\d+\.\d%"),
-        ("own_detectors.py", r"range_over_usual +\d+ alerts, gate: passed, rows it looks back: 99\n"),
+        ("own_detectors.py", r"range_over_usual +\d+ alerts, \d of 7 events, gate: passed, rows it looks back: 99\n"),
     ],
 )
 def test_each_example_runs(name, expected, tmp_path):

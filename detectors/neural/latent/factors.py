@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type, check_whole
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted, span_facts, symbols_fact
 from foreshock.detectors.neural.latent.characteristics import Characteristics
 from foreshock.detectors.neural.latent.fold import FittedFold, slopes_on, squared_error
@@ -108,6 +110,13 @@ class LatentFactors(Shown):
         return pd.DataFrame(self.codes, pd.DatetimeIndex(self.time, name="time", tz="UTC"), self.variance.index)
 
 
+class LatentOptions(TypedDict, total=False):
+    """Further keywords of ``latent_factors``, which documents them."""
+
+    device: str
+    on_fold: Callable[[], None] | None
+
+
 def latent_factors(
     bars: Bars,
     model: str = "conditional_autoencoder",
@@ -119,8 +128,7 @@ def latent_factors(
     hidden: Sequence[int] | None = None,
     characteristics: Sequence[str] = CHARACTERISTICS,
     seed: int = 0,
-    device: str = "auto",
-    on_fold: Callable[[], None] | None = None,
+    **options: Unpack[LatentOptions],
 ) -> LatentFactors:
     """Factors of the cross-section of returns, refitted before each test block on the rows before it.
 
@@ -182,6 +190,8 @@ def latent_factors(
         If a parameter is out of range, a characteristic or its symbol is unknown, or codes collapse.
     DataError
         If no fold has enough rows.
+    TypeError
+        If a keyword is unknown.
 
     References
     ----------
@@ -196,6 +206,8 @@ def latent_factors(
     >>> factors.variance["share"].round(2).to_dict()
     {'factor_1': 0.65}
     """
+    check_options(latent_factors, options, LatentOptions)
+    device, on_fold = options.get("device", "auto"), options.get("on_fold")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_factors", n_factors, 1)
     check_whole("epochs", epochs, 1)
