@@ -2,7 +2,7 @@
 
 import foreshock as fs
 
-market = fs.simulate_market(seed=3, n_symbols=4, n_bars=6_000)
+market = fs.simulate_market(seed=3, n_symbols=3, n_bars=4_800)
 bars, quality = fs.clean(market.bars)
 features = fs.ohlcv_features(bars)
 

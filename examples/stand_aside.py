@@ -2,7 +2,7 @@
 
 import foreshock as fs
 
-market = fs.simulate_market(seed=5, n_symbols=4, n_bars=6_000)
+market = fs.simulate_market(seed=5, n_symbols=3, n_bars=4_800)
 bars = market.bars
 scores = fs.walk_forward(fs.make_detector("zscore"), fs.ohlcv_features(bars), fs.WalkForward(train="60D", test="60D", embargo=None))
 signals = scores.signals(fs.RollingQuantile(0.99, window="30D"))
