@@ -20,9 +20,9 @@ from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.layout import lay_out
 from foreshock.engine.sources.source import Source, by_symbol
 
-# A default feature is left out if it is known in a smaller share of the first rows; with fewer features than this, the levels are
-# added.
-LEAST_KNOWN, LEAST_FEATURES = 0.5, 4
+# A default feature is left out if it is known in a smaller share of the first rows: a network of 24 rows scores none that has an
+# unknown value among them. With fewer features than this, the levels are added.
+LEAST_KNOWN, LEAST_FEATURES = 0.95, 4
 # Default features are chosen by so many rows at the beginning: what a later row knows has no part in it.
 FIRST_ROWS = 1_000
 
@@ -38,8 +38,8 @@ class BookSource(Source):
     book : Book, or dict of symbol to Book
         Snapshots, all of one interval. Holes stay unknown.
     features : sequence of str, optional
-        Names; see ``book_features``. By default ``BOOK_FEATURES``, without those that most of the first 1,000 snapshots do not
-        know, as in a partial book; where few of them remain, the logs of its levels are added.
+        Names; see ``book_features``. By default ``BOOK_FEATURES``, without those that more than a twentieth of the first 1,000
+        snapshots do not know, as in a partial book; where few of them remain, the logs of its levels are added.
     price : str
         ``"midpoint"`` or ``"microprice"``.
     prices : Bars, optional
@@ -182,7 +182,7 @@ class BookSource(Source):
 
 
 def _usual(books: Sequence[Book]) -> tuple[str, ...]:
-    """Default features that most of the first rows of every book know."""
+    """Default features that nearly all of the first rows of every book know."""
     books, wanted = [one.head(FIRST_ROWS) for one in books], BOOK_FEATURES
     kept = _known(books, wanted)
     if len(kept) < LEAST_FEATURES:
@@ -190,13 +190,23 @@ def _usual(books: Sequence[Book]) -> tuple[str, ...]:
         levels = [name for name in LEVEL_FEATURES if name.removeprefix("log_") in have and name not in TOTALS]
         kept = (*kept, *_known(books, tuple(levels)))
     if not kept:
-        raise DataError("no feature of the order book is known in half of its first rows; pass features")
+        raise DataError("no feature of the order book is known in nearly all of its first rows; pass features")
     return kept
 
 
 def _known(books: Sequence[Book], names: tuple[str, ...]) -> tuple[str, ...]:
-    shares = np.min([(~np.isnan(book_features(one, names).values)).mean(axis=(0, 1)) for one in books], axis=0) if names else []
+    if not names:
+        return ()
+    shares = np.min([_share_known(one, names) for one in books], axis=0)
     return tuple(name for name, share in zip(names, shares, strict=True) if share >= LEAST_KNOWN)
+
+
+def _share_known(book: Book, names: tuple[str, ...]) -> np.ndarray:
+    """Share of the rows that know each feature, among those whose past twenty are all there: holes are no fault of a feature."""
+    known = ~np.isnan(book_features(book, names).values[:, 0])
+    whole = ~np.isnan(book_features(book, ["volatility_20"]).values[:, 0, 0])
+    rows = whole if whole.any() else known.any(axis=1)
+    return known[rows].mean(axis=0) if rows.any() else np.zeros(len(names))
 
 
 def _marks(book: Book) -> dict[str, np.ndarray]:

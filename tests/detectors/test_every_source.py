@@ -35,7 +35,9 @@ def networks_are_slow(name: str):
 @pytest.mark.parametrize("name", [networks_are_slow(name) for name in detectors()])
 def test_every_detector_scores_every_source_with_its_defaults(name, kind):
     features = features_of(kind)
-    detector = small_detector(name).fit(features.rows(slice(0, N_TRAIN)))
+    # A VAE of few epochs has no code yet, and says so.
+    detector = small_detector(name, **({"epochs": 20} if name in ("vae", "beta_vae") else {}))
+    detector.fit(features.rows(slice(0, N_TRAIN)))
     scores = detector.score(features).values
     assert scores.shape == features.values.shape[:2]
     known = np.isfinite(features.values[N_TRAIN:]).all(axis=2)
