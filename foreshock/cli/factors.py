@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from foreshock.data.errors import ConfigError
-from foreshock.data.show.shown import shown
 from foreshock.terminal import check_out, print_table, printable
 
 MOST_FACTORS = 3
@@ -82,8 +81,8 @@ def _sizes(hidden: str | None, model: str) -> list[int] | None:
     if hidden is None:
         return None
     if model == "pca":
-        raise ConfigError(f"pca has no hidden layers, got --hidden {shown(hidden)}; name a network by --model, or leave it out")
+        raise ConfigError(f"pca has no hidden layers, got --hidden {hidden[:40]!r}; name a network by --model, or leave it out")
     try:
         return [int(size) for size in hidden.split(",")]
     except ValueError as error:
-        raise ConfigError(f"--hidden must be sizes of layers with commas, got {shown(hidden)}; such as 64,32") from error
+        raise ConfigError(f"--hidden must be sizes of layers with commas, got {hidden[:40]!r}; such as 64,32") from error

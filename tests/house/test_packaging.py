@@ -169,7 +169,7 @@ def test_the_package_of_detectors_can_be_called_in_any_order_of_imports():
 
 
 def test_importing_the_face_loads_no_heavy_package():
-    heavy = ("vectorbt", "torch", "sklearn", "plotly", "ccxt", "numba", "pandas", "scipy")
+    heavy = ("vectorbt", "torch", "sklearn", "plotly", "ccxt", "numba", "pandas", "scipy", "numpy")
     code = f"import sys, foreshock, foreshock.cli.root; print([name for name in {heavy} if name in sys.modules])"
     assert run(code, ROOT) == ["[]"]
 
