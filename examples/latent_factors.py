@@ -11,16 +11,7 @@ import sys
 import pandas as pd
 
 import foreshock as fs
-
-MODELS = (
-    "pca",
-    "autoencoder",
-    "sparse_autoencoder",
-    "denoising_autoencoder",
-    "vae",
-    "beta_vae",
-    "conditional_autoencoder",
-)
+from foreshock.strategies.factor_portfolio import MODELS
 
 
 def main(path: str) -> None:
