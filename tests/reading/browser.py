@@ -29,10 +29,17 @@ FLAGS = (
 DRAWN = """() => ["charts", ...[...document.querySelectorAll(".price")].map(chart => chart.id)]
   .every(name => performance.getEntriesByName("drawn " + name).length)"""
 # Violations as "impact rule: first element". The run takes as long as the page has elements: what is inside a picture is not read
-# to anybody and is taken away for its time, and so are the rows of a table that are like its first three.
+# to anybody and is taken away for its time, and so are the rows of a table that are like its first three: those without a colour
+# that no row before them has.
 AXE = """async (rules) => {
   const drawn = [...document.querySelectorAll(".chart > *, .plot > *, .matrix > *")];
-  const rows = [...document.querySelectorAll("tbody tr:nth-child(n + 4)")].filter(row => !row.querySelector(".heat, .badge"));
+  const colours = new Set();
+  const isNew = part => {
+    const { color, backgroundColor } = getComputedStyle(part);
+    return colours.size < colours.add(`${color} ${backgroundColor}`).size;
+  };
+  const rows = [...document.querySelectorAll("tbody tr:nth-child(n + 4)")]
+    .filter(row => [...row.querySelectorAll(".heat, .badge")].filter(isNew).length === 0);
   const away = [...drawn, ...rows].map(part => [part, part.parentNode, part.nextSibling]);
   away.forEach(([part]) => part.remove());
   const { violations } = await axe.run(document, { resultTypes: ["violations"], ...(rules.length ? { runOnly: rules } : {}) });
