@@ -12,6 +12,10 @@ import pandas as pd
 from foreshock.data.show.facts import Shown, counted, span_facts, symbols_fact
 from foreshock.data.show.shown import few
 
+# The number of regimes, its limits, and the features that name regimes by default; features that lack one have another that
+# stands nearest to it.
+N, FEWEST, MOST = 4, 2, 8
+VOLATILITY, TREND = "volatility_20", "return_24"
 REGIMES = ("calm", "high volatility", "bullish momentum", "bearish")
 # What a bar of a named regime does, with the names of the two features by which regimes are named.
 RULES = (

@@ -12,7 +12,7 @@ from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.data.system.parents import end_with_parent
-from foreshock.detectors.clusters.labels import HOLDS, REGIMES, RULES, UNKNOWN, Regimes
+from foreshock.detectors.clusters.labels import FEWEST, HOLDS, MOST, REGIMES, RULES, TREND, UNKNOWN, VOLATILITY, N, Regimes
 from foreshock.detectors.kept import fit_kept
 from foreshock.detectors.pooled import PooledDetector
 from foreshock.detectors.reconstruction.pca import principal_components
@@ -21,11 +21,8 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.features.roles import default_column
 from foreshock.engine.out_of_sample.splits import WalkForward
 
-# Features that name regimes by default; features that lack one have another that stands nearest to it.
-VOLATILITY, TREND = "volatility_20", "return_24"
 # Quantiles of the training bars: calm lies below the first, high volatility above the second.
 LIMITS = (0.75, 0.5)
-FEWEST, MOST = 2, 8
 
 
 class KMeansRegime(PooledDetector):
@@ -68,7 +65,7 @@ class KMeansRegime(PooledDetector):
     name = "kmeans_regime"
 
     def __init__(
-        self, n_regimes: int = 4, volatility: str = VOLATILITY, trend: str = TREND, pool: bool = True, seed: int = 0
+        self, n_regimes: int = N, volatility: str = VOLATILITY, trend: str = TREND, pool: bool = True, seed: int = 0
     ) -> None:
         self.n_regimes = n_regimes
         self.volatility = volatility

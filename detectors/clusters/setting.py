@@ -11,14 +11,11 @@ from foreshock.data.checks import check_switch, check_text, did_you_mean
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import Detector
-from foreshock.detectors.clusters.labels import Regimes
-from foreshock.detectors.clusters.regimes import FEWEST, MOST, TREND, VOLATILITY, KMeansRegime, check_regimes, named_at_the_time
+from foreshock.detectors.clusters.labels import TREND, VOLATILITY, N, Regimes
+from foreshock.detectors.clusters.regimes import KMeansRegime, check_regimes, named_at_the_time
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.out_of_sample.splits import WalkForward
-
-__all__ = ["FEWEST", "MOST", "TREND", "VOLATILITY"]
-N = 4
 
 
 @dataclass(frozen=True)

@@ -96,12 +96,14 @@ def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambd
     DataError
         If there are too few bars for scenarios of 24 bars.
     """
-    from foreshock.comparison.comparison import comparison, load_results, save_comparison
     from foreshock.data.files import read_bars
+
+    # What cannot be read is told before what computes is loaded, which takes seconds.
+    bars = read_bars(data)
+    from foreshock.comparison.comparison import comparison, load_results, save_comparison
     from foreshock.study.config import load_study
     from foreshock.study.study import Study
 
-    bars = read_bars(data)
     if bars.n_bars < MIN_BARS:
         raise DataError(f"a gallery needs at least {MIN_BARS:,} bars, got {bars.n_bars:,}; pass a longer history")
     out.mkdir(parents=True, exist_ok=True)

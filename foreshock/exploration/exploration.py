@@ -19,9 +19,8 @@ from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
 from foreshock.data.system.disk import written_together
 from foreshock.data.system.threads import with_one_blas_thread
-from foreshock.detectors.clusters.labels import REGIME_FILES, Regimes, write_regimes
+from foreshock.detectors.clusters.labels import REGIME_FILES, N, Regimes, write_regimes
 from foreshock.detectors.clusters.regimes import check_regimes
-from foreshock.detectors.clusters.setting import N
 from foreshock.exploration import sections
 from foreshock.plain import bars_section, plain, versions
 

@@ -11,8 +11,8 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.errors import DataError
 from foreshock.data.interval import bars_per_year
-from foreshock.detectors.clusters.labels import Regimes
-from foreshock.detectors.clusters.setting import N, RegimeSetting
+from foreshock.detectors.clusters.labels import N, Regimes
+from foreshock.detectors.clusters.setting import RegimeSetting
 from foreshock.detectors.reconstruction.pca import principal_components
 from foreshock.detectors.scaling import CLIP, RobustScaler
 from foreshock.engine.features.features import Features

@@ -22,7 +22,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
-from foreshock.detectors.clusters.setting import FEWEST, MOST, TREND, VOLATILITY, N
+from foreshock.detectors.clusters.labels import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.universe import Universe

@@ -246,7 +246,7 @@ class Tags(HTMLParser):
         self.count: Counter[str] = Counter()
         self.feed(text)
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002
         self.count[tag] += 1
 
 

@@ -11,8 +11,7 @@ from typing import Any
 from foreshock.data.checks import check_text
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
-from foreshock.detectors.clusters.labels import REGIMES
-from foreshock.detectors.clusters.regimes import MOST
+from foreshock.detectors.clusters.labels import MOST, REGIMES
 from foreshock.strategies.anomaly_avoidance import AnomalyAvoidance
 from foreshock.strategies.base import Strategy
 from foreshock.strategies.baselines import BuyAndHold, EqualWeight, RandomAvoidance
