@@ -162,10 +162,10 @@ def test_every_public_name_can_be_loaded():
 
 
 def test_the_package_of_detectors_can_be_called_in_any_order_of_imports():
-    first = "import foreshock.detectors.base, foreshock as fs; print(fs.detectors()[0], fs.detectors.base.__name__)"
-    later = "import foreshock as fs; print(fs.detectors()[0], end=' '); import foreshock.detectors.base as b; print(b.__name__)"
+    first = "import foreshock.detectors.registry, foreshock as fs; print(fs.detectors()[0], fs.detectors.registry.__name__)"
+    later = "import foreshock as fs; print(fs.detectors()[0], end=' '); import foreshock.detectors.registry as r; print(r.__name__)"
     for code in (first, later):
-        assert run(code, ROOT) == ["zscore foreshock.detectors.base"]
+        assert run(code, ROOT) == ["zscore foreshock.detectors.registry"]
 
 
 def test_importing_the_face_loads_no_heavy_package():

@@ -275,6 +275,7 @@ def test_scores_of_a_table_are_judged_as_those_of_the_detector_that_made_them():
         assert (theirs.label, theirs.p_value) == (ours.label, pytest.approx(ours.p_value))
 
 
+@pytest.mark.slow
 def test_workers_of_other_processes_get_them(monkeypatch):
     monkeypatch.setattr("foreshock.study.side_by_side.WORTH_PROCESSES", 1)
     detectors = {"mine": lambda frame: frame["range"], "forest": IsolationForest(n_estimators=20)}
