@@ -23,7 +23,7 @@ import pyarrow.csv
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
-from foreshock.data.exchange.archive_file import TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
+from foreshock.data.exchange.archive_file import FOLDERS, TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
 from foreshock.data.exchange.patience import Stopped
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -115,6 +115,8 @@ class Archive(Shown):
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.exchange not in EXCHANGES:
             raise ConfigError(f"the archive is Binance's, got {key.exchange}; fetch from the exchange instead")
+        if key.market not in FOLDERS:
+            raise ConfigError(f"the archive is read for spot and linear markets, got {key.market}; fetch from the exchange instead")
         if key.kind == "ohlcv" and key.timeframe not in TIMEFRAMES:
             raise ConfigError(f"the archive has the timeframes {', '.join(TIMEFRAMES)}, got {key.timeframe}; leave it out")
         if key.kind not in TAKEN or (key.timeframe == "1s" and key.market != "spot"):

@@ -17,6 +17,7 @@ from foreshock.data.errors import ConfigError, ExchangeError, ForeshockError
 from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
 from foreshock.data.show.shown import shown
+from foreshock.data.store.series import market_of
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
@@ -145,16 +146,16 @@ class Connection:
         Raises
         ------
         ConfigError
-            If the exchange has no such market, or it is an option or settled in its base currency.
+            If the exchange has no such market, or it is an option.
         """
-        exchange = self._loaded("linear" if ":" in symbol else "spot")
+        exchange = self._loaded(market_of(symbol))
         found = exchange.markets.get(symbol)
         if found is None:
             near = difflib.get_close_matches(symbol.upper(), exchange.symbols, 3)
             hint = f"did you mean {' or '.join(near)}?" if near else "write it as ccxt does, BTC/USDT or BTC/USDT:USDT"
             raise ConfigError(f"{self.exchange} has no market {shown(symbol)}; {hint}")
-        if found.get("inverse") or found.get("option"):
-            raise ConfigError(f"{symbol} is neither a spot market nor settled in its quote currency; only these are fetched")
+        if found.get("option"):
+            raise ConfigError(f"{symbol} is an option; only spot markets, swaps and futures are fetched")
         return found
 
     def _loaded(self, kind: str) -> Any:

@@ -15,6 +15,7 @@ from foreshock.data.errors import ConfigError, ExchangeError
 from foreshock.data.exchange.connection import Connection
 from foreshock.data.exchange.pages import Answer, Span, bar_spans, rate_spans, trade_spans
 from foreshock.data.exchange.patience import Patience
+from foreshock.data.exchange.units import Unit, bars_in_base, book_in_base, unit_of
 from foreshock.data.interval import UNITS_US, parse_duration
 from foreshock.data.possible import impossible_bars
 from foreshock.data.show.shown import few, shown
@@ -86,6 +87,7 @@ class Exchange:
                 f"start at {_iso(self.connection.now() - (profile.history - 1) * step)} or later, or take a longer timeframe"
             )
         n_page = profile.bars or self._page_size(market)
+        unit = self._unit(market, "ohlcv")
 
         def ask(at: int, until: int) -> Answer:
             # An end is requested only from exchanges that respect it; some of the others refuse the parameter.
@@ -104,7 +106,7 @@ class Exchange:
             return self.connection.call(fetch, f"{symbol} {timeframe} from {_iso(at)}")
 
         for span in bar_spans(ask, first, end, step, n_page, profile.exact):
-            yield Page(_bar_table(span.rows), span.start, span.stop)
+            yield Page(_bar_table(bars_in_base(unit, span.rows)), span.start, span.stop)
 
     def trades(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Trades of ``[start, stop)`` in pages: time (ms), id, price, amount, side of the taker.
@@ -112,7 +114,7 @@ class Exchange:
         Only Binance serves past trades. Other exchanges give their latest trades, which must reach back to ``start``.
         """
         self._has("fetchTrades", "trades")
-        self.connection.market(symbol)
+        unit = self._unit(self.connection.market(symbol), "trades")
         n_page = self.connection.profile.trades
 
         def ask(from_id: int | None, limit: int) -> Answer:
@@ -133,13 +135,13 @@ class Exchange:
             return self.connection.call(fetch, f"trades of {symbol}")
 
         if not self.connection.profile.ids:
-            yield self._latest_trades(symbol, start, stop)
+            yield self._latest_trades(symbol, unit, start, stop)
             return
         for span in trade_spans(ask, lambda: ask(None, 1), start, stop, n_page):
             rows = span.rows
-            yield Page(_trade_table(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4]), span.start, span.stop)
+            yield Page(_trade_table(unit, rows[:, 0], rows[:, 1], *rows[:, 2:].T), span.start, span.stop)
 
-    def _latest_trades(self, symbol: str, start: int, stop: int) -> Page:
+    def _latest_trades(self, symbol: str, unit: Unit, start: int, stop: int) -> Page:
         def fetch(exchange: Any) -> tuple[list[list[float]], list[int], int]:
             raw = exchange.fetch_trades(symbol, None, self.connection.profile.trades)
             unique = {trade["id"]: trade for trade in raw}
@@ -160,7 +162,7 @@ class Exchange:
         inside = [at for at, row in enumerate(rows) if start <= row[1] < end]
         columns = np.array(rows)[inside]
         numbers = np.array(ids, dtype=np.int64)[inside]
-        return Page(_trade_table(columns[:, 1], numbers, columns[:, 2], columns[:, 3], columns[:, 4]), start, end)
+        return Page(_trade_table(unit, columns[:, 1], numbers, *columns[:, 2:].T), start, end)
 
     def funding(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Funding rates of ``[start, stop)`` in pages: time (ms), rate (the fraction of the position's value that longs pay)."""
@@ -187,9 +189,9 @@ class Exchange:
             yield Page(_funding_table(span), span.start, span.stop)
 
     def order_book(self, symbol: str, levels: int = 20) -> dict[str, Any]:
-        """The current order book as ccxt returns it; see ``fs.book_from_ccxt``."""
+        """The current order book as ccxt returns it, amounts in base currency; see ``fs.book_from_ccxt``."""
         self._has("fetchOrderBook", "order books")
-        self.connection.market(symbol)
+        unit = self._unit(self.connection.market(symbol), "book")
 
         def fetch(exchange: Any) -> dict[str, Any]:
             book = exchange.fetch_order_book(symbol, levels)
@@ -197,7 +199,7 @@ class Exchange:
                 raise ccxt.BadResponse("a side of the order book is empty")
             if book["bids"][0][0] >= book["asks"][0][0]:
                 raise ccxt.BadResponse("the order book is crossed")
-            return {**book, "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.moment()}
+            return {**book_in_base(unit, book), "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.moment()}
 
         return self.connection.call(fetch, f"the order book of {symbol}")
 
@@ -205,9 +207,13 @@ class Exchange:
         if not self.connection.offline.has.get(ability):
             raise ConfigError(f"{self.name} does not give {what}; use another exchange, such as binance or bybit")
 
+    def _unit(self, market: dict[str, Any], kind: str) -> Unit:
+        return unit_of(self.name, market, kind, self.connection.profile)
+
     def _page_size(self, market: dict[str, Any]) -> int:
         features = self.connection.offline.features or {}
-        of_kind = features.get("spot") if market.get("spot") else (features.get("swap") or {}).get("linear")
+        settled = "inverse" if market.get("inverse") else "linear"
+        of_kind = features.get("spot") if market.get("spot") else (features.get("swap") or {}).get(settled)
         return ((of_kind or {}).get("fetchOHLCV") or {}).get("limit") or BARS_PER_PAGE
 
     def _rows(self, raw: Sequence[Sequence[float | None]], n_columns: int, exchange: Any) -> np.ndarray:
@@ -260,13 +266,15 @@ def _bar_table(rows: np.ndarray) -> pa.Table:
     return pa.table(dict(zip(OHLCV, columns, strict=True)))
 
 
-def _trade_table(when: np.ndarray, ids: np.ndarray, price: np.ndarray, amount: np.ndarray, is_buy: np.ndarray) -> pa.Table:
+def _trade_table(
+    unit: Unit, when: np.ndarray, ids: np.ndarray, price: np.ndarray, amount: np.ndarray, is_buy: np.ndarray
+) -> pa.Table:
     return pa.table(
         {
             "time": when.astype(np.int64),
             "id": ids.astype(np.int64),
             "price": np.ascontiguousarray(price),
-            "amount": np.ascontiguousarray(amount),
+            "amount": np.ascontiguousarray(unit.base(amount, price)),
             "side": pa.array(np.where(is_buy == BUY, "buy", "sell")),
         }
     )

@@ -25,6 +25,8 @@ ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.float64(): "BYTE_STREAM_SPLIT
 # Errors that Arrow and JSON raise for damaged bytes.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
 MANIFEST, SEAL = b"foreshock.manifest", b"foreshock.sha256"
+# Before partitions said their unit, amounts were stored as ccxt gave them: in base currency on spot markets and on these exchanges.
+ALWAYS_BASE = ("binance", "binanceusdm", "bybit")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Manifest:
     covered: list[Range]
     n_rows: int
     sha256: str
+    unit: str
 
 
 def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
@@ -67,6 +70,7 @@ def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
         "covered": partition.covered,
         "rows": len(rows),
         "sha256": _digest(rows),
+        "unit": key.unit,
     }
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
     sink = pa.BufferOutputStream()
@@ -155,7 +159,15 @@ def _manifest(key: SeriesKey, path: Path, footer: pq.FileMetaData) -> Manifest:
         raise ValueError(f"it has version {manifest['version']} of the format, this program reads {VERSION}")
     if (manifest["series"], manifest["partition"]) != (key.folder, path.name.removesuffix(".parquet")):
         raise ValueError(f"it is {manifest['partition']} of {manifest['series']}")
-    return Manifest([(start, stop) for start, stop in manifest["covered"]], manifest["rows"], manifest["sha256"])
+    unit = manifest.get("unit")
+    if unit is None and (key.market == "spot" or key.exchange in ALWAYS_BASE):
+        unit = key.unit
+    if unit != key.unit:
+        raise ValueError(
+            "it does not say that its amounts are in base currency: earlier versions stored those of derivatives as the exchange "
+            "counts them, mostly in contracts"
+        )
+    return Manifest([(start, stop) for start, stop in manifest["covered"]], manifest["rows"], manifest["sha256"], key.unit)
 
 
 def _digest(rows: pa.Table) -> str:

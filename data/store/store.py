@@ -210,7 +210,7 @@ class Store(Shown):
                     problems.append(_problem(path, error))
             covered = union(pair for manifest in manifests for pair in manifest.covered)
             n_rows = sum(manifest.n_rows for manifest in manifests)
-            found.append(SeriesSummary(key, n_rows, n_bytes, len(manifests), covered, tuple(problems)))
+            found.append(SeriesSummary(key, n_rows, n_bytes, len(manifests), covered, tuple(problems), key.unit))
         return found
 
     def verify(self) -> StoreReport:

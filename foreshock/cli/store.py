@@ -38,6 +38,8 @@ def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
     from foreshock.data.store.series import minute, without
 
     marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
+    # Exchanges count derivatives in contracts, so that it is worth a word that the store does not.
+    marks += f" in {series.unit}" if series.unit and series.key.market != "spot" else ""
     if series.covered:
         start, stop = series.covered[0][0], series.covered[-1][1]
         marks += f"  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"

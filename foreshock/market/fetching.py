@@ -15,7 +15,7 @@ from foreshock.data.exchange.archive import Archive
 from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
 from foreshock.data.interval import Instant, parse_instant
 from foreshock.data.show.shown import few, shown
-from foreshock.data.store.series import SeriesKey
+from foreshock.data.store.series import SeriesKey, market_of
 from foreshock.data.store.store import Store
 from foreshock.data.system.disk import check_writable
 from foreshock.data.tables import EARLIEST_EPOCH, LATEST_EPOCH
@@ -158,8 +158,7 @@ def store_at(store: Store | str | Path | None) -> Store:
 
 
 def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> SeriesKey:
-    market = "linear" if isinstance(symbol, str) and ":" in symbol else "spot"
-    return SeriesKey(exchange, market, symbol, kind, timeframe)
+    return SeriesKey(exchange, market_of(symbol) if isinstance(symbol, str) else "spot", symbol, kind, timeframe)
 
 
 def host(base_url: str | None) -> str | None:
