@@ -83,7 +83,8 @@ def _fetch_series(
     with store.writer(key) as writer:
         for start, stop in ranges:
             for page in pages(exchange, key, start, stop):
-                writer.write(page.table, page.start, page.stop)
+                if page.start < page.stop:
+                    writer.write(page.table, page.start, page.stop)
                 on_page(key, len(page.table), page.stop - page.start, False)
 
 

@@ -29,6 +29,8 @@ class Profile:
         Whether markets can be loaded by type, without those that are not needed.
     host : str
         A public host of market data in addition to the usual one; empty if there is none.
+    close : int, optional
+        Position of the time of the close in a raw bar.
     volume : str
         What ccxt's bars of derivatives count: ``BASE`` or ``CONTRACTS``; empty if it is not known.
     inverse_size : float, optional
@@ -43,16 +45,19 @@ class Profile:
     funding: int = 100
     markets: bool = False
     host: str = ""
+    close: int | None = None
     volume: str = ""
     inverse_size: float | None = None
 
 
 BINANCE_HOST = "https://data-api.binance.vision"
 PROFILES = {
-    "binance": Profile(exact=True, bars=1000, ids=True, trades=1000, funding=1000, markets=True, host=BINANCE_HOST, volume=BASE),
-    "binanceusdm": Profile(exact=True, bars=1000, ids=True, trades=1000, funding=1000, markets=True, volume=BASE),
+    "binance": Profile(
+        exact=True, bars=1000, ids=True, trades=1000, funding=1000, markets=True, host=BINANCE_HOST, close=6, volume=BASE
+    ),
+    "binanceusdm": Profile(exact=True, bars=1000, ids=True, trades=1000, funding=1000, markets=True, close=6, volume=BASE),
     # It refuses a range of more than 200 days, so that no end is requested.
-    "binancecoinm": Profile(bars=1000, ids=True, trades=1000, funding=1000, volume=BASE),
+    "binancecoinm": Profile(bars=1000, ids=True, trades=1000, funding=1000, close=6, volume=BASE),
     # ccxt takes the smallest order of an inverse market for its contract, which is one dollar.
     "bybit": Profile(exact=True, bars=1000, trades=1000, funding=200, markets=True, volume=BASE, inverse_size=1.0),
     "upbit": Profile(bars=200, trades=500),
