@@ -265,8 +265,8 @@ class Connection:
             # An answer that came and is wrong is no fault of the network.
             advice = f"check {host}" if status == 200 and isinstance(error, ccxt.BadResponse) else f"check the network and {host}"
             raise ExchangeError(
-                f"{self.exchange} gave no valid answer for {what} in {n_failed} attempts, at last {reason}{said}; {advice}, and fetch "
-                "again later: what has arrived is kept"
+                f"{self.exchange} gave no valid answer for {what} in {n_failed} attempts, at last {reason}{said}; {advice}, and "
+                "fetch again later: what has arrived is kept"
             ) from error
 
 

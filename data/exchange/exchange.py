@@ -118,7 +118,9 @@ class Exchange:
             return self.connection.call(fetch, f"{symbol} {timeframe} from {_iso(at)}")
 
         for span in bar_spans(ask, first, end, step, n_page, profile.exact):
-            yield Page(_bar_table(bars_in_base(unit, span.rows)), span.start, span.stop, span.faults, span.final)
+            # A bar is final some time after its close.
+            final = None if span.final is None or span.final >= span.stop else span.final // step * step
+            yield Page(_bar_table(bars_in_base(unit, span.rows)), span.start, span.stop, span.faults, final)
 
     def trades(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Trades of ``[start, stop)`` in pages: time (ms), id, price, amount, side of the taker.

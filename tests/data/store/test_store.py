@@ -615,7 +615,7 @@ def test_a_partition_that_the_file_system_refuses_is_bad_and_is_not_set_aside(fi
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return verify_partition(key, path)
 
-    monkeypatch.setattr("foreshock.data.store.store.verify_partition", refused)
+    monkeypatch.setattr("foreshock.data.store.examination.verify_partition", refused)
     code, out, _ = command("verify", "--store", str(filled.folder))
     assert (code, out[:63]) == (3, "BAD  partition 2024-05.parquet cannot be read: Permission denie")
     code, _, err = command("repair", "--store", str(filled.folder))
