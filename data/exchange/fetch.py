@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from foreshock.data.errors import ExchangeError
 from foreshock.data.exchange.agreement import Fault
 from foreshock.data.exchange.patience import Stopped
-from foreshock.data.store.journal import DROPPED, SET_ASIDE, Note
+from foreshock.data.store.journal import notes_of
 from foreshock.data.store.series import Range, SeriesKey, union
 from foreshock.data.store.store import Store
 from foreshock.data.system.threads import for_each_in_threads
@@ -102,11 +102,6 @@ def _fetch_series(
                     on_page(key, len(page.table), page.stop - page.start, False)
     finally:
         store.add_notes(key, notes_of(faults, exchange.connection.now()))
-
-
-def notes_of(faults: Iterable[Fault], seen: int) -> list[Note]:
-    """What the store keeps of rows that cannot be."""
-    return [Note(one.time, DROPPED if one.nothing else SET_ASIDE, one.reason, one.raw, seen) for one in faults]
 
 
 def pages(exchange: Exchange, key: SeriesKey, start: int, stop: int) -> Iterator[Page]:

@@ -9,7 +9,7 @@ import ccxt
 import numpy as np
 
 from foreshock.data.exchange.agreement import Fault
-from foreshock.data.possible import impossible_bars
+from foreshock.data.possible import impossible_bars, possible_bars
 
 OHLCV = ("time", "open", "high", "low", "close", "volume")
 BUY, SELL = 1.0, 0.0
@@ -20,12 +20,9 @@ MOST_RATE = 1.0
 def placed_bars(rows: np.ndarray, raw: list[Any], step: int) -> tuple[np.ndarray, dict[int, Fault]]:
     """The bars in ascending order, one for each slot, with those that cannot be, lie off the grid or contradict each other."""
     slots = rows[:, 0] // step * step
-    columns = dict(zip(OHLCV, rows.T, strict=True))
+    columns: dict[str, np.ndarray] = dict(zip(OHLCV, rows.T, strict=True))
     with np.errstate(invalid="ignore"):
-        low, high, volume = columns["low"], columns["high"], columns["volume"]
-        least, most = np.minimum(columns["open"], columns["close"]), np.maximum(columns["open"], columns["close"])
-        good = (low > 0) & (low <= least) & (high >= most) & np.isfinite(high) & (volume >= 0) & np.isfinite(volume)
-    good &= slots == rows[:, 0]
+        good = possible_bars(columns) & (slots == rows[:, 0])
     faults: dict[int, Fault] = {}
     for at in np.flatnonzero(~good).tolist():
         slot = int(slots[at])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,24 @@ class Note:
     reason: str
     raw: str
     seen: int
+
+
+class Faulty(Protocol):
+    """A row that cannot be, or that stands for nothing."""
+
+    @property
+    def time(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def raw(self) -> str: ...
+    @property
+    def nothing(self) -> bool: ...
+
+
+def notes_of(faults: Iterable[Faulty], seen: int) -> list[Note]:
+    """What the store keeps of rows that cannot be."""
+    return [Note(one.time, DROPPED if one.nothing else SET_ASIDE, one.reason, one.raw, seen) for one in faults]
 
 
 def read_notes(folder: Path) -> list[Note]:
