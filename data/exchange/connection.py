@@ -18,12 +18,13 @@ from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
 from foreshock.data.show.shown import shown
 from foreshock.data.store.series import market_of
+from foreshock.data.tables import EARLIEST_EPOCH
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
 # The exchange's clock has whole seconds, and the answer takes time to arrive.
 CLOCKS_APART_MS = 2_000
-# A Date header that is further from our own clock is no clock; without one, what is younger may still change.
+# Without the exchange's clock, ours may be so fast: what is younger may still change.
 NO_CLOCK_MS = 86_400_000
 # Errors that a parser may raise for an answer that is JSON but not of the expected form.
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
@@ -137,13 +138,13 @@ class Connection:
         return own - NO_CLOCK_MS if theirs is None else min(own, theirs) - settled
 
     def _clocks(self) -> tuple[int, int | None]:
-        """Our own time and the exchange's, epoch ms; None if the last answer does not say it, or it is days from ours."""
+        """Our own time and the exchange's, epoch ms; None if the last answer does not say it, or a year before any exchange."""
         own = int(self.clock() * 1000)
         try:
             theirs = int(parsedate_to_datetime(self._instance().answer_headers["Date"]).timestamp() * 1000)
         except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
             return own, None
-        return own, theirs if abs(theirs - own) < NO_CLOCK_MS else None
+        return own, theirs if theirs > EARLIEST_EPOCH * 1000 else None
 
     def moment(self) -> int:
         """When an answer came, in epoch ms: our own time, unless the exchange's, in whole seconds, is well behind it."""

@@ -17,7 +17,14 @@ from foreshock.data.exchange.connection import Connection
 from foreshock.data.exchange.pages import SETTLED_MS, Span, bar_spans, rate_spans, trade_spans
 from foreshock.data.exchange.patience import Patience
 from foreshock.data.exchange.placed import BUY, OHLCV, placed_bars, placed_rates, placed_trades
-from foreshock.data.exchange.plausible import check_market, check_raw_bars, check_raw_trades, check_timeframe, check_times
+from foreshock.data.exchange.plausible import (
+    check_book,
+    check_market,
+    check_raw_bars,
+    check_raw_trades,
+    check_timeframe,
+    check_times,
+)
 from foreshock.data.exchange.units import Unit, bars_in_base, book_in_base, unit_of
 from foreshock.data.interval import UNITS_US, parse_duration
 from foreshock.data.show.shown import few, shown
@@ -213,14 +220,13 @@ class Exchange:
     def order_book(self, symbol: str, levels: int = 20) -> dict[str, Any]:
         """The current order book as ccxt returns it, amounts in base currency; see ``fs.book_from_ccxt``."""
         self._has("fetchOrderBook", "order books")
-        unit = self._unit(self.connection.market(symbol), "book")
+        market = self.connection.market(symbol)
+        unit = self._unit(market, "book")
 
         def fetch(exchange: Any) -> dict[str, Any]:
             book = exchange.fetch_order_book(symbol, levels)
-            if not book["bids"] or not book["asks"]:
-                raise ccxt.BadResponse("a side of the order book is empty")
-            if book["bids"][0][0] >= book["asks"][0][0]:
-                raise ccxt.BadResponse("the order book is crossed")
+            check_book(book, self.connection.latest())
+            check_market(exchange.answer, market.get("id"), exchange.markets_by_id)
             return {**book_in_base(unit, book), "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.moment()}
 
         return self.connection.call(fetch, f"the order book of {symbol}")

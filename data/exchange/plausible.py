@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import Any
 
 import ccxt
@@ -17,6 +17,8 @@ DEEPEST = 3
 N_COLUMNS = 6
 # A price this many times the one before, or this part of it, is asked for again.
 JUMP = 3.0
+# Without the exchange's Date, our own clock may be as slow as this.
+AHEAD_MS = 60_000
 # From so many bars on, a common step of several bars is one of another timeframe and no accident.
 ENOUGH_BARS = 10
 
@@ -81,6 +83,21 @@ def check_timeframe(times: np.ndarray, step: int) -> None:
     common = int(np.gcd.reduce(steps)) if len(steps) >= ENOUGH_BARS else step
     if (len(steps) > 1 and usual < step) or common > step:
         raise ccxt.BadResponse(f"its bars are {min(usual, common) if common <= step else common} ms apart, asked for was {step} ms")
+
+
+def check_book(book: Mapping[str, Any], latest: int) -> None:
+    """Refuse an order book with an empty side, a level that holds no positive price and amount, crossed, or of the future."""
+    for side in ("bids", "asks"):
+        if not book[side]:
+            raise ccxt.BadResponse("a side of the order book is empty")
+        levels = np.array([level[:2] for level in book[side]], dtype=np.float64)
+        if not (np.isfinite(levels).all() and (levels[:, 0] > 0).all() and (levels[:, 1] >= 0).all()):
+            raise ccxt.BadResponse("a level of the order book has no price or amount that can be")
+    if book["bids"][0][0] >= book["asks"][0][0]:
+        raise ccxt.BadResponse("the order book is crossed")
+    stamp = book.get("timestamp")
+    if stamp is not None and stamp > latest + AHEAD_MS:
+        raise ccxt.BadResponse(f"the order book has a time still to come, {stamp:.15g} ms")
 
 
 def jumps(rows: np.ndarray, last: float | None) -> bool:

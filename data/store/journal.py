@@ -73,7 +73,7 @@ def read_notes(folder: Path) -> list[Note]:
     path = folder / JOURNAL
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     try:
         # A crash may have left half of the last line.
