@@ -42,3 +42,16 @@ def impossible_amounts(columns: Mapping[str, np.ndarray], names: tuple[str, ...]
             row = int(np.argmax(wrong))
             return row, f"its {name} is {columns[name][row]}, and must be finite and not negative"
     return None
+
+
+def possible_bars(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """True for each row that can be a bar; see ``impossible_bars``."""
+    low, high, volume = columns["low"], columns["high"], columns["volume"]
+    least, most = np.minimum(columns["open"], columns["close"]), np.maximum(columns["open"], columns["close"])
+    # Comparisons with NaN are false, so that an unknown price fails one of them.
+    return (low > 0) & (low <= least) & (high >= most) & np.isfinite(high) & possible_amounts(volume)
+
+
+def possible_amounts(values: np.ndarray) -> np.ndarray:
+    """True for each value that is finite and not negative."""
+    return (values >= 0) & np.isfinite(values)

@@ -31,6 +31,7 @@ def book_from_ccxt(
     order_book : dict
         The lists ``bids`` and ``asks`` of ``[price, amount, ...]`` in any order, and ``timestamp`` (ms) and ``symbol`` if they are
         not passed here. Levels beyond the fifteenth are dropped, absent levels are NaN, and levels of the same price are summed.
+        Amounts are taken for base currency: multiply those of derivatives, which ccxt counts in contracts, by ``contractSize``.
     interval : str
         Usual time between snapshots, such as ``"1m"``.
     symbol : str, optional

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from time import time
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -23,10 +24,12 @@ import pyarrow.csv
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
-from foreshock.data.exchange.archive_file import TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
+from foreshock.data.exchange.agreement import Fault
+from foreshock.data.exchange.archive_file import FOLDERS, TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
 from foreshock.data.exchange.patience import Stopped
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
+from foreshock.data.store.journal import Note, notes_of
 from foreshock.data.store.series import Range, SeriesKey
 from foreshock.data.store.store import Store
 
@@ -115,6 +118,8 @@ class Archive(Shown):
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.exchange not in EXCHANGES:
             raise ConfigError(f"the archive is Binance's, got {key.exchange}; fetch from the exchange instead")
+        if key.market not in FOLDERS:
+            raise ConfigError(f"the archive is read for spot and linear markets, got {key.market}; fetch from the exchange instead")
         if key.kind == "ohlcv" and key.timeframe not in TIMEFRAMES:
             raise ConfigError(f"the archive has the timeframes {', '.join(TIMEFRAMES)}, got {key.timeframe}; leave it out")
         if key.kind not in TAKEN or (key.timeframe == "1s" and key.market != "spot"):
@@ -133,9 +138,9 @@ class Archive(Shown):
     def pages(self, key: SeriesKey, start: int, stop: int) -> Iterator[tuple[pa.Table, int, int]]:
         """Rows of ``[start, stop)`` and the range that they cover, in the order of time.
 
-        A file that the archive does not have is skipped, and the range is cut where a bar or a trade id is missing in a file, so
-        that no range claims data that were not seen. A month of bars is skipped entirely if neither its monthly file nor the file
-        of its last day exists.
+        A file that the archive does not have is skipped, and the range is cut where a bar or a trade id is missing in a file, or
+        cannot be, so that no range claims data that were not seen. Trades with a price or an amount of 0 are left out. A month of
+        bars is skipped entirely if neither its monthly file nor the file of its last day exists.
 
         Raises
         ------
@@ -150,8 +155,14 @@ class Archive(Shown):
         check_integer("start", start)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         self.check(key)
+        for page in self._pages(key, start, stop):
+            yield page[:3]
+
+    def _pages(self, key: SeriesKey, start: int, stop: int) -> Iterator[tuple[pa.Table, int, int, list[Fault]]]:
+        """``pages``, with the rows of the range that cannot be, or are nothing, beside the first page of their file."""
         begun: pa.Table | None = None
-        for table in self._tables(key, start, stop):
+        for table, faults in self._tables(key, start, stop):
+            told = [fault for fault in faults if start <= fault.time < stop]
             if key.kind == "ohlcv":
                 runs = _bar_runs(key, table)
             else:
@@ -160,7 +171,10 @@ class Archive(Shown):
                 inside = max(first, start), min(last, stop)
                 if inside[0] < inside[1]:
                     edges = np.searchsorted(rows["time"].to_numpy(), inside)
-                    yield rows.slice(edges[0], edges[1] - edges[0]), *inside
+                    yield _real(key, rows.slice(edges[0], edges[1] - edges[0])), *inside, told
+                    told = []
+            if told:
+                yield table.slice(0, 0), start, start, told
 
     def fill(
         self, store: Store, key: SeriesKey, start: int, stop: int, on_page: Callable[[int, int], None] = lambda _rows, _ms: None
@@ -181,14 +195,18 @@ class Archive(Shown):
         check_type("store", store, Store, "make one with fs.Store")
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         self.check(key)
+        notes: list[Note] = []
         with store.writer(key, n_rows=2_000_000) as writer:
             for first, last in store.missing(key, start, stop):
-                for table, begin, end in self.pages(key, first, last):
-                    writer.write(table, begin, end)
-                    on_page(len(table), end - begin)
+                for table, begin, end, faults in self._pages(key, first, last):
+                    notes += notes_of(faults, int(time() * 1000))
+                    if begin < end:
+                        writer.write(table, begin, end)
+                        on_page(len(table), end - begin)
+        store.add_notes(key, notes)
         return store.missing(key, start, stop)
 
-    def _tables(self, key: SeriesKey, start: int, stop: int) -> Iterator[pa.Table]:
+    def _tables(self, key: SeriesKey, start: int, stop: int) -> Iterator[tuple[pa.Table, list[Fault]]]:
         for first, last, whole in _spans("M", start, stop):
             # A month of trades is several GB, so trades are read by the day.
             if whole and key.kind == "ohlcv" and (table := self._table(key, archive_file(key, "monthly", first, last))) is not None:
@@ -205,8 +223,8 @@ class Archive(Shown):
             if newest is not None:
                 yield newest
 
-    def _table(self, key: SeriesKey, file: ArchiveFile) -> pa.Table | None:
-        """Rows of a file, None if the archive does not have it."""
+    def _table(self, key: SeriesKey, file: ArchiveFile) -> tuple[pa.Table, list[Fault]] | None:
+        """Rows of a file and those that cannot be, None if the archive does not have it."""
         content = self._get(file.path)
         if content is None:
             return None
@@ -255,6 +273,14 @@ def _bar_runs(key: SeriesKey, table: pa.Table) -> list[tuple[int, int, pa.Table]
     time = table["time"].to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(time) != key.step_ms) + 1).tolist(), len(time)]
     return [(int(time[a]), int(time[b - 1]) + key.step_ms, table.slice(a, b - a)) for a, b in pairwise(edges) if a < b]
+
+
+def _real(key: SeriesKey, rows: pa.Table) -> pa.Table:
+    """The rows without trades that stand for nothing."""
+    if key.kind != "trades":
+        return rows
+    real = (rows["price"].to_numpy() > 0) & (rows["amount"].to_numpy() > 0)
+    return rows if real.all() else rows.filter(pa.array(real))
 
 
 def _trade_runs(table: pa.Table, begun: pa.Table | None) -> tuple[list[tuple[int, int, pa.Table]], pa.Table | None]:

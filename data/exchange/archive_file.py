@@ -12,7 +12,8 @@ import pyarrow.csv
 
 from foreshock.data.bars import FIELDS
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.possible import impossible_amounts, impossible_bars
+from foreshock.data.exchange.agreement import Fault
+from foreshock.data.possible import impossible_amounts, impossible_bars, possible_amounts, possible_bars
 from foreshock.data.store.series import SIDE_TYPE, SIDES, SeriesKey, minute
 
 FOLDERS = {"spot": "data/spot", "linear": "data/futures/um"}
@@ -52,8 +53,11 @@ class ArchiveFile:
     stop: int
 
 
-def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Table:
-    """Rows of one zip with the columns of the store, sorted, times in ms; see ``Archive.pages``."""
+def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> tuple[pa.Table, list[Fault]]:
+    """Rows of one zip with the columns of the store, sorted, times in ms, and those that cannot be; see ``Archive.pages``.
+
+    Trades that stand for nothing are among both, so that their ids are not missing.
+    """
     name = file.path.rsplit("/", 1)[1]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -79,33 +83,49 @@ def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> pa.Ta
     table = table if (np.diff(identity) > 0).all() else table.take(np.unique(identity, return_index=True)[1])
     if (np.diff(table["time"].to_numpy()) < 0).any():
         raise DataError(f"{name} holds trades whose times fall while their ids rise; fetch from the exchange instead")
-    _check_rows(key, name, table)
-    return table
+    return _checked_rows(key, name, table)
 
 
-def _check_rows(key: SeriesKey, name: str, table: pa.Table) -> None:
-    """Refuse a file with bars of another timeframe, or with values that no market can have."""
+def _checked_rows(key: SeriesKey, name: str, table: pa.Table) -> tuple[pa.Table, list[Fault]]:
+    """The table without rows that no market can have, and these; a file whose rows are mostly such is refused as a whole."""
     columns = {column: table[column].to_numpy() for column in table.column_names if column != "side"}
     time = columns["time"]
     if key.kind == "ohlcv":
         # Every timeframe of the archive divides a day.
-        off = time % key.step_ms != 0
-        if off.any():
+        off, steps = time % key.step_ms != 0, np.diff(time)
+        # Binance has two days whose bars open off the hour, which are bars of an hour all the same.
+        if off.any() and len(steps) and np.median(steps) < key.step_ms:
             raise DataError(
                 f"{name} must hold bars of {key.timeframe}, got one that opens at {minute(time[off][0])}, {int(off.sum())} such; "
                 "its bars are of another timeframe, fetch from the exchange instead"
             )
-        if len(time) > 1 and np.diff(time).min() > key.step_ms:
+        if len(steps) and steps.min() > key.step_ms:
             raise DataError(
                 f"{name} must hold bars of {key.timeframe}, got none that follow each other, the first at {minute(time[0])} and "
                 f"{minute(time[1])}; its bars are of another timeframe, fetch from the exchange instead"
             )
-        found, what = impossible_bars(columns), "bar"
+        good, what = ~off & possible_bars(columns), "bar"
     else:
-        found, what = impossible_amounts(columns, ("price", "amount")), "trade"
-    if found is not None:
-        row, fault = found
-        raise DataError(f"{name} holds a {what} that cannot be, at {minute(time[row])}: {fault}; fetch from the exchange instead")
+        good, what = possible_amounts(columns["price"]) & possible_amounts(columns["amount"]), "trade"
+    faults = []
+    for row in np.flatnonzero(~good).tolist():
+        one = {column: values[row : row + 1] for column, values in columns.items()}
+        found = impossible_bars(one) if key.kind == "ohlcv" else impossible_amounts(one, ("price", "amount"))
+        reason = found[1] if found else "it does not open at a multiple of its length"
+        faults.append(Fault(int(time[row]), f"{name}: {reason}", str([values[0].item() for values in one.values()])))
+    n_impossible = sum(not fault.reason.endswith("length") for fault in faults)
+    if 2 * n_impossible > len(time):
+        first = faults[0]
+        raise DataError(
+            f"{name} holds a {what} that cannot be, at {minute(first.time)}: {first.reason.partition(': ')[2]}, and "
+            f"{len(faults) - 1} more of {len(time)}; fetch from the exchange instead"
+        )
+    if key.kind == "trades":
+        for row in np.flatnonzero(good & ((columns["price"] == 0) | (columns["amount"] == 0))).tolist():
+            price, amount, id_ = (columns[column][row] for column in ("price", "amount", "id"))
+            text = str([int(time[row]), int(id_), float(price), float(amount)])
+            faults.append(Fault(int(time[row]), f"its price is {price:.15g} and its amount {amount:.15g}", text, True))
+    return table if good.all() else table.filter(pa.array(good)), faults
 
 
 def _parse(key: SeriesKey, text: bytes) -> pa.Table:

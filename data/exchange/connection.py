@@ -17,11 +17,15 @@ from foreshock.data.errors import ConfigError, ExchangeError, ForeshockError
 from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
 from foreshock.data.show.shown import shown
+from foreshock.data.store.series import market_of
+from foreshock.data.tables import EARLIEST_EPOCH
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
 # The exchange's clock has whole seconds, and the answer takes time to arrive.
 CLOCKS_APART_MS = 2_000
+# Without the exchange's clock, ours may be so fast: what is younger may still change.
+NO_CLOCK_MS = 86_400_000
 # Errors that a parser may raise for an answer that is JSON but not of the expected form.
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
 
@@ -120,12 +124,27 @@ class Connection:
 
         If our clock is fast, a bar that is still open would otherwise count as closed.
         """
-        own = self.clock()
+        own, theirs = self._clocks()
+        return own if theirs is None else min(own, theirs)
+
+    def latest(self) -> int:
+        """The latest time in epoch ms that anything may have that has happened, by either clock."""
+        own, theirs = self._clocks()
+        return max(own, own if theirs is None else theirs) + CLOCKS_APART_MS
+
+    def final(self, settled: int) -> int:
+        """The time in epoch ms before which rows change no more: ``settled`` ago, or a day, if only our own clock says so."""
+        own, theirs = self._clocks()
+        return own - NO_CLOCK_MS if theirs is None else min(own, theirs) - settled
+
+    def _clocks(self) -> tuple[int, int | None]:
+        """Our own time and the exchange's, epoch ms; None if the last answer does not say it, or a year before any exchange."""
+        own = int(self.clock() * 1000)
         try:
-            theirs = parsedate_to_datetime(self._instance().answer_headers["Date"]).timestamp()
-        except (AttributeError, LookupError, TypeError, ValueError):
-            theirs = own
-        return int(min(own, theirs) * 1000)
+            theirs = int(parsedate_to_datetime(self._instance().answer_headers["Date"]).timestamp() * 1000)
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+            return own, None
+        return own, theirs if theirs > EARLIEST_EPOCH * 1000 else None
 
     def moment(self) -> int:
         """When an answer came, in epoch ms: our own time, unless the exchange's, in whole seconds, is well behind it."""
@@ -145,16 +164,16 @@ class Connection:
         Raises
         ------
         ConfigError
-            If the exchange has no such market, or it is an option or settled in its base currency.
+            If the exchange has no such market, or it is an option.
         """
-        exchange = self._loaded("linear" if ":" in symbol else "spot")
+        exchange = self._loaded(market_of(symbol))
         found = exchange.markets.get(symbol)
         if found is None:
             near = difflib.get_close_matches(symbol.upper(), exchange.symbols, 3)
             hint = f"did you mean {' or '.join(near)}?" if near else "write it as ccxt does, BTC/USDT or BTC/USDT:USDT"
             raise ConfigError(f"{self.exchange} has no market {shown(symbol)}; {hint}")
-        if found.get("inverse") or found.get("option"):
-            raise ConfigError(f"{symbol} is neither a spot market nor settled in its quote currency; only these are fetched")
+        if found.get("option"):
+            raise ConfigError(f"{symbol} is an option; only spot markets, swaps and futures are fetched")
         return found
 
     def _loaded(self, kind: str) -> Any:
@@ -244,9 +263,11 @@ class Connection:
             raise ExchangeError(f"{self.exchange} refuses {what}: {reason}{said}") from error
         if n_failed >= (self.patience.attempts if self._answered else self.patience.first_attempts):
             host = self.base_url or f"{self.exchange}'s host"
+            # An answer that came and is wrong is no fault of the network.
+            advice = f"check {host}" if status == 200 and isinstance(error, ccxt.BadResponse) else f"check the network and {host}"
             raise ExchangeError(
-                f"{self.exchange} gave no valid answer for {what} in {n_failed} attempts, at last {reason}{said}; check the "
-                f"network and {host}, and fetch again: what has arrived is kept"
+                f"{self.exchange} gave no valid answer for {what} in {n_failed} attempts, at last {reason}{said}; {advice}, and "
+                "fetch again later: what has arrived is kept"
             ) from error
 
 

@@ -12,25 +12,38 @@ import numpy as np
 import pyarrow as pa
 
 from foreshock.data.errors import ConfigError, ExchangeError
+from foreshock.data.exchange.agreement import Answer, Fault
 from foreshock.data.exchange.connection import Connection
-from foreshock.data.exchange.pages import Answer, Span, bar_spans, rate_spans, trade_spans
+from foreshock.data.exchange.pages import SETTLED_MS, Span, bar_spans, rate_spans, trade_spans
 from foreshock.data.exchange.patience import Patience
+from foreshock.data.exchange.placed import BUY, OHLCV, placed_bars, placed_rates, placed_trades
+from foreshock.data.exchange.plausible import (
+    check_book,
+    check_market,
+    check_raw_bars,
+    check_raw_trades,
+    check_timeframe,
+    check_times,
+)
+from foreshock.data.exchange.units import Unit, bars_in_base, book_in_base, unit_of
 from foreshock.data.interval import UNITS_US, parse_duration
-from foreshock.data.possible import impossible_bars
 from foreshock.data.show.shown import few, shown
 
-OHLCV = ("time", "open", "high", "low", "close", "volume")
 DAY_MS = UNITS_US["d"] // 1000
-BUY, SELL = 1.0, 0.0
 BARS_PER_PAGE = 500
 
 
 class Page(NamedTuple):
-    """All rows of ``[start, stop)``, epoch ms; times in the range without a row are known to be empty."""
+    """All rows of ``[start, stop)``, epoch ms; times in the range without a row are known to be empty.
+
+    Rows that cannot be are none of them but ``faults``; they may lie outside of the range. Rows from ``final`` on may still change.
+    """
 
     table: pa.Table
     start: int
     stop: int
+    faults: tuple[Fault, ...] = ()
+    final: int | None = None
 
 
 class Exchange:
@@ -86,25 +99,35 @@ class Exchange:
                 f"start at {_iso(self.connection.now() - (profile.history - 1) * step)} or later, or take a longer timeframe"
             )
         n_page = profile.bars or self._page_size(market)
+        unit = self._unit(market, "ohlcv")
 
         def ask(at: int, until: int) -> Answer:
             # An end is requested only from exchanges that respect it; some of the others refuse the parameter.
             extra = {"until": until - 1} if profile.exact else {}
-            limit = min(n_page, (until - at) // step)
+            limit = min(n_page, -(-(until - at) // step))
 
             def fetch(exchange: Any) -> Answer:
                 raw = exchange.fetch_ohlcv(symbol, timeframe, at, limit, extra)
-                rows, now = self._rows([bar[:6] for bar in raw], 6, exchange), self.connection.now()
-                rows = _checked(rows[rows[:, 0] + step <= now], step)
+                self._check(exchange, market, raw)
+                check_raw_bars(exchange.answer, step, profile.close)
+                rows, now = np.array([bar[:6] for bar in raw], dtype=np.float64).reshape(-1, 6), self.connection.now()
+                check_times(rows[:, 0], self.connection.latest(), "bars")
+                closed = rows[:, 0] + step <= now
                 inside = (rows[:, 0] >= at) & (rows[:, 0] < until)
-                if profile.exact and not inside.all():
-                    raise ccxt.BadResponse(f"{int((~inside).sum())} bars are from another time than was asked for")
-                return Answer(rows[inside], bool((rows[:, 0] < at).any()), now)
+                if profile.exact and not inside[closed].all():
+                    raise ccxt.BadResponse(f"{int((~inside[closed]).sum())} bars are from another time than was asked for")
+                earlier = bool((rows[:, 0] < at).any())
+                kept = np.flatnonzero(closed & inside)
+                rows, faults = placed_bars(rows[kept], [raw[k] for k in kept.tolist()] if len(kept) < len(raw) else raw, step)
+                check_timeframe(rows[:, 0], step)
+                return Answer(rows, earlier, now, self.connection.final(SETTLED_MS), faults)
 
             return self.connection.call(fetch, f"{symbol} {timeframe} from {_iso(at)}")
 
         for span in bar_spans(ask, first, end, step, n_page, profile.exact):
-            yield Page(_bar_table(span.rows), span.start, span.stop)
+            # A bar is final some time after its close.
+            final = None if span.final is None or span.final >= span.stop else span.final // step * step
+            yield Page(_bar_table(bars_in_base(unit, span.rows)), span.start, span.stop, span.faults, final)
 
     def trades(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Trades of ``[start, stop)`` in pages: time (ms), id, price, amount, side of the taker.
@@ -112,55 +135,64 @@ class Exchange:
         Only Binance serves past trades. Other exchanges give their latest trades, which must reach back to ``start``.
         """
         self._has("fetchTrades", "trades")
-        self.connection.market(symbol)
+        market = self.connection.market(symbol)
+        unit = self._unit(market, "trades")
         n_page = self.connection.profile.trades
 
         def ask(from_id: int | None, limit: int) -> Answer:
             extra = {} if from_id is None else {"fromId": from_id}
 
             def fetch(exchange: Any) -> Answer:
-                raw = exchange.fetch_trades(symbol, None, limit, extra)
-                rows = self._rows([_trade(trade, int(trade["id"])) for trade in raw], 5, exchange)
-                rows = np.unique(rows, axis=0)[:, [1, 0, 2, 3, 4]]
-                if np.any(np.diff(rows[:, 1]) == 0):
-                    raise ccxt.BadResponse("two different trades have one id")
+                raw = self._trades(exchange, market, limit, extra)
+                rows, faults = placed_trades(raw, [int(trade["id"]) for trade in raw])
                 if from_id is not None and np.any(rows[:, 1] < from_id):
                     raise ccxt.BadResponse("there are trades with a lower id than was asked for")
                 if from_id is None and not len(rows):
                     raise ccxt.BadResponse("there is no latest trade")
-                return Answer(rows, False, self.connection.now())
+                return Answer(rows, False, self.connection.now(), self.connection.final(SETTLED_MS), faults)
 
             return self.connection.call(fetch, f"trades of {symbol}")
 
         if not self.connection.profile.ids:
-            yield self._latest_trades(symbol, start, stop)
+            yield self._latest_trades(market, unit, start, stop)
             return
         for span in trade_spans(ask, lambda: ask(None, 1), start, stop, n_page):
-            rows = span.rows
-            yield Page(_trade_table(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4]), span.start, span.stop)
+            yield Page(_trade_table(unit, span.rows), span.start, span.stop, span.faults)
 
-    def _latest_trades(self, symbol: str, start: int, stop: int) -> Page:
-        def fetch(exchange: Any) -> tuple[list[list[float]], list[int], int]:
-            raw = exchange.fetch_trades(symbol, None, self.connection.profile.trades)
+    def _trades(self, exchange: Any, market: dict[str, Any], limit: int, extra: dict[str, Any]) -> list[dict[str, Any]]:
+        raw = exchange.fetch_trades(market["symbol"], None, limit, extra)
+        self._check(exchange, market, raw)
+        check_raw_trades(exchange.answer)
+        check_times(np.array([trade["timestamp"] for trade in raw], dtype=np.float64), self.connection.latest(), "trades")
+        return raw
+
+    def _latest_trades(self, market: dict[str, Any], unit: Unit, start: int, stop: int) -> Page:
+        symbol = market["symbol"]
+
+        def fetch(exchange: Any) -> tuple[np.ndarray, dict[int, Fault], dict[int, int], int]:
+            raw = self._trades(exchange, market, self.connection.profile.trades, {})
             unique = {trade["id"]: trade for trade in raw}
             ordered = sorted(unique.values(), key=lambda trade: trade["timestamp"])
-            rows = [_trade(trade, 0) for trade in ordered]
-            self._rows(rows, 5, exchange)
-            return rows, [_number(trade["id"]) for trade in ordered], self.connection.now()
+            rows, faults = placed_trades(ordered, range(len(ordered)))
+            return rows, faults, {at: _number(trade["id"]) for at, trade in enumerate(ordered)}, self.connection.now()
 
-        rows, ids, now = self.connection.call(fetch, f"trades of {symbol}")
+        rows, faults, ids, now = self.connection.call(fetch, f"trades of {symbol}")
+        if faults:
+            rows, faults, ids, now = self.connection.call(fetch, f"trades of {symbol}")
         # The page may lack some trades of its oldest millisecond.
-        oldest = int(rows[0][1]) + 1 if rows else now
+        oldest = int(rows[0, 0]) + 1 if len(rows) else now
         if start < oldest:
             raise ExchangeError(
                 f"{self.name} gives only its latest trades, for {symbol} those from {_iso(oldest)} on, got a start of "
                 f"{_iso(start)}; start later, or take trades from Binance"
             )
-        end = max(start, min(stop, int(rows[-1][1])))
-        inside = [at for at, row in enumerate(rows) if start <= row[1] < end]
-        columns = np.array(rows)[inside]
-        numbers = np.array(ids, dtype=np.int64)[inside]
-        return Page(_trade_table(columns[:, 1], numbers, columns[:, 2], columns[:, 3], columns[:, 4]), start, end)
+        # What comes after a trade that cannot be read is not known to be whole.
+        unread = min((fault.time for fault in faults.values() if not fault.nothing and fault.time >= start), default=stop)
+        end = max(start, min(stop, int(rows[-1, 0]), unread))
+        told = tuple(fault for fault in faults.values() if fault.time >= start)
+        rows = rows[~np.isin(rows[:, 1], list(faults)) & (rows[:, 0] >= start) & (rows[:, 0] < end)]
+        numbers = np.array([ids[int(at)] for at in rows[:, 1]], dtype=np.int64)
+        return Page(_trade_table(unit, rows, numbers), start, end, told)
 
     def funding(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Funding rates of ``[start, stop)`` in pages: time (ms), rate (the fraction of the position's value that longs pay)."""
@@ -173,31 +205,29 @@ class Exchange:
         def ask(at: int, until: int) -> Answer:
             def fetch(exchange: Any) -> Answer:
                 raw = exchange.fetch_funding_rate_history(symbol, at, n_page, {"until": until - 1})
-                rows = self._rows([[rate["timestamp"], rate["fundingRate"]] for rate in raw], 2, exchange)
-                rows = np.unique(rows, axis=0)
-                if np.any(np.diff(rows[:, 0]) == 0):
-                    raise ccxt.BadResponse("two different rates have one time")
+                self._check(exchange, market, raw)
+                rows, faults = placed_rates(raw)
+                check_times(rows[:, 0], self.connection.latest(), "rates")
                 if np.any((rows[:, 0] < at) | (rows[:, 0] >= until)):
                     raise ccxt.BadResponse("there are rates from another time than was asked for")
-                return Answer(rows, False, self.connection.now())
+                return Answer(rows, False, self.connection.now(), self.connection.final(SETTLED_MS), faults)
 
             return self.connection.call(fetch, f"funding rates of {symbol} from {_iso(at)}")
 
         for span in rate_spans(ask, start, stop, n_page):
-            yield Page(_funding_table(span), span.start, span.stop)
+            yield Page(_funding_table(span), span.start, span.stop, span.faults)
 
     def order_book(self, symbol: str, levels: int = 20) -> dict[str, Any]:
-        """The current order book as ccxt returns it; see ``fs.book_from_ccxt``."""
+        """The current order book as ccxt returns it, amounts in base currency; see ``fs.book_from_ccxt``."""
         self._has("fetchOrderBook", "order books")
-        self.connection.market(symbol)
+        market = self.connection.market(symbol)
+        unit = self._unit(market, "book")
 
         def fetch(exchange: Any) -> dict[str, Any]:
             book = exchange.fetch_order_book(symbol, levels)
-            if not book["bids"] or not book["asks"]:
-                raise ccxt.BadResponse("a side of the order book is empty")
-            if book["bids"][0][0] >= book["asks"][0][0]:
-                raise ccxt.BadResponse("the order book is crossed")
-            return {**book, "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.moment()}
+            check_book(book, self.connection.latest())
+            check_market(exchange.answer, market.get("id"), exchange.markets_by_id)
+            return {**book_in_base(unit, book), "symbol": symbol, "timestamp": book.get("timestamp") or self.connection.moment()}
 
         return self.connection.call(fetch, f"the order book of {symbol}")
 
@@ -205,32 +235,20 @@ class Exchange:
         if not self.connection.offline.has.get(ability):
             raise ConfigError(f"{self.name} does not give {what}; use another exchange, such as binance or bybit")
 
+    def _unit(self, market: dict[str, Any], kind: str) -> Unit:
+        return unit_of(self.name, market, kind, self.connection.profile)
+
     def _page_size(self, market: dict[str, Any]) -> int:
         features = self.connection.offline.features or {}
-        of_kind = features.get("spot") if market.get("spot") else (features.get("swap") or {}).get("linear")
+        settled = "inverse" if market.get("inverse") else "linear"
+        of_kind = features.get("spot") if market.get("spot") else (features.get("swap") or {}).get(settled)
         return ((of_kind or {}).get("fetchOHLCV") or {}).get("limit") or BARS_PER_PAGE
 
-    def _rows(self, raw: Sequence[Sequence[float | None]], n_columns: int, exchange: Any) -> np.ndarray:
-        """The rows of an answer as an array; a number that is missing or not finite is refused."""
+    def _check(self, exchange: Any, market: dict[str, Any], raw: Sequence[Any]) -> None:
+        """Refuse an answer that has no list, or names another market."""
         if not raw and not _has_list(exchange.answer):
             raise ccxt.BadResponse(f"there is no list in the answer: {str(exchange.answer)[:60]}")
-        rows = np.array(raw, dtype=np.float64).reshape(-1, n_columns)
-        if not np.isfinite(rows).all():
-            raise ccxt.BadResponse("a number is missing or not finite")
-        return rows
-
-
-def _checked(rows: np.ndarray, step: int) -> np.ndarray:
-    """The bars in ascending order, each once; invalid bars are refused."""
-    if np.any(rows[:, 0] % step):
-        raise ccxt.BadResponse(f"a bar does not open at a multiple of {step} ms")
-    if (found := impossible_bars(dict(zip(OHLCV, rows.T, strict=True)))) is not None:
-        row, fault = found
-        raise ccxt.BadResponse(f"the bar of {_iso(int(rows[row, 0]))} cannot be: {fault}")
-    rows = np.unique(rows, axis=0)
-    if np.any(np.diff(rows[:, 0]) == 0):
-        raise ccxt.BadResponse("two different bars open at one time")
-    return rows
+        check_market(exchange.answer, market.get("id"), exchange.markets_by_id)
 
 
 def _has_list(answer: Any) -> bool:
@@ -238,10 +256,6 @@ def _has_list(answer: Any) -> bool:
     if isinstance(answer, dict):
         return any(map(_has_list, answer.values()))
     return isinstance(answer, list)
-
-
-def _trade(trade: dict[str, Any], id_: int) -> list[float]:
-    return [id_, trade["timestamp"], trade["price"], trade["amount"], {"buy": BUY, "sell": SELL}[trade["side"]]]
 
 
 def _number(id_: str) -> int:
@@ -260,13 +274,14 @@ def _bar_table(rows: np.ndarray) -> pa.Table:
     return pa.table(dict(zip(OHLCV, columns, strict=True)))
 
 
-def _trade_table(when: np.ndarray, ids: np.ndarray, price: np.ndarray, amount: np.ndarray, is_buy: np.ndarray) -> pa.Table:
+def _trade_table(unit: Unit, rows: np.ndarray, ids: np.ndarray | None = None) -> pa.Table:
+    when, numbers, price, amount, is_buy = rows.T
     return pa.table(
         {
             "time": when.astype(np.int64),
-            "id": ids.astype(np.int64),
+            "id": numbers.astype(np.int64) if ids is None else ids,
             "price": np.ascontiguousarray(price),
-            "amount": np.ascontiguousarray(amount),
+            "amount": np.ascontiguousarray(unit.base(amount, price)),
             "side": pa.array(np.where(is_buy == BUY, "buy", "sell")),
         }
     )

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from foreshock.data.errors import ExchangeError
+from foreshock.data.exchange.agreement import Fault
 from foreshock.data.exchange.patience import Stopped
-from foreshock.data.store.series import Range, SeriesKey
+from foreshock.data.store.journal import notes_of
+from foreshock.data.store.series import Range, SeriesKey, union
 from foreshock.data.store.store import Store
 from foreshock.data.system.threads import for_each_in_threads
 
@@ -22,8 +24,8 @@ LONG_MS = 86_400_000
 
 
 def missing_ranges(store: Store, keys: Sequence[SeriesKey], start: int, stop: int) -> dict[SeriesKey, list[Range]]:
-    """The ranges to fetch, for each series that lacks any."""
-    found = {key: store.missing(key, start, stop) for key in keys}
+    """The ranges to fetch, for each series that lacks any or has provisional ones."""
+    found = {key: union([*store.missing(key, start, stop), *store.provisional(key, start, stop)]) for key in keys}
     return {key: ranges for key, ranges in found.items() if ranges}
 
 
@@ -34,6 +36,7 @@ def fetch_missing(
     on_page: OnPage = lambda _key, _rows, _ms, _archived: None,
     workers: int = WORKERS,
     archive: Archive | None = None,
+    replace: bool = False,
 ) -> None:
     """Fetch ranges of several series into the store.
 
@@ -51,6 +54,8 @@ def fetch_missing(
         Series fetched at once. All of them share the exchange's rate limit.
     archive : Archive, optional
         Tried first for ranges of a day and longer; the exchange is asked for what it lacks.
+    replace : bool
+        Remove what the store has where an answer covers it, instead of adding to it.
 
     Raises
     ------
@@ -59,13 +64,19 @@ def fetch_missing(
     """
 
     def work(key: SeriesKey) -> None:
-        _fetch_series(exchange, store, key, missing[key], on_page, archive)
+        _fetch_series(exchange, store, key, missing[key], on_page, archive, replace)
 
     for_each_in_threads(missing, work, max(1, min(workers, len(missing))), exchange.connection.pace.stopped)
 
 
 def _fetch_series(
-    exchange: Exchange, store: Store, key: SeriesKey, ranges: list[Range], on_page: OnPage, archive: Archive | None
+    exchange: Exchange,
+    store: Store,
+    key: SeriesKey,
+    ranges: list[Range],
+    on_page: OnPage,
+    archive: Archive | None,
+    replace: bool,
 ) -> None:
     if archive is not None and any(stop - start >= LONG_MS for start, stop in ranges):
         try:
@@ -80,11 +91,17 @@ def _fetch_series(
             if stop - start >= LONG_MS:
                 archive.fill(store, key, start, stop, lambda rows, ms: on_page(key, rows, ms, True))
         ranges = [lacking for start, stop in ranges for lacking in store.missing(key, start, stop)]
-    with store.writer(key) as writer:
-        for start, stop in ranges:
-            for page in pages(exchange, key, start, stop):
-                writer.write(page.table, page.start, page.stop)
-                on_page(key, len(page.table), page.stop - page.start, False)
+    faults: list[Fault] = []
+    try:
+        with store.writer(key, **({"replace": True} if replace else {})) as writer:
+            for start, stop in ranges:
+                for page in pages(exchange, key, start, stop):
+                    faults += page.faults
+                    if page.start < page.stop:
+                        writer.write(page.table, page.start, page.stop, page.final)
+                    on_page(key, len(page.table), page.stop - page.start, False)
+    finally:
+        store.add_notes(key, notes_of(faults, exchange.connection.now()))
 
 
 def pages(exchange: Exchange, key: SeriesKey, start: int, stop: int) -> Iterator[Page]:

@@ -21,6 +21,8 @@ class SeriesSummary:
         Half-open ranges in epoch ms in which nothing is missing.
     problems : tuple of str
         One sentence for each partition that cannot be read.
+    unit : str
+        Currency of all amounts; empty for funding rates.
     """
 
     key: SeriesKey
@@ -29,6 +31,7 @@ class SeriesSummary:
     n_partitions: int
     covered: list[Range]
     problems: tuple[str, ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True)

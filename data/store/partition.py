@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from foreshock.data.errors import DataError
-from foreshock.data.store.series import STORED, Range, SeriesKey, ordered, union
+from foreshock.data.store.series import STORED, Range, SeriesKey, ordered, union, without
 
 VERSION = 1
 ROWS_PER_GROUP = 1_048_576
@@ -25,6 +25,8 @@ ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.float64(): "BYTE_STREAM_SPLIT
 # Errors that Arrow and JSON raise for damaged bytes.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, AttributeError)
 MANIFEST, SEAL = b"foreshock.manifest", b"foreshock.sha256"
+# Before partitions said their unit, amounts were stored as ccxt gave them: in base currency on spot markets and on these exchanges.
+ALWAYS_BASE = ("binance", "binanceusdm", "bybit")
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,38 @@ class Partition:
         Rows with the columns of ``STORED``, in order.
     covered : list of (int, int)
         Half-open ranges, epoch ms, ascending and disjoint. Times in them without a row are known to be empty.
+    provisional : list of (int, int)
+        The parts of them that were fetched while the exchange might still change them.
     """
 
     rows: pa.Table
     covered: list[Range]
+    provisional: list[Range] = field(default_factory=list)
 
-    def with_rows(self, key: SeriesKey, rows: pa.Table, covered: Range) -> Partition:
-        """The union with new rows, which replace old rows of the same bar or trade."""
-        both = ordered(key, pa.concat_tables([self.rows, rows])) if len(rows) else self.rows
-        return Partition(both, union([*self.covered, covered]))
+    def with_rows(self, key: SeriesKey, rows: pa.Table, covered: Range, final: int, replace: bool) -> Partition:
+        """The union with new rows, which replace old rows of the same bar or trade or, with ``replace``, all in their range.
+
+        New rows from ``final`` on are provisional.
+        """
+        old = self.rows
+        if replace:
+            old = pa.concat_tables([self.rows_of(0, covered[0]), self.rows_of(covered[1], 1 << 62)])
+        both = ordered(key, pa.concat_tables([old, rows])) if len(rows) else old
+        open_ = [part for before in self.provisional for part in without(before, [covered])]
+        return Partition(both, union([*self.covered, covered]), union([*open_, (max(covered[0], final), covered[1])]))
+
+    def rows_of(self, start: int, stop: int) -> pa.Table:
+        """The rows of a range."""
+        first, last = np.searchsorted(self.rows["time"].to_numpy(), (start, stop))
+        return self.rows.slice(first, last - first)
+
+    def without(self, start: int, stop: int) -> Partition:
+        """What is left when a range is neither there nor covered."""
+        rows = pa.concat_tables([self.rows_of(0, start), self.rows_of(stop, 1 << 62)])
+        covered, provisional = (
+            [part for one in ranges for part in without(one, [(start, stop)])] for ranges in (self.covered, self.provisional)
+        )
+        return Partition(rows, covered, provisional)
 
 
 @dataclass(frozen=True)
@@ -55,6 +80,8 @@ class Manifest:
     covered: list[Range]
     n_rows: int
     sha256: str
+    unit: str
+    provisional: list[Range]
 
 
 def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
@@ -67,7 +94,10 @@ def encode(key: SeriesKey, name: str, partition: Partition) -> bytes:
         "covered": partition.covered,
         "rows": len(rows),
         "sha256": _digest(rows),
+        "unit": key.unit,
     }
+    if partition.provisional:
+        manifest["provisional"] = partition.provisional
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
@@ -110,6 +140,11 @@ def read_partition(key: SeriesKey, path: Path, columns: list[str] | None = None)
     DataError
         As ``read_manifest``.
     """
+    return _read(key, path, columns)[0]
+
+
+def _read(key: SeriesKey, path: Path, columns: list[str] | None) -> tuple[Partition, Manifest]:
+    """Rows and manifest of one open of the file: a writer may replace it between two."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             manifest = _manifest(key, path, file.metadata)
@@ -122,7 +157,7 @@ def read_partition(key: SeriesKey, path: Path, columns: list[str] | None = None)
     names = columns or STORED[key.kind].names
     if len(rows) != manifest.n_rows or rows.schema != pa.schema([STORED[key.kind].field(name) for name in names]):
         raise _damaged(key, path, "its rows or columns are not those of its manifest")
-    return Partition(rows, manifest.covered)
+    return Partition(rows, manifest.covered, manifest.provisional), manifest
 
 
 def verify_partition(key: SeriesKey, path: Path) -> Manifest:
@@ -133,7 +168,7 @@ def verify_partition(key: SeriesKey, path: Path) -> Manifest:
     DataError
         As ``read_manifest``.
     """
-    partition, manifest = read_partition(key, path), read_manifest(key, path)
+    partition, manifest = _read(key, path, None)
     if _digest(partition.rows) != manifest.sha256:
         raise _damaged(key, path, "its rows are not those that were written")
     time = partition.rows["time"].to_numpy()
@@ -155,7 +190,16 @@ def _manifest(key: SeriesKey, path: Path, footer: pq.FileMetaData) -> Manifest:
         raise ValueError(f"it has version {manifest['version']} of the format, this program reads {VERSION}")
     if (manifest["series"], manifest["partition"]) != (key.folder, path.name.removesuffix(".parquet")):
         raise ValueError(f"it is {manifest['partition']} of {manifest['series']}")
-    return Manifest([(start, stop) for start, stop in manifest["covered"]], manifest["rows"], manifest["sha256"])
+    unit = manifest.get("unit")
+    if unit is None and (key.market == "spot" or key.exchange in ALWAYS_BASE):
+        unit = key.unit
+    if unit != key.unit:
+        raise ValueError(
+            "it does not say that its amounts are in base currency: earlier versions stored those of derivatives as the exchange "
+            "counts them, mostly in contracts"
+        )
+    covered, provisional = ([(start, stop) for start, stop in manifest.get(name, [])] for name in ("covered", "provisional"))
+    return Manifest(covered, manifest["rows"], manifest["sha256"], key.unit, provisional)
 
 
 def _digest(rows: pa.Table) -> str:

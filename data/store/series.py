@@ -20,7 +20,7 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 from foreshock.data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 
-MARKETS = ("spot", "linear")
+MARKETS = ("spot", "linear", "inverse")
 EXAMPLES = {"exchange": "binance", "market": "spot", "symbol": "BTC/USDT", "kind": "ohlcv", "timeframe": "1h"}
 SIDES = ("buy", "sell")
 N_PARTS = 4
@@ -63,7 +63,7 @@ class SeriesKey(Shown):
     exchange : str
         ccxt's name, such as ``"binance"``.
     market : str
-        ``"spot"`` or ``"linear"``.
+        ``"spot"``, ``"linear"`` (settled in the quote currency) or ``"inverse"`` (settled in the base currency).
     symbol : str
         As ccxt writes it, such as ``"BTC/USDT"`` or ``"BTC/USDT:USDT"``.
     kind : str
@@ -115,6 +115,11 @@ class SeriesKey(Shown):
         return f"{self.exchange} {self.market} {self.symbol} {self.kind}" + (f" {self.timeframe}" if self.timeframe else "")
 
     @property
+    def unit(self) -> str:
+        """Currency of all amounts, the base currency of the market, whatever the exchange counts in; empty for funding rates."""
+        return "" if self.kind == "funding" else self.symbol.partition("/")[0]
+
+    @property
     def step_ms(self) -> int:
         """Milliseconds from one bar or snapshot to the next."""
         return int(parse_duration(self.timeframe, "timeframe").astype("timedelta64[ms]").astype(np.int64))
@@ -157,6 +162,17 @@ class SeriesKey(Shown):
         while (begin := int(first.astype("datetime64[ms]").astype(np.int64))) < stop:
             yield str(first), begin, int((first + 1).astype("datetime64[ms]").astype(np.int64))
             first = first + 1
+
+
+def market_of(symbol: str) -> str:
+    """The kind of market that ccxt's symbol names.
+
+    >>> [market_of(symbol) for symbol in ("BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC-240329")]
+    ['spot', 'linear', 'inverse']
+    """
+    pair, _, settled = symbol.partition(":")
+    base = pair.partition("/")[0]
+    return "spot" if not settled else "inverse" if settled.partition("-")[0] == base else "linear"
 
 
 def checked_range(key: SeriesKey, start: int, stop: int) -> Range:

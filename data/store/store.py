@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import time as clock
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +14,18 @@ from foreshock.data.checks import check_integer, check_number, check_path, check
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
+from foreshock.data.store.examination import examine, problem, repair
 from foreshock.data.store.findings import SeriesSummary, StoreReport
-from foreshock.data.store.partition import Partition, encode, read_manifest, read_partition, verify_partition
+from foreshock.data.store.journal import Note, read_notes, revisions, write_notes
+from foreshock.data.store.layout import SUFFIX, Layout, begin_of
+from foreshock.data.store.partition import Partition, encode, read_manifest, read_partition
 from foreshock.data.store.series import STORED, Range, SeriesKey, checked_range, empty_runs, handed_out, stored_rows, union, without
 from foreshock.data.store.writer import SeriesWriter
-from foreshock.data.system.disk import PARTIAL, make_folder, renamed_together, sync_folder, writing
-from foreshock.data.system.locks import lock
+from foreshock.data.system.disk import renamed_together
 
 __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
 
 ENVIRONMENT = "FORESHOCK_STORE"
-SUFFIX, DAMAGED, LOCK = ".parquet", ".damaged", ".lock"
 
 
 class Store(Shown):
@@ -58,6 +59,7 @@ class Store(Shown):
     def __init__(self, folder: str | Path) -> None:
         check_path("folder", folder)
         self.folder = Path(folder)
+        self._layout = Layout(self.folder)
 
     @classmethod
     def default(cls) -> Store:
@@ -68,7 +70,7 @@ class Store(Shown):
 
     def keys(self) -> list[SeriesKey]:
         """The series that have at least one partition, sorted."""
-        return sorted({key for _, key in self._partitions() if key is not None})
+        return sorted({key for _, key in self._layout.partitions() if key is not None})
 
     def ranges(self, key: SeriesKey) -> list[Range]:
         """Half-open ranges in epoch ms in which nothing is missing, ascending and disjoint.
@@ -79,7 +81,7 @@ class Store(Shown):
             If a partition is damaged, as in every method that reads.
         """
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
-        return union(pair for path in self._files(key) for pair in read_manifest(key, path).covered)
+        return union(pair for path in self._layout.files(key) for pair in read_manifest(key, path).covered)
 
     def missing(self, key: SeriesKey, start: int, stop: int) -> list[Range]:
         """The parts of ``[start, stop)`` that were never written; a range that is known to be empty is not missing."""
@@ -89,6 +91,17 @@ class Store(Shown):
         names = (f"{name}{SUFFIX}" for name, _, _ in key.partitions(*wanted))
         there = [path for path in map((self.folder / key.folder).joinpath, names) if path.exists()]
         return without(wanted, union(pair for path in there for pair in read_manifest(key, path).covered))
+
+    def provisional(self, key: SeriesKey, start: int, stop: int) -> list[Range]:
+        """The covered parts of ``[start, stop)`` that were fetched while the exchange might still change them.
+
+        The bars of the last ten minutes are, or of the last day, if the exchange does not say what time it is. A later fetch asks
+        for them again.
+        """
+        check_integer("stop", stop)
+        check_integer("start", start)
+        parts = union(part for path in self._layout.files(key) for part in read_manifest(key, path).provisional)
+        return [(max(a, start), min(b, stop)) for a, b in parts if a < stop and b > start]
 
     def known_empty(self, key: SeriesKey) -> list[Range]:
         """Runs of bars that were requested and that the exchange does not have, as half-open ranges of their opens.
@@ -101,7 +114,7 @@ class Store(Shown):
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         if key.kind != "ohlcv":
             raise ConfigError(f"only bars can be known to be missing, got {key}; pass a series of ohlcv")
-        parts = [read_partition(key, path, ["time"]) for path in self._files(key)]
+        parts = [read_partition(key, path, ["time"]) for path in self._layout.files(key)]
         time = np.concatenate([part.rows["time"].to_numpy() for part in parts] or [np.empty(0, np.int64)])
         return empty_runs(key, time, union(pair for part in parts for pair in part.covered))
 
@@ -138,9 +151,9 @@ class Store(Shown):
             check_integer("stop", stop)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
-        for path in self._files(key):
+        for path in self._layout.files(key):
             # The name gives the start of a partition; it ends where the next one may begin.
-            begin = _begin(path)
+            begin = begin_of(path)
             _, begin, end = next(key.partitions(begin, begin + 1))
             if begin >= last or end <= first:
                 continue
@@ -149,12 +162,14 @@ class Store(Shown):
             if edges[0] < edges[1]:
                 yield handed_out(key, rows.slice(edges[0], edges[1] - edges[0]))
 
-    def write(self, key: SeriesKey, table: pa.Table, start: int, stop: int) -> None:
+    def write(
+        self, key: SeriesKey, table: pa.Table, start: int, stop: int, final: int | None = None, replace: bool = False
+    ) -> None:
         """Add rows; afterwards ``[start, stop)`` is covered, and times in it without a row are known to be empty.
 
-        A stored bar of the same time, or trade of the same id, is replaced. Nothing is ever removed. The rows are on the disk when
-        this returns. All partitions are written under temporary names before the first is renamed: a full disk leaves the store as
-        it was.
+        A stored bar of the same time, or trade of the same id, is replaced; ``notes`` has its values if they were final and others.
+        Nothing is removed, unless ``replace`` says so. The rows are on the disk when this returns. All partitions are written
+        under temporary names before the first is renamed: a full disk leaves the store as it was.
 
         Parameters
         ----------
@@ -164,6 +179,10 @@ class Store(Shown):
             The columns that ``read`` returns, in any order; ``side`` may be plain text.
         start, stop : int
             Half-open range, epoch ms, that holds every row.
+        final : int, optional
+            Rows from this time on, epoch ms, are provisional; by default none.
+        replace : bool
+            Remove all stored rows of the range first.
 
         Raises
         ------
@@ -178,47 +197,98 @@ class Store(Shown):
         rows = stored_rows(key, table, start, stop)
         if start == stop:
             return
-        time = rows["time"].to_numpy()
-        with self._locked(key) as folder:
+        time, now = rows["time"].to_numpy(), int(clock() * 1000)
+        with self._layout.locked(key) as folder:
+            self._layout.remember(key)
             parts = [(f"{name}{SUFFIX}", name, begin, end) for name, begin, end in key.partitions(start, stop)]
+            notes: list[Note] = []
             with renamed_together(folder, [file for file, *_ in parts]) as partial:
                 for file, name, begin, end in parts:
                     covered = max(start, begin), min(stop, end)
                     first, last = np.searchsorted(time, covered)
-                    path = folder / file
+                    path, fresh = folder / file, rows.slice(first, last - first)
                     before = read_partition(key, path) if path.exists() else Partition(STORED[key.kind].empty_table(), [])
-                    after = before.with_rows(key, rows.slice(first, last - first), covered)
+                    known = [before.rows_of(*part) for part in without(covered, before.provisional)]
+                    if any(map(len, known)):
+                        notes += revisions(pa.concat_tables(known), fresh, "id" if key.kind == "trades" else "time", now)
+                    after = before.with_rows(key, fresh, covered, stop if final is None else final, replace)
                     partial[file].write_bytes(encode(key, name, after))
+            write_notes(folder, notes)
 
-    def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0) -> SeriesWriter:
+    def drop(self, key: SeriesKey, start: int | None = None, stop: int | None = None) -> int:
+        """Remove the rows of ``[start, stop)`` in epoch ms, by default all; the range is missing then. Returns their number.
+
+        Raises
+        ------
+        DataError
+            If a partition is damaged, or the folder cannot be written.
+        """
+        if start is not None:
+            check_integer("start", start)
+        if stop is not None:
+            check_integer("stop", stop)
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
+        first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
+        n_rows = 0
+        if not self._layout.files(key):
+            return n_rows
+        with self._layout.locked(key) as folder:
+            for path in self._layout.files(key):
+                before = read_partition(key, path)
+                after = before.without(first, last)
+                n_rows += len(before.rows) - len(after.rows)
+                if not after.covered:
+                    path.unlink()
+                elif after.covered != before.covered:
+                    with renamed_together(folder, [path.name]) as partial:
+                        partial[path.name].write_bytes(encode(key, path.name.removesuffix(SUFFIX), after))
+            if not self._layout.files(key):
+                self._layout.forget(key)
+        return n_rows
+
+    def notes(self, key: SeriesKey) -> list[Note]:
+        """What happened to single rows, in the order of their time: set aside, dropped or revised; see ``Note``."""
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
+        return read_notes(self.folder / key.folder)
+
+    def add_notes(self, key: SeriesKey, notes: Sequence[Note]) -> None:
+        """Keep notes with a series; one that is there already is not kept twice."""
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
+        if notes:
+            with self._layout.locked(key) as folder:
+                self._layout.remember(key)
+                write_notes(folder, notes)
+
+    def writer(self, key: SeriesKey, n_rows: int = 50_000, seconds: float = 10.0, replace: bool = False) -> SeriesWriter:
         """A writer that collects the pages of a series, so that a partition is not rewritten for each page."""
         check_integer("n_rows", n_rows)
         check_number("seconds", seconds)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
-        return SeriesWriter(self, key, n_rows, seconds)
+        return SeriesWriter(self, key, n_rows, seconds, replace)
 
     def summary(self) -> list[SeriesSummary]:
         """One entry for each series, from the footers alone; a partition that cannot be read is one of its problems."""
         found = []
         for key in self.keys():
             n_bytes, manifests, problems = 0, [], []
-            for path in self._files(key):
+            for path in self._layout.files(key):
                 try:
                     manifests.append(read_manifest(key, path))
                     n_bytes += path.stat().st_size
                 except (DataError, OSError) as error:
-                    problems.append(_problem(path, error))
+                    problems.append(problem(path, error))
             covered = union(pair for manifest in manifests for pair in manifest.covered)
             n_rows = sum(manifest.n_rows for manifest in manifests)
-            found.append(SeriesSummary(key, n_rows, n_bytes, len(manifests), covered, tuple(problems)))
+            found.append(SeriesSummary(key, n_rows, n_bytes, len(manifests), covered, tuple(problems), key.unit))
         return found
 
     def verify(self) -> StoreReport:
         """Read every partition and check its rows against what was written; nothing is changed.
 
-        A deleted partition is not reported: its range is missing, and is fetched again.
+        A deleted partition is not reported: its range is missing, and is fetched again. The folder of a series that is gone as a
+        whole is a problem, and so is a link to a folder that is not there.
         """
-        return self._examine(lambda _path, _key, _error: None)
+        return examine(self._layout)
 
     def repair(self) -> StoreReport:
         """Rename damaged partitions to ``.damaged``, so that their ranges are missing again, and remove what crashes left.
@@ -228,98 +298,7 @@ class Store(Shown):
         DataError
             If the folder cannot be written.
         """
-        repaired: list[str] = []
-
-        def set_aside(path: Path, key: SeriesKey | None, error: DataError | OSError) -> None:
-            if isinstance(error, OSError):
-                # A partition that the file system refuses to read may be valid.
-                raise error
-            if key is None:
-                # The file is not in the folder of a series, so no writer is at work there.
-                repaired.append(self._set_aside(path))
-                return
-            with self._locked(key):
-                try:
-                    verify_partition(key, path)
-                except DataError:
-                    repaired.append(self._set_aside(path))
-
-        found = self._examine(set_aside)
-        for path in sorted(self.folder.rglob(f"*{SUFFIX}{PARTIAL}")):
-            # Another writer may still be writing this file, so it is removed under the lock.
-            key = self._key_of(path)
-            with self._locked(key) if key else writing(path, "the store"):
-                path.unlink(missing_ok=True)
-            repaired.append(f"removed {path.relative_to(self.folder)}, which an interrupted write left")
-        return StoreReport(found.n_series, found.n_partitions, found.n_rows, found.problems, tuple(repaired))
-
-    def _examine(self, on_problem: Callable[[Path, SeriesKey | None, DataError | OSError], None]) -> StoreReport:
-        series, n_partitions, n_rows, problems = set(), 0, 0, []
-        for path, key in self._partitions():
-            try:
-                if key is None:
-                    raise DataError(f"{path} lies where the store has no series; it was moved or renamed")
-                n_rows += verify_partition(key, path).n_rows
-                n_partitions += 1
-                series.add(key)
-            except (DataError, OSError) as error:
-                problems.append(_problem(path, error))
-                on_problem(path, key, error)
-        return StoreReport(len(series), n_partitions, n_rows, tuple(problems))
-
-    def _set_aside(self, path: Path) -> str:
-        aside = path.with_name(path.name + DAMAGED)
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = path.with_name(f"{path.name}{DAMAGED}{number}")
-        with writing(path, "the store"):
-            os.replace(path, aside)
-            sync_folder(path.parent)
-        return f"set aside {path.relative_to(self.folder)} as {aside.name}; its range is missing now, fetch it again"
-
-    def _files(self, key: SeriesKey) -> list[Path]:
-        """The partitions of a series in the order of time."""
-        return sorted((self.folder / key.folder).glob(f"*{SUFFIX}"))
-
-    def _partitions(self) -> Iterator[tuple[Path, SeriesKey | None]]:
-        for path in sorted(self.folder.rglob(f"*{SUFFIX}")):
-            yield path, self._key_of(path)
-
-    def _key_of(self, path: Path) -> SeriesKey | None:
-        try:
-            return SeriesKey.from_folder(path.parent.relative_to(self.folder).as_posix())
-        except (ConfigError, ValueError):
-            return None
-
-    @contextmanager
-    def _locked(self, key: SeriesKey) -> Iterator[Path]:
-        """The folder of a series, locked against other writers and cleared of what an interrupted write left."""
-        folder = self.folder / key.folder
-        with writing(folder, "the store"):
-            make_folder(folder)
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                lock(descriptor, True)
-                for partial in folder.glob(f"*{PARTIAL}"):
-                    partial.unlink()
-                yield folder
-            finally:
-                os.close(descriptor)
+        return repair(self._layout)
 
     def _facts(self) -> Iterator[str]:
         yield shown(str(self.folder), 120)
-
-
-def _problem(path: Path, error: DataError | OSError) -> str:
-    if isinstance(error, OSError):
-        return f"partition {path.name} cannot be read: {error.strerror or error}; check its permissions and the disk ({path})"
-    return str(error)
-
-
-def _begin(path: Path) -> int:
-    """Start of a partition in epoch ms, from its name."""
-    try:
-        return int(np.datetime64(path.name.removesuffix(SUFFIX), "ms").astype(np.int64))
-    except ValueError as error:
-        raise DataError(f"{path} is not named like a partition; it was moved or renamed, run foreshock store repair") from error

@@ -53,8 +53,10 @@ def fetch(
         empty = f", {found.n_empty} bars that the exchange lacks" if found.n_empty else ""
         still = sum(b - a for a, b in found.uncovered) / 60_000
         open_ = f", {still:,.0f} {'minute' if round(still) == 1 else 'minutes'} not yet known" if found.uncovered else ""
+        told = f", {found.told()}" if found.told() else ""
+        told += "; foreshock store notes shows them" if told else ""
         bulk = f" ({found.n_archived:,} from the archive)" if archive is not None else ""
-        typer.echo(printable(f"{found.key}: {found.n_fetched:,} fetched{bulk}, {found.n_rows:,} in the store{empty}{open_}"))
+        typer.echo(printable(f"{found.key}: {found.n_fetched:,} fetched{bulk}, {found.n_rows:,} in the store{empty}{open_}{told}"))
 
 
 def _record(

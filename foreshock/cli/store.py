@@ -1,4 +1,4 @@
-"""``foreshock store``: list, check, repair and export the history on disk."""
+"""``foreshock store``: list, check, repair, refetch, drop and export the history on disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from foreshock.data.store.findings import SeriesSummary
     from foreshock.data.store.store import Store
 
-store_verbs = typer.Typer(help="List, check, repair and export the history on disk.", no_args_is_help=True)
+Symbol = Annotated[str, typer.Argument(metavar="SYMBOL", help="Symbol as foreshock store ls shows it: BTC/USDT, BTC/USDT:USDT.")]
+Kind = Annotated[str, typer.Option(help="What to take: ohlcv, trades, funding or book.")]
+ExchangeName = Annotated[str | None, typer.Option("--exchange", help="Exchange, where several have the symbol.")]
+Timeframe = Annotated[
+    str | None, typer.Option("--timeframe", help="Bar length or time between snapshots, where there are several.")
+]
+Start = Annotated[str | None, typer.Option("--start", help="Start of the range, UTC, such as 2024-01-01.")]
+End = Annotated[str | None, typer.Option("--end", help="End of the range, UTC, not part of it.")]
+
+store_verbs = typer.Typer(help="List, check, repair, refetch, drop and export the history on disk.", no_args_is_help=True)
 
 
 @store_verbs.command("ls")
@@ -38,6 +47,8 @@ def _series_line(store: Store, series: SeriesSummary) -> tuple[str, list[str]]:
     from foreshock.data.store.series import minute, without
 
     marks, problems = f"{series.n_rows:>12,} rows", list(series.problems)
+    # Exchanges count derivatives in contracts, so that it is worth a word that the store does not.
+    marks += f" in {series.unit}" if series.unit and series.key.market != "spot" else ""
     if series.covered:
         start, stop = series.covered[0][0], series.covered[-1][1]
         marks += f"  {minute(start)} to {minute(stop)}  {series.n_bytes / 1e6:>9,.1f} MB"
@@ -64,7 +75,8 @@ def _first_of(problems: Sequence[str]) -> str:
 def store_verify(store: StoreDir = None) -> None:
     """Check that no row has changed since it was written; change nothing.
 
-    A deleted partition is not an error: its range counts as missing, and foreshock fetch asks for it again.
+    A deleted partition is not an error: its range counts as missing, and foreshock fetch asks for it again. The folder of a series
+    that is gone as a whole is one, and so is a link to a folder that is not there.
     """
     found = _store(store)
     report = found.verify()
@@ -88,28 +100,89 @@ def store_repair(store: StoreDir = None) -> None:
 
 @store_verbs.command("export")
 def store_export(
-    symbol: Annotated[
-        str, typer.Argument(metavar="SYMBOL", help="Symbol as foreshock store ls shows it: BTC/USDT, BTC/USDT:USDT.")
-    ],
+    symbol: Symbol,
     out: Annotated[Path, typer.Option("--out", help="File to write, which ends in .csv or .parquet.")],
-    kind: Annotated[str, typer.Option(help="What to export: ohlcv, trades, funding or book.")] = "ohlcv",
-    exchange: Annotated[str | None, typer.Option(help="Exchange, where several have the symbol.")] = None,
-    timeframe: Annotated[str | None, typer.Option(help="Bar length or time between snapshots, where there are several.")] = None,
-    start: Annotated[str | None, typer.Option(help="Start of the range, UTC, such as 2024-01-01.")] = None,
-    end: Annotated[str | None, typer.Option(help="End of the range, UTC, not part of it.")] = None,
+    kind: Kind = "ohlcv",
+    exchange: ExchangeName = None,
+    timeframe: Timeframe = None,
+    start: Start = None,
+    end: End = None,
     store: StoreDir = None,
 ) -> None:
     """Write one series to a CSV or Parquet file."""
-    from foreshock.data.interval import parse_instant
     from foreshock.data.store.export import export_series, find_series
 
+    found, edges = _store(store), _range(start, end)
+    key = find_series(found, symbol, kind, exchange, timeframe)
+    typer.echo(printable(f"{export_series(found, key, out, *edges):,} rows of {key} in {out}"))
+
+
+@store_verbs.command("notes")
+def store_notes(
+    symbol: Symbol, kind: Kind = "ohlcv", exchange: ExchangeName = None, timeframe: Timeframe = None, store: StoreDir = None
+) -> None:
+    """List what happened to single rows of a series: set aside because they cannot be, dropped, revised."""
+    from foreshock.data.store.export import find_series
+    from foreshock.data.store.series import minute
+
     found = _store(store)
+    notes = found.notes(find_series(found, symbol, kind, exchange, timeframe))
+    for note in notes:
+        typer.echo(printable(f"{minute(note.time)}  {note.what}: {note.reason}; {note.raw}"))
+    typer.echo(f"{len(notes)} notes")
+
+
+@store_verbs.command("drop")
+def store_drop(
+    symbol: Symbol,
+    kind: Kind = "ohlcv",
+    exchange: ExchangeName = None,
+    timeframe: Timeframe = None,
+    start: Start = None,
+    end: End = None,
+    store: StoreDir = None,
+) -> None:
+    """Remove one series, or a range of it, from the store; the next fetch asks for it again."""
+    from foreshock.data.store.export import find_series
+
+    found = _store(store)
+    key = find_series(found, symbol, kind, exchange, timeframe)
+    typer.echo(printable(f"{found.drop(key, *_range(start, end)):,} rows of {key} dropped; {found.folder}"))
+
+
+@store_verbs.command("refetch")
+def store_refetch(
+    symbol: Symbol,
+    kind: Kind = "ohlcv",
+    exchange: ExchangeName = None,
+    timeframe: Timeframe = None,
+    start: Start = None,
+    end: End = None,
+    store: StoreDir = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="Host for every request, as in foreshock fetch.")] = None,
+) -> None:
+    """Ask the exchange again for what the store has of a series; its answers replace what is stored.
+
+    Rows that got other values are listed by foreshock store notes. What the exchange does not answer for stays as it is.
+    """
+    from foreshock.data.store.export import find_series
+    from foreshock.market.fetching import refetch
+
+    place = _store(store)
+    found = refetch(place, find_series(place, symbol, kind, exchange, timeframe), *_range(start, end), base_url, True)
+    told = f", {found.told()}; foreshock store notes shows them" if found.told() else ""
+    typer.echo(printable(f"{found.key}: {found.n_fetched:,} fetched again, {found.n_rows:,} in the store{told}"))
+
+
+def _range(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Epoch ms of the ends that are given."""
+    from foreshock.data.interval import parse_instant
+
     first, stop = (
         None if edge is None else int(parse_instant(edge, name).astype("datetime64[ms]").astype("int64"))
         for edge, name in ((start, "start"), (end, "end"))
     )
-    key = find_series(found, symbol, kind, exchange, timeframe)
-    typer.echo(printable(f"{export_series(found, key, out, first, stop):,} rows of {key} in {out}"))
+    return first, stop
 
 
 def _store(path: Path | None) -> Store:

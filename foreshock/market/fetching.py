@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +17,15 @@ from foreshock.data.exchange.archive import Archive
 from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
 from foreshock.data.interval import Instant, parse_instant
 from foreshock.data.show.shown import few, shown
-from foreshock.data.store.series import SeriesKey
+from foreshock.data.store.journal import DROPPED, REVISED, SET_ASIDE
+from foreshock.data.store.series import Range, SeriesKey, market_of, union, without
 from foreshock.data.store.store import Store
 from foreshock.data.system.disk import check_writable
 from foreshock.data.tables import EARLIEST_EPOCH, LATEST_EPOCH
 from foreshock.progress import fetch_bar
+
+if TYPE_CHECKING:
+    from foreshock.data.exchange.exchange import Exchange
 
 BASE_URL = "FORESHOCK_BASE_URL"
 
@@ -40,7 +46,13 @@ class Fetched:
     n_empty : int
         Bars of the range that the exchange does not have.
     uncovered : list of (int, int)
-        What is still missing, epoch ms: not closed yet, or before the exchange has any.
+        What is still missing, epoch ms: not closed yet, before the exchange has any, or set aside.
+    n_set_aside : int
+        Rows of the range that cannot be, as the exchange or the archive gives them; ``Store.notes`` has them.
+    n_dropped : int
+        Trades of the range with a price or an amount of 0, which are left out.
+    n_revised : int
+        Stored rows of the range that got other values when they were fetched again.
     """
 
     key: SeriesKey
@@ -49,6 +61,16 @@ class Fetched:
     n_rows: int
     n_empty: int
     uncovered: list[tuple[int, int]]
+    n_set_aside: int = 0
+    n_dropped: int = 0
+    n_revised: int = 0
+
+    def told(self) -> str:
+        """What a user must know of single rows; empty if there is nothing."""
+        parts = [f"{self.n_set_aside:,} set aside that cannot be"] if self.n_set_aside else []
+        parts += [f"{self.n_dropped:,} of price or amount 0 left out"] if self.n_dropped else []
+        parts += [f"{self.n_revised:,} revised since they were first fetched"] if self.n_revised else []
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -95,13 +117,13 @@ class Fetching:
             for key in keys:
                 bulk.check(key)
         missing = missing_ranges(place, keys, first, stop)
+        # What cannot be was asked for twice; ``store refetch`` asks again.
+        apart = {key: _set_aside(place, key) for key in missing}
+        missing = {key: [part for one in ranges for part in without(one, apart[key])] for key, ranges in missing.items()}
+        missing = {key: ranges for key, ranges in missing.items() if ranges}
         fetched, archived = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
         if missing:
-            check_writable(place.folder)
-            # When nothing is missing, neither a network nor ccxt is needed, and ccxt takes a second to import.
-            from foreshock.data.exchange.exchange import Exchange
-
-            source = Exchange(self.exchange, host(self.base_url))
+            source = _source(place, self.exchange, self.base_url)
             if kind == "ohlcv":
                 source.step(timeframe)
             if bulk is not None:
@@ -123,8 +145,70 @@ class Fetching:
             raise ConfigError(f"symbol must be one word, such as 'BTC/USDT', got {shown(symbol)}")
         (found,) = self.fetch([symbol], "trades")
         if not found.n_rows:
-            raise DataError(f"{self.exchange} has no trade of {symbol} {self.asked}; widen the range")
+            apart = f" ({found.told()})" if found.told() else ""
+            raise DataError(f"{self.exchange} has no trade of {symbol} {self.asked}{apart}; widen the range")
+        self.tell([found], 4)
         return found.key
+
+    def tell(self, found: Sequence[Fetched], level: int = 3) -> None:
+        """Warn of rows that were set aside, since a series without them looks like one with a gap."""
+        for one in found:
+            if one.n_set_aside:
+                warnings.warn(f"{one.key}: {one.told()}; foreshock store notes shows them", stacklevel=level)
+
+
+def refetch(
+    store: Store,
+    key: SeriesKey,
+    start: int | None = None,
+    stop: int | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+) -> Fetched:
+    """Ask the exchange again for what the store has of a series, and for rows set aside; its answers replace what is stored.
+
+    What no answer covers, or what comes after an error, stays as it is.
+
+    Raises
+    ------
+    DataError
+        If the store has nothing of that range.
+    ConfigError
+        If the series is one of order books, whose past cannot be fetched.
+    """
+    if key.kind == "book":
+        raise ConfigError(f"the past of an order book cannot be fetched, got {key}; take store drop to remove it")
+    first, last = 0 if start is None else start, 1 << 42 if stop is None else stop
+    known = union([*store.ranges(key), *_set_aside(store, key)])
+    ranges = [(max(a, first), min(b, last)) for a, b in known if a < last and b > first]
+    if not ranges:
+        raise DataError(f"the store has nothing of {key} in that range; foreshock store ls shows what is there")
+    source = _source(store, key.exchange, base_url)
+    n_fetched = 0
+    with fetch_bar(sum(b - a for a, b in ranges), progress) as shown:
+
+        def on_page(key: SeriesKey, rows: int, ms: int, _: bool) -> None:
+            nonlocal n_fetched
+            n_fetched += rows
+            shown(key.symbol, rows, ms)
+
+        fetch_missing(source, store, {key: ranges}, on_page, replace=True)
+    return _found(store, key, (n_fetched, 0), ranges[0][0], ranges[-1][1])
+
+
+def _source(store: Store, exchange: str, base_url: str | None) -> Exchange:
+    check_writable(store.folder)
+    # When nothing is missing, neither a network nor ccxt is needed, and ccxt takes a second to import.
+    from foreshock.data.exchange.exchange import Exchange
+
+    return Exchange(exchange, host(base_url))
+
+
+def _set_aside(store: Store, key: SeriesKey) -> list[Range]:
+    """The ranges of rows that cannot be."""
+    width = key.step_ms if key.kind == "ohlcv" else 1
+    times = [note.time // width * width for note in store.notes(key) if note.what == SET_ASIDE]
+    return union((time, time + width) for time in times)
 
 
 def fetching_of(
@@ -158,8 +242,7 @@ def store_at(store: Store | str | Path | None) -> Store:
 
 
 def series_key(exchange: str, symbol: str, kind: str, timeframe: str = "") -> SeriesKey:
-    market = "linear" if isinstance(symbol, str) and ":" in symbol else "spot"
-    return SeriesKey(exchange, market, symbol, kind, timeframe)
+    return SeriesKey(exchange, market_of(symbol) if isinstance(symbol, str) else "spot", symbol, kind, timeframe)
 
 
 def host(base_url: str | None) -> str | None:
@@ -192,4 +275,9 @@ def _found(store: Store, key: SeriesKey, n_fetched: tuple[int, int], start: int,
         step = key.step_ms
         n_slots = -(-stop // step) - -(-start // step)
         n_empty = n_slots - n_rows - sum(-(-b // step) - -(-a // step) for a, b in uncovered)
-    return Fetched(key, *n_fetched, n_rows, n_empty, uncovered)
+    counts = dict.fromkeys((SET_ASIDE, DROPPED, REVISED), 0)
+    for note in store.notes(key):
+        # A row that is known by now, after it was fetched again, is set aside no more.
+        apart = note.what != SET_ASIDE or any(a <= note.time < b for a, b in uncovered)
+        counts[note.what] += apart and start <= note.time < stop
+    return Fetched(key, *n_fetched, n_rows, n_empty, uncovered, *counts.values())

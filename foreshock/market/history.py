@@ -89,7 +89,8 @@ def load_bars(
     Returns
     -------
     Bars
-        From the first bar that any symbol has to the last; a bar that the exchange lacks is NaN.
+        From the first bar that any symbol has to the last; a bar that the exchange lacks is NaN. So is one that cannot be, such as
+        one with a high below its low: a warning says how many there are, and ``Store.notes`` has them as they came.
 
     Raises
     ------
@@ -121,10 +122,12 @@ def load_bars(
     names = symbol_names(symbols)
     fetching = fetching_of(exchange, start, end, store, base_url, progress, archive)
     found = fetching.fetch(names, "ohlcv", timeframe)
+    fetching.tell(found)
     tables = []
     for one in found:
         if not one.n_rows:
-            raise DataError(f"{exchange} has no {timeframe} bar of {one.key.symbol} {fetching.asked}; widen the range")
+            apart = f" ({one.told()})" if one.told() else ""
+            raise DataError(f"{exchange} has no {timeframe} bar of {one.key.symbol} {fetching.asked}{apart}; widen the range")
         table = fetching.store.read(one.key, fetching.first, fetching.stop)
         columns = {name: table[name].to_numpy() for name in table.column_names}
         columns["time"] = columns["time"].astype("datetime64[ms]")

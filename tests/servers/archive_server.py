@@ -19,9 +19,11 @@ from tests.servers.store_writers import BARS, TRADES, between
 
 DAY = 86_400_000
 LINEAR = SeriesKey("binance", "linear", "BTC/USDT:USDT", "ohlcv", "1m")
+HOURLY = SeriesKey("binance", "spot", "BTC/USDT", "ohlcv", "1h")
 SPOT_TRADES = SeriesKey("binance", "spot", "BTC/USDT", "trades")
 FOLDERS = {
     BARS: "data/spot/{}/klines/BTCUSDT/1m/BTCUSDT-1m-",
+    HOURLY: "data/spot/{}/klines/BTCUSDT/1h/BTCUSDT-1h-",
     LINEAR: "data/futures/um/{}/klines/BTCUSDT/1m/BTCUSDT-1m-",
     TRADES: "data/futures/um/{}/aggTrades/BTCUSDT/BTCUSDT-aggTrades-",
     SPOT_TRADES: "data/spot/{}/aggTrades/BTCUSDT/BTCUSDT-aggTrades-",

@@ -12,7 +12,7 @@ from foreshock.data.errors import ConfigError, DataError, ExchangeError
 from foreshock.data.exchange.archive import Archive
 from foreshock.data.store.series import SeriesKey
 from foreshock.data.store.store import Store
-from tests.servers.archive_server import DAY, LINEAR, SPOT_TRADES, ArchiveServer, checksum, put
+from tests.servers.archive_server import DAY, HOURLY, LINEAR, SPOT_TRADES, ArchiveServer, checksum, put
 from tests.servers.store_writers import BARS, MINUTE, START, TRADES, bars, between, trades
 
 
@@ -184,17 +184,18 @@ def every(step: int) -> object:
     return spoilt_text(lambda text: "\n".join(text.splitlines()[::step]) + "\n")
 
 
-IMPOSSIBLE = "holds a bar that cannot be, at 2024-05-29 00:02: its "
+IMPOSSIBLE = {
+    "an open below zero": (with_bar(-5, 9, 7, 8, 1), "its open is -5.0, and must be positive and finite"),
+    "a close of zero": (with_bar(8, 9, 7, 0, 1), "its close is 0.0"),
+    "an unknown open": (with_bar("nan", 9, 7, 8, 1), "its open is nan"),
+    "an endless high": (with_bar(8, "inf", 7, 8, 1), "its high is inf"),
+    "a volume below zero": (with_bar(8, 9, 7, 8, -1), "its volume is -1.0, and must be finite and not negative"),
+    "an endless volume": (with_bar(8, 9, 7, 8, "inf"), "its volume is inf"),
+    "a high below the low": (with_bar(8, 7, 9, 8, 1), "its low is 9.0, above its open of 8.0"),
+    "an open below the low": (with_bar(6, 9, 7, 8, 1), "its low is 7.0, above its open of 6.0"),
+    "a close above the high": (with_bar(8, 9, 7, 10, 1), "its high is 9.0, below its close of 10.0"),
+}
 DAMAGES = {
-    "an open below zero": (with_bar(-5, 9, 7, 8, 1), IMPOSSIBLE + "open is -5.0, and must be positive and finite"),
-    "a close of zero": (with_bar(8, 9, 7, 0, 1), IMPOSSIBLE + "close is 0.0"),
-    "an unknown open": (with_bar("nan", 9, 7, 8, 1), IMPOSSIBLE + "open is nan"),
-    "an endless high": (with_bar(8, "inf", 7, 8, 1), IMPOSSIBLE + "high is inf"),
-    "a volume below zero": (with_bar(8, 9, 7, 8, -1), IMPOSSIBLE + "volume is -1.0, and must be finite and not negative"),
-    "an endless volume": (with_bar(8, 9, 7, 8, "inf"), IMPOSSIBLE + "volume is inf"),
-    "a high below the low": (with_bar(8, 7, 9, 8, 1), IMPOSSIBLE + "low is 9.0, above its open of 8.0"),
-    "an open below the low": (with_bar(6, 9, 7, 8, 1), IMPOSSIBLE + "low is 7.0, above its open of 6.0"),
-    "a close above the high": (with_bar(8, 9, 7, 10, 1), IMPOSSIBLE + "high is 9.0, below its close of 10.0"),
     "a longer timeframe": (every(5), "must hold bars of 1m, got none that follow each other, .* 00:00 and 2024-05-29 00:05"),
     "truncated": (truncated, "fails its checksum"),
     "truncated before its checksum was made": (truncated_with_its_checksum, "cannot be read: File is not a zip file"),
@@ -254,16 +255,81 @@ def test_bars_of_a_shorter_timeframe_are_refused_by_the_name_of_their_file(serve
     assert store.keys() == []
 
 
+@pytest.mark.parametrize("damage", IMPOSSIBLE)
+def test_one_bar_that_cannot_be_is_set_aside_and_the_rest_of_its_file_arrives(server, tmp_path, damage):
+    spoil, reason = IMPOSSIBLE[damage]
+    table = bars(2 * 1_440)
+    spoil(put(server.root, BARS, table, "2024-05-29"))
+    put(server.root, BARS, table, "2024-05-30")
+    got, missing = filled(archive(server), tmp_path, BARS, START, START + 2 * DAY)
+    bad = START + 2 * MINUTE
+    assert missing == [(bad, bad + MINUTE)]
+    assert got.equals(table.filter(pa.array(table["time"].to_numpy() != bad)))
+    (note,) = Store(tmp_path / "store").notes(BARS)
+    assert (note.time, note.what) == (bad, "set aside")
+    assert note.reason.startswith("BTCUSDT-1m-2024-05-29.zip: " + reason)
+    assert note.raw.startswith(f"[{bad}, ")
+
+
+def test_a_file_of_bars_that_mostly_cannot_be_is_refused(server, tmp_path):
+    def negative(text: str) -> str:
+        return text.replace(",", ",-")
+
+    spoilt_text(negative)(put(server.root, BARS, bars(1_440), "2024-05-29"))
+    with pytest.raises(
+        DataError, match=r"^BTCUSDT-1m-2024-05-29.zip holds a bar that cannot be, at 2024-05-29 00:00: .* 1439 more"
+    ):
+        archive(server).fill(Store(tmp_path / "store"), BARS, START, START + DAY)
+
+
+def test_a_day_of_bars_off_the_hour_is_set_aside_and_the_rest_of_the_month_arrives(server, tmp_path):
+    """Binance's bars of 9 to 11 February 2018 opened 28 minutes and 14.789 seconds past the hour."""
+    times = START + 3 * DAY + 3_600_000 * np.arange(30 * 24)
+    prices = {name: np.full(len(times), 100.0) for name in ("open", "high", "low", "close", "volume")}
+    off = (times >= START + 11 * DAY) & (times < START + 13 * DAY)
+    table = pa.table({"time": np.where(off, times + 1_694_789, times), **prices})
+    put(server.root, HOURLY, table, "2024-06")
+    got, missing = filled(archive(server), tmp_path, HOURLY, START + 3 * DAY, START + 33 * DAY)
+    assert got["time"].to_pylist() == times[~off].tolist()
+    assert missing == [(START + 11 * DAY, START + 13 * DAY)]
+    assert {note.reason.partition(": ")[2] for note in Store(tmp_path / "store").notes(HOURLY)} == {
+        "it does not open at a multiple of its length"
+    }
+    assert len(Store(tmp_path / "store").notes(HOURLY)) == 48
+
+
 @pytest.mark.parametrize("value", ["-1.0", "nan", "inf"])
-def test_a_trade_that_cannot_be_is_refused_by_the_name_of_its_file(server, tmp_path, value):
+def test_a_trade_that_cannot_be_leaves_its_time_missing(server, tmp_path, value):
     table = trades(900, 2)
     price = table["price"].to_numpy().copy()
     price[5] = float(value)
     put(server.root, TRADES, table.set_column(2, "price", pa.array(price)), "2024-05-29")
+    got, missing = filled(archive(server), tmp_path, TRADES, START, START + DAY)
+    time = table["time"].to_numpy()
+    assert (int(time[4]), int(time[6]) + 1) in missing
+    assert 7_005 not in got["id"].to_pylist()
+    assert len(got) > 800
+    (note,) = Store(tmp_path / "store").notes(TRADES)
+    assert note.reason.startswith(f"BTCUSDT-aggTrades-2024-05-29.zip: its price is {value}")
+
+
+@pytest.mark.parametrize("column", ["price", "amount"])
+def test_trades_of_nothing_are_dropped_and_counted_and_leave_no_gap(server, tmp_path, column):
+    """Binance's archive has trades of quantity 0: github.com/binance/binance-public-data issues 263 and 342."""
+    table = trades(900, 2)
+    values = table[column].to_numpy().copy()
+    values[[5, 6, 300]] = 0.0
+    at = table.column_names.index(column)
+    put(server.root, TRADES, table.set_column(at, column, pa.array(values)), "2024-05-29")
     store = Store(tmp_path / "store")
-    with pytest.raises(DataError, match=f"^BTCUSDT-aggTrades-2024-05-29.zip holds a trade that cannot be, .* price is {value}"):
-        archive(server).fill(store, TRADES, START, START + DAY)
-    assert store.keys() == []
+    start, stop = int(table["time"][0].as_py()) + 1, int(table["time"][-1].as_py())
+    assert archive(server).fill(store, TRADES, start, min(stop, START + DAY - 1)) == []
+    got = store.read(TRADES)["id"].to_pylist()
+    assert {7_005, 7_006, 7_300}.isdisjoint(got)
+    assert {7_004, 7_007, 7_299, 7_301} <= set(got)
+    assert [(note.what, note.time) for note in store.notes(TRADES)] == [
+        ("dropped", table["time"][at].as_py()) for at in (5, 6, 300)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -506,7 +506,7 @@ def test_a_range_in_another_unit_is_refused(store, start, stop):
     ("parts", "message"),
     [
         (("../up", "spot", "BTC/USDT", "funding"), "exchange must be"),
-        (("binance", "future", "BTC/USDT", "funding"), "market must be one of spot, linear, got 'future'"),
+        (("binance", "future", "BTC/USDT", "funding"), "market must be one of spot, linear, inverse, got 'future'"),
         (("binance", "spot", "..", "funding"), "symbol must be"),
         (("binance", "spot", "", "funding"), "symbol must be"),
         (("binance", "spot", "BTC/USDT", "quotes"), "kind must be one of ohlcv, trades, funding, book, got"),
@@ -555,7 +555,8 @@ def test_store_ls_shows_series_gaps_and_empty_bars(filled, command, monkeypatch)
     code, out, err = command("ls")
     assert (code, err) == (0, "")
     linear, spot, total = out.splitlines()
-    assert " ".join(linear.split()) == "binance linear BTC/USDT:USDT trades 10 rows 2024-05-29 00:00 to 2024-05-29 01:00 0.0 MB"
+    shown = "binance linear BTC/USDT:USDT trades 10 rows in BTC 2024-05-29 00:00 to 2024-05-29 01:00 0.0 MB"
+    assert " ".join(linear.split()) == shown
     assert "5,536 rows  2024-05-29 00:00 to 2024-06-02 07:20" in spot
     assert "1 not fetched  564 bars known to be empty, in 5 runs" in spot
     assert total == f"2 series; {filled.folder}"
@@ -614,7 +615,7 @@ def test_a_partition_that_the_file_system_refuses_is_bad_and_is_not_set_aside(fi
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return verify_partition(key, path)
 
-    monkeypatch.setattr("foreshock.data.store.store.verify_partition", refused)
+    monkeypatch.setattr("foreshock.data.store.examination.verify_partition", refused)
     code, out, _ = command("verify", "--store", str(filled.folder))
     assert (code, out[:63]) == (3, "BAD  partition 2024-05.parquet cannot be read: Permission denie")
     code, _, err = command("repair", "--store", str(filled.folder))

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from foreshock.data.errors import ConfigError, ExchangeError
+from foreshock.data.errors import ConfigError
 from foreshock.data.exchange.patience import Pace
 from foreshock.data.files import read_bars
-from foreshock.data.store.series import SeriesKey
+from foreshock.data.store.series import SeriesKey, minute
 from foreshock.data.store.store import Store
 from foreshock.market.history import load_bars, load_trades
 from tests.console import foreshock
@@ -88,14 +88,38 @@ def test_one_market_is_asked_for_trades(tmp_path):
 
 
 @pytest.mark.parametrize("column", [1, 2, 3, 4])
-def test_a_bar_of_the_exchange_that_cannot_be_is_not_stored(column, holed, tmp_path, monkeypatch):
-    monkeypatch.setattr(Pace, "_sleep", lambda self, seconds: None)
+def test_a_bar_of_the_exchange_that_cannot_be_is_set_aside_and_the_rest_arrives(column, holed, tmp_path, monkeypatch, capsys):
     bars = holed[0].copy()
+    bad = int(bars[50, 0])
     # A price far below the low, or a low far above the high.
     bars[50, column] *= 2 if column == 3 else 0.5
-    with serve(Market("BTC", bars=bars)) as server, pytest.raises(ExchangeError, match=r"the bar of 2024-01-01T.* cannot be: its "):
-        load_bars("BTC/USDT", timeframe="1m", start="2024-01-01", end="2024-01-02", base_url=server.url, store=tmp_path)
-    assert Store(tmp_path).keys() == []
+    given = {"timeframe": "1m", "start": "2024-01-01", "end": "2024-01-02", "store": tmp_path}
+    with serve(Market("BTC", bars=bars)) as server:
+        with pytest.warns(UserWarning, match=r"^binance spot BTC/USDT ohlcv 1m: 1 set aside that cannot be; foreshock store notes"):
+            loaded = load_bars("BTC/USDT", base_url=server.url, **given)
+        server.requests.clear()
+        # Two answers said so: it is not asked for again until store refetch is.
+        with pytest.warns(UserWarning, match="1 set aside that cannot be"):
+            load_bars("BTC/USDT", base_url=server.url, **given)
+        assert server.requests == []
+        where = ("--store", str(tmp_path))
+        code, out, _ = foreshock(monkeypatch, capsys, "fetch", "BTC/USDT", "--base-url", server.url, *where, *DAY)
+        assert (code, "1 set aside that cannot be; foreshock store notes shows them" in out) == (0, True)
+        code, out, _ = foreshock(monkeypatch, capsys, "store", "notes", "BTC/USDT", *where)
+        assert code == 0
+        assert out.startswith(f"{minute(bad)}  set aside: its ")
+        assert out.endswith("\n1 notes\n")
+        server.markets["spot"]["BTCUSDT"].bars[:] = holed[0]
+        code, out, _ = foreshock(monkeypatch, capsys, "store", "refetch", "BTC/USDT", *where, "--base-url", server.url)
+    assert code == 0
+    assert "fetched again" in out
+    assert "set aside" not in out
+    row = int(np.searchsorted(loaded.time, np.datetime64(bad, "ms")))
+    assert np.isnan(loaded.close[row, 0])
+    assert np.isfinite(loaded.close).sum() == np.isfinite(load_bars("BTC/USDT", **given).close).sum() - 1
+
+
+DAY = ("--timeframe", "1m", "--start", "2024-01-01", "--end", "2024-01-02")
 
 
 @pytest.fixture
