@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from foreshock.data.checks import check_array, check_duration, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
+from foreshock.engine.kernels.recursive import ewm_moments_nb
 from foreshock.engine.scores import Scores, Threshold, check_threshold
 
 
@@ -146,9 +146,16 @@ def _standardised(x: np.ndarray, halflife: int) -> np.ndarray:
 
 def _past_moments(x: np.ndarray, halflife: int) -> tuple[np.ndarray, np.ndarray]:
     """Exponentially weighted mean and standard deviation of the known rows before each row; NaN until ``halflife`` are known."""
-    past = pd.DataFrame(x).ewm(halflife=halflife, min_periods=halflife, ignore_na=True)
-    mean, std = (moments.shift().to_numpy() for moments in (past.mean(), past.std()))
+    past = np.ascontiguousarray(x[:-1], dtype=np.float64)
+    first = np.full((min(len(x), 1), x.shape[1]), np.nan)
+    mean, std = (np.vstack([first, moments]) for moments in ewm_moments_nb(past, _smoothing(halflife), halflife))
     return mean, std
+
+
+def _smoothing(halflife: int) -> float:
+    """Weight of a row before it is shared: half of it is left after ``halflife`` rows. Rounded as pandas rounds it."""
+    centre = 1 / (1 - np.exp(np.log(0.5) / halflife)) - 1
+    return float(1 / (1 + centre))
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
