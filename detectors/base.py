@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,6 +21,7 @@ from foreshock.data.system.packed import pack, read_packed, unpack, write_packed
 from foreshock.detectors.explanation import check_places, medians, replaced_scores, row_at, symbol_at, typical_of
 from foreshock.detectors.parameter_types import check_types
 from foreshock.detectors.shown_parameters import ShownParameters
+from foreshock.detectors.stream import DetectorStream, RingStream, no_rows
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.lookback import measure_lookback, needs_measuring, past_of, with_lookback
 from foreshock.engine.scores import Scores
@@ -111,6 +112,53 @@ class Detector(ShownParameters, BaseEstimator):
                 f"{np.shape(values)}; return one score for each row and symbol"
             )
         return Scores(features.time, features.symbols, values, features.interval)
+
+    def stream(self, features: Features | None = None, state: Mapping[str, Any] | None = None) -> DetectorStream:
+        """Scores one row at a time, with the bits of ``score``; to ``tolerance`` where BLAS or a network sits between.
+
+        Parameters
+        ----------
+        features : Features, optional
+            The rows before the first, of which the last ``lookback`` are taken; fewer, or none, leave scores unknown until there
+            are enough. Their symbols, names and interval are those of the rows to come.
+        state : dict, optional
+            State of a stream of this detector, to go on from; its symbols and names stand in it.
+
+        Raises
+        ------
+        ConfigError
+            If the detector is not fitted, or neither features nor a state is passed.
+        DataError
+            If the state is of another stream.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+        >>> detector = fs.make_detector("zscore", window=24).fit(features)
+        >>> stream = detector.stream(features.rows(slice(0, 200)))
+        >>> scores = np.array([stream.update(row) for row in features.values[200:]])
+        >>> np.array_equal(scores, detector.score(features).values[200:], equal_nan=True)
+        True
+        """
+        self._check_fitted()
+        if features is None and state is None:
+            raise ConfigError(f"a stream of {self.name} needs features or a state, got none; pass the rows before the first")
+        if state is not None:
+            check_type("state", state, Mapping, "pass what state() of such a stream returned")
+            return self._stream(no_rows(state) if features is None else features.rows(slice(0, 0))).restore(state)
+        check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
+        assert features is not None
+        refuse_infinite(features)
+        known = self
+        if needs_measuring(self) and features.n_rows > 1:
+            known = with_lookback(self, measure_lookback(self, features, slice(features.n_rows // 2, features.n_rows)))
+        return known._stream(features).after(features)
+
+    def _stream(self, features: Features) -> DetectorStream:
+        """A stream before its first row; a detector for which a ring of rows is too slow has its own."""
+        return RingStream(self, features)
 
     def explain(self, features: Features, row: int | str | np.datetime64 = -1, symbol: str | None = None) -> pd.Series:
         """What each feature added to the score of one row, the largest first; see ``explain_rows``.

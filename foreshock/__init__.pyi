@@ -116,6 +116,8 @@ from .engine.thresholds.quantiles import TrainQuantile as TrainQuantile
 from .engine.thresholds.registry import make_threshold as make_threshold
 from .engine.thresholds.registry import register_threshold as register_threshold
 from .engine.thresholds.registry import threshold_kinds as threshold_kinds
+from .engine.thresholds.stream import SignalStream as SignalStream
+from .engine.thresholds.stream import threshold_stream as threshold_stream
 from .engine.thresholds.volatility import VolatilityScaled as VolatilityScaled
 from .engine.thresholds.volatility import standardise_by_volatility as standardise_by_volatility
 from .engine.trials.hold_out import HoldOut as HoldOut

@@ -130,12 +130,16 @@ def _taken(mine: Any, given: Any, what: str) -> Any:
     if isinstance(mine, np.ndarray):
         if not isinstance(given, np.ndarray) or given.shape != mine.shape or given.dtype != mine.dtype:
             got = f"{given.dtype} of {given.shape}" if isinstance(given, np.ndarray) else shown(given)
-            raise DataError(f"{what} must be {mine.dtype} of {mine.shape}, got {got}; restore the state of a stream made as this one")
+            raise DataError(
+                f"{what} must be {mine.dtype} of {mine.shape}, got {got}; restore the state of a stream made as this one"
+            )
         # A copy: two streams that take the same state go separate ways.
         return given.copy()
     if isinstance(mine, dict):
         if not isinstance(given, Mapping) or set(given) != set(mine):
-            raise DataError(f"{what} must have the entries of this stream, got {shown(given)}; restore the state of one made as this")
+            raise DataError(
+                f"{what} must have the entries of this stream, got {shown(given)}; restore the state of one made as this"
+            )
         return {key: _taken(item, given[key], what) for key, item in mine.items()}
     if isinstance(mine, tuple):
         if not isinstance(given, list | tuple) or len(given) != len(mine):

@@ -17,6 +17,7 @@ from foreshock.detectors.base import refuse_infinite
 from foreshock.detectors.neural.explanation import BATCH, squares_of_windows, variants_of_windows
 from foreshock.detectors.neural.folds import train_together
 from foreshock.detectors.neural.parameters import ParametersOfBases
+from foreshock.detectors.neural.stream import NetworkStream
 from foreshock.detectors.neural.trainer import (
     VALIDATION,
     OnEpoch,
@@ -220,6 +221,9 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
 
     def _score(self, features: Features) -> np.ndarray:
         return self._by_window(features, self._errors)
+
+    def _stream(self, features: Features) -> NetworkStream:
+        return NetworkStream(self, features)
 
     def encode(self, features: Features) -> np.ndarray:
         """Codes, shape (n_rows, n_symbols, latent); NaN where a row is not scored. The code of a row uses no later row."""

@@ -137,9 +137,8 @@ class WindowStream(Stream, Shown):
             raise DataError(f"update takes one window, got {len(window)}; pass one row, see TradeWindows.rows")
         start = int(window.time[0].astype("datetime64[us]").astype(np.int64))
         if self._next is not None and start != self._next:
-            raise DataError(
-                f"windows must be consecutive, got {window.time[0]}, expected {np.datetime64(self._next, 'us')}; pass empty windows too"
-            )
+            due = np.datetime64(self._next, "us")
+            raise DataError(f"windows must be consecutive, got {window.time[0]}, expected {due}; pass empty windows too")
         if self._next is None:
             self._rows.start_row = window.start_row
         self._next = start + int(window.interval.astype("timedelta64[us]").astype(np.int64))

@@ -11,8 +11,9 @@ from foreshock.data.checks import check_array, check_duration, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
-from foreshock.engine.kernels.recursive import ewm_moments_nb
+from foreshock.engine.kernels.recursive import EwmMomentsStream, ewm_moments_nb
 from foreshock.engine.scores import Scores, Threshold, check_threshold
+from foreshock.engine.thresholds.stream import ThresholdStream, threshold_stream
 
 
 def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = None, halflife: str = "2D") -> Scores:
@@ -120,6 +121,34 @@ class VolatilityScaled(Shown):
         mean, std = _past_moments(scores.values, _rows(scores, self.halflife))
         level = self.policy.threshold(standardise_by_volatility(scores, halflife=self.halflife))
         # Constant past scores have no scale; 0 times an infinite level would be NaN with a warning.
+        return mean + np.multiply(std, level, out=np.full_like(std, np.nan), where=std > 0)
+
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``. It depends on all rows before."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _ScaledStream(self, scores, _rows(scores, self.halflife)).after(scores)
+
+
+class _ScaledStream(ThresholdStream):
+    carries = (*ThresholdStream.carries, "_moments", "_mean", "_std", "_policy")
+
+    def __init__(self, rule: VolatilityScaled, scores: Scores, halflife: int) -> None:
+        super().__init__(scores)
+        n = len(scores.symbols)
+        self._halflife = halflife
+        self._moments = EwmMomentsStream(_smoothing(halflife), halflife, n)
+        self._mean, self._std = np.full(n, np.nan), np.full(n, np.nan)
+        none = replace(scores, time=scores.time[:0], values=scores.values[:0], folds=())
+        self._policy = threshold_stream(rule.policy, none)
+
+    def begin_fold(self, train_values: np.ndarray | None, train: slice | None = None) -> None:
+        own = None if train_values is None else _standardised(train_values, self._halflife)
+        self._policy.begin_fold(own, train)
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:
+        mean, std = self._mean, self._std
+        level = self._policy.update(_divide(row - mean, std), np.datetime64(time, "us"))
+        self._mean, self._std = self._moments.update(row)
         return mean + np.multiply(std, level, out=np.full_like(std, np.nan), where=std > 0)
 
 
