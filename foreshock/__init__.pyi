@@ -31,6 +31,7 @@ from .data.simulate.trades import bar_trades as bar_trades
 from .data.store.series import SeriesKey as SeriesKey
 from .data.store.store import Store as Store
 from .data.stream.state import Stream as Stream
+from .data.stream.windows import LiveWindows as LiveWindows
 from .data.trades.bars import TradeBars as TradeBars
 from .data.trades.bars import dollar_bars as dollar_bars
 from .data.trades.bars import volume_bars as volume_bars

@@ -67,8 +67,8 @@ def ewm_moments_nb(x, smoothing, least):
 
 @njit(cache=True, nogil=True)
 def _advance_ewm_moments(row, smoothing, least, state, mean, std):
-    """State by symbol: number of known rows, weight of the rows before the next, mean, variance before its bias is corrected, and the
-    sums of weights and of squared weights that correct it. The steps are those of pandas, so that the bits are too."""
+    """State by symbol: number of known rows, weight of the rows before the next, mean, variance before its bias is corrected, and
+    the sums of weights and of squared weights that correct it. The steps are those of pandas, so that the bits are too."""
     keep = 1.0 - smoothing
     for i in range(len(row)):
         n, old, centre, spread, total, squares = state[0, i], state[1, i], state[2, i], state[3, i], state[4, i], state[5, i]

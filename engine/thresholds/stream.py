@@ -75,7 +75,7 @@ class ThresholdStream(Stream):
 class HistoryStream(ThresholdStream):
     """Any rule, computed again at each row over all rows: right for whatever the rule does, and the slower the longer it runs.
 
-    A rule that looks back over so many rows at most may say so by an attribute ``lookback``, a number of rows; it gets no more then.
+    A rule that looks back over so many rows at most may say so by an attribute ``lookback``, a number of rows; it gets no more.
     """
 
     def __init__(self, rule: Threshold, scores: Scores) -> None:

@@ -87,7 +87,7 @@ def test_the_state_of_another_stream_and_a_damaged_file_are_refused(tmp_path):
     stream.update(rows[0])
     with pytest.raises(fs.DataError, match="whose n_symbols is 3, and this one has 2"):
         OhlcvStream(2, BARS).restore(stream.state())
-    with pytest.raises(fs.DataError, match="whose names is .* and this one has"):
+    with pytest.raises(fs.DataError, match=r"whose names is .* and this one has"):
         OhlcvStream(3, ["range"]).restore(stream.state())
     with pytest.raises(fs.DataError, match="restore the state of a stream made in the same way"):
         WindowStream().restore(stream.state())
