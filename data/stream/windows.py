@@ -77,9 +77,8 @@ class LiveWindows(Stream, Shown):
             raise DataError(f"windows need trades of one series, got {len(set(trades.series))}; use Trades.split")
         time = trades.time.astype("datetime64[us]").view(np.int64)
         if self._last is not None and time[0] < self._last:
-            raise DataError(
-                f"trades must follow one another, got one of {trades.time[0]} after one of {np.datetime64(self._last, 'us')}; sort them"
-            )
+            before = np.datetime64(self._last, "us")
+            raise DataError(f"trades must follow one another, got one of {trades.time[0]} after one of {before}; sort them")
         self._last = int(time[-1])
         if self._window is None:
             self._window = int(time[0] // self.width)

@@ -132,7 +132,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
         raise ConfigError(f"features must be a list of at least one name, got {shown(features)}; see OHLCV_FEATURES")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_threads", n_threads, 1)
-    extra = [name in bars.extras and not _is_formula(name) for name in features]
+    extra = [name in bars.extras and not is_formula(name) for name in features]
     parsed = [_parse(name, bars.extras) for name, own in zip(features, extra, strict=True) if not own]
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))
@@ -232,7 +232,7 @@ class OhlcvStream(Stream, Shown):
         yield counted(len(self.names), "feature")
 
 
-def _is_formula(name: str) -> bool:
+def is_formula(name: str) -> bool:
     match = re.fullmatch(r"([a-z_]+)_(\d+)", name)
     return name in _PLAIN or (match is not None and match[1] in _WINDOWED)
 

@@ -1,5 +1,7 @@
 """Windows that come out as trades go in: those of the batch, whatever the packets, and after a restart at any packet."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def packets(trades: Trades, seed: int, longest: int = 60) -> list[Trades]:
     rng, edges = np.random.default_rng(seed), [0]
     while edges[-1] < len(trades):
         edges.append(min(edges[-1] + int(rng.integers(1, longest)), len(trades)))
-    return [trades.rows(slice(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
+    return [trades.rows(slice(a, b)) for a, b in pairwise(edges)]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1, 20])
@@ -88,7 +90,9 @@ def test_what_cannot_be_windowed_is_refused():
     live.add(trades.rows(slice(50, 60)))
     with pytest.raises(fs.DataError, match="trades must follow one another"):
         live.add(trades.rows(slice(0, 10)))
-    far = Trades(trades.time[:1] + np.timedelta64(20_000, "D"), *(getattr(trades, n)[:1] for n in ("price", "size", "quote", "is_buy")))
+    far = Trades(
+        trades.time[:1] + np.timedelta64(20_000, "D"), *(getattr(trades, n)[:1] for n in ("price", "size", "quote", "is_buy"))
+    )
     with pytest.raises(fs.DataError, match="are too many; check the times"):
         live.add(far)
     with pytest.raises(fs.ConfigError, match="whole number of milliseconds"):
