@@ -61,7 +61,7 @@ class DetectorStream(Stream):
         if np.isinf(x).any():
             symbol, column = map(int, np.argwhere(np.isinf(x))[0])
             raise DataError(f"features must be finite, or NaN where not known, got {x[symbol, column]} in {self.names[column]}")
-        at = self._next if time is None else int(np.datetime64(time, "us").astype(np.int64))
+        at = self._next if time is None else int(time.astype("datetime64[us]").astype(np.int64))
         if at is None:
             raise DataError("the first row of a detector stream needs its time; pass time, or rows before it")
         if self._next is not None and at < self._next:

@@ -206,6 +206,8 @@ from .study.trials import deflate_study as deflate_study
 from .study.trials import record_study as record_study
 from .study.validate import Validation as Validation
 from .study.validate import validate as validate
+from .watch.pipeline import Pipeline as Pipeline
+from .watch.pipeline import PipelineRow as PipelineRow
 
 __version__: str
 

@@ -88,10 +88,9 @@ class LiveWindows(Stream, Shown):
             return _finish(np.zeros((0, 13)), self._window * self.width, self.width)
         block = self._block(int(time[-1] // self.width))
         start = self._window
-        parts = (part[late:] for part in (time, trades.price, trades.size, trades.quote, trades.is_buy))
-        milli, in_milli = _add_trades_nb(
-            *parts, self.width, np.int64(start), np.int64(self._milli), np.int64(self._in_milli), block
-        )
+        price, size, quote, is_buy = (part[late:] for part in (trades.price, trades.size, trades.quote, trades.is_buy))
+        before = np.int64(start), np.int64(self._milli), np.int64(self._in_milli)
+        milli, in_milli = _add_trades_nb(time[late:], price, size, quote, is_buy, self.width, *before, block)
         self._milli, self._in_milli = int(milli), int(in_milli)
         return self._close(block)
 

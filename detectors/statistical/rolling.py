@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -45,7 +45,7 @@ class _RollingDetector(Detector):
 
     keeps_typical = False
     # From window, number of symbols and phase to the stream of what a row is compared with.
-    _reference_stream: ClassVar[Callable[[int, int, int], Any]]
+    _reference_stream: ClassVar[Any]
 
     def __init__(self, window: int = 168, columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
         self.window = window

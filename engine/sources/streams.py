@@ -137,7 +137,7 @@ class BarRows(SourceStream):
         missing = [name for name in self._given if name not in row.extras]
         if missing:
             raise DataError(
-                f"a row of bars must have the extras {few(self._given)}, and lacks {few(missing)}; add them, NaN if unknown"
+                f"a row of bars must have the extras {few(self._given)}, it lacks {few(missing)}; add them, NaN if unknown"
             )
         return micros(row.time[0])
 
@@ -183,13 +183,13 @@ class BarRows(SourceStream):
         n = len(self._columns[0])
         time = (self._began + self.interval * np.arange(n)).astype("datetime64[us]")
         columns = dict(zip((*FIELDS, *extras), self._columns, strict=True))
-        prices = {name: columns.pop(name) for name in FIELDS}
-        bars = Bars(time, self.symbols, **prices, interval=np.timedelta64(self.interval, "us"), extras=columns)
+        prices = [columns.pop(name) for name in FIELDS]
+        bars = Bars(time, self.symbols, *prices, interval=np.timedelta64(self.interval, "us"), extras=columns)
         return np.ascontiguousarray(self._of(bars).values[-1])
 
 
 class WindowRows(SourceStream):
-    """Rows are dicts of symbol to ``TradeWindows`` of one window; a symbol that is not watched is left out. See ``SourceStream``."""
+    """Rows are dicts of symbol to ``TradeWindows`` of one window, without symbols that are not watched; see ``SourceStream``."""
 
     carries = (*SourceStream.carries, "_streams", "_due")
 

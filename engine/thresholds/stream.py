@@ -50,7 +50,7 @@ class ThresholdStream(Stream):
         row = np.ascontiguousarray(scores, dtype=np.float64)
         if row.shape != (len(self.symbols),):
             raise DataError(f"scores of a row must have the shape (n_symbols,) = ({len(self.symbols)},), got {row.shape}")
-        at = self._next if time is None else int(np.datetime64(time, "us").astype(np.int64))
+        at = self._next if time is None else int(time.astype("datetime64[us]").astype(np.int64))
         if at is None:
             raise DataError("the first row of a threshold stream needs its time; pass time, or scores before it")
         if self._next is not None and at < self._next:
@@ -170,8 +170,9 @@ def threshold_stream(rule: Threshold, scores: Scores) -> ThresholdStream:
     """
     check_threshold(rule)
     check_type("scores", scores, Scores, "make them with fs.walk_forward")
-    own = getattr(rule, "stream", None)
-    return own(scores) if callable(own) else HistoryStream(rule, scores).after(scores)
+    made = getattr(rule, "stream", HistoryStream(rule, scores).after)
+    found: Any = made(scores)
+    return found
 
 
 class Decision(NamedTuple):
