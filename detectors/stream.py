@@ -77,6 +77,8 @@ class DetectorStream(Stream):
         past = past_of(self.detector, features.n_rows)
         for row in range(features.n_rows - past, features.n_rows):
             self.update(features.values[row], features.time[row])
+        if features.n_rows:
+            self._next = int(features.time[-1].astype("datetime64[us]").astype(np.int64)) + self.interval
         return self
 
     def _begin(self, start_row: int) -> None:
@@ -168,6 +170,8 @@ class RingStream(DetectorStream):
 
 def no_rows(state: Mapping[str, Any]) -> Features:
     """Features without rows, of the symbols, names and interval in the state of a stream."""
+    if not {"symbols", "names", "interval", "comparable"} <= set(state):
+        raise DataError("the state is not one of a detector stream, got other entries; pass what state() of such a stream returned")
     symbols, names = tuple(state["symbols"]), tuple(state["names"])
     none = np.zeros(0, dtype="datetime64[us]")
     interval = np.timedelta64(state["interval"], "us")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from foreshock.detectors.neural.forward import DenseForward, dense_forward
 from foreshock.detectors.neural.trainer import as_tensor, one_thread, pick_device
 from foreshock.detectors.neural.windows import Windows, clipped
 from foreshock.detectors.stream import RingStream
@@ -27,12 +28,15 @@ class NetworkStream(RingStream):
             detector._restored(len(features.names), n_context, model).double().to(self._device) if model else None
             for model in detector.models_
         ]
+        by_row = type(detector)._errors is type(detector)._default_errors
+        self._dense = [dense_forward(detector, net) if net is not None and by_row else None for net in self._nets]
+        self._center, self._scale = detector.scaler._of(features)
 
     def _step(self, row: np.ndarray, time: int) -> np.ndarray:
         self._append(row, time)
         features = self._tail()
         out = np.full(len(row), np.nan)
-        windows = self.detector._windows(features)
+        windows = self.detector._windows_of((features.values - self._center) / self._scale, features)
         newest = windows.take(windows.rows == features.n_rows - 1)
         if not len(newest):
             return out
@@ -41,7 +45,11 @@ class NetworkStream(RingStream):
                 net = self._nets[place] if place >= 0 else None
                 if net is not None:
                     group = newest.take(self._models[newest.cols] == place)
-                    out[group.cols] = self._errors(net, self.detector.models_[place], group)
+                    dense = self._dense[place]
+                    errors = (
+                        self._errors(net, self.detector.models_[place], group) if dense is None else _rebuilt_errors(dense, group)
+                    )
+                    out[group.cols] = errors
         return out
 
     def _errors(self, net: Any, model: dict[str, Any], group: Windows) -> np.ndarray:
@@ -50,3 +58,15 @@ class NetworkStream(RingStream):
         x, context = np.pad(x, ((0, missing), (0, 0), (0, 0))), np.pad(context, ((0, missing), (0, 0)))
         target, seen, state = (as_tensor(part, self._device, torch.float64) for part in (x, clipped(x), clipped(context)))
         return self.detector._errors(net, model, seen, state, target).cpu().numpy()[: len(group)]
+
+
+def _rebuilt_errors(dense: DenseForward, group: Windows) -> np.ndarray:
+    """Mean squared errors of the newest rows, whose sums do not depend on how many rows there are."""
+    x, context = group.gather()
+    n_features = x.shape[2]
+    rebuilt = dense.rebuilt(clipped(x).reshape(len(x), -1), clipped(context))[:, -n_features:]
+    errors = (x[:, -1] - rebuilt) ** 2
+    total = np.zeros(len(x))
+    for column in errors.T:
+        total += column
+    return total / n_features

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from foreshock.data.checks import check_array, check_duration, check_type
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, bars_in
+from foreshock.data.show.facts import Shown, counted, symbols_fact
 from foreshock.data.stream.state import Stream
 from foreshock.engine.scores import FoldScores, Scores, Threshold, check_threshold
 
@@ -200,7 +201,7 @@ class Cooldown(Stream):
         return kept
 
 
-class SignalStream(Stream):
+class SignalStream(Stream, Shown):
     """``Scores.signals`` one row at a time: a threshold, the alerts that exceed it, and a cool-down.
 
     Parameters
@@ -237,6 +238,16 @@ class SignalStream(Stream):
 
     def begin_fold(self, train_values: np.ndarray | None, train: slice | None = None) -> None:
         """The next row is the first of a walk-forward block; see ``ThresholdStream.begin_fold``."""
+        if train is not None:
+            check_type("train", train, slice, "the training rows of the fold")
+        if train_values is not None:
+            check_array("train_values", train_values)
+            n = len(self._threshold.symbols)
+            if np.ndim(train_values) != 2 or np.shape(train_values)[1] != n:
+                raise DataError(
+                    f"train_values must have the shape (n_rows, n_symbols), for {n} symbols, got {np.shape(train_values)}"
+                )
+            train_values = np.asarray(train_values, dtype=np.float64)
         self._threshold.begin_fold(train_values, train)
 
     def update(self, scores: np.ndarray, time: np.datetime64 | None = None) -> Decision:
@@ -250,6 +261,10 @@ class SignalStream(Stream):
             decided &= kept | ~active
             active = kept
         return Decision(active, level, decided)
+
+    def _facts(self) -> Iterator[str]:
+        yield symbols_fact(self._threshold.symbols)
+        yield from [] if self._cooldown is None else [f"cool-down of {counted(self._cooldown.n_bars, 'row')}"]
 
 
 def _micros(span: np.timedelta64) -> int:
