@@ -52,7 +52,7 @@ class PooledDetector(ModelDetector):
     def _stream(self, features: Features) -> DetectorStream:
         kind = type(self)
         plain = kind._score is PooledDetector._score and kind._by_model is PooledDetector._by_model
-        return _RowStream(self, features) if plain and is_ours(self) else RingStream(self, features)
+        return RowStream(self, features) if plain and is_ours(self) else RingStream(self, features)
 
     def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         return self._by_place(features, rows, symbols, self._parts, len(features.names))
@@ -91,11 +91,15 @@ class PooledDetector(ModelDetector):
         """Scores of complete standardised rows, shape (n,)."""
 
 
-class _RowStream(DetectorStream):
-    """The row itself, standardised by scales that are looked up once."""
+class RowStream(DetectorStream):
+    """What a function of standardised rows and their model says of each row; by default the scores of the detector.
 
-    def __init__(self, detector: PooledDetector, features: Features) -> None:
+    Scales and models are looked up once; what is not known is ``unknown``.
+    """
+
+    def __init__(self, detector: PooledDetector, features: Features, function: Any = None, unknown: Any = np.nan) -> None:
         super().__init__(detector, features)
+        self._function, self._unknown = function or detector._score_rows, unknown
         self._center, self._scale = detector.scaler._of(features)
         places = [detector.symbols_.index(name) if name in detector.symbols_ else -1 for name in features.symbols]
         # The model of each symbol; -1 where it has none.
@@ -103,15 +107,15 @@ class _RowStream(DetectorStream):
 
     def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - of the row alone
         rows, mask = _complete_nb(row[None], self._center, self._scale)
-        out, known = np.full(len(row), np.nan), mask[0]
+        out, known = np.full(len(row), self._unknown), mask[0]
         if not len(rows):
             return out
         if self.detector.pool:
-            out[known] = self.detector._score_rows(rows, self.detector.models_[0])
+            out[known] = self._function(rows, self.detector.models_[0])
             return out
         for x, symbol in zip(rows, np.flatnonzero(known), strict=True):
             if self._models[symbol] >= 0:
-                out[symbol] = self.detector._score_rows(x[None], self.detector.models_[self._models[symbol]])[0]
+                out[symbol] = self._function(x[None], self.detector.models_[self._models[symbol]])[0]
         return out
 
 

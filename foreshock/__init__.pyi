@@ -45,6 +45,7 @@ from .data.trades.windows import window_size_study as window_size_study
 from .detectors.base import Detector as Detector
 from .detectors.clusters.labels import Regimes as Regimes
 from .detectors.clusters.regimes import walk_forward_regimes as walk_forward_regimes
+from .detectors.clusters.stream import RegimeStream as RegimeStream
 from .detectors.contract import check_detector as check_detector
 from .detectors.neural.denoise import denoise_book as denoise_book
 from .detectors.neural.latent.factors import LatentFactors as LatentFactors

@@ -205,7 +205,10 @@ class ForwardStream(Stream):
         now = self.stored.n
         # The batch sees the rows of the look-back before the block, and those of the block itself.
         first = max(refit.start - past_of(refit.fitted, refit.start), self.stored.cut)
-        self.stream = refit.fitted.stream(self.stored.rows(first, now))
+        self.stream = self._stream_of(refit.fitted, self.stored.rows(first, now), None)
+
+    def _stream_of(self, fitted: Any, features: Features | None, state: Mapping[str, Any] | None) -> Any:
+        return fitted.stream(features, state)
 
     def state(self) -> dict[str, Any]:
         """The model is part of the state where it can be saved; else it is fitted again on the stored rows."""
@@ -234,7 +237,7 @@ class ForwardStream(Stream):
             else:
                 fitted, _ = self.fit(self.detector, self.stored.rows(train.start, train.stop), None, False)
             self.current = Refit(train, known["start"], fitted)
-            self.stream = fitted.stream(state=state["stream"])
+            self.stream = self._stream_of(fitted, None, state["stream"])
         return self
 
 
