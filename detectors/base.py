@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,17 +17,16 @@ from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.contract import Found, called
 from foreshock.data.show.shown import few
-from foreshock.data.system.disk import write_whole
+from foreshock.data.system.packed import pack, read_packed, unpack, write_packed
 from foreshock.detectors.explanation import check_places, medians, replaced_scores, row_at, symbol_at, typical_of
 from foreshock.detectors.parameter_types import check_types
 from foreshock.detectors.shown_parameters import ShownParameters
+from foreshock.detectors.stream import DetectorStream, RingStream, no_rows
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.lookback import measure_lookback, needs_measuring, past_of, with_lookback
 from foreshock.engine.scores import Scores
 
 FORMAT = 2
-# In the JSON card of a saved file, {ARRAY: name} is a reference to the array of that name.
-ARRAY = "$array"
 
 
 class Detector(ShownParameters, BaseEstimator):
@@ -114,6 +112,53 @@ class Detector(ShownParameters, BaseEstimator):
                 f"{np.shape(values)}; return one score for each row and symbol"
             )
         return Scores(features.time, features.symbols, values, features.interval)
+
+    def stream(self, features: Features | None = None, state: Mapping[str, Any] | None = None) -> DetectorStream:
+        """Scores one row at a time, with the bits of ``score``; to ``tolerance`` where BLAS or a network sits between.
+
+        Parameters
+        ----------
+        features : Features, optional
+            The rows before the first, of which the last ``lookback`` are taken; fewer, or none, leave scores unknown until there
+            are enough. Their symbols, names and interval are those of the rows to come.
+        state : dict, optional
+            State of a stream of this detector, to go on from; its symbols and names stand in it.
+
+        Raises
+        ------
+        ConfigError
+            If the detector is not fitted, or neither features nor a state is passed.
+        DataError
+            If the state is of another stream.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import foreshock as fs
+        >>> features = fs.ohlcv_features(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars)
+        >>> detector = fs.make_detector("zscore", window=24).fit(features)
+        >>> stream = detector.stream(features.rows(slice(0, 200)))
+        >>> scores = np.array([stream.update(row) for row in features.values[200:]])
+        >>> np.array_equal(scores, detector.score(features).values[200:], equal_nan=True)
+        True
+        """
+        self._check_fitted()
+        if features is None and state is None:
+            raise ConfigError(f"a stream of {self.name} needs features or a state, got none; pass the rows before the first")
+        if state is not None:
+            check_type("state", state, Mapping, "pass what state() of such a stream returned")
+            return self._stream(no_rows(state) if features is None else features.rows(slice(0, 0))).restore(state)
+        check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
+        assert features is not None
+        refuse_infinite(features)
+        known = self
+        if needs_measuring(self) and features.n_rows > 1:
+            known = with_lookback(self, measure_lookback(self, features, slice(features.n_rows // 2, features.n_rows)))
+        return known._stream(features).after(features)
+
+    def _stream(self, features: Features) -> DetectorStream:
+        """A stream before its first row; a detector for which a ring of rows is too slow has its own."""
+        return RingStream(self, features)
 
     def explain(self, features: Features, row: int | str | np.datetime64 = -1, symbol: str | None = None) -> pd.Series:
         """What each feature added to the score of one row, the largest first; see ``explain_rows``.
@@ -269,19 +314,10 @@ def owned(cls: type) -> str:
 
 def write_saved(path: str | Path, name: str, params: dict[str, Any], state: dict[str, Any], cls: str = "") -> None:
     """Write a file for ``read_saved``; it appears at ``path`` only when it is complete."""
-    from safetensors.numpy import save
-
     arrays: dict[str, np.ndarray] = {}
-    plain = {key: _pack(value, key, arrays) for key, value in state.items()}
+    plain = {key: pack(value, key, arrays, "fit the detector again where it is needed") for key, value in state.items()}
     content = {"format": FORMAT, "detector": name, "class": cls, "params": params, "learned": plain}
-    card = json.dumps(content, sort_keys=True)
-    # safetensors requires at least one array.
-    arrays = arrays or {"none": np.zeros(1)}
-    saved = save(arrays, metadata={"foreshock": card, "sha256": _digest(card, arrays)})
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise DataError(f"{path} must be a file in a folder that exists, to be written")
-    write_whole(path, saved)
+    write_packed(path, "foreshock", json.dumps(content, sort_keys=True), arrays)
 
 
 def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any], str]:
@@ -292,51 +328,12 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any], s
     DataError
         If the file is missing, truncated, changed since it was written, or of a newer format.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise DataError(f"no such file: {path}; pass a detector saved with Detector.save")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        card = metadata["foreshock"]
-        if metadata["sha256"] != _digest(card, arrays):
-            raise DataError(f"{path} was changed after it was saved; its digest does not match, so it is not loaded")
-        content = json.loads(card)
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
-        raise DataError(f"{path} is not a complete file of a detector or model: {error}; save it again") from error
+    content, arrays = read_packed(path, "foreshock", "a detector or model")
     if content["format"] > FORMAT:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")
     # In format 1 the card did not refer to the arrays, so all of them are taken by name.
-    learned = arrays | {name: _unpack(value, arrays) for name, value in content["learned"].items()}
-    return content["detector"], _unpack(content["params"], {}), learned, content.get("class", "")
-
-
-def _pack(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
-    """``value`` as plain JSON; each array in it is moved to ``arrays`` and replaced by a reference."""
-    if isinstance(value, np.ndarray):
-        arrays[where] = np.ascontiguousarray(value)
-        return {ARRAY: where}
-    if isinstance(value, dict):
-        return {key: _pack(item, f"{where}/{key}", arrays) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_pack(item, f"{where}/{i}", arrays) for i, item in enumerate(value)]
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise ConfigError(f"a {type(value).__name__} cannot be saved without pickle; fit the detector again where it is needed")
-
-
-def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if isinstance(value, dict):
-        return arrays[value[ARRAY]] if ARRAY in value else {key: _unpack(item, arrays) for key, item in value.items()}
-    return tuple(_unpack(item, arrays) for item in value) if isinstance(value, list) else value
-
-
-def _digest(card: str, arrays: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(card.encode())
-    for name in sorted(arrays):
-        digest.update(f"{name}{arrays[name].dtype}{arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
+    learned = arrays | {name: unpack(value, arrays) for name, value in content["learned"].items()}
+    return content["detector"], unpack(content["params"], {}), learned, content.get("class", "")

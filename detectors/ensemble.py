@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import make_detector
+from foreshock.detectors.stream import DetectorStream
 from foreshock.engine.features.features import Features
 from foreshock.engine.statistics.variation import varies
 
@@ -87,6 +89,9 @@ class Ensemble(Detector):
                 total[:, i] += rank(scores[:, i], ranked[0 if self.pool else self.symbols_.index(symbol)]) if known else np.nan
         return total / len(self.states_)
 
+    def _stream(self, features: Features) -> DetectorStream:
+        return _EnsembleStream(self, features)
+
     def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         total = np.zeros((len(rows), 1 + len(features.names)))
         for member, state, ranked in zip(self._members(), self.states_, self.ranked_, strict=True):
@@ -107,21 +112,69 @@ class Ensemble(Detector):
         return self
 
 
+@dataclass(frozen=True)
+class _Table:
+    """Sorted training scores as ranks: the distinct ones, the rank of each, and their spread; None if there are none."""
+
+    values: np.ndarray
+    places: np.ndarray
+    unit: float
+
+    @classmethod
+    def of(cls, ranked: np.ndarray) -> _Table | None:
+        if not len(ranked):
+            return None
+        # Tied training scores share the mean of their ranks.
+        values, first, count = np.unique(ranked, return_index=True, return_counts=True)
+        places = (first + (count + 1) / 2) / (len(ranked) + 1)
+        return cls(values, places, float(ranked.std()) if varies(ranked) else 1.0)
+
+    def rank(self, x: np.ndarray) -> np.ndarray:
+        out = np.interp(x, self.values, self.places)
+        above, below = x > self.values[-1], x < self.values[0]
+        out[above] = 1 - (1 - self.places[-1]) / (1 + (x[above] - self.values[-1]) / self.unit)
+        out[below] = self.places[0] / (1 + (self.values[0] - x[below]) / self.unit)
+        return out
+
+
+class _EnsembleStream(DetectorStream):
+    """The streams of the members, and the ranks of their scores."""
+
+    carries = (*DetectorStream.carries, "_members")
+
+    def __init__(self, detector: Ensemble, features: Features) -> None:
+        super().__init__(detector, features)
+        members = zip(detector._members(), detector.states_, strict=True)
+        self._members = tuple(member.restore(state)._stream(features) for member, state in members)
+        self._tables = [[_Table.of(group) for group in ranked] for ranked in detector.ranked_]
+        # The table of each symbol; None where it has no training scores to be ranked among.
+        known = [name in detector.symbols_ or (detector.pool and features.comparable) for name in features.symbols]
+        places = [
+            0 if detector.pool or not ok else detector.symbols_.index(name)
+            for name, ok in zip(features.symbols, known, strict=True)
+        ]
+        self._groups = [
+            (place, np.array([i for i, p in enumerate(places) if p == place and known[i]])) for place in sorted(set(places))
+        ]
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:
+        total = np.zeros(len(row))
+        for member, tables in zip(self._members, self._tables, strict=True):
+            scores = member.update(row, np.datetime64(time, "us"))
+            ranks = np.full(len(row), np.nan)
+            for place, symbols in self._groups:
+                table = tables[place]
+                if table is not None and len(symbols):
+                    ranks[symbols] = table.rank(scores[symbols])
+            total += ranks
+        return total / len(self._members)
+
+
 def rank(x: np.ndarray, ranked: np.ndarray) -> np.ndarray:
     """Rank of x among sorted training scores, in (0, 1); NaN where x is NaN, or if there are no training scores.
 
     >>> rank(np.array([-1.0, 1.0, 1.5, 3.0, 9.0]), np.array([1.0, 2.0, 3.0])).round(3)
     array([0.072, 0.25 , 0.375, 0.75 , 0.97 ])
     """
-    n = len(ranked)
-    if n == 0:
-        return np.full_like(x, np.nan)
-    # Tied training scores share the mean of their ranks.
-    values, first, count = np.unique(ranked, return_index=True, return_counts=True)
-    places = (first + (count + 1) / 2) / (n + 1)
-    out = np.interp(x, values, places)
-    unit = ranked.std() if varies(ranked) else 1.0
-    above, below = x > values[-1], x < values[0]
-    out[above] = 1 - (1 - places[-1]) / (1 + (x[above] - values[-1]) / unit)
-    out[below] = places[0] / (1 + (values[0] - x[below]) / unit)
-    return out
+    table = _Table.of(ranked)
+    return np.full_like(x, np.nan) if table is None else table.rank(x)

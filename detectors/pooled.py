@@ -9,8 +9,10 @@ import numpy as np
 
 from foreshock.detectors.explanation import variants
 from foreshock.detectors.scaled import ModelDetector
-from foreshock.detectors.scaling import content_order
+from foreshock.detectors.scaling import _complete_nb, content_order
+from foreshock.detectors.stream import DetectorStream, RingStream
 from foreshock.engine.features.features import Features
+from foreshock.engine.out_of_sample.lookback import is_ours
 
 
 class PooledDetector(ModelDetector):
@@ -47,6 +49,11 @@ class PooledDetector(ModelDetector):
                 out[mask[:, i], i] = function(group, self.models_[self.symbols_.index(features.symbols[i])])
         return out
 
+    def _stream(self, features: Features) -> DetectorStream:
+        kind = type(self)
+        plain = kind._score is PooledDetector._score and kind._by_model is PooledDetector._by_model
+        return RowStream(self, features) if plain and is_ours(self) else RingStream(self, features)
+
     def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         return self._by_place(features, rows, symbols, self._parts, len(features.names))
 
@@ -82,6 +89,34 @@ class PooledDetector(ModelDetector):
     @abstractmethod
     def _score_rows(self, rows: np.ndarray, model: dict[str, Any]) -> np.ndarray:
         """Scores of complete standardised rows, shape (n,)."""
+
+
+class RowStream(DetectorStream):
+    """What a function of standardised rows and their model says of each row; by default the scores of the detector.
+
+    Scales and models are looked up once; what is not known is ``unknown``.
+    """
+
+    def __init__(self, detector: PooledDetector, features: Features, function: Any = None, unknown: Any = np.nan) -> None:
+        super().__init__(detector, features)
+        self._function, self._unknown = function or detector._score_rows, unknown
+        self._center, self._scale = detector.scaler._of(features)
+        places = [detector.symbols_.index(name) if name in detector.symbols_ else -1 for name in features.symbols]
+        # The model of each symbol; -1 where it has none.
+        self._models = np.zeros(len(places), dtype=np.int64) if detector.pool else np.array(places)
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - of the row alone
+        rows, mask = _complete_nb(row[None], self._center, self._scale)
+        out, known = np.full(len(row), self._unknown), mask[0]
+        if not len(rows):
+            return out
+        if self.detector.pool:
+            out[known] = self._function(rows, self.detector.models_[0])
+            return out
+        for x, symbol in zip(rows, np.flatnonzero(known), strict=True):
+            if self._models[symbol] >= 0:
+                out[symbol] = self._function(x[None], self.detector.models_[self._models[symbol]])[0]
+        return out
 
 
 def _in_content_order(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -30,6 +30,8 @@ from .data.simulate.market import simulate_market as simulate_market
 from .data.simulate.trades import bar_trades as bar_trades
 from .data.store.series import SeriesKey as SeriesKey
 from .data.store.store import Store as Store
+from .data.stream.state import Stream as Stream
+from .data.stream.windows import LiveWindows as LiveWindows
 from .data.trades.bars import TradeBars as TradeBars
 from .data.trades.bars import dollar_bars as dollar_bars
 from .data.trades.bars import volume_bars as volume_bars
@@ -43,6 +45,7 @@ from .data.trades.windows import window_size_study as window_size_study
 from .detectors.base import Detector as Detector
 from .detectors.clusters.labels import Regimes as Regimes
 from .detectors.clusters.regimes import walk_forward_regimes as walk_forward_regimes
+from .detectors.clusters.stream import RegimeStream as RegimeStream
 from .detectors.contract import check_detector as check_detector
 from .detectors.neural.denoise import denoise_book as denoise_book
 from .detectors.neural.latent.factors import LatentFactors as LatentFactors
@@ -115,6 +118,8 @@ from .engine.thresholds.quantiles import TrainQuantile as TrainQuantile
 from .engine.thresholds.registry import make_threshold as make_threshold
 from .engine.thresholds.registry import register_threshold as register_threshold
 from .engine.thresholds.registry import threshold_kinds as threshold_kinds
+from .engine.thresholds.stream import SignalStream as SignalStream
+from .engine.thresholds.stream import threshold_stream as threshold_stream
 from .engine.thresholds.volatility import VolatilityScaled as VolatilityScaled
 from .engine.thresholds.volatility import standardise_by_volatility as standardise_by_volatility
 from .engine.trials.hold_out import HoldOut as HoldOut
@@ -202,6 +207,8 @@ from .study.trials import deflate_study as deflate_study
 from .study.trials import record_study as record_study
 from .study.validate import Validation as Validation
 from .study.validate import validate as validate
+from .watch.pipeline import Pipeline as Pipeline
+from .watch.pipeline import PipelineRow as PipelineRow
 
 __version__: str
 

@@ -21,9 +21,13 @@ from foreshock.engine.out_of_sample.causality import AuditResult
 
 
 def public_classes() -> dict[str, type]:
-    """The classes of ``foreshock.__all__`` but its errors and the abstract detector."""
+    """The classes of ``foreshock.__all__`` but its errors and abstract classes."""
     found = {name: getattr(fs, name) for name in fs.__all__ if inspect.isclass(getattr(fs, name))}
-    return {name: kind for name, kind in found.items() if not issubclass(kind, Exception) and kind not in (fs.Detector, fs.Source)}
+    return {
+        name: kind
+        for name, kind in found.items()
+        if not issubclass(kind, Exception) and kind not in (fs.Detector, fs.Source, fs.Stream)
+    }
 
 
 @functools.cache
@@ -56,6 +60,7 @@ def samples() -> dict[str, Any]:
     scenarios = fs.Scenarios(paths, bars.symbols, bars.interval, "vae", 1.0, 0.0, 1.0, None, 0)
     difference = fs.paired_difference(result, result, n_bootstrap=19)
     one = np.zeros((1, 2))
+    pipeline = fs.Pipeline(fs.Study(bars, ["zscore"], splits, thresholds[0.9], horizons=["1h"]), ["zscore"])
     factors = pd.DataFrame({"share": [0.5], "cumulative": [0.5]}, index=pd.Index(["factor_1"], name="factor"))
     found: list[Any] = [
         market, bars, features, scores, splits, signals, simulated, trades, result, grid, stability, ledger, moves, regimes,
@@ -92,6 +97,8 @@ def samples() -> dict[str, Any]:
         fs.Exploration("a title", {"returns": {s: _MOMENTS for s in bars.symbols}}, bars, quality),
         fs.ScenarioStudy(fs.VAEScenarios(), scenarios, {"vae": card}, {}, pd.DataFrame({"var": [0.1]}), 9, {"A": 1.0}, 0, {}, {}),
         fs.Study(bars, ["zscore"]),
+        fs.LiveWindows(20), fs.RegimeStream(fs.make_detector("kmeans_regime"), splits, features.rows(slice(0, 0))),
+        fs.SignalStream(thresholds[0.9], scores, "6h"), pipeline, pipeline.update(bars.rows(slice(0, 1)))[0],
         _study_result(bars, quality, regimes, scores, signals, moves, verdict, result),
         market.labels,
         fs.SavedResult(folder, {"config": {"title": "a title"}, "detectors": {}}),

@@ -17,6 +17,7 @@ from foreshock.detectors.base import refuse_infinite
 from foreshock.detectors.neural.explanation import BATCH, squares_of_windows, variants_of_windows
 from foreshock.detectors.neural.folds import train_together
 from foreshock.detectors.neural.parameters import ParametersOfBases
+from foreshock.detectors.neural.stream import NetworkStream
 from foreshock.detectors.neural.trainer import (
     VALIDATION,
     OnEpoch,
@@ -215,11 +216,17 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         return other.models_[other.symbols_.index(symbol)] or None if symbol in other.symbols_ else None
 
     def _windows(self, features: Features) -> Windows:
-        values = self.scaler.transform(features)
+        return self._windows_of(self.scaler.transform(features), features)
+
+    def _windows_of(self, values: np.ndarray, features: Features) -> Windows:
+        """The windows of standardised values of the features."""
         return Windows.of(values, self.window, self._context(values, features.start_row))
 
     def _score(self, features: Features) -> np.ndarray:
         return self._by_window(features, self._errors)
+
+    def _stream(self, features: Features) -> NetworkStream:
+        return NetworkStream(self, features)
 
     def encode(self, features: Features) -> np.ndarray:
         """Codes, shape (n_rows, n_symbols, latent); NaN where a row is not scored. The code of a row uses no later row."""
@@ -375,6 +382,9 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     def _errors(self, net: Any, model: dict[str, Any], x: Tensor, context: Tensor, target: Tensor) -> Tensor:  # noqa: ARG002
         """Scores of windows, (n,): mean squared error of the newest row; ``x`` is ``target`` clipped."""
         return (target[:, -1] - self._rebuilt(net, x, context)[:, -1]).square().mean(dim=1)
+
+    # By which a stream knows that nothing else is scored.
+    _default_errors = _errors
 
 
 def passes(windows: Windows) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

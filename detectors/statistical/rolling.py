@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
 from foreshock.detectors.explanation import typical_of
+from foreshock.detectors.statistical.reference import (
+    ComparedStream,
+    MeanReference,
+    MedianReference,
+    QuartileReference,
+    TrailingStream,
+    divide,
+    spread_of,
+    where_tied,
+)
+from foreshock.detectors.stream import DetectorStream
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.roles import default_column, default_columns
 from foreshock.engine.kernels.robust import rolling_mad_nb, rolling_mean_deviation_nb, rolling_quantiles_nb
-from foreshock.engine.kernels.rolling import rolling_mean_nb, rolling_moments_nb
-from foreshock.engine.statistics.variation import MEAN_DEVIATION, QUARTILES, exceeds_rounding
+from foreshock.engine.kernels.rolling import MeanStream, MomentsStream, rolling_mean_nb, rolling_moments_nb
+from foreshock.engine.statistics.variation import QUARTILES
 
 DEFAULT_COLUMNS = ("log_return", "volume_ratio_20")
 
@@ -32,6 +44,8 @@ class _RollingDetector(Detector):
     """
 
     keeps_typical = False
+    # From window, number of symbols and phase to the stream of what a row is compared with.
+    _reference_stream: ClassVar[Any]
 
     def __init__(self, window: int = 168, columns: Sequence[str] = DEFAULT_COLUMNS) -> None:
         self.window = window
@@ -52,6 +66,10 @@ class _RollingDetector(Detector):
         for name in self._columns(features):
             score = np.fmax(score, self._score_column(features.column(name), features.start_row % self.window))
         return score
+
+    def _stream(self, features: Features) -> DetectorStream:
+        _check_window("window", self.window, 2)
+        return ComparedStream(self, features, self._columns(features), self._reference_stream)
 
     def _columns(self, features: Features) -> list[str]:
         """The columns; of the default ones, those that stand nearest to them in features that lack them."""
@@ -95,15 +113,16 @@ class ZScore(_RollingDetector):
     """Absolute z-score relative to the preceding window: |x - mean| / std; no score where the window does not vary."""
 
     name = "zscore"
+    _reference_stream = MeanReference
 
     def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:
         _, std = rolling_moments_nb(x, self.window, 2, phase)
         mean = rolling_mean_nb(x, self.window, phase)
-        return _lag(mean), _lag(_spread(std, mean))
+        return _lag(mean), _lag(spread_of(std, mean))
 
     def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
         mean, std = reference
-        return _divide(np.abs(x - mean), std)
+        return divide(np.abs(x - mean), std)
 
 
 class InterquartileRange(_RollingDetector):
@@ -114,15 +133,17 @@ class InterquartileRange(_RollingDetector):
     """
 
     name = "iqr"
+    _reference_stream = QuartileReference
 
     def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:  # noqa: ARG002 - quantiles have no blocks
         low, high = rolling_quantiles_nb(x, self.window, np.array([0.25, 0.75]), self.window)
-        distance = _where_tied(x, self.window, high - low, np.maximum(np.abs(low), np.abs(high)), QUARTILES)
+        deviation = partial(rolling_mean_deviation_nb, x, self.window)
+        distance = where_tied(deviation, high - low, np.maximum(np.abs(low), np.abs(high)), QUARTILES)
         return _lag(low), _lag(high), _lag(distance)
 
     def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
         low, high, distance = reference
-        return _divide(np.maximum(low - x, x - high), distance)
+        return divide(np.maximum(low - x, x - high), distance)
 
 
 class MedianAbsoluteDeviation(_RollingDetector):
@@ -139,15 +160,17 @@ class MedianAbsoluteDeviation(_RollingDetector):
     """
 
     name = "mad"
+    _reference_stream = MedianReference
 
     def _reference(self, x: np.ndarray, phase: int) -> tuple[np.ndarray, ...]:  # noqa: ARG002 - medians have no blocks
         median, mad = rolling_mad_nb(x, self.window, self.window)
-        spread = _where_tied(x, self.window, 1.4826 * mad, np.abs(median), 1.0)
+        deviation = partial(rolling_mean_deviation_nb, x, self.window)
+        spread = where_tied(deviation, 1.4826 * mad, np.abs(median), 1.0)
         return _lag(median), _lag(spread)
 
     def _compared(self, x: np.ndarray, *reference: np.ndarray) -> np.ndarray:
         median, spread = reference
-        return _divide(np.abs(x - median), spread)
+        return divide(np.abs(x - median), spread)
 
 
 class _OfOneColumn(Detector):
@@ -194,7 +217,11 @@ class RollingVolatility(_OfOneColumn):
         _check_window("long", self.long, self.short + 1)
         returns = features.column(default_column(features, "log_return"))
         short, long = (rolling_moments_nb(returns, n, 2, features.start_row % n)[1] for n in (self.short, self.long))
-        return _divide(short, long)
+        return divide(short, long)
+
+    def _stream(self, features: Features) -> DetectorStream:
+        column, windows = default_column(features, self.column), (self.short, self.long)
+        return TrailingStream(self, features, column, windows, _moments, lambda short, long: divide(short[1], long[1]))
 
 
 class _TrailingBaseline(_OfOneColumn):
@@ -229,6 +256,11 @@ class VolatilityOnly(_TrailingBaseline):
         returns = features.column(default_column(features, "log_return"))
         return rolling_moments_nb(returns, self.window, 2, features.start_row % self.window)[1]
 
+    def _stream(self, features: Features) -> DetectorStream:
+        return TrailingStream(
+            self, features, default_column(features, self.column), (self.window,), _moments, lambda found: found[1]
+        )
+
 
 class RangeOnly(_TrailingBaseline):
     """Baseline: trailing mean of the range of the bars; where no feature is a range, of the absolute returns.
@@ -247,32 +279,21 @@ class RangeOnly(_TrailingBaseline):
         size = np.abs(features.column(default_column(features, "range")))
         return rolling_mean_nb(size, self.window, features.start_row % self.window)
 
+    def _stream(self, features: Features) -> DetectorStream:
+        column = default_column(features, self.column)
+        return TrailingStream(self, features, column, (self.window,), MeanStream, lambda found: found, np.abs)
+
 
 def _check_window(name: str, window: int, least: int) -> None:
     if window < least:
         raise ConfigError(f"{name} must be at least {least} rows, got {window}")
 
 
-def _spread(spread: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The spread, 0 where it is the rounding of values of this size."""
-    return np.where(np.isnan(spread) | exceeds_rounding(spread, size), spread, 0.0)
-
-
-def _where_tied(x: np.ndarray, window: int, spread: np.ndarray, size: np.ndarray, unit: float) -> np.ndarray:
-    """The spread of each window; where ties make it zero, ``unit`` standard deviations by the mean absolute deviation."""
-    spread = _spread(spread, size)
-    tied = spread == 0
-    if not tied.any():
-        return spread
-    mean_deviation = rolling_mean_deviation_nb(x, window, tied)
-    return np.where(tied, _spread(unit * MEAN_DEVIATION * mean_deviation, size), spread)
+def _moments(window: int, n_symbols: int, phase: int) -> MomentsStream:
+    return MomentsStream(window, n_symbols, 2, phase)
 
 
 def _lag(x: np.ndarray) -> np.ndarray:
     lagged = np.full_like(x, np.nan)
     lagged[1:] = x[:-1]
     return lagged
-
-
-def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)

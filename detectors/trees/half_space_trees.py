@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 from numba import njit
 
@@ -9,6 +12,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.detectors.explanation import variants
 from foreshock.detectors.scaled import ScaledDetector
 from foreshock.detectors.scaling import complete_rows
+from foreshock.detectors.stream import DetectorStream
 from foreshock.engine.features.features import Features
 
 
@@ -74,6 +78,9 @@ class HalfSpaceTrees(ScaledDetector):
         _, mask = complete_rows(rows)
         squashed = 0.5 + rows / (2 + 2 * np.abs(rows))
         return _stream_nb(squashed, mask, self.feature_, self.cut_, self.depth, self.window)
+
+    def _stream(self, features: Features) -> DetectorStream:
+        return _TreesStream(self, features)
 
     def _variants(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         x = self.scaler.transform(features)
@@ -195,3 +202,92 @@ def _stream_nb(rows, known, feature, cut, depth, window):
                 score[row, symbol] = -np.log2(density / (n_trees * n))
             n += int(enter) - int(leave)
     return score
+
+
+class _TreesStream(DetectorStream):
+    """``_stream_nb`` one row at a time. The masses of the nodes follow from the leaves, so that the state has leaves alone."""
+
+    carries = (*DetectorStream.carries, "_leaves", "_known")
+
+    def __init__(self, detector: HalfSpaceTrees, features: Features) -> None:
+        super().__init__(detector, features)
+        n, n_trees = len(features.symbols), detector.n_trees
+        self._center, self._scale = detector.scaler._of(features)
+        self._leaves = np.zeros((detector.window, n, n_trees), np.int32)
+        self._known = np.zeros((detector.window, n), dtype=bool)
+        self._mass = np.zeros((n, n_trees, 2 ** (detector.depth + 1)), np.int32)
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        super().restore(state)
+        self._mass[:] = 0
+        _fill_nb(self._leaves, self._known, self._mass)
+        return self
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - rows are counted
+        x = (row - self._center) / self._scale
+        squashed = 0.5 + x / (2 + 2 * np.abs(x))
+        known = np.logical_not(np.isnan(x).any(axis=1))
+        out, detector = np.full(len(row), np.nan), self.detector
+        slot, full = (self._n - 1) % detector.window, self._n > detector.window
+        _step_nb(
+            squashed,
+            known,
+            slot,
+            full,
+            detector.feature_,
+            detector.cut_,
+            detector.depth,
+            self._leaves,
+            self._known,
+            self._mass,
+            out,
+        )
+        return out
+
+
+@njit(cache=True)
+def _fill_nb(leaves, known, mass):
+    for slot in range(len(leaves)):
+        for symbol in range(leaves.shape[1]):
+            if known[slot, symbol]:
+                for tree in range(leaves.shape[2]):
+                    leaf = leaves[slot, symbol, tree]
+                    while leaf > 0:
+                        mass[symbol, tree, leaf] += 1
+                        leaf >>= 1
+
+
+@njit(cache=True)
+def _step_nb(row, known, slot, full, feature, cut, depth, leaves, was_known, mass, out):
+    """One row of ``_stream_nb`` for every symbol; ``full`` says whether a whole window lies before it."""
+    n_symbols, n_trees = mass.shape[:2]
+    n_leaves, window = 2**depth, len(leaves)
+    for symbol in range(n_symbols):
+        n = was_known[:, symbol].sum()
+        leave, enter = was_known[slot, symbol], known[symbol]
+        scored = enter and full and 2 * n >= window
+        density = 1.0
+        for tree in range(n_trees):
+            leaf = 1
+            if enter:
+                while leaf < n_leaves:
+                    right = row[symbol, feature[tree, leaf]] > cut[tree, leaf]
+                    leaf = 2 * leaf + 1 if right else 2 * leaf
+            if scored:
+                level = 0
+                while level < depth and 10 * mass[symbol, tree, leaf >> (depth - level)] >= n:
+                    level += 1
+                density += mass[symbol, tree, leaf >> (depth - level)] * 2.0**level
+            if leave:
+                old = leaves[slot, symbol, tree]
+                while old > 0:
+                    mass[symbol, tree, old] -= 1
+                    old >>= 1
+            if enter:
+                leaves[slot, symbol, tree] = leaf
+                while leaf > 0:
+                    mass[symbol, tree, leaf] += 1
+                    leaf >>= 1
+        if scored:
+            out[symbol] = -np.log2(density / (n_trees * n))
+        was_known[slot, symbol] = enter

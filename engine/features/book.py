@@ -13,6 +13,7 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import absolute_row
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
+from foreshock.data.stream.state import Stream
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
 from foreshock.engine.kernels.elementwise import positive
@@ -133,7 +134,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     return Features(time, (book.symbol,), tuple(features), values, book.interval)
 
 
-class BookStream(Shown):
+class BookStream(Stream, Shown):
     """``book_features`` one snapshot at a time, with bit-equal results.
 
     Parameters
@@ -152,12 +153,16 @@ class BookStream(Shown):
     array([[-0.2853]])
     """
 
+    fixed = ("names",)
+    carries = ("_rows", "_first", "_next")
+
     def __init__(self, features: Sequence[str] = BOOK_FEATURES) -> None:
         check_texts("features", features)
         self.names = tuple(features)
         self._formulas = [_formula(name) for name in features]
         self._rows = StreamRows(_SERIES)
-        self._first: np.datetime64 | None = None
+        # Time of the first snapshot in microseconds since 1970.
+        self._first: int | None = None
         self._next = 0
 
     def update(self, snapshot: Book) -> np.ndarray:
@@ -167,8 +172,8 @@ class BookStream(Shown):
             raise DataError(f"update takes one snapshot, got a book of {len(snapshot)}; pass one row, see Book.rows")
         if self._first is None:
             self._rows.start_row = absolute_row(np.array([snapshot.grid_rows()[1]]), snapshot.interval)
-        first = self._first = snapshot.time[0] if self._first is None else self._first
-        at = int(grid_row(snapshot.time, first, snapshot.interval)[0])
+            self._first = int(snapshot.time[0].astype("datetime64[us]").astype(np.int64))
+        at = int(grid_row(snapshot.time, np.datetime64(self._first, "us"), snapshot.interval)[0])
         if not self._next <= at < self._next + MAX_GRID_ROWS:
             raise DataError(
                 f"snapshots must come in ascending order, one in an interval and at most {MAX_GRID_ROWS} intervals apart, got "

@@ -13,6 +13,7 @@ from foreshock.data.checks import check_array, check_integer, check_texts, check
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
+from foreshock.data.stream.state import Stream
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
 from foreshock.engine.kernels.elementwise import (
@@ -131,7 +132,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
         raise ConfigError(f"features must be a list of at least one name, got {shown(features)}; see OHLCV_FEATURES")
     check_type("bars", bars, Bars, "read a file with fs.read_bars")
     check_whole("n_threads", n_threads, 1)
-    extra = [name in bars.extras and not _is_formula(name) for name in features]
+    extra = [name in bars.extras and not is_formula(name) for name in features]
     parsed = [_parse(name, bars.extras) for name, own in zip(features, extra, strict=True) if not own]
     # One contiguous plane for each feature; the view below has the features last.
     planes = np.empty((len(features), *bars.shape))
@@ -164,7 +165,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
 
 
-class OhlcvStream(Shown):
+class OhlcvStream(Stream, Shown):
     """``ohlcv_features`` one bar at a time, with bit-equal results, for live monitoring.
 
     Parameters
@@ -189,6 +190,9 @@ class OhlcvStream(Shown):
     >>> np.array_equal(latest, fs.ohlcv_features(bars, ["log_return", "volatility_20"]).values[-1])
     True
     """
+
+    fixed = ("names", "n_symbols")
+    carries = ("_rows",)
 
     def __init__(self, n_symbols: int, features: Sequence[str] = OHLCV_FEATURES, start_row: int = 0) -> None:
         check_whole("n_symbols", n_symbols, 1)
@@ -228,7 +232,7 @@ class OhlcvStream(Shown):
         yield counted(len(self.names), "feature")
 
 
-def _is_formula(name: str) -> bool:
+def is_formula(name: str) -> bool:
     match = re.fullmatch(r"([a-z_]+)_(\d+)", name)
     return name in _PLAIN or (match is not None and match[1] in _WINDOWED)
 

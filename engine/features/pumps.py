@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.stream.state import Stream
 from foreshock.data.trades.trades import Trades
 from foreshock.data.trades.windows import TradeWindows, trade_windows
 from foreshock.engine.features.features import Features
@@ -65,7 +66,7 @@ def published_pump_features(trades: Trades, seconds: int = 25, symbol: str = "as
     return Features(chunks.time, (symbol,), PUMP_FEATURES, values[:, None, :], chunks.interval)
 
 
-class PumpStream:
+class PumpStream(Stream):
     """``published_pump_features`` one chunk at a time, with bit-equal results.
 
     Parameters
@@ -74,7 +75,11 @@ class PumpStream:
         Length of a chunk.
     """
 
+    fixed = ("seconds",)
+    carries = ("_rows",)
+
     def __init__(self, seconds: int = 25) -> None:
+        self.seconds = seconds
         self.names = PUMP_FEATURES
         self._rows = StreamRows(_series(seconds))
 

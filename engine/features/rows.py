@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
+from foreshock.data.stream.state import Stream
 from foreshock.engine.kernels.logarithm import log_ratio_nb
 from foreshock.engine.kernels.recursive import EwmaStream, ewma_nb
 from foreshock.engine.kernels.robust import RankStream, rolling_rank_nb
@@ -148,7 +149,7 @@ class BatchRows:
         return rolling_covariance_nb(self.series(name), self.series(other), window, self._start_row % window)[:, :, 0]
 
 
-class StreamRows:
+class StreamRows(Stream):
     """The current row only, shape (1, n_columns); rolling statistics keep their own state. See ``BatchRows`` for the parameters."""
 
     def __init__(self, series: Series, third: Collection[tuple[str, int]] = (), start_row: int = 0) -> None:
@@ -156,7 +157,19 @@ class StreamRows:
         self._third = third
         self.start_row = start_row
         self._streams: dict[tuple[object, ...], Any] = {}
+        # States of streams that no row has asked for yet, by the text of their key.
+        self._waiting: dict[str, Mapping[str, Any]] = {}
         self._known: dict[tuple[object, ...], np.ndarray] = {}
+
+    def state(self) -> dict[str, Any]:
+        own = {" ".join(map(str, key)): stream.state() for key, stream in self._streams.items()}
+        return {"start_row": self.start_row, "streams": dict(self._waiting) | own}
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        # Each stream is made at the first row, because only a row tells its width.
+        self.start_row, self._waiting = state["start_row"], dict(state["streams"])
+        self._streams, self._known = {}, {}
+        return self
 
     def take(self, fields: Mapping[str, np.ndarray]) -> None:
         """Advance to the next row, whose fields have shape (n_columns,)."""
@@ -167,7 +180,10 @@ class StreamRows:
         if key not in self._known:
             rows = [self.series(name)[0] for name in names]
             if key not in self._streams:
-                self._streams[key] = make(len(rows[0]))
+                made = self._streams[key] = make(len(rows[0]))
+                waiting = self._waiting.pop(" ".join(map(str, key)), None)
+                if waiting is not None:
+                    made.restore(waiting)
             self._known[key] = self._streams[key].update(*rows)
         return self._known[key]
 
@@ -218,8 +234,10 @@ class StreamRows:
         return self._once(key, lambda width: CovarianceStream(window, width, 1, phase), name, other)[None, :, 0]
 
 
-class _Lag:
+class _Lag(Stream):
     """The row n rows before; NaN in the first n."""
+
+    carries = ("_ring", "_row")
 
     def __init__(self, n: int, n_columns: int) -> None:
         self._ring = np.full((n, n_columns), np.nan)
@@ -233,8 +251,10 @@ class _Lag:
         return old
 
 
-class _LastKnown:
+class _LastKnown(Stream):
     """The last value that was not NaN."""
+
+    carries = ("_last",)
 
     def __init__(self, n_columns: int) -> None:
         self._last = np.full(n_columns, np.nan)

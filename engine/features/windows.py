@@ -11,6 +11,7 @@ from foreshock.data.checks import check_text, check_texts, check_type, did_you_m
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
+from foreshock.data.stream.state import Stream
 from foreshock.data.trades.windows import TradeWindows
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
@@ -98,7 +99,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
 
 
-class WindowStream(Shown):
+class WindowStream(Stream, Shown):
     """``window_features`` one window at a time, with bit-equal results.
 
     Parameters
@@ -118,23 +119,29 @@ class WindowStream(Shown):
     [[[nan, 1.0]], [[0.01, 1.0]]]
     """
 
+    fixed = ("names",)
+    carries = ("_rows", "_next")
+
     def __init__(self, features: Sequence[str] = WINDOW_FEATURES) -> None:
         check_texts("features", features)
         self.names = tuple(features)
         self._formulas, series = _formulas(features)
         self._rows = StreamRows(series)
-        self._next: np.datetime64 | None = None
+        # Start of the next window in microseconds since 1970.
+        self._next: int | None = None
 
     def update(self, window: TradeWindows) -> np.ndarray:
         """Features, shape (1, n_features), of the next window, ``TradeWindows`` of one row; pass windows without a trade too."""
         check_type("window", window, TradeWindows, "make them with fs.trade_windows")
         if len(window) != 1:
             raise DataError(f"update takes one window, got {len(window)}; pass one row, see TradeWindows.rows")
-        if self._next is not None and window.time[0] != self._next:
-            raise DataError(f"windows must be consecutive, got {window.time[0]}, expected {self._next}; pass empty windows too")
+        start = int(window.time[0].astype("datetime64[us]").astype(np.int64))
+        if self._next is not None and start != self._next:
+            due = np.datetime64(self._next, "us")
+            raise DataError(f"windows must be consecutive, got {window.time[0]}, expected {due}; pass empty windows too")
         if self._next is None:
             self._rows.start_row = window.start_row
-        self._next = window.time[0] + window.interval
+        self._next = start + int(window.interval.astype("timedelta64[us]").astype(np.int64))
         self._rows.take({name: getattr(window, name) for name in _FIELDS})
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.concatenate([formula(self._rows) for formula in self._formulas], axis=1)

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from foreshock.data.stream.state import Stream
+
 
 @njit(cache=True, nogil=True)
 def rolling_quantiles_nb(x, window, quantiles, min_known):
@@ -172,22 +174,60 @@ def _rank(ordered, n, value):
     return (below + 0.5 * (equal + 1)) / n
 
 
-class _OrderedStream:
+@njit(cache=True, nogil=True)
+def _slide_row(ordered, n, rows, at, row):
+    """Let a row, (n_symbols,), take the place ``at`` of the ring ``rows``, (window, n_symbols), and of its sorted copies."""
+    for i in range(len(row)):
+        n[i] = _slide(ordered[i], n[i], rows[at, i], row[i])
+        rows[at, i] = row[i]
+
+
+@njit(cache=True, nogil=True)
+def _quantiles_row(ordered, n, quantiles, min_known, out):
+    for i in range(len(n)):
+        if n[i] >= min_known:
+            for k in range(len(quantiles)):
+                out[k, i] = _quantile(ordered[i], n[i], quantiles[k])
+
+
+@njit(cache=True, nogil=True)
+def _mad_row(ordered, n, min_known, median, mad):
+    for i in range(len(n)):
+        if n[i] >= min_known:
+            median[i] = _quantile(ordered[i], n[i], 0.5)
+            mad[i] = _mad(ordered[i], n[i], median[i])
+
+
+@njit(cache=True, nogil=True)
+def _rank_row(ordered, n, row, out):
+    for i in range(len(row)):
+        if n[i] == ordered.shape[1]:
+            out[i] = _rank(ordered[i], n[i], row[i])
+
+
+class _OrderedStream(Stream):
     """A sorted copy of the last ``window`` rows of each symbol."""
+
+    carries = ("_rows", "_ordered", "_n", "_row")
 
     def __init__(self, window: int, n_symbols: int) -> None:
         self.window = window
         self._rows = np.full((window, n_symbols), np.nan)
-        self._ordered = np.empty((n_symbols, window))
+        self._ordered = np.zeros((n_symbols, window))
         self._n = np.zeros(n_symbols, dtype=np.int64)
         self._row = 0
 
-    def _take(self, row: np.ndarray) -> None:
-        at = self._row % self.window
-        for i, new in enumerate(row):
-            self._n[i] = _slide(self._ordered[i], self._n[i], self._rows[at, i], new)
-        self._rows[at] = row
+    @property
+    def latest(self) -> np.ndarray:
+        """The last ``window`` rows, (window, n_symbols), the oldest first; NaN before the first."""
+        return np.roll(self._rows, -(self._row % self.window), axis=0)
+
+    def _take(self, row: np.ndarray) -> np.ndarray:
+        """Take the next row, and return it as the kernels want it."""
+        row = np.ascontiguousarray(row, dtype=np.float64)
+        _slide_row(self._ordered, self._n, self._rows, self._row % self.window, row)
         self._row += 1
+        return row
 
 
 class RankStream(_OrderedStream):
@@ -195,10 +235,10 @@ class RankStream(_OrderedStream):
 
     def update(self, row: np.ndarray) -> np.ndarray:
         """Take the next row, shape (n_symbols,)."""
-        self._take(row)
-        full = self._n == self.window
-        ranks = [_rank(self._ordered[i], self.window, row[i]) if full[i] else np.nan for i in range(len(row))]
-        return np.array(ranks)
+        row = self._take(row)
+        out = np.full(len(row), np.nan)
+        _rank_row(self._ordered, self._n, row, out)
+        return out
 
 
 class QuantilesStream(_OrderedStream):
@@ -212,8 +252,7 @@ class QuantilesStream(_OrderedStream):
         """Take the next row, shape (n_symbols,); returns (n_quantiles, n_symbols)."""
         self._take(row)
         out = np.full((len(self.quantiles), len(row)), np.nan)
-        for i in np.flatnonzero(self._n >= self.min_known):
-            out[:, i] = [_quantile(self._ordered[i], self._n[i], q) for q in self.quantiles]
+        _quantiles_row(self._ordered, self._n, self.quantiles, self.min_known, out)
         return out
 
 
@@ -228,7 +267,5 @@ class MadStream(_OrderedStream):
         """Take the next row, shape (n_symbols,); returns median and median absolute deviation."""
         self._take(row)
         median, mad = np.full(len(row), np.nan), np.full(len(row), np.nan)
-        for i in np.flatnonzero(self._n >= self.min_known):
-            median[i] = _quantile(self._ordered[i], self._n[i], 0.5)
-            mad[i] = _mad(self._ordered[i], self._n[i], median[i])
+        _mad_row(self._ordered, self._n, self.min_known, median, mad)
         return median, mad

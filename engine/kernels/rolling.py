@@ -16,6 +16,7 @@ window: the rows before the first multiple are the end of a block, and no full w
 import numpy as np
 from numba import njit
 
+from foreshock.data.stream.state import Stream
 from foreshock.engine.kernels.lanes import WIDTH, ZERO, add, larger, load, multiply, store, subtract
 
 LEAST = (-np.inf, -np.inf, -np.inf, -np.inf)
@@ -309,8 +310,10 @@ def _stream_moments(sums, window, out):
         _skewness(sums[0], sums[1], sums[2], window, out[2])
 
 
-class _SumsStream:
+class _SumsStream(Stream):
     """Sums over the last ``window`` rows of d, the row less the first of its block, and of its powers up to ``order``."""
+
+    carries = ("_block", "_tail", "_head", "_count", "_full")
 
     def __init__(self, window: int, n_symbols: int, order: int, phase: int) -> None:
         # The rows of the first block that lie before the history are zero; no full window uses them.
@@ -355,8 +358,10 @@ class MeanStream(_SumsStream):
         return self._block[0] + self._sums[0] * (1.0 / len(self._block))
 
 
-class MaxStream:
+class MaxStream(Stream):
     """``rolling_max_nb`` one row at a time."""
+
+    carries = ("_block", "_tail", "_head", "_count", "_full")
 
     def __init__(self, window: int, n_symbols: int, phase: int = 0) -> None:
         self._block = np.full((window, n_symbols), -np.inf)
@@ -378,8 +383,10 @@ class MaxStream:
         return np.maximum(self._tail[j], self._head) if self._count >= self._full else np.full(len(row), np.nan)
 
 
-class CovarianceStream:
+class CovarianceStream(Stream):
     """``rolling_covariance_nb`` one row at a time."""
+
+    carries = ("_block_x", "_block_y", "_tails", "_heads", "_count", "_full")
 
     def __init__(self, window: int, n_x: int, n_y: int, phase: int = 0) -> None:
         self.window = window

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from foreshock.data.stream.state import Stream
+
 
 @njit(cache=True, nogil=True)
 def rolling_upper_quantile_nb(x, window, q, min_known):
@@ -77,3 +79,53 @@ def _search(values, top, capacity):
     for k in range(held):
         top[k] = ordered[len(ordered) - 1 - k]
     return held
+
+
+@njit(cache=True, nogil=True)
+def _upper_row(rows, at, row, top, held, known, q, min_known, out):
+    """One row of ``rolling_upper_quantile_nb`` for every symbol; ``rows`` is a ring, (window, n_symbols)."""
+    capacity = top.shape[1] - 1
+    for i in range(len(row)):
+        old = rows[at, i]
+        rows[at, i] = row[i]
+        if not np.isnan(old):
+            known[i] -= 1
+            if held[i] and old >= top[i, held[i] - 1]:
+                held[i] = _take_out(top[i], held[i], old)
+        new = row[i]
+        if not np.isnan(new):
+            known[i] += 1
+            if held[i] == known[i] - 1 or (held[i] and new >= top[i, held[i] - 1]):
+                held[i] = min(_put_in(top[i], held[i], new), capacity)
+        if known[i] >= min_known and known[i] > 0:
+            needed = _needed(known[i], q)
+            if held[i] < needed:
+                held[i] = _search(rows[:, i], top[i], capacity)
+            below = known[i] - needed
+            low = top[i, needed - 1]
+            high = top[i, max(needed - 2, 0)]
+            share = q * (known[i] - 1) - below
+            out[i] = low if low == high else low + share * (high - low)
+
+
+class UpperQuantileStream(Stream):
+    """``rolling_upper_quantile_nb`` one row at a time."""
+
+    carries = ("_rows", "_top", "_held", "_known", "_row")
+
+    def __init__(self, window: int, n_symbols: int, q: float, min_known: int) -> None:
+        self.q, self.min_known = q, min_known
+        capacity = min(window, 4 * _needed(window, q) + 16)
+        self._rows = np.full((window, n_symbols), np.nan)
+        self._top = np.zeros((n_symbols, capacity + 1))
+        self._held, self._known = np.zeros((2, n_symbols), dtype=np.int64)
+        self._row = 0
+
+    def update(self, row: np.ndarray) -> np.ndarray:
+        """Take the next row, shape (n_symbols,)."""
+        row = np.ascontiguousarray(row, dtype=np.float64)
+        out = np.full(len(row), np.nan)
+        at = self._row % len(self._rows)
+        _upper_row(self._rows, at, row, self._top, self._held, self._known, self.q, self.min_known, out)
+        self._row += 1
+        return out

@@ -3,6 +3,8 @@
 import numpy as np
 from numba import njit
 
+from foreshock.data.stream.state import Stream
+
 
 @njit(cache=True)
 def rolling_sum_nb(x, window, phase=0):
@@ -29,8 +31,10 @@ def rolling_sum_nb(x, window, phase=0):
     return out
 
 
-class SumStream:
+class SumStream(Stream):
     """``rolling_sum_nb`` one row at a time."""
+
+    carries = ("_block", "_tail", "_head", "_count", "_full")
 
     def __init__(self, window: int, n_symbols: int, phase: int = 0) -> None:
         self._block = np.zeros((window, n_symbols))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_texts, check_type
+from foreshock.data.errors import ConfigError
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
 from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.source import Source
+from foreshock.engine.sources.streams import BarRows
 
 
 class BarSource(Source):
@@ -72,6 +74,18 @@ class BarSource(Source):
         found: Any = self._wanted(bars)
         check_type("the result of features", found, Features, "such as fs.ohlcv_features(bars)")
         return found
+
+    def stream(self) -> BarRows:
+        bars = self._bars
+        # Those that the function returns: a return that it lacks is added, as in a batch.
+        names = self._of(bars).names if callable(self._wanted) else self.names
+        extras = tuple(bars.extras) if callable(self._wanted) else [name for name in names if name in bars.extras]
+        if bars.broken:
+            raise ConfigError("bars with rows left out cannot be streamed, got broken bars; pass those of one run")
+        return BarRows(bars.symbols, names, bars.interval, extras, self._of if callable(self._wanted) else None)
+
+    def live_rows(self) -> Iterator[Bars]:
+        yield from (self._bars.rows(slice(row, row + 1)) for row in range(self._bars.n_bars))
 
     def _prices(self) -> Bars:
         return self._bars

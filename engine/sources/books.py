@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
@@ -19,6 +19,7 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.layout import lay_out
 from foreshock.engine.sources.source import Source, by_symbol
+from foreshock.engine.sources.streams import BookRows
 
 # A default feature is left out if it is known in a smaller share of the first rows: a network of 24 rows scores none that has an
 # unknown value among them. With fewer features than this, the levels are added.
@@ -150,6 +151,20 @@ class BookSource(Source):
         # Columns that no snapshot knows are those that the file did not have.
         frame = book.rows(rows).to_frame() if rows.start < rows.stop else book.head(1).to_frame().head(0)
         return "snapshots", frame[["time", *book.known_columns]]
+
+    def stream(self) -> BookRows:
+        if self._given is not None:
+            raise ConfigError("a book with prices of its own bars cannot be streamed; pass it without prices")
+        return BookRows(self._symbols, self._names, self._step, self._price)
+
+    def live_rows(self) -> Iterator[dict[str, Book]]:
+        by_row: dict[int, dict[str, Book]] = {}
+        for one in self._books:
+            at, start = one.grid_rows()
+            first = int(start.astype(np.int64)) // int(self._step.astype(np.int64))
+            for k, row in enumerate(at.tolist()):
+                by_row.setdefault(first + row, {})[one.symbol] = one.rows(slice(k, k + 1))
+        yield from (by_row[row] for row in sorted(by_row))
 
     def _copy(self) -> Self:
         other = object.__new__(type(self))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Self
 
@@ -12,6 +13,7 @@ from foreshock.data.checks import check_type
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.source import Source
+from foreshock.engine.sources.streams import GivenRows
 
 
 class FeatureSource(Source):
@@ -55,6 +57,12 @@ class FeatureSource(Source):
         values = self._given.values.copy()
         values[cut:] *= np.exp(rng.normal(0, 0.1, values[cut:].shape))
         return type(self)(replace(self._given, values=values), corrupt_from(self._bars, cut, rng))
+
+    def stream(self) -> GivenRows:
+        return GivenRows(self._given)
+
+    def live_rows(self) -> Iterator[Features]:
+        yield from (self._given.rows(slice(row, row + 1)) for row in range(self._given.n_rows))
 
     def _prices(self) -> Bars:
         return self._bars

@@ -22,6 +22,7 @@ from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
 from foreshock.data.show.shown import few, shown
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.roles import role_of
+from foreshock.engine.sources.streams import SourceStream
 
 
 class Source(Shown):
@@ -66,6 +67,35 @@ class Source(Shown):
     def redraw(self) -> Callable[[Bars], Features] | None:
         """The features of a surrogate history of bars; None where none can honestly be drawn."""
         return None
+
+    def stream(self) -> SourceStream:
+        """The features row by row, before the first row, with the bits of ``features``; see ``live_rows`` for its rows.
+
+        Raises
+        ------
+        ConfigError
+            If the source cannot be streamed.
+        """
+        raise ConfigError(
+            f"{self.kind} cannot be streamed, got a {type(self).__name__}; use a source of bars, windows, books or features"
+        )
+
+    def live_rows(self) -> Iterator[Any]:
+        """The rows of the history as they would have come one by one: what the stream's ``update`` takes.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import foreshock as fs
+        >>> source = fs.BarSource(fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars, ["log_return", "volatility_20"])
+        >>> stream = source.stream()
+        >>> found = [one.values for row in source.live_rows() for one in stream.update(row)]
+        >>> np.array_equal(np.array(found), source.features.values, equal_nan=True)
+        True
+        """
+        raise ConfigError(
+            f"{self.kind} has no rows of its own, got a {type(self).__name__}; use a source of bars, windows or books"
+        )
 
     @property
     def drawn(self) -> Features:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Self
@@ -20,6 +20,7 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.features.windows import window_features
 from foreshock.engine.sources.layout import Layout, lay_out
 from foreshock.engine.sources.source import Source, by_symbol
+from foreshock.engine.sources.streams import WindowRows
 
 # Defaults of several symbols: these have no unit, so that symbols can be compared. A window without trades has them, too.
 COMPARABLE_FEATURES = (
@@ -159,6 +160,17 @@ class WindowSource(Source):
         # Trades of no row are no Trades: the columns are cut instead.
         columns = {name: values[rows] for name, values in vars(found).items() if isinstance(values, np.ndarray)}
         return kind, pd.DataFrame(columns)
+
+    def stream(self) -> WindowRows:
+        return WindowRows(self._symbols, self._names, self._step)
+
+    def live_rows(self) -> Iterator[dict[str, TradeWindows]]:
+        layout = self._layout
+        by_row: dict[int, dict[str, TradeWindows]] = {}
+        for run, offset, column in zip(self._windows, layout.offset, layout.column, strict=True):
+            for k in range(len(run)):
+                by_row.setdefault(offset + k, {})[self._symbols[column]] = run.rows(slice(k, k + 1))
+        yield from (by_row[row] for row in sorted(by_row))
 
     def _prices(self) -> Bars:
         last = [pd.Series(run.close).ffill().to_numpy() for run in self._windows]

@@ -8,5 +8,9 @@ from .registry import build_threshold as build_threshold
 from .registry import make_threshold as make_threshold
 from .registry import register_threshold as register_threshold
 from .registry import threshold_kinds as threshold_kinds
+from .stream import Decision as Decision
+from .stream import SignalStream as SignalStream
+from .stream import ThresholdStream as ThresholdStream
+from .stream import threshold_stream as threshold_stream
 from .volatility import VolatilityScaled as VolatilityScaled
 from .volatility import standardise_by_volatility as standardise_by_volatility

@@ -12,6 +12,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
 from foreshock.engine.scores import Scores
+from foreshock.engine.thresholds.stream import ThresholdStream
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +82,15 @@ class AdaptiveConformal(Shown):
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
         check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _adaptive_quantile_nb(scores.values, *self._rows(scores), self.alpha, self.gamma)
+
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``. It depends on all rows before."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _AdaptiveStream(self, scores, *self._rows(scores)).after(scores)
+
+    def _rows(self, scores: Scores) -> tuple[int, int]:
+        """Rows of the window, and how many of them must be known."""
         window = bars_in(self.window, scores.interval, "threshold window")
         least = int(np.ceil(round(1 / self.alpha, 9)))
         if window < least:
@@ -88,7 +98,57 @@ class AdaptiveConformal(Shown):
                 f"threshold window must hold at least {least} bars for alpha={self.alpha}, got {window} ({self.window}); "
                 f"lengthen the window or raise alpha"
             )
-        return _adaptive_quantile_nb(scores.values, window, least, self.alpha, self.gamma)
+        return window, least
+
+
+class _AdaptiveStream(ThresholdStream):
+    carries = (*ThresholdStream.carries, "_ring", "_ordered", "_n", "_rate", "_row")
+
+    def __init__(self, rule: AdaptiveConformal, scores: Scores, window: int, least: int) -> None:
+        super().__init__(scores)
+        self._rule, self._least = rule, least
+        n = len(scores.symbols)
+        self._ring, self._ordered = np.full((window, n), np.nan), np.zeros((n, window))
+        self._n, self._rate = np.zeros(n, dtype=np.int64), np.full(n, float(rule.alpha))
+        self._row = 0
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - rows are counted
+        out = np.full(len(row), np.nan)
+        at, rule = self._row % len(self._ring), self._rule
+        _adaptive_row(row, at, self._ring, self._ordered, self._n, self._rate, self._least, rule.alpha, rule.gamma, out)
+        self._row += 1
+        return out
+
+
+@njit(cache=True, nogil=True)
+def _adaptive_row(row, at, ring, ordered, n, level, least, alpha, gamma, out):
+    """One row of ``_adaptive_quantile_nb`` for every symbol; the ring holds the window before the row."""
+    for i in range(len(row)):
+        if n[i] >= least:
+            if level[i] <= 0.0:
+                out[i] = np.inf
+            elif level[i] >= 1.0:
+                out[i] = -np.inf
+            else:
+                place = (1.0 - level[i]) * (n[i] - 1)
+                below = int(np.floor(place))
+                above = min(below + 1, n[i] - 1)
+                out[i] = ordered[i, below] + (place - below) * (ordered[i, above] - ordered[i, below])
+        new, old = row[i], ring[at, i]
+        ring[at, i] = new
+        if not np.isnan(new) and n[i] >= least:
+            level[i] += gamma * (alpha - (1.0 if new > out[i] else 0.0))
+        if not np.isnan(old):
+            place_of = np.searchsorted(ordered[i, : n[i]], old)
+            for k in range(place_of, n[i] - 1):
+                ordered[i, k] = ordered[i, k + 1]
+            n[i] -= 1
+        if not np.isnan(new):
+            place_of = np.searchsorted(ordered[i, : n[i]], new)
+            for k in range(n[i], place_of, -1):
+                ordered[i, k] = ordered[i, k - 1]
+            ordered[i, place_of] = new
+            n[i] += 1
 
 
 @njit(cache=True, nogil=True)

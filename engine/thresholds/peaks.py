@@ -12,6 +12,7 @@ from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
 from foreshock.engine.scores import Scores
 from foreshock.engine.statistics.pareto import MIN_PEAKS, fit_pareto
+from foreshock.engine.thresholds.stream import ThresholdStream
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,14 +82,7 @@ class PeaksOverThreshold(Shown):
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
         check_type("scores", scores, Scores, "make them with fs.walk_forward")
-        window = bars_in(self.window, scores.interval, "threshold window")
-        every = bars_in(self.refit, scores.interval, "threshold refit")
-        least = int(np.ceil(round(MIN_PEAKS / (1 - self.init), 9)))
-        if window < least:
-            raise ConfigError(
-                f"threshold window must hold at least {least} bars for {MIN_PEAKS} peaks at init={self.init}, got {window} "
-                f"({self.window}); lengthen the window or lower init"
-            )
+        window, every, least = self._rows(scores)
         # Fits are counted from the epoch, so that a history that begins later is fitted on the same days.
         due = scores.time.astype("datetime64[us]").astype(np.int64) // int(scores.interval.astype(np.int64)) % every == 0
         out = np.full(scores.values.shape, np.nan)
@@ -99,6 +93,23 @@ class PeaksOverThreshold(Shown):
                     level = self._level(x[max(row - window, 0) : row], least)
                 out[row, i] = level
         return out
+
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _PeaksStream(self, scores, *self._rows(scores)).after(scores)
+
+    def _rows(self, scores: Scores) -> tuple[int, int, int]:
+        """Rows of the window, rows between fits, and how many rows of the window must be known."""
+        window = bars_in(self.window, scores.interval, "threshold window")
+        every = bars_in(self.refit, scores.interval, "threshold refit")
+        least = int(np.ceil(round(MIN_PEAKS / (1 - self.init), 9)))
+        if window < least:
+            raise ConfigError(
+                f"threshold window must hold at least {least} bars for {MIN_PEAKS} peaks at init={self.init}, got {window} "
+                f"({self.window}); lengthen the window or lower init"
+            )
+        return window, every, least
 
     def _level(self, x: np.ndarray, least: int) -> float:
         # An infinite score is an alert at any threshold; a tail cannot be fitted to it.
@@ -118,3 +129,24 @@ class PeaksOverThreshold(Shown):
         # expm1 keeps precision near shape 0.
         growth = -np.log(ratio)
         return float(start + scale * (np.expm1(shape * growth) / shape if shape != 0 else growth))
+
+
+class _PeaksStream(ThresholdStream):
+    carries = (*ThresholdStream.carries, "_ring", "_level", "_row")
+
+    def __init__(self, rule: PeaksOverThreshold, scores: Scores, window: int, every: int, least: int) -> None:
+        super().__init__(scores)
+        self._rule, self._every, self._least = rule, every, least
+        self._ring = np.full((window, len(scores.symbols)), np.nan)
+        self._level = np.full(len(scores.symbols), np.nan)
+        self._row = 0
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:
+        window = len(self._ring)
+        if self._row and time // int(self.interval.astype("timedelta64[us]").astype(np.int64)) % self._every == 0:
+            # In the order of time, because sums over the peaks round by their order where scores are equal.
+            past = np.roll(self._ring, -(self._row % window), axis=0)[-min(self._row, window) :]
+            self._level = np.array([self._rule._level(x, self._least) for x in past.T])
+        self._ring[self._row % window] = row
+        self._row += 1
+        return self._level.copy()

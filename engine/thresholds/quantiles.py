@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.data.checks import check_duration, check_number, check_type
+from foreshock.data.checks import check_array, check_duration, check_number, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
-from foreshock.engine.kernels.robust import rolling_quantiles_nb
-from foreshock.engine.kernels.tail import rolling_upper_quantile_nb
+from foreshock.engine.kernels.robust import QuantilesStream, rolling_quantiles_nb
+from foreshock.engine.kernels.tail import UpperQuantileStream, rolling_upper_quantile_nb
 from foreshock.engine.scores import Scores
+from foreshock.engine.thresholds.stream import ThresholdStream
 
 # From this quantile on, a kernel that keeps only the largest values of the window is faster.
 UPPER = 0.9
@@ -65,10 +66,22 @@ class TrainQuantile(Shown):
             )
         out = np.full(scores.values.shape, np.nan)
         for test, values in trained:
-            enough = (~np.isnan(values)).sum(axis=0) >= min_known(self.q)
-            if enough.any():
-                out[test, enough] = np.nanquantile(values[:, enough], self.q, axis=0)
+            out[test] = self.level(values)
         return out
+
+    def level(self, train_values: np.ndarray) -> np.ndarray:
+        """The threshold of each symbol, (n_symbols,), by the training scores of a fold, (n_rows, n_symbols)."""
+        check_array("train_values", train_values)
+        out = np.full(train_values.shape[1], np.nan)
+        enough = (~np.isnan(train_values)).sum(axis=0) >= min_known(self.q)
+        if enough.any():
+            out[enough] = np.nanquantile(train_values[:, enough], self.q, axis=0)
+        return out
+
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _TrainStream(self, scores).after(scores)
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,6 +130,18 @@ class RollingQuantile(Shown):
     def threshold(self, scores: Scores) -> np.ndarray:
         """Threshold for each row and symbol, shape (n_rows, n_symbols)."""
         check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        quantile = _rolling_quantile(scores.values, *self._rows(scores))
+        out = np.full_like(quantile, np.nan)
+        out[1:] = quantile[:-1]
+        return out
+
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _RollingStream(scores, *self._rows(scores)).after(scores)
+
+    def _rows(self, scores: Scores) -> tuple[int, float, int]:
+        """Rows of the window, the quantile, and how many of the rows must be known."""
         window = bars_in(self.window, scores.interval, "threshold window")
         least = min_known(self.q)
         if window < least:
@@ -124,10 +149,7 @@ class RollingQuantile(Shown):
                 f"threshold window must hold at least {least} bars for q={self.q}, got {window} ({self.window}); "
                 f"lengthen the window or lower q"
             )
-        quantile = _rolling_quantile(scores.values, window, self.q, least)
-        out = np.full_like(quantile, np.nan)
-        out[1:] = quantile[:-1]
-        return out
+        return window, self.q, least
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,6 +192,53 @@ class Fixed(Shown):
         """The value, in the shape of the scores."""
         check_type("scores", scores, Scores, "make them with fs.walk_forward")
         return np.full(scores.values.shape, float(self.value))
+
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _FixedStream(self.value, scores).after(scores)
+
+
+class _TrainStream(ThresholdStream):
+    carries = (*ThresholdStream.carries, "_level")
+
+    def __init__(self, rule: TrainQuantile, scores: Scores) -> None:
+        super().__init__(scores)
+        self._rule = rule
+        self._level = np.full(len(scores.symbols), np.nan)
+
+    def begin_fold(self, train_values: np.ndarray | None, train: slice | None = None) -> None:  # noqa: ARG002 - by values alone
+        if train_values is None:
+            raise ConfigError("TrainQuantile needs the scores of the training rows; pass them, or use RollingQuantile")
+        self._level = self._rule.level(train_values)
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - of the training rows alone
+        return self._level.copy()
+
+
+class _RollingStream(ThresholdStream):
+    carries = (*ThresholdStream.carries, "_quantile", "_level")
+
+    def __init__(self, scores: Scores, window: int, q: float, least: int) -> None:
+        super().__init__(scores)
+        n = len(scores.symbols)
+        upper = q >= UPPER
+        self._quantile = UpperQuantileStream(window, n, q, least) if upper else QuantilesStream(window, n, np.array([q]), least)
+        self._level = np.full(n, np.nan)
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - rows are counted
+        level = self._level
+        self._level = self._quantile.update(row).reshape(-1)
+        return level
+
+
+class _FixedStream(ThresholdStream):
+    def __init__(self, value: float, scores: Scores) -> None:
+        super().__init__(scores)
+        self._level = np.full(len(scores.symbols), float(value))
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - one level for all
+        return self._level.copy()
 
 
 def _rolling_quantile(x: np.ndarray, window: int, q: float, least: int) -> np.ndarray:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from foreshock.data.checks import check_array, check_duration, check_type
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
+from foreshock.engine.kernels.recursive import EwmMomentsStream, ewm_moments_nb
 from foreshock.engine.scores import Scores, Threshold, check_threshold
+from foreshock.engine.thresholds.stream import ThresholdStream, threshold_stream
 
 
 def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = None, halflife: str = "2D") -> Scores:
@@ -122,6 +123,34 @@ class VolatilityScaled(Shown):
         # Constant past scores have no scale; 0 times an infinite level would be NaN with a warning.
         return mean + np.multiply(std, level, out=np.full_like(std, np.nan), where=std > 0)
 
+    def stream(self, scores: Scores) -> ThresholdStream:
+        """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``. It depends on all rows before."""
+        check_type("scores", scores, Scores, "make them with fs.walk_forward")
+        return _ScaledStream(self, scores, _rows(scores, self.halflife)).after(scores)
+
+
+class _ScaledStream(ThresholdStream):
+    carries = (*ThresholdStream.carries, "_moments", "_mean", "_std", "_policy")
+
+    def __init__(self, rule: VolatilityScaled, scores: Scores, halflife: int) -> None:
+        super().__init__(scores)
+        n = len(scores.symbols)
+        self._halflife = halflife
+        self._moments = EwmMomentsStream(_smoothing(halflife), halflife, n)
+        self._mean, self._std = np.full(n, np.nan), np.full(n, np.nan)
+        none = replace(scores, time=scores.time[:0], values=scores.values[:0], folds=())
+        self._policy = threshold_stream(rule.policy, none)
+
+    def begin_fold(self, train_values: np.ndarray | None, train: slice | None = None) -> None:
+        own = None if train_values is None else _standardised(train_values, self._halflife)
+        self._policy.begin_fold(own, train)
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:
+        mean, std = self._mean, self._std
+        level = self._policy.update(_divide(row - mean, std), np.datetime64(time, "us"))
+        self._mean, self._std = self._moments.update(row)
+        return mean + np.multiply(std, level, out=np.full_like(std, np.nan), where=std > 0)
+
 
 def _rows(scores: Scores, halflife: str) -> int:
     n_rows = bars_in(halflife, scores.interval, "halflife")
@@ -146,9 +175,16 @@ def _standardised(x: np.ndarray, halflife: int) -> np.ndarray:
 
 def _past_moments(x: np.ndarray, halflife: int) -> tuple[np.ndarray, np.ndarray]:
     """Exponentially weighted mean and standard deviation of the known rows before each row; NaN until ``halflife`` are known."""
-    past = pd.DataFrame(x).ewm(halflife=halflife, min_periods=halflife, ignore_na=True)
-    mean, std = (moments.shift().to_numpy() for moments in (past.mean(), past.std()))
+    past = np.ascontiguousarray(x[:-1], dtype=np.float64)
+    first = np.full((min(len(x), 1), x.shape[1]), np.nan)
+    mean, std = (np.vstack([first, moments]) for moments in ewm_moments_nb(past, _smoothing(halflife), halflife))
     return mean, std
+
+
+def _smoothing(halflife: int) -> float:
+    """Weight of a row before it is shared: half of it is left after ``halflife`` rows. Rounded as pandas rounds it."""
+    centre = 1 / (1 - np.exp(np.log(0.5) / halflife)) - 1
+    return float(1 / (1 + centre))
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from foreshock.detectors.neural.base import NeuralDetector
+from foreshock.detectors.neural.forward import LINEAR, RELU, Layer
 from foreshock.detectors.neural.stackable import EPSILON, normalise, product
 from foreshock.detectors.neural.trainer import kept
 
@@ -61,6 +63,24 @@ class Dense(nn.Module):
             x = x if weight is None else x * weight
         return product(x, self.out.weight) + self.out.bias
 
+    def layers(self) -> list[Layer]:
+        """The layers as they score, in numpy."""
+        found = []
+        for linear, norm in zip(self.linear, self.norm, strict=True):
+            found.append(Layer(_numbers(linear.weight).T, *scale_and_shift(norm), RELU))
+        weight = _numbers(self.out.weight).T
+        return [*found, Layer(weight, np.ones(weight.shape[1]), _numbers(self.out.bias), LINEAR)]
+
+
+def scale_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What a batch norm multiplies by and adds when it scores."""
+    scale = 1.0 / np.sqrt(_numbers(norm.var) + EPSILON) * (1.0 if norm.weight is None else _numbers(norm.weight))
+    return scale, _numbers(norm.bias) - _numbers(norm.mean) * scale
+
+
+def _numbers(x: Any) -> np.ndarray:
+    return x.detach().cpu().numpy().astype(np.float64)
+
 
 class DenseAutoencoder(nn.Module):
     """Encoder from window and context to a code, decoder from code and context to the window; a window is one long row."""
@@ -84,6 +104,10 @@ class DenseAutoencoder(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, uniform: Tensor | None = None) -> Tensor:
         return self.decode(self.encode(x, context, uniform), context, uniform)
+
+    def dense_layers(self) -> tuple[list[Layer], list[Layer]]:
+        """Layers of the encoder and of the decoder as they score, in numpy; see ``DenseForward``."""
+        return self.encoder.layers(), self.decoder.layers()
 
 
 class Autoencoder(NeuralDetector):

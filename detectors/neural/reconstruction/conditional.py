@@ -106,8 +106,7 @@ class ConditionalAutoencoder(Autoencoder):
         vars(self).pop("regimes_", None)
         return super()._training_windows(features)
 
-    def _windows(self, features: Features) -> Windows:
-        values = self.scaler.transform(features)
+    def _windows_of(self, values: np.ndarray, features: Features) -> Windows:
         return Windows.of(values, self.window, np.concatenate(list(self._conditions(values, features)), axis=1))
 
     def _conditions(self, values: np.ndarray, features: Features) -> Iterator[np.ndarray]:

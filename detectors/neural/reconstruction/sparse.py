@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch.nn import functional
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.detectors.neural.codes import codes_of, mean_of_models
-from foreshock.detectors.neural.reconstruction.autoencoder import Autoencoder, BatchNorm, DenseAutoencoder
+from foreshock.detectors.neural.forward import RELU, SIGMOID, Layer
+from foreshock.detectors.neural.reconstruction.autoencoder import Autoencoder, BatchNorm, DenseAutoencoder, scale_and_shift
 from foreshock.detectors.neural.trainer import TrainingData
 from foreshock.engine.features.features import Features
 
@@ -38,6 +40,14 @@ class SparseNetwork(DenseAutoencoder):
     def encode(self, x: Tensor, context: Tensor, uniform: Tensor | None = None) -> Tensor:
         code = super().encode(x, context, uniform)
         return torch.sigmoid(code) if self.norm is None else functional.relu(self.norm(code))
+
+    def dense_layers(self) -> tuple[list[Layer], list[Layer]]:
+        encoder, decoder = super().dense_layers()
+        last = encoder[-1]
+        if self.norm is None:
+            return [*encoder[:-1], replace(last, activation=SIGMOID)], decoder
+        scale, shift = scale_and_shift(self.norm)
+        return [*encoder[:-1], replace(last, scale=scale, shift=last.shift * scale + shift, activation=RELU)], decoder
 
 
 class SparseAutoencoder(Autoencoder):

@@ -56,5 +56,9 @@ class Rules:
             found |= {label: scores[label].signals(rule).where(within) for label in by_rate}
         return {label: found[label] for label in scores}, {label: rules[label] for label in scores}
 
+    def rule_of(self, label: str) -> Threshold | None:
+        """The rule of a detector; None for a baseline that alerts as often as the detectors do, which only all alerts tell."""
+        return None if self._by_rate(label) else self.own.get(label, self.common)
+
     def _by_rate(self, label: str) -> bool:
         return label in self.baselines and label not in self.own and bool(np.isnan(self.common.nominal_rate))

@@ -1,0 +1,2 @@
+from .state import Stream as Stream
+from .windows import LiveWindows as LiveWindows
