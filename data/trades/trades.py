@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_path, check_rows, check_times, check_type
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.reading.kinds import Kinds, lowered, names_of
 from foreshock.data.reading.kinds import refuse_doubled as refuse_doubled_names
@@ -51,7 +52,8 @@ class Trades(Shown):
     Raises
     ------
     DataError
-        If shapes disagree, times of a series descend, a trade id comes twice, or a price, size or value is not positive and finite.
+        If shapes disagree, times of a series descend, a trade id comes twice, a price, size or value is not positive and finite, or
+        a side is neither True (1) nor False (0).
 
     Examples
     --------
@@ -77,7 +79,7 @@ class Trades(Shown):
         object.__setattr__(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         for name in ("price", "size", "quote"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
-        object.__setattr__(self, "is_buy", np.ascontiguousarray(self.is_buy, dtype=np.bool_))
+        object.__setattr__(self, "is_buy", np.ascontiguousarray(yes_or_no("is_buy", self.is_buy)))
         for name, values in self._columns().items():
             if values.shape != self.time.shape:
                 raise DataError(f"{name} must have one value for each of {len(self.time)} trades, got the shape {values.shape}")

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from foreshock.data.checks import check_array
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.engine.detection.volume import areas_nb, near_nb, sums_nb, volume_nb
 
@@ -25,12 +26,12 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     scores : ndarray, shape (n_rows,) or (n_rows, n_symbols)
         Higher is more anomalous; symbols are pooled. Rows with NaN are left out.
     labels : ndarray of bool or 0 and 1, same shape
-        Rows that belong to an event.
+        Rows that belong to an event. A label that is not known (NaN) is refused: leave its row out, or set its score to NaN.
 
     Raises
     ------
     DataError
-        If the shapes differ or no scored row is labelled.
+        If the shapes differ, a label is neither 0 nor 1, or no scored row is labelled.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     scores : ndarray, shape (n_rows,) or (n_rows, n_symbols)
         Higher is more anomalous; symbols are pooled, and buffers do not cross symbols. Rows with NaN are left out.
     labels : ndarray of bool or 0 and 1, same shape
-        Rows that belong to an event.
+        Rows that belong to an event. A label that is not known (NaN) is refused: leave its row out, or set its score to NaN.
     window : int
         Largest buffer in rows, at least 0.
 
@@ -75,7 +76,7 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     ConfigError
         If window is negative.
     DataError
-        If the shapes differ or no scored row is labelled.
+        If the shapes differ, a label is neither 0 nor 1, or no scored row is labelled.
 
     References
     ----------
@@ -108,12 +109,12 @@ class Panel:
 
     @classmethod
     def of(cls, scores: np.ndarray, labels: np.ndarray) -> Panel:
-        scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+        scores, labels = np.asarray(scores, dtype=np.float64), yes_or_no("labels", labels)
         if scores.shape != labels.shape or scores.ndim not in (1, 2):
             raise DataError(
                 f"scores and labels must have one shape (n_rows,) or (n_rows, n_symbols), got {scores.shape} and {labels.shape}"
             )
-        scores, labels = scores.reshape(len(scores), -1), labels.reshape(len(labels), -1).astype(bool)
+        scores, labels = scores.reshape(len(scores), -1), labels.reshape(len(labels), -1)
         return cls(scores, labels, ~np.isnan(scores))
 
     def __post_init__(self) -> None:

@@ -10,9 +10,11 @@ import pandas as pd
 from numba import njit
 
 from foreshock.data.checks import check_array, check_integer, check_rows, check_type
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few
+from foreshock.engine.scores import Scores, Signals
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,6 +132,16 @@ class Events(Shown):
         return pd.DataFrame({"col": self.col, "start": self.start, "stop": self.stop})
 
 
+def check_panel(scores: Scores, signals: Signals) -> None:
+    """Refuse signals that are not on the rows and symbols of the scores."""
+    if signals.symbols != scores.symbols:
+        expected, got = few(scores.symbols), few(signals.symbols)
+        raise ConfigError(f"signals must have the symbols of the scores, {expected}, got {got}; make them with Scores.signals")
+    if not np.array_equal(signals.time, scores.time):
+        expected, got = (f"{len(time)} from {time[0] if len(time) else 'none'}" for time in (scores.time, signals.time))
+        raise ConfigError(f"signals must cover the rows of the scores, {expected}, got {got}; make them with Scores.signals")
+
+
 @dataclass(frozen=True, repr=False)
 class Matches(Shown):
     """Events caught by alerts, and false alarms.
@@ -176,6 +188,8 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     ------
     ConfigError
         If early or cooldown is out of range, or the shapes differ.
+    DataError
+        If an alert is neither True (1) nor False (0).
 
     Examples
     --------
@@ -191,6 +205,7 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     check_integer("cooldown", cooldown)
     check_type("events", events, Events, "make them with fs.Events.from_frame")
     check_array("active", active)
+    active = yes_or_no("active", active)
     if early < 0 or cooldown < 1:
         raise ConfigError(f"early must be at least 0 rows and cooldown at least 1, got {early} and {cooldown}")
     if active.shape != events.shape:

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_integer, check_shape, check_type
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.engine.detection.curves import Panel, Surroundings, VolumeSums
-from foreshock.engine.detection.events import Events, match_events
+from foreshock.engine.detection.events import Events, check_panel, match_events
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.statistics.proportions import Z_95, wilson_of_draws
 
@@ -213,6 +214,8 @@ def detection_report(
 
     Raises
     ------
+    ConfigError
+        If scores, signals and events are not of the same rows and symbols.
     DataError
         If no event starts in a row that counts.
     TypeError
@@ -249,12 +252,13 @@ def detection_report(
     if counted is not None:
         check_shape("counted", counted, scores.values.shape)
     check_type("events", events, (Events, pd.DataFrame), "such as fs.Events.from_frame(...)")
+    check_panel(scores, signals)
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape
     if events.shape != shape or signals.active.shape != shape:
         raise ConfigError(f"scores, alerts and events must have one shape, got {shape}, {signals.active.shape} and {events.shape}")
-    counted = ~np.isnan(scores.values) if counted is None else counted
+    counted = ~np.isnan(scores.values) if counted is None else yes_or_no("counted", counted)
     some = np.flatnonzero(counted.any(axis=1))
     kept = counted[events.start, events.col]
     if not kept.any():

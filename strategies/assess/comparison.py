@@ -270,7 +270,7 @@ def paired_difference(
     Raises
     ------
     ConfigError
-        If the results are not of the same bars, there are fewer than two blocks, or ``n_bootstrap`` is below 1.
+        If the results are not of the same bars, ``block`` or ``n_bootstrap`` is below 1, or there are fewer than two blocks.
 
     References
     ----------
@@ -287,7 +287,7 @@ def paired_difference(
     >>> same.mean, same.p_value
     (0.0, 1.0)
     """
-    check_integer("block", block)
+    check_whole("block", block, 1, " bar")
     check_integer("n_bootstrap", n_bootstrap)
     check_integer("seed", seed)
     for name, result in (("strategy", strategy), ("baseline", baseline)):
