@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -156,10 +156,13 @@ def _evidence(result: StudyResult) -> dict[str, dict[str, Any]]:
 def describe(entry: Entry) -> str:
     """One line that describes an entry of the ledger."""
     found = entry.result
-    if entry.kind != TRIAL or "strategies" not in found:
+    strategies, detectors = found.get("strategies"), found.get("detectors", {})
+    # An entry of another program's own may have anything under these names.
+    if entry.kind != TRIAL or not isinstance(strategies, Mapping) or not isinstance(detectors, Mapping):
         return f"{found.get('dropped_bytes')} bytes of a torn line dropped" if entry.kind == "repair" else ""
-    known = {name: strategy["sharpe"] for name, strategy in found["strategies"].items() if strategy["sharpe"] is not None}
-    counts = f"{found.get('title', '')}: {len(found.get('detectors', {}))} detectors, {len(found['strategies'])} strategies"
+    ratios = {name: strategy.get("sharpe") for name, strategy in strategies.items() if isinstance(strategy, Mapping)}
+    known = {name: ratio for name, ratio in ratios.items() if isinstance(ratio, float | int)}
+    counts = f"{found.get('title', '')}: {len(detectors)} detectors, {len(strategies)} strategies"
     if not known:
         return counts
     best = max(known, key=lambda name: known[name])

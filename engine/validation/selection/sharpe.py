@@ -59,7 +59,7 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     Raises
     ------
     ConfigError
-        If returns are not one series or ``lags`` is negative.
+        If returns are not one series, or ``lags`` is negative or not below the number of returns.
     DataError
         If a return is infinite.
 
@@ -89,6 +89,8 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     # Values that differ by rounding alone have a standard deviation of 0, not of that rounding.
     if not varies(known, level=1.0):
         return SharpeEstimate(math.nan, math.nan, math.nan, math.nan, known.size, lags)
+    if lags >= known.size:
+        raise ConfigError(f"lags must be fewer than the {known.size} returns, got {shown(lags)}; their cube root is usual")
     ratio = float(known.mean() / known.std(ddof=1))
     x = (known - known.mean()) / known.std()
     influence = x - ratio * (x**2 - 1) / 2
