@@ -15,6 +15,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.contract import Found, called
 from foreshock.data.show.shown import few
@@ -31,6 +32,7 @@ FORMAT = 2
 ARRAY = "$array"
 
 
+@door
 class Detector(ShownParameters, BaseEstimator):
     """Base of all detectors.
 

@@ -18,6 +18,7 @@ from foreshock.data.checks import (
     check_shape,
     check_type,
 )
+from foreshock.data.doors.door import door
 from foreshock.data.doors.times import check_step, rising_times
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
@@ -52,6 +53,7 @@ class FoldScores:
     facts: Mapping[str, float] = field(default_factory=dict)
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Scores(Shown):
     """Anomaly scores, higher means more anomalous.
@@ -158,6 +160,7 @@ class Scores(Shown):
         return pd.DataFrame(self.values, pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Signals(Shown):
     """Alerts: row t is known at the close of t and can be traded at the open of t + 1.

@@ -7,6 +7,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
@@ -94,6 +95,8 @@ def kind_of(annotation: Any) -> Kind:
     """
     if isinstance(annotation, Hashable) and annotation in SIMPLE:
         return SIMPLE[annotation]
+    if annotation in (Any, object):
+        return ANYTHING
     origin = get_origin(annotation)
     if origin in (Union, types.UnionType):
         return _union(get_args(annotation))
@@ -110,10 +113,12 @@ def kind_of(annotation: Any) -> Kind:
 
 def _union(members: tuple[Any, ...]) -> Kind:
     others = [one for one in members if one is not type(None)]
-    optional = len(others) < len(members)
     inner = _alternatives(others)
-    if not optional:
-        return inner
+    return optional(inner) if len(others) < len(members) else inner
+
+
+def optional(inner: Kind) -> Kind:
+    """A kind, or None."""
 
     def check(name: str, value: Any) -> Any:
         return value if value is None else inner.check(name, value)
@@ -140,7 +145,7 @@ def _alternatives(members: list[Any]) -> Kind:
 
 def _is_path(one: Any) -> bool:
     origin = get_origin(one) or one
-    return isinstance(origin, type) and (origin is os.PathLike or issubclass(origin, os.PathLike))
+    return origin is os.PathLike or (isinstance(origin, type) and issubclass(origin, Path))
 
 
 def _is_class(one: Any) -> bool:
@@ -181,7 +186,7 @@ def _in(value: Any, values: tuple[Any, ...]) -> bool:
 
 def _instance(classes: tuple[type, ...]) -> Kind:
     hint = next((HINTS[one.__name__] for one in classes if one.__name__ in HINTS), "see the documentation of the argument")
-    check = checked(lambda name, value: checks.check_type(name, value, classes if len(classes) > 1 else classes[0], hint))
+    check = checked(lambda name, value: checks.check_type(name, value, classes, hint))
     return Kind(check, " or ".join(one.__name__ for one in classes))
 
 

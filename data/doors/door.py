@@ -9,8 +9,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args, get_origin, overload
 
-from foreshock.data.doors.annotated import kind_of
-from foreshock.data.doors.kinds import Kind
+from foreshock.data.doors.annotated import kind_of, optional
+from foreshock.data.doors.kinds import NAMED, Kind
 
 Public = TypeVar("Public", bound=Callable[..., Any])
 Checks = dict[str, Callable[[str, Any], Any]]
@@ -101,6 +101,8 @@ def _read(function: Callable[..., Any], kinds: dict[str, Kind], names: list[str]
         elif parameter.kind is not parameter.VAR_POSITIONAL and annotation is not parameter.empty:
             found[parameter.name] = annotation
     checks.update({name: kind_of(annotation).check for name, annotation in found.items()})
+    for name in found.keys() & NAMED.keys():
+        checks[name] = optional(NAMED[name]).check if type(None) in get_args(found[name]) else NAMED[name].check
     checks.update({name: kind.check for name, kind in kinds.items()})
     # Last, because a second thread goes on as soon as there are names.
     names.extend(parameter.name for parameter in every)

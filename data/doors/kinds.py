@@ -60,13 +60,7 @@ def _whole(name: str, value: Any) -> Any:
 
 
 def _number(name: str, value: Any) -> Any:
-    checks.check_number(name, value)
-    if not -1.8e308 < value < 1.8e308:
-        raise ConfigError(f"{name} must be a finite number, got {shown(value)}")
-    return value
-
-
-def _any_number(name: str, value: Any) -> Any:
+    """A number, which may be NaN or infinite: a threshold of infinity alerts at nothing."""
     checks.check_number(name, value)
     if isinstance(value, int) and abs(value) > LARGEST:
         raise ConfigError(f"{name} must be a number of at most 64 bits, got {shown(value)}")
@@ -133,8 +127,6 @@ def _step(name: str, value: Any) -> Any:
 ANYTHING = Kind(lambda _, value: value, "anything")
 WHOLE = Kind(_whole, "a whole number")
 NUMBER = Kind(_number, "a number")
-# NaN and infinity mean something here.
-ANY_NUMBER = Kind(_any_number, "a number")
 SWITCH = Kind(checked(checks.check_switch), "True or False")
 TEXT = Kind(checked(checks.check_text), "a text")
 PATH = Kind(_path, "a file or a folder")
@@ -145,6 +137,13 @@ INSTANT = Kind(_instant, "a time")
 MOMENT = Kind(_moment, "a np.datetime64")
 STEP = Kind(_step, "a np.timedelta64")
 NAMES = Kind(checked(checks.check_names), "a list of names")
+
+
+def _seed(name: str, value: Any) -> Any:
+    checks.check_whole(name, value, 0)
+    if value.bit_length() > 128 if isinstance(value, int) else False:
+        raise ConfigError(f"{name} must be a whole number of at most 128 bits, got {shown(value)}; pass a smaller one")
+    return value
 
 
 def counted(least: int, most: int = 1_000_000) -> Kind:
@@ -179,3 +178,15 @@ def between(low: float, high: float, hint: str = "") -> Kind:
         return value
 
     return Kind(check, "a number")
+
+
+# More would take hours, or all memory.
+DRAWS = counted(1)
+# Parameters that mean the same at every door that has them.
+NAMED: dict[str, Kind] = {
+    "seed": Kind(_seed, "a whole number of at least 0"),
+    "n_shifts": counted(0),
+    "n_threads": counted(1, 1_024),
+    "level": Kind(lambda _, value: checks.check_level(value), "a number"),
+    "levels": Kind(lambda _, value: checks.check_levels(value), "a list of numbers"),
+} | dict.fromkeys(("n_draws", "n_bootstrap", "n_simulations", "n_cuts", "n_permutations"), DRAWS)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -27,6 +28,7 @@ ENVIRONMENT = "FORESHOCK_STORE"
 SUFFIX, DAMAGED, LOCK = ".parquet", ".damaged", ".lock"
 
 
+@door
 class Store(Shown):
     """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_path, check_rows, check_times, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.reading.kinds import Kinds, lowered, names_of
@@ -29,6 +30,7 @@ TRADES = Kinds(TIME_NAMES, ("price", *SIZE_NAMES, *QUOTE_NAMES), (*SIDE_NAMES, *
 SIDES = {"buy": True, "b": True, "true": True, "1": True, "sell": False, "s": False, "false": False, "0": False}
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Trades(Shown):
     """Fills in the order of exchange time; fills of the same time are in the order of the source.
@@ -209,6 +211,7 @@ class Trades(Shown):
         return pd.DataFrame(self._columns())
 
 
+@door
 def read_trades(path: str | Path) -> Trades:
     """Trades from a CSV, Parquet or Feather file; see ``Trades.from_frame`` for its columns.
 
@@ -239,6 +242,7 @@ def read_trades(path: str | Path) -> Trades:
         return Trades.from_frame(frame)
 
 
+@door
 def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file is never in memory as a whole.
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from foreshock.data.checks import check_array
+from foreshock.data.doors.door import door
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.engine.detection.volume import areas_nb, near_nb, sums_nb, volume_nb
@@ -17,6 +18,7 @@ N_THRESHOLDS = 250
 CHUNK = 4096
 
 
+@door
 def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     """Area under the precision-recall curve as average precision: the mean, over the labelled rows, of the precision at the
     row's own score. Random scores reach the fraction of labelled rows.
@@ -46,6 +48,7 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     return panel.average_precision()
 
 
+@door
 def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     """Volume under the precision-recall surface [1]_, as defined by the TSB-AD benchmark [2]_.
 

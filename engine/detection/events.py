@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from foreshock.data.checks import check_array, check_integer, check_rows, check_type
+from foreshock.data.checks import check_array, check_integer, check_pair, check_rows, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
-from foreshock.data.show.shown import few
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.scores import Scores, Signals
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Events(Shown):
     """Labelled events, sorted by symbol and start.
@@ -49,8 +51,9 @@ class Events(Shown):
     shape: tuple[int, int]
 
     def __post_init__(self) -> None:
+        check_pair("shape", self.shape)
         for name in ("col", "start", "stop"):
-            check_array(name, getattr(self, name))
+            check_rows_of("events", name, getattr(self, name), len(self.col))
         col, start, stop = (np.asarray(x, dtype=np.int64) for x in (self.col, self.start, self.stop))
         wrong = (col < 0) | (col >= self.shape[1]) | (start < 0) | (stop > self.shape[0]) | (stop <= start)
         if wrong.any():
@@ -132,6 +135,14 @@ class Events(Shown):
         return pd.DataFrame({"col": self.col, "start": self.start, "stop": self.stop})
 
 
+def check_rows_of(what: str, name: str, value: object, n: int) -> None:
+    """Refuse what is not one whole number for each of n things."""
+    check_array(name, value)
+    found = np.asarray(value)
+    if found.shape != (n,) or (n and found.dtype.kind not in "iu"):
+        raise DataError(f"{name} must be a whole number for each of {n} {what}, got {shown(value)} of {found.dtype.name}")
+
+
 def check_panel(scores: Scores, signals: Signals) -> None:
     """Refuse signals that are not on the rows and symbols of the scores."""
     if signals.symbols != scores.symbols:
@@ -166,6 +177,7 @@ class Matches(Shown):
         return self.alert_row >= 0
 
 
+@door
 def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown: int = 1) -> Matches:
     """Which events alerts catch, and which alerts are false.
 

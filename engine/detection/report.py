@@ -9,7 +9,9 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_integer, check_shape, check_type
+from foreshock.data.checks import check_shape
+from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import counted as counts
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
@@ -156,6 +158,7 @@ class ReportOptions(TypedDict, total=False):
     n_shifts: int
 
 
+@door(early=counts(0), cooldown=counts(1), window=counts(0, 10_000), block=counts(1))
 def detection_report(
     scores: Scores,
     signals: Signals,
@@ -242,16 +245,9 @@ def detection_report(
     precision   0.67    0.12
     f1          0.80    0.15
     """
-    check_integer("early", early)
-    check_integer("cooldown", cooldown)
-    check_integer("window", window)
-    check_integer("seed", seed)
     check_options(detection_report, options, ReportOptions)
-    check_type("signals", signals, Signals, "make them with Scores.signals")
-    check_type("scores", scores, Scores, "make them with fs.walk_forward")
     if counted is not None:
         check_shape("counted", counted, scores.values.shape)
-    check_type("events", events, (Events, pd.DataFrame), "such as fs.Events.from_frame(...)")
     check_panel(scores, signals)
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)

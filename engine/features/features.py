@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_names, check_switch, check_type, did_you_mean
+from foreshock.data.doors.door import door
 from foreshock.data.doors.times import check_step, rising_times
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import absolute_row
@@ -16,6 +17,7 @@ from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
 from foreshock.data.show.shown import few, shown
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Features(Shown):
     """Named features on the rows and symbols of their source.

@@ -12,6 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_function, check_integer, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -97,6 +98,7 @@ class Audit(Shown):
         return self.table
 
 
+@door
 def audit(
     compute: Callable[[Bars], np.ndarray | Mapping[str, np.ndarray]],
     bars: Bars,

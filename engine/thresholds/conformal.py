@@ -8,12 +8,14 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.checks import check_duration, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
 from foreshock.engine.scores import Scores
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class AdaptiveConformal(Shown):
     """Rolling quantile whose level follows the realised alerts [1]_, symbol by symbol.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.data.checks import check_function, check_mapping, check_path, check_text
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -51,6 +52,7 @@ class Verification:
         return not self.problems and not self.torn
 
 
+@door
 class Ledger(Shown):
     """Append-only, hash-chained JSON lines of every configuration tried.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.engine.trials.chain import Entry
 from foreshock.engine.trials.ledger import TRIAL, Ledger
 from foreshock.engine.validation.selection.sharpe import deflated_sharpe, sharpe_estimate
@@ -20,6 +21,7 @@ from foreshock.study.result import StudyResult
 EVIDENCE = ("n_events", "abs_move_ratio", "matched_ratio", "p_naive", "p_matched", "p_surrogate", "q")
 
 
+@door
 def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
     """Write a study into the ledger, and deflate its Sharpe ratios by all trials in the ledger on the same data.
 
@@ -60,6 +62,7 @@ def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
     return deflate_study(result, ledger, entry)
 
 
+@door
 def deflate_study(result: StudyResult, ledger: Ledger | None = None, entry: Entry | None = None) -> StudyResult:
     """Compute the deflated Sharpe ratio of each strategy of a study [1]_; nothing is written.
 

@@ -147,14 +147,15 @@ def given() -> dict[str, dict[str, Any]]:
     book_frame.to_csv(home / "book.csv", index=False)
     (home / "study.toml").write_text('detectors = ["zscore"]\n[data]\npath = "bars.csv"\n')
     fs.make_detector("zscore").fit(features).save(home / "detector.json")
-    zscore = fs.make_detector("zscore")
+    zscore, quick = fs.make_detector("zscore"), fs.make_detector("zscore", window=6, columns=["log_return"])
+    regimes = fs.make_detector("kmeans_regime", volatility="volatility_20", trend="log_return")
     panel = dict(bars=bars, signals=signals)
     span = dict(start=bars.time[3], stop=bars.time[8])
     cut = dict(cut=300, rng=rng)
     two = rng.normal(size=(200, 2))
     events = fs.Events([0, 1], [400, 300], [405, 306], bars.shape)
     report = fs.detection_report(scores, signals, events, n_draws=9, n_shifts=9)
-    paths = rng.normal(0, 0.01, (120, 8, 2))
+    paths = rng.normal(0, 0.01, (60, 4, 1))
     tiny = extra_objects()["VAEScenarios"]
     ran = study_result()
     network = fs.make_detector("autoencoder", epochs=8, hidden=(16,), max_windows=1_000).fit(fs.book_features(book, NAMES))
@@ -263,7 +264,7 @@ def given() -> dict[str, dict[str, Any]]:
         "check_threshold_rule": dict(rule=fs.Fixed(3.0)),
         "choose_walk_forward": dict(weights={"a": result.weights, "b": result.weights / 2}, splits=fs.WalkForward("10D", "5D")),
         "closed_trades": dict(result=result),
-        "combinatorial_scores": dict(detector=fs.make_detector("zscore", window=6, columns=["log_return"]), splits=fs.CombinatorialSplits(6, 2, embargo="1h")),
+        "combinatorial_scores": dict(detector=quick, splits=fs.CombinatorialSplits(6, 2, embargo="1h")),
         "compare_avoidance": panel | dict(n_draws=5, n_bootstrap=19),
         "compare_detections": dict(reports={"a": report, "b": report}),
         "compare_ranks": dict(figures=rng.normal(size=(20, 3)), names=["a", "b", "c"]),
@@ -332,7 +333,7 @@ def given() -> dict[str, dict[str, Any]]:
         "trade_windows": dict(trades=trades, seconds=3600),
         "walk_forward": dict(detector=zscore),
         "walk_forward_regimes": dict(
-            detector=fs.make_detector("kmeans_regime", volatility="volatility_20", trend="log_return"), splits=fs.WalkForward("10D", "5D")
+            detector=regimes, splits=fs.WalkForward("10D", "5D")
         ),
         "window_size_study": dict(trades=trades, seconds=[3600, 7200]),
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tests.doors.calls import study_result
 from tests.samples import samples
 
 HOUR = np.timedelta64(1, "h")
@@ -26,7 +27,7 @@ class Anything:
 @functools.cache
 def oddities() -> dict[str, Any]:
     """By name: wrong types, shapes, kinds and ranges, what is not known, and public objects in the wrong place."""
-    found = samples()
+    found = samples() | {"StudyResult": study_result()}
     rows = pd.DatetimeIndex(found["Bars"].time)
     return {
         "None": None,
@@ -91,7 +92,7 @@ def oddities() -> dict[str, Any]:
         "generator": (i for i in range(3)),
         "function": lambda: None,
         "function of all": lambda *_, **__: None,
-        "class": dict,
+        "class": Anything,
         "module": np,
         "slice": slice(5, None, -1),
         "anything": Anything(),
