@@ -26,8 +26,13 @@ def check_whole(name: str, value: object, least: int, why: str = "", hint: str =
     ...
     foreshock.data.errors.ConfigError: delay must be a whole number of at least 1, got 1.5; pass one
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+    if not _is_whole(value) or value < least:  # pyright: ignore[reportOperatorIssue]
         raise ConfigError(f"{name} must be a whole number of at least {least}{why}, got {shown(value)}; {hint}")
+
+
+def _is_whole(value: object) -> bool:
+    # numpy counts a duration among its whole numbers.
+    return isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64)
 
 
 def check_most(name: str, value: int, most: int, hint: str) -> None:
@@ -203,7 +208,7 @@ def check_number(name: str, value: object) -> None:
     ...
     foreshock.data.errors.ConfigError: value must be a number, got '3'
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if not _is_whole(value) and not isinstance(value, float | np.floating):
         raise ConfigError(f"{name} must be a number, got {shown(value)}")
 
 
@@ -215,7 +220,7 @@ def check_integer(name: str, value: object) -> None:
     ...
     foreshock.data.errors.ConfigError: start must be a whole number, got 1.5
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if not _is_whole(value):
         raise ConfigError(f"{name} must be a whole number, got {shown(value)}")
 
 

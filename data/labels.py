@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_names, check_path, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Instant, parse_instant
 from foreshock.data.reading.kinds import UNKNOWN, Kinds, lowered, refuse_doubled, shown_names
@@ -28,6 +29,7 @@ MOMENT = np.timedelta64(1, "us")
 USUAL_KIND = "event"
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Labels(Shown):
     """What is known to have happened: labelled events, and what an analyst said about alerts.
@@ -187,6 +189,7 @@ class Labels(Shown):
         return pd.DataFrame({**columns, "disposition": self.dispositions, "note": self.notes})
 
 
+@door
 def read_labels(path: str | Path) -> Labels:
     """Labels from a CSV, Parquet or Feather file.
 

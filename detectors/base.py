@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.contract import Found, called
 from foreshock.data.show.shown import few
@@ -29,6 +30,7 @@ from foreshock.engine.scores import Scores
 FORMAT = 2
 
 
+@door
 class Detector(ShownParameters, BaseEstimator):
     """Base of all detectors.
 

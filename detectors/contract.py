@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError, ForeshockError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
 from foreshock.data.show.shown import shown
@@ -27,6 +28,7 @@ ROUNDING = 1e-9
 LARGEST_TOLERANCE = 1e-3
 
 
+@door
 def check_detector(detector: Detector, features: Features | None = None) -> None:
     """Raise unless a detector keeps the contract that every detector of foreshock keeps.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foreshock.data.checks import check_path, check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.shown import few, shown
@@ -139,6 +140,7 @@ def neural_detectors() -> list[str]:
     return [name for name, place in _TABLE.items() if place.startswith(".neural.")]
 
 
+@door
 def register_detector(name: str, cls: type[Detector] | str) -> None:
     """Register your own detector under a name, for the scripts and study files of this process.
 
@@ -176,6 +178,7 @@ def detector_class(name: str, folder: str | Path | None = None) -> type[Detector
     return DETECTORS.find(name, folder)
 
 
+@door
 def make_detector(name: str, **params: Any) -> Detector:
     """Build a detector by name.
 
@@ -208,6 +211,7 @@ def make_detector(name: str, **params: Any) -> Detector:
     return DETECTORS.make(name, params)
 
 
+@door
 def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
     """Whatever detects, as a detector: a name, a detector, or a thing of your own.
 
@@ -258,6 +262,7 @@ def as_detector(entry: Any, name: str | None = None, **params: Any) -> Detector:
     return adapted(entry, name, **params)
 
 
+@door
 def load_detector(path: str | Path) -> Detector:
     """Load a fitted detector from a file that ``Detector.save`` wrote. Nothing is unpickled.
 

@@ -16,10 +16,11 @@ from foreshock.data.checks import (
     check_names,
     check_number,
     check_shape,
-    check_span,
-    check_times,
     check_type,
 )
+from foreshock.data.doors.door import door
+from foreshock.data.doors.times import check_step, rising_times
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
@@ -52,6 +53,7 @@ class FoldScores:
     facts: Mapping[str, float] = field(default_factory=dict)
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Scores(Shown):
     """Anomaly scores, higher means more anomalous.
@@ -95,9 +97,9 @@ class Scores(Shown):
 
     def __post_init__(self) -> None:
         check_array("values", self.values)
-        check_span("interval", self.interval)
+        check_step("interval", self.interval)
         check_each("folds", self.folds, FoldScores)
-        check_times("time", self.time)
+        object.__setattr__(self, "time", rising_times("time", self.time))
         check_names("symbols", self.symbols)
         shape = (len(self.time), len(self.symbols))
         if self.values.shape != shape:
@@ -158,6 +160,7 @@ class Scores(Shown):
         return pd.DataFrame(self.values, pd.DatetimeIndex(self.time, name="time", tz="UTC"), list(self.symbols))
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Signals(Shown):
     """Alerts: row t is known at the close of t and can be traded at the open of t + 1.
@@ -179,6 +182,11 @@ class Signals(Shown):
     nominal_rate : float
         The alert rate that the threshold aims at, a fraction; NaN if it aims at none.
 
+    Raises
+    ------
+    DataError
+        If a shape does not match, times are not ascending, or an alert is neither True (1) nor False (0).
+
     Examples
     --------
     >>> import numpy as np
@@ -199,13 +207,18 @@ class Signals(Shown):
     nominal_rate: float = float("nan")
 
     def __post_init__(self) -> None:
-        check_array("active", self.active)
         check_array("threshold", self.threshold)
-        check_array("decided", self.decided)
-        check_span("interval", self.interval)
+        for name in ("active", "decided"):
+            check_array(name, getattr(self, name))
+            object.__setattr__(self, name, yes_or_no(name, getattr(self, name)))
+        check_step("interval", self.interval)
         check_number("nominal_rate", self.nominal_rate)
-        check_times("time", self.time)
+        object.__setattr__(self, "time", rising_times("time", self.time))
         check_names("symbols", self.symbols)
+        shape = (len(self.time), len(self.symbols))
+        for name in ("active", "threshold", "decided"):
+            if np.shape(getattr(self, name)) != shape:
+                raise DataError(f"{name} must have the shape (n_rows, n_symbols) = {shape}, got {np.shape(getattr(self, name))}")
 
     @property
     def prediction(self) -> np.ndarray:

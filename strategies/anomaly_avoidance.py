@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_number, check_shape, check_switch, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -17,6 +18,7 @@ from foreshock.engine.scores import Signals, thin
 from foreshock.strategies.base import changed, check_signals, equal_weights, within
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class AnomalyAvoidance(Shown):
     """Equal weight, except in symbols that had a signal within the last ``hold``.

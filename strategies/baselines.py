@@ -10,6 +10,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_integer, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -20,6 +21,7 @@ from foreshock.strategies.base import equal_weights
 from foreshock.strategies.matched_exits import expected_moves, matched_draws, stake
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class BuyAndHold(Shown):
     """Equal weight of the symbols that trade in the first row with a trade, never rebalanced.
@@ -49,6 +51,7 @@ class BuyAndHold(Shown):
         return weights
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class EqualWeight(Shown):
     """Equal weight of the listed symbols, restored every ``rebalance`` and whenever a symbol is listed or stops trading.
@@ -89,6 +92,7 @@ class EqualWeight(Shown):
         return np.where(due, base, np.nan)
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class RandomAvoidance(Shown):
     """``AnomalyAvoidance`` with the same exits, at random times that are alike.

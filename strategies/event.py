@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_number, check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -19,6 +20,7 @@ from foreshock.strategies.base import check_signals
 MODES = {"follow": 1.0, "fade": -1.0}
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class EventTrade(Shown):
     """Buy or sell short after a signal, by the sign of the move that came with it.

@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_number, check_switch, check_text
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -43,6 +44,7 @@ class FactorReturns(Protocol):
     def factor_returns(self) -> np.ndarray: ...
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class FactorPortfolio(Shown):
     """A portfolio of factors, each with a share of the risk and the sign of its past mean return.

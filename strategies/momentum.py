@@ -9,12 +9,14 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_switch
+from foreshock.data.doors.door import door
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.engine.scores import Signals
 from foreshock.strategies.base import carried, equal_weights
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class TimeSeriesMomentum(Shown):
     """Equal weight in each symbol by the sign of its own past return [1]_.

@@ -10,6 +10,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.show.facts import Shown
@@ -34,6 +35,7 @@ class RegimeLabels(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class RegimeExposure(Shown):
     """Equal weights, each multiplied by the exposure of its symbol's regime.

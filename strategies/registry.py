@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from foreshock.data.doors.door import door
 from foreshock.data.plugins.registry import Registry
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def strategy_names() -> list[str]:
     return REGISTRY.names()
 
 
+@door
 def register_strategy(name: str, cls: type | str) -> None:
     """Register your own strategy under a name, for the scripts of this process.
 
@@ -86,6 +88,7 @@ def register_strategy(name: str, cls: type | str) -> None:
     REGISTRY.register(name, cls)
 
 
+@door
 def make_strategy(name: str, **params: Any) -> Strategy:
     """Build a strategy by name.
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from foreshock.data.bars import Bars
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown
@@ -17,6 +18,7 @@ from foreshock.engine.scores import Signals
 from foreshock.strategies.base import equal_weights
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class VolatilityTarget(Shown):
     """Equal weights, scaled to a constant expected volatility.

@@ -12,6 +12,7 @@ from numba import njit
 
 from foreshock.data.books.orderbook import N_LEVELS, Book
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.show.shown import shown
@@ -21,6 +22,7 @@ from foreshock.data.trades.trades import Trades
 SAME_PRICE = 1e-9
 
 
+@door
 def book_from_ccxt(
     order_book: Mapping[str, Any], interval: Duration, symbol: str | None = None, time: np.datetime64 | None = None
 ) -> Book:
@@ -117,6 +119,7 @@ def _levels(order_book: Mapping[str, Any], side: str, name: str) -> list[tuple[f
     return sorted(amounts.items(), reverse=side == "bids")
 
 
+@door
 def book_flows(book: Book, trades: Trades | None = None) -> Book:
     """The book with limit, cancel and market flows derived from consecutive snapshots and the trades between them.
 

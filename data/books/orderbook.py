@@ -21,6 +21,7 @@ from foreshock.data.checks import (
     check_times,
     check_type,
 )
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled
@@ -40,6 +41,7 @@ BOOKS = Kinds(BOOK_TIME_NAMES, BOOK_COLUMNS)
 MAX_GRID_ROWS, MAX_GRID_ROWS_PER_SNAPSHOT = 100_000, 100
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Book(Shown):
     """Snapshots of one market's order book, each at its own time.
@@ -317,6 +319,7 @@ _PLACES: Mapping[str, tuple] = {
 }
 
 
+@door
 def read_book(
     path: str | Path,
     interval: Duration | None = None,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.checks import check_duration, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration
 from foreshock.data.quality.checks import jumps, outliers, stale, volume_units, zero_volume
@@ -40,6 +41,7 @@ DONE = {
 }
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class QualityReport(Shown):
     """What ``clean`` found and did.
@@ -111,6 +113,7 @@ class QualityReport(Shown):
         return self.table
 
 
+@door
 def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:
     """Bars without malformed ones and with one series per symbol, and a report of every finding.
 

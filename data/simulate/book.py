@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.books.orderbook import N_LEVELS, SIDES, Book
 from foreshock.data.checks import check_number, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.labels import Labels
@@ -109,6 +110,7 @@ class BookEvents(TypedDict, total=False):
     n_sweeps: int | None
 
 
+@door
 def simulate_book(
     seed: int = 7,
     n_rows: int = DEFAULT_ROWS,

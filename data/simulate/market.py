@@ -12,6 +12,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.books.orderbook import Book
 from foreshock.data.checks import check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.labels import Labels
@@ -130,6 +131,7 @@ class MarketEvents(TypedDict, total=False):
     foreshock_size: tuple[float, float]
 
 
+@door
 def simulate_market(
     seed: int = 7,
     n_symbols: int = DEFAULT_SYMBOLS,

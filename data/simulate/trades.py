@@ -6,6 +6,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import shown
 from foreshock.data.trades.trades import Trades
@@ -18,6 +19,7 @@ SIZE_SPREAD = 1.2
 FEWEST, MOST = 4, 1_000_000
 
 
+@door
 def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500, seed: int = 7) -> Trades:
     """Simulated trades inside bars: windows of them have exactly the bars' prices, and their volume up to rounding.
 

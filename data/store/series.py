@@ -14,6 +14,7 @@ import pyarrow as pa
 from foreshock.data.books.orderbook import N_LEVELS
 from foreshock.data.books.orderbook import SIDES as BOOK_SIDES
 from foreshock.data.checks import check_integer
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import parse_duration
 from foreshock.data.show.facts import Shown
@@ -54,6 +55,7 @@ SIDE_TYPE = pa.dictionary(pa.int8(), pa.string())
 COLUMNS = {kind: tuple("side" if name == "buy" else name for name in schema.names) for kind, schema in STORED.items()}
 
 
+@door
 @dataclass(frozen=True, repr=False, order=True)
 class SeriesKey(Shown):
     """Key of one series in a store.

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -28,6 +29,7 @@ __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
 ENVIRONMENT = "FORESHOCK_STORE"
 
 
+@door
 class Store(Shown):
     """Bars, trades, funding rates and order books of many markets in Parquet partitions under one folder.
 

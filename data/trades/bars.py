@@ -10,6 +10,7 @@ import pandas as pd
 from numba import njit
 
 from foreshock.data.checks import check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted, span_facts
 from foreshock.data.trades.trades import Trades
@@ -73,6 +74,7 @@ class TradeBars(Shown):
         yield from span_facts(self.time)
 
 
+@door
 def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
     """Bars of at least ``volume`` in base currency each [1]_.
 
@@ -113,6 +115,7 @@ def volume_bars(trades: Trades | Iterable[Trades], volume: float) -> TradeBars:
     return _bars(trades, volume, "volume", SUMS.index("volume"))
 
 
+@door
 def dollar_bars(trades: Trades | Iterable[Trades], value: float) -> TradeBars:
     """Bars of at least ``value`` in quote currency each; otherwise as ``volume_bars``.
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.show.shown import shown
 from foreshock.data.trades.trades import Trades
@@ -14,6 +15,7 @@ from foreshock.data.trades.trades import Trades
 COLUMNS = ("time", "price", "size", "quote", "is_buy")
 
 
+@door
 def merge_trades(trades: Mapping[str, Trades]) -> Trades:
     """Trades of one symbol on several exchanges as one market, in the order of time.
 

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_path, check_rows, check_times, check_type
+from foreshock.data.doors.door import door
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.reading.kinds import Kinds, lowered, names_of
 from foreshock.data.reading.kinds import refuse_doubled as refuse_doubled_names
@@ -28,6 +30,7 @@ TRADES = Kinds(TIME_NAMES, ("price", *SIZE_NAMES, *QUOTE_NAMES), (*SIDE_NAMES, *
 SIDES = {"buy": True, "b": True, "true": True, "1": True, "sell": False, "s": False, "false": False, "0": False}
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Trades(Shown):
     """Fills in the order of exchange time; fills of the same time are in the order of the source.
@@ -51,7 +54,8 @@ class Trades(Shown):
     Raises
     ------
     DataError
-        If shapes disagree, times of a series descend, a trade id comes twice, or a price, size or value is not positive and finite.
+        If shapes disagree, times of a series descend, a trade id comes twice, a price, size or value is not positive and finite, or
+        a side is neither True (1) nor False (0).
 
     Examples
     --------
@@ -77,7 +81,7 @@ class Trades(Shown):
         object.__setattr__(self, "time", np.ascontiguousarray(self.time, dtype="datetime64[us]"))
         for name in ("price", "size", "quote"):
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
-        object.__setattr__(self, "is_buy", np.ascontiguousarray(self.is_buy, dtype=np.bool_))
+        object.__setattr__(self, "is_buy", np.ascontiguousarray(yes_or_no("is_buy", self.is_buy)))
         for name, values in self._columns().items():
             if values.shape != self.time.shape:
                 raise DataError(f"{name} must have one value for each of {len(self.time)} trades, got the shape {values.shape}")
@@ -207,6 +211,7 @@ class Trades(Shown):
         return pd.DataFrame(self._columns())
 
 
+@door
 def read_trades(path: str | Path) -> Trades:
     """Trades from a CSV, Parquet or Feather file; see ``Trades.from_frame`` for its columns.
 
@@ -237,6 +242,7 @@ def read_trades(path: str | Path) -> Trades:
         return Trades.from_frame(frame)
 
 
+@door
 def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file is never in memory as a whole.
 

@@ -11,6 +11,7 @@ from numba import njit
 
 from foreshock.data.bars import PRICES, Bars
 from foreshock.data.checks import check_number, check_numbers, check_rows, check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import absolute_row, format_duration
 from foreshock.data.show.facts import Shown, grid_facts
@@ -21,6 +22,7 @@ MAX_WINDOWS = 50_000_000
 COUNT, VOLUME, QUOTE, BUYS, BUY_VOLUME, BUY_QUOTE, RUSH, OPEN, HIGH, LOW, CLOSE, SHIFT, SQUARES = range(13)
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class TradeWindows(Shown):
     """Sums and prices of the trades in each window of a regular grid; window t spans ``[time[t], time[t] + interval)``.
@@ -125,6 +127,7 @@ class TradeWindows(Shown):
         yield from grid_facts(self.time, self.interval, "window")
 
 
+@door
 def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> TradeWindows:
     """Trades aggregated in windows of exchange time, from the window of the first trade to that of the last.
 
@@ -189,6 +192,7 @@ def trade_windows(trades: Trades | Iterable[Trades], seconds: float = 20) -> Tra
     return _finish(np.concatenate([*blocks, carry[None]]), start * width, width)
 
 
+@door
 def window_size_study(trades: Trades, seconds: Sequence[float] = (5, 10, 20, 30, 60, 120, 300)) -> pd.DataFrame:
     """Coefficient of variation (standard deviation over mean) of trade windows, for each window size.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.data.system.parents import end_with_parent
@@ -272,6 +273,7 @@ def _share(satisfied: np.ndarray) -> float:
     return float(satisfied.mean()) if satisfied.size else float("nan")
 
 
+@door
 def walk_forward_regimes(detector: KMeansRegime, features: Features, splits: WalkForward, n_jobs: int = 1) -> Regimes:
     """Out-of-sample regimes: refitted before each test block on the past only, each fit matched to the one before it.
 

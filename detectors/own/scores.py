@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.own.base import OwnThing, checked_name
@@ -19,6 +20,7 @@ from foreshock.engine.features.features import Features
 MOST_STRAY = 0.5
 
 
+@door
 class PrecomputedScores(OwnThing):
     """Scores from a table or a file, which are judged and traded as those of a detector.
 

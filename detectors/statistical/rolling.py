@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from foreshock.data.errors import ConfigError
+from foreshock.data.show.shown import few
 from foreshock.detectors.base import Detector
 from foreshock.detectors.explanation import typical_of
 from foreshock.detectors.statistical.reference import (
@@ -73,6 +74,8 @@ class _RollingDetector(Detector):
 
     def _columns(self, features: Features) -> list[str]:
         """The columns; of the default ones, those that stand nearest to them in features that lack them."""
+        if not self.columns:
+            raise ConfigError(f"columns must be at least one feature, got none; these features have {few(features.names)}")
         return default_columns(features, self.columns) if tuple(self.columns) == DEFAULT_COLUMNS else list(self.columns)
 
     def _score_column(self, x: np.ndarray, phase: int) -> np.ndarray:

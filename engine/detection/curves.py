@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from foreshock.data.checks import check_array
+from foreshock.data.doors.door import door
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.engine.detection.volume import areas_nb, near_nb, sums_nb, volume_nb
 
@@ -16,6 +18,7 @@ N_THRESHOLDS = 250
 CHUNK = 4096
 
 
+@door
 def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     """Area under the precision-recall curve as average precision: the mean, over the labelled rows, of the precision at the
     row's own score. Random scores reach the fraction of labelled rows.
@@ -25,12 +28,12 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     scores : ndarray, shape (n_rows,) or (n_rows, n_symbols)
         Higher is more anomalous; symbols are pooled. Rows with NaN are left out.
     labels : ndarray of bool or 0 and 1, same shape
-        Rows that belong to an event.
+        Rows that belong to an event. A label that is not known (NaN) is refused: leave its row out, or set its score to NaN.
 
     Raises
     ------
     DataError
-        If the shapes differ or no scored row is labelled.
+        If the shapes differ, a label is neither 0 nor 1, or no scored row is labelled.
 
     Examples
     --------
@@ -45,6 +48,7 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     return panel.average_precision()
 
 
+@door
 def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     """Volume under the precision-recall surface [1]_, as defined by the TSB-AD benchmark [2]_.
 
@@ -66,7 +70,7 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     scores : ndarray, shape (n_rows,) or (n_rows, n_symbols)
         Higher is more anomalous; symbols are pooled, and buffers do not cross symbols. Rows with NaN are left out.
     labels : ndarray of bool or 0 and 1, same shape
-        Rows that belong to an event.
+        Rows that belong to an event. A label that is not known (NaN) is refused: leave its row out, or set its score to NaN.
     window : int
         Largest buffer in rows, at least 0.
 
@@ -75,7 +79,7 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     ConfigError
         If window is negative.
     DataError
-        If the shapes differ or no scored row is labelled.
+        If the shapes differ, a label is neither 0 nor 1, or no scored row is labelled.
 
     References
     ----------
@@ -108,12 +112,12 @@ class Panel:
 
     @classmethod
     def of(cls, scores: np.ndarray, labels: np.ndarray) -> Panel:
-        scores, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
+        scores, labels = np.asarray(scores, dtype=np.float64), yes_or_no("labels", labels)
         if scores.shape != labels.shape or scores.ndim not in (1, 2):
             raise DataError(
                 f"scores and labels must have one shape (n_rows,) or (n_rows, n_symbols), got {scores.shape} and {labels.shape}"
             )
-        scores, labels = scores.reshape(len(scores), -1), labels.reshape(len(labels), -1).astype(bool)
+        scores, labels = scores.reshape(len(scores), -1), labels.reshape(len(labels), -1)
         return cls(scores, labels, ~np.isnan(scores))
 
     def __post_init__(self) -> None:

@@ -9,12 +9,16 @@ import numpy as np
 import pandas as pd
 from numba import njit
 
-from foreshock.data.checks import check_array, check_integer, check_rows, check_type
+from foreshock.data.checks import check_array, check_integer, check_pair, check_rows, check_type
+from foreshock.data.doors.door import door
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
-from foreshock.data.show.shown import few
+from foreshock.data.show.shown import few, shown
+from foreshock.engine.scores import Scores, Signals
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Events(Shown):
     """Labelled events, sorted by symbol and start.
@@ -47,8 +51,9 @@ class Events(Shown):
     shape: tuple[int, int]
 
     def __post_init__(self) -> None:
+        check_pair("shape", self.shape)
         for name in ("col", "start", "stop"):
-            check_array(name, getattr(self, name))
+            check_rows_of("events", name, getattr(self, name), len(self.col))
         col, start, stop = (np.asarray(x, dtype=np.int64) for x in (self.col, self.start, self.stop))
         wrong = (col < 0) | (col >= self.shape[1]) | (start < 0) | (stop > self.shape[0]) | (stop <= start)
         if wrong.any():
@@ -130,6 +135,24 @@ class Events(Shown):
         return pd.DataFrame({"col": self.col, "start": self.start, "stop": self.stop})
 
 
+def check_rows_of(what: str, name: str, value: object, n: int) -> None:
+    """Refuse what is not one whole number for each of n things."""
+    check_array(name, value)
+    found = np.asarray(value)
+    if found.shape != (n,) or (n and found.dtype.kind not in "iu"):
+        raise DataError(f"{name} must be a whole number for each of {n} {what}, got {shown(value)} of {found.dtype.name}")
+
+
+def check_panel(scores: Scores, signals: Signals) -> None:
+    """Refuse signals that are not on the rows and symbols of the scores."""
+    if signals.symbols != scores.symbols:
+        expected, got = few(scores.symbols), few(signals.symbols)
+        raise ConfigError(f"signals must have the symbols of the scores, {expected}, got {got}; make them with Scores.signals")
+    if not np.array_equal(signals.time, scores.time):
+        expected, got = (f"{len(time)} from {time[0] if len(time) else 'none'}" for time in (scores.time, signals.time))
+        raise ConfigError(f"signals must cover the rows of the scores, {expected}, got {got}; make them with Scores.signals")
+
+
 @dataclass(frozen=True, repr=False)
 class Matches(Shown):
     """Events caught by alerts, and false alarms.
@@ -154,6 +177,7 @@ class Matches(Shown):
         return self.alert_row >= 0
 
 
+@door
 def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown: int = 1) -> Matches:
     """Which events alerts catch, and which alerts are false.
 
@@ -176,6 +200,8 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     ------
     ConfigError
         If early or cooldown is out of range, or the shapes differ.
+    DataError
+        If an alert is neither True (1) nor False (0).
 
     Examples
     --------
@@ -191,6 +217,7 @@ def match_events(active: np.ndarray, events: Events, *, early: int = 0, cooldown
     check_integer("cooldown", cooldown)
     check_type("events", events, Events, "make them with fs.Events.from_frame")
     check_array("active", active)
+    active = yes_or_no("active", active)
     if early < 0 or cooldown < 1:
         raise ConfigError(f"early must be at least 0 rows and cooldown at least 1, got {early} and {cooldown}")
     if active.shape != events.shape:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from foreshock.data.checks import check_mapping, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few
 from foreshock.engine.detection.report import DetectionReport, Tally
@@ -21,6 +22,7 @@ COMPARED = ("recall", "precision", "f1", "auc_pr", "vus_pr")
 N_EXCHANGES = 1_999
 
 
+@door
 def compare_detections(reports: Mapping[str, DetectionReport]) -> pd.DataFrame:
     """Differences in detection quality of each pair of detectors, on the same events.
 

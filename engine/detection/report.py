@@ -9,12 +9,15 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_integer, check_shape, check_type
+from foreshock.data.checks import check_shape
+from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import counted as counts
+from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.engine.detection.curves import Panel, Surroundings, VolumeSums
-from foreshock.engine.detection.events import Events, match_events
+from foreshock.engine.detection.events import Events, check_panel, match_events
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.statistics.proportions import Z_95, wilson_of_draws
 
@@ -155,6 +158,7 @@ class ReportOptions(TypedDict, total=False):
     n_shifts: int
 
 
+@door(early=counts(0), cooldown=counts(1), window=counts(0, 10_000), block=counts(1))
 def detection_report(
     scores: Scores,
     signals: Signals,
@@ -213,6 +217,8 @@ def detection_report(
 
     Raises
     ------
+    ConfigError
+        If scores, signals and events are not of the same rows and symbols.
     DataError
         If no event starts in a row that counts.
     TypeError
@@ -239,22 +245,16 @@ def detection_report(
     precision   0.67    0.12
     f1          0.80    0.15
     """
-    check_integer("early", early)
-    check_integer("cooldown", cooldown)
-    check_integer("window", window)
-    check_integer("seed", seed)
     check_options(detection_report, options, ReportOptions)
-    check_type("signals", signals, Signals, "make them with Scores.signals")
-    check_type("scores", scores, Scores, "make them with fs.walk_forward")
     if counted is not None:
         check_shape("counted", counted, scores.values.shape)
-    check_type("events", events, (Events, pd.DataFrame), "such as fs.Events.from_frame(...)")
+    check_panel(scores, signals)
     if isinstance(events, pd.DataFrame):
         events = Events.from_frame(events, scores.time, scores.symbols, scores.interval)
     shape = scores.values.shape
     if events.shape != shape or signals.active.shape != shape:
         raise ConfigError(f"scores, alerts and events must have one shape, got {shape}, {signals.active.shape} and {events.shape}")
-    counted = ~np.isnan(scores.values) if counted is None else counted
+    counted = ~np.isnan(scores.values) if counted is None else yes_or_no("counted", counted)
     some = np.flatnonzero(counted.any(axis=1))
     kept = counted[events.start, events.col]
     if not kept.any():

@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.books.orderbook import BOOK_COLUMNS, LEVELS, MAX_GRID_ROWS, N_LEVELS, SIDES, TOTALS, Book, grid_row
 from foreshock.data.checks import check_texts, check_type, did_you_mean
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import absolute_row
 from foreshock.data.show.facts import Shown, counted
@@ -41,6 +42,7 @@ MAX_WINDOW = 10_000_000
 SAME_PRICE = 1e-9
 
 
+@door
 def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Features:
     """Causal features of an order book, on its regular grid.
 
@@ -116,6 +118,8 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     ((60, 1, 2), array([-0.2853]))
     """
     check_texts("features", features)
+    if not len(features):
+        raise ConfigError("features must be at least one name, got none; see BOOK_FEATURES")
     check_type("book", book, Book, "read one with fs.read_book")
     formulas = [_formula(name) for name in features]
     at, start = book.grid_rows()
@@ -134,6 +138,7 @@ def book_features(book: Book, features: Sequence[str] = BOOK_FEATURES) -> Featur
     return Features(time, (book.symbol,), tuple(features), values, book.interval)
 
 
+@door
 class BookStream(Stream, Shown):
     """``book_features`` one snapshot at a time, with bit-equal results.
 

@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from foreshock.data.checks import check_array, check_names, check_switch, check_times, check_type, did_you_mean
+from foreshock.data.checks import check_array, check_names, check_switch, check_type, did_you_mean
+from foreshock.data.doors.door import door
+from foreshock.data.doors.times import check_step, rising_times
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import absolute_row
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
 from foreshock.data.show.shown import few, shown
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Features(Shown):
     """Named features on the rows and symbols of their source.
@@ -63,7 +66,8 @@ class Features(Shown):
     def __post_init__(self) -> None:
         check_array("values", self.values)
         check_switch("comparable", self.comparable)
-        check_times("time", self.time)
+        object.__setattr__(self, "time", rising_times("time", self.time))
+        check_step("interval", self.interval)
         check_names("symbols", self.symbols)
         check_names("names", self.names)
         shape = (len(self.time), len(self.symbols), len(self.names))

@@ -10,6 +10,7 @@ import numpy as np
 
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.checks import check_array, check_integer, check_texts, check_type, check_whole, did_you_mean
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -52,6 +53,7 @@ MAX_WINDOW = 10_000_000
 FUNDING, STANDS = "funding_rate", np.timedelta64(1, "D")
 
 
+@door
 def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threads: int = 1) -> Features:
     """Causal features of OHLCV bars.
 
@@ -165,6 +167,7 @@ def ohlcv_features(bars: Bars, features: Sequence[str] = OHLCV_FEATURES, n_threa
     return Features(bars.time, bars.symbols, tuple(features), np.moveaxis(planes, 0, 2), bars.interval)
 
 
+@door
 class OhlcvStream(Stream, Shown):
     """``ohlcv_features`` one bar at a time, with bit-equal results, for live monitoring.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from foreshock.data.checks import check_text, check_texts, check_type, did_you_mean
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -31,6 +32,7 @@ WINDOW_FEATURES = (
 )
 
 
+@door
 def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEATURES, symbol: str = "asset") -> Features:
     """Causal features of trade windows.
 
@@ -99,6 +101,7 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
     return Features(windows.time, (symbol,), tuple(features), values, windows.interval)
 
 
+@door
 class WindowStream(Stream, Shown):
     """``window_features`` one window at a time, with bit-equal results.
 

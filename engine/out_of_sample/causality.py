@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_function, check_integer, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -34,6 +36,8 @@ class AuditResult:
         Largest relative difference found before a cut; infinity if a value became known or unknown.
     first_leak : str or None
         The first cut at which it failed, and whether rows were deleted or corrupted; None if it passed.
+    n_known : int
+        Values before the first cut that had any which were known and could be compared; 0 if none were.
     """
 
     name: str
@@ -41,6 +45,7 @@ class AuditResult:
     tolerance: float
     worst: float
     first_leak: str | None
+    n_known: int = 0
 
     @property
     def passed(self) -> bool:
@@ -93,6 +98,7 @@ class Audit(Shown):
         return self.table
 
 
+@door
 def audit(
     compute: Callable[[Bars], np.ndarray | Mapping[str, np.ndarray]],
     bars: Bars,
@@ -132,7 +138,8 @@ def audit(
     Raises
     ------
     ConfigError
-        If no cut fits into the bars, or a computation does not return one row per bar.
+        If no cut fits into the bars, a tolerance is negative or not finite, nothing is computed, a computation does not return one
+        row per bar, or one knows no value before any cut, so that nothing could be compared.
 
     Examples
     --------
@@ -144,8 +151,8 @@ def audit(
     True
     """
     check_integer("seed", seed)
-    if not isinstance(tolerance, Mapping):
-        check_number("tolerance", tolerance)
+    for allowed in tolerance.values() if isinstance(tolerance, Mapping) else (tolerance,):
+        _check_tolerance(allowed)
     if isinstance(at_open, str | bytes) or not isinstance(at_open, Collection):
         raise ConfigError(f"at_open must be a list of names, got {shown(at_open)}; put it in brackets")
     check_integer("n_cuts", n_cuts)
@@ -162,7 +169,9 @@ def audit(
             f"the audit needs bars after row {first} to cut away and at least one cut, got {bars.n_bars} bars and {n_cuts} cuts; "
             f"pass more bars"
         )
-    return gate(compute, bars, bars.n_bars, Bars.head, corrupt_from, n_cuts, first, tolerance, at_open, seed, on_cut)
+    found = gate(compute, bars, bars.n_bars, Bars.head, corrupt_from, n_cuts, first, tolerance, at_open, seed, on_cut)
+    refuse_unknown(found.results, first)
+    return found
 
 
 def gate(
@@ -181,24 +190,46 @@ def gate(
     """``audit`` of any history of ``n_rows`` rows, by functions that cut it and disturb what comes after a cut."""
     rng = np.random.default_rng(seed)
     full = _named(compute(history))
-    wrong = [f"{name} gave {len(values)}" for name, values in full.items() if len(values) != n_rows]
+    if not full:
+        raise ConfigError("compute must return at least one computation, got none; return an array, or a dict of arrays by name")
+    sizes = {name: values.shape[:1] for name, values in full.items()}
+    wrong = [f"{name} gave {size[0] if size else 'one value'}" for name, size in sizes.items() if size != (n_rows,)]
     if wrong:
         raise ConfigError(f"a computation must return one row for each of the {n_rows} bars, but {few(wrong)}")
     allowed = {name: tolerance if isinstance(tolerance, float | int) else tolerance.get(name, 0.0) for name in full}
-    worst = dict.fromkeys(full, 0.0)
+    worst, known = dict.fromkeys(full, 0.0), dict.fromkeys(full, 0)
     leaks: dict[str, str] = {}
     for cut in map(int, rng.integers(first, n_rows, n_cuts)):
         for what, other in (("deleted", head(history, cut)), ("corrupted", disturb(history, cut, rng))):
             found = _named(compute(other))
             for name, values in full.items():
                 stop = cut + (what == "corrupted" and name in at_open)
+                if name not in found:
+                    raise ConfigError(f"compute must return {few(full)} of every history, got {few(found)} of {cut} bars")
                 gap = difference(values[:stop], found[name][:stop])
                 worst[name] = max(worst[name], gap)
+                known[name] = known[name] or int(np.count_nonzero(~pd.isna(values[:stop])))
                 if gap > allowed[name]:
                     leaks.setdefault(name, f"rows from {cut} on {what}")
         if on_cut is not None:
             on_cut()
-    return Audit(tuple(AuditResult(name, n_cuts, allowed[name], worst[name], leaks.get(name)) for name in full))
+    return Audit(tuple(AuditResult(name, n_cuts, allowed[name], worst[name], leaks.get(name), known[name]) for name in full))
+
+
+def refuse_unknown(results: Iterable[AuditResult], first: int) -> None:
+    """Refuse computations that passed because none of their values was known before a cut."""
+    unknown = [result.name for result in results if result.passed and not result.n_known]
+    if unknown:
+        raise ConfigError(
+            f"the audit needs values that are known before a cut, got none of {few(unknown)} (cuts from row {first} on); pass more "
+            "bars, or a later first_cut"
+        )
+
+
+def _check_tolerance(value: object) -> None:
+    check_number("tolerance", value)
+    if not 0 <= value < math.inf:  # pyright: ignore[reportOperatorIssue]
+        raise ConfigError(f"tolerance must be finite and at least 0, got {shown(value)}; 0 asks for equal bits")
 
 
 def _named(values: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -233,4 +264,6 @@ def difference(expected: np.ndarray, found: np.ndarray) -> float:
     if same.all():
         return 0.0
     a, b = a[~same], b[~same]
+    if not (np.isfinite(a) & np.isfinite(b)).all():
+        return float("inf")
     return float(np.max(np.abs(a - b) / np.maximum(np.abs(a), np.abs(b))))

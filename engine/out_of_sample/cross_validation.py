@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from foreshock.data.checks import check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.engine.features.features import Features
@@ -17,6 +18,7 @@ from foreshock.engine.out_of_sample.walk_forward import FitsAndScores, score_blo
 from foreshock.engine.scores import Scores
 
 
+@door
 def combinatorial_scores(
     detector: FitsAndScores,
     features: Features,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_text, check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted
@@ -77,6 +78,7 @@ class Membership(Shown):
         return pd.DataFrame(rows, columns=["start", "rank", "symbol"])
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Universe(Shown):
     """The largest symbols at the time, instead of those that are large today.

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from foreshock.data.checks import check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import shown
 from foreshock.engine.features.features import Features
@@ -72,6 +73,7 @@ def score_block(detector: FitsAndScores, features: Features, rows: slice) -> np.
     return detector.score(features.rows(slice(first, rows.stop))).values[rows.start - first :]
 
 
+@door
 def walk_forward(
     detector: FitsAndScores,
     features: Features,

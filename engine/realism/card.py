@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_integer, check_number
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.engine.realism import measures as m
@@ -81,6 +82,7 @@ class RealismCard(Shown):
         return self.table.copy()
 
 
+@door
 def realism(
     real: np.ndarray, generated: np.ndarray, *, n_splits: int = 50, level: float = 0.95, n_permutations: int = 199, seed: int = 0
 ) -> RealismCard:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.data.checks import check_array, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.interval import Duration, bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.engine.risk.estimators.value_at_risk import known_returns
@@ -55,6 +56,7 @@ class AnnualSharpe(Shown):
         yield f"n {self.n:,}"
 
 
+@door
 def annual_sharpe(returns: np.ndarray, interval: Duration, lags: int | None = None) -> AnnualSharpe:
     """Sharpe ratio of a year of P bars, allowing for autocorrelation [1]_.
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_horizons, check_levels, check_most, check_texts, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, format_duration, parse_duration
 from foreshock.data.show.shown import few
@@ -20,6 +21,7 @@ from foreshock.engine.scores import Signals, thin
 GROUPS = ("alert", "other")
 
 
+@door
 def conditional_risk(
     returns: np.ndarray | pd.DataFrame | pd.Series,
     signals: Signals,

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from foreshock.data.checks import check_levels
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.value_at_risk import loss_tail
@@ -16,6 +17,7 @@ from foreshock.engine.risk.labels import check_same_index, named_series
 from foreshock.engine.statistics.variation import varies
 
 
+@door
 def risk_contributions(
     parts: Mapping[str, np.ndarray | pd.Series] | pd.DataFrame, levels: Sequence[float] = (0.95, 0.99)
 ) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_levels, check_most, check_number, check_numbers, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import shown
@@ -74,6 +75,7 @@ class DrawdownRisk(Shown):
         return pd.DataFrame({"depth": self.quantiles}).rename_axis("level")
 
 
+@door
 def drawdown_risk(
     returns: np.ndarray,
     levels: Sequence[float] = (0.5, 0.95, 0.99),

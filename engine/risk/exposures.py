@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from foreshock.data.checks import check_array, check_most, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
@@ -65,6 +66,7 @@ class FactorExposures(Shown):
         return self.table.copy()
 
 
+@door
 def factor_exposures(
     returns: np.ndarray | pd.Series, factors: Mapping[str, np.ndarray | pd.Series] | pd.DataFrame, lags: int | None = None
 ) -> FactorExposures:
@@ -150,6 +152,7 @@ def factor_exposures(
     return FactorExposures(table, r2, {**parts, "residual": rest}, n, len(returns) - n, used)
 
 
+@door
 def market_factors(returns: np.ndarray, n_components: int = 0) -> dict[str, np.ndarray]:
     """The equal-weight market and the first principal components of the returns of several symbols.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.data.checks import check_array
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown
@@ -61,6 +62,7 @@ class Performance(Shown):
     n_missing: int
 
 
+@door
 def performance(returns: np.ndarray, interval: Duration) -> Performance:
     """Return, risk and risk-adjusted return of a series of simple returns.
 

@@ -12,6 +12,7 @@ import pandas as pd
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.books.orderbook import TOTALS, Book
 from foreshock.data.checks import check_texts, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
 from foreshock.engine.features.book import BOOK_FEATURES, LEVEL_FEATURES, book_features
@@ -28,6 +29,7 @@ LEAST_KNOWN, LEAST_FEATURES = 0.95, 4
 FIRST_ROWS = 1_000
 
 
+@door
 class BookSource(Source):
     """Order books of one symbol or several.
 

@@ -10,12 +10,14 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.source import Source
 from foreshock.engine.sources.streams import GivenRows
 
 
+@door
 class FeatureSource(Source):
     """Any features, and the bars that belong to them.
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_text, check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant, format_duration, parse_instant
 from foreshock.data.quality.clean import QualityReport, clean
@@ -25,6 +26,7 @@ from foreshock.engine.features.roles import role_of
 from foreshock.engine.sources.streams import SourceStream
 
 
+@door
 class Source(Shown):
     """Prices, features and marks on the same rows; see ``BarSource``, ``WindowSource``, ``BookSource`` and ``FeatureSource``.
 

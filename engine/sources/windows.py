@@ -12,6 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_text, check_texts
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, format_duration, parse_duration
 from foreshock.data.trades.trades import Trades
@@ -40,6 +41,7 @@ PRICE_FIELDS = ("open", "high", "low", "close", "mean_price")
 AMOUNT_FIELDS = ("trade_count", "volume", "quote_volume", "buy_count", "buy_volume", "buy_quote_volume", "rush_orders")
 
 
+@door
 class WindowSource(Source):
     """Windows of trades of one symbol or several, whose histories may be of different length.
 

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.checks import check_duration, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -15,6 +16,7 @@ from foreshock.engine.scores import Scores
 from foreshock.engine.thresholds.stream import ThresholdStream
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class AdaptiveConformal(Shown):
     """Rolling quantile whose level follows the realised alerts [1]_, symbol by symbol.

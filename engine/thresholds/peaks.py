@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.data.checks import check_duration, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -15,6 +16,7 @@ from foreshock.engine.statistics.pareto import MIN_PEAKS, fit_pareto
 from foreshock.engine.thresholds.stream import ThresholdStream
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class PeaksOverThreshold(Shown):
     """The q-quantile of a symbol's scores, extrapolated from the peaks over a lower quantile [1]_, [2]_.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.data.checks import check_array, check_duration, check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -19,6 +20,7 @@ from foreshock.engine.thresholds.stream import ThresholdStream
 UPPER = 0.9
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class TrainQuantile(Shown):
     """The q-quantile of the training scores of each walk-forward fold, per symbol.
@@ -84,6 +86,7 @@ class TrainQuantile(Shown):
         return _TrainStream(self, scores).after(scores)
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class RollingQuantile(Shown):
     """The q-quantile of a symbol's own scores in the window before each row, without the row itself.
@@ -152,6 +155,7 @@ class RollingQuantile(Shown):
         return window, self.q, least
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Fixed(Shown):
     """One threshold for every row and symbol, for scores in known units.

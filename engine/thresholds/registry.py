@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.data.checks import check_switch, check_text
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.registry import Registry
 from foreshock.engine.scores import Threshold, check_threshold
@@ -46,6 +47,7 @@ def threshold_kinds() -> list[str]:
     return THRESHOLDS.names()
 
 
+@door
 def register_threshold(name: str, cls: type | str) -> None:
     """Register your own threshold under a name, for scripts and study files of this process.
 
@@ -78,6 +80,7 @@ def register_threshold(name: str, cls: type | str) -> None:
 HALFLIFE_ALONE = "halflife does nothing without volatility_scaled; add volatility_scaled = true, or remove halflife"
 
 
+@door
 def make_threshold(kind: str, **params: Any) -> Threshold:
     """A threshold by name.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from foreshock.data.checks import check_array, check_duration, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
@@ -16,6 +17,7 @@ from foreshock.engine.scores import Scores, Threshold, check_threshold
 from foreshock.engine.thresholds.stream import ThresholdStream, threshold_stream
 
 
+@door
 def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = None, halflife: str = "2D") -> Scores:
     """Divide scores by their scale, so that a change of volatility does not change them.
 
@@ -66,6 +68,7 @@ def standardise_by_volatility(scores: Scores, volatility: np.ndarray | None = No
     return _mapped(scores, lambda x, rows: _divide(x, lagged[rows]))
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class VolatilityScaled(Shown):
     """Another threshold, applied to standardised scores: ``mean + std * policy.threshold(standardised)``.

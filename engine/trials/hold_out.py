@@ -11,6 +11,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_number, check_path, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown
@@ -18,6 +19,7 @@ from foreshock.engine.trials.chain import Entry
 from foreshock.engine.trials.ledger import OPENING, SEAL, Ledger
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class HoldOut(Shown):
     """Bars to work on, and later bars that are withheld from every search until they are opened, once.

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foreshock.data.checks import check_function, check_path, check_text
+from foreshock.data.checks import check_function, check_mapping, check_path, check_text
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -51,6 +52,7 @@ class Verification:
         return not self.problems and not self.torn
 
 
+@door
 class Ledger(Shown):
     """Append-only, hash-chained JSON lines of every configuration tried.
 
@@ -118,6 +120,10 @@ class Ledger(Shown):
         DataError
             If the chain is broken, or the file is not a ledger: nothing is appended to a file that was changed.
         """
+        check_mapping("configuration", configuration)
+        check_mapping("result", result)
+        check_text("data_hash", data_hash)
+        check_text("kind", kind)
         # Serialised before the lock is taken, and parsed back: the hash covers what a reader will parse.
         tried, became = json.loads(canonical(configuration)), json.loads(canonical(result))
         self._refuse_no_file()

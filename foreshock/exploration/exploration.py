@@ -13,6 +13,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_path, check_seed, check_text
+from foreshock.data.doors.door import door
 from foreshock.data.interval import Duration
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, counted
@@ -29,6 +30,7 @@ SCHEMA_VERSION = 1
 RUNS_LISTED = 2_000
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Exploration(Shown):
     """Description of a history. It uses all bars at once, so it is for plots, and no signal may be built on it.
@@ -118,6 +120,7 @@ class Exploration(Shown):
 
 
 # One thread: the matrices are small, and the sums are then bit-equal in every run.
+@door
 @with_one_blas_thread
 def explore(
     bars: Bars | pd.DataFrame,

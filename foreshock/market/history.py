@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from foreshock.data.bars import Bars
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant
 from foreshock.data.show.shown import shown
@@ -46,6 +47,7 @@ def fetch_history(
     return fetching_of(exchange, start, end, store, base_url, progress, archive).fetch(names, kind, timeframe)
 
 
+@door
 def load_bars(
     symbols: str | Sequence[str],
     exchange: str = "binance",
@@ -156,6 +158,7 @@ def _on_bars(table: pa.Table, bars: Bars) -> np.ndarray:
     return rates
 
 
+@door
 def load_trades(
     symbol: str,
     exchange: str = "binance",
@@ -198,6 +201,7 @@ def load_trades(
     return trades_from_store(fetching.store.read(key, fetching.first, fetching.stop))
 
 
+@door
 def stream_trades(
     symbol: str,
     exchange: str = "binance",

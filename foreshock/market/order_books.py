@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from foreshock.data.books.orderbook import Book
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.exchange.record import record_books
 from foreshock.data.interval import Duration, Instant, bars_in, format_duration, parse_duration, parse_instant
@@ -53,6 +54,7 @@ class Recorded(Shown):
         yield f"{self.n_missed:,} missed"
 
 
+@door
 def record_book(
     symbols: str | Sequence[str],
     exchange: str = "binance",
@@ -123,6 +125,7 @@ def record_book(
     return [Recorded(key, taken[key], missed[key]) for key in keys]
 
 
+@door
 def load_book(
     symbol: str,
     exchange: str = "binance",

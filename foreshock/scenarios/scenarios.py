@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_mapping, check_text, check_type, check_vector
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import bars_in, format_duration
 from foreshock.data.options import check_options
@@ -103,6 +104,7 @@ class ScenarioOptions(TypedDict, total=False):
     on_step: Callable[[str], None]
 
 
+@door
 def scenario_study(
     bars: Bars,
     model: str = "vae",
@@ -217,6 +219,7 @@ def scenario_study(
     return ScenarioStudy(fitted, scenarios, cards, after, risk, len(real), named, seed, paths, sources)
 
 
+@door
 def scenario_risk(
     sources: Mapping[str, np.ndarray], levels: Sequence[float] = (0.95, 0.99), n_bootstrap: int = 999, seed: int = 0
 ) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.detectors.base import Detector
 from foreshock.detectors.clusters.setting import RegimeSetting
-from foreshock.engine.out_of_sample.causality import Audit
+from foreshock.engine.out_of_sample.causality import Audit, refuse_unknown
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.universe import Membership, Universe
 from foreshock.engine.out_of_sample.walk_forward import walk_forward
@@ -118,4 +118,6 @@ class Pipeline:
         tolerance = {f"detector {label}": detector.tolerance for label, detector in self.fitted.items()}
         with progress_bar(n_cuts, progress) as step:
             # Cuts start one row into the first test block, so that every history has something to score.
-            return audit_source(self.compute, source, n_cuts, first + 1, tolerance, at_open, seed, lambda: step("causality gate"))
+            found = audit_source(self.compute, source, n_cuts, first + 1, tolerance, at_open, seed, lambda: step("causality gate"))
+        refuse_unknown([result for result in found.results if result.name.startswith("detector ")], first + 1)
+        return found

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from foreshock.data.checks import MOST_SEED, check_horizons, check_path, did_you_mean
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.facts import Shown
@@ -216,6 +217,7 @@ class StudyConfig(Shown, Section):
         yield f"at {few(self.horizons, 4)}"
 
 
+@door
 def load_study(path: str | Path) -> StudyConfig:
     """Read a study from a TOML file.
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_path, check_switch
+from foreshock.data.doors.door import door
 from foreshock.data.quality.clean import QualityReport
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import one_line, shown
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 FILES = ("report.html", "results.json", "alerts.csv", "rows.parquet", "scores.parquet", "trades.parquet")
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class StudyResult(Shown):
     """Result of a study, out of sample throughout.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.engine.trials.chain import Entry
 from foreshock.engine.trials.ledger import TRIAL, Ledger
 from foreshock.engine.validation.selection.sharpe import deflated_sharpe, sharpe_estimate
@@ -20,6 +21,7 @@ from foreshock.study.result import StudyResult
 EVIDENCE = ("n_events", "abs_move_ratio", "matched_ratio", "p_naive", "p_matched", "p_surrogate", "q")
 
 
+@door
 def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
     """Write a study into the ledger, and deflate its Sharpe ratios by all trials in the ledger on the same data.
 
@@ -60,6 +62,7 @@ def record_study(result: StudyResult, ledger: Ledger) -> StudyResult:
     return deflate_study(result, ledger, entry)
 
 
+@door
 def deflate_study(result: StudyResult, ledger: Ledger | None = None, entry: Entry | None = None) -> StudyResult:
     """Compute the deflated Sharpe ratio of each strategy of a study [1]_; nothing is written.
 
@@ -156,10 +159,13 @@ def _evidence(result: StudyResult) -> dict[str, dict[str, Any]]:
 def describe(entry: Entry) -> str:
     """One line that describes an entry of the ledger."""
     found = entry.result
-    if entry.kind != TRIAL or "strategies" not in found:
+    strategies, detectors = found.get("strategies"), found.get("detectors", {})
+    # An entry of another program's own may have anything under these names.
+    if entry.kind != TRIAL or not isinstance(strategies, Mapping) or not isinstance(detectors, Mapping):
         return f"{found.get('dropped_bytes')} bytes of a torn line dropped" if entry.kind == "repair" else ""
-    known = {name: strategy["sharpe"] for name, strategy in found["strategies"].items() if strategy["sharpe"] is not None}
-    counts = f"{found.get('title', '')}: {len(found.get('detectors', {}))} detectors, {len(found['strategies'])} strategies"
+    ratios = {name: strategy.get("sharpe") for name, strategy in strategies.items() if isinstance(strategy, Mapping)}
+    known = {name: ratio for name, ratio in ratios.items() if isinstance(ratio, float | int)}
+    counts = f"{found.get('title', '')}: {len(detectors)} detectors, {len(strategies)} strategies"
     if not known:
         return counts
     best = max(known, key=lambda name: known[name])

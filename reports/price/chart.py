@@ -10,6 +10,7 @@ import numpy as np
 
 from foreshock.data.bars import PRICES, Bars
 from foreshock.data.checks import check_mapping, check_pair, check_path, check_shape, check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown
@@ -52,6 +53,7 @@ class PriceChart:
     table: Table | None
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class PriceHistory(Shown):
     """Interactive price chart of bars, with alerts of detectors and regimes.

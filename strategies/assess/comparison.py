@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_one, check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, bars_per_year
 from foreshock.data.show.facts import Shown, counted
@@ -138,6 +139,7 @@ class AvoidanceComparison(Shown):
         return self.events.copy()
 
 
+@door
 def compare_avoidance(
     bars: Bars,
     signals: Signals,
@@ -243,6 +245,7 @@ def matched_target(
     return replace(strategy, target=float(np.exp((low + high) / 2)))
 
 
+@door
 def paired_difference(
     strategy: BacktestResult, baseline: BacktestResult, block: int = 24, n_bootstrap: int = 999, seed: int = 0
 ) -> PairedDifference:
@@ -270,7 +273,7 @@ def paired_difference(
     Raises
     ------
     ConfigError
-        If the results are not of the same bars, there are fewer than two blocks, or ``n_bootstrap`` is below 1.
+        If the results are not of the same bars, ``block`` or ``n_bootstrap`` is below 1, or there are fewer than two blocks.
 
     References
     ----------
@@ -287,7 +290,7 @@ def paired_difference(
     >>> same.mean, same.p_value
     (0.0, 1.0)
     """
-    check_integer("block", block)
+    check_whole("block", block, 1, " bar")
     check_integer("n_bootstrap", n_bootstrap)
     check_integer("seed", seed)
     for name, result in (("strategy", strategy), ("baseline", baseline)):
@@ -325,6 +328,7 @@ def paired_difference(
     )
 
 
+@door
 def avoided_moves(
     bars: Bars, signals: Signals, strategy: AnomalyAvoidance | None = None, costs: Costs = DEFAULT_COSTS
 ) -> pd.DataFrame:

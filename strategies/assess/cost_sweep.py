@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_array, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.strategies.assess.grid import backtest_grid
@@ -25,6 +26,7 @@ MOST = 0.2
 STEPS = 50
 
 
+@door
 def cost_sweep(
     bars: Bars,
     weights: Mapping[str, np.ndarray],
@@ -78,6 +80,7 @@ def cost_sweep(
     return frame
 
 
+@door
 def break_even_cost(
     bars: Bars,
     weights: np.ndarray,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown, counted, grid_facts
 from foreshock.data.show.shown import shown
@@ -111,6 +112,7 @@ class GridResult(Shown):
         return self.summary()
 
 
+@door
 def backtest_grid(
     bars: Bars,
     weights: Mapping[Any, np.ndarray] | Iterable[np.ndarray],

@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_mapping, check_one, check_texts, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_per_year, parse_duration
 from foreshock.data.show.facts import Shown, counted, grid_facts
@@ -80,6 +81,7 @@ class StabilityGrid(Shown):
         return pd.DataFrame(tables).rename_axis(["threshold", "hold"])
 
 
+@door
 def stability_grid(
     bars: Bars,
     scores: Scores,
@@ -202,6 +204,7 @@ class WalkForwardChoice(Shown):
         return self.folds.copy()
 
 
+@door
 def choose_walk_forward(
     bars: Bars,
     weights: Mapping[Hashable, np.ndarray],

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from foreshock.data.checks import check_mapping, check_names, check_switch, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class MarketLimits(Shown):
     """Smallest orders of an exchange.
@@ -98,6 +100,7 @@ class MarketLimits(Shown):
         return cls(notional, lot)
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Account(Shown):
     """Rules of the account in which weights are held.

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.strategies.backtest.result import BacktestResult
 
 # A rest below this fraction of the largest position of a symbol is rounding and counts as flat.
 FLAT = 1e-9
 
 
+@door
 def closed_trades(result: BacktestResult) -> pd.DataFrame:
     """One row for each position that was opened and closed again.
 

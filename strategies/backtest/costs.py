@@ -9,12 +9,14 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Costs(Shown):
     """Costs of a fill at the open, and of holding a position, as fractions.

@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_per_year
 from foreshock.strategies.backtest.account import DEFAULT_ACCOUNT, Account
@@ -43,6 +44,7 @@ CASH = 2.0**40
 KINDS = np.array(["order", "settlement", "stop", "liquidation"], dtype=object)
 
 
+@door
 def backtest(
     bars: Bars,
     weights: np.ndarray | pd.DataFrame,

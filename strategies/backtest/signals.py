@@ -7,6 +7,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_number, check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.shown import shown
@@ -17,6 +18,7 @@ from foreshock.strategies.backtest.portfolio import Market, filled, keep_books, 
 from foreshock.strategies.backtest.result import BacktestResult
 
 
+@door
 def backtest_signals(
     bars: Bars,
     entries: np.ndarray | pd.DataFrame,

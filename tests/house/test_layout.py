@@ -31,7 +31,7 @@ REASONS: dict[str, tuple[int, str]] = {
         430,
         "234 lines of code: the base of three generators; the rest documents formulas",
     ),
-    "engine/detection/report.py": (385, "207 lines of code: one report, whose metrics are documented one by one"),
+    "engine/detection/report.py": (390, "207 lines of code: one report, whose metrics are documented one by one"),
     "engine/kernels/rolling.py": (420, "a kernel and its stream share helpers, and numba's cache does not see another file change"),
     "engine/validation/moves/event_study.py": (390, "207 lines of code: one study and its result, with formulas and papers"),
     "engine/validation/moves/forward.py": (

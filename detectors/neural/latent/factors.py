@@ -12,6 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted, span_facts, symbols_fact
@@ -117,6 +118,7 @@ class LatentOptions(TypedDict, total=False):
     on_fold: Callable[[], None] | None
 
 
+@door
 def latent_factors(
     bars: Bars,
     model: str = "conditional_autoencoder",

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from foreshock.data.checks import check_path
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.detectors.base import read_saved
 from foreshock.detectors.neural.scenarios.gan import GANScenarios
@@ -17,6 +18,7 @@ from foreshock.detectors.neural.scenarios.vae import ConditionalVAEScenarios, VA
 SHIPPED = Path(__file__).parent.parent / "shipped" / "scenario_vae.safetensors"
 
 
+@door
 def load_scenario_model(path: str | Path | None = None) -> ScenarioModel:
     """Load a fitted scenario model from a file that its ``save`` wrote. Nothing is unpickled.
 

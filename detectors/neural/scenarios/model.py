@@ -27,6 +27,7 @@ from foreshock.data.checks import (
     check_type,
     check_whole,
 )
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant, format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
@@ -48,6 +49,7 @@ MOST_STRESS = 20.0
 OnEpoch = Callable[[int, float, float], None]
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Scenarios(Shown):
     """Generated paths of returns.
@@ -312,6 +314,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         """Paths in units of the assets' scales."""
 
 
+@door
 def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: int = 0, regime: str | None = None) -> Scenarios:
     """Draw paths of returns from a fitted model, ``stress`` times as volatile as the model.
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.detectors.neural.scenarios.model import VOLATILITY_REGIMES, OnEpoch, ScenarioModel
@@ -18,6 +19,7 @@ ACTIVE = 0.01
 PATIENCE = 6
 
 
+@door
 class VAEScenarios(ScenarioModel):
     """Variational autoencoder whose decoder emits the law of each step's returns given the code and the earlier returns [1]_.
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_levels
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in, parse_duration
 from foreshock.engine.risk.estimators.filtered import GarchFilter, filtered_historical, garch_t, standing_still
@@ -36,6 +37,7 @@ ESTIMATORS = (*MOMENTS, "extreme_value", *FILTERED)
 Model = TypeVar("Model")
 
 
+@door
 def risk_report(
     returns: np.ndarray,
     levels: Sequence[float] = (0.95, 0.99),

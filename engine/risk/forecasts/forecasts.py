@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.checks import check_array, check_levels, check_text, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
@@ -64,6 +65,7 @@ class RiskForecast(Shown):
         return pd.DataFrame(columns).rename_axis("row")
 
 
+@door
 def risk_forecast(
     returns: np.ndarray,
     method: str = "filtered_historical",

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from foreshock.data.checks import check_array, check_level, check_most, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.student_excess import StudentExcess
@@ -27,6 +28,7 @@ MOST_DRAWN = 2_000_000
 Forecasts = np.ndarray | pd.Series | Mapping[float, np.ndarray]
 
 
+@door
 def var_backtest(
     returns: np.ndarray | pd.Series,
     var: Forecasts | RiskForecast,

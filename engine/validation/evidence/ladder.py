@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_array, check_integer, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.shown import few, shown
@@ -156,6 +157,7 @@ def horizon_evidence(
     )
 
 
+@door
 def evidence(
     bars: Bars,
     signals: Signals,

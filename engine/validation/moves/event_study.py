@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -184,6 +185,7 @@ def seasonal_level(bars: Bars, values: np.ndarray) -> np.ndarray:
     return level
 
 
+@door
 def event_study(
     bars: Bars,
     signals: Signals,

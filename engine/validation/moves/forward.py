@@ -12,6 +12,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_texts, check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in, format_duration, parse_duration
 from foreshock.data.show.facts import Shown
@@ -167,6 +168,7 @@ def check_moves_fit(bars: Bars, horizons: Sequence[Duration], delay: int) -> Non
             )
 
 
+@door
 def forward_moves(
     bars: Bars,
     signals: Signals,

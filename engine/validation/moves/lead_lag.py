@@ -10,6 +10,7 @@ import pandas as pd
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_shape, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted
@@ -105,6 +106,7 @@ def surprises(bars: Bars) -> np.ndarray:
     return out
 
 
+@door
 def lead_lag(
     bars: Bars,
     signals: Signals,

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from foreshock.data.checks import check_array, check_integer, check_level, check_names, check_number
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
@@ -66,6 +67,7 @@ class ConfidenceSet(Shown):
     block: int
 
 
+@door
 def superior_predictive_ability(
     benchmark: np.ndarray, models: np.ndarray, *, block: int | None = None, n_draws: int = 999, seed: int = 0
 ) -> SuperiorAbility:
@@ -117,6 +119,7 @@ def superior_predictive_ability(
     return SuperiorAbility(lower, consistent, upper, best, gains.shape[1], len(gains), n_draws, block)
 
 
+@door
 def model_confidence_set(
     losses: np.ndarray,
     names: Sequence[str],
@@ -182,6 +185,7 @@ def model_confidence_set(
     return ConfidenceSet(names, p_values, included, level, len(losses), n_draws, block)
 
 
+@door
 def superior_models(
     benchmark: np.ndarray, models: np.ndarray, *, level: float = 0.05, block: int | None = None, n_draws: int = 999, seed: int = 0
 ) -> StepDown:

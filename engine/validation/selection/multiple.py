@@ -9,10 +9,12 @@ import numpy as np
 from scipy import stats
 
 from foreshock.data.checks import check_array, check_level, check_vector
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 
 
+@door
 def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     """q-values of p-values: the share of false discoveries if that test and all with smaller p-values are accepted [1]_.
 
@@ -46,6 +48,7 @@ def benjamini_hochberg(p_values: np.ndarray) -> np.ndarray:
     return _q_values(p_values, "bh")
 
 
+@door
 def benjamini_yekutieli(p_values: np.ndarray) -> np.ndarray:
     """q-values valid under any dependence of the tests: those of Benjamini and Hochberg times ``sum(1 / i)``, at most 1 [1]_.
 
@@ -144,6 +147,7 @@ class StepDown(Shown):
         return self.rounds > 0
 
 
+@door
 def romano_wolf(statistics: np.ndarray, draws: np.ndarray, level: float = 0.05) -> StepDown:
     """Step-down maximum test over dependent tests [1]_.
 

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from foreshock.data.checks import check_array
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.engine.statistics.variation import exceeds_rounding
@@ -52,6 +53,7 @@ class Overfitting(Shown):
     n_bars: int
 
 
+@door
 def overfitting_probability(returns: np.ndarray, n_blocks: int = 16) -> Overfitting:
     """Probability of backtest overfitting, by combinatorially symmetric cross-validation of Sharpe ratios [1]_.
 

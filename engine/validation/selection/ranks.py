@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from foreshock.data.checks import check_array, check_level, check_names
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few
@@ -68,6 +69,7 @@ class RankComparison(Shown):
         return pd.DataFrame({"mean_rank": self.mean_ranks}, pd.Index(self.names, name="name"))
 
 
+@door
 def compare_ranks(figures: np.ndarray, names: Sequence[str], level: float = 0.05) -> RankComparison:
     """Rank methods within each block, and compare their mean ranks [1]_.
 

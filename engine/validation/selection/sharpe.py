@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from foreshock.data.checks import check_array, check_integer, check_number, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
@@ -42,6 +43,7 @@ class SharpeEstimate(Shown):
     lags: int
 
 
+@door
 def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     """Sharpe ratio per bar with the standard error of its influence function.
 
@@ -59,7 +61,7 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     Raises
     ------
     ConfigError
-        If returns are not one series or ``lags`` is negative.
+        If returns are not one series, or ``lags`` is negative or not below the number of returns.
     DataError
         If a return is infinite.
 
@@ -89,6 +91,8 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     # Values that differ by rounding alone have a standard deviation of 0, not of that rounding.
     if not varies(known, level=1.0):
         return SharpeEstimate(math.nan, math.nan, math.nan, math.nan, known.size, lags)
+    if lags >= known.size:
+        raise ConfigError(f"lags must be fewer than the {known.size} returns, got {shown(lags)}; their cube root is usual")
     ratio = float(known.mean() / known.std(ddof=1))
     x = (known - known.mean()) / known.std()
     influence = x - ratio * (x**2 - 1) / 2
@@ -96,6 +100,7 @@ def sharpe_estimate(returns: np.ndarray, lags: int = 0) -> SharpeEstimate:
     return SharpeEstimate(ratio, error, float(np.mean(x**3)), float(np.mean(x**4)), known.size, lags)
 
 
+@door
 def probabilistic_sharpe(returns: np.ndarray, benchmark: float = 0.0, lags: int = 0) -> float:
     """Probability that the true Sharpe ratio per bar lies above ``benchmark`` [1]_.
 
@@ -145,6 +150,7 @@ def _above(found: SharpeEstimate, benchmark: float) -> float:
     return float(stats.norm.cdf((found.ratio - benchmark) / error))
 
 
+@door
 def expected_max_sharpe(n_trials: int, trial_variance: float) -> float:
     """The Sharpe ratio that the best of ``n_trials`` independent trials without skill is expected to reach [1]_.
 
@@ -211,6 +217,7 @@ class DeflatedSharpe(Shown):
     trial_variance: float
 
 
+@door
 def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, lags: int = 0) -> DeflatedSharpe:
     """Probabilistic Sharpe ratio with the best ratio expected of ``n_trials`` trials without skill as its benchmark [1]_.
 
@@ -253,6 +260,7 @@ def deflated_sharpe(returns: np.ndarray, n_trials: int, trial_variance: float, l
     return DeflatedSharpe(_above(found, luck), found, luck, int(n_trials), float(trial_variance))
 
 
+@door
 def min_track_record(returns: np.ndarray, benchmark: float = 0.0, level: float = 0.05, lags: int = 0) -> float:
     """Bars needed until a Sharpe ratio like this one lies above ``benchmark`` (per bar) with probability ``1 - level`` [1]_.
 

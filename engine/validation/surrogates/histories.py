@@ -17,6 +17,7 @@ from numba import njit
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_text, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, one_line, shown
@@ -39,6 +40,7 @@ VOLUME_WINDOWS = (1, 24, 168)
 MAX_MEMORY = 0.99
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Surrogates(Shown):
     """Fitted volatility models of some bars, and the residual shocks of each bar.
@@ -140,6 +142,7 @@ class Surrogates(Shown):
         yield f"volatility by {few(dict.fromkeys(self.family))}"
 
 
+@door
 def fit_surrogates(bars: Bars, family: str = BEST) -> Surrogates:
     """Fit the volatility and volume of every symbol.
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_shape, check_type, check_whole
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
@@ -35,6 +36,7 @@ RUN, WORTH_PROCESSES = 4, 2e8
 LEAST_USABLE = 0.8
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class SurrogateTest(Shown):
     """Result for every detector and horizon on the same surrogate histories.
@@ -144,6 +146,7 @@ class SurrogateTest(Shown):
         return frame
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class Rescorer(Shown):
     """A fitted detector, ready to score another history.
@@ -187,6 +190,7 @@ class SurrogateOptions(TypedDict, total=False):
     on_step: Callable[[], None] | None
 
 
+@door
 def surrogate_test(
     surrogates: Surrogates,
     signals: Mapping[str, Signals],

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from foreshock.comparison.comparison import load_results
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_names, check_path, check_switch
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import parse_duration
 from foreshock.data.reading.kinds import Kinds
@@ -30,6 +31,7 @@ from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
 
 
+@door
 @dataclass(frozen=True, repr=False)
 class SavedResult(Shown):
     """The result of a study, from its files; ``fs.load_result`` makes one. It runs no code but foreshock's own.
@@ -198,6 +200,7 @@ class SavedResult(Shown):
         return self.summary(short=True)
 
 
+@door
 def load_result(folder: str | Path) -> SavedResult:
     """The result of a study from the folder that it was saved in.
 

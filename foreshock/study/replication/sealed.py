@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.checks import check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.engine.trials.hold_out import HoldOut
@@ -46,6 +47,7 @@ def seal_study(study: Study, ledger: Ledger | None = None) -> HoldOut:
     return HoldOut.reserve(study.source.bars, study.n_sealed / study.source.bars.n_bars, ledger)
 
 
+@door
 @with_one_blas_thread
 def open_sealed(study: Study, result: StudyResult, ledger: Ledger | None = None, progress: bool = False) -> StudyResult:
     """Open the sealed last part of a study, once, and hold what was found before against it.
