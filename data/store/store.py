@@ -25,6 +25,8 @@ __all__ = ["SeriesKey", "SeriesSummary", "SeriesWriter", "Store", "StoreReport"]
 
 ENVIRONMENT = "FORESHOCK_STORE"
 SUFFIX, DAMAGED, LOCK = ".parquet", ".damaged", ".lock"
+# A link that somebody planted as the lock is refused; Windows has no such flag.
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class Store(Shown):
@@ -298,7 +300,7 @@ class Store(Shown):
         folder = self.folder / key.folder
         with writing(folder, "the store"):
             make_folder(folder)
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o644)
             try:
                 lock(descriptor, True)
                 for partial in folder.glob(f"*{PARTIAL}"):

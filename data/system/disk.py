@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from threading import get_ident
 
 from foreshock.data.errors import DataError
 
@@ -92,8 +92,9 @@ def written_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, P
 @contextmanager
 def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
     """``written_together`` in an existing folder; an ``OSError`` is not converted."""
-    # Threads of one process may write the same file at once.
-    partial = {name: folder / f".{os.getpid()}.{get_ident()}.{name}{PARTIAL}" for name in names}
+    # In a folder that others may write to, a link under a name that can be guessed would be followed, and its target overwritten.
+    token = secrets.token_hex(8)
+    partial = {name: folder / f".{token}.{name}{PARTIAL}" for name in names}
     try:
         yield partial
         for path in partial.values():

@@ -201,6 +201,31 @@ def test_a_pipe_or_device_is_refused_and_stays(tmp_path):
     assert pipe.is_fifo()
 
 
+def test_a_link_planted_under_a_name_that_can_be_guessed_is_not_followed(write, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    guessed = [f".{name}" for name in ("file.partial", f"{os.getpid()}.{threading.get_ident()}.file.partial")]
+    for name in guessed:
+        (folder / name).symlink_to(victim)
+    # The name itself may be a link, too: it is replaced.
+    (folder / "file").symlink_to(victim)
+    write(folder / "file")
+    assert victim.read_text() == "precious"
+    assert not (folder / "file").is_symlink()
+    assert (folder / "file").read_bytes() == b"new"
+
+
+def test_the_name_of_a_file_that_is_being_written_differs_from_time_to_time(tmp_path):
+    seen = set()
+    for _ in range(20):
+        with written_whole(tmp_path / "file") as partial:
+            partial.write_text("new")
+            seen.add(partial.name)
+    assert len(seen) == 20
+
+
 def test_threads_that_write_one_file_at_once_each_write_it_whole(tmp_path):
     barrier = threading.Barrier(3)
 
