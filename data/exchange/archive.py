@@ -11,7 +11,6 @@ import http.client
 import os
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +22,7 @@ import pyarrow.csv
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
+from foreshock.data.exchange.answers import Late, Stop, TooLarge, download
 from foreshock.data.exchange.archive_file import TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
 from foreshock.data.exchange.patience import Stopped
 from foreshock.data.show.facts import Shown
@@ -30,6 +30,8 @@ from foreshock.data.show.shown import shown
 from foreshock.data.store.series import Range, SeriesKey
 from foreshock.data.store.store import Store
 
+# The largest files have a day of trades, some 150 MB.
+LARGEST_ZIP = 1_000_000_000
 PUBLIC = "public"
 PUBLIC_URL = "https://data.binance.vision"
 EXCHANGES = ("binance", "binanceusdm")
@@ -94,7 +96,7 @@ class Archive(Shown):
         if stopped is not None:
             check_type("stopped", stopped, threading.Event, "leave it out")
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
-        self.stopped = stopped or threading.Event()
+        self.stopped = stopped or Stop()
         source = PUBLIC_URL if source == PUBLIC else source
         scheme = urlsplit(source).scheme if isinstance(source, str) else ""
         self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None
@@ -234,14 +236,18 @@ class Archive(Shown):
             if self.stopped.wait(self.wait * 2 ** (attempt - 1)) if attempt else self.stopped.is_set():
                 raise Stopped("the fetch was stopped; what has arrived is kept")
             try:
-                with urllib.request.urlopen(address, timeout=self.timeout) as answer:
-                    return answer.read()
+                return download(address, self.stopped, self.timeout, LARGEST_ZIP)
             except urllib.error.HTTPError as error:
                 if error.code == 404:
                     return None
                 reason = f"HTTP {error.code} {error.reason}"
                 if error.code in (403, 451):
                     break
+            except Late:
+                reason = "the answer did not end in time"
+            except TooLarge as error:
+                reason = error
+                break
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = getattr(error, "reason", None) or error or type(error).__name__
         raise ExchangeError(f"the archive did not return {address}: {reason}; try again later, or fetch from the exchange instead")

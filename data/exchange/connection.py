@@ -12,8 +12,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import ccxt
+import requests.adapters
+import urllib3
+import urllib3.connection
 
 from foreshock.data.errors import ConfigError, ExchangeError, ForeshockError
+from foreshock.data.exchange.answers import Late, OnLine, Stop, TooLarge, open_line, read_whole
 from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
 from foreshock.data.show.shown import shown
@@ -57,6 +61,55 @@ class _Watched:
 
     def filter_by_value_since_limit(self, array: Any, *_: Any, **__: Any) -> list[Any]:
         return list(array or [])
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = type("PlainLine", (OnLine, urllib3.connection.HTTPConnection), {})  # pyright: ignore[reportAssignmentType]
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = type("SecureLine", (OnLine, urllib3.connection.HTTPSConnection), {})  # pyright: ignore[reportAssignmentType]
+
+
+class _Bounded(requests.adapters.HTTPAdapter):
+    """Reads answers to their end, which must come in time and be of a size; ccxt itself would wait for a drip for ever."""
+
+    def __init__(self, stopped: Stop, patience: Patience) -> None:
+        self.stopped, self.patience = stopped, patience
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        return manager
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        patience = self.patience
+        try:
+            with open_line(self.stopped, patience.longest_answer) as line:
+                answer = super().send(*args, **{**kwargs, "stream": True})
+                answer.raw.decode_content = True
+                try:
+                    # What ``requests`` itself sets when it reads a body.
+                    answer._content = read_whole(answer.raw, line, patience.largest_answer)
+                    answer._content_consumed = True
+                except BaseException:
+                    answer.close()
+                    raise
+                answer.raw.release_conn()
+        except Late as error:
+            raise ccxt.RequestTimeout(f"the answer did not end within {patience.longest_answer:g} s") from error
+        except TooLarge as error:
+            raise ccxt.BadResponse(str(error)) from error
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
+            raise ccxt.NetworkError(f"the answer broke off: {error}") from error
+        return answer
 
 
 class Connection:
@@ -108,6 +161,8 @@ class Connection:
     def _build(self) -> Any:
         made: Any = self._class({"timeout": round(self.patience.timeout * 1000), "enableRateLimit": True})
         made.pace = self.pace
+        for scheme in ("http://", "https://"):
+            made.session.mount(scheme, _Bounded(self.pace.stopped, self.patience))
         if self.profile.markets:
             # These exchanges require a key for their currencies, which are not needed here.
             made.has["fetchCurrencies"] = False
