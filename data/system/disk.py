@@ -6,11 +6,12 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
 from foreshock.data.errors import DataError
+from foreshock.data.system.locks import lock
 
 PARTIAL = ".partial"
 # Errors of a file system that cannot flush a folder, or does not let its user open one.
@@ -99,14 +100,30 @@ def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, P
         yield partial
         for path in partial.values():
             sync_file(path)
-        try:
-            for name, path in partial.items():
-                os.replace(path, folder / name)
-        finally:
-            sync_folder(folder)
+        with _alone(folder, len(partial)):
+            try:
+                for name, path in partial.items():
+                    os.replace(path, folder / name)
+            finally:
+                sync_folder(folder)
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path, n_files: int) -> Iterator[None]:
+    """While the block runs, no other process or thread renames files into the folder that belong together."""
+    descriptor = os.open(folder, os.O_RDONLY) if n_files > 1 and os.name != "nt" else None
+    try:
+        if descriptor is not None:
+            # Some network file systems lock no folders; readers of a study find files of two runs by their digests.
+            with suppress(OSError):
+                lock(descriptor, True)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -192,7 +192,7 @@ def test_a_run_replaces_the_earlier_files_and_leaves_no_others(place, monkeypatc
     code, out, err = foreshock(monkeypatch, capsys, "run", "study.toml", "--out", "out/deep")
     assert (code, err) == (0, "")
     assert out.endswith(f"report: {Path('out/deep/report.html')}\n")
-    assert {path.name for path in Path("out/deep").iterdir()} == {*EARLIER, "regimes.csv", "regimes.parquet"}
+    assert {path.name for path in Path("out/deep").iterdir()} == {*EARLIER, "files.json", "regimes.csv", "regimes.parquet"}
     assert {name: (place / "out" / name).read_bytes() for name in EARLIER} == EARLIER
     before = snapshot(place / "out" / "deep")
     assert foreshock(monkeypatch, capsys, "run", "study.toml", "--data", "bars.csv", "--out", "out/deep")[0] == 0
