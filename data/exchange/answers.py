@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
+from foreshock.data.exchange.addresses import authorization
+
 # Seconds that any answer may take, and the bytes a second at which a longer one must come.
 ANY, LEAST_RATE = 60.0, 20_000.0
 PIECE = 1 << 16
@@ -169,8 +171,8 @@ class _SecureHandler(urllib.request.HTTPSHandler):
         return self.do_open(_SecureLine, req)  # type: ignore[arg-type]
 
 
-def download(address: str, stopped: threading.Event, timeout: float, most: int) -> bytes:
-    """The content at an address.
+def download(address: str, stopped: threading.Event, timeout: float, most: int, login: tuple[str, str] | None = None) -> bytes:
+    """The content at an address, asked for with a user name and password if there are any.
 
     Raises
     ------
@@ -180,7 +182,11 @@ def download(address: str, stopped: threading.Event, timeout: float, most: int) 
         As ``urllib.request.urlopen``.
     """
     opener = urllib.request.build_opener(_PlainHandler, _SecureHandler)
-    with open_line(stopped, ANY) as line, opener.open(address, timeout=timeout) as answer:
+    request = urllib.request.Request(address)
+    if login is not None:
+        # Such a header does not follow a redirect to another place.
+        request.add_unredirected_header("Authorization", authorization(login))
+    with open_line(stopped, ANY) as line, opener.open(request, timeout=timeout) as answer:
         content = read_whole(answer, line, most)
         said = answer.headers.get("Content-Length")
         if said is not None and said.isdigit() and len(content) < int(said):

@@ -14,7 +14,7 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ import pyarrow.csv
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
+from foreshock.data.exchange.addresses import is_address, masked, split_login
 from foreshock.data.exchange.answers import Late, Stop, TooLarge, download
 from foreshock.data.exchange.archive_file import TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
 from foreshock.data.exchange.patience import Stopped
@@ -98,13 +99,16 @@ class Archive(Shown):
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
         self.stopped = stopped or Stop()
         source = PUBLIC_URL if source == PUBLIC else source
-        scheme = urlsplit(source).scheme if isinstance(source, str) else ""
-        self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None
+        url, self._login = None, None
+        if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+            if not is_address(source):
+                raise ConfigError(f"archive must be an address that names a host, got {shown(masked(source))}; correct it")
+            url, self._login = split_login(source.rstrip("/"))
+        self.url = url
         self.folder = None if self.url else Path(source)
         if self.folder and not (str(source) and self.folder.is_dir()):
-            raise ConfigError(
-                f"archive must be {PUBLIC}, an address that begins with http, or a folder that is there, got {source or 'none'}"
-            )
+            got = masked(str(source)) if source else "none"
+            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder that is there, got {got}")
 
     def check(self, key: SeriesKey) -> None:
         """Refuse a series that the archive cannot have.
@@ -236,7 +240,7 @@ class Archive(Shown):
             if self.stopped.wait(self.wait * 2 ** (attempt - 1)) if attempt else self.stopped.is_set():
                 raise Stopped("the fetch was stopped; what has arrived is kept")
             try:
-                return download(address, self.stopped, self.timeout, LARGEST_ZIP)
+                return download(address, self.stopped, self.timeout, LARGEST_ZIP, self._login)
             except urllib.error.HTTPError as error:
                 if error.code == 404:
                     return None

@@ -17,6 +17,7 @@ import urllib3
 import urllib3.connection
 
 from foreshock.data.errors import ConfigError, ExchangeError, ForeshockError
+from foreshock.data.exchange.addresses import is_address, masked, split_login
 from foreshock.data.exchange.answers import Late, OnLine, Stop, TooLarge, open_line, read_whole
 from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
@@ -120,7 +121,8 @@ class Connection:
     exchange : str
         ccxt's name, such as ``"binance"``, ``"binanceusdm"``, ``"bybit"``, ``"upbit"``, ``"coinbase"`` or ``"kraken"``.
     base_url : str, optional
-        Host of every request instead of the exchange's own: a public data host, a proxy, a loopback server.
+        Host of every request instead of the exchange's own: a public data host, a proxy, a loopback server. A user name and
+        password in it reach that host, and no message.
     patience : Patience, optional
         Number of attempts and waits between them; by default ``Patience()``.
     clock : callable
@@ -142,10 +144,11 @@ class Connection:
         if exchange not in ccxt.exchanges:
             near = difflib.get_close_matches(str(exchange).lower(), ccxt.exchanges, 3) or ["binance", "bybit", "kraken"]
             raise ConfigError(f"exchange must be one that ccxt knows, got {shown(exchange)}; did you mean {' or '.join(near)}?")
-        if base_url is not None and (urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname):
-            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {shown(base_url)}")
+        if base_url is not None and not is_address(base_url):
+            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {shown(masked(base_url))}")
         self.exchange = exchange
-        self.base_url = base_url
+        # ccxt writes the address into its errors and its log.
+        self.base_url, self._login = (None, None) if base_url is None else split_login(base_url)
         self.patience = patience or Patience()
         self.profile: Profile = profile_of(exchange)
         self.pace = Pace(self.patience.scale)
@@ -163,6 +166,8 @@ class Connection:
         made.pace = self.pace
         for scheme in ("http://", "https://"):
             made.session.mount(scheme, _Bounded(self.pace.stopped, self.patience))
+        if self._login is not None:
+            made.session.auth = self._login
         if self.profile.markets:
             # These exchanges require a key for their currencies, which are not needed here.
             made.has["fetchCurrencies"] = False
