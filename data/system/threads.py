@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from threadpoolctl import threadpool_limits
 
 # Seconds that an interrupt waits for threads to write what they hold.
-PATIENCE = 1.0
+PATIENCE = 0.8
 Item = TypeVar("Item")
 Function = TypeVar("Function", bound=Callable[..., Any])
 

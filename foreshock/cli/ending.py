@@ -21,7 +21,7 @@ KEPT = "; fits and forecasts are kept in the cache: run again, and it goes on fr
 # Exit code of a fault of the program, and what shows where it is.
 FAULT, TRACEBACK = 5, "FORESHOCK_TRACEBACK"
 # Seconds after which a process that was asked to end does, whatever it is at.
-GRACE = 1.5
+GRACE = 1.2
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 # The signal by which the process was asked to end.
 _asked: list[int] = []
