@@ -305,7 +305,7 @@ def read_saved(path: str | Path) -> tuple[str, dict[str, Any], dict[str, Any], s
         if metadata["sha256"] != _digest(card, arrays):
             raise DataError(f"{path} was changed after it was saved; its digest does not match, so it is not loaded")
         content = json.loads(card)
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, KeyError, json.JSONDecodeError, RecursionError, OSError) as error:
         raise DataError(f"{path} is not a complete file of a detector or model: {error}; save it again") from error
     if content["format"] > FORMAT:
         raise DataError(f"{path} has format {content['format']}, this version reads up to {FORMAT}; update foreshock")

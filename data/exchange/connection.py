@@ -28,7 +28,7 @@ TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
 # The exchange's clock has whole seconds, and the answer takes time to arrive.
 CLOCKS_APART_MS = 2_000
 # Errors that a parser may raise for an answer that is JSON but not of the expected form.
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 
 
 class _Watched:
@@ -46,7 +46,7 @@ class _Watched:
         if code == 200:
             try:
                 self.answer = json.loads(response_body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.answer = None
             # ccxt reads a page of HTML, truncated JSON and an empty body as a market without trades.
             if not isinstance(self.answer, list | dict):

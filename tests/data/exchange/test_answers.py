@@ -115,6 +115,13 @@ def test_an_answer_without_end_is_a_sentence_in_time(way):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"serverTime": ' + b"9" * 5_000 + b"}"], ids=["deep", "digits"])
+def test_an_answer_that_no_parser_likes_is_a_sentence(content, monkeypatch):
+    monkeypatch.setitem(WAYS, "odd", lambda: iter([HEAD + b"Content-Length: %d\r\n\r\n" % len(content) + content]))
+    with served("odd") as url, pytest.raises(ExchangeError, match="no valid answer for the time in 2 attempts"):
+        asked(connection(url))
+
+
 def test_a_packed_answer_is_unpacked():
     with served("packed") as url:
         assert asked(connection(url)) == 1_700_000_000_000
