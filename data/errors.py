@@ -14,7 +14,7 @@ class ForeshockError(Exception):
     DataError 3
     """
 
-    exit_code = 1
+    exit_code = 5
 
 
 class ConfigError(ForeshockError, ValueError):

@@ -15,6 +15,9 @@ if not (_HERE / "data").is_dir() or ((_ROOT / "hatch_build.py").is_file() and (_
     # is called foreshock/data there, a link or a folder of an older version, does not matter.
     __path__.insert(0, str(_ROOT))
 
+from foreshock.data.system.kernel_cache import choose_kernel_cache  # noqa: E402
 from foreshock.version import __version__ as __version__  # noqa: E402
+
+choose_kernel_cache(Path(__path__[0]))
 
 __getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -29,13 +29,14 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i < n_left else "right", no_wrap=i < n_left)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     # Labels come from the user: brackets in them are not rich markup.
-    Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False).print(table)
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    Console(width=None if terminal else 120, markup=False, highlight=False).print(table)
 
 
 def printable(text: str) -> str:

@@ -11,12 +11,11 @@ import http.client
 import os
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from time import time
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +24,9 @@ import pyarrow.csv
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
+from foreshock.data.exchange.addresses import is_address, masked, split_login
 from foreshock.data.exchange.agreement import Fault
+from foreshock.data.exchange.answers import Late, Stop, TooLarge, download
 from foreshock.data.exchange.archive_file import FOLDERS, TAKEN, ArchiveFile, archive_file, archive_name, read_archive_zip
 from foreshock.data.exchange.patience import Stopped
 from foreshock.data.show.facts import Shown
@@ -34,6 +35,8 @@ from foreshock.data.store.journal import Note, notes_of
 from foreshock.data.store.series import Range, SeriesKey
 from foreshock.data.store.store import Store
 
+# The largest files have a day of trades, some 150 MB.
+LARGEST_ZIP = 1_000_000_000
 PUBLIC = "public"
 PUBLIC_URL = "https://data.binance.vision"
 EXCHANGES = ("binance", "binanceusdm")
@@ -99,15 +102,18 @@ class Archive(Shown):
         if stopped is not None:
             check_type("stopped", stopped, threading.Event, "leave it out")
         self.attempts, self.wait, self.timeout = attempts, wait, timeout
-        self.stopped = stopped or threading.Event()
+        self.stopped = stopped or Stop()
         source = PUBLIC_URL if source == PUBLIC else source
-        scheme = urlsplit(source).scheme if isinstance(source, str) else ""
-        self.url = source.rstrip("/") if isinstance(source, str) and scheme in ("http", "https") else None
+        url, self._login = None, None
+        if isinstance(source, str) and source.lower().startswith(("http://", "https://")):
+            if not is_address(source):
+                raise ConfigError(f"archive must be an address that names a host, got {shown(masked(source))}; correct it")
+            url, self._login = split_login(source.rstrip("/"))
+        self.url = url
         self.folder = None if self.url else Path(source)
         if self.folder and not (str(source) and self.folder.is_dir()):
-            raise ConfigError(
-                f"archive must be {PUBLIC}, an address that begins with http, or a folder that is there, got {source or 'none'}"
-            )
+            got = masked(str(source)) if source else "none"
+            raise ConfigError(f"archive must be {PUBLIC}, an address that begins with http, or a folder that is there, got {got}")
 
     def check(self, key: SeriesKey) -> None:
         """Refuse a series that the archive cannot have.
@@ -254,14 +260,18 @@ class Archive(Shown):
             if self.stopped.wait(self.wait * 2 ** (attempt - 1)) if attempt else self.stopped.is_set():
                 raise Stopped("the fetch was stopped; what has arrived is kept")
             try:
-                with urllib.request.urlopen(address, timeout=self.timeout) as answer:
-                    return answer.read()
+                return download(address, self.stopped, self.timeout, LARGEST_ZIP, self._login)
             except urllib.error.HTTPError as error:
                 if error.code == 404:
                     return None
                 reason = f"HTTP {error.code} {error.reason}"
                 if error.code in (403, 451):
                     break
+            except Late:
+                reason = "the answer did not end in time"
+            except TooLarge as error:
+                reason = error
+                break
             except (OSError, http.client.HTTPException, ValueError) as error:
                 reason = getattr(error, "reason", None) or error or type(error).__name__
         raise ExchangeError(f"the archive did not return {address}: {reason}; try again later, or fetch from the exchange instead")

@@ -14,6 +14,7 @@ from foreshock.data.bars import FIELDS
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.exchange.agreement import Fault
 from foreshock.data.possible import impossible_amounts, impossible_bars, possible_amounts, possible_bars
+from foreshock.data.reading.limits import unpacked
 from foreshock.data.store.series import SIDE_TYPE, SIDES, SeriesKey, minute
 
 FOLDERS = {"spot": "data/spot", "linear": "data/futures/um"}
@@ -66,7 +67,8 @@ def read_archive_zip(key: SeriesKey, content: bytes, file: ArchiveFile) -> tuple
                 raise DataError(
                     f"{name} must hold {name.replace('.zip', '.csv')} alone, got {', '.join(inside)[:120] or 'nothing'}"
                 )
-            text = archive.read(inside[0])
+            with archive.open(inside[0]) as packed:
+                text = unpacked(packed, len(content))  # type: ignore[arg-type]
         table = _parse(key, text)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, pa.ArrowException, ValueError, LookupError) as error:
         if isinstance(error, DataError):

@@ -12,8 +12,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import ccxt
+import requests.adapters
+import urllib3
+import urllib3.connection
 
 from foreshock.data.errors import ConfigError, ExchangeError, ForeshockError
+from foreshock.data.exchange.addresses import is_address, masked, split_login
+from foreshock.data.exchange.answers import Late, OnLine, Stop, TooLarge, open_line, read_whole
 from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
 from foreshock.data.show.shown import shown
@@ -27,7 +32,7 @@ CLOCKS_APART_MS = 2_000
 # Without the exchange's clock, ours may be so fast: what is younger may still change.
 NO_CLOCK_MS = 86_400_000
 # Errors that a parser may raise for an answer that is JSON but not of the expected form.
-UNREADABLE = (LookupError, TypeError, ValueError, AttributeError)
+UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 
 
 class _Watched:
@@ -45,7 +50,7 @@ class _Watched:
         if code == 200:
             try:
                 self.answer = json.loads(response_body)
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.answer = None
             # ccxt reads a page of HTML, truncated JSON and an empty body as a market without trades.
             if not isinstance(self.answer, list | dict):
@@ -63,6 +68,55 @@ class _Watched:
         return list(array or [])
 
 
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = type("PlainLine", (OnLine, urllib3.connection.HTTPConnection), {})  # pyright: ignore[reportAssignmentType]
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = type("SecureLine", (OnLine, urllib3.connection.HTTPSConnection), {})  # pyright: ignore[reportAssignmentType]
+
+
+class _Bounded(requests.adapters.HTTPAdapter):
+    """Reads answers to their end, which must come in time and be of a size; ccxt itself would wait for a drip for ever."""
+
+    def __init__(self, stopped: Stop, patience: Patience) -> None:
+        self.stopped, self.patience = stopped, patience
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        return manager
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        patience = self.patience
+        try:
+            with open_line(self.stopped, patience.longest_answer) as line:
+                answer = super().send(*args, **{**kwargs, "stream": True})
+                answer.raw.decode_content = True
+                try:
+                    # What ``requests`` itself sets when it reads a body.
+                    answer._content = read_whole(answer.raw, line, patience.largest_answer)
+                    answer._content_consumed = True
+                except BaseException:
+                    answer.close()
+                    raise
+                answer.raw.release_conn()
+        except Late as error:
+            raise ccxt.RequestTimeout(f"the answer did not end within {patience.longest_answer:g} s") from error
+        except TooLarge as error:
+            raise ccxt.BadResponse(str(error)) from error
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
+            raise ccxt.NetworkError(f"the answer broke off: {error}") from error
+        return answer
+
+
 class Connection:
     """One exchange's public REST interface, for any number of threads.
 
@@ -71,7 +125,8 @@ class Connection:
     exchange : str
         ccxt's name, such as ``"binance"``, ``"binanceusdm"``, ``"bybit"``, ``"upbit"``, ``"coinbase"`` or ``"kraken"``.
     base_url : str, optional
-        Host of every request instead of the exchange's own: a public data host, a proxy, a loopback server.
+        Host of every request instead of the exchange's own: a public data host, a proxy, a loopback server. A user name and
+        password in it reach that host, and no message.
     patience : Patience, optional
         Number of attempts and waits between them; by default ``Patience()``.
     clock : callable
@@ -93,10 +148,11 @@ class Connection:
         if exchange not in ccxt.exchanges:
             near = difflib.get_close_matches(str(exchange).lower(), ccxt.exchanges, 3) or ["binance", "bybit", "kraken"]
             raise ConfigError(f"exchange must be one that ccxt knows, got {shown(exchange)}; did you mean {' or '.join(near)}?")
-        if base_url is not None and (urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname):
-            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {shown(base_url)}")
+        if base_url is not None and not is_address(base_url):
+            raise ConfigError(f"base_url must start with http:// or https:// and name a host, got {shown(masked(base_url))}")
         self.exchange = exchange
-        self.base_url = base_url
+        # ccxt writes the address into its errors and its log.
+        self.base_url, self._login = (None, None) if base_url is None else split_login(base_url)
         self.patience = patience or Patience()
         self.profile: Profile = profile_of(exchange)
         self.pace = Pace(self.patience.scale)
@@ -112,6 +168,10 @@ class Connection:
     def _build(self) -> Any:
         made: Any = self._class({"timeout": round(self.patience.timeout * 1000), "enableRateLimit": True})
         made.pace = self.pace
+        for scheme in ("http://", "https://"):
+            made.session.mount(scheme, _Bounded(self.pace.stopped, self.patience))
+        if self._login is not None:
+            made.session.auth = self._login
         if self.profile.markets:
             # These exchanges require a key for their currencies, which are not needed here.
             made.has["fetchCurrencies"] = False

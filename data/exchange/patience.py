@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from foreshock.data.errors import ExchangeError
+from foreshock.data.exchange.answers import ANY, Stop
 
 
 class Stopped(ExchangeError):
@@ -33,7 +34,11 @@ class Patience:
     longest_ban : float
         Largest ``Retry-After`` in seconds that is waited for.
     timeout : float
-        Seconds to wait for an answer.
+        Seconds to wait for an answer, and for each part of it.
+    longest_answer : float
+        Seconds of a whole answer; each 20 kB of it add one.
+    largest_answer : int
+        Bytes of an answer, unpacked.
     scale : float
         Factor on all waits and on the time between requests; for tests.
     """
@@ -45,6 +50,8 @@ class Patience:
     longest_wait: float = 60.0
     longest_ban: float = 900.0
     timeout: float = 20.0
+    longest_answer: float = ANY
+    largest_answer: int = 256_000_000
     scale: float = 1.0
 
     def wait(self, n_failed: int, retry_after: float | None) -> float:
@@ -78,7 +85,7 @@ class Pace:
     """
 
     def __init__(self, scale: float) -> None:
-        self.stopped = threading.Event()
+        self.stopped = Stop()
         self._scale = scale
         self._lock = threading.Lock()
         self._free = 0.0

@@ -15,16 +15,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.feather
+import pyarrow.ipc
 from pyarrow.parquet import ParquetFile
 
 from foreshock.data.errors import DataError
 from foreshock.data.reading import separated
 from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled
+from foreshock.data.reading.limits import check_size, feather_rows, unpacked
 
 CSV = (".csv", ".csv.gz", ".csv.zip", ".zip")
 PARQUET = (".parquet", ".pq")
 FEATHER = (".feather", ".arrow")
 SUFFIXES = (*CSV, *PARQUET, *FEATHER)
+ROWS = "has rows that take"
 # As much of the text of a compressed file as the header and the first row take.
 HEAD = 1 << 20
 
@@ -89,7 +92,7 @@ def read_rows(path: Path, kinds: Kinds, what: str) -> pd.DataFrame:
     with naming(path):
         if suffix in CSV:
             return separated.read_csv(_text(path, suffix), kinds)
-        table = _parquet(path, kinds) if suffix in PARQUET else pyarrow.feather.read_table(path, memory_map=True)
+        table = _parquet(path, kinds) if suffix in PARQUET else _feather(path)
         refuse_doubled(table.column_names)
         return table.to_pandas(split_blocks=True)
 
@@ -111,11 +114,20 @@ def _words(schema: pa.Schema, kinds: Kinds) -> list[str]:
 
 def _parquet(path: Path, kinds: Kinds) -> pa.Table:
     with ParquetFile(path, memory_map=True) as file:
+        # A column of one value takes a few bytes, whatever the number of rows.
+        check_size(8 * file.metadata.num_rows * len(file.schema_arrow), path.stat().st_size, ROWS)
         words = _words(file.schema_arrow, kinds)
         if not words:
             return file.read()
     with ParquetFile(path, memory_map=True, read_dictionary=words) as file:
         return file.read()
+
+
+def _feather(path: Path) -> pa.Table:
+    with pa.memory_map(str(path)) as file:
+        n_columns = len(pyarrow.ipc.open_file(file).schema) if (n_rows := feather_rows(path)) else 0
+    check_size(8 * n_rows * n_columns, path.stat().st_size, ROWS)
+    return pyarrow.feather.read_table(path, memory_map=True)
 
 
 def _scan_parquet(path: Path, kinds: Kinds, n_rows: int) -> Iterator[pd.DataFrame]:
@@ -171,11 +183,13 @@ def _runs(file: BinaryIO, wanted: separated.Wanted, n_rows: int, given: int) -> 
 
 
 def _text(path: Path, suffix: str) -> pa.Buffer:
+    packed = path.stat().st_size
     if suffix == ".csv":
+        check_size(packed, packed, "has")
         with pa.memory_map(str(path)) as file:
             return file.read_buffer()
     with _opened(path, suffix) as file:
-        return pa.py_buffer(file.read())
+        return pa.py_buffer(unpacked(file, packed))
 
 
 @contextmanager

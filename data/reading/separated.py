@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ import pyarrow.csv
 
 from foreshock.data.errors import DataError
 from foreshock.data.reading.kinds import UNKNOWN, Kinds, lowered, refuse_doubled, shown_names
+from foreshock.data.reading.limits import LONGEST_LINE, refuse_long
 from foreshock.data.show.shown import shown
 
 BOM = b"\xef\xbb\xbf"
@@ -62,12 +64,14 @@ def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
 
 def header(text: pa.Buffer) -> tuple[list[str], int]:
     """The column names, and the place of the first byte after them."""
+    number = 1
     at = len(BOM) if text.slice(0, len(BOM)).to_pybytes() == BOM else 0
     while True:
         line, after = _line(text, at)
+        refuse_long(number, len(line))
         if line.strip() or after >= text.size:
             break
-        at = after
+        at, number = after, number + 1
     if not line.strip():
         raise DataError("cannot be read as csv: No columns to parse from file; check that its content fits its name")
     try:
@@ -83,12 +87,12 @@ def header(text: pa.Buffer) -> tuple[list[str], int]:
 
 
 def _line(text: pa.Buffer, at: int) -> tuple[bytes, int]:
-    """The line that begins at a place, and the place after it."""
+    """The line that begins at a place, and the place after it; of a line that is far too long, the beginning."""
     length = 1 << 12
     while True:
         piece = text.slice(at, min(length, text.size - at)).to_pybytes()
         ends = [end for end in (piece.find(b"\n"), piece.find(b"\r")) if end >= 0]
-        if ends or at + length >= text.size:
+        if ends or at + length >= text.size or len(piece) > LONGEST_LINE:
             end = min(ends) + 1 if ends else len(piece)
             # Two characters end a line of Windows.
             end += int(piece[end - 1 : end + 1] == b"\r\n")
@@ -101,6 +105,7 @@ def first_row(body: pa.Buffer) -> list[str]:
     at = 0
     while at < body.size:
         line, at = _line(body, at)
+        refuse_long(2, len(line))
         if line.strip():
             return next(csv.reader([line.decode("utf-8", "replace").rstrip("\r\n")]))
     return []
@@ -196,9 +201,11 @@ def _left_out(row: pyarrow.csv.InvalidRow) -> str:
 
 def refuse_cut_rows(text: BinaryIO, names: list[str]) -> None:
     """Name the first row that has fewer or more fields than the header; Arrow does not tell its line."""
-    reader = csv.reader(io.TextIOWrapper(text, encoding="utf-8-sig", newline=""))
+    words = io.TextIOWrapper(text, encoding="utf-8-sig", newline="")
+    lines = _lines(words)
+    reader = csv.reader(lines)
     n_wrong, line, n_fields, seen = 0, 0, 0, False
-    limit = csv.field_size_limit(2**31 - 1)
+    limit = csv.field_size_limit(LONGEST_LINE)
     try:
         for row in reader:
             blank = not row or (len(row) == 1 and not row[0].strip())
@@ -210,11 +217,21 @@ def refuse_cut_rows(text: BinaryIO, names: list[str]) -> None:
         return
     finally:
         csv.field_size_limit(limit)
+        lines.close()
+        words.detach()
     if n_wrong:
         raise DataError(
             f"every row must have the {len(names)} fields of the header ({shown_names(names)}), got {n_fields} in line {line} "
             f"({n_wrong} such rows); {_advice(n_fields, len(names))}"
         )
+
+
+def _lines(text: io.TextIOWrapper) -> Generator[str]:
+    number = 0
+    while line := text.readline(LONGEST_LINE):
+        number += 1
+        refuse_long(number, len(line))
+        yield line
 
 
 def _advice(n_fields: int, n_names: int) -> str:

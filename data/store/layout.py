@@ -16,6 +16,8 @@ from foreshock.data.system.disk import PARTIAL, make_folder, writing
 from foreshock.data.system.locks import lock
 
 SUFFIX, LOCK = ".parquet", ".lock"
+# A link that somebody planted as the lock is refused; Windows has no such flag.
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # A file for each series that was ever written, so that a folder that is gone is missed.
 INVENTORY = ".series"
 
@@ -66,7 +68,7 @@ class Layout:
         folder = self.folder / key.folder
         with writing(folder, "the store"):
             make_folder(folder)
-            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o644)
             try:
                 lock(descriptor, True)
                 for partial in folder.glob(f"*{PARTIAL}"):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from threading import get_ident
 
 from foreshock.data.errors import DataError
+from foreshock.data.system.locks import lock
 
 PARTIAL = ".partial"
 # Errors of a file system that cannot flush a folder, or does not let its user open one.
@@ -92,20 +93,37 @@ def written_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, P
 @contextmanager
 def renamed_together(folder: Path, names: Sequence[str]) -> Iterator[dict[str, Path]]:
     """``written_together`` in an existing folder; an ``OSError`` is not converted."""
-    # Threads of one process may write the same file at once.
-    partial = {name: folder / f".{os.getpid()}.{get_ident()}.{name}{PARTIAL}" for name in names}
+    # In a folder that others may write to, a link under a name that can be guessed would be followed, and its target overwritten.
+    token = secrets.token_hex(8)
+    partial = {name: folder / f".{token}.{name}{PARTIAL}" for name in names}
     try:
         yield partial
         for path in partial.values():
             sync_file(path)
-        try:
-            for name, path in partial.items():
-                os.replace(path, folder / name)
-        finally:
-            sync_folder(folder)
+        with _alone(folder, len(partial)):
+            try:
+                for name, path in partial.items():
+                    os.replace(path, folder / name)
+            finally:
+                sync_folder(folder)
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone(folder: Path, n_files: int) -> Iterator[None]:
+    """While the block runs, no other process or thread renames files into the folder that belong together."""
+    descriptor = os.open(folder, os.O_RDONLY) if n_files > 1 and os.name != "nt" else None
+    try:
+        if descriptor is not None:
+            # Some network file systems lock no folders; readers of a study find files of two runs by their digests.
+            with suppress(OSError):
+                lock(descriptor, True)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -77,5 +77,5 @@ def read_packed(path: str | Path, key: str, what: str) -> tuple[dict[str, Any], 
         if metadata["sha256"] != digest_of(card, arrays):
             raise DataError(f"{path} was changed after it was saved; its digest does not match, so it is not loaded")
         return json.loads(card), arrays
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, KeyError, json.JSONDecodeError, RecursionError, OSError) as error:
         raise DataError(f"{path} is not a complete file of {what}: {error}; save it again") from error

@@ -12,7 +12,7 @@ from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
-from foreshock.data.system.parents import end_with_parent
+from foreshock.data.system.parents import end_with_parent, parallel
 from foreshock.detectors.clusters.labels import FEWEST, HOLDS, MOST, REGIMES, RULES, TREND, UNKNOWN, VOLATILITY, N, Regimes
 from foreshock.detectors.kept import fit_kept
 from foreshock.detectors.pooled import PooledDetector
@@ -313,12 +313,12 @@ def named_at_the_time(detector: KMeansRegime, features: Features, splits: WalkFo
     """``walk_forward_regimes`` with the names that were known at the time, for what acts on them; labels are the same."""
     check_type("features", features, Features, "make them with fs.ohlcv_features")
     check_type("detector", detector, KMeansRegime, "make one with fs.make_detector('kmeans_regime')")
-    from joblib import Parallel, delayed
+    from joblib import delayed
     from sklearn.base import clone
 
     folds = splits.folds(features.n_rows, features.interval, purge=detector.lookback, origin=features.start_row)
     # joblib's return type is a union over all its modes, hence Any.
-    fits: Any = Parallel(n_jobs=n_jobs)(delayed(_fitted)(clone(detector), features.rows(fold.train)) for fold in folds)
+    fits: Any = parallel(n_jobs)(delayed(_fitted)(clone(detector), features.rows(fold.train)) for fold in folds)
     blocks: list[tuple[slice, KMeansRegime]] = []
     for fold, fitted in zip(folds, fits, strict=True):
         blocks.append((fold.test, fitted.matched_to(blocks[-1][1]) if blocks else fitted))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from foreshock.data.interval import bars_in, format_duration, parse_instant
 from foreshock.data.reading.kinds import Kinds
 from foreshock.data.reading.rows import naming, read_rows
 from foreshock.data.show.shown import few, one_line, shown
+from foreshock.data.system.parsed import parse_json, read_limited
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.data.tables import numbers, parse_times
 from foreshock.detectors.registry import detectors, make_detector
@@ -210,7 +210,7 @@ def read_nab(path: Path, windows: Path) -> Series:
 def _labelled(path: Path, windows: Path) -> list[Any]:
     """The labelled windows of one series of NAB."""
     try:
-        labelled = json.loads(windows.read_text(encoding="utf-8"))
+        labelled = parse_json(read_limited(windows))
     except (OSError, ValueError) as error:
         raise DataError(
             f"{windows} cannot be read as JSON: {one_line(str(error), 160)}; pass NAB's combined_windows.json"

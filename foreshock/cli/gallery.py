@@ -17,6 +17,7 @@ import typer
 
 from foreshock.cli.study import draw_scenarios, explore_file
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.system.disk import write_whole
 from foreshock.terminal import check_out
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def make_gallery(data: Path, out: Path, on_report: Callable[[str], None] = lambd
     chosen = bars.select(bars.symbols[:MAX_SYMBOLS])
     files = [out / f"study-{q:.0%}.toml".replace("%", "") for q in QUANTILES]
     for file, q in zip(files, QUANTILES, strict=True):
-        file.write_text(study_file(bars, q), encoding="utf-8")
+        write_whole(file, study_file(bars, q))
     configs = [load_study(file) for file in files]
     on_report("exploration")
     explore_file(data, out / "exploration")
@@ -156,14 +157,17 @@ def _thumbnail(browser: str, page: Path, picture: Path) -> Path:
                 *("--hide-scrollbars", f"--user-data-dir={profile}", "--timeout=15000"),
                 *(f"--window-size={WIDTH},{height}", f"--force-device-scale-factor={SCALE}"),
             ]
-            words = [browser, *flags, f"--screenshot={picture.resolve()}", page.resolve().as_uri()]
+            taken = Path(profile) / picture.name
+            words = [browser, *flags, f"--screenshot={taken.resolve()}", page.resolve().as_uri()]
             ended = subprocess.run(words, check=False, capture_output=True)
-        if ended.returncode or not picture.is_file():
-            raise ConfigError(
-                f"{browser} took no screenshot of {page} and ended with code {ended.returncode}; leave out --thumbnails"
-            )
-        if picture.stat().st_size <= THUMBNAIL_BYTES:
+            if ended.returncode or not taken.is_file():
+                raise ConfigError(
+                    f"{browser} took no screenshot of {page} and ended with code {ended.returncode}; leave out --thumbnails"
+                )
+            content = taken.read_bytes()
+        if len(content) <= THUMBNAIL_BYTES:
             break
+    write_whole(picture, content)
     return picture
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from foreshock.cli.beginning import init
 from foreshock.cli.benchmark import benchmark_verbs
 from foreshock.cli.cases import scan
+from foreshock.cli.ending import ending_cleanly, fail, fail_by_fault, fail_by_system, is_interrupt, open_streams, stop
 from foreshock.cli.factors import factors
 from foreshock.cli.fetch import fetch
 from foreshock.cli.files import clean, denoise, windows
@@ -25,11 +22,6 @@ from foreshock.cli.store import store_verbs
 from foreshock.cli.study import audit, compare, demo, eda, run, scenarios
 from foreshock.data.errors import ConfigError, ForeshockError
 from foreshock.terminal import printable
-
-INTERRUPTED = "interrupted; files that were already written are unchanged"
-ENDED = "ended by SIGTERM; files that were already written are unchanged"
-# Numbers of signals by which the process was asked to end.
-_asked: list[int] = []
 
 app = typer.Typer(
     help="Is the anomaly a foreshock, or only an aftershock? Backtests and validates crypto-market anomaly detectors.",
@@ -94,64 +86,34 @@ def _plain(docstring: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command line; the arguments are those of the process by default."""
     try:
-        with _ending_cleanly():
+        with ending_cleanly():
+            _run(arguments)
+    except KeyboardInterrupt:
+        # One that came while another error was told.
+        stop()
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    try:
+        with open_streams():
             app(args=arguments, prog_name="foreshock")
     except ForeshockError as error:
-        _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, SystemError) as error:
-        if not _is_interrupt(error):
-            raise
-        _stop()
-    except SystemExit as stop:
-        # typer turns an interrupt of a command into exit code 130, without a message.
-        if stop.code == 130:
-            _stop()
+        fail(str(error), error.exit_code)
+    except SystemExit as end:
+        # typer turns an interrupt of a command into exit code 130, without a message, and a closed pipe into 1.
+        if end.code == 130:
+            stop()
+        if isinstance(end.__context__, OSError):
+            fail_by_system(end.__context__)
         raise
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}; check the path, its permissions and the free space", 3)
-
-
-@contextmanager
-def _ending_cleanly() -> Iterator[None]:
-    """Treat SIGTERM as an interrupt, so that locks are let go, halves of files removed and processes ended."""
-    _asked.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ask(number: int, _frame: object) -> None:
-        _asked.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop() -> NoReturn:
-    """End after an interrupt, and say what is kept."""
-    if not _asked:
-        _fail(INTERRUPTED, 130)
-    from foreshock.data.system.cache import usual_cache
-
-    kept = "; fits and forecasts are kept in the cache: run again, and it goes on from there" if usual_cache().folder else ""
-    _fail(ENDED + kept, 143)
-
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether an error is an interrupt: numba turns one inside a kernel into a SystemError, often into two that are chained."""
-    while isinstance(error, SystemError):
-        error = error.__cause__ or error.__context__
-    return isinstance(error, KeyboardInterrupt)
-
-
-def _fail(message: str, exit_code: int) -> NoReturn:
-    # Names and values in a message come from the user's files: they must not start a new line or control the terminal.
-    print("error:", printable(message), file=sys.stderr)  # noqa: T201
-    sys.exit(exit_code)
+        fail_by_system(error)
+    except MemoryError:
+        fail("there is not enough memory; pass fewer symbols or a shorter history", 3)
+    except BaseException as error:
+        if is_interrupt(error):
+            stop()
+        fail_by_fault(error)
 
 
 if __name__ == "__main__":

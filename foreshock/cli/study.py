@@ -141,25 +141,20 @@ def compare(
     """
     check_out(out)
     from foreshock.comparison.comparison import comparison, load_models, load_results, print_comparison, save_comparison
+    from foreshock.comparison.folders import folders_of, names_of
+    from foreshock.study.files.manifest import as_written
 
     beside = load_models(models) if models is not None else None
     found: dict[str, dict[str, Any]] = {}
-    twice = next((path for i, path in enumerate(studies) if path.resolve() in {other.resolve() for other in studies[:i]}), None)
-    if twice is not None:
-        raise ConfigError(f"studies to compare must differ, got {twice} twice; leave one out")
-    for path in studies:
-        name = path.resolve().stem if path.suffix == ".toml" else path.resolve().name
-        if name in found:
-            name = str(path)
+    for path, name, folder in zip(studies, names_of(studies), folders_of(studies, out), strict=True):
         if path.suffix == ".toml":
-            run(path, data, out / name, ledger, no_ledger)
-            found[name] = load_results(out / name)
-        else:
-            found[name] = load_results(path)
-    content = comparison(found, beside)
+            run(path, data, folder, ledger, no_ledger)
+        found[name] = load_results(folder)
     options = (f" --data {data.name}" if data else "") + (f" --models {models.name}" if models else "")
-    save_comparison(content, out, "foreshock compare " + " ".join(path.name for path in studies) + options)
-    print_comparison(content)
+    with as_written(" or ".join([f"results.json of {name}" for name in found] + ([models.name] if models else []))):
+        content = comparison(found, beside)
+        save_comparison(content, out, "foreshock compare " + " ".join(path.name for path in studies) + options)
+        print_comparison(content)
     typer.echo(f"comparison: {out / 'comparison.json'}")
     typer.echo(f"report: {out / 'report.html'}")
 

@@ -11,11 +11,15 @@ import numpy as np
 
 from foreshock.comparison.rankings import rank_comparisons, slice_ranks, with_q
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.show.shown import one_line
 from foreshock.data.system.disk import written_together
+from foreshock.data.system.parsed import parse_json, read_limited
 from foreshock.engine.validation.moves.slices import RANKED, by_forecast, slice_figures
 from foreshock.plain import plain, versions
 from foreshock.reports.study.order import decisive, detectors_by_verdict, forecasts_decide, verdict_rank
 from foreshock.study.content import SCHEMA_VERSION
+from foreshock.study.files.manifest import as_written, check_of_run, read_manifest
+from foreshock.study.files.summary import summary_table
 from foreshock.study.identities import with_identities
 from foreshock.terminal import print_table
 
@@ -31,15 +35,20 @@ def load_results(folder: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If there is no results.json, or it has another version.
+        If there is no results.json, it has another version, it was changed, or two runs are mixed in the folder.
     """
     path = folder / "results.json"
     if folder.is_file():
         raise DataError(f"{folder} is not a study; pass a folder that foreshock run wrote, or a study file that ends in .toml")
     missing = f"no results.json in {folder}; pass a folder that foreshock run wrote, or a study file"
+    digests = read_manifest(folder)
     results = _read_json(path, missing, "run the study again")
     if not isinstance(results, dict) or results.get("version") != SCHEMA_VERSION or any(key not in results for key in NEEDED):
         raise DataError(f"{path} is not a results file of version {SCHEMA_VERSION}; run the study again")
+    check_of_run(path, digests)
+    with as_written(path):
+        # What every reader needs first.
+        summary_table(with_identities(results))
     return results
 
 
@@ -61,11 +70,11 @@ def load_models(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path, missing: str, remedy: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_limited(path))
     except FileNotFoundError as error:
         raise DataError(missing) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not JSON: {error}; {remedy}") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {one_line(str(error), 160)}; {remedy}") from error
 
 
 def comparison(studies: Mapping[str, Mapping[str, Any]], models: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -98,11 +98,10 @@ class Exploration(Shown):
         """Write ``eda.html``, ``eda.json``, and the regime of each row as ``regimes.parquet`` and ``regimes.csv`` into a folder."""
         check_path("folder", folder)
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.to_json(folder / "eda.json")
-        self.report(folder / "eda.html", command)
-        if self.regimes is not None:
-            with written_together(folder, REGIME_FILES) as partial:
+        with written_together(folder, ("eda.html", "eda.json", *(REGIME_FILES if self.regimes is not None else ()))) as partial:
+            self.to_json(partial["eda.json"])
+            self.report(partial["eda.html"], command)
+            if self.regimes is not None:
                 write_regimes(self.regimes, partial)
         return folder
 

@@ -6,7 +6,7 @@ import os
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,9 +99,10 @@ class Fetching:
     stop: int
     asked: str
     store: Store
-    base_url: str | None
+    # Either may hold a password.
+    base_url: str | None = field(repr=False)
     progress: bool
-    archive: str | Path | None
+    archive: str | Path | None = field(repr=False)
 
     def fetch(self, names: Sequence[str], kind: str, timeframe: str = "") -> list[Fetched]:
         """Put one series for each symbol into the store, in the order of ``names``; the timeframe is used for bars only."""

@@ -80,9 +80,8 @@ def save_scenarios(
     """Write report.html, scenarios.json, scenarios.parquet and the model; earlier files stay until the new ones are complete."""
     from foreshock.reports.scenarios.page import ScenarioReport
 
-    folder.mkdir(parents=True, exist_ok=True)
-    study.model.save(folder / "model.safetensors")
-    with written_together(folder, ("report.html", "scenarios.parquet", "scenarios.json")) as parts:
+    with written_together(folder, ("report.html", "scenarios.parquet", "scenarios.json", "model.safetensors")) as parts:
+        study.model.save(parts["model.safetensors"])
         scenario_table(study).to_parquet(parts["scenarios.parquet"], index=False, compression="zstd")
         content = scenario_results(study, bars, config)
         parts["scenarios.json"].write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -22,7 +21,8 @@ from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.registry import Registry
 from foreshock.data.show.facts import Shown
-from foreshock.data.show.shown import few, shown
+from foreshock.data.show.shown import few, one_line, shown
+from foreshock.data.system.parsed import parse_toml, read_limited
 from foreshock.detectors.clusters.labels import FEWEST, MOST, TREND, VOLATILITY, N
 from foreshock.detectors.registry import DETECTORS
 from foreshock.engine.out_of_sample.splits import WalkForward
@@ -252,15 +252,15 @@ def load_study(path: str | Path) -> StudyConfig:
     check_path("path", path)
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_toml(read_limited(path).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"no such study file: {path}; pass a TOML file, see examples/study.toml") from error
     except IsADirectoryError as error:
         raise ConfigError(f"{path} is a folder; pass a TOML file, see examples/study.toml") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text; pass a TOML file, see examples/study.toml") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}; fix the line") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid TOML: {one_line(str(error), 160)}; fix the line") from error
     return parse_study(content, str(path), path.parent)
 
 

@@ -28,6 +28,7 @@ from foreshock.strategies.backtest.closed_trades import closed_trades
 from foreshock.strategies.backtest.result import BacktestResult
 from foreshock.strategies.identity import RANDOM
 from foreshock.study.files.alerts import write_alerts
+from foreshock.study.files.manifest import MANIFEST, write_manifest
 from foreshock.study.files.rows import StudyRows
 from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
@@ -259,13 +260,14 @@ class StudyResult(Shown):
         scores.parquet  time, symbol, detector, score, threshold and alert of every decided row
         trades.parquet  every fill
         regimes.parquet the regime of each row; also as regimes.csv
+        files.json      the SHA-256 of each of these files; readers refuse a file of another run
         =============== =============================================================================================
 
         ``rows.parquet`` takes some 6 bytes a number, 150 MB for a million rows of twenty features; it is written in runs of rows.
         """
         check_path("folder", folder)
         folder = Path(folder)
-        with written_together(folder, (*FILES, *REGIME_FILES)) as partial:
+        with written_together(folder, (MANIFEST, *FILES, *REGIME_FILES)) as partial:
             write_alerts(self.alerts_frame(), str(partial["alerts.csv"]))
             StudyRows(self.bars, self.features, self.scores, self.signals, self.regimes).write(partial["rows.parquet"])
             partial["report.html"].write_bytes(self._page(command).to_html().encode())
@@ -273,13 +275,15 @@ class StudyResult(Shown):
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
             self.trades_frame().to_parquet(partial["trades.parquet"], compression="zstd", index=False)
             write_regimes(self.regimes, partial)
+            write_manifest(partial)
         return folder
 
     def save_verdicts(self, folder: str | Path) -> Path:
         """Write ``results.json`` and ``scores.parquet``; for a result without backtests, which has no page yet."""
         check_path("folder", folder)
         folder = Path(folder)
-        with written_together(folder, ("results.json", "scores.parquet")) as partial:
+        with written_together(folder, (MANIFEST, "results.json", "scores.parquet")) as partial:
             partial["results.json"].write_text(json.dumps(self.results, indent=1, allow_nan=False), encoding="utf-8")
             self.scores_frame().to_parquet(partial["scores.parquet"], compression="zstd", index=False)
+            write_manifest(partial)
         return folder

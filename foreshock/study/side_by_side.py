@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
-from foreshock.data.system.parents import end_with_parent
+from foreshock.data.system.parents import end_with_parent, parallel
 from foreshock.detectors.base import Detector
 from foreshock.detectors.kept import keeper_of
 from foreshock.engine.features.features import Features
@@ -45,11 +45,11 @@ def for_each(
     on_done : callable
         Called with each label when its task is done.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     n_jobs = -1 if worth_processes(bars) and len(arguments) > 1 else 1
     # joblib's return type is a union of all modes, hence Any.
-    results: Any = Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_alone)(task, given) for given in arguments.values())
+    results: Any = parallel(n_jobs, return_as="generator")(delayed(_alone)(task, given) for given in arguments.values())
     found = {}
     for label, result in zip(arguments, results, strict=True):
         found[label] = result
@@ -89,7 +89,7 @@ def walk_forward_all(
     kept : bool
         Whether fits and scores are kept in the cache, and read from it.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     # The slowest starts first: started last, it would run alone while the other cores are idle.
     slow = sorted((label for label, detector in detectors.items() if detector.slow), key=lambda label: -detectors[label].slow)
@@ -99,7 +99,7 @@ def walk_forward_all(
         if label not in apart:
             yield label, _scored(detector, features, splits, purge, train_scores, digests, lambda label=label: on_fold(label))
     # joblib's return type is a union of all modes, hence Any.
-    results: Any = Parallel(n_jobs=-1, return_as="generator")(
+    results: Any = parallel(-1, return_as="generator")(
         delayed(_scored)(detectors[label], features, splits, purge, train_scores, digests) for label in apart
     )
     n_folds = len(splits.folds(features.n_rows, features.interval, purge, features.start_row))

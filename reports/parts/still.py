@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
-from foreshock.data.system.disk import writing
+from foreshock.data.system.disk import write_whole, writing
 from foreshock.reports.parts.chart import Chart, safe
 
 FORMATS = ("svg", "png", "pdf")
@@ -90,7 +90,7 @@ def save_figures(charts: Iterable[Chart], folder: str | os.PathLike[str], kind: 
     scale = 2 if kind == "png" else 1
     for path, figure in figures.items():
         figure.update_layout(width=width)
-        kaleido.write_fig_sync(figure, path=path, opts={"format": kind, "scale": scale})
+        write_whole(path, kaleido.calc_fig_sync(figure, opts={"format": kind, "scale": scale}))
     return list(figures)
 
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from argparse import BooleanOptionalAction
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,21 @@ def prepare(folder: Path, networks: bool = True, n_bars: int = 1_100) -> Path:
     return folder
 
 
-def started(folder: Path, place: Path) -> subprocess.Popen[bytes]:
-    """A run of the study with the cache, the list of fits and the results in a folder of its own."""
+def started(folder: Path, place: Path, more: Mapping[str, str] | None = None, apart: bool = False) -> subprocess.Popen[bytes]:
+    """A run of the study with cache, list of fits and results in a folder of its own; ``apart``: in a group of its own, too."""
     place.mkdir(exist_ok=True)
     paths = os.pathsep.join(filter(None, [str(folder / "counted"), os.environ.get("PYTHONPATH", "")]))
-    own = {"FORESHOCK_CACHE": str(place / "cache"), "FITS": str(place / "fits"), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    own = {
+        **(more or {}),
+        "FORESHOCK_CACHE": str(place / "cache"),
+        "FITS": str(place / "fits"),
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+    }
     arguments = ["run", str(folder / "study.toml"), "--out", str(place / "out"), "--no-ledger"]
     with (place / "said").open("ab") as said:
-        return subprocess.Popen([sys.executable, "-m", "foreshock", *arguments], env=os.environ | own, stdout=said, stderr=said)
+        words = [sys.executable, "-m", "foreshock", *arguments]
+        return subprocess.Popen(words, env=os.environ | own, stdout=said, stderr=said, start_new_session=apart)
 
 
 def completed(folder: Path, place: Path) -> float:

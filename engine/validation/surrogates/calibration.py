@@ -13,6 +13,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
+from foreshock.data.system.parents import parallel
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.scores import Scores, thin
@@ -200,11 +201,11 @@ def calibrate(
     n_jobs : int
         Number of processes.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     found: list[tuple[float, float, int]] = []
     # joblib's return type is a union of all modes; Any here.
-    results: Any = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+    results: Any = parallel(n_jobs, return_as="generator_unordered")(
         delayed(_one_history)(planted, n_surrogates, family, seed, k) for k in range(n_histories)
     )
     for one in results:

@@ -20,7 +20,7 @@ from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
 from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
-from foreshock.data.system.parents import end_with_parent
+from foreshock.data.system.parents import end_with_parent, parallel
 from foreshock.data.system.threads import with_one_blas_thread
 from foreshock.engine.features.features import Features
 from foreshock.engine.scores import Scores, Signals, Threshold
@@ -302,7 +302,7 @@ def run_surrogate_test(
         raise ConfigError(f"signals and rescorers must have the same detectors, at least one, got {got}; pass both for each")
     # Draws come in the order of the rescorers and observations in that of the signals, so both get the same order.
     rescorers = {label: rescorers[label] for label in signals}
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     bars = surrogates.bars
     observed = _effects(bars, surrogates, signals, setting)
@@ -310,7 +310,7 @@ def run_surrogate_test(
     size = bars.close.size * len(signals) * n_surrogates
     prefer = "processes" if size > WORTH_PROCESSES else "threads"
     runs = [range(k, min(k + RUN, n_surrogates)) for k in range(0, n_surrogates, RUN)]
-    results: Any = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator_unordered")(
+    results: Any = parallel(n_jobs, prefer=prefer, return_as="generator_unordered")(
         delayed(_some_surrogates)(run, surrogates, rescorers, make_features, setting) for run in runs
     )
     drawn = np.full((2, n_surrogates, len(signals), len(setting.horizons)), np.nan)

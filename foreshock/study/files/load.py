@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from foreshock.data.tables import parse_times
 from foreshock.engine.scores import Scores, Signals
 from foreshock.engine.validation.verdict import Verdict
 from foreshock.study.files.alerts import WORDS, with_words
+from foreshock.study.files.manifest import as_written, check_of_run, read_manifest
 from foreshock.study.files.rows import PRICES
 from foreshock.study.files.summary import summary_table
 from foreshock.text_table import summary_in_words
@@ -42,6 +44,8 @@ class SavedResult(Shown):
         The folder that ``foreshock run`` or ``StudyResult.save`` wrote.
     results : dict
         The content of results.json: JSON types, fractions, None where not known.
+    digests : dict of str to str, optional
+        SHA-256 of each file of the run, by name, from files.json; None for a folder of a version that wrote none.
 
     Examples
     --------
@@ -53,45 +57,51 @@ class SavedResult(Shown):
 
     folder: Path
     results: dict[str, Any]
+    digests: dict[str, str] | None = None
 
     @property
     def title(self) -> str:
         """Heading of the report."""
-        return str(self.results["config"].get("title", ""))
+        with self._reading():
+            return str(self.results["config"].get("title", ""))
 
     @property
     def verdicts(self) -> dict[str, Verdict]:
         """Verdict by detector label."""
-        found = self.results["detectors"].items()
-        return {label: Verdict(one["verdict"], one["verdict_horizon"], one["sentence"]) for label, one in found}
+        with self._reading():
+            found = self.results["detectors"].items()
+            return {label: Verdict(one["verdict"], one["verdict_horizon"], one["sentence"]) for label, one in found}
 
     @property
     def bars(self) -> Bars:
         """The cleaned history."""
         table = self.rows_frame(["time", "symbol", *PRICES])
-        symbols = tuple(self.results["data"]["symbols"])
-        columns = {name: table[name].to_numpy(dtype=np.float64).reshape(-1, len(symbols)) for name in PRICES}
-        return Bars(time=self._times(table), symbols=symbols, interval=self._interval(), **columns)
+        with self._reading():
+            symbols = tuple(self.results["data"]["symbols"])
+            columns = {name: table[name].to_numpy(dtype=np.float64).reshape(-1, len(symbols)) for name in PRICES}
+            return Bars(time=self._times(table), symbols=symbols, interval=self._interval(), **columns)
 
     @property
     def scores(self) -> dict[str, Scores]:
         """Scores by detector label, on the rows of ``bars``, without their folds."""
-        found = {}
-        for label, (time, symbols, columns) in self._by_detector(["score"]).items():
-            found[label] = Scores(time, symbols, columns["score"].astype(np.float64), self._interval())
-        return found
+        with self._reading():
+            return {
+                label: Scores(time, symbols, columns["score"].astype(np.float64), self._interval())
+                for label, (time, symbols, columns) in self._by_detector(["score"]).items()
+            }
 
     @property
     def signals(self) -> dict[str, Signals]:
         """Alerts by detector label, on the rows of ``bars``."""
         found = {}
-        for label, (time, symbols, columns) in self._by_detector(["threshold", "alert"]).items():
-            decided = ~pd.isna(columns["alert"])
-            active = np.where(decided, columns["alert"], False).astype(bool)
-            rate = self.results["detectors"][label]["alert_rate"]["nominal"]
-            level = columns["threshold"].astype(np.float64)
-            nominal = float("nan") if rate is None else float(rate)
-            found[label] = Signals(time, symbols, active, level, decided, self._interval(), nominal)
+        with self._reading():
+            for label, (time, symbols, columns) in self._by_detector(["threshold", "alert"]).items():
+                decided = ~pd.isna(columns["alert"])
+                active = np.where(decided, columns["alert"], False).astype(bool)
+                rate = self.results["detectors"][label]["alert_rate"]["nominal"]
+                level = columns["threshold"].astype(np.float64)
+                nominal = float("nan") if rate is None else float(rate)
+                found[label] = Signals(time, symbols, active, level, decided, self._interval(), nominal)
         return found
 
     def _by_detector(self, names: Sequence[str]) -> dict[str, tuple[np.ndarray, tuple[str, ...], dict[str, np.ndarray]]]:
@@ -108,6 +118,9 @@ class SavedResult(Shown):
             for label in labels
         }
 
+    def _reading(self) -> AbstractContextManager[None]:
+        return as_written(self.folder / "results.json")
+
     def _interval(self) -> np.timedelta64:
         return parse_duration(self.results["data"]["interval"])
 
@@ -117,12 +130,14 @@ class SavedResult(Shown):
 
     def __str__(self) -> str:
         """The short summary, one row for each detector, in at most 80 columns."""
-        return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+        with self._reading():
+            return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
 
     def summary(self, short: bool = False) -> pd.DataFrame:
         """One row for each detector; see ``StudyResult.summary``."""
         check_switch("short", short)
-        return summary_table(self.results, short)
+        with self._reading():
+            return summary_table(self.results, short)
 
     def to_frame(self) -> pd.DataFrame:
         """``summary()``: one row a detector, by ``detector``."""
@@ -189,6 +204,7 @@ class SavedResult(Shown):
         path = self.folder / name
         if not path.is_file():
             raise DataError(f"no {name} in {shown(self.folder)}; run the study again, which writes it")
+        check_of_run(path, self.digests)
         return path
 
     def _facts(self) -> Iterator[str]:
@@ -217,7 +233,8 @@ def load_result(folder: str | Path) -> SavedResult:
     Raises
     ------
     DataError
-        If the folder has no results.json, or that of another version.
+        If the folder has no results.json, or that of another version, it was changed, or two runs are mixed in the folder. The
+        tables raise it when they are read and belong to another run.
 
     Examples
     --------
@@ -228,4 +245,10 @@ def load_result(folder: str | Path) -> SavedResult:
     foreshock.data.errors.DataError: no results.json in nowhere; pass a folder that foreshock run wrote, or a study file
     """
     check_path("folder", folder)
-    return SavedResult(Path(folder), load_results(Path(folder)))
+    folder = Path(folder)
+    # Before the results: a run that is written meanwhile is found.
+    digests = read_manifest(folder)
+    found = SavedResult(folder, load_results(folder), digests)
+    if digests is not None:
+        check_of_run(folder / "results.json", digests)
+    return found

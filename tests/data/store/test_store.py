@@ -385,6 +385,16 @@ def test_repair_removes_what_a_crash_left_and_keeps_every_damaged_file(filled):
     assert path.with_name(path.name + ".damaged2").read_bytes() == b"second"
 
 
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="links of Unix")
+def test_a_link_in_the_place_of_the_lock_makes_no_file_elsewhere(filled, tmp_path):
+    lock = partition(filled).with_name(".lock")
+    lock.unlink()
+    lock.symlink_to(tmp_path / "made")
+    with pytest.raises(DataError, match="cannot be written: Too many levels of symbolic links"):
+        filled.write(BARS, bars(9), at(0), at(9))
+    assert not (tmp_path / "made").exists()
+
+
 def test_the_next_write_clears_up_after_an_interrupted_one(filled):
     left = partition(filled).with_name("2024-05.parquet.partial")
     left.write_bytes(b"half")

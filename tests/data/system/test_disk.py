@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -199,6 +200,54 @@ def test_a_pipe_or_device_is_refused_and_stays(tmp_path):
     with pytest.raises(DataError, match="pipe must be an ordinary file, and is a device, a pipe or a socket"):
         write_whole(pipe, "a note")
     assert pipe.is_fifo()
+
+
+def test_a_link_planted_under_a_name_that_can_be_guessed_is_not_followed(write, tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    guessed = [f".{name}" for name in ("file.partial", f"{os.getpid()}.{threading.get_ident()}.file.partial")]
+    for name in guessed:
+        (folder / name).symlink_to(victim)
+    # The name itself may be a link, too: it is replaced.
+    (folder / "file").symlink_to(victim)
+    write(folder / "file")
+    assert victim.read_text() == "precious"
+    assert not (folder / "file").is_symlink()
+    assert (folder / "file").read_bytes() == b"new"
+
+
+def test_the_name_of_a_file_that_is_being_written_differs_from_time_to_time(tmp_path):
+    seen = set()
+    for _ in range(20):
+        with written_whole(tmp_path / "file") as partial:
+            partial.write_text("new")
+            seen.add(partial.name)
+    assert len(seen) == 20
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are locked on Unix alone")
+def test_files_that_belong_together_are_of_one_writer(tmp_path, monkeypatch):
+    first_renamed, real = threading.Event(), os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        real(source, target)
+        if not first_renamed.is_set():
+            first_renamed.set()
+            time.sleep(0.3)
+
+    def write(content: str) -> None:
+        if content == "second":
+            first_renamed.wait(10)
+        with written_together(tmp_path, ("a", "b")) as partial:
+            for path in partial.values():
+                path.write_text(content)
+
+    monkeypatch.setattr("foreshock.data.system.disk.os.replace", replace)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("first", "second")))
+    assert {(tmp_path / name).read_text() for name in "ab"} == {"second"}
 
 
 def test_threads_that_write_one_file_at_once_each_write_it_whole(tmp_path):

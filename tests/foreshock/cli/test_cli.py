@@ -192,7 +192,7 @@ def test_a_run_replaces_the_earlier_files_and_leaves_no_others(place, monkeypatc
     code, out, err = foreshock(monkeypatch, capsys, "run", "study.toml", "--out", "out/deep")
     assert (code, err) == (0, "")
     assert out.endswith(f"report: {Path('out/deep/report.html')}\n")
-    assert {path.name for path in Path("out/deep").iterdir()} == {*EARLIER, "regimes.csv", "regimes.parquet"}
+    assert {path.name for path in Path("out/deep").iterdir()} == {*EARLIER, "files.json", "regimes.csv", "regimes.parquet"}
     assert {name: (place / "out" / name).read_bytes() for name in EARLIER} == EARLIER
     before = snapshot(place / "out" / "deep")
     assert foreshock(monkeypatch, capsys, "run", "study.toml", "--data", "bars.csv", "--out", "out/deep")[0] == 0
@@ -225,7 +225,7 @@ def test_the_data_path_is_relative_to_the_study_and_data_to_the_working_folder(p
 # Exit codes and messages in general
 
 
-@pytest.mark.parametrize(("error", "code"), [(ConfigError, 2), (DataError, 3), (ExchangeError, 4), (ForeshockError, 1)])
+@pytest.mark.parametrize(("error", "code"), [(ConfigError, 2), (DataError, 3), (ExchangeError, 4), (ForeshockError, 5)])
 def test_each_kind_of_error_has_its_exit_code(error, code, monkeypatch, capsys):
     def raise_it(**_):
         raise error("what, got, expected")
@@ -349,7 +349,13 @@ KEPT = "; fits and forecasts are kept in the cache: run again, and it goes on fr
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
 @pytest.mark.parametrize(
-    ("sent", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "ended by SIGTERM")], ids=["INT", "TERM"]
+    ("sent", "code", "said"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+    ids=["INT", "TERM", "HUP"],
 )
 def test_a_process_that_is_asked_to_end_says_so_and_leaves_the_earlier_files(place, sent, code, said):
     before = snapshot(place)
@@ -364,7 +370,7 @@ def test_a_process_that_is_asked_to_end_says_so_and_leaves_the_earlier_files(pla
             out, err = running.communicate(timeout=60)
         finally:
             running.kill()
-    kept = KEPT if sent == signal.SIGTERM else ""
+    kept = "" if sent == signal.SIGINT else KEPT
     assert (running.returncode, out, err) == (code, "", f"error: {said}; files that were already written are unchanged{kept}\n")
     assert snapshot(place) == before
 
@@ -386,10 +392,19 @@ def test_an_interrupt_is_one_sentence_and_no_audit_leak(n_turns, monkeypatch, ca
     assert capsys.readouterr().err == "error: interrupted; files that were already written are unchanged\n"
 
 
-def test_a_system_error_that_is_no_interrupt_is_not_hidden(monkeypatch):
+@pytest.mark.parametrize("shown", [False, True])
+def test_a_fault_of_the_program_is_a_sentence_with_code_5_and_its_place(shown, monkeypatch, capsys):
     def broken(**_):
-        raise SystemError("of another kind")
+        raise SystemError("of another kind\nof two lines")
 
     monkeypatch.setattr(cli, "app", broken)
-    with pytest.raises(SystemError, match="another kind"):
-        cli.main()
+    monkeypatch.setenv("FORESHOCK_TRACEBACK", "1" if shown else "")
+    code, out, err = foreshock(monkeypatch, capsys)
+    assert (code, out) == (5, "")
+    *before, last = err.splitlines()
+    assert re.fullmatch(
+        r"error: a fault of foreshock, not of yours: SystemError: of another kind of two lines in line \d+ of test_cli\.py; please "
+        "report it with what FORESHOCK_TRACEBACK=1 shows",
+        last,
+    )
+    assert bool(before) == shown

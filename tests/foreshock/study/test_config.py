@@ -261,3 +261,18 @@ def test_a_study_file_can_say_that_there_is_no_embargo():
     none = parse_study({"detectors": ["zscore"], "splits": {"embargo": "none"}}).splits.embargo
     usual = parse_study({"detectors": ["zscore"]}).splits.embargo
     assert (none, usual) == (None, "2D")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a = " + "[" * 5_000 + "]" * 5_000, "it is nested too deeply"),
+        ("a = " + "{a = " * 5_000 + "1" + "}" * 5_000, "it is nested too deeply"),
+        ("seed = " + "9" * 5_000, "4300"),
+    ],
+    ids=["lists", "tables", "digits"],
+)
+def test_a_study_file_that_no_parser_likes_is_refused_in_a_sentence(text, said, tmp_path):
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(ConfigError, match=f"is not valid TOML: .*{said}.*; fix the line"):
+        load_study(tmp_path / "study.toml")

@@ -187,4 +187,4 @@ def test_results_are_saved_though_the_ledger_fails_in_the_end(place, monkeypatch
     )
     results = json.loads(Path("b/results.json").read_text())
     assert (results["trials"]["ledger"], results["trials"]["n_trials"]) == (None, 8)
-    assert len(list(Path("b").iterdir())) == 8
+    assert len(list(Path("b").iterdir())) == 9

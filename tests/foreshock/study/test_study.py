@@ -55,7 +55,7 @@ def test_results_have_every_key_of_the_contract_and_no_number_that_json_lacks(re
         f"{kind}_avoidance[{name}]" for kind in ("anomaly", "random") for name in content["detectors"]
     }
     assert all(set(backtest) >= BACKTEST_KEYS for backtest in content["backtests"].values())
-    assert {path.name for path in tmp_path.iterdir()} == {*EARLIER, "regimes.csv", "regimes.parquet"}
+    assert {path.name for path in tmp_path.iterdir()} == {*EARLIER, "files.json", "regimes.csv", "regimes.parquet"}
 
 
 def test_the_files_hold_what_the_results_say(result, tmp_path):

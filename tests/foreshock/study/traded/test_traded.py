@@ -185,7 +185,7 @@ def test_verdicts_are_saved_before_the_backtests(result, folder):
     assert (early["complete"], early["backtests"]) == (False, {})
     assert early["detectors"] == result.results["detectors"]
     assert result.results["complete"] is True
-    assert sorted(path.name for path in folder.iterdir()) == ["results.json", "scores.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["files.json", "results.json", "scores.parquet"]
 
 
 def test_a_fault_in_the_backtests_leaves_the_verdicts(tmp_path, monkeypatch):
