@@ -10,6 +10,9 @@ from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts.page import Page, first_of, history_facts
 from foreshock.reports.parts.tables import settings_table
 
+# What labels call a case, in words.
+WORDS = {"true": "true", "false": "a false alarm", "unsure": "unsure", "not known": "nothing"}
+
 
 @dataclass(frozen=True)
 class CasesReport(Page):
@@ -61,6 +64,7 @@ class CasesReport(Page):
             "tables": {
                 "cases": tables.cases_table(content),
                 "detectors": tables.detectors_table(content),
+                "events": tables.events_table(content),
                 "study": settings_table("study-settings", "Study", content["study"]),
                 "data": settings_table("data-set", "Data", content["data"]),
                 "versions": settings_table("versions", "Versions", content["versions"]),
@@ -74,7 +78,7 @@ def headline(content: Mapping[str, Any]) -> list[str]:
     scored = fmt.count(max((entry["n_scored"] for entry in detectors.values()), default=0))
     names = fmt.counted(len(detectors), "detector")
     if not cases:
-        return [f"No alert: {names} scored up to {scored} rows, and no score passed its threshold."]
+        return [f"No alert: {names} scored up to {scored} rows, and no score passed its threshold.", *known_sentences(content)]
     rarest = cases[0]
     symbols = len({case["symbol"] for case in cases})
     found = f"{fmt.counted(len(cases), 'case')} in {fmt.counted(content['n_alerts'], 'alert')} of {names}"
@@ -84,7 +88,20 @@ def headline(content: Mapping[str, Any]) -> list[str]:
     )
     return [
         f"{found}, on {fmt.counted(symbols, 'symbol')}.",
+        *known_sentences(content),
         f"The rarest is {rarest['symbol']} at {fmt.moment(rarest['start'])} UTC: {rarest['rarest_detector']} had a score with a "
         f"tail probability of {tail(rarest['tail_probability'])}, the price changed by {changed}{traded}.",
         "A case says that something was unusual, not why, and not that it was wrong; no verdict on the detectors was reached here.",
     ]
+
+
+def known_sentences(content: Mapping[str, Any]) -> list[str]:
+    """What the labels say of the cases; nothing without labels."""
+    known = content["known"]
+    if known is None:
+        return []
+    events, said = known["events"], known["cases"]
+    held = sum(bool(event["case_id"]) for event in events)
+    found = f"{fmt.count(held)} of {fmt.counted(len(events), 'labelled event')} {'is' if held == 1 else 'are'} in a case"
+    words = ", ".join(f"{fmt.count(said[name])} {text}" for name, text in WORDS.items() if said[name])
+    return [f"{found}; of the cases, labels call {words}." if words else f"{found}."]

@@ -28,6 +28,7 @@ def cases_table(content: Mapping[str, Any]) -> Table:
         Column("Price change"),
         Column("Value traded", "times the usual"),
         Column("Drivers", kind="text"),
+        *([Column("Label", kind="text")] if content["known"] is not None else []),
         *(Column("Move after", name, "number") for name in horizons),
     ]
     return Table("cases", f"Cases by tail probability{rest}", columns, [_row(case, horizons) for case in shown])
@@ -45,6 +46,7 @@ def _row(case: Mapping[str, Any], horizons: list[str]) -> list[Cell]:
         cell(case["price_change"], signed_percent),
         cell(case["value_ratio"], fmt.ratio),
         cell(drivers or None, lambda text: text or fmt.DASH),
+        *([cell(case["disposition"] or None, lambda text: text or fmt.DASH, case["label"])] if "disposition" in case else []),
         *(cell(case[f"move_{name}"], signed_percent) for name in horizons),
     ]
 
@@ -63,6 +65,31 @@ def detectors_table(content: Mapping[str, Any]) -> Table:
     ]
     columns = [Column("Detector", kind="text"), Column("Rows scored"), Column("Alerts"), Column("Share"), Column("Cases")]
     return Table("detectors", "Alerts of each detector", columns, rows)
+
+
+def events_table(content: Mapping[str, Any]) -> Table | None:
+    """The labelled events, those that no case caught first; None without labels."""
+    if content["known"] is None or not content["known"]["events"]:
+        return None
+    events = sorted(content["known"]["events"], key=lambda event: (bool(event["case_id"]), event["start"]))
+    columns = [
+        Column("Event", kind="text"),
+        Column("From and to", "UTC"),
+        Column("Symbol", kind="text"),
+        Column("Case", kind="text"),
+        Column("Note", kind="text"),
+    ]
+    rows = [
+        [
+            Cell(event["kind"], sort=event["kind"]),
+            Cell(fmt.moment(event["start"]), fmt.moment(event["stop"]), event["start"]),
+            cell(event["symbol"], str),
+            cell(event["case_id"] or None, lambda text: text or "no case"),
+            cell(event["note"] or None, lambda text: text or fmt.DASH),
+        ]
+        for event in events
+    ]
+    return Table("events", "Labelled events and the case of each", columns, rows)
 
 
 def move_names(content: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 import foreshock as fs
 from foreshock.reports.cases.page import CasesReport
 from foreshock.study.cases.cases import cases_of
+from foreshock.study.cases.known import known_of
 from foreshock.study.cases.output import scan_content
 from foreshock.study.cases.scan import Scan
 
@@ -59,7 +60,16 @@ def found(first: str = "BTC/USDT", second: str = "ETH/USDT", detector: str = "zs
     study = {"identity": "1a2b", "features": ["log_return", "range"], "detectors": {detector: {}, "mad": {}}, "seed": 0}
     scored = {detector: 300, "mad": 300}
     spans = (COOLDOWN * HOUR, 6 * HOUR, bars.time[90])
-    return Scan(f"About {first}", study, "9f2c", fs.BarSource(bars), bars, scored, alerts, cases, of_alert, *spans)
+    said = {
+        "symbol": [first, first, second],
+        "start": bars.time[[102, 200, 101]],
+        "kind": ["pump", "crash", "pump"],
+        "disposition": ["true", "true", "false"],
+        "note": [f"said of {detector}", "", ""],
+    }
+    known = known_of(cases, fs.Labels.from_frame(pd.DataFrame(said)), spans[-1])
+    cases = cases.assign(disposition=known.disposition, label=known.label)
+    return Scan(f"About {first}", study, "9f2c", fs.BarSource(bars), bars, scored, alerts, cases, of_alert, *spans, known)
 
 
 @cache

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.interval import format_duration
+from foreshock.data.labels import DISPOSITIONS
 from foreshock.data.system.disk import written_together
 from foreshock.plain import bars_section, plain, versions
+from foreshock.study.cases.known import Known
 from foreshock.study.cases.scan import Scan
 from foreshock.study.files.alerts import iso_times, write_alerts
 
@@ -143,6 +145,7 @@ def scan_content(found: Scan) -> dict[str, Any]:
                 for label, n in found.n_scored.items()
             },
             "n_alerts": len(found.alerts),
+            "known": None if found.known is None else _known(found.known),
             "cases": [_plain_case(row) for row in ranked.to_dict("records")],
             "strongest": [_picture(found, at, row) for at, row in ranked.head(STRONGEST).iterrows()],
             "versions": versions(),
@@ -152,6 +155,12 @@ def scan_content(found: Scan) -> dict[str, Any]:
 
 def _plain_case(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {**row, "start": str(np.datetime64(row["start"], "us")), "stop": str(np.datetime64(row["stop"], "us"))}
+
+
+def _known(known: Known) -> dict[str, Any]:
+    """How many cases the labels call what, and the labelled events with the case that holds each."""
+    said = {word: known.disposition.count(word) for word in DISPOSITIONS}
+    return {"cases": said | {"not known": known.disposition.count("")}, "events": _dated(known.events).to_dict("records")}
 
 
 def _picture(found: Scan, case: Any, row: pd.Series) -> dict[str, Any]:

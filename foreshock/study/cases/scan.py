@@ -18,6 +18,7 @@ from foreshock.engine.validation.moves.forward import MoveTable
 from foreshock.plain import plain
 from foreshock.progress import progress_bar
 from foreshock.study.cases.cases import cases_of, traded_value
+from foreshock.study.cases.known import Known, known_of
 from foreshock.study.own.entries import labelled
 from foreshock.study.side_by_side import worth_processes
 from foreshock.study.study import Study
@@ -68,6 +69,9 @@ class Scan:
         The study's cool-down, and its longest horizon.
     first : datetime64[us]
         Time of the first row that was scored.
+    known : Known, optional
+        The labels of the study held against the cases, which then have the columns ``disposition`` and ``label``; None without
+        labels.
     """
 
     title: str
@@ -82,6 +86,7 @@ class Scan:
     cooldown: np.timedelta64
     horizon: np.timedelta64
     first: np.datetime64
+    known: Known | None = None
 
 
 @with_one_blas_thread
@@ -89,6 +94,7 @@ def scan(study: Study, progress: bool = False) -> Scan:
     """Score a history with the detectors of a study, and put their alerts together as cases.
 
     Blocks, thresholds and alerts are those of ``study.run``; the baselines, which a study adds to be compared with, raise none.
+    Labels of the study are held against the cases.
 
     Raises
     ------
@@ -117,18 +123,22 @@ def scan(study: Study, progress: bool = False) -> Scan:
         step("regimes")
         table = MoveTable(bars, study.horizons, study.delay)
         alerts = scored.alerts(table, regimes)
-        known = described(study)
-        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+        about = described(study)
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         cooldown = bars_in(study.event_cooldown, bars.interval, "cooldown")
         usual = bars_in(study.splits.train, bars.interval, "train")
         cases, of_alert = cases_of(alerts, bars, traded_value(plan.source), cooldown, usual, digest)
+        first = bars.time[plan.setting.first]
+        known = None if study.labels is None else known_of(cases, study.labels, first)
+        if known is not None:
+            cases = cases.assign(disposition=known.disposition, label=known.label)
         step("cases")
     longest = table.entries[table.longest][0].horizon
     n_scored = {label: int(found.decided.sum()) for label, found in scored.signals.items()}
     spans = (cooldown * bars.interval, longest * bars.interval)
     return Scan(
         study.title,
-        known,
+        about,
         digest,
         study.visible_source,
         bars,
@@ -137,7 +147,8 @@ def scan(study: Study, progress: bool = False) -> Scan:
         cases,
         of_alert,
         *spans,
-        bars.time[plan.setting.first],
+        first,
+        known,
     )
 
 

@@ -100,6 +100,32 @@ def test_a_scan_of_a_book_keeps_its_snapshots(here, monkeypatch, capsys):
     assert case["symbol"] == "BTC/USDT"
 
 
+def test_what_an_analyst_said_of_cases_stands_beside_them_in_the_next_scan(here, monkeypatch, capsys):
+    bars_study('window = "7D"\nq = 0.95')
+    done(monkeypatch, capsys, "scan", "study.toml", "--out", "first")
+    cases = pd.read_csv("first/cases.csv")
+    assert "disposition" not in cases
+    assert len(cases) > 3
+    n_rest = len(cases) - 3
+    said = cases.assign(disposition=["true", "false", "unsure"] + [None] * n_rest, kind="pump", note="a story").head(3)
+    last = pd.Timestamp(fs.read_bars("bars.csv").time[-1])
+    missed = {"symbol": cases["symbol"].iloc[0], "start": f"{last}", "stop": f"{last + pd.Timedelta('1h')}", "kind": "crash"}
+    pd.concat([said, pd.DataFrame([missed | {"disposition": "true"}])]).to_csv("said.csv", index=False)
+    Path("study.toml").write_text(Path("study.toml").read_text() + '[labels]\npath = "said.csv"\n')
+    printed = done(monkeypatch, capsys, "scan", "study.toml", "--out", "second")
+    again = pd.read_csv("second/cases.csv", keep_default_na=False)
+    assert again["case_id"].tolist() == cases["case_id"].tolist()
+    assert again["disposition"].tolist() == ["true", "false", "unsure"] + [""] * n_rest
+    assert again["label"].tolist()[:4] == ["pump: a story"] * 3 + [""]
+    told = f"1 of 2 labelled events is in a case; of the cases, labels call 1 true, 1 a false alarm, 1 unsure, {n_rest} nothing."
+    assert told in " ".join(printed.split())
+    page = (here / "second" / "cases.html").read_text()
+    assert "no case" in page
+    assert "a story" in page
+    manifest = json.loads((here / "second" / "evidence" / cases["case_id"].iloc[0] / "manifest.json").read_text())
+    assert (manifest["case"]["disposition"], manifest["case"]["label"]) == ("true", "pump: a story")
+
+
 def test_no_alert_is_a_result_and_a_file_says_so(here, monkeypatch, capsys):
     bars_study('kind = "fixed"\nvalue = 1e9')
     printed = done(monkeypatch, capsys, "scan", "study.toml", "--out", "out")

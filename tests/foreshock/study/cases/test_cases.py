@@ -145,7 +145,10 @@ def test_the_page_is_what_the_cases_say():
 def test_no_alert_is_a_result(tmp_path):
     one = found(n_alerts=0)
     save_scan(one, tmp_path, "foreshock scan study.toml", {})
-    assert headline(scan_content(one)) == ["No alert: 2 detectors scored up to 300 rows, and no score passed its threshold."]
+    assert headline(scan_content(one)) == [
+        "No alert: 2 detectors scored up to 300 rows, and no score passed its threshold.",
+        "0 of 2 labelled events are in a case.",
+    ]
     page = (tmp_path / "cases.html").read_text()
     assert "No detector raised an alert." in seen(page)
     assert len(pd.read_csv(tmp_path / "cases.csv")) == 0
