@@ -87,7 +87,7 @@ def pumps(data: Path, folder: Path, options: argparse.Namespace) -> str:
         seen=60,
         horizons=["1m", "5m", "30m"],
         source='kind = "windows"\npath = "trades"\ninterval = "20s"\nsilence = "12h"',
-        splits='train = "60D"\ntest = "30D"\nembargo = "30m"',
+        splits='train = "10D"\ntest = "5D"\nembargo = "30m"',
         q=0.99,
         window="1D",
         hold="30m",
