@@ -26,6 +26,7 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES
 from foreshock.engine.out_of_sample.lookback import knowing_lookback, lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
+from foreshock.engine.out_of_sample.universe import Universe
 from foreshock.engine.out_of_sample.walk_forward import first_blocks, fit_walk_forward
 from foreshock.engine.scores import Threshold, check_threshold
 from foreshock.engine.sources.bars import BarSource
@@ -97,6 +98,7 @@ class ValidateOptions(TypedDict, total=False):
     n_bootstrap: int
     controls: Sequence[Any] | Mapping[str, Any]
     labels: Labels | None
+    universe: Universe | None
 
 
 @door
@@ -152,6 +154,8 @@ def validate(
     labels : Labels, optional
         Events that are known to have happened; ``detection`` of the result says how well the alerts find them. A false alarm
         silences further ones of its symbol for the cool-down.
+    universe : Universe, optional
+        Largest symbols at the time, who alone are judged; see ``fs.Universe``. Members change with the blocks of ``splits``.
 
     Returns
     -------
@@ -195,6 +199,9 @@ def validate(
     labels = options.get("labels")
     if labels is not None:
         check_type("labels", labels, Labels, "read a file with fs.read_labels")
+    universe = options.get("universe")
+    if universe is not None:
+        check_type("universe", universe, Universe, "such as fs.Universe(top=50)")
     check_surrogates(n_surrogates)
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
     check_seed("seed", seed)
@@ -228,13 +235,16 @@ def validate(
     controls = dict(zip(controls, others, strict=True))
     scores, folds = fit_walk_forward(fitted, seen, splits, label_bars=label_bars, train_scores=threshold.needs_train_scores)
     purge = label_bars + max(lookback_of(one) for one in (fitted, *controls.values()))
-    own = control_alerts(controls, seen, splits, purge, threshold)
-    signals, rescorer = scores.signals(threshold), Rescorer(folds.score, threshold)
+    # Members change where the blocks of the detector begin.
+    within = None if universe is None else universe.members(bars, splits, label_bars + lookback_of(fitted)).mask
+    own = control_alerts(controls, seen, splits, purge, threshold, within=within)
+    signals, rescorer = scores.signals(threshold).where(within), Rescorer(folds.score, threshold, within)
+    scores = scores.where(within)
     # Before the verdict, which takes longer: labels that cannot be counted are told first.
     detection = None if labels is None else report_of(labels, bars, scores, signals, gap, seed)
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     given = (threshold, setting, {label: rescorer}, source.redraw)
-    judged = judge(bars, {label: scores}, {label: signals}, *given, own_controls=own, marks=source.marks)
+    judged = judge(bars, {label: scores}, {label: signals}, *given, own_controls=own, marks=source.marks, within=within)
     verdict = judged.verdicts[label]
     n_bars = bars.n_bars - setting.first
     return Validation(

@@ -256,3 +256,15 @@ def test_a_verb_that_has_no_blocks_refuses_a_universe(tmp_path):
         fs.ConfigError, match=r"symbols = \{ top = 2, ... \} in .*study.toml changes from block to block, .* name the"
     ):
         scenarios(path, out=tmp_path / "out")
+
+
+def test_a_validation_judges_the_members_as_a_study_does():
+    whole = study()
+    given = {"threshold": whole.threshold, "splits": whole.splits, "horizon": "6h", "n_bootstrap": 99}
+    found = fs.validate(market(), "zscore", universe=UNIVERSE, **given)
+    rungs = whole.run().results["detectors"]["zscore"]["rungs"]
+    assert found.rungs["z"].tolist() == pytest.approx([rungs[rung]["6h"]["z"] for rung in ("volatility", "volume")], abs=1e-12)
+    everyone = fs.validate(market(), "zscore", **given)
+    assert everyone.rungs["n_events"].iloc[0] > found.rungs["n_events"].iloc[0]
+    with pytest.raises(fs.ConfigError, match="universe"):
+        fs.validate(market(), "zscore", universe=5, **given)
