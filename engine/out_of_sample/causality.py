@@ -18,6 +18,8 @@ from foreshock.data.show.facts import Shown, counted
 from foreshock.data.show.shown import few, shown
 
 History = TypeVar("History")
+# The extra that is settled at the open of its row, and known then.
+FUNDING = "funding_rate"
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,10 @@ def _named(values: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarra
 
 
 def corrupt_from(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
-    """The bars with every price and volume from row ``cut`` on multiplied by noise, except the open of ``cut`` itself."""
+    """The bars with every price, volume and extra from row ``cut`` on multiplied by noise.
+
+    Extras of both signs get random signs. The open of ``cut`` itself stays, and so does the funding rate that is settled at it.
+    """
     size = (bars.n_bars - cut, bars.n_symbols)
     # A standard deviation of 0.1 shows in every feature, yet an account rebalanced on years of such noise stays bounded.
     level = np.exp(rng.normal(0, 0.1, size))
@@ -247,7 +252,16 @@ def corrupt_from(bars: Bars, cut: int, rng: np.random.Generator) -> Bars:
         changed[name][cut:] *= level
     changed["open"][cut + 1 :] *= level[1:]
     changed["volume"][cut:] *= np.exp(rng.normal(0, 3, size))
-    return replace(bars, **changed)
+    extras = {}
+    for name, values in bars.extras.items():
+        noise = np.exp(rng.normal(0, 1, size))
+        if (values < 0).any():
+            noise *= rng.choice([-1.0, 1.0], size)
+        if name == FUNDING:
+            noise[0] = 1.0
+        extras[name] = values.copy()
+        extras[name][cut:] *= noise
+    return replace(bars, **changed, extras=extras)
 
 
 def difference(expected: np.ndarray, found: np.ndarray) -> float:

@@ -211,6 +211,36 @@ def test_corrupted_bars_stay_valid_bars(bars):
     replace(changed)  # the checks of Bars run again
 
 
+def test_a_computation_that_reads_ahead_in_an_extra_is_found(bars):
+    rng = np.random.default_rng(2)
+    extras = {"trades": rng.poisson(50, bars.shape) + 1.0, "funding_rate": rng.normal(0, 1e-4, bars.shape)}
+    bars = replace(bars, extras=extras)
+
+    def leaky(history):
+        later = history.extras["trades"][1:]
+        return np.vstack([later, later[-1:]])
+
+    def honest(history):
+        # The rate of a row is settled at its open, which is the close of the row before.
+        return np.where(history.extras["funding_rate"] > 0, history.extras["trades"], 0.0)
+
+    assert not audit(leaky, bars, n_cuts=3).passed
+    assert audit(honest, bars, n_cuts=3).passed
+
+
+def test_extras_of_corrupted_bars_change_from_the_cut_on_and_a_rate_after_it(bars):
+    from foreshock.engine.out_of_sample.causality import corrupt_from
+
+    rng = np.random.default_rng(2)
+    extras = {"trades": rng.poisson(50, bars.shape) + 1.0, "funding_rate": rng.normal(0, 1e-4, bars.shape)}
+    changed = corrupt_from(replace(bars, extras=extras), 900, np.random.default_rng(1)).extras
+    for name, first in (("trades", 900), ("funding_rate", 901)):
+        same = changed[name] == extras[name]
+        assert same[:first].all()
+        assert not same[first:].any()
+    assert (changed["trades"] > 0).all()
+
+
 def built(name, bars):
     """A strategy by name, with regimes drawn by row where it needs them."""
     if name != "regime_exposure":
