@@ -17,7 +17,7 @@ import numpy as np
 from foreshock.data.store.series import Range, union, without
 
 # Answers to one question before what they do not agree on counts as not known.
-MOST_ANSWERS = 10
+MOST_ANSWERS = 12
 # At most so many gaps are asked for one by one, and more of them together.
 FEW = 4
 
@@ -76,8 +76,9 @@ def settled(first: Answer, ask: Ask, column: int, gaps: Gaps, before: int | None
         return first
     votes: dict[int, Counter[Any]] = {}
     _count(votes, first, column)
-    whole = first.doubtful
+    whole, incomplete = first.doubtful, False
     closed: list[Range] = []
+    once: list[Range] = []
     for _ in range(MOST_ANSWERS - 1):
         doubts = _doubts(votes, gaps, before, closed, whole)
         if not doubts:
@@ -88,8 +89,12 @@ def settled(first: Answer, ask: Ask, column: int, gaps: Gaps, before: int | None
         new = _count(votes, again, column)
         seen = set(again.rows[:, column].astype(np.int64).tolist())
         lost = [slot for slot in votes if low <= slot < high and slot not in seen]
+        incomplete |= new
         if not new and not lost:
-            closed = union([*closed, (low, high)])
+            # Where answers have been seen to lack rows, one more must say that there are none.
+            twice = [part for part in union(once) if low < part[1] and high > part[0]] if incomplete else [(low, high)]
+            closed = union([*closed, *((max(low, a), min(high, b)) for a, b in twice)])
+            once.append((low, high))
     doubts = _doubts(votes, gaps, before, closed, whole)
     return _outcome(first, votes, column, doubts)
 

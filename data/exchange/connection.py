@@ -23,7 +23,6 @@ from foreshock.data.exchange.patience import Pace, Patience, retry_after
 from foreshock.data.exchange.profiles import Profile, profile_of
 from foreshock.data.show.shown import shown
 from foreshock.data.store.series import market_of
-from foreshock.data.tables import EARLIEST_EPOCH
 
 T = TypeVar("T")
 TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
@@ -31,6 +30,8 @@ TOO_OFTEN, BLOCKED = (418, 429), (403, 451)
 CLOCKS_APART_MS = 2_000
 # Without the exchange's clock, ours may be so fast: what is younger may still change.
 NO_CLOCK_MS = 86_400_000
+# A Date header of before 2015 is no clock.
+OLDEST_CLOCK_MS = 1_420_070_400_000
 # Errors that a parser may raise for an answer that is JSON but not of the expected form.
 UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OverflowError)
 
@@ -204,7 +205,7 @@ class Connection:
             theirs = int(parsedate_to_datetime(self._instance().answer_headers["Date"]).timestamp() * 1000)
         except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
             return own, None
-        return own, theirs if theirs > EARLIEST_EPOCH * 1000 else None
+        return own, theirs if theirs > OLDEST_CLOCK_MS else None
 
     def moment(self) -> int:
         """When an answer came, in epoch ms: our own time, unless the exchange's, in whole seconds, is well behind it."""

@@ -24,6 +24,7 @@ from foreshock.data.exchange.plausible import (
     check_raw_trades,
     check_timeframe,
     check_times,
+    unlikely_times,
 )
 from foreshock.data.exchange.units import Unit, bars_in_base, book_in_base, unit_of
 from foreshock.data.interval import UNITS_US, parse_duration
@@ -36,7 +37,8 @@ BARS_PER_PAGE = 500
 class Page(NamedTuple):
     """All rows of ``[start, stop)``, epoch ms; times in the range without a row are known to be empty.
 
-    Rows that cannot be are none of them but ``faults``; they may lie outside of the range. Rows from ``final`` on may still change.
+    Rows that cannot be are none of them but ``faults``; they may lie outside of the range. Rows from ``final`` on may still change,
+    and in the ``holes`` of the range nothing is known.
     """
 
     table: pa.Table
@@ -44,6 +46,7 @@ class Page(NamedTuple):
     stop: int
     faults: tuple[Fault, ...] = ()
     final: int | None = None
+    holes: tuple[tuple[int, int], ...] = ()
 
 
 class Exchange:
@@ -127,7 +130,7 @@ class Exchange:
         for span in bar_spans(ask, first, end, step, n_page, profile.exact):
             # A bar is final some time after its close.
             final = None if span.final is None or span.final >= span.stop else span.final // step * step
-            yield Page(_bar_table(bars_in_base(unit, span.rows)), span.start, span.stop, span.faults, final)
+            yield Page(_bar_table(bars_in_base(unit, span.rows)), span.start, span.stop, span.faults, final, span.holes)
 
     def trades(self, symbol: str, start: int, stop: int) -> Iterator[Page]:
         """Trades of ``[start, stop)`` in pages: time (ms), id, price, amount, side of the taker.
@@ -149,7 +152,10 @@ class Exchange:
                     raise ccxt.BadResponse("there are trades with a lower id than was asked for")
                 if from_id is None and not len(rows):
                     raise ccxt.BadResponse("there is no latest trade")
-                return Answer(rows, False, self.connection.now(), self.connection.final(SETTLED_MS), faults)
+                if len(rows) > limit:
+                    raise ccxt.BadResponse(f"{limit} trades were requested, got {len(rows)}")
+                doubtful = unlikely_times(rows[:, 0])
+                return Answer(rows, False, self.connection.now(), self.connection.final(SETTLED_MS), faults, doubtful)
 
             return self.connection.call(fetch, f"trades of {symbol}")
 
@@ -157,7 +163,7 @@ class Exchange:
             yield self._latest_trades(market, unit, start, stop)
             return
         for span in trade_spans(ask, lambda: ask(None, 1), start, stop, n_page):
-            yield Page(_trade_table(unit, span.rows), span.start, span.stop, span.faults)
+            yield Page(_trade_table(unit, span.rows), span.start, span.stop, span.faults, None, span.holes)
 
     def _trades(self, exchange: Any, market: dict[str, Any], limit: int, extra: dict[str, Any]) -> list[dict[str, Any]]:
         raw = exchange.fetch_trades(market["symbol"], None, limit, extra)
@@ -215,7 +221,7 @@ class Exchange:
             return self.connection.call(fetch, f"funding rates of {symbol} from {_iso(at)}")
 
         for span in rate_spans(ask, start, stop, n_page):
-            yield Page(_funding_table(span), span.start, span.stop, span.faults)
+            yield Page(_funding_table(span), span.start, span.stop, span.faults, None, span.holes)
 
     def order_book(self, symbol: str, levels: int = 20) -> dict[str, Any]:
         """The current order book as ccxt returns it, amounts in base currency; see ``fs.book_from_ccxt``."""

@@ -98,7 +98,7 @@ def _fetch_series(
                 for page in pages(exchange, key, start, stop):
                     faults += page.faults
                     if page.start < page.stop:
-                        writer.write(page.table, page.start, page.stop, page.final)
+                        writer.write(page.table, page.start, page.stop, page.final, page.holes)
                     on_page(key, len(page.table), page.stop - page.start, False)
     finally:
         store.add_notes(key, notes_of(faults, exchange.connection.now()))

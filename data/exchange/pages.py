@@ -14,16 +14,14 @@ import numpy as np
 
 from foreshock.data.errors import ExchangeError
 from foreshock.data.exchange.agreement import Answer, Ask, Fault, settled
-from foreshock.data.exchange.plausible import jumps
-from foreshock.data.store.series import Range, union, without
+from foreshock.data.exchange.plausible import LATE_MS, jumps
+from foreshock.data.store.series import Range, union
 
 # A bar that closed a moment ago may not be published yet, so its absence is accepted only after this time.
 SETTLED_MS = 10 * 60_000
 # Largest width of a request in pages; the width doubles after an empty answer.
 WIDEST = 64
 HOUR_MS = 3_600_000
-# Largest lag in ms of a trade's time behind that of a trade with a lower id.
-LATE_MS = 1_000
 # Answers that lack the row from which they were asked, before the gap after it counts as not known.
 SHORT_ANSWERS = 3
 # A rate this many times the usual time after the one before leaves room for another.
@@ -32,13 +30,14 @@ LATER = "fetch again later, what has arrived is kept"
 
 
 class Span(NamedTuple):
-    """Rows, and the range of time in which they are complete; rows from ``final`` on may still change."""
+    """Rows, and the range of time in which they are complete, except in its holes; rows from ``final`` on may still change."""
 
     rows: np.ndarray
     start: int
     stop: int
     faults: tuple[Fault, ...] = ()
     final: int | None = None
+    holes: tuple[Range, ...] = ()
 
 
 def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bool) -> Iterator[Span]:
@@ -64,6 +63,8 @@ def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bo
     at, width, known = start, n_page, False
     # The bar before ``at``, if there is one right before it, and the last close.
     before, close = None, None
+    # Whether the last answer had what was known to be there.
+    trusted = True
     while at < stop:
         answer = ask(at, min(at + width * step, stop))
         closed = answer.now // step * step
@@ -81,7 +82,8 @@ def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bo
             answer, agreed = _second(ask, begin, at, end)
         if not len(answer.rows):
             sure = min(end, _final(answer) // step * step)
-            if agreed and sure > at and (exact or known or answer.earlier):
+            trusted &= agreed
+            if trusted and sure > at and (exact or known or answer.earlier):
                 yield Span(answer.rows, at, sure)
             at, before = end, None
             width = min(2 * width, WIDEST * n_page) if exact else width
@@ -103,10 +105,10 @@ def bar_spans(ask: Ask, start: int, stop: int, step: int, n_page: int, exact: bo
         # If the exchange does not show where its history begins, nothing is known about the time before the first bar.
         first = at if exact or known or earlier else int(rows[0, 0])
         at = int(rows[-1, 0]) + step
-        yield from _around(rows, first, at, faults, unsure, step, _final(answer))
+        yield _around(rows, first, at, faults, unsure, step, _final(answer))
         before = None if int(rows[-1, 0]) in faults else int(rows[-1, 0])
         close = float(rows[-1, 4]) if before is not None and rows.shape[1] > 4 else close
-        known, width = True, n_page
+        known, width, trusted = True, n_page, True
 
 
 def _final(answer: Answer) -> int:
@@ -128,18 +130,19 @@ def _second(ask: Ask, begin: int | None, at: int, end: int) -> tuple[Answer, boo
 
 def _around(
     rows: np.ndarray, start: int, stop: int, faults: Mapping[int, Fault], unsure: Iterable[Range], step: int, final: int
-) -> Iterator[Span]:
-    """The spans of a range without the slots that are not known; the first one carries the faults."""
-    told = tuple(faults.values())
-    if not told and not unsure:
-        yield Span(rows, start, stop, (), final)
-        return
+) -> Span:
+    """The span of a range, in which the slots that are not known are holes."""
     holes = union([*((slot, slot + step) for slot in faults), *unsure])
-    for low, high in without((start, stop), holes):
-        yield Span(rows[(rows[:, 0] >= low) & (rows[:, 0] < high)], low, high, told, final)
-        told = ()
-    if told:
-        yield Span(rows[:0], start, start, told, final)
+    return _span(rows, start, stop, tuple(faults.values()), final, holes)
+
+
+def _span(rows: np.ndarray, start: int, stop: int, faults: tuple[Fault, ...], final: int | None, holes: list[Range]) -> Span:
+    inside = tuple((max(low, start), min(high, stop)) for low, high in holes if low < stop and high > start)
+    if inside:
+        edges = np.array(inside)
+        at = np.searchsorted(edges[:, 0], rows[:, 0], side="right") - 1
+        rows = rows[(at < 0) | (rows[:, 0] >= edges[at, 1])]
+    return Span(rows, start, stop, faults, final, inside)
 
 
 def rate_spans(ask: Ask, start: int, stop: int, n_page: int) -> Iterator[Span]:
@@ -167,7 +170,7 @@ def rate_spans(ask: Ask, start: int, stop: int, n_page: int) -> Iterator[Span]:
         until = int(answer.rows[-1, 0]) + 1 if len(answer.rows) else at
         end = min(end, max(_final(answer), until))
         if end > at:
-            yield from _around(answer.rows, at, end, answer.faults, answer.unsure, 1, end)
+            yield _around(answer.rows, at, end, answer.faults, answer.unsure, 1, end)
         last = int(answer.rows[-1, 0]) if len(answer.rows) else last
 
 
@@ -195,8 +198,9 @@ def trade_spans(ask_from: Ask, latest: Callable[[], Answer], start: int, stop: i
         ends = np.flatnonzero(np.diff(ids) != 1)
         return [(int(ids[at]) + 1, int(ids[at + 1])) for at in ends]
 
-    id_, answer = _first_page(ask_from, latest, start, n_page)
-    at, held, begun = start, None, False
+    id_, answer, begun = _first_page(ask_from, latest, start, n_page)
+    at, held = start, None
+    holes: list[Range] = []
     while True:
         if answer is None:
             answer = ask_from(id_, n_page)
@@ -207,7 +211,7 @@ def trade_spans(ask_from: Ask, latest: Callable[[], Answer], start: int, stop: i
             last = int(rest[-1, 0]) + 1 if len(rest) else at
             end = min(stop, max(_final(answer), last))
             if end > at:
-                yield Span(rest, at, end)
+                yield _span(rest, at, end, (), None, holes)
             return
         # Ids are consecutive; a gap between them must be confirmed by a second answer.
         answer = settled(answer, ask, 1, gaps, id_ - 1)
@@ -223,15 +227,16 @@ def trade_spans(ask_from: Ask, latest: Callable[[], Answer], start: int, stop: i
         id_, begun = int(answer.rows[-1, 1]) + 1, True
         # The next page may have more trades of the last moment, or times slightly before it.
         whole = int(np.nanmax(answer.rows[:, 0])) - LATE_MS
-        holes = [_time_of(answer.rows, ids, at) for ids in answer.unsure]
-        holes += [(fault.time, fault.time + 1) for fault in faults if not fault.nothing]
+        holes += [_time_of(answer.rows, ids, at) for ids in answer.unsure]
+        holes = union([*holes, *((fault.time, fault.time + 1) for fault in faults if not fault.nothing)])
         if whole >= stop:
-            yield from _known(rows[rows[:, 0] < stop], at, stop, holes, faults)
+            yield _span(rows[rows[:, 0] < stop], at, stop, faults, None, holes)
             return
         if whole > at or faults:
             whole = max(whole, at)
-            yield from _known(rows[rows[:, 0] < whole], at, whole, holes, faults)
+            yield _span(rows[rows[:, 0] < whole], at, whole, faults, None, holes)
             at = whole
+        holes = [hole for hole in holes if hole[1] > at]
         held, answer = rows[rows[:, 0] >= at], None
 
 
@@ -263,16 +268,9 @@ def _time_of(rows: np.ndarray, ids: Range, at: int) -> Range:
     return first, int(after[0, 0]) + 1 if len(after) else int(rows[-1, 0]) + 1
 
 
-def _known(rows: np.ndarray, start: int, stop: int, holes: list[Range], faults: tuple[Fault, ...]) -> Iterator[Span]:
-    for low, high in without((start, stop), union(holes)):
-        yield Span(rows[(rows[:, 0] >= low) & (rows[:, 0] < high)], low, high, faults)
-        faults = ()
-    if faults:
-        yield Span(rows[:0], start, start, faults)
-
-
-def _first_page(ask_from: Ask, latest: Callable[[], Answer], start: int, n_page: int) -> tuple[int, Answer | None]:
-    """An id less than a page before the first trade at or after a time, by bisection, and the answer from there on.
+def _first_page(ask_from: Ask, latest: Callable[[], Answer], start: int, n_page: int) -> tuple[int, Answer | None, bool]:
+    """An id less than a page before the first trade at or after a time, by bisection, the answer from there on, and whether the
+    trade before that id is known.
 
     One bad answer would lead the search astray, so that its end is held against what it must be: a trade before the time, or the
     oldest one of two answers.
@@ -280,16 +278,18 @@ def _first_page(ask_from: Ask, latest: Callable[[], Answer], start: int, n_page:
     for _ in range(SHORT_ANSWERS):
         oldest = ask_from(0, 1).rows
         if not len(oldest):
-            return 0, None
+            return 0, None, False
         newest = latest().rows
         low, high = int(oldest[0, 1]), int(newest[0, 1])
         if oldest[0, 0] >= start:
             again = ask_from(0, 1).rows
             if len(again) and int(again[0, 1]) == low <= high:
-                return low, None
+                answer = ask_from(low, n_page)
+                if len(answer.rows) and int(answer.rows[0, 1]) == low:
+                    return low, answer, False
             continue
         if newest[0, 0] < start:
-            return high + 1, None
+            return high + 1, None, True
         while high - low > n_page:
             middle = ask_from((low + high) // 2, 1).rows
             if not len(middle) or middle[0, 0] >= start:
@@ -298,5 +298,5 @@ def _first_page(ask_from: Ask, latest: Callable[[], Answer], start: int, n_page:
                 low = (low + high) // 2
         answer = ask_from(low, n_page)
         if len(answer.rows) and answer.rows[0, 0] < start:
-            return low, answer
+            return low, answer, False
     raise ExchangeError(f"answers to the question for the first trade differ; {LATER}")

@@ -15,6 +15,10 @@ OHLCV = ("time", "open", "high", "low", "close", "volume")
 BUY, SELL = 1.0, 0.0
 # Longs never pay more than their position at one settlement; exchanges cap rates at a few percent.
 MOST_RATE = 1.0
+# Larger ids are not exact in a float64; no exchange has come that far.
+LARGEST_ID = 2**53
+# From so many trades on, a page of which half are nothing is no page of trades.
+ENOUGH_TRADES = 10
 
 
 def placed_bars(rows: np.ndarray, raw: list[Any], step: int) -> tuple[np.ndarray, dict[int, Fault]]:
@@ -64,7 +68,11 @@ def placed_trades(trades: Sequence[Mapping[str, Any]], ids: Sequence[int]) -> tu
         )
         text = _text([trades[at]["timestamp"], ids[at], trades[at]["price"], trades[at]["amount"], trades[at]["side"]])
         faults[ids[at]] = Fault(int(rows[at, 0]), reason, text, nothing)
+    if len(rows) >= ENOUGH_TRADES and 2 * sum(fault.nothing for fault in faults.values()) > len(rows):
+        faults = {id_: fault._replace(nothing=False) for id_, fault in faults.items()}
     order = np.argsort(rows[:, 1], kind="stable")
+    if len(rows) and rows[order[-1], 1] >= LARGEST_ID:
+        raise ccxt.BadResponse(f"the trade id {ids[order[-1]]} is larger than any exchange has")
     doubled = np.flatnonzero(np.diff(rows[order, 1]) == 0)
     if not np.array_equal(rows[order[doubled]], rows[order[doubled + 1]], equal_nan=True):
         raise ccxt.BadResponse("two different trades have one id")

@@ -19,6 +19,10 @@ N_COLUMNS = 6
 JUMP = 3.0
 # Without the exchange's Date, our own clock may be as slow as this.
 AHEAD_MS = 60_000
+# Largest lag in ms of a trade's time behind that of a trade with a lower id.
+LATE_MS = 1_000
+# So many trades do not come in one millisecond.
+MOST_AT_ONCE = 100
 # From so many bars on, a common step of several bars is one of another timeframe and no accident.
 ENOUGH_BARS = 10
 
@@ -52,15 +56,11 @@ def check_market(answer: Any, id_: Any, known: Container[Any], depth: int = 0) -
 
 
 def check_raw_bars(answer: Any, step: int, close: int | None) -> None:
-    """Refuse Binance's raw bars whose time of the close is not that of the timeframe, and bars that hold no numbers."""
-    if not isinstance(answer, list) or not answer:
+    """Refuse raw bars whose time of the close, where the exchange gives it, is not that of the timeframe."""
+    if close is None or not isinstance(answer, list) or not answer:
         return
     for row in (answer[0], answer[-1]):
-        if not isinstance(row, list):
-            continue
-        if any(isinstance(value, bool) for value in row[:6]):
-            raise ccxt.BadResponse(f"a bar holds {row[:6]}, which are not numbers")
-        if close is not None and len(row) > close:
+        if isinstance(row, list) and len(row) > close:
             length = int(row[close]) - int(row[0]) + 1
             if length != step:
                 raise ccxt.BadResponse(f"its bars are {length} ms long, asked for were bars of {step} ms")
@@ -108,3 +108,9 @@ def jumps(rows: np.ndarray, last: float | None) -> bool:
         ratio = rows[1:, 1] / rows[:-1, 4]
         first = rows[0, 1] / last if last else 1.0
         return bool(np.any((ratio > JUMP) | (ratio < 1 / JUMP)) or first > JUMP or first < 1 / JUMP)
+
+
+def unlikely_times(times: np.ndarray) -> bool:
+    """Whether the times of trades, in the order of their ids, fall by more than a second, or are all the same for many."""
+    late = bool(np.any(np.maximum.accumulate(times) - times > LATE_MS)) if len(times) else False
+    return late or (len(times) >= MOST_AT_ONCE and times[0] == times[-1] and bool((times == times[0]).all()))

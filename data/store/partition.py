@@ -47,17 +47,19 @@ class Partition:
     covered: list[Range]
     provisional: list[Range] = field(default_factory=list)
 
-    def with_rows(self, key: SeriesKey, rows: pa.Table, covered: Range, final: int, replace: bool) -> Partition:
-        """The union with new rows, which replace old rows of the same bar or trade or, with ``replace``, all in their range.
+    def with_rows(self, key: SeriesKey, rows: pa.Table, covered: list[Range], final: int, replace: bool) -> Partition:
+        """The union with new rows, which replace old rows of the same bar or trade or, with ``replace``, all in their ranges.
 
         New rows from ``final`` on are provisional.
         """
-        old = self.rows
+        old = self
         if replace:
-            old = pa.concat_tables([self.rows_of(0, covered[0]), self.rows_of(covered[1], 1 << 62)])
-        both = ordered(key, pa.concat_tables([old, rows])) if len(rows) else old
-        open_ = [part for before in self.provisional for part in without(before, [covered])]
-        return Partition(both, union([*self.covered, covered]), union([*open_, (max(covered[0], final), covered[1])]))
+            for start, stop in covered:
+                old = old.without(start, stop)
+        both = ordered(key, pa.concat_tables([old.rows, rows])) if len(rows) else old.rows
+        open_ = [part for before in self.provisional for part in without(before, covered)]
+        fresh = [(max(start, final), stop) for start, stop in covered]
+        return Partition(both, union([*self.covered, *covered]), union([*open_, *fresh]))
 
     def rows_of(self, start: int, stop: int) -> pa.Table:
         """The rows of a range."""

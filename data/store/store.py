@@ -165,7 +165,14 @@ class Store(Shown):
                 yield handed_out(key, rows.slice(edges[0], edges[1] - edges[0]))
 
     def write(
-        self, key: SeriesKey, table: pa.Table, start: int, stop: int, final: int | None = None, replace: bool = False
+        self,
+        key: SeriesKey,
+        table: pa.Table,
+        start: int,
+        stop: int,
+        final: int | None = None,
+        replace: bool = False,
+        holes: Sequence[Range] = (),
     ) -> None:
         """Add rows; afterwards ``[start, stop)`` is covered, and times in it without a row are known to be empty.
 
@@ -185,6 +192,8 @@ class Store(Shown):
             Rows from this time on, epoch ms, are provisional; by default none.
         replace : bool
             Remove all stored rows of the range first.
+        holes : sequence of (int, int)
+            Ranges without a row in it that are not covered: what is in them is not known.
 
         Raises
         ------
@@ -206,11 +215,11 @@ class Store(Shown):
             notes: list[Note] = []
             with renamed_together(folder, [file for file, *_ in parts]) as partial:
                 for file, name, begin, end in parts:
-                    covered = max(start, begin), min(stop, end)
-                    first, last = np.searchsorted(time, covered)
+                    first, last = np.searchsorted(time, (max(start, begin), min(stop, end)))
+                    covered = without((max(start, begin), min(stop, end)), union(holes))
                     path, fresh = folder / file, rows.slice(first, last - first)
                     before = read_partition(key, path) if path.exists() else Partition(STORED[key.kind].empty_table(), [])
-                    known = [before.rows_of(*part) for part in without(covered, before.provisional)]
+                    known = [before.rows_of(*part) for one in covered for part in without(one, before.provisional)]
                     if any(map(len, known)):
                         notes += revisions(pa.concat_tables(known), fresh, "id" if key.kind == "trades" else "time", now)
                     after = before.with_rows(key, fresh, covered, stop if final is None else final, replace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -14,7 +15,14 @@ class Writable(Protocol):
     """Destination of pages, such as a ``Store``."""
 
     def write(
-        self, key: SeriesKey, table: pa.Table, start: int, stop: int, final: int | None = None, replace: bool = False
+        self,
+        key: SeriesKey,
+        table: pa.Table,
+        start: int,
+        stop: int,
+        final: int | None = None,
+        replace: bool = False,
+        holes: Sequence[Range] = (),
     ) -> None: ...
 
 
@@ -45,9 +53,10 @@ class SeriesWriter:
         self._tables: list[pa.Table] = []
         self._range: Range | None = None
         self._final: int | None = None
+        self._holes: list[Range] = []
         self._since = monotonic()
 
-    def write(self, table: pa.Table, start: int, stop: int, final: int | None = None) -> None:
+    def write(self, table: pa.Table, start: int, stop: int, final: int | None = None, holes: Sequence[Range] = ()) -> None:
         """Add a page; see ``Store.write``."""
         # Each page is checked at once, so that a malformed one does not spoil those collected before.
         rows = handed_out(self.key, stored_rows(self.key, table, *checked_range(self.key, start, stop)))
@@ -56,6 +65,7 @@ class SeriesWriter:
         if self._range is None:
             self._range, self._since = (start, stop), monotonic()
         self._tables.append(rows)
+        self._holes += holes
         self._range = self._range[0], max(self._range[1], stop)
         if final is not None:
             self._final = final if self._final is None else min(final, self._final)
@@ -65,8 +75,8 @@ class SeriesWriter:
     def flush(self) -> None:
         """Write the collected pages."""
         if self._range is not None:
-            self.store.write(self.key, pa.concat_tables(self._tables), *self._range, self._final, self.replace)
-            self._tables, self._range, self._final = [], None, None
+            self.store.write(self.key, pa.concat_tables(self._tables), *self._range, self._final, self.replace, self._holes)
+            self._tables, self._range, self._final, self._holes = [], None, None, []
 
     def __enter__(self) -> SeriesWriter:
         return self

@@ -186,6 +186,50 @@ def test_a_bar_that_closed_a_moment_ago_is_not_yet_known_to_be_missing(tmp_path)
     assert store.known_empty(SPOT) == [(START_MS + 100 * MINUTE_MS, now)]
 
 
+def test_a_bar_that_was_not_final_is_asked_for_again(tmp_path, monkeypatch):
+    """Exchanges add trades to a bar for some seconds after its close: github.com/ccxt/ccxt issue 6742."""
+    bars, stop = walk(100), START_MS + 100 * MINUTE_MS
+    with serve(Market("BTC", bars=bars), now=stop + 500) as server:
+        good = server.answer
+
+        def early(path: str, query: dict[str, str], fault: str | None):
+            rows = good(path, query, fault)
+            if path.endswith("klines") and server.now < stop + 3_000 and rows and rows[-1][0] == int(bars[-1, 0]):
+                rows[-1][5] = "0.001"
+            return rows
+
+        monkeypatch.setattr(server, "answer", early)
+        store = fetch(connect(server), tmp_path, SPOT, stop=stop)
+        assert store.read(SPOT)["volume"][99].as_py() == 0.001
+        assert store.provisional(SPOT, START_MS, stop) == [(stop - 10 * MINUTE_MS, stop)]
+        server.fixed_now = stop + HOUR_MS
+        store = fetch(connect(server), tmp_path, SPOT, stop=stop)
+        assert np.array_equal(numbers(store.read(SPOT)), bars)
+        server.requests.clear()
+        fetch(connect(server), tmp_path, SPOT, stop=stop)
+        assert server.requests == []
+    assert store.notes(SPOT) == []
+
+
+@pytest.mark.parametrize("date", ["", "Mon, 01 Jan 0001 00:00:00 GMT", "the day after tomorrow"])
+def test_without_a_clock_of_the_exchange_nothing_of_the_last_day_is_final(date, tmp_path, monkeypatch):
+    bars = walk(300)
+    now, stop = START_MS + 200 * MINUTE_MS + 30_000, START_MS + 240 * MINUTE_MS
+    with serve(Market("BTC", bars=bars), now=now) as server:
+        with monkeypatch.context() as without:
+            without.setattr("tests.servers.exchange_server.formatdate", lambda *_, **__: date)
+            # Our clock is an hour fast, and the bar that is open is taken for a closed one.
+            fast = Exchange("binance", server.url, CALM, clock=lambda: now / 1000 + 3_600)
+            store = fetch(fast, tmp_path, SPOT, stop=stop)
+        assert len(store.read(SPOT)) == 201
+        assert store.ranges(SPOT) == [(START_MS, START_MS + 201 * MINUTE_MS)]
+        assert store.provisional(SPOT, START_MS, stop) == store.ranges(SPOT)
+        server.fixed_now = stop + HOUR_MS
+        store = fetch(connect(server), tmp_path, SPOT, stop=stop)
+    assert np.array_equal(numbers(store.read(SPOT)), bars[:240])
+    assert store.provisional(SPOT, START_MS, stop) == []
+
+
 def test_what_is_in_the_store_is_not_asked_for_again(holed, tmp_path):
     bars, holes = holed
     half = START_MS + N_BARS // 2 * MINUTE_MS

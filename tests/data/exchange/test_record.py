@@ -125,6 +125,37 @@ def test_a_book_that_is_not_newer_is_no_snapshot(exchange, tmp_path):
     assert [stop - start for start, stop in store.ranges(key)] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda book, now: book["bids"][1].__setitem__(1, None),
+        lambda book, now: book["asks"][0].__setitem__(0, "-5"),
+        lambda book, now: book.update(E=now + 3_600_000, T=now + 3_600_000),
+        lambda book, now: book["bids"].clear(),
+    ],
+    ids=["a null amount", "a negative price", "a time of the future", "an empty side"],
+)
+def test_one_book_that_cannot_be_costs_a_second_question_and_no_recording(exchange, tmp_path, monkeypatch, spoil):
+    key, server, store, told, n = SERIES[1], exchange.server, Store(tmp_path), [], 0
+    good = server.answer
+
+    def answer(path: str, query: dict[str, str], fault: str | None):
+        nonlocal n
+        book = good(path, query, fault)
+        if path.endswith("depth"):
+            n += 1
+            if n == 3:
+                spoil(book, server.now)
+        return book
+
+    monkeypatch.setattr(server, "answer", answer)
+    record_books(exchange(key.exchange), store, [key], 6, lambda _key, taken: told.append(taken))
+    assert told == [1] * 6
+    times = store.read(key)["time"].to_numpy() - START_MS
+    # The third one came a second late.
+    assert np.abs(times - 5_000 * np.arange(1, 7)).tolist() == pytest.approx([0, 0, 875, 0, 0, 0], abs=140)
+
+
 def test_an_error_keeps_the_snapshots_that_were_taken(exchange, tmp_path):
     exchange.server.script = [None] * 4 + ["451"] * 4
     store = Store(tmp_path)
