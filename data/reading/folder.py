@@ -13,7 +13,7 @@ from pandas.api.types import union_categoricals
 
 from foreshock.data.errors import DataError
 from foreshock.data.reading.kinds import shown_names
-from foreshock.data.reading.rows import SUFFIXES, stem_of, suffix_of
+from foreshock.data.reading.rows import JSON, SUFFIXES, stem_of, suffix_of
 
 # Endings of files that hold rows, and are not read. A text or JSON file is one if its content looks like rows.
 ROWS = (
@@ -43,10 +43,12 @@ def files_of(folder: Path) -> list[Path]:
         If there are none, a file with rows would be passed over, or two files have one name.
     """
     visible = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
-    files = [file for file in visible if suffix_of(file)]
+    files = [file for file in visible if suffix_of(file) or (file.name.lower().endswith(JSON) and _has_rows(file))]
     if not files:
-        raise DataError(f"the folder {folder} has no file that ends in {', '.join(SUFFIXES)}; pass a file, or another folder")
-    passed = [file.name for file in visible if not suffix_of(file) and _has_rows(file)]
+        raise DataError(
+            f"the folder {folder} has no file that ends in {', '.join((*SUFFIXES, JSON))}; pass a file, or another folder"
+        )
+    passed = [file.name for file in visible if file not in files and _has_rows(file)]
     if passed:
         raise DataError(
             f"the folder {folder} has files that are not read: {shown_names(passed)}; move them away, or convert them to CSV, "

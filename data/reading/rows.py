@@ -6,7 +6,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +27,8 @@ CSV = (".csv", ".csv.gz", ".csv.zip", ".zip")
 PARQUET = (".parquet", ".pq")
 FEATHER = (".feather", ".arrow")
 SUFFIXES = (*CSV, *PARQUET, *FEATHER)
+# Read for bars alone.
+JSON = ".json"
 ROWS = "has rows that take"
 # As much of the text of a compressed file as the header and the first row take.
 HEAD = 1 << 20
@@ -39,7 +41,7 @@ def suffix_of(path: Path) -> str:
 
 def stem_of(path: Path) -> str:
     """The name of a file without that ending."""
-    suffix = suffix_of(path)
+    suffix = suffix_of(path) or (JSON if path.name.lower().endswith(JSON) else "")
     return path.name[: -len(suffix)] if suffix else path.name
 
 
@@ -80,8 +82,8 @@ def naming(path: str | Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read as {suffix}: {reason}; check that its content fits its name") from error
 
 
-def read_rows(path: Path, kinds: Kinds, what: str) -> pd.DataFrame:
-    """All rows of a file; see ``separated.read_csv`` for how strictly.
+def read_rows(path: Path, kinds: Kinds, what: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All rows of a file; see ``separated.read_csv`` for how strictly, and for ``columns`` of a CSV file without a header.
 
     Raises
     ------
@@ -91,7 +93,9 @@ def read_rows(path: Path, kinds: Kinds, what: str) -> pd.DataFrame:
     suffix = check_file(path, what)
     with naming(path):
         if suffix in CSV:
-            return separated.read_csv(_text(path, suffix), kinds)
+            return separated.read_csv(_text(path, suffix), kinds, columns)
+        if columns is not None:
+            raise DataError("its columns have names, so columns= is for CSV and JSON files alone; leave it out")
         table = _parquet(path, kinds) if suffix in PARQUET else _feather(path)
         refuse_doubled(table.column_names)
         return table.to_pandas(split_blocks=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -25,10 +25,11 @@ BLOCK = 1 << 20
 WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 REAL = re.compile(r"\s*[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?\s*")
 ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?(Z|[+-]\d\d(:?\d\d)?)?")
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 INVALID = re.compile(r"In CSV column #(\d+)")
 
 
-def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
+def read_csv(text: pa.Buffer, kinds: Kinds, given: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of a CSV text, one column for each name of its header.
 
     Parameters
@@ -37,6 +38,8 @@ def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
         UTF-8, with or without a byte order mark.
     kinds : Kinds
         Columns of other names are read as the numbers, truth values or text that their values show.
+    given : sequence of str, optional
+        Names of the columns of a text without a header; one without a name is not read.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
     UnicodeDecodeError
         If it is not UTF-8.
     """
-    names, start = header(text)
+    names, start = header(text) if given is None else (list(given), _bom(text))
     refuse_doubled(name for name in names if name)
     body = text.slice(start)
     wanted = Wanted(names, column_types(names, first_row(body), kinds))
@@ -65,7 +68,7 @@ def read_csv(text: pa.Buffer, kinds: Kinds) -> pd.DataFrame:
 def header(text: pa.Buffer) -> tuple[list[str], int]:
     """The column names, and the place of the first byte after them."""
     number = 1
-    at = len(BOM) if text.slice(0, len(BOM)).to_pybytes() == BOM else 0
+    at = _bom(text)
     while True:
         line, after = _line(text, at)
         refuse_long(number, len(line))
@@ -83,7 +86,16 @@ def header(text: pa.Buffer) -> tuple[list[str], int]:
     foreign = next((mark for mark in ";\t|" if mark in words), None)
     if len(names) == 1 and foreign:
         raise DataError(f"fields must be separated by commas, got {shown(foreign)}; save it with commas and decimal points")
+    if len(names) > 1 and all(NUMBER.fullmatch(name) for name in names if name.strip()):
+        raise DataError(
+            f"the first line must name the columns, got {shown_names(names[:3])}; add such a line, or name the columns of bars "
+            f"with columns=, such as 'binance' or ['time', 'open', ...]"
+        )
     return names, after
+
+
+def _bom(text: pa.Buffer) -> int:
+    return len(BOM) if text.slice(0, len(BOM)).to_pybytes() == BOM else 0
 
 
 def _line(text: pa.Buffer, at: int) -> tuple[bytes, int]:

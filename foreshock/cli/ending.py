@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import signal
@@ -80,7 +81,14 @@ def _end_late(heard: socket.socket, numbers: tuple[int, ...]) -> None:
 def stop() -> NoReturn:
     """End after an interrupt, and say what is kept."""
     number = _asked[0] if _asked else signal.SIGINT
-    fail(said_of(number), 128 + number)
+    try:
+        fail(said_of(number), 128 + number)
+    finally:
+        if _asked:
+            # Python would take seconds to take large libraries apart. Temporary folders are removed here.
+            with suppress(Exception):
+                atexit._run_exitfuncs()
+            os._exit(128 + number)
 
 
 def said_of(number: int) -> str:

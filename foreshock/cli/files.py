@@ -21,20 +21,31 @@ def clean(
     data: Annotated[Path, typer.Argument(metavar="BARS", help="Bars: a CSV, Parquet or Feather file, or a folder of them.")],
     out: Out,
     interval: Annotated[str | None, typer.Option(help="Bar length, such as 1h; by default the most common step.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="For rows without names: ccxt, binance or kraken, or time,open,high,low,close,volume."),
+    ] = None,
 ) -> None:
-    """Remove malformed bars, and say what was found and done."""
+    """Fix what eda finds: remove malformed bars, one symbol a series; with FILE.done.csv, the list of what was done."""
     _check(out, data)
+    listed = out.with_name(f"{out.stem}.done.csv")
+    _check(listed, data)
     from foreshock.data.files import naming, read_table
     from foreshock.data.quality.clean import clean as cleaned
+    from foreshock.data.system.disk import written_together
 
-    table = read_table(data)
+    names = columns.split(",") if columns is not None and "," in columns else columns
+    table = read_table(data, names)
     with naming(data):
         bars, report = cleaned(table, interval)
-    _write(bars.to_frame(), out)
+    with written_together(out.parent, (out.name, listed.name)) as parts:
+        parts[out.name].write_bytes(_content(bars.to_frame(), out.suffix))
+        parts[listed.name].write_bytes(_content(report.runs, ".csv"))
     for name, done, n in report.findings.groupby(["kind", "done"]).size().reset_index().itertuples(index=False):
         typer.echo(printable(f"{str(name).replace('_', ' ')}: {n:,} bars, {done}"))
     if report.findings.empty:
         typer.echo("nothing was found")
+    typer.echo(printable(f"{listed}: what was found and done, {len(report.runs):,} runs of bars"))
     typer.echo(printable(f"{out}: {int(sum(report.bars.values())):,} bars of {bars.n_symbols} symbols"))
 
 
@@ -118,15 +129,19 @@ def _check(out: Path, data: Path) -> None:
 
 
 def _write(frame: pd.DataFrame, out: Path) -> None:
-    from io import BytesIO
-
     from foreshock.data.system.disk import write_whole
 
+    write_whole(out, _content(frame, out.suffix))
+
+
+def _content(frame: pd.DataFrame, suffix: str) -> bytes:
+    from io import BytesIO
+
     content = BytesIO()
-    if out.suffix == ".csv":
+    if suffix == ".csv":
         frame.to_csv(content, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-    elif out.suffix == ".parquet":
+    elif suffix == ".parquet":
         frame.to_parquet(content, index=False)
     else:
         frame.to_feather(content)
-    write_whole(out, content.getvalue())
+    return content.getvalue()

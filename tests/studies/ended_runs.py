@@ -1,9 +1,9 @@
 """Runs that are ended at random moments: ``python -m tests.studies.ended_runs --out ended.csv``.
 
 Each run of a study of trees, a linear model and two networks in processes of their own gets one signal at a moment that is uniform
-over the time of an undisturbed run: SIGTERM, SIGKILL, SIGINT or SIGHUP, to its own process alone, or, as a terminal does, to all of
-its group. Ten seconds later no process that it started may be alive, and none of its shared memory and semaphores may be there. The
-study goes on where it was stopped.
+over the time of an undisturbed run: SIGTERM, SIGKILL, SIGINT or SIGHUP, to its own process alone, or, but for SIGKILL, to all of
+its group, as a terminal does. Ten seconds later no process that it started may be alive, and none of its shared memory and
+semaphores may be there. The study goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def shared(process: int) -> list[str]:
 def ended(folder: Path, whole: float, first_seed: int, kill: int, patience: float = PATIENCE) -> list[dict[str, Any]]:
     """One run that gets a signal, and what is left of it."""
     after = float(np.random.default_rng([first_seed, kill]).uniform(0, whole))
-    sent, to_group, mark = SIGNALS[kill % len(SIGNALS)], bool(kill // len(SIGNALS) % 2), secrets.token_hex(8)
+    sent, mark = SIGNALS[kill % len(SIGNALS)], secrets.token_hex(8)
+    to_group = bool(kill // len(SIGNALS) % 2) and sent != signal.SIGKILL
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
         process = started(folder, place, {MARK: mark}, apart=True)
@@ -77,6 +78,8 @@ def ended(folder: Path, whole: float, first_seed: int, kill: int, patience: floa
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGKILL)
         said = (place / "said").read_text(errors="replace")
+        if "Traceback" in said:
+            print(said)
     row = (kill, sent.name, to_group, after, code, took, len(left[0]), len(left[1]), "Traceback" in said)
     return [dict(zip(FIELDS, row, strict=True))]
 

@@ -182,7 +182,6 @@ PASSED = [
         "ETH.parquet.tmp",
         "ETH.csv~",
         "ETH.csv.1",
-        "ETH.json",
         "ETH.txt",
         "ETH.sqlite",
         "ETH.npz",
