@@ -252,10 +252,8 @@ def test_a_text_in_a_column_of_numbers_is_named_with_its_row(tmp_path):
 def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
-    source_refused(
-        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow, .json; pass a file, or another folder",
-        folder,
-    )
+    ends = ".csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow, .json"
+    source_refused(f"has no file that ends in {ends}; pass a file, or another folder", folder)
 
 
 def test_a_symbol_in_two_files_of_a_folder_is_refused(tmp_path):
