@@ -38,7 +38,7 @@ class RegimeStream(Stream, Shown):
     splits : WalkForward
         Lengths of the training and test windows.
     features : Features
-        Of the symbols, names and interval of the rows; its rows are taken first, and there may be none.
+        Their symbols, names and interval are those of the rows to come; their rows are taken first, and there may be none.
     executor : Executor, optional
         Where to refit; see ``fs.Pipeline``.
 

@@ -27,7 +27,7 @@ class StoredRows(Stream):
     Parameters
     ----------
     features : Features
-        Of the symbols, names and interval of the rows; there need not be any rows among them.
+        Their symbols, names and interval are those of the rows; there need not be any rows among them.
     """
 
     def __init__(self, features: Features) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
 
     A threshold must be a float array of shape (n_rows, n_symbols) that is not all NaN. The threshold of row t must be bit-equal
     when the scores of t and later are changed, when rows after t are deleted, and when it is computed again under another global
-    random state. If no score is known, it must be NaN or equal to its usual value. The scores must not be modified.
+    random state. If no score is known, it must be NaN or equal to its usual value. The scores must not be modified. A rule with a
+    method ``stream`` must have the same thresholds row by row.
 
     Parameters
     ----------
@@ -61,6 +63,8 @@ def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
     unknown = rule.threshold(_unknown(scores))
     if (~np.isnan(unknown) & (unknown != whole)).any():
         raise ConfigError(f"{name} treats unknown scores (NaN) as numbers; leave NaN out, and return NaN if no score is known")
+    if callable(getattr(rule, "stream", None)):
+        _check_stream(rule, scores, whole)
 
 
 def _computed(rule: Threshold, scores: Scores) -> np.ndarray:
@@ -105,6 +109,25 @@ def _check_past(rule: Threshold, scores: Scores, whole: np.ndarray) -> None:
             raise ConfigError(
                 f"{name} looks ahead: its threshold of row {row} differs when the scores of row {own}, are changed; use "
                 f"earlier scores only"
+            )
+
+
+def _check_stream(rule: Any, scores: Scores, whole: np.ndarray) -> None:
+    """A rule with a stream of its own: its thresholds row by row, saved and restored in the middle, are those of the batch."""
+    name = type(rule).__name__
+    begins = {fold.test.start: fold for fold in scores.folds}
+    n_rows, none = len(scores.values), _head(scores, 0)
+    stream = called(name, "stream", lambda: rule.stream(none))
+    for row in range(n_rows):
+        if row == n_rows // 2:
+            stream = rule.stream(none).restore(stream.state())
+        if row in begins:
+            stream.begin_fold(begins[row].train_values, begins[row].train)
+        found = called(name, "stream", lambda stream=stream, row=row: stream.update(scores.values[row], scores.time[row]))
+        if not np.array_equal(found, whole[row], equal_nan=True):
+            raise ConfigError(
+                f"the stream of {name} differs from its threshold in row {row}, got {shown(np.asarray(found).tolist())}, expected "
+                f"{shown(whole[row].tolist())}; leave stream out, and the rule is computed again at each row"
             )
 
 

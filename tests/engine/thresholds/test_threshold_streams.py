@@ -165,3 +165,40 @@ def test_what_does_not_fit_a_stream_is_refused_in_one_sentence():
         fs.threshold_stream(fs.Fixed(1.0), head(scores, 0)).restore(stream.state())
     with pytest.raises(fs.ConfigError, match="TrainQuantile needs the scores of the training rows"):
         fs.threshold_stream(fs.TrainQuantile(0.9), head(scores, 0)).begin_fold(None)
+
+
+class _Largest(fs.Stream):
+    carries = ("_largest",)
+
+    def __init__(self, n: int, right: bool) -> None:
+        self._largest, self._right = np.full(n, np.nan), right
+
+    def begin_fold(self, train_values, train=None):
+        pass
+
+    def update(self, scores, time=None):  # noqa: ARG002 - rows are counted
+        before = self._largest
+        self._largest = np.fmax(before, scores)
+        return before if self._right else self._largest
+
+
+class OwnStream:
+    """The largest score before the row, with a stream of its own."""
+
+    nominal_rate, needs_train_scores = float("nan"), False
+
+    def __init__(self, right: bool) -> None:
+        self.right = right
+
+    def threshold(self, scores):
+        largest = np.fmax.accumulate(scores.values, axis=0)
+        return np.vstack([np.full((1, largest.shape[1]), np.nan), largest[:-1]])
+
+    def stream(self, scores):
+        return _Largest(len(scores.symbols), self.right)
+
+
+def test_the_contract_of_thresholds_holds_the_stream_of_a_users_rule_against_its_batch():
+    fs.check_threshold_rule(OwnStream(True))
+    with pytest.raises(fs.ConfigError, match="the stream of OwnStream differs from its threshold in row 0"):
+        fs.check_threshold_rule(OwnStream(False))
