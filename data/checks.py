@@ -149,8 +149,11 @@ def check_array(name: str, value: object, hint: str = "pass an array") -> None:
     if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
         return
     try:
-        if (isinstance(value, list | tuple) or hasattr(value, "__array__")) and np.asarray(value, dtype=np.float64).ndim:
-            return
+        if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+            found = np.asarray(value)
+            # numpy would leave out the imaginary part, and count times in their unit.
+            if found.ndim and found.dtype.kind not in "cmM" and found.astype(np.float64).ndim:
+                return
     except (TypeError, ValueError):
         pass
     raise ConfigError(f"{name} must be an array of numbers, got {shown(value)}; {hint}")

@@ -13,6 +13,7 @@ import pyarrow as pa
 from foreshock.data.bars import FIELDS, PRICES, Bars
 from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown, counted
@@ -68,7 +69,7 @@ class MergedBars(Shown):
         return self.table.to_pandas()
 
 
-@door
+@door(tables=ANYTHING)
 @overload
 def merge_exchanges(tables: Mapping[str, Bars]) -> Bars: ...
 @door

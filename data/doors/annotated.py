@@ -164,6 +164,9 @@ def _either(kinds: list[Kind]) -> Kind:
         for kind in kinds:
             if kind.takes(value):
                 return kind.check(name, value)
+        for kind in kinds:
+            if isinstance(value, kind.holds):
+                kind.check(name, value)
         raise ConfigError(f"{name} must be {expected}, got {shown(value)}")
 
     return Kind(check, expected)
@@ -268,7 +271,7 @@ def _mapping(keys: Kind, values: Kind) -> Kind:
             values.check(f"each of {name}, {shown(key, 40)},", one)
         return value
 
-    return Kind(check, "a dict")
+    return Kind(check, "a dict", (Mapping,))
 
 
 def _tuple(kinds: list[Kind]) -> Kind:
@@ -301,4 +304,4 @@ def _several(inner: Kind, sized: bool) -> Kind:
                 inner.check(f"each of {name}", one)
         return value
 
-    return Kind(check, expected)
+    return Kind(check, expected, (list, tuple))

@@ -17,6 +17,8 @@ from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.show.shown import shown
 
 LARGEST = 2**63 - 1
+# Arrays of these names hold times.
+TIMES = ("time", "start", "stop", "end")
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,13 @@ class Kind:
         Gets the name and the value; raises ConfigError for a value of another kind, and returns the value, which may be converted.
     expected : str
         What a value is called where several kinds may come.
+    holds : tuple of type
+        Classes whose contents are checked: what is wrong with one of these is a content.
     """
 
     check: Callable[[str, Any], Any]
     expected: str
+    holds: tuple[type, ...] = ()
 
     def takes(self, value: object) -> bool:
         try:
@@ -77,7 +82,7 @@ def _path(name: str, value: Any) -> Any:
 
 def _array(name: str, value: Any) -> Any:
     """An array of numbers, truth values or times; a list becomes one, a pandas object must be in order of time."""
-    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufmM":
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in ("biufmM" if name in TIMES else "biuf"):
         return value
     if isinstance(value, pd.Series | pd.DataFrame):
         index = value.index
@@ -85,7 +90,10 @@ def _array(name: str, value: Any) -> Any:
             raise ConfigError(
                 f"{name} must be in order of time, each time once, got an index that is not; sort it, such as by sort_index"
             )
-    checks.check_array(name, value)
+    if name in TIMES:
+        checks.check_times(name, value)
+    else:
+        checks.check_array(name, value)
     return np.asarray(value) if isinstance(value, list | tuple) else value
 
 
@@ -185,8 +193,10 @@ DRAWS = counted(1)
 # Parameters that mean the same at every door that has them.
 NAMED: dict[str, Kind] = {
     "seed": Kind(_seed, "a whole number of at least 0"),
+    "ids": ANY_ARRAY,
+    "series": ANY_ARRAY,
     "n_shifts": counted(0),
     "n_threads": counted(1, 1_024),
     "level": Kind(lambda _, value: checks.check_level(value), "a number"),
     "levels": Kind(lambda _, value: checks.check_levels(value), "a list of numbers"),
-} | dict.fromkeys(("n_draws", "n_bootstrap", "n_simulations", "n_cuts", "n_permutations"), DRAWS)
+} | dict.fromkeys(("n_draws", "n_bootstrap", "n_cuts", "n_permutations"), DRAWS)

@@ -84,13 +84,13 @@ def test_what_is_of_another_type_is_named_in_one_sentence(bars, scores, signals)
             lambda: fs.ohlcv_features("x"),
             lambda: fs.backtest_signals("x", weights),
         ],
-        "weights must be numbers": [
+        "weights.* must be an array of numbers": [
             lambda: fs.backtest(bars, "abc"),
             lambda: fs.backtest(bars, bars),
             lambda: fs.backtest(bars, weights * 1j),
             lambda: fs.backtest_grid(bars, {"x": "y"}),
         ],
-        "entries must be numbers": [lambda: fs.backtest_signals(bars, signals)],
+        "entries must be an array of numbers": [lambda: fs.backtest_signals(bars, signals)],
         "costs must be Costs": [
             lambda: fs.backtest(bars, weights, 0.001),
             lambda: fs.backtest(bars, weights, None),
