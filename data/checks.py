@@ -109,7 +109,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 def check_horizons(horizons: Sequence[Duration]) -> None:
     """Refuse an empty list, a horizon that is not a duration, and a repeated horizon, however it is written."""
-    if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
+    if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not len(horizons):
         raise ConfigError(f"horizons must differ and be at least one, got {few(horizons)}; a horizon twice is two tests")
 
 

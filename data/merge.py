@@ -69,13 +69,11 @@ class MergedBars(Shown):
         return self.table.to_pandas()
 
 
-@door(tables=ANYTHING)
 @overload
 def merge_exchanges(tables: Mapping[str, Bars]) -> Bars: ...
-@door
 @overload
 def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars: ...
-@door
+@door(tables=ANYTHING)
 def merge_exchanges(tables: Mapping[str, pa.Table] | Mapping[str, Bars]) -> MergedBars | Bars:
     """Median price and summed volume of the exchanges that have a bar.
 

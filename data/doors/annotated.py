@@ -202,7 +202,7 @@ def _protocol(protocol: type) -> Kind:
     def check(name: str, value: Any) -> Any:
         missing = [member for member in members if not hasattr(value, member)]
         if isinstance(value, type) or missing:
-            raise ConfigError(f"{name} must have {' and '.join(members)}, got {shown(value)}")
+            raise ConfigError(f"{name} must be an object that has {' and '.join(members)}, got {shown(value)}")
         return value
 
     return Kind(check, f"an object with {' and '.join(members)}")
@@ -301,6 +301,8 @@ def _several(inner: Kind, sized: bool) -> Kind:
             for at, one in enumerate(value):
                 if at == LOOKED_AT:
                     break
+                if inner in (TEXT, DURATION) and not inner.takes(one):
+                    raise ConfigError(f"{name} must be {expected}, got {shown(value)}")
                 inner.check(f"each of {name}", one)
         return value
 

@@ -17,6 +17,7 @@ from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.show.shown import shown
 
 LARGEST = 2**63 - 1
+MOST_JOBS = 1_024
 # Arrays of these names hold times.
 TIMES = ("time", "start", "stop", "end")
 
@@ -92,9 +93,12 @@ def _array(name: str, value: Any) -> Any:
             )
     if name in TIMES:
         checks.check_times(name, value)
-    else:
-        checks.check_array(name, value)
-    return np.asarray(value) if isinstance(value, list | tuple) else value
+        return np.asarray(value) if isinstance(value, list | tuple) else value
+    checks.check_array(name, value)
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    # Objects and texts that are numbers become them.
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf" else value
 
 
 def _any_array(name: str, value: Any) -> Any:
@@ -154,7 +158,14 @@ def _seed(name: str, value: Any) -> Any:
     return value
 
 
-def counted(least: int, most: int = 1_000_000) -> Kind:
+def _jobs(name: str, value: Any) -> Any:
+    checks.check_integer(name, value)
+    if not value or abs(value) > MOST_JOBS:
+        raise ConfigError(f"{name} must be from 1 to {MOST_JOBS:,}, or -1 for every core, got {shown(value)}; pass 1")
+    return value
+
+
+def count_of(least: int, most: int = 1_000_000) -> Kind:
     """A whole number of at least ``least`` and at most ``most``."""
 
     def check(name: str, value: Any) -> Any:
@@ -189,14 +200,16 @@ def between(low: float, high: float, hint: str = "") -> Kind:
 
 
 # More would take hours, or all memory.
-DRAWS = counted(1)
+DRAWS = count_of(1)
 # Parameters that mean the same at every door that has them.
 NAMED: dict[str, Kind] = {
     "seed": Kind(_seed, "a whole number of at least 0"),
     "ids": ANY_ARRAY,
     "series": ANY_ARRAY,
-    "n_shifts": counted(0),
-    "n_threads": counted(1, 1_024),
+    "n_shifts": count_of(0),
+    "n_threads": count_of(1, 1_024),
+    "n_jobs": Kind(_jobs, "a whole number"),
+    "n_surrogates": count_of(0, 100_000),
     "level": Kind(lambda _, value: checks.check_level(value), "a number"),
     "levels": Kind(lambda _, value: checks.check_levels(value), "a list of numbers"),
 } | dict.fromkeys(("n_draws", "n_bootstrap", "n_cuts", "n_permutations"), DRAWS)
