@@ -11,6 +11,7 @@ import pandas as pd
 
 from foreshock.data.checks import check_array, check_integer, check_mapping, check_names, check_switch, check_times, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import DURATION
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, Instant, absolute_row, format_duration, parse_duration, parse_instant
 from foreshock.data.show.facts import Shown, grid_facts, symbols_fact
@@ -18,7 +19,7 @@ from foreshock.data.show.shown import few
 from foreshock.data.tables import FIELDS, PRICES, bar_columns, bar_table
 
 
-@door
+@door(interval=DURATION)
 @dataclass(frozen=True, repr=False)
 class Bars(Shown):
     """OHLCV bars on a regular time grid.

@@ -109,7 +109,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 def check_horizons(horizons: Sequence[Duration]) -> None:
     """Refuse an empty list, a horizon that is not a duration, and a repeated horizon, however it is written."""
-    if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not horizons:
+    if len({parse_duration(horizon, "horizon") for horizon in horizons}) < len(horizons) or not len(horizons):
         raise ConfigError(f"horizons must differ and be at least one, got {few(horizons)}; a horizon twice is two tests")
 
 
@@ -149,8 +149,11 @@ def check_array(name: str, value: object, hint: str = "pass an array") -> None:
     if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
         return
     try:
-        if (isinstance(value, list | tuple) or hasattr(value, "__array__")) and np.asarray(value, dtype=np.float64).ndim:
-            return
+        if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+            found = np.asarray(value)
+            # numpy would leave out the imaginary part, and count times in their unit.
+            if found.ndim and found.dtype.kind not in "cmM" and found.astype(np.float64).ndim:
+                return
     except (TypeError, ValueError):
         pass
     raise ConfigError(f"{name} must be an array of numbers, got {shown(value)}; {hint}")

@@ -13,6 +13,7 @@ import pyarrow as pa
 from foreshock.data.bars import FIELDS, PRICES, Bars
 from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown, counted
@@ -68,13 +69,11 @@ class MergedBars(Shown):
         return self.table.to_pandas()
 
 
-@door
 @overload
 def merge_exchanges(tables: Mapping[str, Bars]) -> Bars: ...
-@door
 @overload
 def merge_exchanges(tables: Mapping[str, pa.Table]) -> MergedBars: ...
-@door
+@door(tables=ANYTHING)
 def merge_exchanges(tables: Mapping[str, pa.Table] | Mapping[str, Bars]) -> MergedBars | Bars:
     """Median price and summed volume of the exchanges that have a bar.
 

@@ -55,7 +55,7 @@ def book_from_ccxt(
     (array([100.]), array([98.]), array([0.01]))
     """
     check_type("order_book", order_book, Mapping, "pass what fetch_order_book of ccxt returns")
-    name = symbol if symbol is not None else str(order_book.get("symbol") or "asset")
+    name = symbol if symbol is not None else _name(order_book.get("symbol"))
     taken = time if time is not None else _timestamp(order_book, name)
     sides = book_levels(order_book, name)
     bid, ask = sides[0][0][0], sides[1][0][0]
@@ -81,6 +81,10 @@ def book_from_ccxt(
         interval=parse_duration(interval, "interval"),
         symbol=name,
     )
+
+
+def _name(symbol: object) -> str:
+    return symbol if isinstance(symbol, str) and symbol else "asset"
 
 
 def _timestamp(order_book: Mapping[str, Any], name: str) -> np.datetime64:

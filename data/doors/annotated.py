@@ -164,6 +164,9 @@ def _either(kinds: list[Kind]) -> Kind:
         for kind in kinds:
             if kind.takes(value):
                 return kind.check(name, value)
+        for kind in kinds:
+            if isinstance(value, kind.holds):
+                kind.check(name, value)
         raise ConfigError(f"{name} must be {expected}, got {shown(value)}")
 
     return Kind(check, expected)
@@ -199,7 +202,7 @@ def _protocol(protocol: type) -> Kind:
     def check(name: str, value: Any) -> Any:
         missing = [member for member in members if not hasattr(value, member)]
         if isinstance(value, type) or missing:
-            raise ConfigError(f"{name} must have {' and '.join(members)}, got {shown(value)}")
+            raise ConfigError(f"{name} must be an object that has {' and '.join(members)}, got {shown(value)}")
         return value
 
     return Kind(check, f"an object with {' and '.join(members)}")
@@ -268,7 +271,7 @@ def _mapping(keys: Kind, values: Kind) -> Kind:
             values.check(f"each of {name}, {shown(key, 40)},", one)
         return value
 
-    return Kind(check, "a dict")
+    return Kind(check, "a dict", (Mapping,))
 
 
 def _tuple(kinds: list[Kind]) -> Kind:
@@ -298,7 +301,9 @@ def _several(inner: Kind, sized: bool) -> Kind:
             for at, one in enumerate(value):
                 if at == LOOKED_AT:
                     break
+                if inner in (TEXT, DURATION) and not inner.takes(one):
+                    raise ConfigError(f"{name} must be {expected}, got {shown(value)}")
                 inner.check(f"each of {name}", one)
         return value
 
-    return Kind(check, expected)
+    return Kind(check, expected, (list, tuple))

@@ -36,14 +36,14 @@ def door(public: Any = None, /, **kinds: Kind) -> Any:
     Examples
     --------
     >>> @door
-    ... def mean(values: list[float], n_draws: int = 9) -> float:
+    ... def mean(values: list[float], size: int = 9) -> float:
     ...     return sum(values) / len(values)
     >>> mean([1.0, 2.0])
     1.5
-    >>> mean([1.0, 2.0], n_draws=0.5)
+    >>> mean([1.0, 2.0], size=0.5)
     Traceback (most recent call last):
     ...
-    foreshock.data.errors.ConfigError: n_draws must be a whole number, got 0.5
+    foreshock.data.errors.ConfigError: size must be a whole number, got 0.5
     """
     if public is None:
         return functools.partial(_with, kinds=kinds)

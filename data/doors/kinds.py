@@ -17,6 +17,9 @@ from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.show.shown import shown
 
 LARGEST = 2**63 - 1
+MOST_JOBS = 1_024
+# Arrays of these names hold times.
+TIMES = ("time", "start", "stop", "end")
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,13 @@ class Kind:
         Gets the name and the value; raises ConfigError for a value of another kind, and returns the value, which may be converted.
     expected : str
         What a value is called where several kinds may come.
+    holds : tuple of type
+        Classes whose contents are checked: what is wrong with one of these is a content.
     """
 
     check: Callable[[str, Any], Any]
     expected: str
+    holds: tuple[type, ...] = ()
 
     def takes(self, value: object) -> bool:
         try:
@@ -77,7 +83,7 @@ def _path(name: str, value: Any) -> Any:
 
 def _array(name: str, value: Any) -> Any:
     """An array of numbers, truth values or times; a list becomes one, a pandas object must be in order of time."""
-    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biufmM":
+    if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in ("biufmM" if name in TIMES else "biuf"):
         return value
     if isinstance(value, pd.Series | pd.DataFrame):
         index = value.index
@@ -85,8 +91,14 @@ def _array(name: str, value: Any) -> Any:
             raise ConfigError(
                 f"{name} must be in order of time, each time once, got an index that is not; sort it, such as by sort_index"
             )
+    if name in TIMES:
+        checks.check_times(name, value)
+        return np.asarray(value) if isinstance(value, list | tuple) else value
     checks.check_array(name, value)
-    return np.asarray(value) if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    # Objects and texts that are numbers become them.
+    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf" else value
 
 
 def _any_array(name: str, value: Any) -> Any:
@@ -146,7 +158,14 @@ def _seed(name: str, value: Any) -> Any:
     return value
 
 
-def counted(least: int, most: int = 1_000_000) -> Kind:
+def _jobs(name: str, value: Any) -> Any:
+    checks.check_integer(name, value)
+    if not value or abs(value) > MOST_JOBS:
+        raise ConfigError(f"{name} must be from 1 to {MOST_JOBS:,}, or -1 for every core, got {shown(value)}; pass 1")
+    return value
+
+
+def count_of(least: int, most: int = 1_000_000) -> Kind:
     """A whole number of at least ``least`` and at most ``most``."""
 
     def check(name: str, value: Any) -> Any:
@@ -181,12 +200,16 @@ def between(low: float, high: float, hint: str = "") -> Kind:
 
 
 # More would take hours, or all memory.
-DRAWS = counted(1)
+DRAWS = count_of(1)
 # Parameters that mean the same at every door that has them.
 NAMED: dict[str, Kind] = {
     "seed": Kind(_seed, "a whole number of at least 0"),
-    "n_shifts": counted(0),
-    "n_threads": counted(1, 1_024),
+    "ids": ANY_ARRAY,
+    "series": ANY_ARRAY,
+    "n_shifts": count_of(0),
+    "n_threads": count_of(1, 1_024),
+    "n_jobs": Kind(_jobs, "a whole number"),
+    "n_surrogates": count_of(0, 100_000),
     "level": Kind(lambda _, value: checks.check_level(value), "a number"),
     "levels": Kind(lambda _, value: checks.check_levels(value), "a list of numbers"),
-} | dict.fromkeys(("n_draws", "n_bootstrap", "n_simulations", "n_cuts", "n_permutations"), DRAWS)
+} | dict.fromkeys(("n_draws", "n_bootstrap", "n_cuts", "n_permutations"), DRAWS)

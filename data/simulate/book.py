@@ -12,6 +12,7 @@ import pandas as pd
 from foreshock.data.books.orderbook import N_LEVELS, SIDES, Book
 from foreshock.data.checks import check_number, check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import count_of
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, Instant, format_duration, parse_duration, parse_instant
 from foreshock.data.labels import Labels
@@ -110,7 +111,7 @@ class BookEvents(TypedDict, total=False):
     n_sweeps: int | None
 
 
-@door
+@door(n_rows=count_of(2, 10_000_000))
 def simulate_book(
     seed: int = 7,
     n_rows: int = DEFAULT_ROWS,
@@ -174,8 +175,6 @@ def simulate_book(
     """
     check_number("annual_volatility", annual_volatility)
     check_options(simulate_book, n_events, BookEvents)
-    for name, value, least in (("seed", seed, 0), ("n_rows", n_rows, 2)):
-        check_whole(name, value, least)
     step = parse_duration(interval, "interval")
     if step > LONGEST_INTERVAL:
         raise ConfigError(f"interval must be at most {format_duration(LONGEST_INTERVAL)}, got {format_duration(step)}; shorten it")

@@ -13,6 +13,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.books.orderbook import Book
 from foreshock.data.checks import check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING, count_of
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, parse_duration
 from foreshock.data.labels import Labels
@@ -131,7 +132,12 @@ class MarketEvents(TypedDict, total=False):
     foreshock_size: tuple[float, float]
 
 
-@door
+@door(
+    n_symbols=count_of(1, 10_000),
+    n_bars=count_of(2, 10_000_000),
+    degrees_of_freedom=ANYTHING,
+    **dict.fromkeys(MarketEvents.__annotations__, ANYTHING),
+)
 def simulate_market(
     seed: int = 7,
     n_symbols: int = DEFAULT_SYMBOLS,
@@ -215,9 +221,6 @@ def simulate_market(
     check_options(simulate_market, events, MarketEvents)
     lead, size = events.get("foreshock_lead", (1, 6)), events.get("foreshock_size", (2.5, 4.0))
     step = parse_duration(interval, "interval")
-    check_whole("seed", seed, 0)
-    check_whole("n_symbols", n_symbols, 1)
-    check_whole("n_bars", n_bars, 2)
     per_bar = n_bars / DEFAULT_BARS if n_bars >= SHORTEST_WITH_EVENTS else 0.0
     per_cell = per_bar * n_symbols / DEFAULT_SYMBOLS
     counts = {

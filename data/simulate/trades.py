@@ -7,6 +7,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_integer, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import shown
 from foreshock.data.trades.trades import Trades
@@ -19,7 +20,7 @@ SIZE_SPREAD = 1.2
 FEWEST, MOST = 4, 1_000_000
 
 
-@door
+@door(trades_per_bar=ANYTHING)
 def bar_trades(bars: Bars, symbol: str | None = None, trades_per_bar: int = 500, seed: int = 7) -> Trades:
     """Simulated trades inside bars: windows of them have exactly the bars' prices, and their volume up to rounding.
 

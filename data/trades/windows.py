@@ -220,6 +220,8 @@ def window_size_study(trades: Trades, seconds: Sequence[float] = (5, 10, 20, 30,
     {60: 0.35, 300: 0.15, 1800: 0.06}
     """
     check_numbers("seconds", seconds)
+    if not len(seconds):
+        raise ConfigError("seconds must be at least one length of a window, got none; such as (60, 300)")
     check_type("trades", trades, Trades, "read them with fs.read_trades")
     rows = []
     for size in seconds:

@@ -9,8 +9,9 @@ import numpy as np
 
 from foreshock.data.checks import check_array
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import count_of
 from foreshock.data.doors.truth import yes_or_no
-from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.errors import DataError
 from foreshock.engine.detection.volume import areas_nb, near_nb, sums_nb, volume_nb
 
 N_THRESHOLDS = 250
@@ -48,7 +49,7 @@ def auc_pr(scores: np.ndarray, labels: np.ndarray) -> float:
     return panel.average_precision()
 
 
-@door
+@door(window=count_of(0, 10_000))
 def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     """Volume under the precision-recall surface [1]_, as defined by the TSB-AD benchmark [2]_.
 
@@ -97,8 +98,6 @@ def vus_pr(scores: np.ndarray, labels: np.ndarray, window: int) -> float:
     """
     check_array("scores", scores)
     check_array("labels", labels)
-    if window < 0:
-        raise ConfigError(f"window must be at least 0 rows, got {window}")
     return Panel.of(scores, labels).volume(window)
 
 

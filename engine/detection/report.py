@@ -11,7 +11,7 @@ import pandas as pd
 
 from foreshock.data.checks import check_shape
 from foreshock.data.doors.door import door
-from foreshock.data.doors.kinds import counted as counts
+from foreshock.data.doors.kinds import count_of
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.options import check_options
@@ -158,7 +158,7 @@ class ReportOptions(TypedDict, total=False):
     n_shifts: int
 
 
-@door(early=counts(0), cooldown=counts(1), window=counts(0, 10_000), block=counts(1))
+@door(early=count_of(0), cooldown=count_of(1), window=count_of(0, 10_000), block=count_of(1))
 def detection_report(
     scores: Scores,
     signals: Signals,

@@ -92,6 +92,8 @@ def window_features(windows: TradeWindows, features: Sequence[str] = WINDOW_FEAT
            [0.0099, 1.    ]])
     """
     check_texts("features", features)
+    if not len(features):
+        raise ConfigError("features must be at least one name, got none; see fs.WINDOW_FEATURES")
     check_text("symbol", symbol)
     check_type("windows", windows, TradeWindows, "make them with fs.trade_windows")
     formulas, series = _formulas(features)

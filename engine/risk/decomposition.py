@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from foreshock.data.checks import check_levels
+from foreshock.data.checks import check_array, check_levels
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.show.shown import few
+from foreshock.data.show.shown import few, shown
 from foreshock.engine.risk.estimators.value_at_risk import loss_tail
 from foreshock.engine.risk.labels import check_same_index, named_series
 from foreshock.engine.statistics.variation import varies
@@ -73,6 +73,8 @@ def risk_contributions(
     total      0.0271  0.0400     0.04
     """
     parts = named_series("parts", parts)
+    for name, part in parts.items():
+        check_array(f"part {shown(name, 40)}", part)
     if not parts or "total" in parts:
         raise ConfigError(f"parts must be at least one, none of them named 'total', got {few(parts)}")
     levels = check_levels(levels)

@@ -255,6 +255,8 @@ def scenario_risk(
     rows = []
     for name, returns in sources.items():
         check_vector(f"each of sources, {shown(name)},", returns)
+        if not len(returns):
+            raise ConfigError(f"each of sources must have a return, got none of {shown(name)}; leave it out")
         run = BOOTSTRAP_RUN if name == "historical" else 1
         rng = np.random.default_rng(seed)
         # Runs wrap around the end, so that every return is drawn equally often.

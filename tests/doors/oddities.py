@@ -125,7 +125,7 @@ def variants(value: Any) -> Iterator[tuple[str, Any]]:
         yield "in reverse", value.iloc[::-1]
         yield "twice", pd.concat([value, value])
         yield "as text", value.astype(str)
-        yield "all unknown", value.astype(object).where(False)
+        yield "all unknown", value.astype(object).where(np.zeros(value.shape, dtype=bool))
         if isinstance(value, pd.DataFrame):
             yield "no columns of it", value.iloc[:, :0]
             yield "columns twice", pd.concat([value, value], axis=1)

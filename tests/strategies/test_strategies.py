@@ -275,7 +275,7 @@ def test_signals_of_other_rows_or_symbols_are_refused():
         (lambda: AnomalyAvoidance(hold="0h"), "hold must be positive"),
         (lambda: EqualWeight("soon"), "rebalance must be a number"),
         (lambda: AnomalyAvoidance(reentry="soon"), "reentry must be 'quiet' or 'fixed', got 'soon'"),
-        (lambda: RandomAvoidance(n_draws=0), "n_draws must be at least 1, got 0"),
+        (lambda: RandomAvoidance(n_draws=0), "n_draws must be a whole number of at least 1, got 0"),
         (lambda: RandomAvoidance(exposure=-1), "exposure must be"),
         (lambda: EqualWeight("90m").weights(bars_of(np.ones((2, 1)))), "whole number of 1h bars, got '90m'"),
     ],

@@ -84,13 +84,13 @@ def test_what_is_of_another_type_is_named_in_one_sentence(bars, scores, signals)
             lambda: fs.ohlcv_features("x"),
             lambda: fs.backtest_signals("x", weights),
         ],
-        "weights must be numbers": [
+        "weights.* must be an array of numbers": [
             lambda: fs.backtest(bars, "abc"),
             lambda: fs.backtest(bars, bars),
             lambda: fs.backtest(bars, weights * 1j),
             lambda: fs.backtest_grid(bars, {"x": "y"}),
         ],
-        "entries must be numbers": [lambda: fs.backtest_signals(bars, signals)],
+        "entries must be an array of numbers": [lambda: fs.backtest_signals(bars, signals)],
         "costs must be Costs": [
             lambda: fs.backtest(bars, weights, 0.001),
             lambda: fs.backtest(bars, weights, None),
@@ -120,7 +120,7 @@ def test_what_is_of_another_type_is_named_in_one_sentence(bars, scores, signals)
             lambda: fs.cost_sweep(bars, {"a": weights}, rates="abc"),
         ],
         "memory must be": [lambda: fs.backtest_grid(bars, [weights], memory="1GB")],
-        "weights must be a dict or list": [lambda: fs.backtest_grid(bars, None)],
+        "weights must be a dict or a list": [lambda: fs.backtest_grid(bars, None)],
         "threshold must be a rule": [lambda: fs.stability_grid(bars, scores, {"a": 3.0}, ["6h"])],
         "scores must be Scores": [lambda: fs.stability_grid(bars, signals, {"a": fs.Fixed(3.0)}, ["6h"])],
         "and distinct holds": [lambda: fs.stability_grid(bars, scores, {"a": fs.Fixed(3.0)}, ["24h", "1d"])],

@@ -17,7 +17,7 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import (
     check_array,
     check_function,
-    check_integer,
+    check_most,
     check_number,
     check_path,
     check_shape,
@@ -28,6 +28,8 @@ from foreshock.data.checks import (
     check_whole,
 )
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import at_least as whole_from
+from foreshock.data.doors.kinds import count_of
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant, format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
@@ -249,8 +251,9 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
 
     def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
         """Paths of log returns without stress, shape (n, n_steps, n_assets)."""
-        check_integer("n", n)
-        check_integer("seed", seed)
+        check_whole("n", n, 1)
+        check_whole("seed", seed, 0)
+        check_most("seed", seed, 2**63 - 1, "pass a smaller one")
         if regime is not None:
             check_text("regime", regime)
         if not hasattr(self, "weights_"):
@@ -314,7 +317,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         """Paths in units of the assets' scales."""
 
 
-@door
+@door(n=count_of(1), seed=whole_from(0))
 def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: int = 0, regime: str | None = None) -> Scenarios:
     """Draw paths of returns from a fitted model, ``stress`` times as volatile as the model.
 
@@ -361,7 +364,6 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     2
     """
     check_number("stress", stress)
-    check_integer("seed", seed)
     check_whole("n", n, 1)
     check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
     if not 1 <= stress <= MOST_STRESS:

@@ -12,6 +12,7 @@ from scipy import stats
 
 from foreshock.data.checks import check_array, check_level, check_most, check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few
 from foreshock.engine.risk.estimators.student_excess import StudentExcess
@@ -28,7 +29,7 @@ MOST_DRAWN = 2_000_000
 Forecasts = np.ndarray | pd.Series | Mapping[float, np.ndarray]
 
 
-@door
+@door(var=ANYTHING, es=ANYTHING)
 def var_backtest(
     returns: np.ndarray | pd.Series,
     var: Forecasts | RiskForecast,

@@ -15,6 +15,8 @@ from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import few, shown
 from foreshock.engine.validation.selection.multiple import StepDown, romano_wolf
 
+LARGEST_LOSS = 1e150
+
 
 @dataclass(frozen=True, repr=False)
 class SuperiorAbility(Shown):
@@ -292,9 +294,11 @@ def _matrix(losses: np.ndarray, name: str) -> np.ndarray:
         raise ConfigError(f"{name} must have the shape (n_rows, n_models), got {losses.shape}")
     if len(losses) < 10:
         raise DataError(f"{name} must have at least 10 rows, got {len(losses)}; pass more data")
-    if not np.isfinite(losses).all():
-        n_wrong = int((~np.isfinite(losses)).any(axis=1).sum())
-        raise DataError(f"{name} must be finite, got {n_wrong} rows that are not; leave them out")
+    # The square of a larger one is infinite.
+    wrong = ~(np.abs(losses) < LARGEST_LOSS)
+    if wrong.any():
+        n_wrong = int(wrong.any(axis=1).sum())
+        raise DataError(f"{name} must be finite, got {n_wrong} rows that are not, or beyond {LARGEST_LOSS:g}; leave them out")
     return losses
 
 

@@ -93,10 +93,10 @@ def test_a_forecast_is_judged_at_the_level_asked_for_with_its_cvar():
         (lambda: var_backtest(pd.Series(R), pd.Series(R, LATER)), "the index of var must be that of returns"),
         (lambda: factor_exposures(R, {"residual": OTHER}), "no factor may be named 'residual'"),
         (lambda: factor_exposures(R, {"m": OTHER, "alpha": R}), "no factor may be named 'alpha'"),
-        (lambda: factor_exposures(R, OTHER), "factors must be a dict of name to series or a DataFrame, got ndarray"),
+        (lambda: factor_exposures(R, OTHER), "factors must be a dict or DataFrame, got an array of shape (200,)"),
         (lambda: factor_exposures(R, pd.DataFrame(np.c_[R, OTHER], columns=["m", "m"])), "columns of different names"),
-        (lambda: risk_contributions(R), "parts must be a dict of name to series or a DataFrame, got ndarray"),
-        (lambda: conditional_risk(R, np.zeros(200)), "signals must be Signals, such as scores.signals(policy) gives, got ndarray"),
+        (lambda: risk_contributions(R), "parts must be a dict or DataFrame, got an array of shape (200,)"),
+        (lambda: conditional_risk(R, np.zeros(200)), "signals must be Signals, got ndarray; make them with Scores.signals"),
         # Levels and seeds.
         (lambda: var_backtest(R, FORECAST, 0.9), "var has no forecast of the level 0.9, only of 0.95, 0.99; pass level="),
         (lambda: var_backtest(R, FORECAST.var[0.95], 0.9, FORECAST), "es has no forecast of the level 0.9"),
