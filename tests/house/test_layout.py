@@ -27,8 +27,9 @@ REASONS: dict[str, tuple[int, str]] = {
         370,
         "197 lines of code: one computation and its documented result",
     ),
+    "data/exchange/connection.py": (370, "one way to ccxt: whatever it raises, and whatever its classes drop, is known here alone"),
     "detectors/neural/scenarios/model.py": (
-        430,
+        440,
         "234 lines of code: the base of three generators; the rest documents formulas",
     ),
     "engine/detection/report.py": (390, "207 lines of code: one report, whose metrics are documented one by one"),

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies.ended_runs import SIGNALS, ended
-from tests.studies.killed_runs import completed, prepare
+from tests.studies.program.ended_runs import SIGNALS, ended
+from tests.studies.program.killed_runs import completed, prepare
 
 
 @pytest.mark.slow

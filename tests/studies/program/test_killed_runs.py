@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.studies.killed_runs import completed, fits, killed, prepare
+from tests.studies.program.killed_runs import completed, fits, killed, prepare
 
 
 @pytest.mark.slow

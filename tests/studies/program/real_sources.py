@@ -1,4 +1,4 @@
-"""Studies of every kind of source on real data, from a file each: ``python -m tests.studies.real_sources DATA --out FOLDER``.
+"""Every kind of source on real data, from a file each: ``python -m tests.studies.program.real_sources DATA --out FOLDER``.
 
 DATA is the folder of shared market data. Windows of one second of eleven minutes of trades, windows of 20 seconds around pumps of
 several coins over months, order books of twelve days and of ten hours, and hourly bars from a store; each is made ready in FOLDER

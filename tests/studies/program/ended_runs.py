@@ -1,4 +1,4 @@
-"""Runs that are ended at random moments: ``python -m tests.studies.ended_runs --out ended.csv``.
+"""Runs that are ended at random moments: ``python -m tests.studies.program.ended_runs --out ended.csv``.
 
 Each run of a study of trees, a linear model and two networks in processes of their own gets one signal at a moment that is uniform
 over the time of an undisturbed run: SIGTERM, SIGKILL, SIGINT or SIGHUP, to its own process alone, or, but for SIGKILL, to all of
@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.studies.killed_runs import completed, prepare, started
 from tests.studies.parts.resumable import parser_of, resume
+from tests.studies.program.killed_runs import completed, prepare, started
 
 FIELDS = ("kill", "signal", "to_group", "after", "code", "took", "workers", "shared", "traceback")
 SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGHUP)

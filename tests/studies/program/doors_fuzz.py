@@ -1,4 +1,4 @@
-"""Odd values for every argument of every public name: ``python -m tests.studies.doors_fuzz --out doors.csv``.
+"""Odd values for every argument of every public name: ``python -m tests.studies.program.doors_fuzz --out doors.csv``.
 
 Each call replaces one argument of a call that is right by one value of ``tests.doors.oddities``. The calls of one door run in a
 process of their own, without a network, so that a call that hangs, or that is killed for its memory, is counted as well. The

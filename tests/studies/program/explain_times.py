@@ -1,4 +1,4 @@
-"""How long it takes to explain 1,000 alerts: ``python -m tests.studies.explain_times``.
+"""How long it takes to explain 1,000 alerts: ``python -m tests.studies.program.explain_times``.
 
 Each registered detector is fitted with its defaults, networks for few epochs, on hourly bars of three symbols, and says of the
 1,000 rows with the highest scores what each feature added. Seconds are those of the processor, of one thread.

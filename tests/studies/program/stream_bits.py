@@ -1,4 +1,4 @@
-"""Bits of every stream over real data: ``python -m tests.studies.stream_bits [--cuts 50] [--sources hourly minute ...]``.
+"""Bits of every stream over real data: ``python -m tests.studies.program.stream_bits [--cuts 50] [--sources hourly minute ...]``.
 
 Hourly and minute bars, windows of one and of twenty seconds, and books. Three questions for the features, every registered detector
 and every threshold: does the stream equal the batch; is a history that is cut on the left at a random row the whole, once windows

@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments and run again: ``python -m tests.studies.killed_runs --out killed.csv``.
+"""Runs that are killed at random moments and run again: ``python -m tests.studies.program.killed_runs --out killed.csv``.
 
 A study of trees, a linear model and two networks in processes of their own is run once undisturbed. Then each run has an empty
 cache, is killed (``kill -9``, its own process alone) at a moment that is uniform over the time of the undisturbed run, and is run
