@@ -11,7 +11,7 @@ import numpy as np
 from foreshock.data.tables import EARLIEST_EPOCH
 
 # Names under which exchanges repeat the market that was asked for.
-MARKET_NAMES = ("symbol", "s", "instId", "contract", "pair", "currency_pair", "product_id", "contract_code", "instrument_name")
+MARKET_NAMES = ("symbol", "s", "instId", "contract", "contract_code", "pair", "currency_pair", "product_id", "market")
 DEEPEST = 3
 # Time, open, high, low, close, volume.
 N_COLUMNS = 6

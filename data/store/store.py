@@ -10,7 +10,7 @@ from time import time as clock
 import numpy as np
 import pyarrow as pa
 
-from foreshock.data.checks import check_integer, check_number, check_path, check_type
+from foreshock.data.checks import check_each, check_integer, check_number, check_path, check_switch, check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown
@@ -102,6 +102,7 @@ class Store(Shown):
         """
         check_integer("stop", stop)
         check_integer("start", start)
+        check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         parts = union(part for path in self._layout.files(key) for part in read_manifest(key, path).provisional)
         return [(max(a, start), min(b, stop)) for a, b in parts if a < stop and b > start]
 
@@ -204,6 +205,9 @@ class Store(Shown):
         """
         check_integer("start", start)
         check_integer("stop", stop)
+        if final is not None:
+            check_integer("final", final)
+        check_switch("replace", replace)
         start, stop = checked_range(key, start, stop)
         rows = stored_rows(key, table, start, stop)
         if start == stop:
@@ -265,6 +269,7 @@ class Store(Shown):
     def add_notes(self, key: SeriesKey, notes: Sequence[Note]) -> None:
         """Keep notes with a series; one that is there already is not kept twice."""
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
+        check_each("notes", notes, Note)
         if notes:
             with self._layout.locked(key) as folder:
                 self._layout.remember(key)
@@ -274,6 +279,7 @@ class Store(Shown):
         """A writer that collects the pages of a series, so that a partition is not rewritten for each page."""
         check_integer("n_rows", n_rows)
         check_number("seconds", seconds)
+        check_switch("replace", replace)
         check_type("key", key, SeriesKey, "make one with fs.SeriesKey")
         return SeriesWriter(self, key, n_rows, seconds, replace)
 

@@ -276,7 +276,7 @@ def _found(store: Store, key: SeriesKey, n_fetched: tuple[int, int], start: int,
         step = key.step_ms
         n_slots = -(-stop // step) - -(-start // step)
         n_empty = n_slots - n_rows - sum(-(-b // step) - -(-a // step) for a, b in uncovered)
-    counts = dict.fromkeys((SET_ASIDE, DROPPED, REVISED), 0)
+    counts: dict[str, int] = dict.fromkeys((SET_ASIDE, DROPPED, REVISED), 0)
     for note in store.notes(key):
         # A row that is known by now, after it was fetched again, is set aside no more.
         apart = note.what != SET_ASIDE or any(a <= note.time < b for a, b in uncovered)

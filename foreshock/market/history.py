@@ -15,11 +15,15 @@ from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant
 from foreshock.data.show.shown import shown
+from foreshock.data.store.series import minute
 from foreshock.data.store.snapshots import trades_from_store
 from foreshock.data.store.store import Store
 from foreshock.data.tables import bar_columns, bar_table
 from foreshock.data.trades.trades import Trades
 from foreshock.market.fetching import Fetched, fetching_of, symbol_names
+
+# Exchanges settle every eight hours or more often, some minutes late at times.
+LONGEST_SETTLEMENT_MS = 9 * 3_600_000
 
 
 def fetch_history(
@@ -103,7 +107,7 @@ def load_bars(
         If the exchange or the network fails; what arrived before is in the store.
     DataError
         If the exchange has no bar of a symbol in the range, a file of the archive is damaged, or the store cannot be read or
-        written.
+        written; with ``funding``, if rates are not known over a part of the bars: a backtest would take them for zero.
 
     Examples
     --------
@@ -141,8 +145,37 @@ def load_bars(
         return bars
     # Binance's archive has no funding rates; the exchange is asked for all of them.
     rates = replace(fetching, archive=None).fetch(names, "funding")
-    settled = [_on_bars(fetching.store.read(one.key, fetching.first, fetching.stop), bars) for one in rates]
+    tables = [fetching.store.read(one.key, fetching.first, fetching.stop) for one in rates]
+    for col, (one, table) in enumerate(zip(rates, tables, strict=True)):
+        known = np.flatnonzero(~np.isnan(bars.close[:, col]))
+        _refuse_unknown_rates(one, table["time"].to_numpy(), bars.time[known[[0, -1]]].astype("datetime64[ms]").astype(np.int64))
+    settled = [_on_bars(table, bars) for table in tables]
     return replace(bars, extras={**bars.extras, "funding_rate": np.column_stack(settled)})
+
+
+def _refuse_unknown_rates(found: Fetched, times: np.ndarray, span: np.ndarray) -> None:
+    """Refuse bars over which rates are not known, since a backtest would hold positions there for nothing.
+
+    No perpetual swap settles less often than every eight hours. A history of rates that begins later than the bars do is one that
+    the exchange does not keep; a pause within it, on which two answers agreed, is none of settlements.
+    """
+    (first, last), symbol = span.tolist(), found.key.symbol
+    if not len(times):
+        raise DataError(f"no funding rate of {symbol} is known from {minute(first)} to {minute(last)}; leave funding out")
+    begin = int(times[0])
+    if begin - first > LONGEST_SETTLEMENT_MS:
+        raise DataError(
+            f"funding rates of {symbol} are known from {minute(begin)} on, and its bars begin at {minute(first)}: "
+            f"{found.key.exchange} does not give earlier ones; start there, take another exchange, or leave funding out"
+        )
+    parts = [(max(a, first), min(b, last)) for a, b in found.uncovered]
+    unknown = [(a, b) for a, b in parts if a < b and (b < last or b - a > LONGEST_SETTLEMENT_MS)]
+    if unknown:
+        told = f" ({found.told()})" if found.told() else ""
+        raise DataError(
+            f"funding rates of {symbol} are not known from {minute(unknown[0][0])} to {minute(unknown[0][1])}{told}; fetch "
+            "again, or leave funding out"
+        )
 
 
 def _on_bars(table: pa.Table, bars: Bars) -> np.ndarray:

@@ -252,7 +252,7 @@ from foreshock.data.exchange.exchange import Exchange
 from foreshock.data.exchange.patience import Patience
 from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
 from foreshock.data.store.store import SeriesWriter, Store
-from tests.fetched import SPOT
+from tests.servers.fetched import SPOT
 
 url, folder, start, stop = sys.argv[1:]
 store = Store(folder)

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from foreshock.data.errors import ConfigError
+from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.exchange.patience import Pace
 from foreshock.data.files import read_bars
 from foreshock.data.store.series import SeriesKey, minute
@@ -245,6 +245,29 @@ def test_funding_rates_stand_in_the_bars_in_which_they_were_settled(timeframe, t
         expected = np.full(72, np.nan)
         expected[::8] = rates
         np.testing.assert_array_equal(found, expected)
+
+
+def funded(tmp_path, rates: np.ndarray, name: str = "s"):
+    """Bars of three days with the funding rates of an exchange that has no others."""
+    with serve(Market("BTC", bars=walk(3 * 24 * 60), funding=rates)) as server:
+        given = {"start": "2024-01-01", "end": "2024-01-04", "timeframe": "1h", "base_url": server.url, "store": tmp_path / name}
+        return load_bars("BTC/USDT:USDT", funding=True, **given)
+
+
+def test_bars_over_which_funding_is_not_known_are_refused_since_a_position_would_be_free_there(tmp_path):
+    times = START_MS + 8 * HOUR_MS * np.arange(9.0)
+    rates = np.column_stack([times, np.full(9, 1e-4)])
+    with pytest.raises(DataError, match=r"^no funding rate of BTC/USDT:USDT is known from 2024-01-01 00:00 to 2024-01-03 23:00"):
+        funded(tmp_path, rates[:0], "none")
+    with pytest.raises(DataError, match=r"known from 2024-01-01 16:00 on, and its bars begin at 2024-01-01 00:00: .*start there"):
+        funded(tmp_path, rates[2:], "late")
+    wrong = rates.copy()
+    wrong[4, 1] = 1e9
+    with pytest.raises(DataError, match=r"not known from 2024-01-02 08:00 to 2024-01-02 08:00 \(1 set aside that cannot be\)"):
+        funded(tmp_path, wrong, "wrong")
+    # Two answers agree that there was no settlement: that is known.
+    paused = funded(tmp_path, np.delete(rates, 4, axis=0), "paused").extras["funding_rate"][:, 0]
+    assert np.flatnonzero(np.isfinite(paused)).tolist() == [0, 8, 16, 24, 40, 48, 56, 64]
 
 
 def test_bybit_gives_funding_of_years_and_its_latest_trades(tmp_path, monkeypatch, capsys):
