@@ -253,7 +253,8 @@ def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
     source_refused(
-        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow, .json; pass a file, or another folder",
+        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow, .json; "
+        "pass a file, or another folder",
         folder,
     )
 
