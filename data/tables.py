@@ -250,13 +250,19 @@ def grid(table: pd.DataFrame, step: np.timedelta64) -> dict[str, Any]:
             f"{len(table)} bars; check the times and symbols, or pass the right interval"
         )
     whole = n_each == shape[1] and len(rows) == shape[0] and bool((cols[: shape[1]] == np.arange(shape[1])).all())
-    cells = np.repeat(rows, n_each) * shape[1] + cols if not whole else rows
+    # Each time of a symbol is there once, so a table of as many rows as the grid has cells has them all.
+    full = len(table) == shape[0] * shape[1]
+    stacked = not whole and full and bool((cols.reshape(shape[::-1]) == np.arange(shape[1])[:, None]).all())
+    cells = np.repeat(rows, n_each) * shape[1] + cols if not (whole or stacked) else rows
 
     def spread(name: str) -> np.ndarray:
         values = table[name].to_numpy()
         if whole:
             return values.reshape(shape)
-        matrix = np.full(shape[0] * shape[1], np.nan)
+        if stacked:
+            # Symbol after symbol, each with every time.
+            return np.ascontiguousarray(values.reshape(shape[::-1]).T)
+        matrix = np.empty(len(values)) if full else np.full(shape[0] * shape[1], np.nan)
         matrix[cells] = values
         return matrix.reshape(shape)
 

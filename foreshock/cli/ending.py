@@ -26,6 +26,8 @@ GRACE = 1.2
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 # The signal by which the process was asked to end.
 _asked: list[int] = []
+# Where standard error went before it was hushed.
+_errors: list[int] = []
 
 
 @contextmanager
@@ -44,6 +46,9 @@ def ending_cleanly() -> Iterator[None]:
         # A second one would interrupt what is being cleared up.
         if not _asked:
             _asked.append(number)
+            if number == getattr(signal, "SIGHUP", None):
+                # The terminal has told helpers of libraries, too, which do not survive it, and say so at length.
+                _hush()
             raise KeyboardInterrupt
 
     # What the caller ignores, as nohup and the background of a shell do, stays ignored.
@@ -73,6 +78,7 @@ def _end_late(heard: socket.socket, numbers: tuple[int, ...]) -> None:
             if content[0] not in numbers:
                 continue
             threading.Event().wait(GRACE)
+            _speak()
             with suppress(OSError):
                 os.write(2, f"error: {said_of(content[0])}\n".encode())
             os._exit(128 + content[0])
@@ -81,14 +87,30 @@ def _end_late(heard: socket.socket, numbers: tuple[int, ...]) -> None:
 def stop() -> NoReturn:
     """End after an interrupt, and say what is kept."""
     number = _asked[0] if _asked else signal.SIGINT
+    _speak()
     try:
         fail(said_of(number), 128 + number)
     finally:
         if _asked:
             # Python would take seconds to take large libraries apart. Temporary folders are removed here.
+            _hush()
             with suppress(Exception):
                 atexit._run_exitfuncs()
             os._exit(128 + number)
+
+
+def _hush() -> None:
+    """Let what is written to standard error go nowhere, until ``_speak``."""
+    with suppress(OSError):
+        _errors.append(os.dup(2))
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+
+
+def _speak() -> None:
+    with suppress(OSError, IndexError):
+        os.dup2(_errors.pop(), 2)
 
 
 def said_of(number: int) -> str:

@@ -252,8 +252,11 @@ def test_a_text_in_a_column_of_numbers_is_named_with_its_row(tmp_path):
 def test_a_folder_without_files_is_refused(tmp_path):
     folder = tmp_path / "x.csv"
     folder.mkdir()
-    ends = ".csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow, .json"
-    source_refused(f"has no file that ends in {ends}; pass a file, or another folder", folder)
+    source_refused(
+        "has no file that ends in .csv, .csv.gz, .csv.zip, .zip, .parquet, .pq, .feather, .arrow, .json; "
+        "pass a file, or another folder",
+        folder,
+    )
 
 
 def test_a_symbol_in_two_files_of_a_folder_is_refused(tmp_path):
@@ -617,3 +620,18 @@ def test_real_bars_survive_a_table_and_a_file(name, shared_data, tmp_path):
     bars = read_bars(shared_data / f"{name}.parquet").between("2022-01-01", "2022-07-01")
     bars.to_frame().to_feather(tmp_path / "again.feather")
     assert read_bars(tmp_path / "again.feather").fingerprint() == bars.fingerprint()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 40])
+def test_the_order_of_rows_and_symbols_in_a_file_decides_nothing(lost, tmp_path):
+    table = make_bars(300, 3, seed=7).to_frame().sort_values(["symbol", "time"], ignore_index=True)
+    table = table.drop(index=np.random.default_rng(1).choice(np.arange(5, 290), lost, replace=False))
+    cells = {(row.symbol, row.time.tz_localize(None)): row.close for row in table.itertuples()}
+    mixed = pd.concat([table[table["symbol"] == name] for name in "BCA"])
+    orders = {"stacked": table, "others": mixed, "by time": table.sort_values("time", kind="stable")}
+    for name, rows in orders.items():
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+        read = read_bars(tmp_path / f"{name}.csv")
+        assert read.close.flags["C_CONTIGUOUS"]
+        wanted = [[cells.get((symbol, pd.Timestamp(time)), np.nan) for symbol in read.symbols] for time in read.time]
+        np.testing.assert_array_equal(read.close, wanted)

@@ -56,7 +56,8 @@ def ended(folder: Path, whole: float, first_seed: int, kill: int, patience: floa
     to_group = bool(kill // len(SIGNALS) % 2) and sent != signal.SIGKILL
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        process = started(folder, place, {MARK: mark}, apart=True)
+        # Without what counts fits, which is imported before the command line can do anything about a signal.
+        process = started(folder, place, {MARK: mark, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}, apart=True)
         seen: set[int] = set()
         until = time.monotonic() + after
         while time.monotonic() < until and process.poll() is None:
