@@ -19,6 +19,10 @@ from tests.small import N_TRAIN, quick
 # Rows that are streamed: later than all lookbacks, and few enough for networks.
 FIRST, N = 1_100, 1_140
 PLUGIN = f"{ROOT / 'examples' / 'plugins' / 'volume_zscore.py'}:VolumeZScore"
+# Networks that take seconds, of which the plain contract is enough in every run.
+LONG = ("vae", "beta_vae", "anogan", "seq2seq_autoencoder", "conv_autoencoder")
+EVERY = [*fs.detectors(), PLUGIN]
+MOST = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in EVERY]
 # BLAS stands between a row and these scores.
 ROUNDED = {"pca": 1e-9, "one_class_svm": 1e-9, "ensemble": 1e-9}
 _FITTED: dict[str, Detector] = {}
@@ -57,7 +61,7 @@ def streamed(stream, features: Features, first: int = FIRST, stop: int = N) -> n
     return np.array([stream.update(features.values[row]) for row in range(first, stop)])
 
 
-@pytest.mark.parametrize("name", [*fs.detectors(), PLUGIN])
+@pytest.mark.parametrize("name", EVERY)
 def test_a_stream_has_the_scores_of_the_batch(name, features):
     detector = fitted(name, features)
     whole = detector.score(features.rows(slice(0, N))).values
@@ -65,7 +69,7 @@ def test_a_stream_has_the_scores_of_the_batch(name, features):
     assert_same(name, streamed(stream, features), whole[FIRST:])
 
 
-@pytest.mark.parametrize("name", [*fs.detectors(), PLUGIN])
+@pytest.mark.parametrize("name", MOST)
 def test_a_stream_without_rows_before_it_has_the_scores_of_the_batch_that_begins_there(name, features):
     detector = fitted(name, features)
     first = 900
@@ -75,7 +79,7 @@ def test_a_stream_without_rows_before_it_has_the_scores_of_the_batch_that_begins
     assert_same(name, found, detector.score(part).values)
 
 
-@pytest.mark.parametrize("name", [*fs.detectors(), PLUGIN])
+@pytest.mark.parametrize("name", MOST)
 def test_a_stream_that_starts_at_any_row_has_the_scores_of_the_whole_once_its_lookback_is_full(name, features):
     detector = fitted(name, features)
     whole = detector.score(features.rows(slice(0, N))).values[FIRST:]
@@ -87,7 +91,7 @@ def test_a_stream_that_starts_at_any_row_has_the_scores_of_the_whole_once_its_lo
         assert_same(name, part, whole)
 
 
-@pytest.mark.parametrize("name", [*fs.detectors(), PLUGIN])
+@pytest.mark.parametrize("name", EVERY)
 def test_a_stream_that_is_saved_and_restored_at_a_random_row_goes_on_with_the_same_bits(name, features, tmp_path):
     detector = fitted(name, features)
     cut = int(np.random.default_rng(len(name)).integers(FIRST + 1, N - 10))

@@ -63,28 +63,21 @@ def assert_equal(rows: list[fs.PipelineRow], study: fs.Study, batch: Scored, lab
         assert signals.active.sum() > events.sum() > 0
 
 
-def test_a_study_of_bars_row_by_row_has_its_scores_thresholds_and_alerts():
-    study = study_of()
-    batch, pipeline = batch_of(study), fs.Pipeline(study)
-    assert pipeline.labels == tuple(batch.scores)
-    rows = list(pipeline.replay(study.source))
-    assert len(batch.folds["pca"].folds) >= 4
-    assert_equal(rows, study, batch)
-    assert not any(row.stale_model or row.failures for row in rows)
-    assert np.array_equal(np.array([row.features for row in rows]), batch.features.values, equal_nan=True)
-
-
-def test_a_pipeline_that_is_saved_and_restored_at_random_rows_goes_on_with_the_same_bits(tmp_path):
+def test_a_study_row_by_row_restored_at_random_rows_has_its_scores_thresholds_and_alerts(tmp_path):
     study = study_of()
     batch, rows = batch_of(study), []
     pipeline = fs.Pipeline(study)
+    assert pipeline.labels == tuple(batch.scores)
     cuts = np.random.default_rng(2).integers(1, 720, 5)
     for k, bar in enumerate(study.source.live_rows()):
         if k in cuts:
             pipeline.save(tmp_path / "pipeline")
             pipeline = fs.Pipeline(study).load(tmp_path / "pipeline")
         rows += pipeline.update(bar)
+    assert len(batch.folds["pca"].folds) >= 4
     assert_equal(rows, study, batch)
+    assert not any(row.stale_model or row.failures for row in rows)
+    assert np.array_equal(np.array([row.features for row in rows]), batch.features.values, equal_nan=True)
     with pytest.raises(fs.DataError, match="the state is of a Pipeline whose identity is"):
         fs.Pipeline(study_of(seed=5), list(pipeline.labels)).load(tmp_path / "pipeline")
     other = replace(study, bars=study.bars.rows(slice(0, 600)))
