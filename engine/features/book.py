@@ -208,6 +208,9 @@ def _fields(book: Book) -> dict[str, np.ndarray]:
 
 def _sum(x: np.ndarray, n: int = N_LEVELS) -> np.ndarray:
     """Sum of the first n columns from the first to the last, so that one row and many rows give equal bits."""
+    if len(x) == 1:
+        # In the same order, and one call for a single row.
+        return np.cumsum(x[:, :n], axis=1)[:, -1:]
     total = x[:, :1].copy()
     for column in range(1, n):
         total += x[:, column : column + 1]

@@ -15,21 +15,25 @@ from tests.paths import ROOT
 
 PLUGIN = f"{ROOT / 'examples' / 'plugins' / 'volume_zscore.py'}:VolumeZScore"
 FEATURES = ("log_return", "range", "volume_ratio_20", "volatility_20", "return_24")
-SPLITS = fs.WalkForward("15D", "5D", "1D")
+SPLITS = fs.WalkForward("8D", "4D", "1D")
+
+
+DETECTORS = {"mad": fs.make_detector("mad", window=24), "isolation_forest": fs.make_detector("isolation_forest", n_estimators=20)}
+FOREST = {"isolation_forest": DETECTORS["isolation_forest"]}
 
 
 def study_of(**changes) -> fs.Study:
     settings = {
-        "bars": make_bars(1_100, 3, seed=3),
+        "bars": make_bars(720, 3, seed=3),
         "detectors": {
             "zscore": fs.make_detector("zscore", window=24),
             "pca": "pca",
-            "isolation_forest": "isolation_forest",
+            "isolation_forest": fs.make_detector("isolation_forest", n_estimators=20),
             "mine": fs.make_detector(PLUGIN),
         },
         "splits": SPLITS,
-        "threshold": fs.RollingQuantile(0.95, "5D"),
-        "thresholds": {"pca": fs.TrainQuantile(0.95), "isolation_forest": fs.AdaptiveConformal(0.05, 0.02, "5D")},
+        "threshold": fs.RollingQuantile(0.95, "3D"),
+        "thresholds": {"pca": fs.TrainQuantile(0.95), "isolation_forest": fs.AdaptiveConformal(0.05, 0.02, "3D")},
         "horizons": ["1h", "12h"],
         "features": FEATURES,
     }
@@ -59,44 +63,37 @@ def assert_equal(rows: list[fs.PipelineRow], study: fs.Study, batch: Scored, lab
         assert signals.active.sum() > events.sum() > 0
 
 
-def test_a_study_of_bars_row_by_row_has_its_scores_thresholds_and_alerts():
-    study = study_of()
-    batch, pipeline = batch_of(study), fs.Pipeline(study)
-    assert pipeline.labels == tuple(batch.scores)
-    rows = list(pipeline.replay(study.source))
-    assert len(batch.folds["pca"].folds) >= 4
-    assert_equal(rows, study, batch)
-    assert not any(row.stale_model or row.failures for row in rows)
-    assert np.array_equal(np.array([row.features for row in rows]), batch.features.values, equal_nan=True)
-
-
-def test_a_pipeline_that_is_saved_and_restored_at_random_rows_goes_on_with_the_same_bits(tmp_path):
+def test_a_study_row_by_row_restored_at_random_rows_has_its_scores_thresholds_and_alerts(tmp_path):
     study = study_of()
     batch, rows = batch_of(study), []
     pipeline = fs.Pipeline(study)
-    cuts = np.random.default_rng(2).integers(1, 1_100, 6)
+    assert pipeline.labels == tuple(batch.scores)
+    cuts = np.random.default_rng(2).integers(1, 720, 5)
     for k, bar in enumerate(study.source.live_rows()):
         if k in cuts:
             pipeline.save(tmp_path / "pipeline")
             pipeline = fs.Pipeline(study).load(tmp_path / "pipeline")
         rows += pipeline.update(bar)
+    assert len(batch.folds["pca"].folds) >= 4
     assert_equal(rows, study, batch)
+    assert not any(row.stale_model or row.failures for row in rows)
+    assert np.array_equal(np.array([row.features for row in rows]), batch.features.values, equal_nan=True)
     with pytest.raises(fs.DataError, match="the state is of a Pipeline whose identity is"):
         fs.Pipeline(study_of(seed=5), list(pipeline.labels)).load(tmp_path / "pipeline")
-    other = replace(study, bars=study.bars.rows(slice(0, 1_000)))
+    other = replace(study, bars=study.bars.rows(slice(0, 600)))
     assert fs.Pipeline(other).identity == pipeline.identity
 
 
 @pytest.mark.parametrize("mode", ["rolling", "expanding"])
 def test_a_pipeline_that_begins_later_refits_at_the_same_rows_and_gives_the_same_alerts(mode):
-    study = study_of(detectors=["mad", "isolation_forest"], thresholds={}, splits=replace(SPLITS, mode=mode))
+    study = study_of(detectors=DETECTORS, thresholds={}, splits=replace(SPLITS, mode=mode))
     batch, cut = batch_of(study), 37
     pipeline = fs.Pipeline(study, ["mad", "isolation_forest", "random"])
     rows = [row for bar in list(study.source.live_rows())[cut:] for row in pipeline.update(bar)]
     starts = [fold.test.start for fold in batch.folds["mad"].folds if fold.train.start >= cut + 25 or mode == "expanding"]
     # A training window that grows is not the same one in a history that begins later.
     same = ["mad"] if mode == "expanding" else ["mad", "isolation_forest"]
-    first = starts[1] + 24 * 6
+    first = starts[1] + 24 * 4
     for label in same:
         found = np.array([row.scores[label] for row in rows])[first - cut :]
         assert np.isfinite(found).any()
@@ -105,7 +102,7 @@ def test_a_pipeline_that_begins_later_refits_at_the_same_rows_and_gives_the_same
 
 
 def windows_study() -> fs.Study:
-    bars = fs.simulate_market(seed=4, n_symbols=2, n_bars=36).bars
+    bars = fs.simulate_market(seed=4, n_symbols=2, n_bars=30).bars
     trades = {symbol: fs.bar_trades(bars.select(symbol)) for symbol in bars.symbols}
     late = trades[bars.symbols[1]]
     trades[bars.symbols[1]] = late.rows(late.time >= bars.time[0] + np.timedelta64(3, "h"))
@@ -117,12 +114,12 @@ def windows_study() -> fs.Study:
 
 
 def books_study() -> fs.Study:
-    book = fs.simulate_book(seed=5, n_rows=1_500).book
-    kept = np.r_[0:1_000, 1_012:1_500]
+    book = fs.simulate_book(seed=5, n_rows=1_000).book
+    kept = np.r_[0:800, 812:1_000]
     part = {name: value[kept] for name, value in vars(book).items() if isinstance(value, np.ndarray)}
     return fs.Study(
         fs.BookSource(replace(book, **part)), {"zscore": fs.make_detector("zscore", window=24), "pca": "pca"},
-        fs.WalkForward("45m", "15m", "5m"), fs.RollingQuantile(0.95, "20m"), horizons=["30s", "1m"],
+        fs.WalkForward("30m", "10m", "5m"), fs.RollingQuantile(0.95, "10m"), horizons=["30s", "1m"],
     )  # fmt: skip
 
 
@@ -186,7 +183,7 @@ class Slow(Executor):
 
 
 def test_a_late_refit_leaves_the_old_model_in_place_and_its_rows_flagged_until_it_is_there():
-    study = study_of(detectors=["isolation_forest"], thresholds={"isolation_forest": fs.TrainQuantile(0.95)})
+    study = study_of(detectors=FOREST, thresholds={"isolation_forest": fs.TrainQuantile(0.95)})
     batch, slow = batch_of(study), Slow()
     pipeline = fs.Pipeline(study, ["isolation_forest"], slow)
     blocks = [fold.test for fold in batch.folds["isolation_forest"].folds]
@@ -241,7 +238,7 @@ def test_a_refit_that_fails_leaves_the_old_model_in_place_and_says_why(monkeypat
 
 
 def test_an_executor_that_is_in_time_gives_the_same_rows():
-    study = study_of(detectors=["isolation_forest"], thresholds={})
+    study = study_of(detectors=FOREST, thresholds={})
     batch = batch_of(study)
 
     class AtOnce(Slow):
