@@ -108,7 +108,7 @@ class Events(Shown):
 
     def take(self, kept: np.ndarray) -> Events:
         """The events selected by a mask or an index."""
-        check_rows("kept", kept)
+        check_rows("kept", kept, len(self))
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:

@@ -196,6 +196,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         self.seed = seed
         self.device = device
 
+    @door
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from the returns of all bars; see ``fit_returns``."""
         if on_epoch is not None:
@@ -203,6 +204,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
 
+    @door
     def fit_returns(
         self, returns: np.ndarray, symbols: tuple[str, ...], interval: np.timedelta64, *, on_epoch: OnEpoch | None = None
     ) -> Self:
@@ -249,6 +251,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         self.weights_ = {name: value.float().cpu().numpy() for name, value in net.state_dict().items()}
         return self
 
+    @door
     def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
         """Paths of log returns without stress, shape (n, n_steps, n_assets)."""
         check_whole("n", n, 1)
@@ -291,6 +294,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
                 raise ConfigError(f"{key} of {self.name} must be at least {at_least}, got {getattr(self, key)}; raise it")
         pick_device(self.device)
 
+    @door
     def save(self, path: str | Path) -> None:
         """Write parameters and weights to one safetensors file; loading it cannot run code."""
         check_path("path", path)
