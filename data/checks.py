@@ -352,7 +352,7 @@ def check_each(name: str, value: object, expected: type) -> None:
         raise ConfigError(f"{name} must be a list of {expected.__name__}, got {shown(value)}")
 
 
-def check_rows(name: str, value: object) -> None:
+def check_rows(name: str, value: object, n: int | None = None) -> None:
     """Refuse what chooses no rows: neither a slice, nor a mask, nor whole numbers.
 
     >>> check_rows("rows", np.zeros(3))
@@ -361,8 +361,14 @@ def check_rows(name: str, value: object) -> None:
     foreshock.data.errors.ConfigError: rows must be a slice, a mask or whole numbers, got an array of shape (3,)
     """
     if isinstance(value, slice) or (isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind in "biu"):
+        if n is not None and isinstance(value, np.ndarray) and not _within(value, n):
+            raise ConfigError(f"{name} must be a mask of {n} rows, or numbers below that, got {shown(value)} of {value.dtype.name}")
         return
     raise ConfigError(f"{name} must be a slice, a mask or whole numbers, got {shown(value)}")
+
+
+def _within(rows: np.ndarray, n: int) -> bool:
+    return len(rows) == n if rows.dtype.kind == "b" else bool(((rows >= -n) & (rows < n)).all())
 
 
 def check_shape(name: str, value: object, shape: tuple[int, ...]) -> None:

@@ -32,6 +32,10 @@ class ConfigError(ForeshockError, ValueError):
     exit_code = 2
 
 
+class CallError(ConfigError, TypeError):
+    """A call has an argument too many or too few, which Python itself could not see."""
+
+
 class DataError(ForeshockError, ValueError):
     """Market data are malformed, too short or missing.
 

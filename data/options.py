@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from foreshock.data.checks import did_you_mean
+from foreshock.data.errors import CallError
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, object], known: type) -> None:
@@ -36,10 +37,10 @@ def check_options(function: Callable[..., Any], options: Mapping[str, object], k
     >>> mean([1.0], n_drawn=9)
     Traceback (most recent call last):
     ...
-    TypeError: mean() has no keyword 'n_drawn'; did you mean 'n_draws'?
+    foreshock.data.errors.CallError: mean() has no keyword 'n_drawn'; did you mean 'n_draws'?
     """
     # The keys of a TypedDict are those of its annotations.
     for name in options:
         if name not in known.__annotations__:
             named = [key for key, one in inspect.signature(function).parameters.items() if one.kind is not one.VAR_KEYWORD]
-            raise TypeError(f"{function.__name__}() has no keyword {name!r}{did_you_mean(name, [*named, *known.__annotations__])}")
+            raise CallError(f"{function.__name__}() has no keyword {name!r}{did_you_mean(name, [*named, *known.__annotations__])}")

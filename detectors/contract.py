@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError, ForeshockError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
 from foreshock.data.show.shown import shown
@@ -28,7 +29,7 @@ ROUNDING = 1e-9
 LARGEST_TOLERANCE = 1e-3
 
 
-@door
+@door(detector=ANYTHING)
 def check_detector(detector: Detector, features: Features | None = None) -> None:
     """Raise unless a detector keeps the contract that every detector of foreshock keeps.
 

@@ -21,7 +21,7 @@ from foreshock.data.checks import (
 from foreshock.data.doors.door import door
 from foreshock.data.doors.times import check_step, rising_times
 from foreshock.data.doors.truth import yes_or_no
-from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.errors import CallError, ConfigError, DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted, grid_facts, symbols_fact
 from foreshock.data.show.shown import shown
@@ -128,7 +128,7 @@ class Scores(Shown):
             check_duration("cooldown", cooldown)
         given = [one for one in (threshold, policy) if one is not None]
         if len(given) != 1:
-            raise TypeError(f"signals() takes one threshold, such as fs.RollingQuantile(0.99), got {len(given)}")
+            raise CallError(f"signals() takes one threshold, such as fs.RollingQuantile(0.99), got {len(given)}")
         check_threshold(given[0])
         levels = given[0].threshold(self)
         # NaN compares false: a row without a score or without a threshold is never an alert.

@@ -8,6 +8,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
 from foreshock.data.show.shown import shown
@@ -23,7 +24,7 @@ ROUNDING = 1e-12
 PRICES = ("open", "high", "low", "close", "volume")
 
 
-@door
+@door(strategy=ANYTHING)
 def check_strategy(strategy: Strategy, bars: Bars | None = None) -> None:
     """Raise unless a strategy keeps the contract that every strategy of foreshock keeps.
 

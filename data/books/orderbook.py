@@ -180,7 +180,7 @@ class Book(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> Book:
         """Some of the snapshots, by a slice or a mask."""
-        check_rows("rows", rows)
+        check_rows("rows", rows, len(self.time))
         return replace(self, time=self.time[rows], **{name: getattr(self, name)[rows] for name in (*TOTALS, *LEVELS)})
 
     def head(self, n: int) -> Book:

@@ -51,6 +51,7 @@ HINTS = {
     "KMeansRegime": "make one with fs.make_detector('kmeans_regime')",
     "Labels": "read a file with fs.read_labels",
     "Ledger": "such as fs.Ledger('ledger.jsonl')",
+    "ScenarioModel": "fit one, or load one with fs.load_scenario_model",
     "Scores": "make them with fs.walk_forward",
     "SeriesKey": "make one with fs.SeriesKey",
     "Signals": "make them with Scores.signals",

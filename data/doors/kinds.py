@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data import checks
-from foreshock.data.errors import ConfigError
+from foreshock.data.doors.truth import yes_or_no
+from foreshock.data.errors import ConfigError, ForeshockError
 from foreshock.data.interval import parse_duration, parse_instant
 from foreshock.data.show.shown import shown
 
@@ -43,7 +44,7 @@ class Kind:
     def takes(self, value: object) -> bool:
         try:
             self.check("", value)
-        except ConfigError:
+        except ForeshockError:
             return False
         return True
 
@@ -204,6 +205,7 @@ DRAWS = count_of(1)
 # Parameters that mean the same at every door that has them.
 NAMED: dict[str, Kind] = {
     "seed": Kind(_seed, "a whole number of at least 0"),
+    "mask": Kind(yes_or_no, "an array of truth values"),
     "ids": ANY_ARRAY,
     "series": ANY_ARRAY,
     "n_shifts": count_of(0),

@@ -307,7 +307,7 @@ def _count(name: str, value: int | None, default: float) -> int:
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:
     # NaN fails every comparison, so it is refused like a number out of range.
-    if not isinstance(value, Real) or not low <= float(value) <= high:
+    if not isinstance(value, Real) or isinstance(value, np.timedelta64) or not low <= float(value) <= high:
         raise ConfigError(f"{name} must be a number from {low:g} to {high:g}, got {shown(value)}; pass one in that range")
 
 

@@ -123,7 +123,7 @@ class Trades(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> Trades:
         """Some of the trades, by a slice or a mask."""
-        check_rows("rows", rows)
+        check_rows("rows", rows, len(self))
         return replace(self, **{name: values[rows] for name, values in self._columns().items()})
 
     def split(self) -> dict[str, Trades]:

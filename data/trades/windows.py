@@ -106,7 +106,7 @@ class TradeWindows(Shown):
 
     def rows(self, rows: slice | np.ndarray) -> TradeWindows:
         """Some of the windows, by a slice or a mask."""
-        check_rows("rows", rows)
+        check_rows("rows", rows, len(self))
         return replace(self, **{name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)})
 
     def to_frame(self) -> pd.DataFrame:

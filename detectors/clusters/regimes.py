@@ -80,6 +80,7 @@ class KMeansRegime(PooledDetector):
         self._check_fitted()
         return _name_of(sorted({int(code) for model in self.models_ if model for code in _codes(model)}))
 
+    @door
     def regimes(self, features: Features) -> Regimes:
         """The nearest regime of each row and symbol."""
         return _collected(features, [(slice(None), self)], self.regime_names)
@@ -104,6 +105,7 @@ class KMeansRegime(PooledDetector):
                 limit[:, i] = model["limit"][:, at if self.pool else 0] if "limit" in model else np.nan
         return np.stack([volatility < limit[0], volatility > limit[1], trend > 0, trend < 0], axis=-1)
 
+    @door
     def project(self, features: Features) -> np.ndarray:
         """Standardised rows on the two leading principal components of the training rows, shape (n_rows, n_symbols, 2).
 
@@ -112,6 +114,7 @@ class KMeansRegime(PooledDetector):
         self._check_fitted()
         return self._by_model(features, lambda rows, model: (rows - model["mean"]) @ model["axes"].T, (2,))
 
+    @door
     def matched_to(self, previous: KMeansRegime) -> KMeansRegime:
         """A copy of this fit in which each regime has the number of the regime of ``previous`` that it continues.
 

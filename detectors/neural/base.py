@@ -11,6 +11,7 @@ import torch
 from sklearn.base import clone
 from torch import Tensor, nn
 
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import refuse_infinite
@@ -110,6 +111,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     def lookback(self) -> int:
         return self.window - 1
 
+    @door
     def fit(self, features: Features, *, initial: Self | None = None, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from the rows of ``features``.
 
@@ -228,12 +230,14 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
     def _stream(self, features: Features) -> NetworkStream:
         return NetworkStream(self, features)
 
+    @door
     def encode(self, features: Features) -> np.ndarray:
         """Codes, shape (n_rows, n_symbols, latent); NaN where a row is not scored. The code of a row uses no later row."""
         self._check_fitted()
         width = (self._units(len(self.names_)),)
         return self._by_window(features, lambda net, _model, x, context, _: self._codes(net, x, context), width)
 
+    @door
     def reconstruct(self, features: Features) -> np.ndarray:
         """Rows as the network rebuilds them, in the units of ``features``, shape (n_rows, n_symbols, n_features).
 
@@ -245,6 +249,7 @@ class NeuralDetector(ParametersOfBases, ModelDetector):
         center, scale = self.scaler._of(features)
         return rebuilt * scale + center
 
+    @door
     def decode(self, codes: np.ndarray, symbol: str | None = None, context: np.ndarray | None = None) -> np.ndarray:
         """Windows decoded from codes, shape (n, window, n_features), oldest row first.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.detectors.pooled import PooledDetector
 from foreshock.detectors.scaling import CLIP
@@ -54,6 +55,7 @@ class PCA(PooledDetector):
         centred = rows - model["mean"]
         return centred - (centred @ model["components"].T) @ model["components"]
 
+    @door
     def encode(self, features: Features) -> np.ndarray:
         """Principal components of each row, shape (n_rows, n_symbols, n_components); NaN where a row is not scored.
 
@@ -69,6 +71,7 @@ class PCA(PooledDetector):
         n = self._size("n_components", len(self.names_))
         return self._by_model(features, lambda rows, model: (rows - model["mean"]) @ model["components"].T, (n,))
 
+    @door
     def reconstruct(self, features: Features) -> np.ndarray:
         """Rows rebuilt from their components, in the units of ``features``, shape (n_rows, n_symbols, n_features).
 

@@ -11,6 +11,7 @@ from numba import njit
 
 from foreshock.data.checks import check_array, check_integer, check_pair, check_rows, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.times import rising_times
 from foreshock.data.doors.truth import yes_or_no
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.show.facts import Shown, counted
@@ -94,6 +95,7 @@ class Events(Shown):
         missing = [name for name in ("symbol", "start", "stop") if name not in frame]
         if missing:
             raise DataError(f"events must have the columns symbol, start and stop, got {few(frame.columns)}; add them")
+        time = rising_times("time", time)
         unknown = sorted(set(map(str, frame["symbol"])) - set(symbols))
         if unknown:
             raise DataError(f"events name {few(unknown)}, the data have {few(symbols)}; select their events first")
@@ -108,7 +110,7 @@ class Events(Shown):
 
     def take(self, kept: np.ndarray) -> Events:
         """The events selected by a mask or an index."""
-        check_rows("kept", kept)
+        check_rows("kept", kept, len(self))
         return Events(self.col[kept], self.start[kept], self.stop[kept], self.shape)
 
     def rows(self, rows: slice) -> Events:

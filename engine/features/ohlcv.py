@@ -215,6 +215,8 @@ class OhlcvStream(Stream, Shown):
             value is infinite.
         """
         check_array("bar", bar)
+        if len(bar) != len(FIELDS):
+            raise DataError(f"a bar must have {', '.join(FIELDS)}, each of the symbols, got {len(bar)} of these")
         if any(np.shape(row) != (self.n_symbols,) for row in bar):
             raise DataError(f"a bar must have one value for each of {self.n_symbols} symbols, got {[np.shape(row) for row in bar]}")
         *prices, volume = (np.asarray(row, dtype=np.float64) for row in bar)

@@ -11,6 +11,7 @@ import numpy as np
 
 from foreshock.data.checks import check_array, check_duration, check_integer, check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import count_of
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -105,6 +106,7 @@ class CombinatorialSplits(Shown):
     def n_paths(self) -> int:
         return math.comb(self.n_groups - 1, self.n_test_groups - 1)
 
+    @door(n_rows=count_of(1, 100_000_000))
     def folds(self, n_rows: int, interval: np.timedelta64) -> list[CombinatorialFold]:
         """Folds over ``n_rows`` rows, in the order of ``itertools.combinations`` of the groups.
 

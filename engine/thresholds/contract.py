@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
 from foreshock.data.show.shown import shown
 from foreshock.engine.scores import FoldScores, Scores, Threshold, check_threshold
 
 
-@door
+@door(rule=ANYTHING)
 def check_threshold_rule(rule: Threshold, scores: Scores | None = None) -> None:
     """Raise unless a threshold keeps the contract of the built-in thresholds.
 

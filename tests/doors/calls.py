@@ -37,15 +37,16 @@ class Door:
 
 
 @functools.cache
-def doors() -> dict[str, Door]:
-    return {name: _door(name, function) for name, function in _functions()}
+def doors(slow: bool = True) -> dict[str, Door]:
+    """By name; without ``slow`` those that need no network that was trained and no study that was run."""
+    return {name: _door(name, function, slow) for name, function in _functions(slow)}
 
 
-def _door(name: str, function: Callable[..., Any]) -> Door:
+def _door(name: str, function: Callable[..., Any], slow: bool) -> Door:
     every = list(inspect.signature(function).parameters.values())
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     named = [p for p in every if p.kind in kinds]
-    own = given().get(name, {})
+    own = given(slow).get(name, {})
     needed = {p.name: own[p.name] if p.name in own else valid()[p.name] for p in named if p.default is p.empty}
     rare = [key for p in every if p.kind is p.VAR_KEYWORD for key in _options(function, p)]
     return Door(name, function, needed | own, tuple([p.name for p in named] + rare))
@@ -60,12 +61,12 @@ def _options(function: Callable[..., Any], parameter: inspect.Parameter) -> Iter
         yield from plain.__globals__[text.split("[")[1].rstrip("]")].__annotations__
 
 
-def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+def _functions(slow: bool) -> Iterator[tuple[str, Callable[..., Any]]]:
     for name in fs.__all__:
         value = getattr(fs, name)
         if name in MADE_BY_CALLERS or (inspect.isroutine(value) and not inspect.isclass(value)):
             yield name, value
-    objects = {name: samples()[name] for name in public_classes()} | extra_objects()
+    objects = {name: samples()[name] for name in public_classes()} | extra_objects(slow)
     for name, one in objects.items():
         for method, static in inspect.getmembers_static(type(one)):
             home = getattr(getattr(static, "__func__", static), "__module__", "") or ""
@@ -73,25 +74,36 @@ def _functions() -> Iterator[tuple[str, Callable[..., Any]]]:
             if callable_ and not method.startswith("_") and home.split(".")[0] in PACKAGES:
                 bound = getattr(one, method)
                 # Figures are drawn by a browser, which takes longer than a call may here.
-                if inspect.signature(bound).parameters and method != "save_figures":
+                if name != "Network" and inspect.signature(bound).parameters and method != "save_figures":
                     yield f"{name}.{method}", bound
 
 
 @functools.cache
-def extra_objects() -> dict[str, Any]:
-    """Objects of classes that have no public constructor of their own."""
-    features, bars, ran = samples()["Features"], samples()["Bars"], study_result()
-    ran.save(folder() / "ran")
-    scores = samples()["Scores"]
-    models = {kind.__name__: kind(**TINY).fit(bars) for kind in (fs.VAEScenarios, fs.ConditionalVAEScenarios, fs.GANScenarios)}
-    return models | {
-        "Detector": fs.make_detector("kmeans_regime", volatility="volatility_20", trend="log_return").fit(features),
-        "Study": small_study(),
-        "StudyResult": ran,
-        "SavedResult": fs.load_result(folder() / "ran"),
-        "Exploration": fs.explore(bars),
+def extra_objects(slow: bool) -> dict[str, Any]:
+    """Objects of classes that have no public constructor of their own, and such as a study or a training makes."""
+    found = samples()
+    scores, bars = found["Scores"], found["Bars"]
+    quick = {
+        "Detector": fs.make_detector("kmeans_regime", volatility="volatility_20", trend="log_return").fit(found["Features"]),
         "PrecomputedScores": fs.PrecomputedScores(pd.DataFrame(scores.values, pd.DatetimeIndex(scores.time), list(scores.symbols))),
     }
+    if not slow:
+        return quick
+    study_result().save(folder() / "ran")
+    models = {kind.__name__: kind(**TINY).fit(bars) for kind in (fs.VAEScenarios, fs.ConditionalVAEScenarios, fs.GANScenarios)}
+    return (
+        quick
+        | models
+        | {
+            "Study": small_study(),
+            "StudyResult": study_result(),
+            "SavedResult": fs.load_result(folder() / "ran"),
+            "Exploration": fs.explore(bars),
+            "Network": fs.make_detector("autoencoder", epochs=8, hidden=(16,), max_windows=1_000).fit(
+                fs.book_features(found["Book"], NAMES)
+            ),
+        }
+    )
 
 
 @functools.cache
@@ -127,7 +139,7 @@ def study_result() -> fs.StudyResult:
 
 
 @functools.cache
-def given() -> dict[str, dict[str, Any]]:
+def given(slow: bool) -> dict[str, dict[str, Any]]:
     """Arguments of single doors, where the name of the parameter does not say enough."""
     found, home = samples(), folder()
     bars, features, scores, signals = found["Bars"], found["Features"], found["Scores"], found["Signals"]
@@ -156,14 +168,13 @@ def given() -> dict[str, dict[str, Any]]:
     events = fs.Events([0, 1], [400, 300], [405, 306], bars.shape)
     report = fs.detection_report(scores, signals, events, n_draws=9, n_shifts=9)
     paths = rng.normal(0, 0.01, (60, 4, 1))
-    tiny = extra_objects()["VAEScenarios"]
-    ran = study_result()
-    network = fs.make_detector("autoencoder", epochs=8, hidden=(16,), max_windows=1_000).fit(fs.book_features(book, NAMES))
+    ready = samples() | extra_objects(slow)
+    ran, tiny, network = ready["StudyResult"], ready["VAEScenarios"], ready.get("Network")
     train_scores = fs.walk_forward(zscore, features, fs.WalkForward("10D", "5D"), train_scores=True)
     ledger = fs.Ledger(home / "sealed.jsonl")
     fs.HoldOut.reserve(bars, 0.2, ledger)
     january = dict(start="2024-01-01", end="2024-01-03", store=store())
-    found_detector = extra_objects()["Detector"]
+    found_detector = ready["Detector"]
     calls: dict[str, dict[str, Any]] = {
         "AnomalyAvoidance.weights_outside": dict(outside=signals.active),
         "Archive": dict(source=str(home)),
@@ -299,7 +310,7 @@ def given() -> dict[str, dict[str, Any]]:
         "merge_trades": dict(trades={"binance": trades}),
         "min_track_record": dict(returns=result.returns),
         "model_confidence_set": dict(losses=rng.normal(size=(60, 3)), names=["a", "b", "c"], n_draws=99),
-        "open_sealed": dict(study=small_study(), result=ran),
+        "open_sealed": dict(study=ready["Study"], result=ran),
         "overfitting_probability": dict(returns=rng.normal(size=(200, 3)), n_blocks=4),
         "paired_difference": dict(n_bootstrap=19),
         "read_bars": dict(path=home / "bars.csv"),

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tests.doors.calls import study_result
 from tests.samples import samples
 
 HOUR = np.timedelta64(1, "h")
@@ -27,7 +26,7 @@ class Anything:
 @functools.cache
 def oddities() -> dict[str, Any]:
     """By name: wrong types, shapes, kinds and ranges, what is not known, and public objects in the wrong place."""
-    found = samples() | {"StudyResult": study_result()}
+    found = samples()
     rows = pd.DatetimeIndex(found["Bars"].time)
     return {
         "None": None,

@@ -17,15 +17,12 @@ from foreshock.data.bars import Bars
 from foreshock.data.checks import (
     check_array,
     check_function,
-    check_most,
     check_number,
     check_path,
     check_shape,
     check_span,
-    check_text,
     check_texts,
     check_type,
-    check_whole,
 )
 from foreshock.data.doors.door import door
 from foreshock.data.doors.kinds import at_least as whole_from
@@ -196,6 +193,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         self.seed = seed
         self.device = device
 
+    @door
     def fit(self, bars: Bars, *, on_epoch: OnEpoch | None = None) -> Self:
         """Learn from the returns of all bars; see ``fit_returns``."""
         if on_epoch is not None:
@@ -203,6 +201,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         check_type("bars", bars, Bars, "read a file with fs.read_bars")
         return self.fit_returns(bars.returns(), bars.symbols, bars.interval, on_epoch=on_epoch)
 
+    @door
     def fit_returns(
         self, returns: np.ndarray, symbols: tuple[str, ...], interval: np.timedelta64, *, on_epoch: OnEpoch | None = None
     ) -> Self:
@@ -249,13 +248,9 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         self.weights_ = {name: value.float().cpu().numpy() for name, value in net.state_dict().items()}
         return self
 
+    @door(n=count_of(1), seed=whole_from(0))
     def sample(self, n: int, seed: int = 0, regime: str | None = None) -> np.ndarray:
         """Paths of log returns without stress, shape (n, n_steps, n_assets)."""
-        check_whole("n", n, 1)
-        check_whole("seed", seed, 0)
-        check_most("seed", seed, 2**63 - 1, "pass a smaller one")
-        if regime is not None:
-            check_text("regime", regime)
         if not hasattr(self, "weights_"):
             raise ConfigError(f"{self.name} is not fitted; call fit(bars) before drawing from it")
         if regime is not None and (not self.conditional or regime not in VOLATILITY_REGIMES):
@@ -291,6 +286,7 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
                 raise ConfigError(f"{key} of {self.name} must be at least {at_least}, got {getattr(self, key)}; raise it")
         pick_device(self.device)
 
+    @door
     def save(self, path: str | Path) -> None:
         """Write parameters and weights to one safetensors file; loading it cannot run code."""
         check_path("path", path)
@@ -363,9 +359,6 @@ def generate_scenarios(model: ScenarioModel, n: int, stress: float = 1.0, seed: 
     >>> round(ratio)
     2
     """
-    check_number("stress", stress)
-    check_whole("n", n, 1)
-    check_type("model", model, ScenarioModel, "fit one, or load one with fs.load_scenario_model")
     if not 1 <= stress <= MOST_STRESS:
         raise ConfigError(f"stress must lie between 1 (no stress) and {MOST_STRESS:g}, got {stress}")
     tilt, scale = 0.0, 1.0

@@ -294,7 +294,9 @@ def _matrix(losses: np.ndarray, name: str) -> np.ndarray:
         raise ConfigError(f"{name} must have the shape (n_rows, n_models), got {losses.shape}")
     if len(losses) < 10:
         raise DataError(f"{name} must have at least 10 rows, got {len(losses)}; pass more data")
-    # The square of a larger one is infinite.
+    # The square of a larger one is infinite, those of smaller ones are 0.
+    if 0 < np.abs(losses).max() < 1 / LARGEST_LOSS:
+        raise DataError(f"{name} must not all be below {1 / LARGEST_LOSS:g}, got {np.abs(losses).max():g}; multiply them")
     wrong = ~(np.abs(losses) < LARGEST_LOSS)
     if wrong.any():
         n_wrong = int(wrong.any(axis=1).sum())
