@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from foreshock.data.checks import check_number, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Instant, format_duration, parse_instant
 from foreshock.data.show.facts import Shown, counted
@@ -17,6 +18,7 @@ from foreshock.data.trades.windows import MAX_WINDOWS, TradeWindows, _add_trades
 NO_MILLI = -(2**62)
 
 
+@door
 class LiveWindows(Stream, Shown):
     """``trade_windows`` as trades come in, with bit-equal windows: each is handed out once, when it is closed.
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from foreshock.data.checks import check_array, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.show.facts import Shown, counted, symbols_fact
 from foreshock.data.show.shown import few
@@ -24,6 +25,7 @@ from foreshock.engine.out_of_sample.forward_stream import ForwardStream, Refit, 
 from foreshock.engine.out_of_sample.splits import WalkForward
 
 
+@door
 class RegimeStream(Stream, Shown):
     """``walk_forward_regimes`` one row at a time, with the names that are known at the time.
 

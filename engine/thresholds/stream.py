@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from foreshock.data.checks import check_array, check_duration, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.show.facts import Shown, counted, symbols_fact
@@ -141,6 +142,7 @@ class HistoryStream(ThresholdStream):
         self._n += 1
 
 
+@door
 def threshold_stream(rule: Threshold, scores: Scores) -> ThresholdStream:
     """The stream of a threshold after some scores: its own where it has one, else one that computes the rule again at each row.
 
@@ -201,6 +203,7 @@ class Cooldown(Stream):
         return kept
 
 
+@door
 class SignalStream(Stream, Shown):
     """``Scores.signals`` one row at a time: a threshold, the alerts that exceed it, and a cool-down.
 

@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from foreshock.data.checks import check_names, check_type, did_you_mean
+from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown, counted, symbols_fact
@@ -71,6 +72,7 @@ class PipelineRow(Shown):
             yield f"stale model of {few(self.stale_model)}"
 
 
+@door
 class Pipeline(Stream, Shown):
     """A study one row at a time: scores, thresholds and alerts equal those of ``Study.run`` over the same rows, bit for bit.
 

@@ -251,6 +251,14 @@ def given(slow: bool) -> dict[str, dict[str, Any]]:
         "SurrogateTest.by_horizon": dict(detector="zscore", values=np.zeros((1, 2))),
         "Trades": {name: getattr(trades, name)[:100] for name in ("time", "price", "size", "quote", "is_buy")},
         "Trades.from_frame": dict(frame=trade_table.iloc[:200]),
+        "threshold_stream": dict(rule=fs.Fixed(3.0)),
+        "LiveWindows.close": dict(until=trades.time[-1]),
+        "Pipeline.replay": dict(source=fs.BarSource(bars)),
+        "Pipeline.update": dict(row=bars.rows(slice(1, 2))),
+        "RegimeStream.update": dict(row=features.values[0], time=features.time[0]),
+        "SignalStream.begin_fold": dict(train_values=scores.values[:50]),
+        "Store.add_notes": dict(key=key, notes=[]),
+        "TrainQuantile.level": dict(train_values=scores.values[:50]),
         "TrainQuantile.threshold": dict(scores=train_scores),
         "Universe": dict(top=1, window="5D"),
         "VolatilityScaled": dict(policy=fs.RollingQuantile(0.9, "5D")),
@@ -351,6 +359,11 @@ def given(slow: bool) -> dict[str, dict[str, Any]]:
     for kind in ("BarSource", "BookSource", "FeatureSource", "WindowSource"):
         calls[f"{kind}.disturbed"] = cut | ({} if kind in ("BarSource", "FeatureSource") else {"cut": 40})
         calls[f"{kind}.raw_rows"] = dict(symbol=found[kind].bars.symbols[0], **span)
+    for kind, one in samples().items():
+        if isinstance(one, fs.Stream):
+            one.save(home / f"{kind}.stream")
+            calls |= {f"{kind}.{method}": dict(path=home / f"{kind}.stream") for method in ("save", "load")}
+            calls[f"{kind}.restore"] = dict(state=one.state())
     for kind in ("VAEScenarios", "GANScenarios", "ConditionalVAEScenarios"):
         calls[f"{kind}.fit_returns"] = dict(returns=bars.returns()[1:])
         calls[f"{kind}.save"] = dict(path=home / f"{kind}.safetensors")
