@@ -211,7 +211,7 @@ def trade_spans(ask_from: Ask, latest: Callable[[], Answer], start: int, stop: i
             last = int(rest[-1, 0]) + 1 if len(rest) else at
             end = min(stop, max(_final(answer), last))
             if end > at:
-                yield _span(rest, at, end, (), None, holes)
+                yield _span(rest[rest[:, 0] < end], at, end, (), None, holes)
             return
         # Ids are consecutive; a gap between them must be confirmed by a second answer.
         answer = settled(answer, ask, 1, gaps, id_ - 1)

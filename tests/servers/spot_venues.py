@@ -18,6 +18,8 @@ class SpotVenueServer(ExchangeServer):
     def __init__(self, market: Market, **options: Any) -> None:
         super().__init__((), (), **options)
         self.market = market
+        # Where its bars are missing, for tests.
+        self.market_holes: list[tuple[int, int]] = []
 
     def answer(self, path: str, query: dict[str, str], fault: str | None) -> Any:
         if path.startswith("/0/public/"):

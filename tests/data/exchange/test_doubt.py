@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from foreshock.data.errors import ForeshockError
-from foreshock.data.exchange.agreement import Answer, Fault, settled
+from foreshock.data.exchange.agreement import Answer, Ask, Fault, settled
 from foreshock.data.exchange.exchange import Exchange
 from foreshock.data.exchange.fetch import fetch_missing, missing_ranges
 from foreshock.data.exchange.patience import Patience
@@ -158,7 +158,7 @@ def test_an_honest_exchange_is_asked_nothing_twice(series, tmp_path):
 # The agreement itself
 
 
-def answers(*given: list) -> tuple[list[Range], object]:
+def answers(*given: list) -> tuple[list[Range], Ask]:
     """A question that is answered by these rows of (slot, value) in turn; the last answer is repeated."""
     asked: list[Range] = []
 

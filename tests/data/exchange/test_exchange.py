@@ -356,6 +356,31 @@ def test_every_trade_arrives_whatever_goes_wrong(name, tmp_path):
     assert store.ranges(key) == [(start, stop)]
 
 
+@pytest.mark.parametrize("column", [2, 3], ids=["price", "amount"])
+def test_trades_of_nothing_are_dropped_and_counted_and_leave_no_gap(column, tmp_path):
+    trades = tick_trades(1_500)
+    key = replace(SPOT, kind="trades", timeframe="")
+    nothing = [200, 201, 900]
+    trades[nothing, column] = 0.0
+    now = int(trades[-1, 1]) + HOUR_MS
+    with serve(Market("BTC", trades=trades), now=now) as server:
+        store = fetch(connect(server), tmp_path, key, START_MS, int(trades[-1, 1]))
+    assert store.missing(key, START_MS, int(trades[-1, 1])) == []
+    kept = np.delete(trades, nothing, axis=0)
+    assert store.read(key)["id"].to_pylist() == kept[kept[:, 1] < trades[-1, 1], 0].tolist()
+    assert [(note.what, note.time) for note in store.notes(key)] == [("dropped", int(trades[at, 1])) for at in nothing]
+
+
+def test_an_answer_that_is_wrong_is_not_blamed_on_the_network(holed, monkeypatch):
+    with serve(Market("BTC", bars=holed[0])) as server:
+        monkeypatch.setattr(server, "_spoiled", lambda *_: [row * np.array([1_000, 1, 1, 1, 1, 1]) for row in holed[0][:100]])
+        with pytest.raises(
+            ExchangeError, match=r"100 of 100 bars have a time that is unknown.* another unit than ms\); check http"
+        ) as said:
+            list(connect(server, patience=replace(QUICK, attempts=2)).ohlcv("BTC/USDT", "1m", START_MS, STOP_MS))
+    assert "network" not in str(said.value)
+
+
 def test_trades_to_the_present_are_covered_up_to_the_last_one(tmp_path):
     trades = tick_trades(1_500)
     key = replace(SPOT, kind="trades", timeframe="")

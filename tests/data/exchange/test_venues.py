@@ -23,8 +23,9 @@ def venue():
     bars, holes = plant_holes(walk(N_BARS), 6, widest=40)
     trades = tick_trades(400, start=START_MS)
     trades[:, 1] += START_MS + N_BARS * MINUTE_MS - trades[-1, 1]
-    with SpotVenueServer(Market("BTC", bars=bars, trades=trades), now=START_MS + N_BARS * MINUTE_MS + 15_000) as server:
-        server.holes = holes
+    server = SpotVenueServer(Market("BTC", bars=bars, trades=trades), now=START_MS + N_BARS * MINUTE_MS + 15_000)
+    server.market_holes = holes
+    with server:
         yield server
 
 
@@ -38,7 +39,7 @@ def test_bars_are_those_of_the_market_and_its_holes_are_known(venue, tmp_path, n
     stop = START_MS + N_BARS * MINUTE_MS
     fetch_missing(connect(venue, name), store, missing_ranges(store, [key], START_MS, stop))
     np.testing.assert_array_equal(numbers(store.read(key)), venue.market.bars)
-    assert store.known_empty(key) == venue.holes
+    assert store.known_empty(key) == venue.market_holes
     assert store.ranges(key) == [(START_MS, stop)]
     assert store.notes(key) == []
 
