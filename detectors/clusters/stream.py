@@ -140,4 +140,5 @@ class _RegimeForward(ForwardStream):
 def _fit(detector: Any, features: Features, previous: Any, train_scores: bool) -> tuple[Any, None]:  # noqa: ARG001 - matched later
     from sklearn.base import clone
 
-    return fit_kept(clone(detector), features), None
+    fresh: Any = clone(detector)
+    return fit_kept(fresh, features), None
