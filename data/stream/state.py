@@ -145,6 +145,8 @@ def _taken(mine: Any, given: Any, what: str) -> Any:
         if not isinstance(given, list | tuple) or len(given) != len(mine):
             raise DataError(f"{what} must be {len(mine)} parts, got {shown(given)}; restore the state of a stream made as this one")
         return tuple(_taken(one, other, what) for one, other in zip(mine, given, strict=True))
+    if mine is None and isinstance(given, Mapping | np.ndarray):
+        raise DataError(f"{what} must be none, got {shown(given)}; restore the state of a stream made as this one")
     return given
 
 

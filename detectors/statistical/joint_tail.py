@@ -10,6 +10,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import shown
 from foreshock.detectors.base import Detector
 from foreshock.detectors.scaling import MIN_ROWS, with_others
+from foreshock.detectors.stream import DetectorStream
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.roles import default_columns
 
@@ -61,6 +62,9 @@ class JointTail(Detector):
     def _score(self, features: Features) -> np.ndarray:
         return self._ratios(features).min(axis=2)
 
+    def _stream(self, features: Features) -> DetectorStream:
+        return _RatioStream(self, features)
+
     def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         found = np.zeros((len(rows), len(features.names)))
         ratios = self._ratios(features)[rows, symbols]
@@ -70,9 +74,25 @@ class JointTail(Detector):
 
     def _ratios(self, features: Features) -> np.ndarray:
         """Each column in its scale, (n_rows, n_symbols, n_columns)."""
+        return features.select(self._columns(features)).values / self._scale_of(features)
+
+    def _scale_of(self, features: Features) -> np.ndarray:
+        """Scale of each symbol and column, (n_symbols, n_columns)."""
         rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]
-        return features.select(self._columns(features)).values / with_others(self.scale_, features)[rows]
+        return with_others(self.scale_, features)[rows]
 
     def _columns(self, features: Features) -> list[str]:
         """The columns; of the default ones, those that stand nearest to them in features that lack them."""
         return default_columns(features, self.columns) if tuple(self.columns) == DEFAULT_COLUMNS else list(self.columns)
+
+
+class _RatioStream(DetectorStream):
+    """The row itself, with columns and scales that are looked up once."""
+
+    def __init__(self, detector: JointTail, features: Features) -> None:
+        super().__init__(detector, features)
+        self._at = [features.index(name) for name in detector._columns(features)]
+        self._scale = detector._scale_of(features)
+
+    def _step(self, row: np.ndarray, time: int) -> np.ndarray:  # noqa: ARG002 - of the row alone
+        return (row[:, self._at] / self._scale).min(axis=1)

@@ -29,6 +29,7 @@ class ThresholdStream(Stream):
         interval are those of the rows.
     """
 
+    fixed = ("symbols",)
     carries = ("_next",)
 
     def __init__(self, scores: Scores) -> None:
@@ -189,6 +190,7 @@ class Decision(NamedTuple):
 class Cooldown(Stream):
     """Alerts with those left out that come within so many rows after one that was kept, of the same symbol; see ``thin``."""
 
+    fixed = ("n_bars",)
     carries = ("_quiet",)
 
     def __init__(self, n_symbols: int, n_bars: int) -> None:

@@ -81,6 +81,9 @@ class Pipeline(Stream, Shown):
     the study refits them. A pipeline that begins later than the study's history has the same folds, and the same scores and alerts
     as soon as training and threshold windows are full.
 
+    ``save`` and ``load`` carry it over, models and stored rows among it, so that a file is as large as a training window and two
+    test blocks of features. Detectors that hold objects which are not foreshock's are fitted again on the stored rows.
+
     Parameters
     ----------
     study : Study

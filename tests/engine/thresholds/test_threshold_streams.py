@@ -163,6 +163,10 @@ def test_what_does_not_fit_a_stream_is_refused_in_one_sentence():
         fs.threshold_stream(fs.RollingQuantile(0.9, "5D"), head(scores, 0)).restore(stream.state())
     with pytest.raises(fs.DataError, match="restore the state of a stream made"):
         fs.threshold_stream(fs.Fixed(1.0), head(scores, 0)).restore(stream.state())
+    signals = fs.SignalStream(fs.Fixed(1.0), head(scores, 10), "5h")
+    for other in (None, "6h"):
+        with pytest.raises(fs.DataError, match="restore the state of a stream made"):
+            fs.SignalStream(fs.Fixed(1.0), head(scores, 0), other).restore(signals.state())
     with pytest.raises(fs.ConfigError, match="TrainQuantile needs the scores of the training rows"):
         fs.threshold_stream(fs.TrainQuantile(0.9), head(scores, 0)).begin_fold(None)
 
