@@ -46,6 +46,8 @@ def ending_cleanly() -> Iterator[None]:
         # A second one would interrupt what is being cleared up.
         if not _asked:
             _asked.append(number)
+            # An interrupt within a function that a library calls back is lost, which Python tells at length; ``_end_late`` follows.
+            sys.unraisablehook = lambda _: None
             if number == getattr(signal, "SIGHUP", None):
                 # The terminal has told helpers of libraries, too, which do not survive it, and say so at length.
                 _hush()

@@ -19,7 +19,6 @@ from foreshock.plain import plain, versions
 from foreshock.reports.study.order import decisive, detectors_by_verdict, forecasts_decide, verdict_rank
 from foreshock.study.content import SCHEMA_VERSION
 from foreshock.study.files.manifest import as_written, check_of_run, read_manifest
-from foreshock.study.files.summary import summary_table
 from foreshock.study.identities import with_identities
 from foreshock.terminal import print_table
 
@@ -48,7 +47,7 @@ def load_results(folder: Path) -> dict[str, Any]:
     check_of_run(path, digests)
     with as_written(path):
         # What every reader needs first.
-        summary_table(with_identities(results))
+        with_identities(results)
     return results
 
 

@@ -30,6 +30,24 @@ def deaf(**_):
 cli.app = deaf
 cli.main()
 """
+# An interrupt within a function that C calls back is lost.
+CALLED_BACK = """
+import ctypes, time
+from foreshock.cli import root as cli
+
+def back(**_):
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    def compare(one, other):
+        print("at work", flush=True)
+        time.sleep(20)
+        return 0
+    values = (ctypes.c_int * 2)(1, 2)
+    ctypes.CDLL(None).qsort(values, 2, ctypes.sizeof(ctypes.c_int), compare)
+    time.sleep(20)
+
+cli.app = back
+cli.main()
+"""
 HANGS_UP = """
 import os, signal
 from foreshock.cli import root as cli
@@ -68,7 +86,8 @@ def test_a_terminal_of_few_letters_gets_others_for_the_rest():
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["INT", "TERM", "HUP"])
-def test_work_that_hears_of_no_signal_ends_within_two_seconds(sent):
+@pytest.mark.parametrize("code", [DEAF, CALLED_BACK], ids=["deaf", "called back"])
+def test_work_that_hears_of_no_signal_ends_within_two_seconds(code, sent):
     # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
     heed: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(

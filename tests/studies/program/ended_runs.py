@@ -88,14 +88,17 @@ def ended(folder: Path, whole: float, first_seed: int, kill: int, patience: floa
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = parser_of(__doc__, 50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--whole", type=float, help="seconds of an undisturbed run; measured by default")
     options = parser.parse_args(arguments)
     # A shell lets what it runs in the background ignore interrupts, which the runs would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as temporary:
         folder = prepare(Path(temporary), networks=True)
-        # Compiled kernels and imports are warm in the second run, as in those that are ended.
-        completed(folder, folder / "first")
-        whole = completed(folder, folder / "whole")
+        whole = options.whole
+        if whole is None:
+            # Compiled kernels and imports are warm in the second run, as in those that are ended.
+            completed(folder, folder / "first")
+            whole = completed(folder, folder / "whole")
         print(f"an undisturbed run takes {whole:.1f} s")
         wanted = ((k,) for k in range(options.histories))
         rows = resume(options.out, FIELDS[:1], FIELDS, wanted, partial(ended, folder, whole, options.seed), jobs=1)
