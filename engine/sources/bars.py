@@ -10,6 +10,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_texts, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
@@ -17,7 +18,7 @@ from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.source import Source
 
 
-@door
+@door(features=ANYTHING)
 class BarSource(Source):
     """OHLCV bars, and features of them.
 
