@@ -67,6 +67,8 @@ HINTS = {
     "WalkForward": "such as fs.WalkForward('365D', '30D')",
     "slice": "such as slice(0, 100)",
 }
+# What an object of a protocol is called; others are told by their members.
+PROTOCOLS = {"Threshold": "a rule such as RollingQuantile(0.99) or Fixed(3.0)"}
 # Longer lists are looked at as far as this, so that a door costs the same whatever goes through it.
 LOOKED_AT = 1_000
 # Classes that have a kind of their own.
@@ -200,13 +202,15 @@ def _protocol(protocol: type) -> Kind:
         typing.cast(Any, protocol).__protocol_attrs__ if hasattr(protocol, "__protocol_attrs__") else _members(protocol)
     )
 
+    expected = PROTOCOLS.get(protocol.__name__, f"an object that has {' and '.join(members)}")
+
     def check(name: str, value: Any) -> Any:
         missing = [member for member in members if not hasattr(value, member)]
         if isinstance(value, type) or missing:
-            raise ConfigError(f"{name} must be an object that has {' and '.join(members)}, got {shown(value)}")
+            raise ConfigError(f"{name} must be {expected}, got {shown(value)}")
         return value
 
-    return Kind(check, f"an object with {' and '.join(members)}")
+    return Kind(check, expected)
 
 
 def _members(protocol: type) -> set[str]:

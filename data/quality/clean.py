@@ -11,6 +11,7 @@ import pandas as pd
 from foreshock.data.bars import FIELDS, Bars
 from foreshock.data.checks import check_duration, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration
 from foreshock.data.quality.checks import jumps, outliers, stale, volume_units, zero_volume
@@ -113,7 +114,7 @@ class QualityReport(Shown):
         return self.table
 
 
-@door
+@door(bars=ANYTHING)
 def clean(bars: Bars | pd.DataFrame, interval: Duration | None = None) -> tuple[Bars, QualityReport]:
     """Bars without malformed ones and with one series per symbol, and a report of every finding.
 

@@ -10,6 +10,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_texts, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.engine.features.features import Features
@@ -19,7 +20,7 @@ from foreshock.engine.sources.source import Source
 from foreshock.engine.sources.streams import BarRows
 
 
-@door
+@door(features=ANYTHING)
 class BarSource(Source):
     """OHLCV bars, and features of them.
 

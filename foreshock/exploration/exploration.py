@@ -14,6 +14,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_path, check_seed, check_text
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.interval import Duration
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.data.show.facts import Shown, counted
@@ -119,7 +120,7 @@ class Exploration(Shown):
 
 
 # One thread: the matrices are small, and the sums are then bit-equal in every run.
-@door
+@door(bars=ANYTHING)
 @with_one_blas_thread
 def explore(
     bars: Bars | pd.DataFrame,

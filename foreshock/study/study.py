@@ -13,6 +13,7 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_duration, check_horizons, check_number, check_seed, check_text, check_type, check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.labels import Labels
@@ -67,7 +68,7 @@ BASELINES = ("random", "volatility_only")
 MAX_RANDOM_DRAWS = 10_000
 
 
-@door
+@door(features=ANYTHING, threshold=ANYTHING, delay=ANYTHING, n_bootstrap=ANYTHING)
 @dataclass(frozen=True, repr=False)
 class Study(Shown):
     """Detectors on a history, and everything that decides how they are scored, judged and traded.

@@ -14,6 +14,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_one, check_seed, check_type, check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.labels import Labels
@@ -101,7 +102,7 @@ class ValidateOptions(TypedDict, total=False):
     universe: Universe | None
 
 
-@door
+@door(bars=ANYTHING, features=ANYTHING, threshold=ANYTHING, delay=ANYTHING, n_bootstrap=ANYTHING)
 @with_one_blas_thread
 def validate(
     bars: Bars | Source,

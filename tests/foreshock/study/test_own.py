@@ -198,7 +198,7 @@ def test_a_score_among_all_rows_is_a_leak(bars):
     [
         ({"zscor": fs.Fixed(3)}, "thresholds has 'zscor', which is no detector of the study: .*; did you mean 'zscore'"),
         ({"zscore": 3}, "threshold"),
-        ([fs.Fixed(3)], "thresholds must be a dict of label to threshold"),
+        ([fs.Fixed(3)], "thresholds must be a dict"),
     ],
 )
 def test_thresholds_that_belong_to_no_detector_are_refused(bars, thresholds, said):

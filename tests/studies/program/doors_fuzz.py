@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tests.doors.calls import Door, doors
+from tests.doors.calls import Door, doors, study_result
 from tests.doors.oddities import oddities, variants
 from tests.doors.outcome import Outcome, outcome
 
@@ -36,7 +36,8 @@ COLUMNS = ("door", "parameter", "value", "kind", "text", "place", "seconds")
 
 
 def values_of(door: Door, parameter: str) -> Iterator[tuple[str, Any]]:
-    yield from oddities().items()
+    # That of the samples was not made by a study: its parts do not belong together.
+    yield from (oddities() | {"StudyResult": study_result()}).items()
     if parameter in door.given:
         yield from variants(door.given[parameter])
 
