@@ -19,7 +19,7 @@ from tests.doors.calls import Door, doors
 from tests.doors.oddities import oddities, variants
 from tests.doors.outcome import outcome
 
-# These start processes, train networks, run studies or ask an exchange; ``tests.studies.doors_fuzz`` calls them.
+# These start processes, train networks, run studies or ask an exchange; ``tests.studies.program.doors_fuzz`` calls them.
 SLOW = ("Scenarios", "Study", "Exploration", "Saved", "Archive", "realism", "validate", "explore", "load_", "stream_", "record_")
 SLOW += ("surrogate", "scenario", "denoise", "open_sealed", "deflate_study", "check_", "book_flows", "regimes")
 SLOW += ("AdaptiveConformal.threshold", "PeaksOverThreshold.threshold", "fit_surrogates", "evidence", "compare_avoidance")
