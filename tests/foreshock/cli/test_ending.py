@@ -91,7 +91,7 @@ def test_work_that_hears_of_no_signal_ends_within_two_seconds(code, sent):
     # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
     heed: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(
-        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "at work\n"
