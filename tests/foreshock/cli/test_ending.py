@@ -16,7 +16,6 @@ from foreshock.data.system.kernel_cache import choose_kernel_cache
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams and signals of Unix")
-COMMAND = [sys.executable, "-m", "foreshock"]
 # The main thread is at work where it hears of no signal, as in a compiled kernel, which lets other threads run.
 DEAF = """
 import ctypes, signal
