@@ -16,7 +16,6 @@ from foreshock.data.system.kernel_cache import choose_kernel_cache
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="streams and signals of Unix")
-COMMAND = [sys.executable, "-m", "foreshock"]
 # The main thread is at work where it hears of no signal, as in a compiled kernel, which lets other threads run.
 DEAF = """
 import ctypes, signal
@@ -91,7 +90,7 @@ def test_work_that_hears_of_no_signal_ends_within_two_seconds(code, sent):
     # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
     heed: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     with subprocess.Popen(
-        [sys.executable, "-c", DEAF], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "at work\n"

@@ -88,11 +88,11 @@ def started(folder: Path, place: Path, more: Mapping[str, str] | None = None, ap
     place.mkdir(exist_ok=True)
     paths = os.pathsep.join(filter(None, [str(folder / "counted"), os.environ.get("PYTHONPATH", "")]))
     own = {
-        **(more or {}),
         "FORESHOCK_CACHE": str(place / "cache"),
         "FITS": str(place / "fits"),
         "PYTHONPATH": paths,
         "OMP_NUM_THREADS": "1",
+        **(more or {}),
     }
     arguments = ["run", str(folder / "study.toml"), "--out", str(place / "out"), "--no-ledger"]
     with (place / "said").open("ab") as said:
