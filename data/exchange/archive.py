@@ -23,6 +23,7 @@ import pyarrow.csv
 
 from foreshock.data.checks import check_integer, check_number, check_path, check_type
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError, ExchangeError
 from foreshock.data.exchange.addresses import is_address, masked, split_login
 from foreshock.data.exchange.agreement import Fault
@@ -43,7 +44,7 @@ EXCHANGES = ("binance", "binanceusdm")
 TIMEFRAMES = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 
 
-@door
+@door(source=ANYTHING)
 class Archive(Shown):
     """Daily and monthly files of Binance spot and USD-M futures.
 

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_shape, check_type, check_whole
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration, bars_in
 from foreshock.data.options import check_options
@@ -190,7 +191,7 @@ class SurrogateOptions(TypedDict, total=False):
     on_step: Callable[[], None] | None
 
 
-@door
+@door(**dict.fromkeys(("signals", "rescorers", "delay", "n_jobs", "n_surrogates", "seed", "first", "horizons"), ANYTHING))
 def surrogate_test(
     surrogates: Surrogates,
     signals: Mapping[str, Signals],
