@@ -260,7 +260,16 @@ class Detector(ShownParameters, BaseEstimator):
         return {name: getattr(self, name) for name in self.learned}
 
     def restore(self, state: dict[str, Any]) -> Self:
-        """Set the learned attributes to the ``state()`` of a detector with the same parameters."""
+        """Set the learned attributes to the ``state()`` of a detector with the same parameters.
+
+        Raises
+        ------
+        DataError
+            If one of them is missing.
+        """
+        missing = [name for name in self.learned if name not in state]
+        if missing:
+            raise DataError(f"the state lacks {few(missing)} of {self.name}; pass what state() of such a detector returned")
         for name in self.learned:
             setattr(self, name, state[name])
         return self

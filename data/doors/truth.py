@@ -34,7 +34,13 @@ def yes_or_no(name: str, values: object) -> np.ndarray:
     ...
     foreshock.data.errors.DataError: labels must be True or False, or 1 and 0, got -1 in 1 of 2; -1 and 1 are predictions, ...
     """
-    found = np.asarray(values)
+    try:
+        found = np.asarray(values)
+    except ValueError as error:
+        # Rows of different lengths make no array.
+        raise DataError(
+            f"{name} must be an array of truth values, got rows of different lengths; make them equally long"
+        ) from error
     if found.dtype.kind == "b":
         return found
     try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from foreshock.data.checks import check_horizons, check_seed, check_whole
+from foreshock.data.checks import check_horizons, check_most, check_seed, check_whole
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import Duration
 from foreshock.data.show.shown import shown
 from foreshock.engine.validation.surrogates.histories import BEST
 
 MIN_SURROGATES = 19
+# More would take hours, or all memory.
+MOST_SURROGATES, MOST_DRAWS = 100_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Judging:
         check_whole("delay", self.delay, 1, " bar, because a score is known at the close of its bar")
         check_whole("first", self.first, 0)
         check_whole("n_bootstrap", self.n_bootstrap, 1, hint="999 is usual")
+        check_most("n_bootstrap", self.n_bootstrap, MOST_DRAWS, "999 is usual")
         check_surrogates(self.n_surrogates)
         check_seed("seed", self.seed)
         if isinstance(self.horizons, str):
@@ -79,5 +82,6 @@ class Judging:
 def check_surrogates(n: int) -> None:
     """Raise unless a number of surrogate histories is 0, or enough for a p of 5 %."""
     check_whole("n_surrogates", n, 0, hint="199 is usual")
+    check_most("n_surrogates", n, MOST_SURROGATES, "199 is usual")
     if 0 < n < MIN_SURROGATES:
         raise ConfigError(f"n_surrogates must be 0 or at least {MIN_SURROGATES}, got {n}; 199 is usual")

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_duration, check_horizons, check_number, check_seed, check_text, check_type, check_whole
+from foreshock.data.checks import (
+    check_duration,
+    check_horizons,
+    check_most,
+    check_number,
+    check_seed,
+    check_text,
+    check_type,
+    check_whole,
+)
 from foreshock.data.doors.door import door
 from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
@@ -34,7 +43,7 @@ from foreshock.engine.sources.source import Source
 from foreshock.engine.thresholds.quantiles import RollingQuantile
 from foreshock.engine.thresholds.registry import build_threshold, described
 from foreshock.engine.trials.hold_out import n_held
-from foreshock.engine.validation.judging import Judging, check_surrogates
+from foreshock.engine.validation.judging import MOST_DRAWS, Judging, check_surrogates
 from foreshock.engine.validation.moves.forward import check_moves_fit
 from foreshock.engine.validation.surrogates.histories import BEST
 from foreshock.engine.validation.surrogates.significance import Rescorer
@@ -228,6 +237,7 @@ class Study(Shown):
             check_thresholds(self.thresholds, list(self.labelled_detectors()))
         check_seed("seed", self.seed)
         check_whole("n_bootstrap", self.n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
+        check_most("n_bootstrap", self.n_bootstrap, MOST_DRAWS, "999 is usual")
         check_surrogates(self.n_surrogates)
         if self.n_surrogates and self.source.redraw is None:
             raise ConfigError(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from foreshock.data.bars import Bars
-from foreshock.data.checks import check_one, check_seed, check_type, check_whole
+from foreshock.data.checks import check_most, check_one, check_seed, check_type, check_whole
 from foreshock.data.doors.door import door
 from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
@@ -33,7 +33,7 @@ from foreshock.engine.scores import Threshold, check_threshold
 from foreshock.engine.sources.bars import BarSource
 from foreshock.engine.sources.source import Source
 from foreshock.engine.thresholds.quantiles import RollingQuantile
-from foreshock.engine.validation.judging import Judging, check_surrogates
+from foreshock.engine.validation.judging import MOST_DRAWS, Judging, check_surrogates
 from foreshock.engine.validation.moves.forward import check_moves_fit
 from foreshock.engine.validation.rungs.frame import rungs_frame
 from foreshock.engine.validation.surrogates.calibration import Measured, measured
@@ -205,6 +205,7 @@ def validate(
         check_type("universe", universe, Universe, "such as fs.Universe(top=50)")
     check_surrogates(n_surrogates)
     check_whole("n_bootstrap", n_bootstrap, MIN_BOOTSTRAP, hint="999 is usual")
+    check_most("n_bootstrap", n_bootstrap, MOST_DRAWS, "999 is usual")
     check_seed("seed", seed)
     if isinstance(bars, Source):
         if features is not OHLCV_FEATURES:

@@ -220,6 +220,8 @@ class ScenarioModel(ShownParameters, ParametersOfBases):
         check_texts("symbols", symbols)
         check_array("returns", returns)
         check_shape("returns", returns, (len(returns), len(symbols)))
+        if np.isinf(returns).any():
+            raise DataError("returns must be finite, or NaN where not known, got an infinite one; fix the prices")
         self._check()
         n_known = np.logical_not(np.isnan(returns)).sum(axis=0)
         never = [name for name, n in zip(symbols, n_known, strict=True) if n == 0]
