@@ -9,6 +9,7 @@ import pandas as pd
 from foreshock.data.bars import Bars
 from foreshock.data.checks import check_path
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Duration
 from foreshock.data.reading.folder import files_of, join
@@ -21,7 +22,7 @@ from foreshock.data.tables import FIELDS, TIME_NAMES, bar_columns, bar_table
 BARS = Kinds(times=TIME_NAMES, numbers=FIELDS, words=("symbol",))
 
 
-@door
+@door(columns=ANYTHING)
 def read_bars(path: str | Path, interval: Duration | None = None, columns: str | Sequence[str] | None = None) -> Bars:
     """Bars from a file, or from all the files of a folder.
 

@@ -294,7 +294,7 @@ def _tuple(kinds: list[Kind]) -> Kind:
 
 def _several(inner: Kind, sized: bool) -> Kind:
     what = {TEXT: "a list of texts", WHOLE: "a list of whole numbers", NUMBER: "a list of numbers", DURATION: "a list of durations"}
-    expected = what.get(inner, f"a list of {inner.expected}")
+    expected = what.get(inner, "a list" if inner is ANYTHING else f"a list of {inner.expected}")
 
     def check(name: str, value: Any) -> Any:
         wrong = isinstance(value, str | bytes | Mapping | pd.DataFrame) or not isinstance(value, Iterable)

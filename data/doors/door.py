@@ -66,11 +66,16 @@ def _with(public: Any, kinds: dict[str, Kind]) -> Any:
 def _guarded(function: Callable[..., Any], kinds: dict[str, Kind]) -> Callable[..., Any]:
     names: list[str] = []
     checks: Checks = {}
-    read = functools.partial(_read, function, kinds, names, checks)
+    # Every keyword there is; empty where any is taken.
+    keywords: set[str] = set()
+    read = functools.partial(_read, function, kinds, names, checks, keywords)
 
     def guarded(*args, **kwargs):
         if not names:
             read()
+        if keywords and not kwargs.keys() <= keywords:
+            # A misspelt keyword is told before what its default would say.
+            return function(*args, **kwargs)
         changed = None
         for at, (name, value) in enumerate(zip(names, args)):  # noqa: B905 - too many are refused by Python itself
             if name in checks:
@@ -88,7 +93,7 @@ def _guarded(function: Callable[..., Any], kinds: dict[str, Kind]) -> Callable[.
     return functools.update_wrapper(local, function)
 
 
-def _read(function: Callable[..., Any], kinds: dict[str, Kind], names: list[str], checks: Checks) -> None:
+def _read(function: Callable[..., Any], kinds: dict[str, Kind], names: list[str], checks: Checks, keywords: set[str]) -> None:
     """Fill in the names of the parameters in their order, and the check of each, rare keywords of a TypedDict included."""
     hidden = getattr(inspect.unwrap(function), "__globals__", {})
     found: dict[str, Any] = {}
@@ -104,6 +109,8 @@ def _read(function: Callable[..., Any], kinds: dict[str, Kind], names: list[str]
     for name in found.keys() & NAMED.keys():
         checks[name] = optional(NAMED[name]).check if type(None) in get_args(found[name]) else NAMED[name].check
     checks.update({name: kind.check for name, kind in kinds.items()})
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in every) or found.keys() - {one.name for one in every}:
+        keywords.update(found, (parameter.name for parameter in every))
     # Last, because a second thread goes on as soon as there are names.
     names.extend(parameter.name for parameter in every)
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from foreshock.data.checks import check_path, check_type
+from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
 from foreshock.data.show.shown import shown
 from foreshock.data.system.packed import pack, read_packed, unpack, write_packed
@@ -18,6 +19,7 @@ FORMAT = 1
 KEY = "foreshock-stream"
 
 
+@door
 class Stream:
     """What takes one row at a time: ``update`` takes the next row and returns its values, ``state`` and ``restore`` carry it over.
 

@@ -10,6 +10,7 @@ import numpy as np
 from foreshock.data.books.orderbook import BOOK_COLUMNS, SIDES, Book
 from foreshock.data.checks import check_number
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few
 from foreshock.data.show.shown import shown as words_for
@@ -25,7 +26,7 @@ class Rebuilds(Protocol):
     def reconstruct(self, features: Features) -> np.ndarray: ...
 
 
-@door
+@door(model=ANYTHING)
 def denoise_book(book: Book, model: Rebuilds, ratio: float | None = 8.0) -> Book:
     """The book without the depth that the model does not expect.
 

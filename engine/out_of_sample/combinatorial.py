@@ -11,7 +11,7 @@ import numpy as np
 
 from foreshock.data.checks import check_array, check_duration, check_integer, check_whole
 from foreshock.data.doors.door import door
-from foreshock.data.doors.kinds import count_of
+from foreshock.data.doors.kinds import ANYTHING, count_of
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, parse_duration
 from foreshock.data.show.facts import Shown
@@ -43,7 +43,7 @@ class CombinatorialFold:
         return np.concatenate([np.arange(run.start, run.stop) for run in self.train])
 
 
-@door
+@door(n_groups=ANYTHING, n_test_groups=ANYTHING, purge=ANYTHING)
 @dataclass(frozen=True, repr=False)
 class CombinatorialSplits(Shown):
     """Every choice of ``n_test_groups`` among ``n_groups`` consecutive groups as the test rows, the rest for training [1]_.

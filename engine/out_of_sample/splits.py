@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.data.checks import check_duration, check_integer, check_text
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in, format_duration, parse_duration
 from foreshock.data.show.facts import Shown
@@ -23,7 +24,7 @@ class Fold:
     test: slice
 
 
-@door
+@door(mode=ANYTHING)
 @dataclass(frozen=True, repr=False)
 class WalkForward(Shown):
     """Consecutive test blocks, each with a training window that ends a purge and an embargo before it.

@@ -201,7 +201,7 @@ def read_nab(path: Path, windows: Path) -> Series:
         stamps[0] + interval * np.arange(n),
         numbers(table["value"]),
         interval,
-        Events(np.zeros(len(start)), start, stop, (n, 1)),
+        Events(np.zeros(len(start), dtype=np.int64), start, stop, (n, 1)),
         min(int(PROBATION * n), MOST_PROBATION),
         *(int(found.sum()) for found in (steps == zero, steps < zero, steps > interval)),
     )
@@ -249,7 +249,7 @@ def read_tsb(path: Path) -> Series:
         raise DataError(f"{path.name} has no number of training rows (_tr_<n>_) in its name; keep the file name of TSB-AD")
     interval = np.timedelta64(300_000_000, "us")
     time = np.datetime64("2014-03-07T03:46", "us") + interval * np.arange(len(table))
-    events = Events(np.zeros(len(start)), start, stop, (len(table), 1))
+    events = Events(np.zeros(len(start), dtype=np.int64), start, stop, (len(table), 1))
     return Series(path.stem, time, numbers(table["Data"]), interval, events, int(matched[1]))
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from foreshock.data.bars import Bars
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant
 from foreshock.data.show.shown import shown
@@ -51,7 +52,7 @@ def fetch_history(
     return fetching_of(exchange, start, end, store, base_url, progress, archive).fetch(names, kind, timeframe)
 
 
-@door
+@door(symbols=ANYTHING, timeframe=ANYTHING, exchange=ANYTHING, store=ANYTHING, archive=ANYTHING, base_url=ANYTHING)
 def load_bars(
     symbols: str | Sequence[str],
     exchange: str = "binance",
@@ -191,7 +192,7 @@ def _on_bars(table: pa.Table, bars: Bars) -> np.ndarray:
     return rates
 
 
-@door
+@door(symbol=ANYTHING, exchange=ANYTHING, store=ANYTHING, archive=ANYTHING, base_url=ANYTHING)
 def load_trades(
     symbol: str,
     exchange: str = "binance",
@@ -234,7 +235,7 @@ def load_trades(
     return trades_from_store(fetching.store.read(key, fetching.first, fetching.stop))
 
 
-@door
+@door(symbol=ANYTHING, exchange=ANYTHING, store=ANYTHING, archive=ANYTHING, base_url=ANYTHING)
 def stream_trades(
     symbol: str,
     exchange: str = "binance",

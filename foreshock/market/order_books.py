@@ -10,6 +10,7 @@ import numpy as np
 
 from foreshock.data.books.orderbook import Book
 from foreshock.data.doors.door import door
+from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
 from foreshock.data.exchange.record import record_books
 from foreshock.data.interval import Duration, Instant, bars_in, format_duration, parse_duration, parse_instant
@@ -54,7 +55,7 @@ class Recorded(Shown):
         yield f"{self.n_missed:,} missed"
 
 
-@door
+@door(symbols=ANYTHING, exchange=ANYTHING, store=ANYTHING, base_url=ANYTHING)
 def record_book(
     symbols: str | Sequence[str],
     exchange: str = "binance",
@@ -125,7 +126,7 @@ def record_book(
     return [Recorded(key, taken[key], missed[key]) for key in keys]
 
 
-@door
+@door(symbol=ANYTHING, exchange=ANYTHING, store=ANYTHING)
 def load_book(
     symbol: str,
     exchange: str = "binance",

@@ -77,7 +77,16 @@ BASELINES = ("random", "volatility_only")
 MAX_RANDOM_DRAWS = 10_000
 
 
-@door(features=ANYTHING, threshold=ANYTHING, delay=ANYTHING, n_bootstrap=ANYTHING)
+@door(
+    features=ANYTHING,
+    threshold=ANYTHING,
+    delay=ANYTHING,
+    n_bootstrap=ANYTHING,
+    bars=ANYTHING,
+    detectors=ANYTHING,
+    horizons=ANYTHING,
+    controls=ANYTHING,
+)
 @dataclass(frozen=True, repr=False)
 class Study(Shown):
     """Detectors on a history, and everything that decides how they are scored, judged and traded.

@@ -102,7 +102,7 @@ class ValidateOptions(TypedDict, total=False):
     universe: Universe | None
 
 
-@door(bars=ANYTHING, features=ANYTHING, threshold=ANYTHING, delay=ANYTHING, n_bootstrap=ANYTHING)
+@door(bars=ANYTHING, features=ANYTHING, threshold=ANYTHING, delay=ANYTHING, n_bootstrap=ANYTHING, controls=ANYTHING)
 @with_one_blas_thread
 def validate(
     bars: Bars | Source,

@@ -268,7 +268,7 @@ def test_a_wrong_type_is_refused_in_one_short_sentence(name):
 
 
 def test_a_study_of_features_is_refused_by_the_name_of_their_type():
-    with pytest.raises(fs.ConfigError, match="bars must be Bars or Source, got Features; read a file with") as error:
+    with pytest.raises(fs.ConfigError, match="bars must be Bars or a source, got a Features; read a file with") as error:
         fs.Study(samples()["Features"], ["zscore"])
     assert len(str(error.value)) < 100
 

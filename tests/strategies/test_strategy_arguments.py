@@ -121,11 +121,11 @@ def test_what_is_of_another_type_is_named_in_one_sentence(bars, scores, signals)
         ],
         "memory must be": [lambda: fs.backtest_grid(bars, [weights], memory="1GB")],
         "weights must be a dict or a list": [lambda: fs.backtest_grid(bars, None)],
-        "threshold must be a rule": [lambda: fs.stability_grid(bars, scores, {"a": 3.0}, ["6h"])],
+        "each of thresholds, 'a', must be a rule": [lambda: fs.stability_grid(bars, scores, {"a": 3.0}, ["6h"])],
         "scores must be Scores": [lambda: fs.stability_grid(bars, signals, {"a": fs.Fixed(3.0)}, ["6h"])],
         "and distinct holds": [lambda: fs.stability_grid(bars, scores, {"a": fs.Fixed(3.0)}, ["24h", "1d"])],
         "splits must be WalkForward": [lambda: fs.choose_walk_forward(bars, {"a": weights, "b": weights}, "120D")],
-        "weights must be dict": [lambda: fs.choose_walk_forward(bars, [weights, weights], splits)],
+        "weights must be a dict": [lambda: fs.choose_walk_forward(bars, [weights, weights], splits)],
     }
     for message, some in calls.items():
         for call in some:

@@ -101,7 +101,7 @@ def test_a_portfolio_of_factors_passes_its_hidden_layers_on(monkeypatch):
 
     def given(bars: fs.Bars, model: str, n_factors: int, splits: fs.WalkForward, **others: Any) -> Any:
         asked.update(others, model=model)
-        return SimpleNamespace(factor_returns=None)
+        return SimpleNamespace(factor_returns=None, symbols=(), time=None, weights=None)
 
     monkeypatch.setattr(factors, "latent_factors", given)
     unknown: Any = None

@@ -174,7 +174,7 @@ def test_scores_and_labels_that_cannot_be_compared_are_refused(scores, labels, m
 
 
 def test_a_negative_window_is_refused():
-    with pytest.raises(ConfigError, match="at least 0 rows, got -1"):
+    with pytest.raises(ConfigError, match="at least 0, got -1"):
         vus_pr(np.ones(3), np.array([0, 1, 0]), -1)
 
 

