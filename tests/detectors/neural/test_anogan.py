@@ -86,7 +86,7 @@ def test_the_gradient_penalty_is_zero_where_the_slope_is_one_and_counts_ten_time
     assert float(critic_loss(Linear(3.0), real, fake, None)) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(("loss", "steps"), [("wgan_gp", 400), ("original", 1_500)])
+@pytest.mark.parametrize(("loss", "steps"), [("wgan_gp", 400), pytest.param("original", 1_500, marks=pytest.mark.slow)])
 def test_the_generator_learns_the_spread_and_correlation_of_its_windows(loss, steps):
     torch.manual_seed(0)
     x = torch.randn(2_000, 1, 1) * torch.tensor([1.0, -1.0, 0.5]) + 0.1 * torch.randn(2_000, 1, 3)

@@ -339,6 +339,7 @@ def test_a_study_without_surrogates_or_too_short_for_them_says_so(result, monkey
         small_study(n_surrogates=7)
 
 
+@pytest.mark.slow
 def test_slow_detectors_run_side_by_side_with_the_scores_they_have_alone():
     seeds = {"one": 1, "two": 2}
     networks = {label: fs.make_detector("autoencoder", epochs=1, hidden=(8,), seed=seed) for label, seed in seeds.items()}
