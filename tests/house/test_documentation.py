@@ -25,12 +25,29 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w.-]+\.(?:py|toml))\n")
 
 
-def run_script(code: str, folder: Path) -> str:
-    script = folder / "script.py"
-    script.write_text(code, encoding="utf-8")
-    found = subprocess.run([sys.executable, "-W", "error", str(script)], cwd=folder, capture_output=True, text=True, check=False)
+# What each example prints.
+EXAMPLES = {
+    "single_detector.py": r"\d+ alerts, \d\.\d\d% of the scored bars",
+    "planted_foreshocks.py": r"planted foreshocks, 24h: n = \d+, volatility-matched ratio [12]\.\d\d",
+    "stand_aside.py": r"anomaly avoidance +[+-]\d+\.\d%",
+    "own_detectors.py": r"range_over_usual +\d+ alerts, \d of 7 events, gate: passed, rows it looks back: 99\n",
+}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory) -> Path:
+    """Folders with what the README's script and the examples printed and wrote; one process runs them, each in its own folder."""
+    folder = tmp_path_factory.mktemp("scripts")
+    scripts = {name: (ROOT / "examples" / name).read_text(encoding="utf-8") for name in EXAMPLES}
+    (scripts["readme.py"],) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    for name, code in scripts.items():
+        (folder / Path(name).stem).mkdir()
+        (folder / Path(name).stem / name).write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-m", "tests.house.scripts", *(f"{Path(name).stem}/{name}" for name in scripts)]
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+    found = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
-    return found.stdout
+    return folder
 
 
 def test_what_contributing_shows_runs_in_its_order(tmp_path):
@@ -101,25 +118,16 @@ def test_every_path_and_command_that_a_page_names_exists(text):
                 assert extra in extras, command
 
 
-def test_the_readmes_script_prints_a_row_for_each_detector_and_writes_its_report(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    printed = run_script(code, tmp_path)
+def test_the_readmes_script_prints_a_row_for_each_detector_and_writes_its_report(ran):
+    printed = (ran / "readme" / "printed.txt").read_text(encoding="utf-8")
     for name in ("zscore", "isolation_forest", "random", "volatility_only"):
         assert re.search(rf"^{name} ", printed, re.MULTILINE), printed
-    assert "<!doctype html>" in (tmp_path / "report.html").read_text(encoding="utf-8")[:100].lower()
+    assert "<!doctype html>" in (ran / "readme" / "report.html").read_text(encoding="utf-8")[:100].lower()
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("single_detector.py", r"\d+ alerts, \d\.\d\d% of the scored bars"),
-        ("planted_foreshocks.py", r"planted foreshocks, 24h: n = \d+, volatility-matched ratio [12]\.\d\d"),
-        ("stand_aside.py", r"anomaly avoidance +[+-]\d+\.\d%"),
-        ("own_detectors.py", r"range_over_usual +\d+ alerts, \d of 7 events, gate: passed, rows it looks back: 99\n"),
-    ],
-)
-def test_each_example_runs(name, expected, tmp_path):
-    printed = run_script((ROOT / "examples" / name).read_text(encoding="utf-8"), tmp_path)
+@pytest.mark.parametrize(("name", "expected"), EXAMPLES.items(), ids=EXAMPLES)
+def test_each_example_runs(name, expected, ran):
+    printed = (ran / Path(name).stem / "printed.txt").read_text(encoding="utf-8")
     assert re.search(expected, printed), printed
 
 

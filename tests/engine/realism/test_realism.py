@@ -25,12 +25,12 @@ def halves(real) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_real_half_passes_against_the_other_and_the_controls_fail(halves):
     a, b = halves
-    card = realism(a, b, n_splits=30)
+    card = realism(a, b, n_splits=20)
     assert card.failed == ()
     assert card.n_passed == 8
     assert card.mmd_p > 0.01
     for control in (gaussian_paths(a, 400, seed=1), phase_shuffled_paths(a, 400, seed=1)):
-        failed = set(realism(a, control, n_splits=30).failed)
+        failed = set(realism(a, control, n_splits=20).failed)
         assert {"kurtosis", "tail_index", "acf_absolute", "discriminative"} <= failed
 
 
