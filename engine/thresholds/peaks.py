@@ -11,8 +11,9 @@ from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError
 from foreshock.data.interval import bars_in
 from foreshock.data.show.facts import Shown
+from foreshock.engine.kernels.pareto import peaks_levels_nb
 from foreshock.engine.scores import Scores
-from foreshock.engine.statistics.pareto import MIN_PEAKS, fit_pareto
+from foreshock.engine.statistics.pareto import MIN_PEAKS
 from foreshock.engine.thresholds.stream import ThresholdStream
 
 
@@ -87,14 +88,12 @@ class PeaksOverThreshold(Shown):
         window, every, least = self._rows(scores)
         # Fits are counted from the epoch, so that a history that begins later is fitted on the same days.
         due = scores.time.astype("datetime64[us]").astype(np.int64) // int(scores.interval.astype(np.int64)) % every == 0
+        due[:1] = False
         out = np.full(scores.values.shape, np.nan)
-        for i, x in enumerate(scores.values.T):
-            level = np.nan
-            for row in range(1, len(x)):
-                if due[row]:
-                    level = self._level(x[max(row - window, 0) : row], least)
-                out[row, i] = level
-        return out
+        for row in np.flatnonzero(due):
+            out[row] = self._levels(scores.values[max(row - window, 0) : row], least)
+        # Every row has the level of the last fit before it; rows before the first fit have that of row 0, which is none.
+        return out[np.maximum.accumulate(np.where(due, np.arange(len(out)), 0))]
 
     def stream(self, scores: Scores) -> ThresholdStream:
         """The rule one row at a time, for the rows after ``scores``; see ``threshold_stream``."""
@@ -113,24 +112,9 @@ class PeaksOverThreshold(Shown):
             )
         return window, every, least
 
-    def _level(self, x: np.ndarray, least: int) -> float:
-        # An infinite score is an alert at any threshold; a tail cannot be fitted to it.
-        known = x[np.isfinite(x)]
-        if len(known) < least:
-            return float("nan")
-        start = np.quantile(known, self.init)
-        peaks = known[known > start] - start
-        # With many equal scores, too few exceed the start of the tail to fit it.
-        if len(peaks) < MIN_PEAKS:
-            return float("nan")
-        shape, scale = fit_pareto(peaks)
-        ratio = len(known) * (1 - self.q) / len(peaks)
-        # With many ties, the share of scores above the start is at most 1 - q already; use the start itself.
-        if ratio >= 1:
-            return float(start)
-        # expm1 keeps precision near shape 0.
-        growth = -np.log(ratio)
-        return float(start + scale * (np.expm1(shape * growth) / shape if shape != 0 else growth))
+    def _levels(self, values: np.ndarray, least: int) -> np.ndarray:
+        """The threshold of each symbol from the scores of a window, (n_rows, n_symbols), in whatever order."""
+        return peaks_levels_nb(values, self.q, self.init, least, MIN_PEAKS)
 
 
 class _PeaksStream(ThresholdStream):
@@ -146,9 +130,7 @@ class _PeaksStream(ThresholdStream):
     def _step(self, row: np.ndarray, time: int) -> np.ndarray:
         window = len(self._ring)
         if self._row and time // int(self.interval.astype("timedelta64[us]").astype(np.int64)) % self._every == 0:
-            # In the order of time, because sums over the peaks round by their order where scores are equal.
-            past = np.roll(self._ring, -(self._row % window), axis=0)[-min(self._row, window) :]
-            self._level = np.array([self._rule._level(x, self._least) for x in past.T])
+            self._level = self._rule._levels(self._ring[: min(self._row, window)], self._least)
         self._ring[self._row % window] = row
         self._row += 1
         return self._level.copy()
