@@ -17,6 +17,7 @@ from foreshock.data.show.shown import few, shown
 from foreshock.data.stream.state import Stream
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.rows import BatchRows, Rows, StreamRows
+from foreshock.engine.kernels.bar import first_impossible_nb
 from foreshock.engine.kernels.elementwise import (
     garman_klass_variance,
     illiquidity,
@@ -219,18 +220,19 @@ class OhlcvStream(Stream, Shown):
             raise DataError(f"a bar must have {', '.join(FIELDS)}, each of the symbols, got {len(bar)} of these")
         if any(np.shape(row) != (self.n_symbols,) for row in bar):
             raise DataError(f"a bar must have one value for each of {self.n_symbols} symbols, got {[np.shape(row) for row in bar]}")
-        *prices, volume = (np.asarray(row, dtype=np.float64) for row in bar)
-        known = np.isfinite(prices) & (np.asarray(prices) > 0)
-        whole = (np.isnan(prices).all(axis=0) | known.all(axis=0)) & ~(volume < 0) & ~np.isinf(volume)
-        if not whole.all():
-            col = int(np.argmin(whole))
+        values = np.array(bar, dtype=np.float64)
+        col = first_impossible_nb(values)
+        if col >= 0:
             raise DataError(
                 f"prices must be positive and finite, or all NaN, and the volume zero or more, "
-                f"got {[float(row[col]) for row in bar]} for symbol {col}; set unknown values to NaN"
+                f"got {values[:, col].tolist()} for symbol {col}; set unknown values to NaN"
             )
-        self._rows.take(dict(zip(FIELDS, bar, strict=True)))
+        self._rows.take(dict(zip(FIELDS, values, strict=True)))
+        out = np.empty((self.n_symbols, len(self._parsed)))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.column_stack([_formula(self._rows, name, window)[0] for name, window in self._parsed])
+            for j, (name, window) in enumerate(self._parsed):
+                out[:, j] = _formula(self._rows, name, window)[0]
+        return out
 
     def _facts(self) -> Iterator[str]:
         yield counted(self.n_symbols, "symbol")
