@@ -265,14 +265,25 @@ class Detector(ShownParameters, BaseEstimator):
         Raises
         ------
         DataError
-            If one of them is missing.
+            If one of them is missing, or they do not fit together.
         """
         missing = [name for name in self.learned if name not in state]
         if missing:
             raise DataError(f"the state lacks {few(missing)} of {self.name}; pass what state() of such a detector returned")
         for name in self.learned:
             setattr(self, name, state[name])
+        try:
+            whole = self._whole()
+        except (AttributeError, TypeError, ValueError, LookupError):
+            whole = False
+        if not whole:
+            raise DataError(f"the saved {self.name} does not fit together; save the detector again")
         return self
+
+    def _whole(self) -> bool:
+        """Whether the restored attributes fit together; anything that is read from them may raise what a wrong type raises."""
+        symbols = getattr(self, "symbols_", ())
+        return isinstance(symbols, tuple | list) and all(isinstance(symbol, str) for symbol in symbols)
 
     def _fit(self, features: Features) -> None:
         """Learn from ``features``; a subclass may override it, the base learns nothing."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.errors import ConfigError
 from foreshock.data.show.shown import few, shown
 from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import make_detector
@@ -105,11 +105,8 @@ class Ensemble(Detector):
                     total[at] += rank(scores[at].ravel(), own).reshape(-1, total.shape[1])
         return total / len(self.states_)
 
-    def restore(self, state: dict[str, Any]) -> Self:
-        super().restore(state)
-        if len(self.states_) != len(self.members) or len(self.ranked_) != len(self.members):
-            raise DataError("the saved ensemble does not fit together; save the detector again")
-        return self
+    def _whole(self) -> bool:
+        return super()._whole() and len(self.states_) == len(self.ranked_) == len(self.members)
 
 
 @dataclass(frozen=True)

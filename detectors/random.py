@@ -45,6 +45,9 @@ class Random(Detector):
         self.keys_ = np.array([int.from_bytes(key, "little") for key in drawn], dtype=np.uint64)
         self.keys_[np.isnan(features.values).all(axis=(0, 2))] = NO_KEY
 
+    def _whole(self) -> bool:
+        return super()._whole() and self.keys_.shape == (len(self.symbols_),)
+
     def _score(self, features: Features) -> np.ndarray:
         keys = dict(zip(self.symbols_, self.keys_, strict=True))
         if features.comparable:

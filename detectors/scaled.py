@@ -81,14 +81,12 @@ class ScaledDetector(Detector):
         other._learn_scales(features)
         return other
 
-    def restore(self, state: dict[str, Any]) -> Self:
-        super().restore(state)
-        # Kernels do not check bounds, so an index from a damaged file that points outside an array must be refused here.
-        if not self.center_.shape == self.scale_.shape == (len(self.symbols_), len(self.names_)) or not self._whole():
-            raise DataError(f"the saved {self.name} does not fit together; save the detector again")
-        return self
-
     def _whole(self) -> bool:
+        # Kernels do not check bounds, so an index from a damaged file that points outside an array must be refused here.
+        shape = (len(self.symbols_), len(self.names_))
+        return super()._whole() and self.center_.shape == self.scale_.shape == shape and self._parts_fit()
+
+    def _parts_fit(self) -> bool:
         """Whether the restored arrays other than the scales have valid shapes and indices."""
         raise NotImplementedError
 
@@ -114,9 +112,10 @@ class ModelDetector(ScaledDetector):
         usual = type(self)().get_params(deep=False)[parameter]
         return n_inputs - 1 if wanted == usual else wanted
 
-    def _whole(self) -> bool:
+    def _parts_fit(self) -> bool:
         wanted = 1 if self.pool else len(self.symbols_)
-        return len(self.models_) == wanted and all(self._fits(model, len(self.names_)) for model in self.models_ if model)
+        models = [model for model in self.models_ if isinstance(model, dict)]
+        return len(models) == len(self.models_) == wanted and all(self._fits(one, len(self.names_)) for one in models if one)
 
     def _fits(self, model: dict[str, Any], n_features: int) -> bool:
         """Whether the arrays of a restored model have valid shapes and indices."""

@@ -6,8 +6,8 @@ import base64
 import re
 from urllib.parse import SplitResult, unquote, urlsplit
 
-# Up to the last @: a password that is not escaped may hold one, or a slash.
-LOGIN = re.compile(r"(\w+://|\b)\S*@")
+# Up to the last @: a password that is not escaped may hold one, or a slash. Schemes are short, and a text may be long.
+LOGIN = re.compile(r"(?<!\S)([^\w\s]*)(?:(\w{1,32}://)|(?=\w))\S*@")
 QUERY = re.compile(r"\?[^\s]*")
 
 
@@ -17,7 +17,7 @@ def masked(text: str) -> str:
     >>> masked("http://user:secret@127.0.0.1:9/api?key=secret"), masked("user:secret@host"), masked("https://host/api")
     ('http://***@127.0.0.1:9/api?***', '***@host', 'https://host/api')
     """
-    return QUERY.sub("?***", LOGIN.sub(r"\1***@", text))
+    return QUERY.sub("?***", LOGIN.sub(r"\1\2***@", text))
 
 
 def split_login(address: str) -> tuple[str, tuple[str, str] | None]:

@@ -76,6 +76,9 @@ class JointTail(Detector):
         """Each column in its scale, (n_rows, n_symbols, n_columns)."""
         return features.select(self._columns(features)).values / self._scale_of(features)
 
+    def _whole(self) -> bool:
+        return super()._whole() and len(self.scale_) == len(self.symbols_) and self.scale_.ndim == 2
+
     def _scale_of(self, features: Features) -> np.ndarray:
         """Scale of each symbol and column, (n_symbols, n_columns)."""
         rows = [self.symbols_.index(name) if name in self.symbols_ else -1 for name in features.symbols]

@@ -90,7 +90,7 @@ class HalfSpaceTrees(ScaledDetector):
         probes = np.stack(variants(squashed[rows, symbols], np.full((len(rows), x.shape[2]), 0.5)), axis=1)
         return _probe_nb(squashed, mask, rows, symbols, probes, self.feature_, self.cut_, self.depth, self.window)
 
-    def _whole(self) -> bool:
+    def _parts_fit(self) -> bool:
         shape = (self.n_trees, 2**self.depth)
         return self.feature_.shape == self.cut_.shape == shape and self.feature_.max() < len(self.names_)
 

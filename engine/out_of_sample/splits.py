@@ -15,6 +15,9 @@ from foreshock.data.interval import bars_in, format_duration, parse_duration
 from foreshock.data.show.facts import Shown
 from foreshock.data.show.shown import shown
 
+# Each is a fit; so many minutes of two years would have one each.
+MOST_BLOCKS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -119,6 +122,11 @@ class WalkForward(Shown):
                 f"{gap} bars (longest horizon, delay, longest lookback, embargo); got {n_rows} bars of "
                 f"{format_duration(interval)}, where it would begin at bar {first}; train, gap and one test block need "
                 f"{needed + test} bars wherever the data begin; shorten train or test, or pass more data"
+            )
+        if (n_rows - first) / test > MOST_BLOCKS:
+            raise ConfigError(
+                f"test={self.test} would make {-(-(n_rows - first) // test):,} test blocks of {n_rows:,} bars, each with a fit of "
+                f"its own; there may be {MOST_BLOCKS:,}, so lengthen test"
             )
         return [
             Fold(

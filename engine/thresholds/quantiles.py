@@ -74,6 +74,9 @@ class TrainQuantile(Shown):
     def level(self, train_values: np.ndarray) -> np.ndarray:
         """The threshold of each symbol, (n_symbols,), by the training scores of a fold, (n_rows, n_symbols)."""
         check_array("train_values", train_values)
+        train_values = np.asarray(train_values, dtype=np.float64)
+        if train_values.ndim != 2:
+            raise ConfigError(f"train_values must have the shape (n_rows, n_symbols), got {train_values.shape}")
         out = np.full(train_values.shape[1], np.nan)
         enough = (~np.isnan(train_values)).sum(axis=0) >= min_known(self.q)
         if enough.any():

@@ -227,7 +227,8 @@ def fetching_of(
 
 
 def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
-    names = (symbols,) if isinstance(symbols, str) else tuple(symbols) if isinstance(symbols, Iterable) else (symbols,)
+    several = isinstance(symbols, Iterable) and not isinstance(symbols, str) and getattr(symbols, "ndim", 1)
+    names = tuple(symbols) if several else (symbols,)
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {shown(wrong[0])}")

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import IsolationForest as SklearnForest
 
-from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.errors import ConfigError, DataError, ForeshockError
 from foreshock.detectors.base import Detector
 from foreshock.detectors.contract import check_detector
 from foreshock.detectors.registry import detectors, load_detector, make_detector
@@ -265,3 +265,12 @@ def test_the_saved_card_is_readable_text(features, tmp_path):
         card = json.loads(file.metadata()["foreshock"])
     assert card["detector"] == "isolation_forest"
     assert card["params"] == {"max_samples": 256, "n_estimators": 100, "pool": True, "seed": 0}
+
+
+@pytest.mark.parametrize("name", ["random", "joint_tail", "ensemble", "isolation_forest", "kmeans_regime"])
+@pytest.mark.parametrize("value", [None, float("nan"), "text", 3, np.zeros(0), (None,)])
+def test_a_state_of_other_things_is_refused(name, value, features):
+    detector = make_detector(name).fit(features)
+    for part in detector.state():
+        with pytest.raises(ForeshockError):
+            make_detector(name).restore(detector.state() | {part: value}).score(features)

@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from foreshock.data.errors import ConfigError, ExchangeError
+from foreshock.data.exchange.addresses import masked
 from foreshock.data.exchange.archive import Archive
 from foreshock.data.exchange.connection import Connection
 from foreshock.data.exchange.patience import Patience
@@ -88,3 +89,15 @@ def test_no_description_has_the_password(tmp_path):
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(Archive(address))
     assert SECRET not in repr(fetching_of("binance", "2024-01-01", "2024-01-02", tmp_path, address, False, address))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"GET (http://user:{SECRET}@host/api?key={SECRET}) failed", "GET (http://***@host/api?*** failed"),
+        (f"'user:{SECRET}@x@host' and ::@ and @name", "'***@host' and ::@ and @name"),
+        (f"{'x' * 300_000} user:{SECRET}@host", f"{'x' * 300_000} ***@host"),
+    ],
+)
+def test_addresses_are_masked_within_a_message_however_long_it_is(text, shown):
+    assert masked(text) == shown

@@ -115,3 +115,8 @@ def test_negative_label_bars_which_would_let_training_reach_into_the_test_are_re
         walk_forward(
             make_detector("zscore"), ohlcv_features(make_bars(2_000, 1)), WalkForward("20D", "10D", embargo=None), label_bars=-48
         )
+
+
+def test_more_test_blocks_than_anyone_fits_are_refused_before_they_are_made():
+    with pytest.raises(ConfigError, match=r"test=1h would make 999,998,952 test blocks of 1,000,000,000 bars.*lengthen test$"):
+        WalkForward("1000h", "1h").folds(10**9, HOUR)

@@ -10,6 +10,7 @@ import foreshock as fs
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.engine.sources.gate import audit_source
 from foreshock.engine.sources.layout import APART, lay_out
+from tests.market import make_bars
 
 INTERVAL = np.timedelta64(20_000_000, "us")
 
@@ -277,3 +278,11 @@ def test_raw_rows_are_what_was_recorded_and_nothing_after_the_source_ends():
     pd.testing.assert_frame_equal(found, book.rows(slice(10, 20)).to_frame()[["time", *book.known_columns]], check_like=True)
     with pytest.raises(ConfigError, match="the source has no symbol 'DOGE'"):
         source.raw_rows("DOGE", start, stop)
+
+
+def test_a_function_of_features_that_raises_is_named_with_what_it_said():
+    def broken(bars):
+        raise KeyError("no such column")
+
+    with pytest.raises(fs.ConfigError, match=r"^features function raised KeyError: 'no such column'; fix it$"):
+        fs.validate(make_bars(600, 1), "zscore", broken, horizon="6h")

@@ -165,3 +165,9 @@ def test_a_halflife_without_scaling_does_nothing_and_is_refused():
     with pytest.raises(ConfigError, match="halflife does nothing without volatility_scaled"):
         fs.make_threshold("rolling_quantile", halflife="3D")
     assert fs.make_threshold("fixed", value=3.0, volatility_scaled=True, halflife="3D").halflife == "3D"
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], np.zeros(4), np.zeros((2, 2, 2))])
+def test_training_scores_of_another_shape_are_refused(values):
+    with pytest.raises(ConfigError, match=r"train_values must have the shape \(n_rows, n_symbols\), got \("):
+        TrainQuantile(0.9).level(values)

@@ -245,21 +245,27 @@ def test_too_few_surrogates_are_refused():
     ("change", "message"),
     [
         ({"delay": 0}, "delay must be a whole number of at least 1 bar, because a score is known at the close of its bar, got 0"),
-        ({"delay": 1.5}, "delay must be a whole number of at least 1 bar"),
-        ({"n_jobs": 0}, "n_jobs must not be 0"),
+        ({"delay": 1.5}, "delay must be a whole number, got 1.5"),
+        ({"n_jobs": 0}, "n_jobs must be from 1 to 1,024, or -1 for every core, got 0"),
         ({"n_surrogates": 19.5}, "n_surrogates must be a whole number of at least 19 for a p of 5 %, got 19.5"),
         ({"seed": None}, "seed must be a whole number of at least 0, got None"),
         ({"first": -1}, "first must be a whole number of at least 0, got -1"),
         ({"horizons": []}, "horizons must differ and be at least one"),
         ({"horizons": ["6h", "360m"]}, "horizons must differ"),
-        ({"horizons": "6h"}, "horizons must be a list, got '6h'"),
+        ({"horizons": "6h"}, "horizons must be a list of durations, got '6h'; put it in brackets"),
         ({"signals": {}, "rescorers": {}}, r"signals and rescorers must have the same detectors, at least one, got none and none"),
-        ({"signals": {"other": None}}, r"have the same detectors, at least one, got other and zscore"),
+        ({"signals": "other"}, r"have the same detectors, at least one, got other and zscore"),
+        ({"signals": {"zscore": None}}, r"each of signals, 'zscore', must be Signals, got NoneType"),
+        ({"rescorers": {"zscore": None}}, r"each of rescorers, 'zscore', must be Rescorer, got NoneType"),
+        ({"n_jobs": 10**30}, "n_jobs must be from 1 to 1,024"),
     ],
 )
 def test_arguments_of_the_surrogate_test_that_cannot_be_are_refused_at_the_door(change, message):
     bars = make_bars(n_bars=600, n_symbols=1)
-    settings = {"signals": {"zscore": None}, "rescorers": {"zscore": RESCORER}, "horizons": ["6h"], "cooldown": "6h", **change}
+    signals = RESCORER.signals(FEATURES(bars))
+    if change.get("signals") == "other":
+        change = {"signals": {"other": signals}}
+    settings = {"signals": {"zscore": signals}, "rescorers": {"zscore": RESCORER}, "horizons": ["6h"], "cooldown": "6h", **change}
     with pytest.raises(ConfigError, match=message):
         surrogate_test(fit_surrogates(bars, "garch"), make_features=FEATURES, **settings)
 
