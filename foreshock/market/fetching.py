@@ -227,8 +227,8 @@ def fetching_of(
 
 
 def symbol_names(symbols: str | Sequence[str]) -> tuple[str, ...]:
-    several = isinstance(symbols, Iterable) and not isinstance(symbols, str) and getattr(symbols, "ndim", 1)
-    names = tuple(symbols) if several else (symbols,)
+    alone = isinstance(symbols, str) or not isinstance(symbols, Iterable) or getattr(symbols, "ndim", 1) == 0
+    names: tuple[str, ...] = (symbols,) if alone else tuple(symbols)  # pyright: ignore[reportAssignmentType] - refused below
     wrong = [name for name in names if not isinstance(name, str)]
     if wrong:
         raise ConfigError(f"symbols must be words, such as 'BTC/USDT', got {shown(wrong[0])}")
