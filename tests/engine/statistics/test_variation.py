@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import foreshock as fs
 from foreshock.data.errors import DataError
@@ -35,6 +37,35 @@ def test_steady_growth_has_no_ratio_and_no_model():
     assert math.isnan(fs.min_track_record(STEADY))
     with pytest.raises(DataError, match="differ from each other"):
         GarchFilter.fit(STEADY)
+
+
+# Accounts that earn the same each bar, however their equity was computed: from what they begin with, the rate and the bars.
+ACCOUNTS = {
+    "power": lambda size, rate, bars: size * (1 + rate) ** np.arange(bars),
+    "product": lambda size, rate, bars: size * np.cumprod(np.full(bars, 1 + rate)),
+    "logs": lambda size, rate, bars: size * np.exp(rate * np.arange(bars)),
+    "decline": lambda size, rate, bars: size * (1 - rate) ** np.arange(bars),
+    "flat": lambda size, rate, bars: np.full(bars, size),
+}
+RATIOS = {
+    "performance": lambda returns: fs.performance(returns, "1h").sharpe,
+    "annual": lambda returns: fs.annual_sharpe(returns, "1h").ratio,
+    "probabilistic": fs.probabilistic_sharpe,
+    "deflated": lambda returns: fs.deflated_sharpe(returns, 10, 0.001).probability,
+    "least track record": fs.min_track_record,
+}
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("account", ACCOUNTS)
+@settings(max_examples=12, deadline=None)
+@given(size=st.floats(1e-6, 1e9), rate=st.floats(1e-9, 1e-2), bars=st.integers(60, 1_500))
+def test_an_account_that_earns_the_same_each_bar_has_no_ratio(account, ratio, size, rate, bars):
+    equity = ACCOUNTS[account](size, rate, bars)
+    assert math.isnan(RATIOS[ratio](equity[1:] / equity[:-1] - 1))
+    # A thousandth of the rate more in every other bar is no rounding.
+    moved = (equity[1:] / equity[:-1] - 1) + 1e-3 * max(rate, 1e-6) * (np.arange(bars - 1) % 2)
+    assert not math.isnan(RATIOS[ratio](moved))
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
