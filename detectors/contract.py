@@ -17,8 +17,9 @@ from foreshock.data.errors import ConfigError, DataError, ForeshockError
 from foreshock.data.plugins.contract import called, first_difference, global_seed
 from foreshock.data.show.shown import shown
 from foreshock.data.simulate.random_bars import random_bars
-from foreshock.detectors.base import Detector, read_saved
+from foreshock.detectors.base import Detector
 from foreshock.detectors.registry import DETECTORS, restored
+from foreshock.detectors.saved import read_saved
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import ohlcv_features
 from foreshock.engine.out_of_sample.lookback import lookback_of, measure_lookback, with_lookback

@@ -301,7 +301,7 @@ def load_detector(path: str | Path) -> Detector:
     >>> bool((loaded.score(features).values[200:] == detector.score(features).values[200:]).all())
     True
     """
-    from foreshock.detectors.base import owned, read_saved
+    from foreshock.detectors.saved import owned, read_saved
 
     if isinstance(path, str) and path.startswith(PRETRAINED):
         path = _shipped(path.removeprefix(PRETRAINED))

@@ -125,6 +125,8 @@ from .engine.thresholds.volatility import standardise_by_volatility as standardi
 from .engine.trials.hold_out import HoldOut as HoldOut
 from .engine.trials.ledger import Ledger as Ledger
 from .engine.validation.evidence.ladder import evidence as evidence
+from .engine.validation.expected import ActivityForecast as ActivityForecast
+from .engine.validation.expected import ActivityStream as ActivityStream
 from .engine.validation.moves.event_study import EventStudy as EventStudy
 from .engine.validation.moves.event_study import event_study as event_study
 from .engine.validation.moves.forward import ForwardMoves as ForwardMoves

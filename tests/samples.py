@@ -61,6 +61,7 @@ def samples() -> dict[str, Any]:
     difference = fs.paired_difference(result, result, n_bootstrap=19)
     one = np.zeros((1, 2))
     pipeline = fs.Pipeline(fs.Study(bars, ["zscore"], splits, thresholds[0.9], horizons=["1h"]), ["zscore"])
+    expected = fs.ActivityForecast(["1h"]).fit(bars)
     factors = pd.DataFrame({"share": [0.5], "cumulative": [0.5]}, index=pd.Index(["factor_1"], name="factor"))
     found: list[Any] = [
         market, bars, features, scores, splits, signals, simulated, trades, result, grid, stability, ledger, moves, regimes,
@@ -98,6 +99,7 @@ def samples() -> dict[str, Any]:
         fs.ScenarioStudy(fs.VAEScenarios(), scenarios, {"vae": card}, {}, pd.DataFrame({"var": [0.1]}), 9, {"A": 1.0}, 0, {}, {}),
         fs.Study(bars, ["zscore"]),
         fs.LiveWindows(20), fs.RegimeStream(fs.make_detector("kmeans_regime"), splits, features.rows(slice(0, 0))),
+        expected, fs.ActivityStream(expected),
         fs.SignalStream(thresholds[0.9], scores, "6h"), pipeline, pipeline.update(bars.rows(slice(0, 1)))[0],
         _study_result(bars, quality, regimes, scores, signals, moves, verdict, result),
         market.labels,

@@ -31,6 +31,14 @@ def quick() -> dict[str, Door]:
     return {name: called for name, called in every if called.parameters and not any(word in name for word in SLOW)}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def elsewhere(tmp_path_factory):
+    """What a word that is taken for a path writes lies in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("fuzz"))
+        yield
+
+
 def values(called: Door, parameter: str) -> dict[str, object]:
     return oddities() | dict(variants(called.given.get(parameter)))
 

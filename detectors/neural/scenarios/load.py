@@ -10,10 +10,10 @@ import torch
 from foreshock.data.checks import check_path
 from foreshock.data.doors.door import door
 from foreshock.data.errors import DataError
-from foreshock.detectors.base import read_saved
 from foreshock.detectors.neural.scenarios.gan import GANScenarios
 from foreshock.detectors.neural.scenarios.model import ScenarioModel
 from foreshock.detectors.neural.scenarios.vae import ConditionalVAEScenarios, VAEScenarios
+from foreshock.detectors.saved import read_saved
 
 SHIPPED = Path(__file__).parent.parent / "shipped" / "scenario_vae.safetensors"
 

@@ -31,11 +31,11 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import Instant, format_duration, parse_duration
 from foreshock.data.show.facts import Shown, counted, symbols_fact
 from foreshock.data.show.shown import few, one_line, shown
-from foreshock.detectors.base import write_saved
 from foreshock.detectors.neural.parameters import ParametersOfBases
 from foreshock.detectors.neural.scenarios.as_bars import bars_of_paths
 from foreshock.detectors.neural.trainer import TrainingData, as_tensor, one_thread, pick_device
 from foreshock.detectors.neural.windows import Windows
+from foreshock.detectors.saved import write_saved
 from foreshock.detectors.shown_parameters import ShownParameters
 
 MIN_WINDOWS = 200

@@ -13,7 +13,8 @@ import numpy as np
 from foreshock.data.bars import Bars
 from foreshock.engine.scores import Scores, Threshold
 from foreshock.engine.thresholds.quantiles import RollingQuantile
-from foreshock.engine.validation.rungs.state import earlier, max_known, mean_known, telling, usual_marks
+from foreshock.engine.validation.rungs.past import earlier, max_known, mean_known
+from foreshock.engine.validation.rungs.state import telling, usual_marks
 
 # Hours UTC of the clocks, on weekdays: midnight, and those at which markets open or publish.
 CLOCKS = (0, 8, 13, 15, 20)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
-from foreshock.data.bars import Bars
-
 # Seasons forget half of what they know after this many visits of a cell, and start from this many visits of nothing.
 HALF_LIFE, SHRINK = 90, 3.0
+DECAY = 0.5 ** (1 / HALF_LIFE)
 
 
 def hour_cells(time: np.ndarray, interval: np.timedelta64) -> list[np.ndarray]:
@@ -29,25 +28,29 @@ def hour_cells(time: np.ndarray, interval: np.timedelta64) -> list[np.ndarray]:
     return cells
 
 
-def season_inputs(bars: Bars, values: np.ndarray, base: np.ndarray, horizons: Sequence[int]) -> dict[str, np.ndarray]:
-    """The season of ``values`` beyond ``base``, known at each row: now (``season0``), and its mean over each horizon.
+def n_cells(interval: np.timedelta64) -> list[int]:
+    """How many cells there are of each kind of ``hour_cells``."""
+    if interval >= np.timedelta64(1, "D"):
+        return [7]
+    return [48, 168] + ([_slots(interval)] if interval < np.timedelta64(1, "h") else [])
 
-    Seasons are learned from the past, forget, and are added from coarse to fine cells. Each is shape (n_bars, n_symbols).
+
+def _slots(interval: np.timedelta64) -> int:
+    return 3599 // max(int(interval / np.timedelta64(1, "s")), 1) + 1
+
+
+def season_inputs(found: Sequence[np.ndarray], horizons: Sequence[int]) -> dict[str, np.ndarray]:
+    """Inputs made of the seasons by each kind of cell: now (``season0``), and their mean over each horizon, (n_rows, n_symbols).
+
+    Seasons are learned from the past, forget, and are added from coarse to fine cells.
     """
-    reach = max(horizons, default=0)
-    ahead = bars.time[-1] + bars.interval * np.arange(1, reach + 1)
-    cells = hour_cells(np.concatenate([bars.time, ahead]), bars.interval)
-    out = np.zeros((1 + len(horizons), *bars.shape))
-    known = ~np.isnan(bars.close)
-    rest = np.where(known, values - base, np.nan)
-    for cell in cells:
-        found = season_nb(rest, cell, int(cell.max()) + 1, 0.5 ** (1 / HALF_LIFE), SHRINK, np.array(horizons, np.int64))
-        out += found
-        rest = rest - found[0]
+    out = np.zeros_like(found[0])
+    for one in found:
+        out += one
     parts = {"season": out}
-    if len(cells) > 2:
+    if len(found) > 2:
         # Markets that open move at once: what a slot of the hour foretells is worth more than what a whole hour does.
-        parts["slot"] = found
+        parts["slot"] = found[-1]
     return {f"{name}{h}": values[k] for name, values in parts.items() for k, h in enumerate((0, *horizons))}
 
 
@@ -60,25 +63,31 @@ def season_nb(values: np.ndarray, cell: np.ndarray, n_cells: int, decay: float, 
     """
     n_rows, n_symbols = values.shape
     out = np.zeros((1 + len(horizons), n_rows, n_symbols))
+    total, count, everything = np.zeros((n_symbols, n_cells)), np.zeros((n_symbols, n_cells)), np.zeros((n_symbols, 2))
+    for t in range(n_rows):
+        season_step_nb(values[t], cell, t, decay, shrink, horizons, total, count, everything, out[:, t])
+    return out
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def season_step_nb(row, cell, t, decay, shrink, horizons, total, count, everything, out):
+    """One row of ``season_nb``: its values, (n_symbols,), its cell ``cell[t]``, and what is known of cells, which it changes."""
+    n_symbols, n_cells = total.shape
     level = np.empty(n_cells)
     for i in range(n_symbols):
-        total, count = np.zeros(n_cells), np.zeros(n_cells)
-        all_total, all_count = 0.0, 0.0
-        for t in range(n_rows):
-            if values[t, i] == values[t, i]:
-                c = cell[t]
-                all_total += total[c] * (decay - 1.0) + values[t, i]
-                all_count += count[c] * (decay - 1.0) + 1.0
-                total[c] = total[c] * decay + values[t, i]
-                count[c] = count[c] * decay + 1.0
-            mean = all_total / max(all_count, 1.0)
-            for c in range(n_cells):
-                level[c] = (total[c] - count[c] * mean) / (count[c] + shrink)
-            out[0, t, i] = level[cell[t]]
-            ahead, done = 0.0, 0
-            for k in range(len(horizons)):
-                for j in range(done + 1, horizons[k] + 1):
-                    ahead += level[cell[t + j]]
-                done = horizons[k]
-                out[1 + k, t, i] = ahead / done
-    return out
+        if row[i] == row[i]:
+            c = cell[t]
+            everything[i, 0] += total[i, c] * (decay - 1.0) + row[i]
+            everything[i, 1] += count[i, c] * (decay - 1.0) + 1.0
+            total[i, c] = total[i, c] * decay + row[i]
+            count[i, c] = count[i, c] * decay + 1.0
+        mean = everything[i, 0] / max(everything[i, 1], 1.0)
+        for c in range(n_cells):
+            level[c] = (total[i, c] - count[i, c] * mean) / (count[i, c] + shrink)
+        out[0, i] = level[cell[t]]
+        ahead, done = 0.0, 0
+        for k in range(len(horizons)):
+            for j in range(done + 1, horizons[k] + 1):
+                ahead += level[cell[t + j]]
+            done = horizons[k]
+            out[1 + k, i] = ahead / done

@@ -13,10 +13,11 @@ from foreshock.engine.validation.rungs.controls import control_scores, control_s
 from foreshock.engine.validation.rungs.effects import LEAST_EVENTS, EventEffects
 from foreshock.engine.validation.rungs.forecast import Forecast, _fit, cross_fit
 from foreshock.engine.validation.rungs.gain import ForecastErrors
+from foreshock.engine.validation.rungs.past import max_known, mean_known, since_nb
 from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.rungs.seasons import season_nb
-from foreshock.engine.validation.rungs.state import known_state, max_known, mean_known, since_nb
+from foreshock.engine.validation.rungs.state import known_state
 from tests.studies.parts.nulls import history
 from tests.studies.verdict_power import RULE, Planted, simulate
 

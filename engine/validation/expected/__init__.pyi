@@ -1,0 +1,2 @@
+from .forecast import ActivityForecast as ActivityForecast
+from .stream import ActivityStream as ActivityStream
