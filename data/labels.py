@@ -161,14 +161,16 @@ class Labels(Shown):
         strange = sorted(set(self.symbols) - set(map(str, symbols)))
         if strange:
             raise DataError(
-                f"labels name {few(strange)}, the data have {few(symbols)}; correct them, or keep the others with labels.select"
+                f"labels name {few(strange)}, the data have {few(symbols)}; correct them, or keep the others with "
+                f"labels.select, in a study file with symbols of the data"
             )
         outside = (self.stop <= start) | (self.start >= end)
         if outside.any():
             at = int(np.argmax(outside))
             raise DataError(
                 f"labels must lie within the data, {start} to {end}, got {int(outside.sum())} outside, the first of "
-                f"{few([self.symbols[at]])} at {self.start[at]}; correct them, or keep the others with labels.between"
+                f"{few([self.symbols[at]])} at {self.start[at]}; correct them, or keep the others with "
+                f"labels.between, in a study file with start and end of the data"
             )
 
     def _facts(self) -> Iterator[str]:
@@ -176,7 +178,9 @@ class Labels(Shown):
         yield f"{counted(len(self), 'label')}" + (f" of {names[0]}" if len(names) == 1 else f" of {len(names)} symbols")
         counts = {kind: self.kinds.count(kind) for kind in dict.fromkeys(self.kinds)}
         yield few([f"{n} {kind}" for kind, n in counts.items()], 4).replace(", ", " and ", 1 if len(counts) == 2 else 0)
-        said = {name: self.dispositions.count(name) for name in DISPOSITIONS[1:]}
+        told = {name: self.dispositions.count(name) for name in DISPOSITIONS}
+        # A label of which nobody says anything is a true one.
+        said = told if any(told[name] for name in DISPOSITIONS[1:]) else {}
         yield from (f"{n} {name}" for name, n in said.items() if n)
         yield from span_facts(np.array([self.start.min(), self.stop.max()])) if len(self) else ()
 

@@ -42,4 +42,5 @@ for label, detector in result.results["detectors"].items():
 
 detector = study.labelled_detectors()["range_over_usual"]
 features = fs.ohlcv_features(bars)
-print(detector.fit(features).explain(features, row=-1).head(3).round(3).to_dict())
+added = detector.fit(features).explain(features, row=-1)
+print(added.loc[added.abs().sort_values(ascending=False).index].head(3).round(3).to_dict())

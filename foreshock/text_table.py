@@ -22,6 +22,7 @@ COLUMNS = (
     ("luck_below", ("luck", "below"), ".0%"),
 )
 LEGEND = (
+    "alerts: those that were followed; others within the cool-down are not counted",
     "beyond: activity after alerts, over that which past prices lead one to expect",
     "avoidance return: of cutting exposure after alerts, after costs",
     "luck below: share of random timings of the same exits that earned less",
@@ -42,6 +43,7 @@ def summary_in_words(rows: Iterable[Mapping[Hashable, Any]]) -> str:
     detector  verdict            over alerts beyond     q    return below
     zscore    echoes volatility  24h     312   1.02 0.400     +3.1%   55%
     <BLANKLINE>
+    alerts: those that were followed; others within the cool-down are not counted
     beyond: activity after alerts, over that which past prices lead one to expect
     avoidance return: of cutting exposure after alerts, after costs
     luck below: share of random timings of the same exits that earned less

@@ -388,13 +388,13 @@ def _clock(frame: pd.DataFrame, interval: Duration | None, start: Instant | None
         if name is None:
             raise DataError(
                 f"missing column: a time ({', '.join(BOOK_TIME_NAMES)}); add it, or, if the rows are evenly spaced, "
-                f"pass start and interval"
+                f"pass start and interval (first_row and interval of [source] in a study file)"
             )
         return parse_times(frame[name])
     if name is not None:
         raise ConfigError(f"start is for a file without times, but this one has the column {name}; leave start out")
     if interval is None:
-        raise ConfigError("start needs interval, the time between rows, such as interval='5m'")
+        raise ConfigError("start (first_row in a study file) needs interval, the time between rows, such as interval = '5m'")
     return parse_instant(start, "start") + parse_duration(interval, "interval") * np.arange(len(frame))
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -142,7 +143,13 @@ class Registry:
         found = self._module(name, module, folder)
         if not hasattr(found, attribute):
             there = [key for key, value in vars(found).items() if self.accepts(value) and value.__module__ == found.__name__]
-            raise ConfigError(f"{one_line(module, 80)} has no class {shown(attribute)}; {self.kind}s in it: {few(there) or 'none'}")
+            made = [name for name, value in vars(found).items() if isfunction(value) and value.__module__ == found.__name__]
+            # A function is a detector, too.
+            others = f", functions: {few(made)}" if made and self.kind == "detector" else ""
+            raise ConfigError(
+                f"{one_line(module, 80)} has no class {shown(attribute)}; {self.kind}s in it: {few(there) or 'none'}{others}"
+                f"{did_you_mean(attribute, [*there, *made])}"
+            )
         return getattr(found, attribute)
 
     def check_entry(

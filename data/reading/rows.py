@@ -18,7 +18,7 @@ import pyarrow.feather
 import pyarrow.ipc
 from pyarrow.parquet import ParquetFile
 
-from foreshock.data.errors import DataError
+from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.reading import separated
 from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled
 from foreshock.data.reading.limits import check_size, feather_rows, unpacked
@@ -70,6 +70,9 @@ def naming(path: str | Path) -> Iterator[None]:
     """Put the path in front of the message of an error about the content of a file, and say what cannot be read in a sentence."""
     try:
         yield
+    except ConfigError as error:
+        # An argument is at fault, and not the file.
+        raise ConfigError(f"{path}: {error}") from error
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     except UnicodeDecodeError as error:

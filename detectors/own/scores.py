@@ -12,12 +12,16 @@ import pandas as pd
 from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.reading.kinds import Kinds, lowered
+from foreshock.data.reading.rows import read_rows
 from foreshock.data.show.shown import few, shown
+from foreshock.data.tables import TIME_NAMES, parse_times
 from foreshock.detectors.own.base import OwnThing, checked_name
 from foreshock.engine.features.features import Features
 
 # Times of scores within the rows of a study of which more than this share are no rows are those of another interval.
 MOST_STRAY = 0.5
+SCORES = Kinds(TIME_NAMES, ("score",), ("symbol",))
 
 
 @door
@@ -77,7 +81,7 @@ class PrecomputedScores(OwnThing):
     def table(self) -> pd.DataFrame:
         """The scores as a wide table: times (UTC, without a zone) by symbols; the one column is "" where no symbol is named."""
         if self._table is None:
-            self._table = _wide(_read(self.scores, self.name), self.name)
+            self._table = _wide(_read(self.scores), self.name)
         return self._table
 
     def check_rows(self, features: Features) -> None:
@@ -133,32 +137,30 @@ class PrecomputedScores(OwnThing):
         return np.full((len(rows), len(features.names)), np.nan)
 
 
-def _read(scores: Any, name: str) -> pd.DataFrame:
+def _read(scores: Any) -> pd.DataFrame:
     if isinstance(scores, pd.Series):
         return scores.rename("score").to_frame()
     if isinstance(scores, pd.DataFrame):
         return scores
     if not isinstance(scores, str | Path):
         raise ConfigError(f"scores must be a file or a table with time, symbol and score, got {shown(scores)}; pass a DataFrame")
-    path = Path(scores)
-    if not path.is_file():
-        raise DataError(f"no such file of scores: {path}; pass a CSV, Parquet or Feather file")
-    readers = {".parquet": pd.read_parquet, ".pq": pd.read_parquet, ".feather": pd.read_feather}
-    try:
-        return readers.get(path.suffix.lower(), pd.read_csv)(path)
-    except (ValueError, OSError, ImportError) as error:
-        said = " ".join(str(error).split())[:160]
-        raise DataError(f"{path} of {name} cannot be read as scores: {said}; write it as CSV or Parquet") from error
+    return read_rows(Path(scores), SCORES, "scores")
 
 
 def _wide(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    dated = {lowered(one) for one in table.columns} & set(TIME_NAMES)
     # Numbers of rows, which a table has unless it has another index, are no times.
-    if isinstance(table.index, pd.MultiIndex) or ("time" not in table.columns and not isinstance(table.index, pd.RangeIndex)):
+    if isinstance(table.index, pd.MultiIndex) or (not dated and not isinstance(table.index, pd.RangeIndex)):
         table = table.reset_index(names=[str(one or "time") for one in table.index.names])
-    if "time" not in table.columns:
+    # Names of columns in any case, and those of times as in other tables; symbols keep theirs.
+    known = {one: lowered(one) for one in table.columns if lowered(one) in (*TIME_NAMES, "symbol", "score")}
+    table = table.rename(columns=known)
+    dated = next((one for one in ("time", *TIME_NAMES) if one in table.columns), None)
+    if dated is None:
         raise DataError(
             f"{name} needs times as the column 'time' or as index, got the columns {few(list(map(str, table.columns)), 6)}; name it"
         )
+    table = table.rename(columns={dated: "time"})
     time = _times(table["time"], name)
     if "score" in table.columns:
         symbol = table["symbol"].astype(str) if "symbol" in table.columns else pd.Series("", table.index)
@@ -185,19 +187,9 @@ def _wide(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _times(column: pd.Series, name: str) -> pd.DatetimeIndex:
     try:
-        if column.dtype.kind in "iuf":
-            largest = float(column.max())
-            unit: Any = next((unit for unit, most in (("s", 1e11), ("ms", 1e14), ("us", 1e17)) if largest < most), "ns")
-            time = pd.to_datetime(column, unit=unit, utc=True)
-        else:
-            dated = isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M"
-            time = pd.to_datetime(column, utc=True) if dated else pd.to_datetime(column, utc=True, format="ISO8601")
-    except (ValueError, TypeError, OverflowError) as error:
-        said = " ".join(str(error).split())[:120]
-        raise DataError(f"{name} has a time that is none: {said}; write times as 2024-01-01T00:00:00Z") from error
-    if time.isna().any():
-        raise DataError(f"{name} has {int(time.isna().sum())} rows without a time; remove them")
-    return pd.DatetimeIndex(time).tz_convert(None).as_unit("us")
+        return pd.DatetimeIndex(parse_times(column))
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
 
 
 def _numbers(column: pd.Series, name: str) -> np.ndarray:

@@ -16,8 +16,9 @@ def tail_probability(scores: Scores, threshold: Threshold, rows: np.ndarray, col
 
     The share of the symbol's known scores in the threshold's window, up to and with the row itself, that are at least as high as
     it. A score above all the others of the window has the probability that a generalised Pareto tail implies, fitted to those
-    others as in ``PeaksOverThreshold``; where they are too few to fit one, the share stays. A threshold without a window has all
-    earlier scores. Scores of a ``VolatilityScaled`` threshold are compared as it scales them.
+    others as in ``PeaksOverThreshold``, or an exponential tail where the fitted one would end; where they are too few to fit one,
+    the share stays. A threshold without a window has all earlier scores. Scores of a ``VolatilityScaled`` threshold are compared as
+    it scales them.
 
     Parameters
     ----------
@@ -74,9 +75,11 @@ def _one(window: np.ndarray, init: float) -> float:
     if len(peaks) < MIN_PEAKS:
         return share
     shape, scale = fit_pareto(peaks)
+    if shape <= 0:
+        # A fitted tail of negative shape ends, and a score beyond its end has just been seen: at the lightest it is exponential.
+        shape, scale = 0.0, float(peaks.mean())
     far = (value - start) / scale
-    # log1p keeps precision near shape 0, where the tail is exponential. A tail of negative shape ends.
-    inside = 1 + shape * far
-    log_tail = (-far if shape == 0 else -np.log1p(shape * far) / shape) if inside > 0 else -np.inf
-    # Beyond the end of a fitted tail there is nothing that it knows, and no probability of a score that was seen is 0.
+    # log1p keeps precision near shape 0.
+    log_tail = -far if shape == 0 else -np.log1p(shape * far) / shape
+    # No probability of a score that was seen is 0.
     return float(max(len(peaks) / len(others) * np.exp(log_tail), np.finfo(np.float64).tiny))

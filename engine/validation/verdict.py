@@ -18,9 +18,14 @@ CALMER = "calmer than expected"
 ECHOES = "echoes volatility"
 NOTHING = "no information"
 TOO_FEW = "too few events"
+LOOKS_AHEAD = "looks ahead"
 CANDIDATE = "candidate: "
 # The order of strength.
-LABELS = (ADDS, VOLUME_TELLS, CALMER, *(CANDIDATE + label for label in (ADDS, VOLUME_TELLS, CALMER)), ECHOES, NOTHING, TOO_FEW)
+LABELS = (
+    *(ADDS, VOLUME_TELLS, CALMER),
+    *(CANDIDATE + label for label in (ADDS, VOLUME_TELLS, CALMER)),
+    *(ECHOES, NOTHING, TOO_FEW, LOOKS_AHEAD),
+)
 FINDINGS = (ADDS, VOLUME_TELLS, CALMER)
 
 
@@ -32,7 +37,8 @@ class Verdict(Shown):
     ----------
     label : str
         ``adds information``, ``volume tells``, ``calmer than expected``, ``echoes volatility``, ``no information``, ``too few
-        events``, or ``candidate:`` and one of the first three where the test could not be calibrated, or saw no volumes.
+        events``, ``looks ahead`` where scores change with later bars, or ``candidate:`` and one of the first three where the test
+        could not be calibrated, or saw no volumes.
     horizon : str
         The horizon of the sentence: the one with the smallest q.
     sentence : str
@@ -114,7 +120,7 @@ def decide(
     tested = [name for name, found in prices.items() if not np.isnan(found.z_raw)]
     if not tested:
         most = max(prices, key=lambda name: prices[name].n_events)
-        reason = prices[most].reason or "no alert could be followed"
+        reason = prices[most].reason or "no alert could be held against a forecast"
         if any(found.settled for found in prices.values()):
             return Verdict(NOTHING, most, f"Over {most}, {reason}.")
         return Verdict(TOO_FEW, most, f"Over {most}, {reason}.{' ' + needed if needed else ''}")
@@ -144,6 +150,12 @@ def decide(
     louder = [name for name in by_q if forward[name].abs_move_ratio_ci[0] > 1]
     label, name = (ECHOES, louder[0]) if louder else (NOTHING, by_q[0])
     return Verdict(label, name, _sentence(forward, rungs, name, label) + _second_opinion(label, name, surrogates))
+
+
+def looks_ahead(verdict: Verdict, leak: str) -> Verdict:
+    """The verdict on a detector whose earlier scores change with later bars, instead of the one that its figures would have had."""
+    says = f"Scores of earlier bars change with {leak}: the detector sees later bars, so its figures are no evidence of anything."
+    return Verdict(LOOKS_AHEAD, verdict.horizon, says)
 
 
 def _p(found: Found, calibrated: bool) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from foreshock.data.errors import ConfigError
+from foreshock.data.errors import ConfigError, DataError
 from foreshock.terminal import printable
 
 if TYPE_CHECKING:
@@ -47,7 +49,9 @@ def init(
     if data is not None:
         found = _history(source, data)
         step, length = int(found[0].astype("m8[s]").astype(int)), int(found[1].astype("m8[s]").astype(int))
-    text = study_text(source, max(step, 1), length, data)
+    # A study file names its data as seen from its own folder.
+    seen = data if data is None or data.is_absolute() else Path(os.path.relpath(data, out.parent))
+    text = study_text(source, max(step, 1), length, seen)
     from foreshock.data.system.disk import write_whole
 
     write_whole(out, text.encode())
@@ -59,7 +63,7 @@ def study_text(source: str, step: int, length: int, data: Path | None = None) ->
 
     Raises
     ------
-    ConfigError
+    DataError
         If the history is too short for two blocks of training and test.
     """
 
@@ -72,12 +76,16 @@ def study_text(source: str, step: int, length: int, data: Path | None = None) ->
     longest = HORIZONS[source][-1]
     least = LEAST_TRAIN * step
     if rows < (needed := 3 * LEAST_TRAIN + 2 * longest):
-        raise ConfigError(f"the history has {rows:,} rows of {_spelled(step)}, and a study needs about {needed:,}; pass more")
+        raise DataError(
+            f"the history has {rows:,} rows of {_spelled(step)}, and lengths that fit need about {needed:,}; pass more, or leave "
+            f"--data out and set the lengths in the file by hand"
+        )
     train = nice(min(length / 3, 365 * 86_400), least)
     test, window = nice(length / 12, longest * step), nice(length / 8, 100 * step)
     embargo = nice(min(length / 50, 2 * 86_400), longest * step)
     names = ", ".join(f'"{name}"' for name in DETECTORS[source])
-    path = f'path = "{data}"' if data is not None else '# path = "..."'
+    # A text of JSON is one of TOML.
+    path = f"path = {json.dumps(str(data))}" if data is not None else '# path = "..."'
     interval = _spelled(step)
     about = {"trades": "Trades of one market or several, in a file or a folder", "book": "Snapshots of an order book"}
     section = f'[source]\nkind = "{SOURCES[source]}"\n{path}\ninterval = "{interval}"'

@@ -50,7 +50,7 @@ def clean(
 
 
 def windows(
-    data: Annotated[Path, typer.Argument(metavar="TRADES", help="Trades: a CSV, Parquet or Feather file.")],
+    data: Annotated[Path, typer.Argument(metavar="TRADES", help="Trades: a CSV, Parquet or Feather file, or a folder of them.")],
     out: Out,
     interval: Annotated[str, typer.Option(help="Length of a window, a whole number of milliseconds.")] = "20s",
 ) -> None:
@@ -64,8 +64,13 @@ def windows(
     from foreshock.data.trades.windows import trade_windows
 
     seconds = float(parse_duration(interval, "--interval") / np.timedelta64(1, "s"))
-    trades = read_trades(data)
-    several = trades.split() if trades.series is not None else {"": trades}
+    if data.is_dir():
+        from foreshock.market.sources import tables_of
+
+        several = tables_of(data, read_trades)
+    else:
+        trades = read_trades(data)
+        several = trades.split() if trades.series is not None else {"": trades}
     frames = []
     for name, one in several.items():
         frame = trade_windows(one, seconds).to_frame()

@@ -272,6 +272,10 @@ def _finish(result: StudyResult, out: Path, command: str) -> None:
 
     for sentence in (*leak_sentences(result.results), *gate_sentences(result.results)):
         typer.echo(printable(sentence))
+    from foreshock.study.files.summary import failures_in_words
+
+    for sentence in failures_in_words(result.results):
+        typer.echo(printable(sentence))
     if result.results.get("sealed"):
         from foreshock.reports.study.sealed import sealed_sentences
 

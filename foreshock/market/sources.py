@@ -155,10 +155,10 @@ def _trades(wanted: SourceConfig, path: Path | None) -> dict[str, Trades]:
     if path is None:
         found = {exchange: _stored_trades(wanted, exchange) for exchange in exchanges or ["binance"]}
     elif not exchanges:
-        return _of_symbols(_files(path, read_trades), wanted)
+        return _of_symbols(tables_of(path, read_trades), wanted)
     else:
         places = {exchange: _place_of(path, exchange, len(exchanges) == 1) for exchange in exchanges}
-        found = {exchange: _files(place, read_trades) for exchange, place in places.items()}
+        found = {exchange: tables_of(place, read_trades) for exchange, place in places.items()}
         name = wanted.names[0] if wanted.names and len(wanted.names) == 1 else None
         if name and all(len(own) == 1 and name not in own for own in found.values()):
             # The one market of each exchange goes by the name that the study gives it.
@@ -203,7 +203,7 @@ def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
     def read(file: Path) -> Book:
         return read_book(file, wanted.interval, partial=True, start=wanted.first_row)
 
-    books = _of_symbols(_files(path, read), wanted)
+    books = _of_symbols(tables_of(path, read), wanted)
     if prices is not None and len(books) == 1 and wanted.names and len(wanted.names) == 1:
         books = {wanted.names[0]: next(iter(books.values()))}
     return BookSource(books, features, wanted.price, prices)
@@ -274,7 +274,7 @@ def features_of(frame: pd.DataFrame, bars: Bars, names: list[str] | None = None)
     return Features(bars.time, bars.symbols, tuple(chosen), values, bars.interval)
 
 
-def _files(path: Path, read: Callable[[Path], One]) -> dict[str, One]:
+def tables_of(path: Path, read: Callable[[Path], One]) -> dict[str, One]:
     """What a file holds, or each file of a folder, by symbol."""
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS))

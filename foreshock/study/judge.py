@@ -22,7 +22,7 @@ from foreshock.engine.validation.rungs.rungs import RungTable
 from foreshock.engine.validation.selection.multiple import benjamini_hochberg
 from foreshock.engine.validation.surrogates.histories import Surrogates, fit_surrogates
 from foreshock.engine.validation.surrogates.significance import Rescorer, SurrogateTest, run_surrogate_test
-from foreshock.engine.validation.verdict import Surrogate, Verdict, decide
+from foreshock.engine.validation.verdict import Surrogate, Verdict, decide, looks_ahead
 from foreshock.study.side_by_side import for_each
 
 # Bars before and after an alert that the lead-lag analysis covers.
@@ -82,12 +82,14 @@ def judge(
     own_controls: Mapping[str, Signals] | None = None,
     marks: Mapping[str, np.ndarray] | None = None,
     within: np.ndarray | None = None,
+    leaks: Mapping[str, str] | None = None,
 ) -> Judgement:
     """Compute forward moves, the deciding test, evidence and verdict of several detectors on one history.
 
     ``own_controls`` are alerts of further negative controls, which calibrate the deciding test and are not judged; ``marks`` is
     what its second forecast also sees, by default the volume. ``within``, (n_bars, n_symbols), is where the negative controls
-    decide, by default everywhere; detectors decide where their signals say.
+    decide, by default everywhere; detectors decide where their signals say. ``leaks`` says of detectors that look ahead what
+    changes their scores: they are told so instead of a verdict, and take no part in the adjustment for the number of tests.
 
     ``rescorers`` and ``make_features`` serve the surrogate test, the second opinion, alone. ``step`` is called once for each
     detector, once for the deciding test, once for each surrogate, and once more for each detector.
@@ -99,7 +101,8 @@ def judge(
         step(f"forward moves {label}")
     q_matched = _q_values(forward)
     rung_table = RungTable(bars, setting, threshold, alert_rate(signals), marks, own_controls, within)
-    rungs = rung_table.test(signals, scores)
+    leaks = leaks or {}
+    rungs = rung_table.test(signals, scores, leaks)
     step("forecasts and negative controls")
     model, test, why_none = _surrogates(bars, signals, rescorers, make_features, setting, step)
     garch = {name: model.forecast(bars) for name in table.entries} if model else {}
@@ -115,6 +118,7 @@ def judge(
     verdicts = {
         label: decide(forward[label], rungs.found[label], _by_horizon(test, label), rungs.needed(label)) for label in signals
     }
+    verdicts |= {label: looks_ahead(verdicts[label], leak) for label, leak in leaks.items()}
     return Judgement(forward, q_matched, rungs, test, why_none, evidence, leads, verdicts, table, rung_table)
 
 

@@ -30,7 +30,7 @@ from foreshock.strategies.identity import RANDOM
 from foreshock.study.files.alerts import write_alerts
 from foreshock.study.files.manifest import MANIFEST, write_manifest
 from foreshock.study.files.rows import StudyRows
-from foreshock.study.files.summary import summary_table
+from foreshock.study.files.summary import summary_table, told_beside
 from foreshock.text_table import summary_in_words
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ class StudyResult(Shown):
         yield "; ".join(f"{one_line(label, 30)} {verdict.label}" for label, verdict in self.verdicts.items())
 
     def __str__(self) -> str:
-        """The short summary, one row for each detector, in at most 80 columns."""
-        return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+        """The short summary, one row for each detector, in at most 80 columns; then what looks ahead and what failed."""
+        table = summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+        return "\n".join([table, *told_beside(self.results)])
 
     def summary(self, short: bool = False) -> pd.DataFrame:
         """One row for each detector: verdict and its horizon, events, ratios, q, alert rate, and what avoidance earned.

@@ -59,7 +59,7 @@ from foreshock.study.controls import check_controls, control_alerts, labelled_co
 from foreshock.study.defaults import DELAY, HORIZONS, N_BOOTSTRAP, N_SURROGATES, RANDOM_DRAWS, SEED, TITLE
 from foreshock.study.judge import judge
 from foreshock.study.own.entries import adapted_entries, built, built_thresholds, check_thresholds, labelled
-from foreshock.study.own.gate import Gate, prepared
+from foreshock.study.own.gate import Gate, leaks_of, prepared, refuse_leaking
 from foreshock.study.own.rules import Rules
 from foreshock.study.result import StudyResult
 from foreshock.study.sections import circumstances
@@ -418,7 +418,8 @@ class Study(Shown):
             purge = self._purge(plan.detectors | plan.controls)
             controls = control_alerts(plan.controls, features, self.splits, purge, self.threshold, step, plan.within)
             redraw, marks = plan.source.redraw, plan.source.marks
-            judged = judge(bars, scores, signals, self.threshold, setting, rescorers, redraw, step, controls, marks, plan.within)
+            given = (self.threshold, setting, rescorers, redraw, step, controls, marks, plan.within)
+            judged = judge(bars, scores, signals, *given, leaks_of(plan.gates))
             around = circumstances(judged, signals, self.splits, setting, step, self.regime_setting)
             detection = detect(self.labels, bars, scores, signals, self.event_cooldown, self.seed)
             step("labels")
@@ -478,7 +479,8 @@ class Study(Shown):
             _probe_threshold(rule, bars)
         check_moves_fit(bars, self.horizons, self.delay)
         detectors, gates = prepared(detectors, source, self.splits, self._label_bars, self.seed)
-        controls, _ = prepared(self.labelled_controls(), source, self.splits, self._label_bars, self.seed)
+        controls, found = prepared(self.labelled_controls(), source, self.splits, self._label_bars, self.seed)
+        refuse_leaking(found)
         purge = self._purge(detectors)
         folds = self.splits.folds(bars.n_bars, bars.interval, purge, bars.start_row)
         setting = self._judging(folds[0].test.start)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import log
 from typing import Any, TypedDict, Unpack
 
@@ -25,10 +24,10 @@ from foreshock.detectors.registry import as_detector
 from foreshock.engine.detection import DetectionReport
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES
-from foreshock.engine.out_of_sample.lookback import knowing_lookback, lookback_of
+from foreshock.engine.out_of_sample.lookback import lookback_of
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.universe import Universe
-from foreshock.engine.out_of_sample.walk_forward import first_blocks, fit_walk_forward
+from foreshock.engine.out_of_sample.walk_forward import fit_walk_forward
 from foreshock.engine.scores import Threshold, check_threshold
 from foreshock.engine.sources.bars import BarSource
 from foreshock.engine.sources.source import Source
@@ -43,6 +42,7 @@ from foreshock.engine.validation.verdict import Verdict
 from foreshock.study.config import MIN_BOOTSTRAP
 from foreshock.study.controls import control_alerts, labelled_controls
 from foreshock.study.judge import judge
+from foreshock.study.own.gate import Gate, leaks_of, prepared, refuse_leaking
 from foreshock.study.signals.detection import report_of
 
 
@@ -66,6 +66,9 @@ class Validation(Verdict):
         Bars from the alert to the bar in which activity sets in; NaN if there is no such bar.
     detection : DetectionReport, optional
         How well the alerts find the labels that were passed.
+    gate : Gate, optional
+        What a short causality gate found out about a detector that is not foreshock's own: ``outcome`` is "passed", "leaks" or
+        "cannot be checked".
 
     Examples
     --------
@@ -83,6 +86,7 @@ class Validation(Verdict):
     calibration: pd.DataFrame
     lead: float
     detection: DetectionReport | None = None
+    gate: Gate | None = None
 
     def _preview(self) -> pd.DataFrame:
         return self.evidence
@@ -231,10 +235,10 @@ def validate(
     check_moves_fit(bars, [horizon], delay)
     seen, splits = source.features, splits or _usual_splits(bars)
     label_bars = bars_in(horizon, bars.interval, "horizon") + delay
-    fitted, *others = (
-        knowing_lookback(one, seen, partial(first_blocks, one, seen, splits, label_bars)) for one in (fitted, *controls.values())
-    )
-    controls = dict(zip(controls, others, strict=True))
+    known, gates = prepared({label: fitted}, source, splits, label_bars, seed)
+    fitted = known[label]
+    controls, found = prepared(controls, source, splits, label_bars, seed)
+    refuse_leaking(found)
     scores, folds = fit_walk_forward(fitted, seen, splits, label_bars=label_bars, train_scores=threshold.needs_train_scores)
     purge = label_bars + max(lookback_of(one) for one in (fitted, *controls.values()))
     # Members change where the blocks of the detector begin.
@@ -246,7 +250,9 @@ def validate(
     detection = None if labels is None else report_of(labels, bars, scores, signals, gap, seed)
     setting = Judging([horizon], gap, delay, scores.folds[0].test.start, n_bootstrap, n_surrogates, family, seed)
     given = (threshold, setting, {label: rescorer}, source.redraw)
-    judged = judge(bars, {label: scores}, {label: signals}, *given, own_controls=own, marks=source.marks, within=within)
+    judged = judge(
+        bars, {label: scores}, {label: signals}, *given, own_controls=own, marks=source.marks, within=within, leaks=leaks_of(gates)
+    )
     verdict = judged.verdicts[label]
     n_bars = bars.n_bars - setting.first
     return Validation(
@@ -259,6 +265,7 @@ def validate(
         _calibration(n_bars, bars_in(horizon, bars.interval, "horizon"), judged.forward[label][verdict.horizon].n_events),
         judged.lead_lag[label].lead,
         detection,
+        gates.get(label),
     )
 
 

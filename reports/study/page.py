@@ -10,7 +10,7 @@ from foreshock.data.errors import ConfigError
 from foreshock.engine.risk.forecasts.path import RiskPath
 from foreshock.engine.validation.moves.lead_lag import CAP
 from foreshock.engine.validation.rungs.result import LEAST_EVENTS
-from foreshock.engine.validation.verdict import ADDS, CALMER, CANDIDATE, ECHOES, LEVEL, NOTHING, TOO_FEW, VOLUME_TELLS
+from foreshock.engine.validation.verdict import ADDS, CALMER, CANDIDATE, ECHOES, LEVEL, LOOKS_AHEAD, NOTHING, TOO_FEW, VOLUME_TELLS
 from foreshock.reports.exploration import paths as eda_paths
 from foreshock.reports.parts import format as fmt
 from foreshock.reports.parts import html
@@ -232,7 +232,8 @@ def headline(results: dict[str, Any], draws: dict[str, dict[str, Any]]) -> list[
     names = study_order.detectors_by_verdict(results)
     roles = {name: results["detectors"][name]["role"] for name in names}
     verdicts = {name: str(results["detectors"][name].get("verdict")) for name in names}
-    tested = [name for name in names if roles[name] == "detector"]
+    # What looks ahead has no figures; a sentence names it.
+    tested = [name for name in names if roles[name] == "detector" and verdicts[name] != LOOKS_AHEAD]
     adding = [name for name in tested if verdicts[name] == ADDS]
     count = f"{len(adding) or 'None'} of {fmt.counted(len(tested), 'detector')}"
     verb = "adds" if len(adding) <= 1 else "add"

@@ -246,7 +246,7 @@ NOT_FOUND = {
     "ci": [None, None],
     "halves": [None, None],
     "halves_z": [None, None],
-    "reason": "0 alerts could be followed; 8 are needed",
+    "reason": "0 alerts could be held against a forecast; 8 are needed",
 }
 
 

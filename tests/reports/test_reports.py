@@ -425,7 +425,7 @@ def test_both_forecasts_at_every_horizon_are_the_formatted_results(report, page)
         f"{fmt.ratio(found['halves'][1])} z 0.90",
         fmt.DASH,
     ]
-    assert shown["anogan", "1h", "past prices"][-1] == "0 alerts could be followed; 8 are needed"
+    assert shown["anogan", "1h", "past prices"][-1] == "0 alerts could be held against a forecast; 8 are needed"
 
 
 def test_quality_and_gains_are_the_formatted_results_in_the_order_of_the_horizons(report, page):

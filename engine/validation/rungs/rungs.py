@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -85,8 +85,13 @@ class RungTable:
             if self.own:
                 self.controls[rung] |= self.measured.effects(rung, {name: self.alerts[name] for name in self.own})
 
-    def test(self, signals: Mapping[str, Signals], scores: Mapping[str, Scores] | None = None) -> RungTest:
-        """Judge detectors: their alerts, and, for the improvement of the forecast, their scores where there are any."""
+    def test(
+        self, signals: Mapping[str, Signals], scores: Mapping[str, Scores] | None = None, apart: Collection[str] = ()
+    ) -> RungTest:
+        """Judge detectors: their alerts, and, for the improvement of the forecast, their scores where there are any.
+
+        Those that stand ``apart`` are adjusted for each other alone: a detector that looks ahead must not ease the level of others.
+        """
         effects = {
             label: {rung: self.measured.effects(rung, {label: alerts})[label] for rung in self.forecasts}
             for label, alerts in signals.items()
@@ -96,7 +101,9 @@ class RungTable:
             label: {rung: self._calibrated(rung, found, kin[label]) for rung, found in by_rung.items()}
             for label, by_rung in effects.items()
         }
-        found = self._adjusted(drafts)
+        groups = [label for label in drafts if label not in apart], [label for label in drafts if label in apart]
+        adjusted = [self._adjusted({label: drafts[label] for label in group}) for group in groups if group]
+        found = {label: next(group[label] for group in adjusted if label in group) for label in drafts}
         gains = {
             label: {rung: self._gains(rung, alerts, (scores or {}).get(label)) for rung in self.forecasts}
             for label, alerts in signals.items()
@@ -250,7 +257,8 @@ def _judged(effect: Effect) -> Effect:
 def _why_not(effect: Effect) -> str:
     """Why a detector with this effect is not judged."""
     if effect.n_alerts < LEAST_EVENTS:
-        return f"{effect.n_alerts} alerts could be followed; {LEAST_EVENTS} are needed"
+        alerts = "1 alert" if effect.n_alerts == 1 else f"{effect.n_alerts} alerts"
+        return f"{alerts} could be held against a forecast; {LEAST_EVENTS} are needed"
     if 2 * effect.n_settled > effect.n_alerts:
         return f"the hour and the recent past settle where the {effect.n_alerts:,} alerts are, so they know nothing else"
     return f"there are too few other bars to hold the {effect.n_alerts:,} alerts against"

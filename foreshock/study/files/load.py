@@ -29,7 +29,7 @@ from foreshock.engine.validation.verdict import Verdict
 from foreshock.study.files.alerts import WORDS, with_words
 from foreshock.study.files.manifest import as_written, check_of_run, read_manifest
 from foreshock.study.files.rows import PRICES
-from foreshock.study.files.summary import summary_table
+from foreshock.study.files.summary import summary_table, told_beside
 from foreshock.text_table import summary_in_words
 
 
@@ -131,7 +131,8 @@ class SavedResult(Shown):
     def __str__(self) -> str:
         """The short summary, one row for each detector, in at most 80 columns."""
         with self._reading():
-            return summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+            table = summary_in_words(self.summary(short=True).reset_index().to_dict("records"))
+            return "\n".join([table, *told_beside(self.results)])
 
     def summary(self, short: bool = False) -> pd.DataFrame:
         """One row for each detector; see ``StudyResult.summary``."""

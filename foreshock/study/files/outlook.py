@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
+from sklearn.base import clone
+
+from foreshock.data.errors import DataError
 from foreshock.data.interval import format_duration
+from foreshock.detectors.own.scores import PrecomputedScores
 
 if TYPE_CHECKING:
+    from foreshock.detectors.base import Detector
+    from foreshock.engine.features.features import Features
     from foreshock.study.study import Study
 
 # Seconds for a million rows of all symbols together, as measured on two cores: by the kind of fit, for each of its folds' rows; for
 # the forecasts and controls; and for what is done with each detector (evidence, slices, accounts, risk).
 FAST, NETWORK = 4.0, 900.0
+# Rows from which a quick detector is tried.
+TRIED = 1_000
 FORECASTS, EACH_DETECTOR, COMPILING = 110.0, 25.0, 20.0
 
 
@@ -42,7 +51,10 @@ def outlook(study: Study) -> list[str]:
     cells = bars.close.size / 1e6
     fits = sum(NETWORK if detector.slow else FAST for detector in (plan.detectors | plan.controls).values())
     seconds = COMPILING + cells * (fits + FORECASTS + EACH_DETECTOR * len(plan.detectors))
-    n_features = len(plan.source.features.names)
+    features = plan.source.features
+    n_features = len(features.names)
+    for detector in (plan.detectors | plan.controls).values():
+        _tried(detector, features.rows(slice(0, min(first, TRIED))))
     chosen = []
     if study.universe is not None and plan.members is not None:
         rule, ever = study.universe, {name for block in plan.members.blocks for name in block.members}
@@ -55,6 +67,17 @@ def outlook(study: Study) -> list[str]:
         *chosen,
         f"nothing was run; a run takes about {in_words(seconds)}",
     ]
+
+
+def _tried(detector: Detector, features: Features) -> None:
+    """Read what a detector reads, and let one that is quick learn from a few rows, so that what cannot be is told now."""
+    if isinstance(detector, PrecomputedScores):
+        detector.table()
+    elif not detector.slow:
+        fresh: Any = clone(detector)
+        # Few rows may be too few, or of one value, which the whole is not.
+        with contextlib.suppress(DataError):
+            fresh.fit(features)
 
 
 def in_words(seconds: float) -> str:

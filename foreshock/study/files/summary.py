@@ -75,3 +75,27 @@ def _whole(results: Mapping[str, Any]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=None if rows else list(COLUMNS)).set_index("detector")
     numbers = table.columns.drop(["verdict", "horizon", "n_events"])
     return table.astype(dict.fromkeys(numbers, float))
+
+
+def told_beside(results: Mapping[str, Any]) -> list[str]:
+    """What has to be known of a table of results: detectors that look ahead, strategies that failed, a run that was not ended.
+
+    >>> told_beside({"detectors": {"peek": {"gate": {"leak": "rows from 90 on deleted"}}}, "complete": False})[0]
+    'peek sees later bars, so its figures are no evidence'
+    """
+    gates = {label: entry.get("gate") or {} for label, entry in results["detectors"].items()}
+    said = [f"{label} sees later bars, so its figures are no evidence" for label, gate in gates.items() if gate.get("leak")]
+    said += failures_in_words(results)
+    if not results.get("complete", True):
+        said.append("the run ended before its backtests; run the study again, and it goes on where it was")
+    return said
+
+
+def failures_in_words(results: Mapping[str, Any]) -> list[str]:
+    """Why each strategy that has no account has none.
+
+    >>> failures_in_words({"failed_strategies": [{"strategy": "mine", "detector": "zscore", "reason": "orders nothing"}]})
+    ['strategy mine failed: orders nothing']
+    """
+    failed = {entry["strategy"]: entry["reason"] for entry in results.get("failed_strategies") or []}
+    return [f"strategy {name} failed: {reason}" for name, reason in failed.items()]

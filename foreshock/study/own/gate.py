@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from foreshock.data.errors import ConfigError
 from foreshock.detectors.base import Detector
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.causality import difference
@@ -79,6 +80,23 @@ def prepared(
     found = {label: _examined(detector, features, fold, seed) for label, detector in own.items()}
     known = {label: detector for label, (detector, _) in found.items()}
     return {**detectors, **known}, {label: gate for label, (_, gate) in found.items()}
+
+
+def leaks_of(gates: Mapping[str, Gate | None]) -> dict[str, str]:
+    """What changes the scores of each detector that looks ahead."""
+    return {label: gate.leak for label, gate in gates.items() if gate is not None and gate.leak is not None}
+
+
+def refuse_leaking(controls: Mapping[str, Gate]) -> None:
+    """Refuse a negative control that looks ahead: it would hide from the verdict what detectors know.
+
+    Raises
+    ------
+    ConfigError
+        If a control failed the gate.
+    """
+    for label, leak in leaks_of(controls).items():
+        raise ConfigError(f"the control {label} sees later bars: its scores change with {leak}; a control must know nothing")
 
 
 def _examined(detector: Detector, features: Features, fold: Fold, seed: int) -> tuple[Detector, Gate]:

@@ -108,7 +108,7 @@ def test_a_clock_of_row_numbers_is_the_callers_word():
     frame = table().drop(columns="system_time")
     book = Book.from_frame(frame, "5m", start="2021-04-07T16:35")
     assert list(book.time) == list(np.datetime64("2021-04-07T16:35", "us") + np.arange(4) * np.timedelta64(5, "m"))
-    with pytest.raises(ConfigError, match="start needs interval"):
+    with pytest.raises(ConfigError, match=r"start \(first_row in a study file\) needs interval"):
         Book.from_frame(frame, start="2021-04-07")
     with pytest.raises(ConfigError, match="this one has the column system_time; leave start out"):
         Book.from_frame(table(), "5m", start="2021-04-07")

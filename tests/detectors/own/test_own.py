@@ -199,7 +199,7 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
         (lambda t: t.assign(score=np.inf), "has an infinite score at 2024"),
         (lambda t: t.assign(score="high"), "has a score in 'score' that is no number"),
         (lambda t: pd.concat([t, t]), "has two scores of A at 2024-01-01 00:00:00"),
-        (lambda t: t.assign(time="soon"), "has a time that is none"),
+        (lambda t: t.assign(time="soon"), "cannot be read as times: Time data soon is not ISO8601 format"),
         (
             lambda t: t.rename(columns={"time": "when"}).set_index("symbol"),
             "needs times as the column 'time' or as index, got the columns",
@@ -213,10 +213,10 @@ def test_a_table_that_does_not_fit_is_refused_in_a_sentence(change, said, featur
 
 
 def test_a_file_of_scores_that_is_none_is_refused(tmp_path):
-    with pytest.raises(fs.DataError, match="no such file of scores"):
+    with pytest.raises(fs.DataError, match=r"no such file: .*CSV, Parquet or Feather file of scores"):
         fs.as_detector(str(tmp_path / "none.csv")).table()
     (tmp_path / "bad.parquet").write_text("no")
-    with pytest.raises(fs.DataError, match="cannot be read as scores"):
+    with pytest.raises(fs.DataError, match="cannot be read as parquet"):
         fs.as_detector(tmp_path / "bad.parquet").table()
 
 

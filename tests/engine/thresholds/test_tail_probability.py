@@ -85,3 +85,19 @@ def test_scores_scaled_by_volatility_are_compared_as_scaled(scores):
     found = tail_probability(scores, rule, rows, cols)
     np.testing.assert_array_equal(found, tail_probability(scaled, rule.policy, rows, cols))
     assert (found != tail_probability(scores, rule.policy, rows, cols)).any()
+
+
+def test_a_score_beyond_a_tail_that_ends_is_as_rare_as_an_exponential_tail_has_it():
+    # Scores of a bounded detector: the fitted tail ends near 1.
+    values = np.random.default_rng(3).random((800, 1)) ** 0.5
+    found = []
+    for last in (1.01, 1.05, 1.2):
+        values[-1] = last
+        found.append(tail_probability(scores_of(values), fs.RollingQuantile(0.9, "30D"), np.array([799]), np.array([0]))[0])
+    before = values[80:-1, 0]
+    start = np.quantile(before, 0.95)
+    peaks = before[before > start] - start
+    assert found == pytest.approx(
+        [len(peaks) / len(before) * np.exp((start - x) / peaks.mean()) for x in (1.01, 1.05, 1.2)], rel=1e-9
+    )
+    assert found[0] > found[1] > found[2] > 1e-9

@@ -175,16 +175,16 @@ def test_a_calibrated_horizon_is_not_overruled_by_one_that_is_not():
 
 def test_too_few_events_say_how_many_there_are_and_would_do():
     few = {"z_raw": NAN, "z": NAN, "p": NAN}
-    hour = found(NAN, **few, n_events=5, reason="5 alerts could be followed; 8 are needed")
-    day = found(NAN, **few, n_events=3, reason="3 alerts could be followed; 8 are needed")
+    hour = found(NAN, **few, n_events=5, reason="5 alerts could be held against a forecast; 8 are needed")
+    day = found(NAN, **few, n_events=3, reason="3 alerts could be held against a forecast; 8 are needed")
     said = judged(day, hour, needed="33 alerts would show a ratio of 1.5 four times in five, about 900 days at the present rate.")
     assert (said.label, said.horizon) == ("too few events", "24h")
     assert said.sentence == (
-        "Over 24h, 5 alerts could be followed; 8 are needed. "
+        "Over 24h, 5 alerts could be held against a forecast; 8 are needed. "
         "33 alerts would show a ratio of 1.5 four times in five, about 900 days at the present rate."
     )
-    assert judged(hour).sentence == "Over 6h, 5 alerts could be followed; 8 are needed."
-    assert judged(replace(hour, n_events=0, reason="")).sentence == "Over 6h, no alert could be followed."
+    assert judged(hour).sentence == "Over 6h, 5 alerts could be held against a forecast; 8 are needed."
+    assert judged(replace(hour, n_events=0, reason="")).sentence == "Over 6h, no alert could be held against a forecast."
     # A horizon with too few events does not outvote one with enough.
     assert judged(hour, found(0.01)).label == "candidate: adds information"
 
@@ -231,7 +231,7 @@ def test_a_second_opinion_that_agrees_or_cannot_tell_is_not_mentioned(test, opin
 def test_labels_are_in_order_of_strength_and_every_finding_has_a_candidate():
     assert LABELS[:3] == FINDINGS
     assert LABELS[3:6] == tuple(f"candidate: {label}" for label in FINDINGS)
-    assert LABELS[6:] == ("echoes volatility", "no information", "too few events")
+    assert LABELS[6:] == ("echoes volatility", "no information", "too few events", "looks ahead")
 
 
 def test_no_sentence_prints_a_number_that_is_not_known():
@@ -240,7 +240,7 @@ def test_no_sentence_prints_a_number_that_is_not_known():
     for said in (
         judged(unknown),
         judged(raw(3.0)),
-        judged(found(NAN, z_raw=NAN, reason="0 alerts could be followed; 8 are needed")),
+        judged(found(NAN, z_raw=NAN, reason="0 alerts could be held against a forecast; 8 are needed")),
     ):
         assert "nan" not in said.sentence
     assert np.isnan(raw(3.0).q)

@@ -138,7 +138,7 @@ def test_labels_are_selected_with_the_source_as_with_the_data(place):
 
 
 SCORES = {
-    "another year": ("time,symbol,score\n2031-01-01,A,1\n", "has scores at other times than the study"),
+    "another year": ("time,symbol,score\n2021-01-01,A,1\n", "has scores at other times than the study"),
     "another interval": (
         "time,symbol,score\n" + "".join(f"2024-01-20T{hour:02}:07:00,A,1\n" for hour in range(9)),
         "9 of 9 are no rows; stamp each score with the open of its bar, in UTC",

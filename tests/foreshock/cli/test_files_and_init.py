@@ -104,4 +104,6 @@ def test_a_new_study_file_without_data_has_usual_lengths(here, monkeypatch, caps
 
 def test_a_history_that_is_too_short_for_a_study_is_refused(here, monkeypatch, capsys):
     fs.simulate_market(seed=1, n_symbols=1, n_bars=500).bars.to_frame().to_parquet("bars.parquet")
-    refused(monkeypatch, capsys, 2, "the history has 500 rows of 1h, and a study needs about", "init", "--data", "bars.parquet")
+    refused(
+        monkeypatch, capsys, 3, "the history has 500 rows of 1h, and lengths that fit need about", "init", "--data", "bars.parquet"
+    )

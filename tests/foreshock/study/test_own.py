@@ -302,3 +302,49 @@ def test_an_audit_holds_thresholds_of_single_detectors_and_leaves_out_scores_fro
     told = {result.name: result.passed for result in audit.results if result.name.startswith(("detector", "threshold"))}
     expected = {"detector leaky": False, "detector range": True, "detector random": True, "detector volatility_only": True}
     assert told == expected | {"threshold RollingQuantile": True, "threshold of range": True}
+
+
+def peek(frame):
+    return frame["range"].shift(-1)
+
+
+def test_what_looks_ahead_has_no_verdict_and_eases_no_others_level(bars):
+    rule, splits = fs.RollingQuantile(0.9, "10D"), fs.WalkForward("40D", "20D")
+    found = fs.validate(bars, peek, threshold=rule, horizon="6h", splits=splits, n_bootstrap=99)
+    assert found.gate.outcome == "leaks"
+    assert found.label == "looks ahead"
+    assert found.sentence.endswith(" on deleted: the detector sees later bars, so its figures are no evidence of anything.")
+    study = {"splits": splits, "threshold": rule, "horizons": ["6h"], "n_bootstrap": 99, "random_draws": 1}
+    alone, beside = (fs.Study(bars, names, **study).run() for names in (["zscore"], ["zscore", peek]))
+    for rung, by_horizon in alone.results["detectors"]["zscore"]["rungs"].items():
+        assert by_horizon["6h"]["q"] == beside.results["detectors"]["zscore"]["rungs"][rung]["6h"]["q"]
+    assert beside.verdicts["peek"].label == "looks ahead"
+    assert str(beside).splitlines()[-1] == "peek sees later bars, so its figures are no evidence"
+    first, answer, *_ = headline(beside.results, beside.results["random_draws"])
+    assert "peek" in first
+    assert "of 1 detector " in answer
+    assert "peek" not in " ".join(sentence for sentence in headline(beside.results, beside.results["random_draws"])[1:])
+    assert fs.validate(bars, "zscore", threshold=rule, horizon="6h", splits=splits, n_bootstrap=99).gate is None
+
+
+def test_a_control_that_looks_ahead_is_refused(bars):
+    with pytest.raises(fs.ConfigError, match="the control peek sees later bars: .*; a control must know nothing"):
+        fs.validate(bars, "zscore", horizon="6h", splits=fs.WalkForward("40D", "20D"), n_bootstrap=99, controls=[peek])
+
+
+@pytest.mark.parametrize("column", ["time", "Timestamp", "date", "open_time"])
+def test_scores_of_a_file_are_read_as_other_tables_are(bars, column, tmp_path):
+    values = np.arange(5.0)
+    rows = pd.DataFrame({column: bars.time[100:105].astype("datetime64[ms]").astype(np.int64), "Symbol": "A", "SCORE": values})
+    rows.to_csv(tmp_path / "scores.csv", index=False)
+    table = fs.PrecomputedScores(tmp_path / "scores.csv").table()
+    assert table["A"].tolist() == values.tolist()
+    assert table.index.equals(pd.DatetimeIndex(bars.time[100:105]))
+    rows.assign(**{column: rows[column].astype(str).str.zfill(20)}).to_csv(tmp_path / "cut.csv", index=False)
+    with (tmp_path / "cut.csv").open("a") as file:
+        file.write("1,A\n")
+    with pytest.raises(fs.DataError, match=r"cut\.csv: "):
+        fs.PrecomputedScores(tmp_path / "cut.csv").table()
+    dates = rows.assign(**{column: [2024010100, 2024010101, 2024010102, 2024010103, 2024010104]})
+    with pytest.raises(fs.DataError, match="date"):
+        fs.PrecomputedScores(dates).table()

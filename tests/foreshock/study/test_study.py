@@ -377,7 +377,7 @@ def test_a_result_is_short_in_words_and_refuses_a_folder_as_page(result, tmp_pat
     assert max(map(len, lines)) <= 80
     empty = lines.index("")
     assert [line.split()[0] for line in lines[2:empty]] == list(result.verdicts)
-    assert [line.split(":")[0] for line in lines[empty + 1 :]] == ["beyond", "avoidance return", "luck below"]
+    assert [line.split(":")[0] for line in lines[empty + 1 :]] == ["alerts", "beyond", "avoidance return", "luck below"]
     short = result.summary(short=True)
     assert short["beyond"].equals(result.summary()["expected_ratio"].rename("beyond"))
     assert list(short) == ["verdict", "horizon", "alerts", "beyond", "q", "avoidance_return", "luck_below"]
