@@ -328,7 +328,7 @@ def test_what_looks_ahead_has_no_verdict_and_eases_no_others_level(bars):
 
 
 def test_a_control_that_looks_ahead_is_refused(bars):
-    with pytest.raises(fs.ConfigError, match="the control peek sees later bars: .*; a control must know nothing"):
+    with pytest.raises(fs.ConfigError, match=r"the control peek sees later bars: .*; a control must know nothing"):
         fs.validate(bars, "zscore", horizon="6h", splits=fs.WalkForward("40D", "20D"), n_bootstrap=99, controls=[peek])
 
 
