@@ -95,7 +95,7 @@ def header(text: pa.Buffer) -> tuple[list[str], int]:
 
 
 def _bom(text: pa.Buffer) -> int:
-    return len(BOM) if text.slice(0, len(BOM)).to_pybytes() == BOM else 0
+    return len(BOM) if text.slice(0, min(len(BOM), text.size)).to_pybytes() == BOM else 0
 
 
 def _line(text: pa.Buffer, at: int) -> tuple[bytes, int]:

@@ -195,14 +195,14 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
         (moved, "has scores at other times than the study, .* are no rows; stamp each score with the open of its bar, in UTC"),
         (lambda t: t.assign(time=t["time"] - pd.Timedelta("900D")), "has scores at other times than the study"),
         (lambda t: t.assign(symbol="X" + t["symbol"]), "has scores of XA, XB and none of A, B; name the symbols as the study does"),
-        (lambda t: t.assign(score=np.nan), "has no known score, NaN everywhere"),
-        (lambda t: t.assign(score=np.inf), "has an infinite score at 2024"),
-        (lambda t: t.assign(score="high"), "has a score in 'score' that is no number"),
-        (lambda t: pd.concat([t, t]), "has two scores of A at 2024-01-01 00:00:00"),
-        (lambda t: t.assign(time="soon"), "has a time that is none"),
+        (lambda t: t.assign(score=np.nan), "no score is known, NaN everywhere"),
+        (lambda t: t.assign(score=np.inf), "got an infinite score at 2024"),
+        (lambda t: t.assign(score="high"), "column score must hold numbers, got 'high' in row 0"),
+        (lambda t: pd.concat([t, t]), "got two scores of A at 2024-01-01 00:00:00"),
+        (lambda t: t.assign(time="soon"), "column time cannot be read as times"),
         (
             lambda t: t.rename(columns={"time": "when"}).set_index("symbol"),
-            "needs times as the column 'time' or as index, got the columns",
+            "need times as the column 'time' or as index, got the columns",
         ),
     ],
 )
@@ -216,8 +216,56 @@ def test_a_file_of_scores_that_is_none_is_refused(tmp_path):
     with pytest.raises(fs.DataError, match="no such file of scores"):
         fs.as_detector(str(tmp_path / "none.csv")).table()
     (tmp_path / "bad.parquet").write_text("no")
-    with pytest.raises(fs.DataError, match="cannot be read as scores"):
+    with pytest.raises(fs.DataError, match="cannot be read as parquet"):
         fs.as_detector(tmp_path / "bad.parquet").table()
+
+
+LONG = "time,symbol,score\n"
+
+
+@pytest.mark.parametrize("symbol", ["NA", "007", "1e5", "nan", "True", '"a,b"', " BTC"])
+def test_symbols_of_a_file_of_scores_stay_as_they_are_written(symbol, tmp_path):
+    (tmp_path / "s.csv").write_text(f"{LONG}2024-01-01,{symbol},1\n2024-01-02,{symbol},NA\n")
+    table = fs.PrecomputedScores(tmp_path / "s.csv").table()
+    assert list(table.columns) == [symbol.strip().strip('"')]
+    np.testing.assert_array_equal(table.to_numpy(), [[1.0], [np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{LONG}2024-01-01,BTC\n2024-01-02,BTC,2\n", "every row must have the 3 fields of the header .* got 2 in line 2"),
+        (f"{LONG}2024-01-01,,1\n2024-01-02,BTC,2\n", "column symbol must have a name in every row, got 1 without"),
+        (f"{LONG}2024010101,BTC,1\n2024010102,BTC,2\n", "a date written YYYYMMDDHH or an epoch in s"),
+        (f"{LONG}20240101,BTC,1\n20240102,BTC,2\n", "must hold epochs of the years 2000 to 2099"),
+        (f"{LONG}1704067200,BTC,1\n1704070800000,BTC,2\n", "must hold epochs of the years 2000 to 2099, got 1704067200 in row 0"),
+        (f"{LONG}now,BTC,1\n2024-01-01,BTC,2\n", "column time cannot be read as times"),
+        (f"{LONG}2240-01-01,BTC,1\n2240-01-02,BTC,2\n", "must hold times of the past"),
+        ("time,symbol,score,score\n2024-01-01,BTC,1,3\n", "columns are doubled, or differ only in case: score"),
+        ("time;symbol;score\n2024-01-01;BTC;1,5\n", "fields must be separated by commas, got ';'"),
+        (f'{LONG}2024-01-01,BTC,"1,5"\n', "column score must hold numbers, got '1,5' in row 0"),
+        ("a", "column 'time' or as index"),
+    ],
+)
+def test_a_file_of_scores_is_read_as_strictly_as_one_of_bars(text, said, tmp_path):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(fs.DataError, match=said) as caught:
+        fs.PrecomputedScores(tmp_path / "s.csv").table()
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_columns_of_scores_are_named_in_any_case_and_times_as_in_bars(tmp_path):
+    (tmp_path / "long.csv").write_text("Date,Symbol,Score\n2024-01-01,BTC,1\n")
+    (tmp_path / "wide.csv").write_text("Open_Time,btc,BTC/USDT\n2024-01-01,1,True\n")
+    assert fs.PrecomputedScores(tmp_path / "long.csv").table().loc["2024-01-01"].to_dict() == {"BTC": 1.0}
+    assert list(fs.PrecomputedScores(tmp_path / "wide.csv").table().columns) == ["btc", "BTC/USDT"]
+
+
+@pytest.mark.parametrize("score", [1 + 1j, pd.Timestamp("2024-01-01"), pd.Timedelta("1s")])
+def test_what_is_no_number_is_no_score(score):
+    table = pd.DataFrame({"time": ["2024-01-01", "2024-01-02"], "symbol": "A", "score": [score, score]})
+    with pytest.raises(fs.DataError, match="scores: column score must hold numbers"):
+        fs.PrecomputedScores(table).table()
 
 
 @pytest.mark.parametrize("thing", ["score_samples", "module", "function"])

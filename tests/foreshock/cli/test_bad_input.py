@@ -138,15 +138,15 @@ def test_labels_are_selected_with_the_source_as_with_the_data(place):
 
 
 SCORES = {
-    "another year": ("time,symbol,score\n2031-01-01,A,1\n", "has scores at other times than the study"),
+    "another year": ("time,symbol,score\n2021-01-01,A,1\n", "has scores at other times than the study"),
     "another interval": (
         "time,symbol,score\n" + "".join(f"2024-01-20T{hour:02}:07:00,A,1\n" for hour in range(9)),
         "9 of 9 are no rows; stamp each score with the open of its bar, in UTC",
     ),
     "other symbols": ("time,symbol,score\n2024-01-20,DOGE,1\n", "has scores of DOGE and none of A, B"),
-    "no number": ("time,symbol,score\n2024-01-20,A,high\n", "that is no number"),
-    "no time": ("symbol,score\nA,1\n", "needs times as the column 'time'"),
-    "none known": ("time,symbol,score\n2024-01-20,A,\n", "has no known score, NaN everywhere"),
+    "no number": ("time,symbol,score\n2024-01-20,A,high\n", "column score must hold numbers, got 'high'"),
+    "no time": ("symbol,score\nA,1\n", "need times as the column 'time'"),
+    "none known": ("time,symbol,score\n2024-01-20,A,\n", "no score is known, NaN everywhere"),
 }
 
 
