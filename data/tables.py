@@ -194,6 +194,9 @@ def _refuse_missing(times: pd.Series, name: str) -> None:
 
 def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
     whole = values.dtype.kind in "iu"
+    if whole and values.itemsize < 8:
+        # The bounds below are no numbers of a shorter type.
+        values = values.astype(np.int64)
     known = values if whole else values[np.isfinite(values)]
     largest = max(abs(int(known.min(initial=0))), abs(int(known.max(initial=0))))
     unit, per_second = next((unit, scale) for unit, scale, limit in EPOCHS if largest < limit or unit == "ns")
