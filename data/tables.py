@@ -75,7 +75,8 @@ def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
         The symbol of a table without a symbol column.
     """
     frame = _named_columns(frame)
-    time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
+    # A bar is stamped by its open, whatever other times its row has.
+    time_name = next((name for name in ("open_time", *TIME_NAMES) if name in frame.columns), None)
     missing = [name for name in FIELDS if name not in frame.columns]
     missing += [] if time_name else [f"a time column ({', '.join(TIME_NAMES)})"]
     if missing:
