@@ -17,7 +17,7 @@ from foreshock.data.files import naming, read_bars
 from foreshock.data.interval import parse_instant
 from foreshock.data.merge import merge_exchanges
 from foreshock.data.reading.folder import files_of, in_order, markets_of
-from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled, text_of
 from foreshock.data.reading.rows import read_rows, stem_of
 from foreshock.data.show.shown import few, shown
 from foreshock.data.store.store import Store
@@ -252,15 +252,22 @@ def features_of(frame: pd.DataFrame, bars: Bars, names: list[str] | None = None)
     DataError
         If the table has no time, no feature, a symbol or time that the bars do not have, or a row twice.
     """
+    refuse_doubled(frame.columns)
+    # Features keep the case of their names.
+    keys = (*TIME_NAMES, "symbol")
+    frame = frame.set_axis([lowered(name) if lowered(name) in keys else str(name).strip() for name in frame.columns], axis=1)
     time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
     if time_name is None:
         raise DataError(f"missing column: a time ({', '.join(TIME_NAMES)}); add it")
-    numbers = [str(name) for name in frame.select_dtypes("number").columns if name not in (time_name, "symbol")]
+    own = frame.drop(columns=[name for name in keys if name in frame])
+    numbers = [str(name) for name in own.columns if own[name].dtype.kind in "iufb"]
+    for name in own.columns.difference([*numbers, *(names or ())], sort=False):
+        _refuse_near_numbers(own[name])
     chosen = names or numbers
     missing = [name for name in chosen if name not in numbers]
     if missing or not chosen:
         raise DataError(f"no column of numbers: {few(missing) or 'any'}; the table has {few(numbers) or 'none'}")
-    symbol = frame["symbol"].astype(str) if "symbol" in frame else pd.Series([bars.symbols[0]] * len(frame))
+    symbol = frame["symbol"].map(text_of).astype(str) if "symbol" in frame else pd.Series([bars.symbols[0]] * len(frame))
     if "symbol" not in frame and bars.n_symbols > 1:
         raise DataError("missing column: symbol, because the bars have several; add it")
     strangers = [name for name in dict.fromkeys(symbol) if name not in bars.symbols]
@@ -277,6 +284,18 @@ def features_of(frame: pd.DataFrame, bars: Bars, names: list[str] | None = None)
     values = np.full((*bars.shape, len(chosen)), np.nan)
     values[row, column] = frame[chosen].to_numpy(float)
     return Features(bars.time, bars.symbols, tuple(chosen), values, bars.interval)
+
+
+def _refuse_near_numbers(column: pd.Series) -> None:
+    """Refuse a column most of whose values are numbers: with one word it would be one of text, and so no feature."""
+    if column.dtype.kind in "mMc":
+        return
+    texts = column.dropna().astype(str)
+    plain = texts.str.replace(",", ".", regex=False)
+    if (pd.to_numeric(plain, errors="coerce").notna()).mean() > 0.5:
+        wrong = texts[pd.to_numeric(texts, errors="coerce").isna()]
+        got = f"{shown(wrong.iloc[0], 40)} in row {wrong.index[0]}" if len(wrong) else "text"
+        raise DataError(f"column {column.name} must hold numbers, got {got}; correct it, or remove the column")
 
 
 def _files(path: Path, read: Callable[[Path], dict[str, One]], join: Callable[[list[One]], One]) -> dict[str, One]:

@@ -9,7 +9,7 @@ import pytest
 
 import foreshock as fs
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.market.sources import merged_bars, open_source
+from foreshock.market.sources import features_of, merged_bars, open_source
 from foreshock.study.config import parse_study
 
 HOUR = 3_600_000
@@ -307,3 +307,25 @@ def test_a_folder_of_trades_holds_every_symbol_that_its_files_name(folder, tmp_p
     table[half - 50 :].assign(symbol="B").to_csv(tmp_path / "parts" / "two.csv", index=False)
     with pytest.raises(fs.DataError, match=r"has B in one.csv, two.csv, whose times overlap; keep one of them"):
         opened(tmp_path, kind="windows", path="parts", interval="1m")
+
+
+def test_columns_of_times_are_no_features_and_names_may_be_in_any_case(folder, tmp_path):
+    table = pd.read_parquet(folder / "features.parquet")
+    bars = fs.read_bars(folder / "bars.parquet")
+    seconds = table["time"].dt.tz_convert(None).astype("datetime64[s]").astype("int64")
+    told = table.assign(timestamp=seconds, flag=table["range"] > table["range"].median(), since=pd.to_timedelta(seconds, unit="s"))
+    told = told.rename(columns={"time": "Time", "symbol": " Symbol", "range": "Range"})
+    found = features_of(told, bars)
+    assert found.names == ("Range", "log_return", "flag")
+    np.testing.assert_array_equal(found.values[..., 0], features_of(table, bars).column("range"))
+
+
+@pytest.mark.parametrize("word", ["n.a.", "0,5"])
+def test_a_feature_with_a_word_is_not_left_out_in_silence(word, folder):
+    table, bars = pd.read_parquet(folder / "features.parquet"), fs.read_bars(folder / "bars.parquet")
+    texts = table["range"].astype(str).replace("nan", None)
+    at = int(texts.notna().to_numpy().argmax())
+    table["spread"] = texts.where(np.arange(len(texts)) != at, word)
+    with pytest.raises(fs.DataError, match=f"column spread must hold numbers, got '{word}' in row {at}"):
+        features_of(table, bars)
+    assert features_of(table.assign(spread="wide"), bars).names == ("range", "log_return")
