@@ -272,3 +272,23 @@ def test_what_is_no_number_is_no_score(score):
 def test_what_holds_a_foreign_object_is_not_saved(thing, features, tmp_path):
     with pytest.raises(fs.ConfigError, match="it holds an object that is not foreshock's; fit it again"):
         fs.as_detector(MODELS[thing]()).fit(features).save(tmp_path / "one")
+
+
+def test_the_steps_of_a_pipeline_are_seeded(features):
+    from sklearn.ensemble import IsolationForest
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), IsolationForest(n_estimators=10))
+    one, two = (fs.as_detector(model).fit(features).score(features).values for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert model[-1].random_state is None
+
+
+@pytest.mark.parametrize(
+    "score",
+    [lambda f: f.index.to_series(), lambda f: f.index.to_series().diff(), lambda f: 1j * f["range"], lambda f: f.index.to_numpy()],
+)
+def test_a_function_whose_results_are_no_numbers_is_refused(score, features):
+    with pytest.raises(fs.ConfigError, match="lambda must return numbers for A"):
+        fs.as_detector(score).fit(features).score(features)
