@@ -12,6 +12,7 @@ from foreshock.data.checks import check_texts, check_type
 from foreshock.data.doors.door import door
 from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
+from foreshock.data.plugins.contract import apart
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
@@ -74,7 +75,8 @@ class BarSource(Source):
     def _of(self, bars: Bars) -> Features:
         if not callable(self._wanted):
             return ohlcv_features(bars, self._wanted)
-        found: Any = self._wanted(bars)
+        # What it writes into them would change the prices of everyone.
+        found: Any = self._wanted(apart(bars))
         check_type("the result of features", found, Features, "such as fs.ohlcv_features(bars)")
         return found
 

@@ -292,3 +292,32 @@ def test_the_steps_of_a_pipeline_are_seeded(features):
 def test_a_function_whose_results_are_no_numbers_is_refused(score, features):
     with pytest.raises(fs.ConfigError, match="lambda must return numbers for A"):
         fs.as_detector(score).fit(features).score(features)
+
+
+class Overwriting(fs.Detector):
+    """Fills what is not known with zeros, in place."""
+
+    name = "overwriting"
+
+    def _fit(self, features: fs.Features) -> None:
+        features.values[:] = np.nan_to_num(features.values)
+
+    def _score(self, features: fs.Features) -> np.ndarray:
+        features.values[np.isnan(features.values)] = 0.0
+        return np.abs(features.column("range"))
+
+
+def test_what_a_detector_writes_into_features_reaches_nobody_else(features):
+    before = features.values.copy()
+    found = Overwriting().fit(features).score(features).values
+    np.testing.assert_array_equal(features.values, before)
+    np.testing.assert_array_equal(found, np.nan_to_num(np.abs(features.column("range"))))
+    bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    close = bars.close.copy()
+
+    def flat(given: fs.Bars) -> fs.Features:
+        given.close[:] = 1.0
+        return fs.ohlcv_features(given, ["log_return"])
+
+    assert np.nanmax(fs.BarSource(bars, flat).features.values) == 0
+    np.testing.assert_array_equal(bars.close, close)
