@@ -12,6 +12,7 @@ import pandas as pd
 from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
+from foreshock.data.interval import format_duration
 from foreshock.data.reading.kinds import Kinds, lowered, names_of, refuse_doubled
 from foreshock.data.reading.rows import read_rows
 from foreshock.data.show.shown import few, shown
@@ -97,7 +98,8 @@ class PrecomputedScores(OwnThing):
         Raises
         ------
         DataError
-            If no symbol of the scores is one of the rows, or if more than half of their times in that span are none of the rows.
+            If no symbol of the scores is one of the rows, if a time in that span lies between rows, or if more than half of the
+            times are none of the rows.
         """
         check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
         table = self.table()
@@ -118,6 +120,13 @@ class PrecomputedScores(OwnThing):
             raise DataError(
                 f"{self.name} has scores at other times than the study, whose rows open from {features.time[0]} to "
                 f"{features.time[-1]}: {what}; stamp each score with the open of its bar, in UTC"
+            )
+        off = (within - features.time[0]) % features.interval != np.timedelta64(0)
+        if off.any():
+            raise DataError(
+                f"{self.name} has scores at {int(off.sum())} times between the rows of the study, which are "
+                f"{format_duration(features.interval)} apart, the first at {within[off][0]}; stamp each score with the open of its "
+                f"bar, in UTC"
             )
         values = self._score(features)
         if np.isnan(values).all():

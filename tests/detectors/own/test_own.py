@@ -194,6 +194,10 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
     [
         (moved, "has scores at other times than the study, .* are no rows; stamp each score with the open of its bar, in UTC"),
         (lambda t: t.assign(time=t["time"] - pd.Timedelta("900D")), "has scores at other times than the study"),
+        (
+            lambda t: pd.concat([t, moved(t)[::4]]),
+            "has scores at 600 times between the rows of the study, which are 1h apart, the first at 2024-01-01T00:30:00",
+        ),
         (lambda t: t.assign(symbol="X" + t["symbol"]), "has scores of XA, XB and none of A, B; name the symbols as the study does"),
         (lambda t: t.assign(score=np.nan), "no score is known, NaN everywhere"),
         (lambda t: t.assign(score=np.inf), "got an infinite score at 2024"),
