@@ -46,8 +46,8 @@ class Entry:
 class Cache:
     """A folder of arrays by kind and key; the least recently used are removed beyond a size.
 
-    A file that cannot be read, or was changed or renamed since it was written, counts as missing, and a folder that cannot be written as full:
-    the cache saves time and decides nothing.
+    A file that cannot be read, or was changed or renamed since it was written, counts as missing, and a folder that cannot be
+    written as full: the cache saves time and decides nothing.
 
     Parameters
     ----------
