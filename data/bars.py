@@ -171,7 +171,7 @@ class Bars(Shown):
         Parameters
         ----------
         frame : DataFrame
-            Columns ``open high low close volume``, a time column (``ts time timestamp date datetime open_time``) or a
+            Columns ``open high low close volume``, a time column (``open_time ts time timestamp date datetime``) or a
             DatetimeIndex, optionally ``symbol``; names in any case, columns or index levels. Times are timestamps, ISO 8601
             strings or epochs in s, ms, us or ns between the years 2000 and 2100; without a zone they are UTC. Further columns
             of numbers become ``extras``; columns of text are left out.

@@ -75,7 +75,8 @@ def bar_table(frame: pd.DataFrame, symbol: str = "asset") -> pd.DataFrame:
         The symbol of a table without a symbol column.
     """
     frame = _named_columns(frame)
-    time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
+    # A bar is stamped by its open, whatever other times its row has.
+    time_name = next((name for name in ("open_time", *TIME_NAMES) if name in frame.columns), None)
     missing = [name for name in FIELDS if name not in frame.columns]
     missing += [] if time_name else [f"a time column ({', '.join(TIME_NAMES)})"]
     if missing:
@@ -194,6 +195,9 @@ def _refuse_missing(times: pd.Series, name: str) -> None:
 
 def _from_epochs(values: np.ndarray, name: str) -> np.ndarray:
     whole = values.dtype.kind in "iu"
+    if whole and values.itemsize < 8:
+        # The bounds below are no numbers of a shorter type.
+        values = values.astype(np.int64)
     known = values if whole else values[np.isfinite(values)]
     largest = max(abs(int(known.min(initial=0))), abs(int(known.max(initial=0))))
     unit, per_second = next((unit, scale) for unit, scale, limit in EPOCHS if largest < limit or unit == "ns")

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.plugins.contract import Found, called
+from foreshock.data.plugins.contract import Found, apart, called
 from foreshock.data.show.shown import few
 from foreshock.detectors.explanation import check_places, medians, replaced_scores, row_at, symbol_at, typical_of
 from foreshock.detectors.parameter_types import check_types
@@ -78,7 +78,7 @@ class Detector(ShownParameters, BaseEstimator):
         """Learn from the rows of ``features``, all of which are training data, and return the detector itself."""
         check_types(self)
         refuse_infinite(features)
-        self._own("fit", lambda: self._fit(features))
+        self._own("fit", lambda: self._fit(self._given(features)))
         # BLAS rounds by the order in which numbers lie in memory: a fit that is read from a file must not differ in a last digit.
         for name in self.learned:
             if hasattr(self, name):
@@ -104,7 +104,7 @@ class Detector(ShownParameters, BaseEstimator):
                 f"{self.name} was fitted on {few(learned, 3)} and knows none of {few(features.symbols, 3)}; each has "
                 f"its own scale, so fit the detector on these symbols"
             )
-        values = self._own("score", lambda: self._score(features))
+        values = self._own("score", lambda: self._score(self._given(features)))
         if np.shape(values) != features.values.shape[:2]:
             raise ConfigError(
                 f"{self.name} must return scores of shape (n_rows, n_symbols) = {features.values.shape[:2]}, got "
@@ -220,7 +220,7 @@ class Detector(ShownParameters, BaseEstimator):
         at, cols = check_places(features, rows, symbols)
         self._check_fitted()
         refuse_infinite(features)
-        return self._own("explain", lambda: self._explain_rows(features, at, cols))
+        return self._own("explain", lambda: self._explain_rows(self._given(features), at, cols))
 
     def _explain_rows(self, features: Features, rows: np.ndarray, symbols: np.ndarray) -> np.ndarray:
         scores = self._variants(features, rows, symbols)
@@ -238,7 +238,15 @@ class Detector(ShownParameters, BaseEstimator):
 
     def _own(self, what: str, function: Callable[[], Found]) -> Found:
         """The result of the class's own code; whatever a user's class raises is one sentence, a fault of ours stays a traceback."""
-        return function() if type(self).__module__.startswith("foreshock.") else called(self.name, what, function)
+        return function() if self._ours else called(self.name, what, function)
+
+    def _given(self, features: Features) -> Features:
+        """The features, as the class's own code gets them: what a user's class writes into them reaches nobody else."""
+        return features if self._ours else apart(features)
+
+    @property
+    def _ours(self) -> bool:
+        return type(self).__module__.startswith("foreshock.")
 
     def _check_fitted(self) -> None:
         if not all(hasattr(self, name) for name in self.learned):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,16 +90,8 @@ def join(folder: Path, tables: Mapping[Path, pd.DataFrame]) -> pd.DataFrame:
     """
     for base, files in _markets(tables).items():
         spans = {file: (tables[file]["time"].min(), tables[file]["time"].max()) for file in files}
-        ordered = sorted(files, key=lambda file: spans[file])
-        overlaps = [(a, b) for a, b in pairwise(ordered) if spans[b][0] <= spans[a][1]]
-        if overlaps and all(DATE.search(stem_of(file)) for file in files):
-            first, second = overlaps[0]
-            raise DataError(
-                f"the folder {folder} has files whose names differ in a date alone, {first.name} and {second.name}, and whose "
-                f"times overlap: {second.name} begins at {spans[second][0]}, {first.name} ends at {spans[first][1]}; parts of one "
-                f"market must follow one another, several markets need a column symbol"
-            )
-        if not overlaps:
+        ordered = in_order(folder, spans)
+        if ordered:
             name = base or folder.resolve().name
             tables = {**tables, **{file: _renamed(tables[file], name) for file in files}}
             # The parts stand where the first of them stood, in the order of their times.
@@ -115,14 +108,36 @@ def join(folder: Path, tables: Mapping[Path, pd.DataFrame]) -> pd.DataFrame:
     return rows
 
 
+def in_order(folder: Path, spans: Mapping[Path, tuple[Any, Any]]) -> list[Path]:
+    """Files of one market in the order of their first and last times; none if they do not follow one another.
+
+    Raises
+    ------
+    DataError
+        If times of files whose names differ in dates alone overlap.
+    """
+    ordered = sorted(spans, key=lambda file: spans[file])
+    overlaps = [(a, b) for a, b in pairwise(ordered) if spans[b][0] <= spans[a][1]]
+    if overlaps and all(DATE.search(stem_of(file)) for file in spans):
+        first, second = overlaps[0]
+        raise DataError(
+            f"the folder {folder} has files whose names differ in a date alone, {first.name} and {second.name}, and whose "
+            f"times overlap: {second.name} begins at {spans[second][0]}, {first.name} ends at {spans[first][1]}; parts of one "
+            f"market must follow one another, several markets need a column symbol"
+        )
+    return [] if overlaps else ordered
+
+
 def _markets(tables: Mapping[Path, pd.DataFrame]) -> dict[str, list[Path]]:
+    # A file with a symbol column says itself whose rows it has.
+    return markets_of(file for file, table in tables.items() if list(table["symbol"].cat.categories) == [stem_of(file)])
+
+
+def markets_of(files: Iterable[Path]) -> dict[str, list[Path]]:
     """The files, by what their names have in common, of each market that has several."""
     groups: dict[str, list[Path]] = {}
-    for file, table in tables.items():
+    for file in files:
         stem = stem_of(file)
-        # A file with a symbol column says itself whose rows it has.
-        if list(table["symbol"].cat.categories) != [stem]:
-            continue
         dated = DATE.search(stem)
         bare = DATE.sub(" ", stem) if dated else NUMBER.sub(" ", stem)
         if bare != stem or dated:

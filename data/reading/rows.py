@@ -154,13 +154,17 @@ def _scan_csv(path: Path, suffix: str, kinds: Kinds, n_rows: int) -> Iterator[pd
     names, start = separated.header(head)
     refuse_doubled(name for name in names if name)
     types = separated.column_types(names, separated.first_row(head.slice(start)), kinds)
-    wanted, given = separated.Wanted(names, types, only=kinds.known), 0
+    known = [f"c{at}" for at, name in enumerate(names) if lowered(name) in kinds.known]
+    # The other columns are looked at for rows that a quote has swallowed.
+    types = {at: types.get(at, pa.string()) for at in range(len(names))}
+    wanted, given = separated.Wanted(names, types), 0
     while True:
         try:
             with _opened(path, suffix) as file:
                 file.read(start)
                 for table in _runs(file, wanted, n_rows, given):
-                    yield separated.to_frame(table, names, kinds)
+                    separated.refuse_swallowed(table, names)
+                    yield separated.to_frame(table.select(known), names, kinds)
                     given += len(table)
             return
         except pa.ArrowInvalid as error:

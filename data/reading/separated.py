@@ -26,6 +26,7 @@ WHOLE = re.compile(r"\s*[+-]?\d+\s*")
 REAL = re.compile(r"\s*[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?\s*")
 ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?(Z|[+-]\d\d(:?\d\d)?)?")
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+QUOTE = re.compile(rb'"')
 INVALID = re.compile(r"In CSV column #(\d+)")
 
 
@@ -62,6 +63,8 @@ def read_csv(text: pa.Buffer, kinds: Kinds, given: Sequence[str] | None = None) 
             wanted = wanted.after(error, io.BytesIO(text))
     if any(pa.types.is_binary(field.type) for field in table.schema):
         text.to_pybytes().decode("utf-8")
+    if QUOTE.search(text):
+        refuse_swallowed(table, names)
     return to_frame(table, names, kinds)
 
 
@@ -95,7 +98,7 @@ def header(text: pa.Buffer) -> tuple[list[str], int]:
 
 
 def _bom(text: pa.Buffer) -> int:
-    return len(BOM) if text.slice(0, len(BOM)).to_pybytes() == BOM else 0
+    return len(BOM) if text.slice(0, min(len(BOM), text.size)).to_pybytes() == BOM else 0
 
 
 def _line(text: pa.Buffer, at: int) -> tuple[bytes, int]:
@@ -162,8 +165,6 @@ class Wanted:
     quoted, blank, unknown : bool
         Whether a field may hold the end of a line within quotes, there are lines of blanks, which are left out, and numbers may not
         be known. To look for each takes time, so they are looked for once a text without them cannot be read.
-    only : frozenset of str, optional
-        Columns that are read, in lower case; by default all that have a name.
     """
 
     names: list[str]
@@ -171,10 +172,9 @@ class Wanted:
     quoted: bool = False
     blank: bool = False
     unknown: bool = False
-    only: frozenset[str] | None = None
 
     def options(self) -> tuple[pyarrow.csv.ReadOptions, pyarrow.csv.ParseOptions, pyarrow.csv.ConvertOptions]:
-        read = [at for at, name in enumerate(self.names) if name and (self.only is None or lowered(name) in self.only)]
+        read = [at for at, name in enumerate(self.names) if name]
         # The kind of a column that is not known by name shows only without the words for unknown numbers.
         unknown = self.unknown or any(at not in self.types for at in read)
         return (
@@ -236,6 +236,25 @@ def refuse_cut_rows(text: BinaryIO, names: list[str]) -> None:
             f"every row must have the {len(names)} fields of the header ({shown_names(names)}), got {n_fields} in line {line} "
             f"({n_wrong} such rows); {_advice(n_fields, len(names))}"
         )
+
+
+def refuse_swallowed(table: pa.Table, names: list[str]) -> None:
+    """Refuse rows within a field: a quote that is not closed makes text of all rows up to the next one."""
+    for column in table.column_names:
+        values = table[column]
+        if pa.types.is_dictionary(values.type):
+            values = values.unify_dictionaries().chunk(0).dictionary if values.num_chunks else pa.array([], pa.string())
+        if not pa.types.is_string(values.type):
+            continue
+        ended = pc.or_(*(pc.match_substring(values, end) for end in "\r\n"))  # pyright: ignore[reportAttributeAccessIssue]
+        for value in values.filter(ended).to_pylist():
+            inner = next((line for line in value.splitlines()[1:] if line.count(",") >= len(names) - 1), None)
+            if inner is not None:
+                where = f"within a field of the column {shown(names[int(column[1:])], 40)}"
+                raise DataError(
+                    f"every row must have a line of its own, got {shown(inner, 60)} {where}: a quote before it is not closed; "
+                    f"close it, or write a quote within text twice"
+                )
 
 
 def _lines(text: io.TextIOWrapper) -> Generator[str]:

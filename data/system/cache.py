@@ -46,8 +46,8 @@ class Entry:
 class Cache:
     """A folder of arrays by kind and key; the least recently used are removed beyond a size.
 
-    A file that cannot be read, or was changed since it was written, counts as missing, and a folder that cannot be written as full:
-    the cache saves time and decides nothing.
+    A file that cannot be read, or was changed or renamed since it was written, counts as missing, and a folder that cannot be
+    written as full: the cache saves time and decides nothing.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class Cache:
             with safe_open(path, framework="numpy") as file:
                 said = (file.metadata() or {}).get(DIGEST)
                 found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            if said != _content_digest(found):
+            if said != _content_digest(kind, key, found):
                 return None
             os.utime(path)
         except (OSError, SafetensorError, ValueError):
@@ -96,7 +96,7 @@ class Cache:
         if self.folder is None:
             return
         whole = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
-        content = save(whole, metadata={DIGEST: _content_digest(whole)})
+        content = save(whole, metadata={DIGEST: _content_digest(kind, key, whole)})
         if len(content) > self.n_bytes:
             return
         try:
@@ -187,8 +187,9 @@ def key_of(facts: Mapping[str, Any], arrays: Iterable[np.ndarray] = (), code: It
     return digest.hexdigest()[:40]
 
 
-def _content_digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _content_digest(kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """Digest of the arrays of an entry, and of the entry that they belong to: a file under the name of another is none."""
+    digest = hashlib.sha256(f"{kind}/{key}".encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str}{array.shape}".encode())

@@ -242,6 +242,17 @@ def read_trades(path: str | Path) -> Trades:
         return Trades.from_frame(frame)
 
 
+def read_by_symbol(path: Path) -> dict[str, Trades]:
+    """Trades from a file, as ``read_trades``, by the series that they name; "" where they name none."""
+    frame = read_rows(path, TRADES, "trades")
+    with naming(path):
+        trades = Trades.from_frame(frame)
+        if trades.series is not None:
+            return trades.split()
+        column = next((name for wanted in SERIES_NAMES for name in frame.columns if lowered(name) == wanted), None)
+        return {names_of(frame[column])[1][0] if lowered(column) == "symbol" else "": trades}
+
+
 @door
 def scan_trades(path: str | Path, n_rows: int = 500_000) -> Iterator[Trades]:
     """The trades of a CSV or Parquet file in runs of at most ``n_rows``, so that the file is never in memory as a whole.

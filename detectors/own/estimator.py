@@ -19,8 +19,8 @@ class EstimatorDetector(OwnThing, ForeignDetector):
     X are the complete rows, standardised for each symbol by median and interquartile range of the training rows. A copy of the
     model is fitted for each fold. In scikit-learn, the lower ``score_samples`` or ``decision_function`` is, the stranger is the
     row, so the score is minus that; in PyOD it is ``decision_function`` itself. A model that has both methods is asked for
-    ``score_samples``. If it ranks a row among those scored with it, rows are scored one by one. A ``random_state`` of None is set
-    to ``seed``. A row with an unknown feature gets NaN.
+    ``score_samples``. If it ranks a row among those scored with it, rows are scored one by one. A ``random_state`` of None, also
+    that of a step of a pipeline, is set to ``seed``. A row with an unknown feature gets NaN.
 
     Parameters
     ----------
@@ -125,8 +125,9 @@ def _fresh(model: Any, seed: int) -> Any:
 
     try:
         fresh: Any = clone(model)
-        if "random_state" in fresh.get_params() and fresh.get_params()["random_state"] is None:
-            fresh.set_params(random_state=seed)
+        # Also those of the steps of a pipeline.
+        drawn = [key for key, value in fresh.get_params().items() if key.split("__")[-1] == "random_state" and value is None]
+        fresh.set_params(**dict.fromkeys(drawn, seed))
     except (TypeError, RuntimeError, AttributeError):
         fresh = deepcopy(model)
     return fresh

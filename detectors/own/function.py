@@ -74,7 +74,11 @@ class FunctionDetector(OwnThing):
             found = found.iloc[:, 0]
         if isinstance(found, pd.Series) and not found.index.equals(index):
             found = found.reindex(index) if found.index.isin(index).all() and found.index.is_unique else found.to_numpy()
+        # numpy would convert dates, durations and complex numbers to numbers.
+        kind = getattr(getattr(found, "dtype", None), "kind", "")
         try:
+            if kind in ("m", "M", "c"):
+                raise TypeError
             values = np.asarray(found, dtype=np.float64)
         except (TypeError, ValueError):
             raise ConfigError(f"{self.name} must return numbers for {symbol}, got {shown(found)}; return a Series") from None

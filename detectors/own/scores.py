@@ -12,16 +12,19 @@ import pandas as pd
 from foreshock.data.checks import check_type
 from foreshock.data.doors.door import door
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.data.reading.kinds import Kinds, lowered
+from foreshock.data.interval import format_duration
+from foreshock.data.reading.kinds import Kinds, lowered, names_of, refuse_doubled
 from foreshock.data.reading.rows import read_rows
 from foreshock.data.show.shown import few, shown
-from foreshock.data.tables import TIME_NAMES, parse_times
+from foreshock.data.tables import TIME_NAMES, numbers, parse_times
 from foreshock.detectors.own.base import OwnThing, checked_name
 from foreshock.engine.features.features import Features
 
 # Times of scores within the rows of a study of which more than this share are no rows are those of another interval.
 MOST_STRAY = 0.5
-SCORES = Kinds(TIME_NAMES, ("score",), ("symbol",))
+# Scores are of the kind that their values show, since each column of a wide table is one of scores.
+COLUMNS = Kinds(times=TIME_NAMES, numbers=(), words=("symbol",))
+KNOWN = frozenset((*TIME_NAMES, "symbol", "score"))
 
 
 @door
@@ -81,7 +84,12 @@ class PrecomputedScores(OwnThing):
     def table(self) -> pd.DataFrame:
         """The scores as a wide table: times (UTC, without a zone) by symbols; the one column is "" where no symbol is named."""
         if self._table is None:
-            self._table = _wide(_read(self.scores), self.name)
+            table = _read(self.scores, self.name)
+            try:
+                self._table = _wide(table)
+            except DataError as error:
+                where = f"{self.name} ({self.scores})" if isinstance(self.scores, str | Path) else self.name
+                raise DataError(f"{where}: {error}") from error
         return self._table
 
     def check_rows(self, features: Features) -> None:
@@ -90,7 +98,8 @@ class PrecomputedScores(OwnThing):
         Raises
         ------
         DataError
-            If no symbol of the scores is one of the rows, or if more than half of their times in that span are none of the rows.
+            If no symbol of the scores is one of the rows, if a time in that span lies between rows, or if more than half of the
+            times are none of the rows.
         """
         check_type("features", features, Features, "make them with fs.ohlcv_features(bars)")
         table = self.table()
@@ -111,6 +120,13 @@ class PrecomputedScores(OwnThing):
             raise DataError(
                 f"{self.name} has scores at other times than the study, whose rows open from {features.time[0]} to "
                 f"{features.time[-1]}: {what}; stamp each score with the open of its bar, in UTC"
+            )
+        off = (within - features.time[0]) % features.interval != np.timedelta64(0)
+        if off.any():
+            raise DataError(
+                f"{self.name} has scores at {int(off.sum())} times between the rows of the study, which are "
+                f"{format_duration(features.interval)} apart, the first at {within[off][0]}; stamp each score with the open of its "
+                f"bar, in UTC"
             )
         values = self._score(features)
         if np.isnan(values).all():
@@ -137,64 +153,66 @@ class PrecomputedScores(OwnThing):
         return np.full((len(rows), len(features.names)), np.nan)
 
 
-def _read(scores: Any) -> pd.DataFrame:
+def _read(scores: Any, name: str) -> pd.DataFrame:
     if isinstance(scores, pd.Series):
         return scores.rename("score").to_frame()
     if isinstance(scores, pd.DataFrame):
         return scores
     if not isinstance(scores, str | Path):
         raise ConfigError(f"scores must be a file or a table with time, symbol and score, got {shown(scores)}; pass a DataFrame")
-    return read_rows(Path(scores), SCORES, "scores")
+    path = Path(scores)
+    if not path.is_file():
+        raise DataError(f"no such file of scores: {path} of {name}; pass a CSV, Parquet or Feather file")
+    return read_rows(path, COLUMNS, "scores")
 
 
-def _wide(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    dated = {lowered(one) for one in table.columns} & set(TIME_NAMES)
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    refuse_doubled(table.columns)
+    # Names of columns that are symbols keep their case.
+    table = table.set_axis([lowered(one) if lowered(one) in KNOWN else str(one).strip() for one in table.columns], axis=1)
     # Numbers of rows, which a table has unless it has another index, are no times.
-    if isinstance(table.index, pd.MultiIndex) or (not dated and not isinstance(table.index, pd.RangeIndex)):
-        table = table.reset_index(names=[str(one or "time") for one in table.index.names])
-    # Names of columns in any case, and those of times as in other tables; symbols keep theirs.
-    known = {one: lowered(one) for one in table.columns if lowered(one) in (*TIME_NAMES, "symbol", "score")}
-    table = table.rename(columns=known)
-    dated = next((one for one in ("time", *TIME_NAMES) if one in table.columns), None)
-    if dated is None:
+    if isinstance(table.index, pd.MultiIndex) or (_time_name(table) is None and not isinstance(table.index, pd.RangeIndex)):
+        levels = [str(one or "time") for one in table.index.names]
+        table = table.reset_index(names=[lowered(one) if lowered(one) in KNOWN else one for one in levels])
+    named = _time_name(table)
+    if named is None:
         raise DataError(
-            f"{name} needs times as the column 'time' or as index, got the columns {few(list(map(str, table.columns)), 6)}; name it"
+            f"scores need times as the column 'time' or as index, got the columns {few(list(map(str, table.columns)), 6)}; name it"
         )
-    table = table.rename(columns={dated: "time"})
-    time = _times(table["time"], name)
+    time = parse_times(table[named])
     if "score" in table.columns:
-        symbol = table["symbol"].astype(str) if "symbol" in table.columns else pd.Series("", table.index)
-        values = _numbers(table["score"], name)
-        rows = pd.DataFrame({"time": time, "symbol": symbol.to_numpy(), "score": values})
+        codes, symbols = names_of(table["symbol"]) if "symbol" in table.columns else (np.zeros(len(table), dtype=np.int64), [""])
+        nameless = codes < 0
+        if nameless.any():
+            raise DataError(
+                f"column symbol must have a name in every row, got {int(nameless.sum())} without, the first in row "
+                f"{int(np.argmax(nameless))}; fill them in, or remove those rows"
+            )
+        symbol = np.array([*symbols, ""], dtype=object)[codes]
+        rows = pd.DataFrame({"time": time, "symbol": symbol, "score": _numbers(table["score"])})
         twice = rows.duplicated(["time", "symbol"])
         if twice.any():
             first = rows[twice].iloc[0]
-            raise DataError(f"{name} has two scores of {first['symbol'] or 'one row'} at {first['time']}; leave one of them")
+            raise DataError(f"got two scores of {first['symbol'] or 'one row'} at {first['time']}; leave one of them")
         wide = rows.pivot(index="time", columns="symbol", values="score")
     else:
-        columns = {str(one): _numbers(table[one], name) for one in table.columns if one != "time"}
+        columns = {one: _numbers(table[one]) for one in table.columns if one != named}
         wide = pd.DataFrame(columns, pd.DatetimeIndex(time, name="time")).sort_index()
         if wide.index.has_duplicates:
-            raise DataError(f"{name} has two rows of scores at {wide.index[wide.index.duplicated()][0]}; leave one of them")
+            raise DataError(f"got two rows of scores at {wide.index[wide.index.duplicated()][0]}; leave one of them")
     values = wide.to_numpy()
     if not values.size or np.isnan(values).all():
-        raise DataError(f"{name} has no known score, NaN everywhere; pass a table with scores")
+        raise DataError("no score is known, NaN everywhere; pass a table with scores")
     if np.isinf(values).any():
         row = int(np.argwhere(np.isinf(values))[0][0])
-        raise DataError(f"{name} has an infinite score at {wide.index[row]}; write NaN where none is known")
+        raise DataError(f"got an infinite score at {wide.index[row]}; write NaN where none is known")
     return wide
 
 
-def _times(column: pd.Series, name: str) -> pd.DatetimeIndex:
-    try:
-        return pd.DatetimeIndex(parse_times(column))
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
+def _time_name(table: pd.DataFrame) -> str | None:
+    return next((name for name in TIME_NAMES if name in table.columns), None)
 
 
-def _numbers(column: pd.Series, name: str) -> np.ndarray:
-    try:
-        return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (ValueError, TypeError) as error:
-        said = " ".join(str(error).split())[:120]
-        raise DataError(f"{name} has a score in {shown(str(column.name))} that is no number: {said}; leave it empty") from error
+def _numbers(column: pd.Series) -> np.ndarray:
+    # A score of yes and no is 1 and 0.
+    return numbers(column.astype(np.float64) if column.dtype.kind == "b" and not column.hasnans else column)

@@ -12,7 +12,7 @@ from foreshock.data.checks import check_texts, check_type
 from foreshock.data.doors.door import door
 from foreshock.data.doors.kinds import ANYTHING
 from foreshock.data.errors import ConfigError
-from foreshock.data.plugins.contract import called
+from foreshock.data.plugins.contract import apart, called
 from foreshock.data.quality.clean import QualityReport, clean
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.ohlcv import OHLCV_FEATURES, ohlcv_features
@@ -75,8 +75,9 @@ class BarSource(Source):
     def _of(self, bars: Bars) -> Features:
         if not callable(self._wanted):
             return ohlcv_features(bars, self._wanted)
+        # What it writes into them would change the prices of everyone.
         wanted = self._wanted
-        found: Any = called("features", "function", lambda: wanted(bars))
+        found: Any = called("features", "function", lambda: wanted(apart(bars)))
         check_type("the result of features", found, Features, "such as fs.ohlcv_features(bars)")
         return found
 

@@ -65,9 +65,9 @@ def windows(
 
     seconds = float(parse_duration(interval, "--interval") / np.timedelta64(1, "s"))
     if data.is_dir():
-        from foreshock.market.sources import tables_of
+        from foreshock.market.sources import trades_of
 
-        several = tables_of(data, read_trades)
+        several = trades_of(data)
     else:
         trades = read_trades(data)
         several = trades.split() if trades.series is not None else {"": trades}

@@ -16,13 +16,14 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import naming, read_bars
 from foreshock.data.interval import parse_instant
 from foreshock.data.merge import merge_exchanges
-from foreshock.data.reading.kinds import Kinds
+from foreshock.data.reading.folder import files_of, in_order, markets_of
+from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled, text_of
 from foreshock.data.reading.rows import read_rows, stem_of
 from foreshock.data.show.shown import few, shown
 from foreshock.data.store.store import Store
 from foreshock.data.tables import TIME_NAMES, parse_times
 from foreshock.data.trades.merge import merge_trades
-from foreshock.data.trades.trades import Trades, read_trades
+from foreshock.data.trades.trades import Trades, read_by_symbol
 from foreshock.engine.features.features import Features
 from foreshock.engine.sources.bars import BarSource
 from foreshock.engine.sources.books import BookSource
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 STORE, TRADES = "store", "trades"
 ENDINGS = (".parquet", ".pq", ".feather", ".arrow", ".csv", ".csv.gz", ".csv.zip", ".zip")
 One = TypeVar("One", Trades, Book)
+
+
+class FileName(str):
+    """The name of a file whose rows do not say of which market they are."""
 
 
 def open_source(config: StudyConfig, name: str, folder: Path, data: Path | None = None) -> Bars | Source:
@@ -155,12 +160,12 @@ def _trades(wanted: SourceConfig, path: Path | None) -> dict[str, Trades]:
     if path is None:
         found = {exchange: _stored_trades(wanted, exchange) for exchange in exchanges or ["binance"]}
     elif not exchanges:
-        return _of_symbols(tables_of(path, read_trades), wanted)
+        return _of_symbols(trades_of(path), wanted)
     else:
         places = {exchange: _place_of(path, exchange, len(exchanges) == 1) for exchange in exchanges}
-        found = {exchange: tables_of(place, read_trades) for exchange, place in places.items()}
+        found = {exchange: trades_of(place) for exchange, place in places.items()}
         name = wanted.names[0] if wanted.names and len(wanted.names) == 1 else None
-        if name and all(len(own) == 1 and name not in own for own in found.values()):
+        if name and all(_may_be_called(own, name) for own in found.values()):
             # The one market of each exchange goes by the name that the study gives it.
             found = {exchange: {name: next(iter(own.values()))} for exchange, own in found.items()}
     if len(found) == 1:
@@ -190,6 +195,11 @@ def _stored_trades(wanted: SourceConfig, exchange: str) -> dict[str, Trades]:
     return {symbol: load_trades(symbol, exchange, wanted.start, wanted.end, progress=True) for symbol in wanted.names}
 
 
+def trades_of(path: Path) -> dict[str, Trades]:
+    """Trades of a file, or of the files of a folder, by symbol."""
+    return _files(path, read_by_symbol, _join_trades)
+
+
 def _place_of(path: Path, exchange: str, alone: bool) -> Path:
     """The folder or the file of an exchange in a folder; of the only exchange, the path itself where there is none."""
     places = [path / exchange, *(path / f"{exchange}{ending}" for ending in ENDINGS)]
@@ -200,10 +210,10 @@ def _place_of(path: Path, exchange: str, alone: bool) -> Path:
 
 
 def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices: Bars | None) -> BookSource:
-    def read(file: Path) -> Book:
-        return read_book(file, wanted.interval, partial=True, start=wanted.first_row)
+    def read(file: Path) -> dict[str, Book]:
+        return {"": read_book(file, wanted.interval, partial=True, start=wanted.first_row)}
 
-    books = _of_symbols(tables_of(path, read), wanted)
+    books = _of_symbols(_files(path, read, _join_books), wanted)
     if prices is not None and len(books) == 1 and wanted.names and len(wanted.names) == 1:
         books = {wanted.names[0]: next(iter(books.values()))}
     return BookSource(books, features, wanted.price, prices)
@@ -247,15 +257,22 @@ def features_of(frame: pd.DataFrame, bars: Bars, names: list[str] | None = None)
     DataError
         If the table has no time, no feature, a symbol or time that the bars do not have, or a row twice.
     """
+    refuse_doubled(frame.columns)
+    # Features keep the case of their names.
+    keys = (*TIME_NAMES, "symbol")
+    frame = frame.set_axis([lowered(name) if lowered(name) in keys else str(name).strip() for name in frame.columns], axis=1)
     time_name = next((name for name in TIME_NAMES if name in frame.columns), None)
     if time_name is None:
         raise DataError(f"missing column: a time ({', '.join(TIME_NAMES)}); add it")
-    numbers = [str(name) for name in frame.select_dtypes("number").columns if name not in (time_name, "symbol")]
+    own = frame.drop(columns=[name for name in keys if name in frame])
+    numbers = [str(name) for name in own.columns if own[name].dtype.kind in "iufb"]
+    for name in own.columns.difference([*numbers, *(names or ())], sort=False):
+        _refuse_near_numbers(own[name])
     chosen = names or numbers
     missing = [name for name in chosen if name not in numbers]
     if missing or not chosen:
         raise DataError(f"no column of numbers: {few(missing) or 'any'}; the table has {few(numbers) or 'none'}")
-    symbol = frame["symbol"].astype(str) if "symbol" in frame else pd.Series([bars.symbols[0]] * len(frame))
+    symbol = frame["symbol"].map(text_of).astype(str) if "symbol" in frame else pd.Series([bars.symbols[0]] * len(frame))
     if "symbol" not in frame and bars.n_symbols > 1:
         raise DataError("missing column: symbol, because the bars have several; add it")
     strangers = [name for name in dict.fromkeys(symbol) if name not in bars.symbols]
@@ -274,24 +291,84 @@ def features_of(frame: pd.DataFrame, bars: Bars, names: list[str] | None = None)
     return Features(bars.time, bars.symbols, tuple(chosen), values, bars.interval)
 
 
-def tables_of(path: Path, read: Callable[[Path], One]) -> dict[str, One]:
-    """What a file holds, or each file of a folder, by symbol."""
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.name.lower().endswith(ENDINGS))
-        if not files:
-            raise DataError(f"the folder {path} holds no table; pass a file, or a folder of CSV, Parquet or Feather files")
-        return {stem_of(file): read(file) for file in files}
-    found = read(path)
-    if isinstance(found, Trades) and found.series is not None:
-        return found.split()  # type: ignore[return-value]
-    return {stem_of(path): found}
+def _refuse_near_numbers(column: pd.Series) -> None:
+    """Refuse a column most of whose values are numbers: with one word it would be one of text, and so no feature."""
+    if column.dtype.kind in "mMc":
+        return
+    texts = column.dropna().astype(str)
+    plain = texts.str.replace(",", ".", regex=False)
+    if (pd.to_numeric(plain, errors="coerce").notna()).mean() > 0.5:
+        wrong = texts[pd.to_numeric(texts, errors="coerce").isna()]
+        got = f"{shown(wrong.iloc[0], 40)} in row {wrong.index[0]}" if len(wrong) else "text"
+        raise DataError(f"column {column.name} must hold numbers, got {got}; correct it, or remove the column")
+
+
+def _files(path: Path, read: Callable[[Path], dict[str, One]], join: Callable[[list[One]], One]) -> dict[str, One]:
+    """What a file holds, or each file of a folder, by symbol; "" is one that the file does not name.
+
+    Files of a folder that do not name their symbol, and whose names differ in dates or in a number at the end, are one market.
+    """
+    if not path.is_dir():
+        return {symbol or FileName(stem_of(path)): one for symbol, one in read(path).items()}
+    by_file = {file: read(file) for file in files_of(path)}
+    named: dict[str, list[Path]] = {}
+    for file, found in by_file.items():
+        for symbol in found:
+            named.setdefault(symbol, []).append(file)
+    bare = named.pop("", [])
+    out: dict[str, One] = {}
+    for symbol, files in named.items():
+        parts = [by_file[file][symbol] for file in in_order(path, {file: _span_of(by_file[file][symbol]) for file in files})]
+        if not parts:
+            raise DataError(f"{path} has {symbol} in {few([file.name for file in files])}, whose times overlap; keep one of them")
+        out[symbol] = join(parts)
+    for symbol, files in markets_of(bare).items():
+        parts = [by_file[file][""] for file in in_order(path, {file: _span_of(by_file[file][""]) for file in files})]
+        if parts:
+            bare = [file for file in bare if file not in files]
+            out |= _new(path, out, symbol or path.resolve().name, join(parts))
+    for file in bare:
+        out |= _new(path, out, stem_of(file), by_file[file][""])
+    return dict(sorted(out.items()))
+
+
+def _new(path: Path, out: Mapping[str, One], name: str, one: One) -> dict[str, One]:
+    if name in out:
+        raise DataError(f"{path} has {shown(name)} more than once: as the name of a file, and within one; keep one of them")
+    return {FileName(name): one}
+
+
+def _span_of(one: Trades | Book) -> tuple[np.datetime64, np.datetime64]:
+    """The first and the last moment; trades of one moment may be the last of a file and the first of the next."""
+    return one.time[0], one.time[-1] - np.timedelta64(int(isinstance(one, Trades)), "us")
+
+
+def _join_trades(parts: list[Trades]) -> Trades:
+    if len(parts) == 1:
+        return parts[0]
+    with_ids = all(one.ids is not None for one in parts)
+    frames = [one.to_frame() for one in parts]
+    return Trades.from_frame(pd.concat([frame if with_ids else frame.drop(columns="ids", errors="ignore") for frame in frames]))
+
+
+def _join_books(parts: list[Book]) -> Book:
+    return Book.join([replace(one, symbol=parts[0].symbol) for one in parts])
+
+
+def _may_be_called(found: Mapping[str, object], name: str) -> bool:
+    """Whether there is one market that goes by the name that a study gives it: its rows have none, or the same but for marks."""
+    own = next(iter(found), "")
+    return len(found) == 1 and (isinstance(own, FileName) or _bare(own) == _bare(name))
+
+
+def _bare(name: str) -> str:
+    return "".join(char for char in name.upper() if char.isalnum())
 
 
 def _of_symbols(found: dict[str, One], wanted: SourceConfig) -> dict[str, One]:
     """The symbols and the time that a study wants."""
     if wanted.names:
-        # The one market of a file goes by the name that the study gives it.
-        if len(found) == 1 and len(wanted.names) == 1:
+        if len(wanted.names) == 1 and _may_be_called(found, wanted.names[0]):
             found = {wanted.names[0]: next(iter(found.values()))}
         missing = [name for name in wanted.names if name not in found]
         if missing:

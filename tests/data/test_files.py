@@ -289,6 +289,14 @@ def test_epochs_of_every_unit_and_type_are_the_same_times(unit, dtype, monkeypat
         assert read.time[0] == expected.to_datetime64()
 
 
+@pytest.mark.parametrize("dtype", ["int32", "uint32"])
+def test_epochs_in_seconds_of_four_bytes_are_times(dtype):
+    seconds = 1_704_067_200 + 3_600 * np.arange(5)
+    np.testing.assert_array_equal(parse_times(pd.Series(seconds.astype(dtype))).astype("int64"), seconds * 10**6)
+    with pytest.raises(DataError, match="must hold epochs of the years 2000 to 2099, got 5 in row 0"):
+        parse_times(pd.Series(np.arange(5, 8, dtype=dtype), name="time"))
+
+
 def test_epochs_keep_their_microseconds():
     micros = 1_704_067_200_000_000 + np.sort(np.random.default_rng(2).integers(0, 3_600_000_000, 500))
     for epochs in (micros, micros * 1_000, micros / 1e6, (micros * 1_000).astype(str)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from foreshock.data.bars import Bars
 from foreshock.data.errors import ConfigError
-from foreshock.data.plugins.contract import called, first_difference
+from foreshock.data.plugins.contract import apart, called, first_difference
 from foreshock.detectors.clusters.labels import Regimes
 from foreshock.engine.out_of_sample.splits import WalkForward
 from foreshock.engine.out_of_sample.universe import Membership
@@ -81,7 +81,7 @@ def tested_weights(
     """
     if isinstance(strategy, AnomalyAvoidance) and signals is not None and members is None:
         return strategy.weights(bars.rows(slice(first, None)), signals.rows(slice(first, None)))
-    if not type(strategy).__module__.startswith("foreshock."):
+    if not is_ours(strategy):
         _refuse_lookahead(entry, strategy, bars, signals, wanted(entry, strategy, bars, signals), first)
     weights = weights_from(entry, strategy, bars, signals, first, members)
     quiet = signals is not None and not (signals.active & signals.decided).any()
@@ -109,6 +109,9 @@ def weights_from(
 
 def wanted(entry: Entry, strategy: Strategy, bars: Bars, signals: Signals | None) -> np.ndarray:
     """Target weights on every row, checked for their shape; ``backtest`` checks their values."""
+    if not is_ours(strategy):
+        # What it writes into them would change the prices at which everyone trades.
+        bars, signals = apart(bars), None if signals is None else apart(signals)
     run: Callable[[], Any] = partial(strategy.weights, bars, signals) if entry.acts else partial(strategy.weights, bars)  # pyright: ignore[reportArgumentType, reportCallIssue]
     weights = called(entry.label, "weights", run)
     if not isinstance(weights, np.ndarray) or weights.shape != bars.shape or weights.dtype.kind != "f":
@@ -117,6 +120,10 @@ def wanted(entry: Entry, strategy: Strategy, bars: Bars, signals: Signals | None
             f"{entry.label} must return a float array of shape (n_bars, n_symbols) = {bars.shape}, got {got}; such as np.full"
         )
     return weights
+
+
+def is_ours(strategy: Strategy) -> bool:
+    return type(strategy).__module__.startswith("foreshock.")
 
 
 def _refuse_lookahead(

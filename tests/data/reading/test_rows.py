@@ -389,3 +389,35 @@ def test_an_archive_holds_one_csv(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK and nothing else")
     with refused(DataError, "cannot be read as zip"):
         read_bars(tmp_path / "x.zip")
+
+
+@pytest.mark.parametrize("reader", [read_bars, read_trades, lambda path: list(scan_trades(path, 3))])
+def test_rows_within_a_quote_that_is_not_closed_are_not_lost(reader, tmp_path):
+    path = tmp_path / "x.csv"
+    notes = ['"x' if hour == 3 else "y" for hour in range(12)]
+    if reader is read_bars:
+        lines = [f"2024-01-01 {hour:02}:00,9,9,9,9,1,{note}" for hour, note in enumerate(notes)]
+        lines = ["time,open,high,low,close,volume,note", *lines]
+    else:
+        lines = [f"2024-01-01 {hour:02}:00,9,1,buy,{note}" for hour, note in enumerate(notes)]
+        lines = ["time,price,size,side,note", *lines]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"got '2024-01-01 04:00,9.* within a field of the column 'note': a quote before it is not"):
+        reader(path)
+    # Two such quotes close each other, which leaves the number of quotes even.
+    lines[9] = lines[9][:-1] + 'z"'
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="within a field of the column 'note': a quote before it is not closed"):
+        reader(path)
+
+
+def test_a_quoted_text_may_have_lines_of_its_own(tmp_path):
+    lines = [f'2024-01-01 {hour:02}:00,9,9,9,9,1,"a, b\nc, ""d"""' for hour in range(12)]
+    (tmp_path / "x.csv").write_text("\n".join(["time,open,high,low,close,volume,note", *lines]))
+    assert read_bars(tmp_path / "x.csv").n_bars == 12
+
+
+def test_a_bar_is_stamped_by_its_open_whatever_other_times_it_has(tmp_path):
+    lines = [f"2024-01-01 {hour + 1:02}:00,2024-01-01 {hour:02}:00,9,9,9,9,1" for hour in range(12)]
+    (tmp_path / "x.csv").write_text("\n".join(["time,open_time,open,high,low,close,volume", *lines]))
+    assert read_bars(tmp_path / "x.csv").time[0] == np.datetime64("2024-01-01T00:00")

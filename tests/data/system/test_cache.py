@@ -53,6 +53,16 @@ def test_a_damaged_file_counts_as_missing(tmp_path, content):
     assert cache.read("kind", "a") is None
 
 
+@pytest.mark.parametrize("other", ["kind/b", "sort/a"])
+def test_an_entry_under_the_name_of_another_counts_as_missing(tmp_path, other):
+    cache = Cache(tmp_path, 1_000_000)
+    cache.write("kind", "a", ARRAYS)
+    place = tmp_path / f"{other}.safetensors"
+    place.parent.mkdir(exist_ok=True)
+    (tmp_path / "kind" / "a.safetensors").rename(place)
+    assert cache.read(*other.split("/")) is None
+
+
 def test_an_entry_is_not_flushed_and_a_folder_with_room_is_counted_once(tmp_path, monkeypatch):
     counted = []
 

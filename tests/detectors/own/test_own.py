@@ -194,15 +194,19 @@ def moved(table: pd.DataFrame) -> pd.DataFrame:
     [
         (moved, "has scores at other times than the study, .* are no rows; stamp each score with the open of its bar, in UTC"),
         (lambda t: t.assign(time=t["time"] - pd.Timedelta("900D")), "has scores at other times than the study"),
+        (
+            lambda t: pd.concat([t, moved(t)[::4]]),
+            "has scores at 600 times between the rows of the study, which are 1h apart, the first at 2024-01-01T00:30:00",
+        ),
         (lambda t: t.assign(symbol="X" + t["symbol"]), "has scores of XA, XB and none of A, B; name the symbols as the study does"),
-        (lambda t: t.assign(score=np.nan), "has no known score, NaN everywhere"),
-        (lambda t: t.assign(score=np.inf), "has an infinite score at 2024"),
-        (lambda t: t.assign(score="high"), "has a score in 'score' that is no number"),
-        (lambda t: pd.concat([t, t]), "has two scores of A at 2024-01-01 00:00:00"),
-        (lambda t: t.assign(time="soon"), "cannot be read as times: Time data soon is not ISO8601 format"),
+        (lambda t: t.assign(score=np.nan), "no score is known, NaN everywhere"),
+        (lambda t: t.assign(score=np.inf), "got an infinite score at 2024"),
+        (lambda t: t.assign(score="high"), "column score must hold numbers, got 'high' in row 0"),
+        (lambda t: pd.concat([t, t]), "got two scores of A at 2024-01-01 00:00:00"),
+        (lambda t: t.assign(time="soon"), "column time cannot be read as times"),
         (
             lambda t: t.rename(columns={"time": "when"}).set_index("symbol"),
-            "needs times as the column 'time' or as index, got the columns",
+            "need times as the column 'time' or as index, got the columns",
         ),
     ],
 )
@@ -213,14 +217,111 @@ def test_a_table_that_does_not_fit_is_refused_in_a_sentence(change, said, featur
 
 
 def test_a_file_of_scores_that_is_none_is_refused(tmp_path):
-    with pytest.raises(fs.DataError, match=r"no such file: .*CSV, Parquet or Feather file of scores"):
+    with pytest.raises(fs.DataError, match="no such file of scores"):
         fs.as_detector(str(tmp_path / "none.csv")).table()
     (tmp_path / "bad.parquet").write_text("no")
     with pytest.raises(fs.DataError, match="cannot be read as parquet"):
         fs.as_detector(tmp_path / "bad.parquet").table()
 
 
+LONG = "time,symbol,score\n"
+
+
+@pytest.mark.parametrize("symbol", ["NA", "007", "1e5", "nan", "True", '"a,b"', " BTC"])
+def test_symbols_of_a_file_of_scores_stay_as_they_are_written(symbol, tmp_path):
+    (tmp_path / "s.csv").write_text(f"{LONG}2024-01-01,{symbol},1\n2024-01-02,{symbol},NA\n")
+    table = fs.PrecomputedScores(tmp_path / "s.csv").table()
+    assert list(table.columns) == [symbol.strip().strip('"')]
+    np.testing.assert_array_equal(table.to_numpy(), [[1.0], [np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{LONG}2024-01-01,BTC\n2024-01-02,BTC,2\n", "every row must have the 3 fields of the header .* got 2 in line 2"),
+        (f"{LONG}2024-01-01,,1\n2024-01-02,BTC,2\n", "column symbol must have a name in every row, got 1 without"),
+        (f"{LONG}2024010101,BTC,1\n2024010102,BTC,2\n", "a date written YYYYMMDDHH or an epoch in s"),
+        (f"{LONG}20240101,BTC,1\n20240102,BTC,2\n", "must hold epochs of the years 2000 to 2099"),
+        (f"{LONG}1704067200,BTC,1\n1704070800000,BTC,2\n", "must hold epochs of the years 2000 to 2099, got 1704067200 in row 0"),
+        (f"{LONG}now,BTC,1\n2024-01-01,BTC,2\n", "column time cannot be read as times"),
+        (f"{LONG}2240-01-01,BTC,1\n2240-01-02,BTC,2\n", "must hold times of the past"),
+        ("time,symbol,score,score\n2024-01-01,BTC,1,3\n", "columns are doubled, or differ only in case: score"),
+        ("time;symbol;score\n2024-01-01;BTC;1,5\n", "fields must be separated by commas, got ';'"),
+        (f'{LONG}2024-01-01,BTC,"1,5"\n', "column score must hold numbers, got '1,5' in row 0"),
+        ("a", "column 'time' or as index"),
+    ],
+)
+def test_a_file_of_scores_is_read_as_strictly_as_one_of_bars(text, said, tmp_path):
+    (tmp_path / "s.csv").write_text(text)
+    with pytest.raises(fs.DataError, match=said) as caught:
+        fs.PrecomputedScores(tmp_path / "s.csv").table()
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_columns_of_scores_are_named_in_any_case_and_times_as_in_bars(tmp_path):
+    (tmp_path / "long.csv").write_text("Date,Symbol,Score\n2024-01-01,BTC,1\n")
+    (tmp_path / "wide.csv").write_text("Open_Time,btc,BTC/USDT\n2024-01-01,1,True\n")
+    assert fs.PrecomputedScores(tmp_path / "long.csv").table().loc["2024-01-01"].to_dict() == {"BTC": 1.0}
+    assert list(fs.PrecomputedScores(tmp_path / "wide.csv").table().columns) == ["btc", "BTC/USDT"]
+
+
+@pytest.mark.parametrize("score", [1 + 1j, pd.Timestamp("2024-01-01"), pd.Timedelta("1s")])
+def test_what_is_no_number_is_no_score(score):
+    table = pd.DataFrame({"time": ["2024-01-01", "2024-01-02"], "symbol": "A", "score": [score, score]})
+    with pytest.raises(fs.DataError, match="scores: column score must hold numbers"):
+        fs.PrecomputedScores(table).table()
+
+
 @pytest.mark.parametrize("thing", ["score_samples", "module", "function"])
 def test_what_holds_a_foreign_object_is_not_saved(thing, features, tmp_path):
     with pytest.raises(fs.ConfigError, match="it holds an object that is not foreshock's; fit it again"):
         fs.as_detector(MODELS[thing]()).fit(features).save(tmp_path / "one")
+
+
+def test_the_steps_of_a_pipeline_are_seeded(features):
+    from sklearn.ensemble import IsolationForest
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), IsolationForest(n_estimators=10))
+    one, two = (fs.as_detector(model).fit(features).score(features).values for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    assert model[-1].random_state is None
+
+
+@pytest.mark.parametrize(
+    "score",
+    [lambda f: f.index.to_series(), lambda f: f.index.to_series().diff(), lambda f: 1j * f["range"], lambda f: f.index.to_numpy()],
+)
+def test_a_function_whose_results_are_no_numbers_is_refused(score, features):
+    with pytest.raises(fs.ConfigError, match="lambda must return numbers for A"):
+        fs.as_detector(score).fit(features).score(features)
+
+
+class Overwriting(fs.Detector):
+    """Fills what is not known with zeros, in place."""
+
+    name = "overwriting"
+
+    def _fit(self, features: fs.Features) -> None:
+        features.values[:] = np.nan_to_num(features.values)
+
+    def _score(self, features: fs.Features) -> np.ndarray:
+        features.values[np.isnan(features.values)] = 0.0
+        return np.abs(features.column("range"))
+
+
+def test_what_a_detector_writes_into_features_reaches_nobody_else(features):
+    before = features.values.copy()
+    found = Overwriting().fit(features).score(features).values
+    np.testing.assert_array_equal(features.values, before)
+    np.testing.assert_array_equal(found, np.nan_to_num(np.abs(features.column("range"))))
+    bars = fs.simulate_market(seed=1, n_symbols=1, n_bars=300).bars
+    close = bars.close.copy()
+
+    def flat(given: fs.Bars) -> fs.Features:
+        given.close[:] = 1.0
+        return fs.ohlcv_features(given, ["log_return"])
+
+    assert np.nanmax(fs.BarSource(bars, flat).features.values) == 0
+    np.testing.assert_array_equal(bars.close, close)

@@ -144,9 +144,9 @@ SCORES = {
         "9 of 9 are no rows; stamp each score with the open of its bar, in UTC",
     ),
     "other symbols": ("time,symbol,score\n2024-01-20,DOGE,1\n", "has scores of DOGE and none of A, B"),
-    "no number": ("time,symbol,score\n2024-01-20,A,high\n", "that is no number"),
-    "no time": ("symbol,score\nA,1\n", "needs times as the column 'time'"),
-    "none known": ("time,symbol,score\n2024-01-20,A,\n", "has no known score, NaN everywhere"),
+    "no number": ("time,symbol,score\n2024-01-20,A,high\n", "column score must hold numbers, got 'high'"),
+    "no time": ("symbol,score\nA,1\n", "need times as the column 'time'"),
+    "none known": ("time,symbol,score\n2024-01-20,A,\n", "no score is known, NaN everywhere"),
 }
 
 

@@ -1,5 +1,7 @@
 """Verbs from file to file, the study file of a beginner, and what a study would do."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +46,15 @@ def test_windows_of_every_series_of_a_file(here, monkeypatch, capsys):
     wanted = fs.trade_windows(fs.bar_trades(market.select("ETH/USDT")), 300).to_frame()
     own = found[found["symbol"] == "ETH/USDT"].reset_index(drop=True).drop(columns="symbol")
     pd.testing.assert_frame_equal(own, wanted)
+
+
+def test_windows_of_a_folder_of_files(here, monkeypatch, capsys):
+    market = fs.simulate_market(seed=1, n_symbols=2, n_bars=24).bars
+    (here / "trades").mkdir()
+    for name in market.symbols:
+        fs.bar_trades(market.select(name)).to_frame().to_parquet(here / "trades" / f"{name.partition('/')[0]}.parquet")
+    done(monkeypatch, capsys, "windows", "trades", "--out", "windows.parquet", "--interval", "5m")
+    assert pd.read_parquet("windows.parquet")["symbol"].value_counts().to_dict() == {"BTC": 288, "ETH": 288}
 
 
 def test_denoise_changes_levels_after_those_it_learned_from_alone(here, monkeypatch, capsys):
@@ -92,6 +103,25 @@ def test_a_new_study_file_fits_its_source_and_is_checked_without_a_run(here, mon
         assert "test blocks from" in printed
     assert not (here / "out").exists()
     assert load_study(here / "trades.toml").source.interval == "20s"
+
+
+def test_a_study_file_elsewhere_names_its_data_as_seen_from_there(here, monkeypatch, capsys):
+    fs.simulate_market(seed=1, n_symbols=1, n_bars=3_000).bars.to_frame().to_parquet('my "own" bars.parquet')
+    (here / "studies").mkdir()
+    done(monkeypatch, capsys, "init", "studies/one.toml", "--data", 'my "own" bars.parquet')
+    assert "nothing was run" in done(monkeypatch, capsys, "run", "studies/one.toml", "--check")
+
+
+@pytest.mark.parametrize(
+    ("detector", "code", "said"),
+    [('{ name = "zscore", window = -5 }', 2, "window must be at least 2 rows, got -5"), ('{ scores = "bars.csv" }', 3, "bars.csv")],
+)
+def test_a_check_tells_what_a_run_would_refuse(here, monkeypatch, capsys, detector, code, said):
+    fs.simulate_market(seed=1, n_symbols=1, n_bars=3_000).bars.to_frame().to_csv("bars.csv", index=False)
+    done(monkeypatch, capsys, "init", "one.toml", "--data", "bars.csv")
+    text = (here / "one.toml").read_text()
+    (here / "one.toml").write_text(re.sub(r"detectors = .*", f"detectors = [{detector}]", text))
+    refused(monkeypatch, capsys, code, said, "run", "one.toml", "--check")
 
 
 def test_a_new_study_file_without_data_has_usual_lengths(here, monkeypatch, capsys):

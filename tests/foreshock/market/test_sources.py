@@ -9,7 +9,7 @@ import pytest
 
 import foreshock as fs
 from foreshock.data.errors import ConfigError, DataError
-from foreshock.market.sources import merged_bars, open_source
+from foreshock.market.sources import features_of, merged_bars, open_source
 from foreshock.study.config import parse_study
 
 HOUR = 3_600_000
@@ -255,3 +255,77 @@ def test_a_file_for_each_exchange_holds_the_market_that_the_study_names(folder):
     np.testing.assert_allclose(opened(folder, symbols=["BTC"], **both).bars.volume, 2 * one.bars.volume)
     with pytest.raises(DataError, match="no symbol is on two of the exchanges binance, okx, got binance, okx; name their files"):
         opened(folder, **both)
+
+
+@pytest.mark.parametrize("kind", ["windows", "book"])
+def test_files_of_a_folder_whose_names_differ_in_a_date_are_one_market(kind, folder, tmp_path):
+    whole = pd.read_parquet(folder / ("btc.parquet" if kind == "windows" else "book.parquet"))
+    (tmp_path / "parts").mkdir()
+    half = len(whole) // 2
+    for name, part in {"2024-01": whole[:half], "2024-02": whole[half:]}.items():
+        part.to_parquet(tmp_path / "parts" / f"BTCUSDT-{name}.parquet")
+    step = "1m" if kind == "windows" else "5s"
+    found = opened(tmp_path, kind=kind, path="parts", interval=step)
+    whole.to_parquet(tmp_path / "BTCUSDT.parquet")
+    expected = opened(tmp_path, kind=kind, path="BTCUSDT.parquet", interval=step)
+    assert found.bars.symbols == ("BTCUSDT",)
+    np.testing.assert_array_equal(found.bars.close, expected.bars.close)
+    whole[half - 5 :].to_parquet(tmp_path / "parts" / "BTCUSDT-2024-02.parquet")
+    with pytest.raises(fs.DataError, match=r"whose names differ in a date alone, .* and whose times overlap"):
+        opened(tmp_path, kind=kind, path="parts", interval=step)
+
+
+def test_a_file_that_would_be_passed_over_in_a_folder_of_trades_is_named(folder, tmp_path):
+    (tmp_path / "parts").mkdir()
+    pd.read_parquet(folder / "btc.parquet").to_parquet(tmp_path / "parts" / "BTC.parquet")
+    (tmp_path / "parts" / "ETH.csv.xz").write_bytes(b"x")
+    with pytest.raises(fs.DataError, match=r"has files that are not read: ETH.csv.xz"):
+        opened(tmp_path, kind="windows", path="parts", interval="1m")
+
+
+def test_trades_that_name_their_market_are_not_called_otherwise(folder, tmp_path):
+    table = pd.read_parquet(folder / "btc.parquet").assign(symbol="BTC/USDT")
+    table.to_parquet(tmp_path / "trades.parquet")
+    wanted = {"kind": "windows", "path": "trades.parquet", "interval": "1m"}
+    assert opened(tmp_path, **wanted).bars.symbols == ("BTC/USDT",)
+    assert opened(tmp_path, **wanted, symbols=["BTCUSDT"]).bars.symbols == ("BTCUSDT",)
+    with pytest.raises(fs.DataError, match="no such symbol: ETH/USDT; the data have BTC/USDT"):
+        opened(tmp_path, **wanted, symbols=["ETH/USDT"])
+
+
+def test_a_folder_of_trades_holds_every_symbol_that_its_files_name(folder, tmp_path):
+    table = pd.read_parquet(folder / "btc.parquet")
+    half = len(table) // 2
+    (tmp_path / "parts").mkdir()
+    pd.concat([table[:half].assign(symbol=name) for name in ("A", "B")]).to_csv(tmp_path / "parts" / "one.csv", index=False)
+    table[half:].assign(symbol="B").to_csv(tmp_path / "parts" / "two.csv", index=False)
+    found = opened(tmp_path, kind="windows", path="parts", interval="1m").bars
+    table.to_parquet(tmp_path / "all.parquet")
+    assert found.symbols == ("A", "B")
+    expected = opened(tmp_path, kind="windows", path="all.parquet", interval="1m").bars
+    np.testing.assert_array_equal(found.close[:, 1], expected.close[:, 0])
+    table[half - 50 :].assign(symbol="B").to_csv(tmp_path / "parts" / "two.csv", index=False)
+    with pytest.raises(fs.DataError, match=r"has B in one.csv, two.csv, whose times overlap; keep one of them"):
+        opened(tmp_path, kind="windows", path="parts", interval="1m")
+
+
+def test_columns_of_times_are_no_features_and_names_may_be_in_any_case(folder, tmp_path):
+    table = pd.read_parquet(folder / "features.parquet")
+    bars = fs.read_bars(folder / "bars.parquet")
+    seconds = table["time"].dt.tz_convert(None).astype("datetime64[s]").astype("int64")
+    told = table.assign(timestamp=seconds, flag=table["range"] > table["range"].median(), since=pd.to_timedelta(seconds, unit="s"))
+    told = told.rename(columns={"time": "Time", "symbol": " Symbol", "range": "Range"})
+    found = features_of(told, bars)
+    assert found.names == ("Range", "log_return", "flag")
+    np.testing.assert_array_equal(found.values[..., 0], features_of(table, bars).column("range"))
+
+
+@pytest.mark.parametrize("word", ["n.a.", "0,5"])
+def test_a_feature_with_a_word_is_not_left_out_in_silence(word, folder):
+    table, bars = pd.read_parquet(folder / "features.parquet"), fs.read_bars(folder / "bars.parquet")
+    texts = table["range"].astype(str).replace("nan", None)
+    at = int(texts.notna().to_numpy().argmax())
+    table["spread"] = texts.where(np.arange(len(texts)) != at, word)
+    with pytest.raises(fs.DataError, match=f"column spread must hold numbers, got '{word}' in row {at}"):
+        features_of(table, bars)
+    assert features_of(table.assign(spread="wide"), bars).names == ("range", "log_return")

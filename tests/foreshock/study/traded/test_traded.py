@@ -331,3 +331,41 @@ def test_the_example_runs_every_registered_strategy_and_one_of_the_users(tmp_pat
     pd.testing.assert_series_equal(
         regimes["regime"], pd.read_parquet(tmp_path / "regimes.parquet")["regime"].astype(str), check_dtype=False
     )
+
+
+@dataclass(frozen=True)
+class Writes:
+    name: ClassVar[str] = "half"
+
+    def weights(self, bars: fs.Bars, signals: fs.Signals) -> np.ndarray:
+        bars.close[bars.close > np.nanmedian(bars.close)] = 1.0
+        bars.open[:] = 1.0
+        signals.active[:] = True
+        return Half().weights(bars)
+
+
+@dataclass(frozen=True)
+class Reads:
+    name: ClassVar[str] = "half"
+
+    def weights(self, bars: fs.Bars, signals: fs.Signals) -> np.ndarray:  # noqa: ARG002
+        return Half().weights(bars)
+
+
+def test_what_a_strategy_writes_into_bars_and_alerts_reaches_nobody_else():
+    bars = fs.simulate_market(seed=3, n_symbols=1, n_bars=900).bars
+    before = bars.to_frame()
+    writes, reads = (
+        small_study(
+            bars=bars,
+            strategies=[one()],
+            splits=fs.WalkForward("15D", "10D"),
+            threshold=fs.RollingQuantile(0.98, "8D"),
+            n_surrogates=0,
+        ).run()
+        for one in (Writes, Reads)
+    )
+    pd.testing.assert_frame_equal(bars.to_frame(), before)
+    assert "half[zscore]" in writes.backtests
+    for name, own in writes.backtests.items():
+        np.testing.assert_array_equal(own.equity, reads.backtests[name].equity)
