@@ -249,10 +249,7 @@ class Book(Shown):
         >>> fs.simulate_book(seed=1, n_rows=60).book.to_bars()
         Bars(SIM/USDT, 60 bars of 5s, 2024-01-01T00:00:00 to 2024-01-01T00:04:55)
         """
-        check_text("price", price)
-        if price not in PRICES:
-            raise ConfigError(f"price must be 'midpoint' or 'microprice', got {shown(price)}")
-        known = self.midpoint if price == "midpoint" else microprice(self.price[:, :, 0], self.notional[:, :, 0])
+        known = price_of(self, price)
         if np.isnan(known).all():
             raise DataError(f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices")
         return bars_of_prices(self.symbol, self.interval, *self.grid_rows(), known, self.market_notional)
@@ -368,6 +365,14 @@ def read_book(
     with naming(path):
         name = symbol if symbol is not None else stem_of(path)
         return Book.from_frame(frame, interval, symbol=name, partial=partial, start=start)
+
+
+def price_of(book: Book, price: str) -> np.ndarray:
+    """The midpoint or the microprice of each snapshot, NaN where a side is empty."""
+    check_text("price", price)
+    if price not in PRICES:
+        raise ConfigError(f"price must be 'midpoint' or 'microprice', got {shown(price)}")
+    return book.midpoint if price == "midpoint" else microprice(book.price[:, :, 0], book.notional[:, :, 0])
 
 
 def grid_row(time: np.ndarray, first: np.datetime64, interval: np.timedelta64) -> np.ndarray:

@@ -147,6 +147,8 @@ class ForwardStream(Stream):
         self.stale = False
         # Whether a block waits for its model, as a replay does: it is faster than any fit.
         self.patient = False
+        # Training rows of the block that began with the last row; None if none did.
+        self.begun: slice | None = None
         # Why the last fit failed; the old model goes on.
         self.failure: str | None = None
 
@@ -168,6 +170,7 @@ class ForwardStream(Stream):
             self._running.append((refit, self.executor.submit(self.fit, self.detector, part, None, self.train_scores)))
             self._unfitted += self._test
         due = at == self._due
+        self.begun = self._refit(at).train if due else None
         if due:
             self._due += self._test
             self.stale = self.current is not None

@@ -19,6 +19,7 @@ from foreshock.engine.features.book import BOOK_FEATURES, LEVEL_FEATURES, book_f
 from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.causality import corrupt_from
 from foreshock.engine.sources.layout import lay_out
+from foreshock.engine.sources.marks import marks_of_book
 from foreshock.engine.sources.source import Source, by_symbol
 from foreshock.engine.sources.streams import BookRows
 
@@ -106,7 +107,7 @@ class BookSource(Source):
         found: dict[str, list[np.ndarray]] = {}
         for one in self._books:
             at, _ = one.grid_rows()
-            for name, values in _marks(one).items():
+            for name, values in marks_of_book(one).items():
                 run = np.full(int(at[-1]) + 1, np.nan)
                 run[at] = values
                 found.setdefault(name, []).append(run)
@@ -224,20 +225,6 @@ def _share_known(book: Book, names: tuple[str, ...]) -> np.ndarray:
     whole = ~np.isnan(book_features(book, ["volatility_20"]).values[:, 0, 0])
     rows = whole if whole.any() else known.any(axis=1)
     return known[rows].mean(axis=0) if rows.any() else np.zeros(len(names))
-
-
-def _marks(book: Book) -> dict[str, np.ndarray]:
-    """What the second forecast sees of each snapshot, at least 0; NaN where not known."""
-
-    def total(values: np.ndarray) -> np.ndarray:
-        return np.where(np.isnan(values).all(axis=(1, 2)), np.nan, np.nansum(values, axis=(1, 2)))
-
-    depth = total(book.notional)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bids = np.where(np.isnan(book.notional).any(axis=(1, 2)), np.nan, book.notional[:, 0].sum(axis=1) / depth)
-        spread = book.spread / book.midpoint
-    flows = {"placed": book.limit_notional, "cancelled": book.cancel_notional, "traded": book.market_notional}
-    return {"depth": depth, "spread": spread, "bid_share": bids, **{name: total(values) for name, values in flows.items()}}
 
 
 def _before(book: Book, stop: np.datetime64) -> Book:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from foreshock.data.bars import FIELDS, Bars
-from foreshock.data.books.orderbook import Book, grid_row, grid_start
+from foreshock.data.books.orderbook import Book, grid_row, grid_start, price_of
 from foreshock.data.checks import check_type
 from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.interval import format_duration
@@ -22,13 +22,17 @@ from foreshock.engine.features.ohlcv import FUNDING, STANDS, OhlcvStream, is_for
 from foreshock.engine.features.roles import role_of
 from foreshock.engine.features.windows import WindowStream
 from foreshock.engine.sources.layout import APART
+from foreshock.engine.sources.marks import BOOK_MARKS, WINDOW_MARKS, marks_of_book, marks_of_windows
 
 
 class FeatureRow(NamedTuple):
-    """Features of one row: its open, and values of shape (n_symbols, n_features)."""
+    """One row: its open, and features of shape (n_symbols, n_features)."""
 
     time: np.datetime64
     values: np.ndarray
+    # Open, high, low and close, (4, n_symbols), and marks, (n_symbols,) each, where they are wanted.
+    prices: np.ndarray | None = None
+    marks: Mapping[str, np.ndarray] | None = None
 
 
 class SourceStream(Stream):
@@ -48,6 +52,10 @@ class SourceStream(Stream):
     carries = ("_next", "_close")
     # Whether features of different symbols have the same meaning; see ``Features``.
     comparable = False
+    # Names of the marks; None for a source without prices.
+    mark_names: tuple[str, ...] | None = None
+    # Whether rows have prices and marks, too.
+    priced = False
 
     def __init__(self, symbols: Sequence[str], names: Sequence[str], interval: np.timedelta64) -> None:
         self._adds_return = not any(role_of(name) == "return" for name in names)
@@ -78,8 +86,13 @@ class SourceStream(Stream):
             with np.errstate(divide="ignore", invalid="ignore"):
                 moves = np.log(close / self._close)
             values = np.concatenate([values, moves[:, None]], axis=1)
+        prices, marks = self._market(row, close) if self.priced else (None, None)
         self._close = close
-        return FeatureRow(np.datetime64(time, "us"), values)
+        return FeatureRow(np.datetime64(time, "us"), values, prices, marks)
+
+    def _market(self, row: Any, close: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # noqa: ARG002 - of some sources
+        """Prices, (4, n_symbols), and marks of a row whose closes are known; of an unknown one for None."""
+        raise ConfigError("the source has no prices from row to row, so nothing is known of what they lead one to expect")
 
     def _filled(self, row: Any, n_missing: int) -> int:  # noqa: ARG002 - some sources ask the row
         """How many of the rows that were left out the batch has too."""
@@ -104,6 +117,7 @@ class BarRows(SourceStream):
     """
 
     carries = (*SourceStream.carries, "_stream", "_funding", "_age", "_columns", "_began")
+    mark_names = ("volume",)
 
     def __init__(
         self,
@@ -124,6 +138,7 @@ class BarRows(SourceStream):
         self._of = of
         self._began = 0
         self._extras = tuple(extras)
+        self._fields: Sequence[np.ndarray] = ()
         # All bars so far, where the features are a function of them: open, high, low, close, volume and extras.
         self._columns: tuple[np.ndarray, ...] = tuple(np.zeros((0, n)) for _ in (*FIELDS, *extras)) if of is not None else ()
 
@@ -158,6 +173,7 @@ class BarRows(SourceStream):
             if wrong.any():
                 fields = [np.where(wrong, np.nan, values) for values in fields]
                 extras = {name: np.where(wrong, np.nan, values) for name, values in extras.items()}
+        self._fields = fields
         if self._next is None and row is not None:
             self._began = micros(row.time[0])
         if self._of is not None:
@@ -167,6 +183,10 @@ class BarRows(SourceStream):
         parts = [] if self._stream is None else [self._stream.update(fields)]
         parts += [self._standing(name, extras[name])[:, None] for name in self._given]
         return fields[3], np.ascontiguousarray(np.concatenate(parts, axis=1)[:, self._order])
+
+    def _market(self, row: Any, close: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # noqa: ARG002 - as computed
+        *prices, volume = self._fields
+        return np.array(prices), {"volume": close * volume}
 
     def _standing(self, name: str, values: np.ndarray) -> np.ndarray:
         """The value; of a funding rate the newest, if it still stands."""
@@ -192,6 +212,7 @@ class WindowRows(SourceStream):
     """Rows are dicts of symbol to ``TradeWindows`` of one window, without symbols that are not watched; see ``SourceStream``."""
 
     carries = (*SourceStream.carries, "_streams", "_due")
+    mark_names = WINDOW_MARKS
 
     def __init__(self, symbols: Sequence[str], names: Sequence[str], interval: np.timedelta64) -> None:
         super().__init__(symbols, names, interval)
@@ -236,11 +257,25 @@ class WindowRows(SourceStream):
         self._streams = tuple(streams)
         return close, values
 
+    def _market(self, row: Any, close: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        prices = np.tile(close, (4, 1))
+        marks = {name: np.full(len(self.symbols), np.nan) for name in WINDOW_MARKS}
+        for i, symbol in enumerate(self.symbols):
+            window = (row or {}).get(symbol)
+            if window is None:
+                continue
+            if window.trade_count[0] > 0:
+                prices[:3, i] = window.open[0], window.high[0], window.low[0]
+            for name, values in marks_of_windows(window).items():
+                marks[name][i] = values[0]
+        return prices, marks
+
 
 class BookRows(SourceStream):
     """Rows are dicts of symbol to ``Book`` of one snapshot; a symbol without one is left out. See ``SourceStream``."""
 
-    carries = (*SourceStream.carries, "_streams", "_first")
+    carries = (*SourceStream.carries, "_streams", "_first", "_last")
+    mark_names = BOOK_MARKS
 
     def __init__(self, symbols: Sequence[str], names: Sequence[str], interval: np.timedelta64, price: str) -> None:
         super().__init__(symbols, names, interval)
@@ -248,6 +283,8 @@ class BookRows(SourceStream):
         self._streams = tuple(BookStream(self._wanted) for _ in self.symbols)
         # Time of the first snapshot of each symbol; -1 before it.
         self._first = np.full(len(self.symbols), -1, dtype=np.int64)
+        # Price of each snapshot of the row before; NaN without one.
+        self._last = np.full(len(self.symbols), np.nan)
 
     def _time_of(self, row: Any) -> int:
         known = _one_each(row, self.symbols, Book, "snapshots")
@@ -278,8 +315,22 @@ class BookRows(SourceStream):
                     self._first[i] = micros(snapshot.time[0])
                 values[i] = self._streams[i].update(snapshot)[0]
                 if self._adds_return:
-                    close[i] = snapshot.to_bars(self._price).close[0, 0]
+                    close[i] = price_of(snapshot, self._price)[0]
         return close, values
+
+    def _market(self, row: Any, close: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # noqa: ARG002 - not always known
+        own = np.full(len(self.symbols), np.nan)
+        marks = {name: own.copy() for name in BOOK_MARKS}
+        for i, symbol in enumerate(self.symbols):
+            snapshot = (row or {}).get(symbol)
+            if snapshot is not None:
+                own[i] = price_of(snapshot, self._price)[0]
+                for name, values in marks_of_book(snapshot).items():
+                    marks[name][i] = values[0]
+        # A bar opens at the price of the row before, if there was one.
+        opened = np.where(np.isnan(self._last) | np.isnan(own), own, self._last)
+        self._last = own
+        return np.array([opened, np.maximum(opened, own), np.minimum(opened, own), own]), marks
 
 
 class GivenRows(SourceStream):

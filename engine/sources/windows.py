@@ -20,6 +20,7 @@ from foreshock.data.trades.windows import TradeWindows, trade_windows
 from foreshock.engine.features.features import Features
 from foreshock.engine.features.windows import window_features
 from foreshock.engine.sources.layout import Layout, lay_out
+from foreshock.engine.sources.marks import WINDOW_MARKS, marks_of_windows
 from foreshock.engine.sources.source import Source, by_symbol
 from foreshock.engine.sources.streams import WindowRows
 
@@ -111,14 +112,8 @@ class WindowSource(Source):
 
     @property
     def marks(self) -> dict[str, np.ndarray]:
-        of_windows = {
-            "volume": [run.quote_volume for run in self._windows],
-            "trades": [run.trade_count for run in self._windows],
-            "trade_size": [_ratio(run.quote_volume, run.trade_count) for run in self._windows],
-            "bought": [_ratio(run.buy_quote_volume, run.quote_volume) for run in self._windows],
-            "rush_orders": [run.rush_orders for run in self._windows],
-        }
-        return {name: self._layout.place(values) for name, values in of_windows.items()}
+        found = [marks_of_windows(run) for run in self._windows]
+        return {name: self._layout.place([marks[name] for marks in found]) for name in WINDOW_MARKS}
 
     def _head(self, n: int) -> Self:
         layout = self._layout.head(n)
@@ -204,8 +199,3 @@ def _runs(found: Trades | TradeWindows, step: np.timedelta64, quiet: np.timedelt
     edges = [0, *map(int, np.flatnonzero(np.diff(found.time) > quiet) + 1), len(found)]
     seconds = step / np.timedelta64(1, "s")
     return [trade_windows(found.rows(slice(a, b)), seconds) for a, b in pairwise(edges)]
-
-
-def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Quotient, 0 where there was no trade."""
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,11 @@ from foreshock.engine.out_of_sample.forward_stream import ForwardStream, StoredR
 from foreshock.engine.out_of_sample.lookback import is_ours
 from foreshock.engine.scores import Scores, Threshold
 from foreshock.engine.sources.source import Source
+from foreshock.engine.sources.streams import FeatureRow
 from foreshock.engine.thresholds.stream import Cooldown, ThresholdStream, threshold_stream
 from foreshock.study.cases.scan import described
 from foreshock.study.study import Study
+from foreshock.watch.expected import ExpectedRows
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +50,10 @@ class PipelineRow(Shown):
         Where the score exceeds the threshold.
     events : dict of str to ndarray of bool
         The alerts that the study counts: those that come within its cool-down after an event of the symbol are left out.
+    expected : dict of str to ndarray, shape (n_symbols, n_horizons)
+        How active the market was to be expected after the row, as a multiple of the usual, by past prices (``"volatility"``) and by
+        what the second forecast of the verdict also sees (``"volume"``), over each horizon of the study; empty before the first
+        fold, and where the pipeline was not asked for it. See ``fs.ActivityForecast``.
     stale_model : tuple of str
         Detectors whose model is older than the fold of the row, because the refit is late or failed.
     failures : dict of str to str
@@ -61,6 +67,7 @@ class PipelineRow(Shown):
     thresholds: dict[str, np.ndarray]
     alerts: dict[str, np.ndarray]
     events: dict[str, np.ndarray]
+    expected: dict[str, np.ndarray] = field(default_factory=dict)
     stale_model: tuple[str, ...] = ()
     failures: Mapping[str, str] | None = None
 
@@ -95,6 +102,10 @@ class Pipeline(Stream, Shown):
         Where to refit, such as a ``ProcessPoolExecutor``. A fit begins as soon as its training rows are known, and the embargo is
         the time that it has; a model that is late is marked, and the old one goes on. By default a row waits for its fit.
 
+    expected : bool
+        Whether to say of each row how much activity was to be expected after it, by forecasts that are fitted on the training rows
+        of each block.
+
     Raises
     ------
     ConfigError
@@ -116,9 +127,11 @@ class Pipeline(Stream, Shown):
     """
 
     fixed = ("identity", "labels")
-    carries = ("_rows", "_stored", "_forward", "_thresholds", "_cooldowns")
+    carries = ("_rows", "_stored", "_forward", "_thresholds", "_cooldowns", "_expected")
 
-    def __init__(self, study: Study, detectors: Sequence[str] | None = None, executor: Executor | None = None) -> None:
+    def __init__(
+        self, study: Study, detectors: Sequence[str] | None = None, executor: Executor | None = None, *, expected: bool = False
+    ) -> None:
         check_type("study", study, Study, "such as fs.Study(bars, ['zscore'])")
         if executor is not None:
             check_type("executor", executor, Executor, "such as a ProcessPoolExecutor")
@@ -146,6 +159,12 @@ class Pipeline(Stream, Shown):
         none = Scores(like.time, like.symbols, np.zeros((0, len(like.symbols))), like.interval)
         self._rules: dict[str, Threshold] = {label: rules[label] for label in self.labels}
         self._thresholds: dict[str, ThresholdStream] = {label: threshold_stream(self._rules[label], none) for label in self.labels}
+        if expected and self._rows.mark_names is None:
+            raise ConfigError(
+                "what is to be expected is foretold from prices, which features alone have none of; leave expected out"
+            )
+        self._rows.priced = expected
+        self._expected = ExpectedRows(self._rows, study.horizons, study.delay) if expected else None
         quiet = bars_in(study.event_cooldown, like.interval, "cooldown")
         self._cooldowns = {label: Cooldown(len(self.symbols), quiet) for label in self.labels}
 
@@ -162,7 +181,7 @@ class Pipeline(Stream, Shown):
         DataError
             If the row is of other symbols or another interval, or comes before one that was taken.
         """
-        return [self._step(one.values, one.time) for one in self._rows.update(row)]
+        return [self._step(one) for one in self._rows.update(row)]
 
     def replay(self, source: Source) -> Iterator[PipelineRow]:
         """Take the rows of a history one by one, each as if it had come alone; a row waits for the model of its fold.
@@ -190,7 +209,8 @@ class Pipeline(Stream, Shown):
             for forward in self._forward.values():
                 forward.patient = False
 
-    def _step(self, values: np.ndarray, time: np.datetime64) -> PipelineRow:
+    def _step(self, row: FeatureRow) -> PipelineRow:
+        values, time = row.values, row.time
         at = int(time.astype("datetime64[us]").astype(np.int64))
         found: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("scores", "thresholds", "alerts", "events")}
         for label in self.labels:
@@ -203,10 +223,12 @@ class Pipeline(Stream, Shown):
             kept = self._cooldowns[label].update(active)
             for name, value in zip(found, (scores, level, active, kept), strict=True):
                 found[name][label] = value
+        begun = self._forward[self.labels[0]].begun
+        expected = {} if self._expected is None else self._expected.update(row, begun, self._stored.keep)
         self._stored.append(values, at)
         stale = tuple(label for label in self.labels if self._forward[label].stale)
         failures = {label: why for label in self.labels if (why := self._forward[label].failure)}
-        return PipelineRow(time, self.symbols, values, **found, stale_model=stale, failures=failures)
+        return PipelineRow(time, self.symbols, values, **found, expected=expected, stale_model=stale, failures=failures)
 
     def _facts(self) -> Iterator[str]:
         yield few(self.labels)

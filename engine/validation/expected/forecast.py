@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numba import njit
@@ -83,7 +83,33 @@ class ActivityForecast(Shown):
         check_type("bars", bars, Bars, "read them with fs.read_bars")
         seen = telling(usual_marks(bars) if marks is None else _fitting(marks, bars))
         steps = [bars_in(horizon, bars.interval, "horizon") for horizon in self.horizons]
-        self.scales_ = Scales.of(bars, steps, seen)
+        self.with_volume_ = marks is None
+        return self._fitted(bars, seen, Scales.of(bars, steps, seen))
+
+    def refit(self, bars: Bars, marks: Mapping[str, np.ndarray] | None = None) -> ActivityForecast:
+        """The forecast fitted on another history with the scales of this one, which so goes on from row to row.
+
+        Parameters
+        ----------
+        bars : Bars
+            Of the same symbols and interval.
+        marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
+            Those that were fitted, if any were passed.
+
+        Raises
+        ------
+        DataError
+            If symbols, interval or marks are others, or there are too few rows.
+        """
+        check_type("bars", bars, Bars, "read them with fs.read_bars")
+        seen = self._marks(bars, marks)
+        other = ActivityForecast(self.horizons, self.delay)
+        other.with_volume_ = self.with_volume_
+        return other._fitted(bars, seen, self.scales_)
+
+    def _fitted(self, bars: Bars, seen: Mapping[str, np.ndarray], scales: Scales) -> Self:
+        steps = [bars_in(horizon, bars.interval, "horizon") for horizon in self.horizons]
+        self.scales_ = scales
         state = known_state(bars, steps, self.delay, seen, self.scales_)
         known = ~np.isnan(state.target).any(axis=1) & (state.row >= GAP * max(steps))
         self.models_: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
@@ -95,9 +121,53 @@ class ActivityForecast(Shown):
                     f"a forecast of {len(names)} inputs needs {LEAST_ROWS * len(names)} rows, got {int(known.sum())} of "
                     f"{bars.n_bars:,} bars; pass a longer history, or shorter horizons"
                 )
-            self.models_[rung] = names, _fitted(_columns(state, names)[known], state.target[known])
+            self.models_[rung] = names, _line(_columns(state, names)[known], state.target[known])
         self.symbols_, self.interval_, self.steps_ = bars.symbols, bars.interval, tuple(steps)
-        self.with_volume_ = marks is None
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """What was learned: arrays, numbers, texts, and dicts and tuples of them."""
+        if not self.symbols_:
+            raise ConfigError("the forecast is not fitted; call fit(bars) first")
+        return {
+            "symbols": self.symbols_,
+            "interval": int(self.interval_.astype("timedelta64[us]").astype(np.int64)),
+            "steps": self.steps_,
+            "with_volume": self.with_volume_,
+            "usual": self.usual_.copy(),
+            "models": {rung: {"names": names, "model": model.copy()} for rung, (names, model) in self.models_.items()},
+            "typical": self.scales_.typical.copy(),
+            "spread": self.scales_.spread.copy(),
+            "marks": {name: values.copy() for name, values in self.scales_.marks.items()},
+            "windows": self.scales_.windows,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Take what another one learned, from its ``state()``; returns the forecast itself.
+
+        Raises
+        ------
+        DataError
+            If it is of other horizons, or not whole.
+        """
+        check_type("state", state, Mapping, "pass what state() of such a forecast returned")
+        try:
+            interval = np.timedelta64(int(state["interval"]), "us")
+            steps = tuple(bars_in(horizon, interval, "horizon") for horizon in self.horizons)
+            same = steps == tuple(state["steps"])
+            scales = Scales(state["typical"], state["spread"], dict(state["marks"]), tuple(map(int, state["windows"])))
+            models = {rung: (tuple(map(str, one["names"])), one["model"]) for rung, one in state["models"].items()}
+            shapes = {model.shape == (1 + len(names), 2 + len(steps)) for names, model in models.values()}
+            whole = shapes == {True} and scales.typical.shape == (len(state["symbols"]),) and state["usual"].shape == (len(steps),)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            same, whole = True, False
+        if not same:
+            raise DataError(f"the state is of {few(list(state['steps']))} rows ahead, not of {few(self.horizons)}")
+        if not whole:
+            raise DataError("the state of the forecast does not fit together; pass what state() of such a forecast returned")
+        self.symbols_, self.interval_, self.steps_ = tuple(state["symbols"]), interval, steps
+        self.with_volume_, self.usual_ = bool(state["with_volume"]), state["usual"].copy()
+        self.scales_, self.models_ = scales, models
         return self
 
     def forecast(self, bars: Bars, marks: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
@@ -172,7 +242,7 @@ def _columns(state: State, names: Sequence[str]) -> np.ndarray:
     return np.column_stack([state.inputs[name] for name in names])
 
 
-def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A ridge regression: mean, spread and coefficients of each input, and in the last row the constants; (1 + p, 2 + n_horizons).
 
     The constants hold the log of the mean of what is left in units of activity, so that the forecast is a mean and no median.

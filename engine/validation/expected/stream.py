@@ -97,6 +97,16 @@ class ActivityStream(Stream, Shown):
         self._step(unknown, unknown, unknown, none, dict.fromkeys(self.forecast.scales_.marks, unknown))
         return super().restore(state)
 
+    def refitted(self, forecast: ActivityForecast) -> Self:
+        """Go on with a forecast that was fitted again by ``ActivityForecast.refit``; returns the stream itself."""
+        self.forecast = forecast
+        return self
+
+    def row(self, time: np.datetime64, prices: np.ndarray, marks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """``update`` without looking whether it is the next row: its open, (4, n_symbols), and marks, (n_symbols,) each."""
+        _, high, low, close = (prices[k : k + 1] for k in range(4))
+        return self._step(high, low, close, np.array([time]), {name: marks[name][None] for name in self.forecast.scales_.marks})
+
     def _step(
         self, high: np.ndarray, low: np.ndarray, close: np.ndarray, time: np.ndarray, marks: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
@@ -116,7 +126,9 @@ class ActivityStream(Stream, Shown):
         inputs |= seen
         out = {}
         for rung, (names, model) in self.forecast.models_.items():
-            columns = np.column_stack([np.broadcast_to(inputs[name], close.shape)[0] for name in names])
+            columns = np.empty((len(self.symbols), len(names)))
+            for j, name in enumerate(names):
+                columns[:, j] = inputs[name][0]
             out[rung] = np.where(known.T, self.forecast._of(columns, model), np.nan)
         return out
 
