@@ -65,7 +65,7 @@ def windows(
 
     seconds = float(parse_duration(interval, "--interval") / np.timedelta64(1, "s"))
     if data.is_dir():
-        from foreshock.market.sources import trades_of
+        from foreshock.market.folders import trades_of
 
         several = trades_of(data)
     else:

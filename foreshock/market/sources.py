@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,20 +16,20 @@ from foreshock.data.errors import ConfigError, DataError
 from foreshock.data.files import naming, read_bars
 from foreshock.data.interval import parse_instant
 from foreshock.data.merge import merge_exchanges
-from foreshock.data.reading.folder import files_of, in_order, markets_of
 from foreshock.data.reading.kinds import Kinds, lowered, refuse_doubled, text_of
-from foreshock.data.reading.rows import read_rows, stem_of
+from foreshock.data.reading.rows import read_rows
 from foreshock.data.show.shown import few, shown
 from foreshock.data.store.store import Store
 from foreshock.data.tables import TIME_NAMES, parse_times
 from foreshock.data.trades.merge import merge_trades
-from foreshock.data.trades.trades import Trades, read_by_symbol
+from foreshock.data.trades.trades import Trades
 from foreshock.engine.features.features import Features
 from foreshock.engine.sources.bars import BarSource
 from foreshock.engine.sources.books import BookSource
 from foreshock.engine.sources.given import FeatureSource
 from foreshock.engine.sources.source import Source
 from foreshock.engine.sources.windows import WindowSource
+from foreshock.market.folders import FileName, books_of, trades_of
 from foreshock.market.history import load_bars, load_trades
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 STORE, TRADES = "store", "trades"
 ENDINGS = (".parquet", ".pq", ".feather", ".arrow", ".csv", ".csv.gz", ".csv.zip", ".zip")
 One = TypeVar("One", Trades, Book)
-
-
-class FileName(str):
-    """The name of a file whose rows do not say of which market they are."""
 
 
 def open_source(config: StudyConfig, name: str, folder: Path, data: Path | None = None) -> Bars | Source:
@@ -195,11 +191,6 @@ def _stored_trades(wanted: SourceConfig, exchange: str) -> dict[str, Trades]:
     return {symbol: load_trades(symbol, exchange, wanted.start, wanted.end, progress=True) for symbol in wanted.names}
 
 
-def trades_of(path: Path) -> dict[str, Trades]:
-    """Trades of a file, or of the files of a folder, by symbol."""
-    return _files(path, read_by_symbol, _join_trades)
-
-
 def _place_of(path: Path, exchange: str, alone: bool) -> Path:
     """The folder or the file of an exchange in a folder; of the only exchange, the path itself where there is none."""
     places = [path / exchange, *(path / f"{exchange}{ending}" for ending in ENDINGS)]
@@ -213,7 +204,7 @@ def _books(wanted: SourceConfig, path: Path, features: list[str] | None, prices:
     def read(file: Path) -> dict[str, Book]:
         return {"": read_book(file, wanted.interval, partial=True, start=wanted.first_row)}
 
-    books = _of_symbols(_files(path, read, _join_books), wanted)
+    books = _of_symbols(books_of(path, read), wanted)
     if prices is not None and len(books) == 1 and wanted.names and len(wanted.names) == 1:
         books = {wanted.names[0]: next(iter(books.values()))}
     return BookSource(books, features, wanted.price, prices)
@@ -301,58 +292,6 @@ def _refuse_near_numbers(column: pd.Series) -> None:
         wrong = texts[pd.to_numeric(texts, errors="coerce").isna()]
         got = f"{shown(wrong.iloc[0], 40)} in row {wrong.index[0]}" if len(wrong) else "text"
         raise DataError(f"column {column.name} must hold numbers, got {got}; correct it, or remove the column")
-
-
-def _files(path: Path, read: Callable[[Path], dict[str, One]], join: Callable[[list[One]], One]) -> dict[str, One]:
-    """What a file holds, or each file of a folder, by symbol; "" is one that the file does not name.
-
-    Files of a folder that do not name their symbol, and whose names differ in dates or in a number at the end, are one market.
-    """
-    if not path.is_dir():
-        return {symbol or FileName(stem_of(path)): one for symbol, one in read(path).items()}
-    by_file = {file: read(file) for file in files_of(path)}
-    named: dict[str, list[Path]] = {}
-    for file, found in by_file.items():
-        for symbol in found:
-            named.setdefault(symbol, []).append(file)
-    bare = named.pop("", [])
-    out: dict[str, One] = {}
-    for symbol, files in named.items():
-        parts = [by_file[file][symbol] for file in in_order(path, {file: _span_of(by_file[file][symbol]) for file in files})]
-        if not parts:
-            raise DataError(f"{path} has {symbol} in {few([file.name for file in files])}, whose times overlap; keep one of them")
-        out[symbol] = join(parts)
-    for symbol, files in markets_of(bare).items():
-        parts = [by_file[file][""] for file in in_order(path, {file: _span_of(by_file[file][""]) for file in files})]
-        if parts:
-            bare = [file for file in bare if file not in files]
-            out |= _new(path, out, symbol or path.resolve().name, join(parts))
-    for file in bare:
-        out |= _new(path, out, stem_of(file), by_file[file][""])
-    return dict(sorted(out.items()))
-
-
-def _new(path: Path, out: Mapping[str, One], name: str, one: One) -> dict[str, One]:
-    if name in out:
-        raise DataError(f"{path} has {shown(name)} more than once: as the name of a file, and within one; keep one of them")
-    return {FileName(name): one}
-
-
-def _span_of(one: Trades | Book) -> tuple[np.datetime64, np.datetime64]:
-    """The first and the last moment; trades of one moment may be the last of a file and the first of the next."""
-    return one.time[0], one.time[-1] - np.timedelta64(int(isinstance(one, Trades)), "us")
-
-
-def _join_trades(parts: list[Trades]) -> Trades:
-    if len(parts) == 1:
-        return parts[0]
-    with_ids = all(one.ids is not None for one in parts)
-    frames = [one.to_frame() for one in parts]
-    return Trades.from_frame(pd.concat([frame if with_ids else frame.drop(columns="ids", errors="ignore") for frame in frames]))
-
-
-def _join_books(parts: list[Book]) -> Book:
-    return Book.join([replace(one, symbol=parts[0].symbol) for one in parts])
 
 
 def _may_be_called(found: Mapping[str, object], name: str) -> bool:

@@ -105,7 +105,7 @@ def test_a_damaged_detector_file_is_refused(damage, features, tmp_path):
 
 
 def test_a_detector_file_of_a_newer_format_is_refused(features, tmp_path, monkeypatch):
-    monkeypatch.setattr("foreshock.detectors.base.FORMAT", 99)
+    monkeypatch.setattr("foreshock.detectors.saved.FORMAT", 99)
     fitted(make_detector("pca"), features).save(tmp_path / "model.safetensors")
     monkeypatch.undo()
     with pytest.raises(DataError, match="format 99, this version reads up to 2"):

@@ -44,18 +44,6 @@ class RanksAll(Honest):
         return scores / np.nanmax(scores)
 
 
-class WritesWhenFitted(Honest):
-    def _fit(self, features):
-        features.values[np.isnan(features.values)] = 0.0
-        super()._fit(features)
-
-
-class WritesWhenScoring(Honest):
-    def _score(self, features):
-        features.values[...] -= self.mean_
-        return np.abs(features.values / self.std_).sum(axis=2)
-
-
 class FillsWithZero(Honest):
     def _score(self, features):
         return np.nan_to_num(super()._score(features))
@@ -190,7 +178,6 @@ def test_an_honest_detector_passes_and_is_left_unfitted(features):
     [
         (LooksAhead, "looks_ahead looks ahead: its score of row .* differs when the rows from .* on are deleted; score a row from"),
         (RanksAll, "ranks_all looks ahead: .* on are (deleted|changed)"),
-        (WritesWhenFitted, "writes_when_fitted writes into the features that it is fitted on; work on features.values.copy"),
         (Infinite, "infinite gives row .* an infinite score; return a finite number, or NaN where none is known"),
         (BareArray, r"score of bare_array must return Scores, got an array of shape \(500, 3\); override _score instead"),
         (OtherRows, "score of other_rows must return the rows and symbols of the features; override _score instead"),
@@ -202,7 +189,6 @@ def test_an_honest_detector_passes_and_is_left_unfitted(features):
         (NameOfOurs, "NameOfOurs has the name 'zscore' of foreshock's own detector; set another name on the class"),
         (FailsOnShortHistories, "fails_on_short_histories score raised ValueError: too short; fix it"),
         (Exits, "exits score raised SystemExit: 3; fix it"),
-        (WritesWhenScoring, "writes_when_scoring writes into the features that it scores; work on"),
         (FillsWithZero, "fills_with_zero must leave a row unscored whose features are not known, got 0; return NaN there"),
         (Dice, "dice gives other scores when it is fitted and scores again; draw random numbers from np.random.default_rng"),
         (DiceWhenFitted, "dice_when_fitted gives other scores when it is fitted and scores again"),

@@ -17,9 +17,10 @@ LONG = 350
 # A longer file has its reason here; the lines are an upper bound, so that it cannot grow unseen.
 REASONS: dict[str, tuple[int, str]] = {
     "data/books/orderbook.py": (
-        410,
+        415,
         "240 lines of code: a book and how it is read; the rest documents columns",
     ),
+    "engine/sources/streams.py": (385, "one base and the rows of four kinds of source, which are read beside each other"),
     "data/checks.py": (405, "one kind of function, each a few lines with its doctest: checks of arguments"),
     "data/simulate/book.py": (365, "226 lines of code: one simulator; the rest documents its events and columns"),
     "detectors/neural/base.py": (420, "one base class: a subclass and its reader see the life of a network in one place"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numba import njit
@@ -19,9 +19,6 @@ from foreshock.engine.validation.rungs.forecast import FLAT, GAP, LEAST_ROWS, RI
 from foreshock.engine.validation.rungs.inputs import FLOOR, Scales
 from foreshock.engine.validation.rungs.result import RUNGS
 from foreshock.engine.validation.rungs.state import State, known_state, telling, usual_marks
-
-if TYPE_CHECKING:
-    from foreshock.engine.validation.expected.stream import ActivityStream
 
 
 @door
@@ -54,7 +51,7 @@ class ActivityForecast(Shown):
     >>> found = expected.forecast(bars)["volume"]
     >>> found.shape, found[-1].round(2)
     ((3000, 1, 2), array([[0.83, 1.13]]))
-    >>> stream = expected.stream(bars.head(2_999))
+    >>> stream = fs.ActivityStream(expected).after(bars.head(2_999))
     >>> np.array_equal(stream.update(bars.rows(slice(2_999, 3_000)))["volume"], found[-1])
     True
     """
@@ -92,7 +89,7 @@ class ActivityForecast(Shown):
         Parameters
         ----------
         bars : Bars
-            Of the same symbols and interval.
+            The symbols and the interval must be the same.
         marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
             Those that were fitted, if any were passed.
 
@@ -179,7 +176,7 @@ class ActivityForecast(Shown):
         Parameters
         ----------
         bars : Bars
-            Of the symbols and the interval that were fitted.
+            The symbols and the interval must be those that were fitted.
         marks : dict of str to ndarray, shape (n_bars, n_symbols), optional
             Those that were fitted, if any were passed.
 
@@ -199,13 +196,6 @@ class ActivityForecast(Shown):
             values[state.row, state.symbol] = self._of(_columns(state, names), model)
             found[rung] = values
         return found
-
-    def stream(self, bars: Bars, marks: Mapping[str, np.ndarray] | None = None) -> ActivityStream:
-        """The forecasts one bar at a time, for the bars after ``bars``, with the bits of ``forecast`` over all of them."""
-        from foreshock.engine.validation.expected.stream import ActivityStream
-
-        check_type("bars", bars, Bars, "read them with fs.read_bars")
-        return ActivityStream(self).after(bars, self._marks(bars, marks))
 
     def _marks(self, bars: Bars, marks: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
         """The marks that were fitted, of other bars."""

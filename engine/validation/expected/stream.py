@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from foreshock.data.interval import format_duration
 from foreshock.data.show.facts import Shown, symbols_fact
 from foreshock.data.show.shown import few
 from foreshock.data.stream.state import Stream
+from foreshock.engine.validation.expected.forecast import ActivityForecast
 from foreshock.engine.validation.rungs.inputs import (
     MARK_OF_THE_MARKET,
     OF_THE_MARKET,
@@ -25,13 +26,10 @@ from foreshock.engine.validation.rungs.inputs import (
 )
 from foreshock.engine.validation.rungs.past import PastStream
 
-if TYPE_CHECKING:
-    from foreshock.engine.validation.expected.forecast import ActivityForecast
-
 
 @door
 class ActivityStream(Stream, Shown):
-    """``ActivityForecast.forecast`` one bar at a time; made by ``ActivityForecast.stream``.
+    """``ActivityForecast.forecast`` one bar at a time, with the same bits.
 
     Parameters
     ----------
@@ -43,7 +41,7 @@ class ActivityStream(Stream, Shown):
     >>> import foreshock as fs
     >>> bars = fs.simulate_market(seed=1, n_symbols=2, n_bars=1_500).bars
     >>> expected = fs.ActivityForecast(["6h"]).fit(bars.head(1_000))
-    >>> stream = expected.stream(bars.head(1_499))
+    >>> stream = fs.ActivityStream(expected).after(bars.head(1_499))
     >>> stream.update(bars.rows(slice(1_499, 1_500)))["volatility"].round(2)
     array([[1.31],
            [1.27]])
@@ -85,8 +83,10 @@ class ActivityStream(Stream, Shown):
         self._next = at + int(bar.interval.astype("timedelta64[us]").astype(np.int64))
         return self._step(bar.high, bar.low, bar.close, bar.time, seen)
 
-    def after(self, bars: Bars, marks: Mapping[str, np.ndarray]) -> Self:
-        """The stream itself, once it has taken bars and their marks."""
+    def after(self, bars: Bars, marks: Mapping[str, np.ndarray] | None = None) -> Self:
+        """The stream itself, once it has taken bars and, if some were fitted, their marks, (n_bars, n_symbols) each."""
+        check_type("bars", bars, Bars, "read them with fs.read_bars")
+        marks = self.forecast._marks(bars, marks)
         for k in range(bars.n_bars):
             self.update(bars.rows(slice(k, k + 1)), {name: values[k : k + 1] for name, values in marks.items()})
         return self

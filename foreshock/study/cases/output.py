@@ -127,7 +127,7 @@ def _sha256(path: Path) -> str:
 def scan_content(found: Scan) -> dict[str, Any]:
     """What the page shows, in JSON types: fractions, no NaN, times in ISO 8601."""
     strength = found.cases["tail_probability"].astype(float)
-    # Of equally rare ones, the one with more alerts first.
+    # Among equally rare ones, the one with more alerts comes first.
     ranked = found.cases.iloc[np.lexsort((-found.cases["n_alerts"].to_numpy(int), strength.fillna(np.inf).to_numpy()))]
     detectors = found.alerts["detector"].to_numpy()
     return plain(

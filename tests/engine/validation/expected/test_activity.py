@@ -33,7 +33,7 @@ def test_row_by_row_it_has_the_bits_of_the_whole(n_symbols, interval, tmp_path):
     expected = fs.ActivityForecast([bars.interval, 6 * bars.interval, 24 * bars.interval]).fit(bars.head(N_FIT))
     whole = expected.forecast(bars)
     assert list(whole) == ["volatility", "volume"]
-    stream, other = expected.stream(bars.head(1)), None
+    stream, other = fs.ActivityStream(expected).after(bars.head(1)), None
     for row in range(1, N_BARS):
         found = stream.update(bars.rows(slice(row, row + 1)))
         for rung, values in whole.items():
@@ -82,12 +82,18 @@ def test_without_volumes_there_is_one_forecast_and_with_marks_there_are_two():
     marks = {"trades": np.abs(bars.close * bars.volume)}
     expected = fs.ActivityForecast(["1h"]).fit(quiet, marks)
     found = expected.forecast(quiet, marks)["volume"]
-    row = expected.stream(quiet.head(1_499), {"trades": marks["trades"][:1_499]}).update(
-        quiet.rows(slice(1_499, 1_500)), {"trades": marks["trades"][1_499:]}
+    row = (
+        fs.ActivityStream(expected)
+        .after(quiet.head(1_499), {"trades": marks["trades"][:1_499]})
+        .update(quiet.rows(slice(1_499, 1_500)), {"trades": marks["trades"][1_499:]})
     )
     np.testing.assert_array_equal(row["volume"], found[-1])
     with pytest.raises(DataError, match="was fitted with the marks trades, it lacks trades"):
         expected.forecast(quiet)
+
+
+def streamed(bars: fs.Bars) -> fs.ActivityStream:
+    return fs.ActivityStream(fs.ActivityForecast(["1h"]).fit(bars))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +105,9 @@ def test_without_volumes_there_is_one_forecast_and_with_marks_there_are_two():
         (lambda bars: fs.ActivityForecast(["1h"]).fit(bars).forecast(make_bars(600, 2)), "was fitted on .* in bars of 1h, got "),
         (lambda bars: fs.ActivityForecast(["1h"]).fit(bars, {"x": np.ones(3)}), r"the shape of the bars, \(1500, 1\), got \(3,\)"),
         (
-            lambda bars: fs.ActivityForecast(["1h"]).fit(bars).stream(bars.head(900)).update(bars.rows(slice(901, 902))),
+            lambda bars: (
+                fs.ActivityStream(fs.ActivityForecast(["1h"]).fit(bars)).after(bars.head(900)).update(bars.rows(slice(901, 902)))
+            ),
             "bars must come one 1h after the other, got .* pass unknown bars for those that are missing",
         ),
     ],
