@@ -119,7 +119,8 @@ def scan(study: Study, progress: bool = False) -> Scan:
     with progress_bar(len(detectors) * plan.n_folds + 3, progress) as step:
         scored = plan.scored(detectors, study.splits, step)
         n_jobs = -1 if worth_processes(bars) else 1
-        regimes = study.regime_setting.walk_forward(bars, study.splits, study.seed, n_jobs).checked()
+        # By the names that were known at the time, so that a later scan calls the same bars the same.
+        regimes = study.regime_setting.walk_forward(bars, study.splits, study.seed, n_jobs)
         step("regimes")
         table = MoveTable(bars, study.horizons, study.delay)
         alerts = scored.alerts(table, regimes)
