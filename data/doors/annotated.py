@@ -162,6 +162,7 @@ def _is_class(one: Any) -> bool:
 
 def _either(kinds: list[Kind]) -> Kind:
     expected = " or ".join(kind.expected for kind in kinds)
+    hint = next((f"; {HINTS[one]}" for one in expected.split(" or ") if one in HINTS), "")
 
     def check(name: str, value: Any) -> Any:
         for kind in kinds:
@@ -170,7 +171,7 @@ def _either(kinds: list[Kind]) -> Kind:
         for kind in kinds:
             if isinstance(value, kind.holds):
                 kind.check(name, value)
-        raise ConfigError(f"{name} must be {expected}, got {shown(value)}")
+        raise ConfigError(f"{name} must be {expected}, got {shown(value)}{hint}")
 
     return Kind(check, expected)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, get_args, get_origin, overload
 
 from foreshock.data.doors.annotated import kind_of, optional
-from foreshock.data.doors.kinds import NAMED, Kind
+from foreshock.data.doors.kinds import NAMED, SPAN, SPANS, Kind
 
 Public = TypeVar("Public", bound=Callable[..., Any])
 Checks = dict[str, Callable[[str, Any], Any]]
@@ -108,6 +108,9 @@ def _read(function: Callable[..., Any], kinds: dict[str, Kind], names: list[str]
     checks.update({name: kind_of(annotation).check for name, annotation in found.items()})
     for name in found.keys() & NAMED.keys():
         checks[name] = optional(NAMED[name]).check if type(None) in get_args(found[name]) else NAMED[name].check
+    for name in found.keys() & set(SPANS):
+        if found[name] in (str, str | None):
+            checks[name] = (SPAN if found[name] is str else optional(SPAN)).check
     checks.update({name: kind.check for name, kind in kinds.items()})
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in every) or found.keys() - {one.name for one in every}:
         keywords.update(found, (parameter.name for parameter in every))

@@ -137,6 +137,12 @@ def _step(name: str, value: Any) -> Any:
     return value
 
 
+def _span(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name} must be a duration such as '6h' or '90D', got {shown(value)}; write it as a text")
+    return value
+
+
 ANYTHING = Kind(lambda _, value: value, "anything")
 WHOLE = Kind(_whole, "a whole number")
 NUMBER = Kind(_number, "a number")
@@ -203,6 +209,10 @@ def between(low: float, high: float, hint: str = "") -> Kind:
 # More would take hours, or all memory.
 DRAWS = count_of(1)
 # Parameters that mean the same at every door that has them.
+# Durations that are texts, such as those of a study file.
+SPANS = ("horizon", "train", "test", "cooldown", "hold", "rebalance", "window", "refit")
+SPAN = Kind(_span, "a duration")
+
 NAMED: dict[str, Kind] = {
     "seed": Kind(_seed, "a whole number of at least 0"),
     "mask": Kind(yes_or_no, "an array of truth values"),

@@ -217,5 +217,8 @@ def by_symbol(given: Any, kinds: tuple[type, ...], what: str, symbol: str) -> di
             raise ConfigError(f"a symbol of {what} must be a text, got {shown(name)}; such as 'BTC/USDT'")
         if not isinstance(value, kinds):
             wanted = " or ".join(kind.__name__ for kind in kinds)
-            raise ConfigError(f"{what} must be {wanted}, or a dict of symbol to them, got {shown(value)}")
+            raise ConfigError(
+                f"{what} must be {wanted}, or a dict of symbol to them, got {shown(value)}; read a file with "
+                f"fs.read_{'trades' if what == 'trades' else 'book'}, or make them of a table with {kinds[0].__name__}.from_frame"
+            )
     return found
