@@ -15,7 +15,7 @@ from foreshock.engine.features.features import Features
 from foreshock.engine.out_of_sample.forward_stream import StoredRows
 from foreshock.engine.sources.streams import FeatureRow, SourceStream
 from foreshock.engine.validation.expected.forecast import ActivityForecast
-from foreshock.engine.validation.expected.stream import ActivityStream
+from foreshock.engine.validation.expected.stream import ActivityStream, next_row
 
 PRICES = ("open", "high", "low", "close")
 
@@ -63,7 +63,7 @@ class ExpectedRows(Stream):
             self._fit(train)
         values = np.stack([*row.prices, *(row.marks[name] for name in self.names)], axis=1)
         self._stored.append(values, int(row.time.astype("datetime64[us]").astype(np.int64)))
-        return {} if self._stream is None else self._stream.row(row.time, row.prices, row.marks)
+        return {} if self._stream is None else next_row(self._stream, row.time, row.prices, row.marks)
 
     def state(self) -> dict[str, Any]:
         stream = None if self._stream is None else {"forecast": self._stream.forecast.state(), "past": self._stream.state()}
@@ -95,7 +95,7 @@ class ExpectedRows(Stream):
         assert self._stream is not None
         prices = np.stack([getattr(bars, name) for name in PRICES], axis=1)
         for k in range(bars.n_bars):
-            self._stream.row(bars.time[k], prices[k], {name: values[k] for name, values in marks.items()})
+            next_row(self._stream, bars.time[k], prices[k], {name: values[k] for name, values in marks.items()})
 
     def _rows(self, start: int, stop: int) -> tuple[Bars, dict[str, np.ndarray]]:
         """Stored rows as bars without a volume, and their marks."""

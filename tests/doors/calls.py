@@ -257,7 +257,6 @@ def given(slow: bool) -> dict[str, dict[str, Any]]:
         "ActivityStream.update": dict(bar=bars.rows(slice(0, 1))),
         "ActivityForecast.restore": dict(state=ready["ActivityForecast"].state()),
         "ActivityStream.refitted": dict(forecast=ready["ActivityForecast"]),
-        "ActivityStream.row": dict(time=bars.time[0], prices=np.ones((4, 2)), marks={"volume": np.ones(2)}),
         "Pipeline.replay": dict(source=fs.BarSource(bars)),
         "Pipeline.update": dict(row=bars.rows(slice(1, 2))),
         "RegimeStream.update": dict(row=features.values[0], time=features.time[0]),

@@ -102,11 +102,6 @@ class ActivityStream(Stream, Shown):
         self.forecast = forecast
         return self
 
-    def row(self, time: np.datetime64, prices: np.ndarray, marks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """``update`` without looking whether it is the next row: its open, (4, n_symbols), and marks, (n_symbols,) each."""
-        _, high, low, close = (prices[k : k + 1] for k in range(4))
-        return self._step(high, low, close, np.array([time]), {name: marks[name][None] for name in self.forecast.scales_.marks})
-
     def _step(
         self, high: np.ndarray, low: np.ndarray, close: np.ndarray, time: np.ndarray, marks: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
@@ -135,3 +130,14 @@ class ActivityStream(Stream, Shown):
     def _facts(self) -> Iterator[str]:
         yield few([str(horizon) for horizon in self.forecast.horizons])
         yield symbols_fact(self.symbols)
+
+
+def next_row(
+    stream: ActivityStream, time: np.datetime64, prices: np.ndarray, marks: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """``ActivityStream.update`` without a look at whether it is the next row.
+
+    Its open, prices as (4, n_symbols), and marks, (n_symbols,) each.
+    """
+    _, high, low, close = (prices[k : k + 1] for k in range(4))
+    return stream._step(high, low, close, np.array([time]), {name: marks[name][None] for name in stream.forecast.scales_.marks})
