@@ -291,13 +291,13 @@ def _span_sentence(data: Mapping[str, Any]) -> list[str]:
 
 def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]], tested: list[str]) -> list[str]:
     """Returns of the avoidance strategy of the strongest verdict; the return plays no part in the choice."""
-    strategies = [study_order.strategy_of(name, results) for name in tested]
-    strategy = next((name for name in strategies if name is not None), None)
-    if strategy is None:
+    strategies = {name: found for name in tested if (found := study_order.strategy_of(name, results)) is not None}
+    if not strategies:
         return []
+    whose, strategy = next(iter(strategies.items()))
     backtest, hold = results["backtests"][strategy], results["backtests"].get("buy_and_hold")
     sentence = (
-        f"{strategy}, the strategy of the strongest verdict, returned {fmt.percent(backtest.get('total_return'))} "
+        f"{strategy}, the strategy of the strongest verdict ({results['detectors'][whose].get('verdict')}), returned {fmt.percent(backtest.get('total_return'))} "
         f"with a largest drawdown of {fmt.percent(backtest.get('max_drawdown'))}"
     )
     drawn = draws.get(strategy) or {}
