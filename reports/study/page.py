@@ -296,8 +296,9 @@ def _trading_sentence(results: dict[str, Any], draws: dict[str, dict[str, Any]],
         return []
     whose, strategy = next(iter(strategies.items()))
     backtest, hold = results["backtests"][strategy], results["backtests"].get("buy_and_hold")
+    verdict = results["detectors"][whose].get("verdict")
     sentence = (
-        f"{strategy}, the strategy of the strongest verdict ({results['detectors'][whose].get('verdict')}), returned {fmt.percent(backtest.get('total_return'))} "
+        f"{strategy}, the strategy of the strongest verdict ({verdict}), returned {fmt.percent(backtest.get('total_return'))} "
         f"with a largest drawdown of {fmt.percent(backtest.get('max_drawdown'))}"
     )
     drawn = draws.get(strategy) or {}
