@@ -251,7 +251,9 @@ class Book(Shown):
         """
         known = price_of(self, price)
         if np.isnan(known).all():
-            raise DataError(f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices")
+            raise DataError(
+                f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices (a file: prices of [source] in a study file)"
+            )
         return bars_of_prices(self.symbol, self.interval, *self.grid_rows(), known, self.market_notional)
 
     def to_frame(self) -> pd.DataFrame:

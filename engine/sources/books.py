@@ -238,7 +238,10 @@ def _covering(prices: Bars, books: Sequence[Book]) -> Bars:
     names = [one.symbol for one in books]
     missing = [name for name in names if name not in prices.symbols]
     if missing:
-        raise ConfigError(f"prices must have the symbols of the books, and lack {missing[0]}; name the book as the bars do")
+        raise ConfigError(
+            f"prices must have the symbols of the books, and lack {missing[0]}; name the book as the bars do, in a study file with "
+            f'symbols = ["..."] of [source]'
+        )
     if any(prices.interval % one.interval != np.timedelta64(0) for one in books):
         raise ConfigError(
             f"bars of {format_duration(prices.interval)} must be as long as the snapshots are apart, or a multiple of it, got "
