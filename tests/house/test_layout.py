@@ -17,7 +17,7 @@ LONG = 350
 # A longer file has its reason here; the lines are an upper bound, so that it cannot grow unseen.
 REASONS: dict[str, tuple[int, str]] = {
     "data/books/orderbook.py": (
-        415,
+        420,
         "240 lines of code: a book and how it is read; the rest documents columns",
     ),
     "engine/sources/streams.py": (385, "one base and the rows of four kinds of source, which are read beside each other"),
