@@ -252,7 +252,8 @@ class Book(Shown):
         known = price_of(self, price)
         if np.isnan(known).all():
             raise DataError(
-                f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices (a file: prices of [source] in a study file)"
+                f"the order book of {self.symbol} has no {price} in any row; pass bars of the market as prices, in a study file "
+                f"with the key prices of [source]"
             )
         return bars_of_prices(self.symbol, self.interval, *self.grid_rows(), known, self.market_notional)
 
