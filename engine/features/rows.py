@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from foreshock.data.stream.state import Stream
+from foreshock.engine.kernels.lag import LagStream
 from foreshock.engine.kernels.logarithm import log_ratio_nb
 from foreshock.engine.kernels.recursive import EwmaStream, ewma_nb
 from foreshock.engine.kernels.robust import RankStream, rolling_rank_nb
@@ -194,7 +195,7 @@ class StreamRows(Stream):
         return self._known[key]
 
     def lagged(self, name: str, n: int) -> np.ndarray:
-        return self._once(("lag", name, n), lambda width: _Lag(n, width), name)[None]
+        return self._once(("lag", name, n), lambda width: LagStream(n, width), name)[None]
 
     def log_ratio(self, name: str, other: str) -> np.ndarray:
         x = self.series(name)
@@ -232,23 +233,6 @@ class StreamRows(Stream):
     def covariance(self, name: str, other: str, window: int) -> np.ndarray:
         key, phase = ("covariance", name, other, window), self.start_row % window
         return self._once(key, lambda width: CovarianceStream(window, width, 1, phase), name, other)[None, :, 0]
-
-
-class _Lag(Stream):
-    """The row n rows before; NaN in the first n."""
-
-    carries = ("_ring", "_row")
-
-    def __init__(self, n: int, n_columns: int) -> None:
-        self._ring = np.full((n, n_columns), np.nan)
-        self._row = 0
-
-    def update(self, row: np.ndarray) -> np.ndarray:
-        at = self._row % len(self._ring)
-        old = self._ring[at].copy()
-        self._ring[at] = row
-        self._row += 1
-        return old
 
 
 class _LastKnown(Stream):

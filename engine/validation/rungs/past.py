@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from foreshock.data.stream.state import Stream
+from foreshock.engine.kernels.lag import LagStream
 from foreshock.engine.kernels.rolling import MaxStream, MeanStream, rolling_max_nb, rolling_mean_nb
 from foreshock.engine.validation.rungs.seasons import DECAY, SHRINK, hour_cells, n_cells, season_nb, season_step_nb
 
@@ -118,7 +119,7 @@ class PastStream(Past, Stream):
         return self._next(lambda: _MaxKnown(window, self.n_symbols)).update(values[0])[None]
 
     def earlier(self, values: np.ndarray, k: int, fill: float = 0.0) -> np.ndarray:
-        return self._next(lambda: _Earlier(k, fill, self.n_symbols)).update(values[0])[None]
+        return self._next(lambda: LagStream(k, self.n_symbols, fill)).update(values[0])[None]
 
     def since(self, values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
         since, size = self._next(lambda: _Since(self.n_symbols)).update(values[0], level)
@@ -162,20 +163,6 @@ class _MaxKnown(Stream):
     def update(self, row: np.ndarray) -> np.ndarray:
         out = self._largest.update(np.where(np.isnan(row), -np.inf, row))
         return np.where(np.isinf(out), np.nan, out)
-
-
-class _Earlier(Stream):
-    carries = ("_ring", "_row")
-
-    def __init__(self, k: int, fill: float, n_symbols: int) -> None:
-        self._ring, self._row = np.full((k, n_symbols), fill), 0
-
-    def update(self, row: np.ndarray) -> np.ndarray:
-        at = self._row % len(self._ring)
-        old = self._ring[at].copy()
-        self._ring[at] = row
-        self._row += 1
-        return old
 
 
 class _Since(Stream):
